@@ -1,0 +1,293 @@
+"""Write a network to one file, and read it back.
+
+The layout is safetensors, so every tool of that format can read the numbers:
+
+    8 bytes    length of the header, little-endian
+    header     JSON, padded with spaces to a multiple of 8: per tensor its dtype, shape and place, and ``__metadata__``
+    data       the network's flat parameter vector: layers.0.weight, layers.0.bias, layers.1.weight, ...
+
+``__metadata__`` begins with a SHA-256 of the whole file, taken with the checksum's own digits as zeros. A truncated file
+or a single flipped bit is refused. Parameters are kept bit for bit, NaN and infinity included: a network that went
+wrong can be saved and looked at. Nothing in a file is ever executed.
+"""
+
+import contextlib
+import os
+import stat
+
+import numpy as np
+
+from fastprop.network import Network
+
+__all__ = ["load", "read_notes", "save"]
+
+FORMAT = "fastprop"
+FORMAT_VERSION = 1
+MAX_HEADER = 100_000_000  # bytes; the safetensors package refuses longer ones too
+
+# The checksum is the first thing in the header, in every format version, so that it can be found without parsing.
+_PREFIX = b'{"__metadata__":{"checksum":"'
+_DIGITS = 64
+_ZEROS = b"0" * _DIGITS
+_DIGITS_AT = slice(len(_PREFIX), len(_PREFIX) + _DIGITS)  # within the header
+
+_DTYPES = {"float32": ("F32", "<f4"), "float64": ("F64", "<f8")}
+
+
+def save(network, path, *, notes=None):
+    """Write `network` to `path`; a file that is there is replaced in one step, or left whole if anything fails.
+
+    Parameters
+    ----------
+    network : Network
+    path : str or os.PathLike
+    notes : dict, optional
+        Anything of your own that JSON can hold; `read_notes` returns it (tuples come back as lists, keys as strings).
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"got {type(network).__name__} to save, wanted a fastprop.Network")
+    target = _target(path)
+    header = _header(network, notes)
+    data = network.parameters.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B")
+    length = len(header).to_bytes(8, "little")
+    header[_DIGITS_AT] = _checksum(length, header, data)
+    _write_whole(target, (length, header, data))
+
+
+def load(path):
+    """Read the network that `save` wrote to `path`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+
+    Returns
+    -------
+    Network
+        Of the same layers, dtype, seed and parameters.
+
+    Raises
+    ------
+    ValueError
+        The file is no model of fastprop, or is truncated, damaged, or of a newer format.
+    """
+    metadata, tensors, data = _read(path)
+    try:
+        network = Network.from_description(_json().loads(metadata["description"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{_name(path)}: this version of fastprop cannot build the network that the file describes ({error}); "
+            f"it was written by fastprop {metadata.get('fastprop_version', '(unknown)')}: load it with that version"
+        ) from error
+    layout = _layout(network)
+    if tensors != layout:
+        raise ValueError(
+            f"{_name(path)}: the tensors in the file are not those of the network that it describes: "
+            f"got {_shapes(tensors)}, wanted {_shapes(layout)}; save the network again with fastprop.Network.save"
+        )
+    network.parameters[...] = np.frombuffer(data, dtype=_DTYPES[network.dtype.name][1])
+    return network
+
+
+def read_notes(path):
+    """Read the notes that `save` kept beside the network in `path`.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+
+    Returns
+    -------
+    dict
+        Empty if there were none.
+    """
+    metadata, _, _ = _read(path)
+    return _json().loads(metadata.get("notes", "{}"))
+
+
+def _json():
+    import json  # here and not above: `import fastprop` stays fast
+
+    return json
+
+
+def _checksum(length, header, data):
+    """Hex digits of the whole file's SHA-256, its own digits counted as zeros."""
+    import hashlib
+
+    digest = hashlib.sha256(length)
+    digest.update(header[: _DIGITS_AT.start] + _ZEROS + header[_DIGITS_AT.stop :])
+    digest.update(data)
+    return digest.hexdigest().encode("ascii")
+
+
+def _layout(network):
+    """Header entry of each tensor, in the order of the flat parameter vector."""
+    dtype = _DTYPES[network.dtype.name][0]
+    tensors, begin = {}, 0
+    for k, pair in enumerate(zip(network.weights, network.biases, strict=True)):
+        for part, array in zip(("weight", "bias"), pair, strict=True):
+            end = begin + array.nbytes
+            tensors[f"layers.{k}.{part}"] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, end]}
+            begin = end
+    return tensors
+
+
+def _shapes(tensors):
+    return ", ".join(f"{name} {entry.get('dtype')} {entry.get('shape')}" for name, entry in tensors.items())
+
+
+def _header(network, notes):
+    """The header as a bytearray, its checksum still zeros."""
+    from fastprop import __version__
+
+    if notes is not None and not isinstance(notes, dict):
+        raise TypeError(f"got {type(notes).__name__} as notes, wanted a dict that JSON can hold")
+    json = _json()
+    try:
+        notes_text = json.dumps(notes or {}, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(
+            f"the notes cannot be written as JSON ({error}); keep to dicts with string keys, lists, strings, "
+            "finite numbers, True, False and None"
+        ) from error
+    metadata = {
+        "checksum": _ZEROS.decode("ascii"),
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "fastprop_version": __version__,
+        "description": json.dumps(network.describe()),
+        "notes": notes_text,
+    }
+    text = json.dumps({"__metadata__": metadata, **_layout(network)}, separators=(",", ":"))
+    header = bytearray(text, "ascii")
+    header += b" " * (-len(header) % 8)
+    if len(header) > MAX_HEADER:
+        raise ValueError(f"got {len(notes_text)} characters of notes, wanted at most {MAX_HEADER} with the header")
+    return header
+
+
+def _name(path):
+    return os.fsdecode(path)
+
+
+def _checked(path):
+    if isinstance(path, (str, os.PathLike)):
+        return os.fspath(path)
+    raise TypeError(f"got {type(path).__name__} as the path of a model, wanted a str or an os.PathLike")
+
+
+def _regular(path, status):
+    """Refuse what is there but is not a file: a directory, or a device such as /dev/null, which `save` would replace."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"{_name(path)} is a directory, wanted a file; add a name such as 'model.safetensors'")
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{_name(path)} is a device or a pipe, wanted the path of an ordinary file")
+
+
+def _target(path):
+    """The file to replace: links are followed, so that a link stays a link."""
+    path = _checked(path)
+    if not os.path.basename(path):
+        raise IsADirectoryError(f"got {_name(path)!r}, which names no file; add a name such as 'model.safetensors'")
+    target = os.path.realpath(path)
+    if not os.path.isdir(os.path.dirname(target)):
+        raise FileNotFoundError(f"{_name(path)}: its directory does not exist; make it first, or mend the path")
+    if os.path.exists(target):
+        _regular(path, os.stat(target))
+    return target
+
+
+def _write_whole(target, parts):
+    """Write beside the target, push to disk, then rename: whoever looks sees the old file or the new one."""
+    directory = os.path.dirname(target)
+    temporary = os.path.join(_name(directory), f".fastprop-{os.urandom(8).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    # The rename itself is on disk once the directory is; Windows and some network disks cannot be asked for that.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _read(path):
+    """Read and check a whole file: its metadata, the entries of its tensors, and their data."""
+    path = _checked(path)
+    name = _name(path)
+    _regular(path, os.stat(path))
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        length = file.read(8)
+        header = _read_header(file, name, size, length)
+        entries = _parse(name, header)
+        metadata = entries.pop("__metadata__", None)
+        if not header.startswith(_PREFIX) or not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+            raise ValueError(
+                f"{name} is a safetensors file that was not written by fastprop (or its header is damaged); "
+                "copy its tensors into network.weights and network.biases with the safetensors package"
+            )
+        wanted = 8 + len(header) + _data_length(name, entries)
+        if size != wanted:
+            fault = "is truncated" if size < wanted else "has something appended"
+            raise ValueError(f"{name} {fault}: got {size} bytes, wanted {wanted}; take another copy of it")
+        data = file.read()
+    if header[_DIGITS_AT] != _checksum(length, header, data):
+        raise ValueError(f"{name} is damaged: its content does not match its checksum; take another copy of it")
+    version = metadata.get("format_version", "")
+    if version != str(FORMAT_VERSION):
+        raise ValueError(
+            f"{name} has format version {version!r}, wanted {FORMAT_VERSION}: it was written by fastprop "
+            f"{metadata.get('fastprop_version', '(unknown)')}; update fastprop to read it"
+        )
+    return metadata, entries, data
+
+
+def _read_header(file, name, size, length):
+    if len(length) < 8:
+        raise ValueError(f"{name} is not a model file, or is truncated: got {size} bytes, wanted at least 8")
+    wanted = int.from_bytes(length, "little")
+    if wanted > MAX_HEADER:
+        raise ValueError(
+            f"{name} is not a safetensors file, or is damaged: it announces a header of {wanted} bytes, "
+            f"wanted at most {MAX_HEADER}"
+        )
+    header = file.read(wanted) if wanted <= size - 8 else b""
+    if len(header) < wanted:
+        raise ValueError(
+            f"{name} is truncated, or is not a safetensors file: got {size} bytes, "
+            f"wanted {8 + wanted} for its header alone"
+        )
+    return header
+
+
+def _parse(name, header):
+    try:
+        entries = _json().loads(header.decode("utf-8")) if header.startswith(b"{") else None
+    except (ValueError, RecursionError):
+        entries = None
+    if not isinstance(entries, dict):
+        fault = "is damaged" if header.startswith(_PREFIX) else "is not a safetensors file, or is damaged"
+        raise ValueError(f"{name} {fault}: its header is not a JSON object; take another copy of it")
+    return entries
+
+
+def _data_length(name, entries):
+    try:
+        return max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError):
+        raise ValueError(f"{name} is damaged: its header does not say where its tensors lie") from None
