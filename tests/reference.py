@@ -1,0 +1,248 @@
+"""The readable twin of everything that fastprop computes, in float64 NumPy.
+
+Written from DESIGN.md section 1 alone, and as plainly as the equations: no blocking, no reuse of
+memory, no function shared with the package. Where the two disagree, one of them is wrong.
+
+A network is three things here: its `widths` (n_0, ..., n_L), the names of its L `activations`, and
+the flat vector `theta` that holds W[1], b[1], ..., W[L], b[L].
+"""
+
+import numpy as np
+
+# activations: name -> (g(z), g'(z) given z and a = g(z)), in the order of kernels.def
+
+
+def identity(z):
+    return z
+
+
+def identity_derivative(z, a):
+    return np.ones_like(z)
+
+
+def relu(z):
+    return np.maximum(z, 0.0)
+
+
+def relu_derivative(z, a):
+    return np.where(z > 0.0, 1.0, 0.0)  # ReLU'(0) = 0
+
+
+def sigmoid(z):
+    return np.exp(-np.logaddexp(0.0, -z))  # 1 / (1 + e^-z) without overflow, exact in both tails
+
+
+def sigmoid_derivative(z, a):
+    return a * (1.0 - a)
+
+
+def tanh(z):
+    return np.tanh(z)
+
+
+def tanh_derivative(z, a):
+    return 1.0 - a * a
+
+
+ACTIVATIONS = {
+    "identity": (identity, identity_derivative),
+    "relu": (relu, relu_derivative),
+    "sigmoid": (sigmoid, sigmoid_derivative),
+    "tanh": (tanh, tanh_derivative),
+}
+
+
+# losses: name -> function of (a, y) giving (loss of each row, dLoss/da)
+
+
+def half_mse(a, y):
+    """1/2 sum (a - y)^2."""
+    return 0.5 * np.sum((a - y) ** 2, axis=1), a - y
+
+
+def squared_error(a, y):
+    """Sum (a - y)^2."""
+    return np.sum((a - y) ** 2, axis=1), 2.0 * (a - y)
+
+
+def cross_entropy(a, y):
+    """-sum y log softmax(a); derivative softmax(a) sum(y) - y, where sum(y) is 1 as a rule."""
+    log_p = a - np.max(a, axis=1, keepdims=True)
+    log_p = log_p - np.log(np.sum(np.exp(log_p), axis=1, keepdims=True))
+    return -np.sum(y * log_p, axis=1), np.exp(log_p) * np.sum(y, axis=1, keepdims=True) - y
+
+
+def binary_cross_entropy(a, y):
+    """-sum [y log s(a) + (1 - y) log(1 - s(a))], where log s(a) = -log(1 + e^-a)."""
+    return np.sum(np.logaddexp(0.0, a) - y * a, axis=1), sigmoid(a) - y
+
+
+LOSSES = {
+    "half_mse": half_mse,
+    "squared_error": squared_error,
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+}
+
+
+def targets(loss, y, shape):
+    """`y` as float64 of `shape`: labels become one-hot rows, one value per row a column."""
+    y = np.asarray(y)
+    if loss == "cross_entropy" and y.ndim == 1:
+        return np.eye(shape[1])[y]
+    return y.astype(np.float64).reshape(shape)
+
+
+def cost_and_output_gradient(loss, a, y):
+    """The MEAN over rows of the row losses and its gradient in `a`: the one place of 1/rows."""
+    row_losses, da = LOSSES[loss](a, targets(loss, y, a.shape))
+    return float(np.mean(row_losses)), da / len(a)
+
+
+# the network
+
+
+def n_parameters(widths):
+    return sum((n_in + 1) * n_out for n_in, n_out in zip(widths, widths[1:], strict=False))
+
+
+def unflatten(widths, theta):
+    """[(W[1], b[1]), ..., (W[L], b[L])], views into the flat `theta`."""
+    layers, start = [], 0
+    for n_in, n_out in zip(widths, widths[1:], strict=False):
+        w_end = start + n_in * n_out
+        b_end = w_end + n_out
+        layers.append((theta[start:w_end].reshape(n_in, n_out), theta[w_end:b_end]))
+        start = b_end
+    assert start == len(theta), f"theta has {len(theta)} elements, {tuple(widths)} need {start}"
+    return layers
+
+
+def forward(widths, activations, theta, x):
+    """z[1..L] and a[0..L], as two lists; z[0] is None, so the indices are the equations' own."""
+    z, a = [None], [np.asarray(x, dtype=np.float64)]
+    for (w, b), name in zip(unflatten(widths, theta), activations, strict=True):
+        g, _ = ACTIVATIONS[name]
+        z.append(a[-1] @ w + b)
+        a.append(g(z[-1]))
+    return z, a
+
+
+def backward(widths, activations, theta, z, a, da):
+    """From da[L] = dLoss/da[L] to the flat gradient and dx = dLoss/dx."""
+    gradient = np.zeros(n_parameters(widths))
+    layers, gradients = unflatten(widths, theta), unflatten(widths, gradient)
+    for k in range(len(activations), 0, -1):
+        _, derivative = ACTIVATIONS[activations[k - 1]]
+        w, _ = layers[k - 1]
+        dw, db = gradients[k - 1]
+        dz = da * derivative(z[k], a[k])
+        dw[:] = a[k - 1].T @ dz
+        db[:] = np.sum(dz, axis=0)
+        da = dz @ w.T
+    return gradient, da
+
+
+def predict(widths, activations, theta, x):
+    return forward(widths, activations, theta, x)[1][-1]
+
+
+def value_and_gradient(widths, activations, loss, theta, x, y):
+    z, a = forward(widths, activations, theta, x)
+    cost, da = cost_and_output_gradient(loss, a[-1], y)
+    gradient, _ = backward(widths, activations, theta, z, a, da)
+    return cost, gradient
+
+
+# descent
+
+
+def sgd(theta, velocity, gradient, rate, momentum=0.0, nesterov=False, weight_decay=0.0):
+    """One update, as torch.optim.SGD does it (dampening 0): the new theta and the new velocity.
+
+    The velocity starts as zeros; without momentum it is the (decayed) gradient, and is not read.
+    """
+    d = gradient + weight_decay * theta
+    velocity = momentum * velocity + d
+    step = d + momentum * velocity if nesterov else velocity
+    return theta - rate * step, velocity
+
+
+def train(widths, activations, loss, theta, batches, rate, **hyper):
+    """Theta after one step of SGD for each (x, y) of `batches`, and the cost before each step."""
+    velocity, costs = np.zeros_like(theta), []
+    for x, y in batches:
+        cost, gradient = value_and_gradient(widths, activations, loss, theta, x, y)
+        theta, velocity = sgd(theta, velocity, gradient, rate, **hyper)
+        costs.append(cost)
+    return theta, costs
+
+
+# the kernels of kernels.def: name -> twin
+#
+# A twin takes the inputs of its kernel in the kernel's order, without sizes, strides and scratch,
+# and RETURNS what the kernel writes. An activation is named, not numbered: `list(ACTIVATIONS)[i]`
+# is the name of number i.
+
+
+def dense_forward(x, w, b=None, activation="identity"):
+    g, _ = ACTIVATIONS[activation]
+    return g(x @ w + (0.0 if b is None else b))
+
+
+def dense_input_gradient(dz, w, kept=None, activation="identity"):
+    dx = dz @ w.T
+    return dx if kept is None else activation_backward(activation, dx, kept)
+
+
+def dense_weight_gradient(x, dz, dw=0.0, db=0.0):
+    """(dw, db); the `dw` and `db` given are what was there and is added to."""
+    return dw + x.T @ dz, db + np.sum(dz, axis=0)
+
+
+def gather(x, index):
+    return x[index]
+
+
+def all_finite(x):
+    return int(np.all(np.isfinite(x)))
+
+
+def activation_backward(activation, dz, kept):
+    """Every activation so far keeps its output a, which gives g': a > 0 exactly where z > 0."""
+    _, derivative = ACTIVATIONS[activation]
+    return dz * derivative(kept, kept)
+
+
+def loss_kernel(loss, a, y=None, label=None, scale=1.0):
+    """(cost, da): the SUM of the row losses, and scale * dLoss/da."""
+    row_losses, da = LOSSES[loss](a, targets(loss, label if y is None else y, a.shape))
+    return float(np.sum(row_losses)), scale * da
+
+
+def sgd_kernel(theta, state, gradient, rate, hyper):
+    """(theta, state); `hyper` is (momentum, nesterov, weight_decay), `state` velocity or None."""
+    momentum, nesterov, weight_decay = hyper
+    velocity = np.zeros_like(theta) if state is None else state
+    theta, velocity = sgd(theta, velocity, gradient, rate, momentum, bool(nesterov), weight_decay)
+    return theta, None if state is None else velocity
+
+
+def kernel_twins():
+    twins = {
+        "dense_forward": dense_forward,
+        "dense_input_gradient": dense_input_gradient,
+        "dense_weight_gradient": dense_weight_gradient,
+        "gather": gather,
+        "all_finite": all_finite,
+        "sgd": sgd_kernel,
+    }
+    for name, (g, _) in ACTIVATIONS.items():
+        twins[f"{name}_forward"] = g
+        twins[f"{name}_backward"] = lambda dz, kept, name=name: activation_backward(name, dz, kept)
+    for name in LOSSES:
+        twins[name] = lambda *args, name=name, **kwargs: loss_kernel(name, *args, **kwargs)
+    return twins
+
+
+KERNELS = kernel_twins()

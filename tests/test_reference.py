@@ -1,0 +1,271 @@
+"""The twin itself, against finite differences, closed forms and numbers worked out by hand."""
+
+import math
+import re
+from pathlib import Path
+
+import gradcheck
+import numpy as np
+import pytest
+import reference
+
+KERNELS_DEF = Path(__file__).parents[1] / "src_c" / "kernels.def"
+
+
+def draw_target(loss, rng, rows, n_out):
+    """Rows of probabilities fit every loss; the regression losses get any number."""
+    if loss in ("half_mse", "squared_error"):
+        return rng.normal(size=(rows, n_out))
+    return rng.dirichlet(np.ones(n_out), size=rows)
+
+
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
+def test_activation_derivative(activation):
+    g, derivative = reference.ACTIVATIONS[activation]
+
+    def case(rng):
+        z = rng.normal(0.0, 2.0, size=12)
+        z = np.where(np.arange(12) < 8, np.abs(z), z)  # half of a ReLU would be zero
+        return lambda z: float(np.sum(g(z))), z, derivative(z, g(z))
+
+    gradcheck.check_gradient(case)
+
+
+@pytest.mark.parametrize("loss", reference.LOSSES)
+def test_loss_derivative(loss):
+    def case(rng):
+        a, y = 2.0 * rng.normal(size=(3, 4)), draw_target(loss, rng, 3, 4)
+        da = reference.LOSSES[loss](a, y)[1]
+        return lambda a: float(np.sum(reference.LOSSES[loss](a, y)[0])), a, da
+
+    gradcheck.check_gradient(case)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("loss", reference.LOSSES)
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
+def test_network_gradient(activation, loss, depth):
+    widths = [3] + [4] * (depth - 1) + [3]
+    activations = [activation] * (depth - 1) + ["identity"]
+
+    def case(rng):
+        theta = rng.normal(0.0, 0.7, reference.n_parameters(widths))
+        x, y = rng.normal(size=(5, 3)), draw_target(loss, rng, 5, 3)
+
+        def both(theta):
+            return reference.value_and_gradient(widths, activations, loss, theta, x, y)
+
+        return lambda theta: both(theta)[0], theta, both(theta)[1]
+
+    gradcheck.check_gradient(case)
+
+
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
+def test_input_gradient(activation):
+    widths, activations = [4, 5, 3], [activation, activation]
+
+    def case(rng):
+        theta = rng.normal(0.0, 0.7, reference.n_parameters(widths))
+        x, da = rng.normal(size=(3, 4)), rng.normal(size=(3, 3))
+        z, a = reference.forward(widths, activations, theta, x)
+        _, dx = reference.backward(widths, activations, theta, z, a, da)
+        return lambda x: float(np.sum(da * reference.predict(widths, activations, theta, x))), x, dx
+
+    gradcheck.check_gradient(case)
+
+
+# numbers worked out by hand
+
+
+@pytest.mark.parametrize(
+    ("activation", "z", "a", "derivative"),
+    [
+        ("identity", -3.0, -3.0, 1.0),
+        ("relu", -3.0, 0.0, 0.0),
+        ("relu", 0.0, 0.0, 0.0),
+        ("relu", 3.0, 3.0, 1.0),
+        ("sigmoid", 0.0, 0.5, 0.25),
+        ("sigmoid", math.log(3.0), 0.75, 0.1875),
+        ("sigmoid", -800.0, 0.0, 0.0),
+        ("sigmoid", 800.0, 1.0, 0.0),
+        ("tanh", 0.0, 0.0, 1.0),
+        ("tanh", 0.5 * math.log(3.0), 0.5, 0.75),
+    ],
+)
+def test_activation_by_hand(activation, z, a, derivative):
+    g, g_derivative = reference.ACTIVATIONS[activation]
+    z = np.array([z])
+    np.testing.assert_allclose(g(z), [a], rtol=1e-15)
+    np.testing.assert_allclose(g_derivative(z, g(z)), [derivative], rtol=1e-15)
+
+
+def test_sigmoid_keeps_its_digits_in_the_tail():
+    z = np.array([-700.0, -40.0])
+    np.testing.assert_allclose(reference.sigmoid(z), np.exp(z) / (1.0 + np.exp(z)), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("loss", "a", "y", "row_loss", "da"),
+    [
+        ("half_mse", [1.0, 5.0], [3.0, 2.0], 6.5, [-2.0, 3.0]),
+        ("squared_error", [1.0, 5.0], [3.0, 2.0], 13.0, [-4.0, 6.0]),
+        ("cross_entropy", [0.0, math.log(3.0)], [1.0, 0.0], math.log(4.0), [-0.75, 0.75]),
+        ("cross_entropy", [0.0, 0.0], [0.5, 0.5], math.log(2.0), [0.0, 0.0]),
+        ("cross_entropy", [1000.0, 0.0], [0.0, 1.0], 1000.0, [1.0, -1.0]),
+        ("binary_cross_entropy", [0.0, math.log(3.0)], [1.0, 0.0], math.log(8.0), [-0.5, 0.75]),
+        ("binary_cross_entropy", [-1000.0, 1000.0], [1.0, 1.0], 1000.0, [-1.0, 0.0]),
+    ],
+)
+def test_loss_by_hand(loss, a, y, row_loss, da):
+    losses, gradient = reference.LOSSES[loss](np.array([a]), np.array([y]))
+    np.testing.assert_allclose(losses, [row_loss], rtol=1e-15)
+    np.testing.assert_allclose(gradient, [da], rtol=1e-15, atol=1e-15)
+
+
+def test_labels_are_one_hot_rows_and_a_single_output_takes_one_value_per_row():
+    one_hot = reference.targets("cross_entropy", [2, 0], (2, 3))
+    np.testing.assert_array_equal(one_hot, [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(reference.targets("half_mse", [2, 5], (2, 1)), [[2.0], [5.0]])
+
+
+def test_cost_is_the_mean_over_rows_of_the_sum_over_outputs():
+    a, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.zeros((2, 2))
+    cost, da = reference.cost_and_output_gradient("squared_error", a, y)
+    assert cost == (1 + 4 + 9 + 16) / 2
+    np.testing.assert_array_equal(da, [[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_two_layers_by_hand():
+    """z1 = (1*1 + 2*0 + 0, 1*0 - 2*1 + 1) = (1, -1), a1 = (1, 0), a2 = 3*1 + 5*0 + 1 = 4."""
+    theta = np.array([1.0, 0.0, 0.0, -1.0, 0.0, 1.0, 3.0, 5.0, 1.0])
+    x, y = np.array([[1.0, 2.0]]), np.array([[1.0]])
+    cost, gradient = reference.value_and_gradient(
+        (2, 2, 1), ("relu", "identity"), "half_mse", theta, x, y
+    )
+    assert cost == 4.5  # (4 - 1)^2 / 2
+    np.testing.assert_array_equal(gradient, [9, 0, 18, 0, 9, 0, 3, 0, 3])
+
+
+def test_theta_is_laid_out_as_promised():
+    theta = np.arange(float(reference.n_parameters((2, 3, 1))))
+    (w1, b1), (w2, b2) = reference.unflatten((2, 3, 1), theta)
+    np.testing.assert_array_equal(w1, [[0, 1, 2], [3, 4, 5]])
+    np.testing.assert_array_equal(b1, [6, 7, 8])
+    np.testing.assert_array_equal(w2, [[9], [10], [11]])
+    np.testing.assert_array_equal(b2, [12])
+    b2[0] = -1.0
+    assert theta[12] == -1.0
+
+
+# descent
+
+
+def test_momentum_by_hand():
+    """With gradient 1 the velocity is 1, 1 + mu, 1 + mu + mu^2; Nesterov is a factor ahead."""
+    theta, velocity = np.zeros(1), np.zeros(1)
+    for expected in (1.0, 1.5, 1.75):
+        before = theta
+        theta, velocity = reference.sgd(theta, velocity, np.ones(1), 0.1, momentum=0.5)
+        np.testing.assert_allclose((before - theta) / 0.1, [expected], rtol=1e-12)
+    zero, one = np.zeros(1), np.ones(1)
+    theta, _ = reference.sgd(zero, zero, one, 0.1, momentum=0.5, nesterov=True)
+    np.testing.assert_allclose(theta, [-0.15], rtol=1e-15)
+
+
+def test_weight_decay_by_hand():
+    theta, _ = reference.sgd(np.array([2.0]), np.zeros(1), np.array([1.0]), 0.1, weight_decay=0.5)
+    np.testing.assert_allclose(theta, [2.0 - 0.1 * (1.0 + 0.5 * 2.0)], rtol=1e-15)
+
+
+def test_momentum_on_a_quadratic_follows_its_recurrence():
+    """For the cost c t^2 / 2, momentum SGD is t[k+1] = (1 + mu - rate c) t[k] - mu t[k-1]."""
+    c, rate, mu = 3.0, 0.1, 0.9
+    theta, velocity, path = np.array([1.0]), np.zeros(1), [1.0]
+    for _ in range(20):
+        theta, velocity = reference.sgd(theta, velocity, c * theta, rate, mu)
+        path.append(theta[0])
+    for older, old, new in zip(path, path[1:], path[2:], strict=False):
+        assert new == pytest.approx((1 + mu - rate * c) * old - mu * older, abs=1e-14)
+
+
+def test_training_descends():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 3))
+    y = np.sin(x.sum(axis=1))
+    theta = rng.normal(0.0, 0.5, reference.n_parameters((3, 8, 1)))
+    _, costs = reference.train(
+        (3, 8, 1), ("tanh", "identity"), "half_mse", theta, [(x, y)] * 200, 0.1, momentum=0.9
+    )
+    assert costs[-1] < 0.05 * costs[0]
+
+
+# the kernels' twins
+
+
+def names_in_kernels_def(kind):
+    return re.findall(rf"^FP_{kind}\((\w+)", KERNELS_DEF.read_text(), flags=re.MULTILINE)
+
+
+def test_every_kernel_has_a_twin():
+    activations = names_in_kernels_def("ACTIVATION")
+    assert list(reference.ACTIVATIONS) == activations
+    assert list(reference.LOSSES) == names_in_kernels_def("LOSS")
+    wanted = set(reference.LOSSES)
+    wanted |= set(names_in_kernels_def("KERNEL")) | set(names_in_kernels_def("OPTIMIZER"))
+    wanted |= {f"{name}_{way}" for name in activations for way in ("forward", "backward")}
+    assert set(reference.KERNELS) == wanted
+
+
+@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
+def test_dense_kernels_make_up_the_network(activation):
+    """forward, loss, backward and gather from kernels alone give the network's numbers."""
+    rng = np.random.default_rng(1)
+    widths, activations = (3, 4, 2), (activation, "identity")
+    theta = rng.normal(size=reference.n_parameters(widths))
+    (w1, b1), (w2, b2) = reference.unflatten(widths, theta)
+    data, y, index = rng.normal(size=(9, 3)), rng.normal(size=(5, 2)), np.array([8, 0, 3, 3, 1])
+    kernels = reference.KERNELS
+
+    x = kernels["gather"](data, index)
+    a1 = kernels["dense_forward"](x, w1, b1, activation)
+    a2 = kernels["dense_forward"](a1, w2, b2, "identity")
+    cost, dz2 = kernels["half_mse"](a2, y, None, 1.0 / len(x))
+    dw2, db2 = kernels["dense_weight_gradient"](a1, dz2)
+    dz1 = kernels["dense_input_gradient"](dz2, w2, a1, activation)
+    dw1, db1 = kernels["dense_weight_gradient"](x, dz1)
+
+    expected_cost, expected = reference.value_and_gradient(
+        widths, activations, "half_mse", theta, data[index], y
+    )
+    assert cost / len(x) == pytest.approx(expected_cost, rel=1e-14)
+    gradient = np.concatenate([part.ravel() for part in (dw1, db1, dw2, db2)])
+    np.testing.assert_allclose(gradient, expected, rtol=1e-13, atol=1e-15)
+
+
+def test_weight_gradient_accumulates():
+    rng = np.random.default_rng(2)
+    x, dz = rng.normal(size=(6, 3)), rng.normal(size=(6, 2))
+    kernel = reference.KERNELS["dense_weight_gradient"]
+    halves = kernel(x[3:], dz[3:], *kernel(x[:3], dz[:3]))
+    for half, whole in zip(halves, kernel(x, dz), strict=True):
+        np.testing.assert_allclose(half, whole, rtol=1e-13)
+
+
+def test_cross_entropy_kernel_takes_labels_or_rows():
+    a, label = np.array([[0.5, -1.0, 2.0], [1.0, 1.0, 1.0]]), np.array([2, 0])
+    by_label = reference.KERNELS["cross_entropy"](a, label=label, scale=0.5)
+    by_row = reference.KERNELS["cross_entropy"](a, np.eye(3)[label], scale=0.5)
+    assert by_label[0] == by_row[0]
+    np.testing.assert_array_equal(by_label[1], by_row[1])
+
+
+def test_all_finite_kernel():
+    for bad in (np.nan, np.inf, -np.inf):
+        assert reference.KERNELS["all_finite"](np.array([1.0, bad])) == 0
+    assert reference.KERNELS["all_finite"](np.zeros(0)) == 1
+
+
+def test_sgd_kernel_without_momentum_has_no_state():
+    theta, state = reference.KERNELS["sgd"](np.ones(2), None, np.ones(2), 0.1, (0.0, 0.0, 0.5))
+    assert state is None
+    np.testing.assert_allclose(theta, [0.85, 0.85])
