@@ -3,12 +3,14 @@
 The layout is safetensors, so every tool of that format can read the numbers:
 
     8 bytes    length of the header, little-endian
-    header     JSON, padded with spaces to a multiple of 8: per tensor its dtype, shape and place, and ``__metadata__``
-    data       the network's flat parameter vector: layers.0.weight, layers.0.bias, layers.1.weight, ...
+    header     JSON, padded with spaces to a multiple of 8: the dtype, shape and place of each
+               tensor, and ``__metadata__``
+    data       the network's flat parameter vector: layers.0.weight, layers.0.bias, ...
 
-``__metadata__`` begins with a SHA-256 of the whole file, taken with the checksum's own digits as zeros. A truncated file
-or a single flipped bit is refused. Parameters are kept bit for bit, NaN and infinity included: a network that went
-wrong can be saved and looked at. Nothing in a file is ever executed.
+``__metadata__`` begins with a SHA-256 of the whole file, taken with the checksum's own digits as
+zeros, so a truncated file or a single flipped bit is refused. Parameters are kept bit for bit, NaN
+and infinity included: a network that went wrong can be saved and looked at. Nothing in a file is
+ever executed.
 """
 
 import contextlib
@@ -16,7 +18,6 @@ import os
 import stat
 
 import numpy as np
-
 from fastprop.network import Network
 
 __all__ = ["load", "read_notes", "save"]
@@ -25,7 +26,7 @@ FORMAT = "fastprop"
 FORMAT_VERSION = 1
 MAX_HEADER = 100_000_000  # bytes; the safetensors package refuses longer ones too
 
-# The checksum is the first thing in the header, in every format version, so that it can be found without parsing.
+# The checksum comes first in the header, in every format version: it is found without parsing.
 _PREFIX = b'{"__metadata__":{"checksum":"'
 _DIGITS = 64
 _ZEROS = b"0" * _DIGITS
@@ -35,14 +36,15 @@ _DTYPES = {"float32": ("F32", "<f4"), "float64": ("F64", "<f8")}
 
 
 def save(network, path, *, notes=None):
-    """Write `network` to `path`; a file that is there is replaced in one step, or left whole if anything fails.
+    """Write `network` to `path`. A file that is there is replaced in one step, or left whole.
 
     Parameters
     ----------
     network : Network
     path : str or os.PathLike
     notes : dict, optional
-        Anything of your own that JSON can hold; `read_notes` returns it (tuples come back as lists, keys as strings).
+        Anything of your own that JSON can hold; `read_notes` returns it. Tuples come back as lists,
+        keys as strings.
     """
     if not isinstance(network, Network):
         raise TypeError(f"got {type(network).__name__} to save, wanted a fastprop.Network")
@@ -76,14 +78,14 @@ def load(path):
         network = Network.from_description(_json().loads(metadata["description"]))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
-            f"{_name(path)}: this version of fastprop cannot build the network that the file describes ({error}); "
-            f"it was written by fastprop {metadata.get('fastprop_version', '(unknown)')}: load it with that version"
+            f"{_name(path)}: this version of fastprop cannot build the network that the file "
+            f"describes ({error}); load it with fastprop {_writer(metadata)}, which wrote it"
         ) from error
     layout = _layout(network)
     if tensors != layout:
         raise ValueError(
-            f"{_name(path)}: the tensors in the file are not those of the network that it describes: "
-            f"got {_shapes(tensors)}, wanted {_shapes(layout)}; save the network again with fastprop.Network.save"
+            f"{_name(path)}: the tensors in the file are not those of the network that it "
+            f"describes: got {_shapes(tensors)}, wanted {_shapes(layout)}; save the network again"
         )
     network.parameters[...] = np.frombuffer(data, dtype=_DTYPES[network.dtype.name][1])
     return network
@@ -128,13 +130,23 @@ def _layout(network):
     for k, pair in enumerate(zip(network.weights, network.biases, strict=True)):
         for part, array in zip(("weight", "bias"), pair, strict=True):
             end = begin + array.nbytes
-            tensors[f"layers.{k}.{part}"] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, end]}
+            tensors[f"layers.{k}.{part}"] = {
+                "dtype": dtype,
+                "shape": list(array.shape),
+                "data_offsets": [begin, end],
+            }
             begin = end
     return tensors
 
 
+def _writer(metadata):
+    return metadata.get("fastprop_version", "(version unknown)")
+
+
 def _shapes(tensors):
-    return ", ".join(f"{name} {entry.get('dtype')} {entry.get('shape')}" for name, entry in tensors.items())
+    return ", ".join(
+        f"{name} {entry.get('dtype')} {entry.get('shape')}" for name, entry in tensors.items()
+    )
 
 
 def _header(network, notes):
@@ -149,8 +161,8 @@ def _header(network, notes):
     except (TypeError, ValueError, RecursionError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
-            f"the notes cannot be written as JSON ({error}); keep to dicts with string keys, lists, strings, "
-            "finite numbers, True, False and None"
+            f"the notes cannot be written as JSON ({error}); keep to dicts with string keys, "
+            "lists, strings, finite numbers, True, False and None"
         ) from error
     metadata = {
         "checksum": _ZEROS.decode("ascii"),
@@ -164,7 +176,10 @@ def _header(network, notes):
     header = bytearray(text, "ascii")
     header += b" " * (-len(header) % 8)
     if len(header) > MAX_HEADER:
-        raise ValueError(f"got {len(notes_text)} characters of notes, wanted at most {MAX_HEADER} with the header")
+        raise ValueError(
+            f"got {len(notes_text)} bytes of notes, wanted at most {MAX_HEADER} for the whole "
+            "header; keep large data in a file of its own"
+        )
     return header
 
 
@@ -175,32 +190,42 @@ def _name(path):
 def _checked(path):
     if isinstance(path, (str, os.PathLike)):
         return os.fspath(path)
-    raise TypeError(f"got {type(path).__name__} as the path of a model, wanted a str or an os.PathLike")
+    raise TypeError(
+        f"got {type(path).__name__} as the path of a model, wanted a str or an os.PathLike"
+    )
 
 
 def _regular(path, status):
-    """Refuse what is there but is not a file: a directory, or a device such as /dev/null, which `save` would replace."""
+    """Refuse a directory, or a device such as /dev/null, which `save` would replace by a file."""
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(f"{_name(path)} is a directory, wanted a file; add a name such as 'model.safetensors'")
+        raise IsADirectoryError(
+            f"{_name(path)} is a directory, wanted a file; add a name such as 'model.safetensors'"
+        )
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{_name(path)} is a device or a pipe, wanted the path of an ordinary file")
+        raise ValueError(
+            f"{_name(path)} is a device or a pipe, wanted the path of an ordinary file"
+        )
 
 
 def _target(path):
     """The file to replace: links are followed, so that a link stays a link."""
     path = _checked(path)
     if not os.path.basename(path):
-        raise IsADirectoryError(f"got {_name(path)!r}, which names no file; add a name such as 'model.safetensors'")
+        raise IsADirectoryError(
+            f"got {_name(path)!r}, which names no file; add a name such as 'model.safetensors'"
+        )
     target = os.path.realpath(path)
     if not os.path.isdir(os.path.dirname(target)):
-        raise FileNotFoundError(f"{_name(path)}: its directory does not exist; make it first, or mend the path")
+        raise FileNotFoundError(
+            f"{_name(path)}: its directory does not exist; make it first, or mend the path"
+        )
     if os.path.exists(target):
         _regular(path, os.stat(target))
     return target
 
 
 def _write_whole(target, parts):
-    """Write beside the target, push to disk, then rename: whoever looks sees the old file or the new one."""
+    """Write beside the target, push to disk, rename: others see the old file or the new one."""
     directory = os.path.dirname(target)
     temporary = os.path.join(_name(directory), f".fastprop-{os.urandom(8).hex()}.tmp")
     try:
@@ -216,7 +241,7 @@ def _write_whole(target, parts):
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    # The rename itself is on disk once the directory is; Windows and some network disks cannot be asked for that.
+    # The rename is on disk once the directory is; Windows and some network disks cannot do that.
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:
@@ -236,35 +261,46 @@ def _read(path):
         header = _read_header(file, name, size, length)
         entries = _parse(name, header)
         metadata = entries.pop("__metadata__", None)
-        if not header.startswith(_PREFIX) or not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        if (
+            not header.startswith(_PREFIX)
+            or not isinstance(metadata, dict)
+            or metadata.get("format") != FORMAT
+        ):
             raise ValueError(
-                f"{name} is a safetensors file that was not written by fastprop (or its header is damaged); "
-                "copy its tensors into network.weights and network.biases with the safetensors package"
+                f"{name} is a safetensors file that was not written by fastprop, or its header is "
+                "damaged; read it with the safetensors package, and copy its tensors into the "
+                "weights and biases of a fastprop.Network"
             )
         wanted = 8 + len(header) + _data_length(name, entries)
         if size != wanted:
             fault = "is truncated" if size < wanted else "has something appended"
-            raise ValueError(f"{name} {fault}: got {size} bytes, wanted {wanted}; take another copy of it")
+            raise ValueError(
+                f"{name} {fault}: got {size} bytes, wanted {wanted}; take another copy of it"
+            )
         data = file.read()
     if header[_DIGITS_AT] != _checksum(length, header, data):
-        raise ValueError(f"{name} is damaged: its content does not match its checksum; take another copy of it")
+        raise ValueError(
+            f"{name} is damaged: its content does not match its checksum; take another copy of it"
+        )
     version = metadata.get("format_version", "")
     if version != str(FORMAT_VERSION):
         raise ValueError(
-            f"{name} has format version {version!r}, wanted {FORMAT_VERSION}: it was written by fastprop "
-            f"{metadata.get('fastprop_version', '(unknown)')}; update fastprop to read it"
+            f"{name} has format version {version!r}, wanted {FORMAT_VERSION}; update fastprop to "
+            f"{_writer(metadata)}, which wrote it, or newer"
         )
     return metadata, entries, data
 
 
 def _read_header(file, name, size, length):
     if len(length) < 8:
-        raise ValueError(f"{name} is not a model file, or is truncated: got {size} bytes, wanted at least 8")
+        raise ValueError(
+            f"{name} is not a model file, or is truncated: got {size} bytes, wanted at least 8"
+        )
     wanted = int.from_bytes(length, "little")
     if wanted > MAX_HEADER:
         raise ValueError(
-            f"{name} is not a safetensors file, or is damaged: it announces a header of {wanted} bytes, "
-            f"wanted at most {MAX_HEADER}"
+            f"{name} is not a safetensors file, or is damaged: it announces a header of {wanted} "
+            f"bytes, wanted at most {MAX_HEADER}"
         )
     header = file.read(wanted) if wanted <= size - 8 else b""
     if len(header) < wanted:
@@ -281,8 +317,14 @@ def _parse(name, header):
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, dict):
-        fault = "is damaged" if header.startswith(_PREFIX) else "is not a safetensors file, or is damaged"
-        raise ValueError(f"{name} {fault}: its header is not a JSON object; take another copy of it")
+        fault = (
+            "is damaged"
+            if header.startswith(_PREFIX)
+            else "is not a safetensors file, or is damaged"
+        )
+        raise ValueError(
+            f"{name} {fault}: its header is not a JSON object; take another copy of it"
+        )
     return entries
 
 
@@ -290,4 +332,6 @@ def _data_length(name, entries):
     try:
         return max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
     except (TypeError, KeyError, IndexError, ValueError, OverflowError):
-        raise ValueError(f"{name} is damaged: its header does not say where its tensors lie") from None
+        raise ValueError(
+            f"{name} is damaged: its header does not say where its tensors lie"
+        ) from None

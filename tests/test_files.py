@@ -46,7 +46,11 @@ def rewrite(path, change):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_round_trip(path, dtype):
-    net = fp.Network([3, fp.Dense(5, "tanh"), fp.Dense(4, "sigmoid", initializer="he_uniform"), 2], dtype=dtype, seed=7)
+    net = fp.Network(
+        [3, fp.Dense(5, "tanh"), fp.Dense(4, "sigmoid", initializer="he_uniform"), 2],
+        dtype=dtype,
+        seed=7,
+    )
     net.parameters[...] = np.random.default_rng(0).normal(size=net.n_parameters)
     net.save(path)
     again = fp.load(path)
@@ -86,14 +90,22 @@ def test_path_of_a_wrong_type(bad, small):
 
 
 def test_notes_round_trip(path, small):
-    notes = {"columns": ["a", "b"], "mean": [0.1, -2.5e300], "text": 'a "quote", \u00e9, \U0001f600', "deep": {"x": [None, True]}}
+    notes = {
+        "columns": ["a", "b"],
+        "mean": [0.1, -2.5e300],
+        "text": 'a "quote", \u00e9, \U0001f600',
+        "deep": {"x": [None, True]},
+    }
     files.save(small, path, notes=notes)
     assert files.read_notes(path) == notes
     small.save(path)
     assert files.read_notes(path) == {}
 
 
-@pytest.mark.parametrize("notes, error", [([1], TypeError), ({"x": np.zeros(2)}, TypeError), ({"x": float("nan")}, ValueError)])
+@pytest.mark.parametrize(
+    "notes, error",
+    [([1], TypeError), ({"x": np.zeros(2)}, TypeError), ({"x": float("nan")}, ValueError)],
+)
 def test_bad_notes_leave_no_file(path, small, notes, error):
     with pytest.raises(error, match="JSON"):
         files.save(small, path, notes=notes)
@@ -138,7 +150,9 @@ def test_every_truncation_is_refused(path, small):
         with pytest.raises(ValueError, match=f"got {size} bytes"):
             fp.load(path)
     path.write_bytes(content + b"\0")
-    with pytest.raises(ValueError, match=f"appended: got {len(content) + 1} bytes, wanted {len(content)}"):
+    with pytest.raises(
+        ValueError, match=f"appended: got {len(content) + 1} bytes, wanted {len(content)}"
+    ):
         fp.load(path)
 
 
@@ -178,13 +192,19 @@ def foreign(entries, data=b""):
         (b"", "got 0 bytes, wanted at least 8"),
         (b"\x80\x05K\x01.", "got 5 bytes, wanted at least 8"),
         (b"PK\x03\x04" + bytes(100), "not a safetensors file|truncated"),
-        (b"\xff" * 50, "announces a header of 18446744073709551615 bytes, wanted at most 100000000"),
+        (
+            b"\xff" * 50,
+            "announces a header of 18446744073709551615 bytes, wanted at most 100000000",
+        ),
         (b"a,b,c\n1,2,3\n4,5,6\n", "not a safetensors file"),
         (bytes(50), "not a safetensors file"),
         ((40).to_bytes(8, "little") + b"[" * 40, "not a safetensors file"),
         ((200_000).to_bytes(8, "little") + b'{"a":' + b"[" * 199_995, "not a safetensors file"),
         ((4).to_bytes(8, "little") + b'{"\xff"', "not a safetensors file"),
-        (foreign({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4)), "not written by fastprop"),
+        (
+            foreign({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, bytes(4)),
+            "not written by fastprop",
+        ),
         (foreign({"__metadata__": {"format": "pt"}}), "not written by fastprop"),
         (foreign({"__metadata__": 3}), "not written by fastprop"),
         (foreign({"__metadata__": {"format": "fastprop"}}), "not written by fastprop"),
@@ -199,8 +219,11 @@ def test_other_files_are_refused(path, content, message):
 
 def test_newer_format_version(path, small):
     small.save(path)
-    rewrite(path, lambda header: header["__metadata__"].update(format_version="2", fastprop_version="9.9"))
-    with pytest.raises(ValueError, match="version '2', wanted 1: it was written by fastprop 9.9; update"):
+    rewrite(
+        path,
+        lambda header: header["__metadata__"].update(format_version="2", fastprop_version="9.9"),
+    )
+    with pytest.raises(ValueError, match="version '2', wanted 1; update fastprop to 9.9"):
         fp.load(path)
 
 
@@ -213,7 +236,10 @@ def test_description_that_this_version_cannot_build(path, small):
         fp.load(path)
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", "null", "{", '{"n_inputs": 1, "layers": [3], "dtype": "float32", "seed": 0}'])
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", "null", "{", '{"n_inputs": 1, "layers": [3], "dtype": "float32", "seed": 0}'],
+)
 def test_description_that_is_none(path, small, text):
     small.save(path)
     rewrite(path, lambda header: header["__metadata__"].update(description=text))
@@ -224,11 +250,15 @@ def test_description_that_is_none(path, small, text):
 def test_tensors_of_another_network(path, small):
     small.save(path)
     rewrite(path, lambda header: header["layers.0.weight"].update(shape=[1]))
-    with pytest.raises(ValueError, match=r"got layers.0.weight F32 \[1\].*wanted layers.0.weight F32 \[1, 1\]"):
+    with pytest.raises(
+        ValueError, match=r"got layers.0.weight F32 \[1\].*wanted layers.0.weight F32 \[1, 1\]"
+    ):
         fp.load(path)
 
 
-@pytest.mark.parametrize("entry", [3, {}, {"data_offsets": 3}, {"data_offsets": [0]}, {"data_offsets": [0, "x"]}])
+@pytest.mark.parametrize(
+    "entry", [3, {}, {"data_offsets": 3}, {"data_offsets": [0]}, {"data_offsets": [0, "x"]}]
+)
 def test_tensors_without_a_place(path, small, entry):
     small.save(path)
     rewrite(path, lambda header: header.update({"layers.0.bias": entry}))
@@ -309,7 +339,11 @@ def test_readable_by_the_safetensors_package(path, dtype):
     for k in range(2):
         for part, ours in (("weight", net.weights[k]), ("bias", net.biases[k])):
             theirs = tensors[f"layers.{k}.{part}"]
-            assert theirs.dtype == net.dtype and theirs.tobytes() == ours.tobytes() and theirs.shape == ours.shape
+            assert (
+                theirs.dtype == net.dtype
+                and theirs.tobytes() == ours.tobytes()
+                and theirs.shape == ours.shape
+            )
     with peer.safe_open(path, framework="numpy") as file:
         assert json.loads(file.metadata()["notes"]) == {"n": 1}
 
