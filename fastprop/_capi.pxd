@@ -1,0 +1,84 @@
+# Every `cdef extern` of src_c/. T of kernels.def is void here, as in the table.
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "fastprop.h" nogil:
+    ctypedef void fp_dense_forward(
+        void *a, const void *x, const void *w, const void *b, void *scratch,
+        ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+        ptrdiff_t a_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation) noexcept nogil
+    ctypedef void fp_dense_input_gradient(
+        void *dx, const void *dz, const void *w, const void *kept, void *scratch,
+        ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+        ptrdiff_t dx_row, ptrdiff_t dz_row, ptrdiff_t w_row, ptrdiff_t kept_row, int activation) noexcept nogil
+    ctypedef void fp_dense_weight_gradient(
+        void *dw, void *db, const void *x, const void *dz, void *scratch,
+        ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+        ptrdiff_t dw_row, ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate) noexcept nogil
+    ctypedef void fp_gather(
+        void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil
+    ctypedef void fp_activation_forward(void *a, ptrdiff_t n) noexcept nogil
+    ctypedef void fp_activation_backward(void *dz, const void *kept, ptrdiff_t n) noexcept nogil
+    ctypedef void fp_loss(
+        double *cost, void *da, const void *a, const void *y, const int64_t *label,
+        ptrdiff_t rows, ptrdiff_t n, double scale) noexcept nogil
+    ctypedef void fp_optimizer(
+        void *theta, void *state, const void *gradient, ptrdiff_t n, ptrdiff_t stride,
+        double rate, const double *hyper) noexcept nogil
+
+    enum:
+        FP_ACTIVATION_identity
+        FP_ACTIVATION_relu
+        FP_ACTIVATION_sigmoid
+        FP_ACTIVATION_tanh
+        FP_N_ACTIVATIONS
+        FP_LOSS_half_mse
+        FP_LOSS_squared_error
+        FP_LOSS_cross_entropy
+        FP_LOSS_binary_cross_entropy
+        FP_N_LOSSES
+        FP_OPTIMIZER_sgd
+        FP_N_OPTIMIZERS
+
+    ctypedef struct fp_kernels:
+        const char *isa
+        const char *dtype
+        ptrdiff_t size
+        fp_dense_forward *dense_forward
+        fp_dense_input_gradient *dense_input_gradient
+        fp_dense_weight_gradient *dense_weight_gradient
+        fp_gather *gather
+        fp_all_finite *all_finite
+        fp_activation_forward **forward
+        fp_activation_backward **backward
+        fp_loss **loss
+        fp_optimizer **optimizer
+
+    ctypedef struct fp_signature:
+        const char *name
+        const char *kind
+        const char *arguments
+        size_t offset
+    const fp_signature *fp_signatures
+
+    ctypedef struct fp_isa:
+        const char *name
+        int (*supported)() noexcept nogil
+        const fp_kernels **kernels
+    fp_isa *fp_isas
+    const fp_isa *fp_select_isa(const char *name) noexcept
+
+    ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out) noexcept
+    void fp_cpu_name(char *name) noexcept
+    uint64_t fp_denormals_flush() noexcept
+    void fp_denormals_restore(uint64_t state) noexcept
+    double fp_clock() noexcept
+    void *fp_allocate(size_t size) noexcept
+    void fp_free(void *memory) noexcept
+    int64_t fp_allocations() noexcept
+
+cdef extern from "random.h" nogil:
+    enum:
+        FP_STREAM_SHUFFLE
+    uint64_t fp_random_key(uint64_t seed, uint64_t stream, uint64_t step) noexcept
+    void fp_shuffle(int64_t *order, int64_t n, uint64_t key) noexcept

@@ -1,0 +1,275 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Every kernel in plain typed Cython: what runs where no SIMD table does, and what one reads to understand the others.
+
+``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
+"""
+from libc.math cimport exp, isfinite, log, log1p, tanh
+from libc.stdint cimport int64_t
+
+from fastprop._capi cimport (
+    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_tanh,
+    FP_LOSS_binary_cross_entropy, FP_LOSS_cross_entropy, FP_LOSS_half_mse, FP_LOSS_squared_error,
+    FP_OPTIMIZER_sgd, fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward,
+    fp_dense_input_gradient, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_optimizer,
+)
+
+ctypedef fused real:
+    float
+    double
+
+
+# The products of a dense layer: forward z = x w + b, backward dx = dz w^T, gradients dw = x^T dz and db.
+
+cdef void dense_forward(
+    real *a, const real *x, const real *w, const real *b, real *scratch, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t a_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, k
+    cdef real xik
+    for i in range(rows):
+        for j in range(n_out):
+            a[i * a_row + j] = b[j] if b != NULL else 0
+        for k in range(n_in):
+            xik = x[i * x_row + k]
+            for j in range(n_out):
+                a[i * a_row + j] += xik * w[k * w_row + j]
+        activate(a + i * a_row, n_out, activation)
+
+
+cdef void dense_input_gradient(
+    real *dx, const real *dz, const real *w, const real *kept, real *scratch,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t dx_row, ptrdiff_t dz_row, ptrdiff_t w_row, ptrdiff_t kept_row, int activation,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, k
+    cdef real total
+    for i in range(rows):
+        for k in range(n_in):
+            total = 0
+            for j in range(n_out):
+                total += dz[i * dz_row + j] * w[k * w_row + j]
+            dx[i * dx_row + k] = total
+        activate_backward(dx + i * dx_row, kept + i * kept_row, n_in, activation)
+
+
+cdef void dense_weight_gradient(
+    real *dw, real *db, const real *x, const real *dz, real *scratch, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t dw_row, ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, k
+    cdef real xik
+    if not accumulate:
+        for k in range(n_in):
+            for j in range(n_out):
+                dw[k * dw_row + j] = 0
+        if db != NULL:
+            for j in range(n_out):
+                db[j] = 0
+    for i in range(rows):
+        for k in range(n_in):
+            xik = x[i * x_row + k]
+            for j in range(n_out):
+                dw[k * dw_row + j] += xik * dz[i * dz_row + j]
+        if db != NULL:
+            for j in range(n_out):
+                db[j] += dz[i * dz_row + j]
+
+
+# Activations: a = g(a) forward; dz = dz g'(z) backward, from the output a that the forward pass kept.
+
+cdef void identity_forward(real *a, ptrdiff_t n) noexcept nogil:
+    pass
+
+
+cdef void identity_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+    pass
+
+
+cdef void relu_forward(real *a, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if a[j] <= 0:  # NaN stays NaN
+            a[j] = 0
+
+
+cdef void relu_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not kept[j] > 0:
+            dz[j] = 0
+
+
+cdef void sigmoid_forward(real *a, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = <real>(1 / (1 + exp(-<double>a[j])))
+
+
+cdef void sigmoid_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] *= kept[j] * (1 - kept[j])
+
+
+cdef void tanh_forward(real *a, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = <real>tanh(<double>a[j])
+
+
+cdef void tanh_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] *= 1 - kept[j] * kept[j]
+
+
+cdef inline void activate(real *a, ptrdiff_t n, int activation) noexcept nogil:
+    if real is float:
+        tables[0].forward[activation](a, n)
+    else:
+        tables[1].forward[activation](a, n)
+
+
+cdef inline void activate_backward(real *dz, const real *kept, ptrdiff_t n, int activation) noexcept nogil:
+    if real is float:
+        tables[0].backward[activation](dz, kept, n)
+    else:
+        tables[1].backward[activation](dz, kept, n)
+
+
+# Losses: cost[0] += the loss of each row; da = scale * dLoss/da, unless da is NULL.
+
+cdef void half_mse(
+    double *cost, real *da, const real *a, const real *y, const int64_t *label,
+    ptrdiff_t rows, ptrdiff_t n, double scale,
+) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef real error
+    for i in range(rows * n):
+        error = a[i] - y[i]
+        cost[0] += 0.5 * error * error
+        if da != NULL:
+            da[i] = <real>(scale * error)
+
+
+cdef void squared_error(
+    double *cost, real *da, const real *a, const real *y, const int64_t *label,
+    ptrdiff_t rows, ptrdiff_t n, double scale,
+) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef real error
+    for i in range(rows * n):
+        error = a[i] - y[i]
+        cost[0] += error * error
+        if da != NULL:
+            da[i] = <real>(2 * scale * error)
+
+
+cdef inline double target(
+    const real *y, const int64_t *label, ptrdiff_t i, ptrdiff_t j, ptrdiff_t n,
+) noexcept nogil:
+    """y[i, j]; a label is the y that is 1 there and 0 elsewhere."""
+    if y != NULL:
+        return y[i * n + j]
+    return 1 if j == label[i] else 0
+
+
+cdef void cross_entropy(
+    double *cost, real *da, const real *a, const real *y, const int64_t *label,
+    ptrdiff_t rows, ptrdiff_t n, double scale,
+) noexcept nogil:
+    cdef ptrdiff_t i, j
+    cdef double most, total, log_total, weight, wanted, score
+    for i in range(rows):
+        most = a[i * n]
+        for j in range(1, n):
+            most = max(most, <double>a[i * n + j])
+        total = 0
+        for j in range(n):
+            total += exp(a[i * n + j] - most)
+        log_total = log(total)
+        weight = 0
+        for j in range(n):
+            weight += target(y, label, i, j, n)
+        for j in range(n):
+            wanted = target(y, label, i, j, n)
+            score = a[i * n + j] - most
+            cost[0] += wanted * (log_total - score)
+            if da != NULL:
+                da[i * n + j] = <real>(scale * (weight * exp(score) / total - wanted))
+
+
+cdef void binary_cross_entropy(
+    double *cost, real *da, const real *a, const real *y, const int64_t *label,
+    ptrdiff_t rows, ptrdiff_t n, double scale,
+) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef double z
+    for i in range(rows * n):
+        z = a[i]
+        cost[0] += max(z, 0.0) - z * y[i] + log1p(exp(-abs(z)))
+        if da != NULL:
+            da[i] = <real>(scale * (1 / (1 + exp(-z)) - y[i]))
+
+
+# Optimisers: hyper is momentum, nesterov, weight_decay.
+
+cdef void sgd(
+    real *theta, real *state, const real *gradient, ptrdiff_t n, ptrdiff_t stride, double rate, const double *hyper,
+) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef real g, eta = <real>rate, momentum = <real>hyper[0], decay = <real>hyper[2]
+    for j in range(n):
+        g = gradient[j] + decay * theta[j]
+        if momentum != 0:
+            state[j] = momentum * state[j] + g
+            g = g + momentum * state[j] if hyper[1] != 0 else state[j]
+        theta[j] -= eta * g
+
+
+# Data.
+
+cdef void gather(
+    real *out, const real *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row,
+) noexcept nogil:
+    cdef ptrdiff_t i, j
+    for i in range(rows):
+        for j in range(n):
+            out[i * n + j] = x[index[i] * x_row + j]
+
+
+cdef void all_finite(int *ok, const real *x, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    ok[0] = 1
+    for j in range(n):
+        if not isfinite(<double>x[j]):
+            ok[0] = 0
+
+
+cdef void fill(fp_kernels *table, real *dtype) noexcept:
+    """Puts the kernels of one dtype into its table; `dtype` only chooses, by its type."""
+    table.isa = b"portable"
+    table.dtype = b"float32" if real is float else b"float64"
+    table.size = sizeof(real)
+    table.dense_forward = <fp_dense_forward *>dense_forward[real]
+    table.dense_input_gradient = <fp_dense_input_gradient *>dense_input_gradient[real]
+    table.dense_weight_gradient = <fp_dense_weight_gradient *>dense_weight_gradient[real]
+    table.gather = <fp_gather *>gather[real]
+    table.all_finite = <fp_all_finite *>all_finite[real]
+    table.forward[FP_ACTIVATION_identity] = <fp_activation_forward *>identity_forward[real]
+    table.forward[FP_ACTIVATION_relu] = <fp_activation_forward *>relu_forward[real]
+    table.forward[FP_ACTIVATION_sigmoid] = <fp_activation_forward *>sigmoid_forward[real]
+    table.forward[FP_ACTIVATION_tanh] = <fp_activation_forward *>tanh_forward[real]
+    table.backward[FP_ACTIVATION_identity] = <fp_activation_backward *>identity_backward[real]
+    table.backward[FP_ACTIVATION_relu] = <fp_activation_backward *>relu_backward[real]
+    table.backward[FP_ACTIVATION_sigmoid] = <fp_activation_backward *>sigmoid_backward[real]
+    table.backward[FP_ACTIVATION_tanh] = <fp_activation_backward *>tanh_backward[real]
+    table.loss[FP_LOSS_half_mse] = <fp_loss *>half_mse[real]
+    table.loss[FP_LOSS_squared_error] = <fp_loss *>squared_error[real]
+    table.loss[FP_LOSS_cross_entropy] = <fp_loss *>cross_entropy[real]
+    table.loss[FP_LOSS_binary_cross_entropy] = <fp_loss *>binary_cross_entropy[real]
+    table.optimizer[FP_OPTIMIZER_sgd] = <fp_optimizer *>sgd[real]
+
+
+fill(&tables[0], <float *>NULL)
+fill(&tables[1], <double *>NULL)

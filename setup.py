@@ -1,0 +1,78 @@
+"""Builds the extension modules; everything else about the package is in pyproject.toml."""
+
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# ISA: (machine, source, flags of GCC and Clang, flags of MSVC). The flags name x86-64-v3 and -v4 bit by bit, since
+# GCC before 11 does not know those names. An ISA is chosen at import from what the CPU has, never from what built it.
+V3 = ["-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mmovbe"]
+ISAS = {
+    "avx2": ("x86_64", "src_c/isa_avx2.c", V3, ["/arch:AVX2"]),
+}
+
+# -O3 unrolls and keeps tiles in registers; no contraction: an FMA is where someone wrote one. math-errno would keep
+# libm calls from being vectorised in the portable kernels, and nothing here reads errno.
+FLAGS = {
+    "unix": ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
+    "msvc": ["/O2", "/std:c11", "/fp:precise"],
+}
+CORE = ["src_c/cpu.c", "src_c/memory.c", "src_c/dispatch.c"]
+HEADERS = [str(path) for pattern in ("*.h", "*.def", "*/*.h") for path in Path("src_c").glob(pattern)]
+
+
+def machine() -> str:
+    """What the wheel is for: macOS builds two machines, cross compilers say so in _PYTHON_HOST_PLATFORM."""
+    target = os.environ.get("ARCHFLAGS") or os.environ.get("_PYTHON_HOST_PLATFORM") or platform.machine()
+    if re.search("arm64|aarch64", target, re.IGNORECASE):
+        return "aarch64"
+    if re.search("x86_64|amd64", target, re.IGNORECASE) and sys.maxsize > 2**32:
+        return "x86_64"
+    return "other"
+
+
+class BuildExt(build_ext):
+    """Compiles each ISA's source with its own flags, which setuptools cannot say of one file."""
+
+    def build_extension(self, ext: Extension) -> None:
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        ext.extra_compile_args = FLAGS[kind] + os.environ.get("FASTPROP_CFLAGS", "").split()
+        if ext.name == "fastprop._engine":
+            for name, (target, source, unix, msvc) in ISAS.items():
+                if target != machine():
+                    continue
+                ext.define_macros.append((f"FP_BUILD_{name.upper()}", "1"))
+                ext.extra_objects += self.compiler.compile(
+                    [source],
+                    output_dir=self.build_temp,
+                    include_dirs=ext.include_dirs,
+                    debug=self.debug,
+                    extra_postargs=ext.extra_compile_args + (msvc if kind == "msvc" else unix),
+                    depends=HEADERS,
+                )
+        super().build_extension(ext)
+
+
+def extension(name: str, sources: list[str]) -> Extension:
+    return Extension(
+        f"fastprop.{name}",
+        [f"fastprop/{name}.pyx", *sources],
+        include_dirs=["src_c"],
+        depends=HEADERS,
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension("_portable", []), extension("_engine", CORE)],
+        build_dir="build/cython",
+        compiler_directives={"language_level": 3},
+    ),
+    cmdclass={"build_ext": BuildExt},
+)

@@ -1,0 +1,60 @@
+/* Which kernel table serves, and the list of signatures that tests and benchmarks read. */
+#include "fastprop.h"
+#include "kernels/product.h"
+
+#include <string.h>
+
+#define FP_STRING_(x) #x
+#define FP_STRING(x) FP_STRING_(x)
+
+const fp_signature fp_signatures[] = {
+#define FP_KERNEL(name, args) {#name, "kernel", #args, offsetof(fp_kernels, name)},
+#define FP_ACTIVATION(name)                                                                                  \
+    {#name "_forward", "forward", FP_STRING(FP_FORWARD_ARGS), offsetof(fp_kernels, forward[FP_ACTIVATION_##name])}, \
+    {#name "_backward", "backward", FP_STRING(FP_BACKWARD_ARGS), offsetof(fp_kernels, backward[FP_ACTIVATION_##name])},
+#define FP_LOSS(name) {#name, "loss", FP_STRING(FP_LOSS_ARGS), offsetof(fp_kernels, loss[FP_LOSS_##name])},
+#define FP_OPTIMIZER(name) \
+    {#name, "optimizer", FP_STRING(FP_OPTIMIZER_ARGS), offsetof(fp_kernels, optimizer[FP_OPTIMIZER_##name])},
+#include "kernels.def"
+    {NULL, NULL, NULL, 0},
+};
+
+/* setup.py's table of ISAs defines FP_BUILD_* for those that this compiler and target can build. */
+extern const fp_kernels *const fp_kernels_avx2[2], *const fp_kernels_avx512[2], *const fp_kernels_neon[2];
+
+fp_isa fp_isas[] = {
+    {"portable", fp_cpu_has_any, NULL}, /* its kernels are compiled by Cython and set by _engine.pyx at import */
+#ifdef FP_BUILD_NEON
+    {"neon", fp_cpu_has_neon, fp_kernels_neon},
+#endif
+#ifdef FP_BUILD_AVX2
+    {"avx2", fp_cpu_has_avx2, fp_kernels_avx2},
+#endif
+#ifdef FP_BUILD_AVX512
+    {"avx512", fp_cpu_has_avx512, fp_kernels_avx512},
+#endif
+    {NULL, NULL, NULL},
+};
+
+const fp_isa *fp_select_isa(const char *name)
+{
+    const fp_isa *selected = NULL;
+    for (const fp_isa *isa = fp_isas; isa->name; isa++)
+        if (isa->kernels && isa->supported() && (!name || !strcmp(name, isa->name)))
+            selected = isa;
+    return selected;
+}
+
+/* A packed block of B: of w (forward), of w^T (input gradient) or of dz (weight gradient). */
+static ptrdiff_t block(ptrdiff_t k, ptrdiff_t n)
+{
+    ptrdiff_t wide = (n + FP_PANEL_MAX - 1) / FP_PANEL_MAX * FP_PANEL_MAX;
+    return (k < FP_BLOCK_K ? k : FP_BLOCK_K) * (wide < FP_BLOCK_N ? wide : FP_BLOCK_N);
+}
+
+ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out)
+{
+    ptrdiff_t forward = block(n_in, n_out), input = block(n_out, n_in), weight = block(rows, n_out);
+    ptrdiff_t most = forward > input ? forward : input;
+    return most > weight ? most : weight;
+}

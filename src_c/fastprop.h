@@ -1,0 +1,103 @@
+/* fastprop's C interface: the kernel table, its dispatch, and what the engine needs of the machine.
+ *
+ * Nothing here fails, prints, aborts or touches Python; arguments were checked at the door (fastprop/_validate.py). */
+#ifndef FASTPROP_H
+#define FASTPROP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- the kernel table, derived from kernels.def ---- */
+
+/* One table type serves both dtypes: in it T is void, and the dtype is the table's. Every ABI that we build for passes
+ * all object pointers alike, so that a typed kernel is called through the untyped entry. */
+#define T void
+#define I ptrdiff_t
+#define FP_KERNEL(name, args) typedef void fp_##name args;
+#include "kernels.def"
+
+/* These four argument lists are contracts of kernels.def too; fp_signatures() and the typed bodies share them. */
+#define FP_FORWARD_ARGS (T *a, I n)
+#define FP_BACKWARD_ARGS (T *dz, const T *kept, I n)
+#define FP_LOSS_ARGS (double *cost, T *da, const T *a, const T *y, const int64_t *label, I rows, I n, double scale)
+#define FP_OPTIMIZER_ARGS (T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+typedef void fp_activation_forward FP_FORWARD_ARGS;
+typedef void fp_activation_backward FP_BACKWARD_ARGS;
+typedef void fp_loss FP_LOSS_ARGS;
+typedef void fp_optimizer FP_OPTIMIZER_ARGS;
+#undef T
+#undef I
+
+enum {
+#define FP_ACTIVATION(name) FP_ACTIVATION_##name,
+#include "kernels.def"
+    FP_N_ACTIVATIONS
+};
+enum {
+#define FP_LOSS(name) FP_LOSS_##name,
+#include "kernels.def"
+    FP_N_LOSSES
+};
+enum {
+#define FP_OPTIMIZER(name) FP_OPTIMIZER_##name,
+#include "kernels.def"
+    FP_N_OPTIMIZERS
+};
+
+typedef struct fp_kernels {
+    const char *isa;
+    const char *dtype; /* "float32" or "float64" */
+    ptrdiff_t size;    /* of an element, in bytes */
+#define FP_KERNEL(name, args) fp_##name *name;
+#include "kernels.def"
+    fp_activation_forward *forward[FP_N_ACTIVATIONS];
+    fp_activation_backward *backward[FP_N_ACTIVATIONS];
+    fp_loss *loss[FP_N_LOSSES];
+    fp_optimizer *optimizer[FP_N_OPTIMIZERS];
+} fp_kernels;
+
+/* One line of the list, for tests and benchmarks: kind is "kernel", "forward", "backward", "loss" or "optimizer";
+ * `offset` is where the entry lies in fp_kernels. The array ends with a NULL name. */
+typedef struct fp_signature {
+    const char *name, *kind, *arguments;
+    size_t offset;
+} fp_signature;
+extern const fp_signature fp_signatures[];
+
+/* How many elements of scratch the dense_* kernels may use for a layer of this shape. */
+ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out);
+
+/* ---- dispatch: which table serves ---- */
+
+typedef struct fp_isa {
+    const char *name;
+    int (*supported)(void);     /* by this CPU and its operating system */
+    const fp_kernels *const *kernels; /* [0] float32, [1] float64 */
+} fp_isa;
+
+/* What this build holds, slowest first; entry 0 is `portable`. Ends with a NULL name. */
+extern fp_isa fp_isas[];
+
+/* Makes `name` serve, or the fastest supported one where it is NULL. Returns NULL where it is unknown or unsupported. */
+const fp_isa *fp_select_isa(const char *name);
+
+/* ---- the machine ---- */
+
+int fp_cpu_has_any(void);
+int fp_cpu_has_avx2(void);   /* x86-64-v3: AVX2, FMA, BMI1, BMI2, F16C, and the OS saves ymm */
+int fp_cpu_has_avx512(void); /* x86-64-v4: v3 and AVX-512 F, BW, CD, DQ, VL, and the OS saves zmm */
+int fp_cpu_has_neon(void);
+void fp_cpu_name(char name[49]);
+
+/* Flushes denormals from here on this thread; give what it returns to fp_denormals_restore. */
+uint64_t fp_denormals_flush(void);
+void fp_denormals_restore(uint64_t state);
+
+double fp_clock(void); /* seconds, monotonic */
+
+/* 64-byte-aligned zeroed memory, or NULL; counted, so that a test can assert that a training step takes none. */
+void *fp_allocate(size_t bytes);
+void fp_free(void *memory);
+int64_t fp_allocations(void);
+
+#endif

@@ -1,0 +1,47 @@
+/* Activations: g forward, and beside it dz = dz g'(z) written with what the forward pass kept. */
+
+/* a[i] = g(a[i]) */
+FP_INLINE void FP(map)(T *a, I n, V(t) (*g)(V(t)))
+{
+    I j = 0;
+    for (; j + L <= n; j += L)
+        V(store)(a + j, g(V(load)(a + j)));
+    if (j < n)
+        V(store_n)(a + j, g(V(load_n)(a + j, n - j)), n - j);
+}
+
+/* dz[i] = times_slope(dz[i], kept[i]) */
+FP_INLINE void FP(map_backward)(T *dz, const T *kept, I n, V(t) (*times_slope)(V(t), V(t)))
+{
+    I j = 0;
+    for (; j + L <= n; j += L)
+        V(store)(dz + j, times_slope(V(load)(dz + j), V(load)(kept + j)));
+    if (j < n)
+        V(store_n)(dz + j, times_slope(V(load_n)(dz + j, n - j), V(load_n)(kept + j, n - j)), n - j);
+}
+
+static void FP(identity_forward)(T *a, I n)
+{
+    (void)a, (void)n;
+}
+
+static void FP(identity_backward)(T *dz, const T *kept, I n)
+{
+    (void)dz, (void)kept, (void)n;
+}
+
+/* max(z, 0), in this order of operands so that NaN stays NaN; g' = 1 where a > 0 and 0 at z = 0 */
+FP_INLINE V(t) FP(relu)(V(t) z) { return V(max)(V(set1)(0), z); }
+FP_INLINE V(t) FP(relu_times_slope)(V(t) dz, V(t) a) { return V(keep)(V(gt)(a, V(set1)(0)), dz); }
+static void FP(relu_forward)(T *a, I n) { FP(map)(a, n, FP(relu)); }
+static void FP(relu_backward)(T *dz, const T *kept, I n) { FP(map_backward)(dz, kept, n, FP(relu_times_slope)); }
+
+/* g' = a (1 - a) */
+FP_INLINE V(t) FP(sigmoid_times_slope)(V(t) dz, V(t) a) { return V(mul)(dz, V(fnma)(a, a, a)); }
+static void FP(sigmoid_forward)(T *a, I n) { FP(map)(a, n, FP(sigmoid)); }
+static void FP(sigmoid_backward)(T *dz, const T *kept, I n) { FP(map_backward)(dz, kept, n, FP(sigmoid_times_slope)); }
+
+/* g' = 1 - a^2 */
+FP_INLINE V(t) FP(tanh_times_slope)(V(t) dz, V(t) a) { return V(mul)(dz, V(fnma)(a, a, V(set1)(1))); }
+static void FP(tanh_forward)(T *a, I n) { FP(map)(a, n, FP(tanh)); }
+static void FP(tanh_backward)(T *dz, const T *kept, I n) { FP(map_backward)(dz, kept, n, FP(tanh_times_slope)); }

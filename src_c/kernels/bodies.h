@@ -1,0 +1,10 @@
+/* Every body, each written once, and then the table that they fill. */
+#include "vmath.h"
+#include "reduce.h"
+#include "activation.h"
+#include "gemm.h"
+#include "dense.h"
+#include "loss.h"
+#include "optimizer.h"
+#include "gather.h"
+#include "table.h"

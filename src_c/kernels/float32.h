@@ -1,0 +1,17 @@
+/* Compiles every body for float32: T the element, V(word) the vocabulary, L its lanes, FP(name) a kernel's full name. */
+#include "names.h"
+
+#define T float
+#define L F32_LANES
+#define V(word) FP_PASTE2(f32_, word)
+#define FP(name) FP_PASTE4(fp_, name, _f32__, FP_ISA)
+#define FP_DTYPE "float32"
+#define FP_LN2_HIGH 0x1.62e4p-1f     /* ln 2 to 15 bits, so that n * high is exact for |n| < 2^9 */
+#define FP_LN2_LOW 0x1.7f7d1cp-20f   /* ln 2 - high */
+#define FP_EXP_TERMS 7               /* r^8 / 8! < 2^-24 for |r| <= ln(2) / 2 */
+#define FP_EXP_MIN (-87.33654f)      /* ln of the smallest normal: below it exp is flushed to 0 */
+#define FP_EXP_MAX 89.0f             /* above ln of the largest: exp overflows to infinity by itself */
+#define FP_LOG_TERMS 5               /* s^10 / 11 < 2^-24 for |s| <= 3 - 2 sqrt(2) */
+#define FP_TANH_MAX 9.1f             /* from 9.011 on tanh rounds to 1 */
+#include "bodies.h"
+#include "undefine.h"

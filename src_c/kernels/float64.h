@@ -1,0 +1,17 @@
+/* Compiles every body for float64; see float32.h. */
+#include "names.h"
+
+#define T double
+#define L F64_LANES
+#define V(word) FP_PASTE2(f64_, word)
+#define FP(name) FP_PASTE4(fp_, name, _f64__, FP_ISA)
+#define FP_DTYPE "float64"
+#define FP_LN2_HIGH 0x1.62e42fefap-1      /* ln 2 to 36 bits, so that n * high is exact for |n| < 2^17 */
+#define FP_LN2_LOW 0x1.cf79abc9e3b3ap-40  /* ln 2 - high */
+#define FP_EXP_TERMS 13                   /* r^14 / 14! < 2^-53 for |r| <= ln(2) / 2 */
+#define FP_EXP_MIN (-708.3964185322641)   /* ln of the smallest normal */
+#define FP_EXP_MAX 710.0                  /* above ln of the largest */
+#define FP_LOG_TERMS 10                   /* s^20 / 21 < 2^-53 for |s| <= 3 - 2 sqrt(2) */
+#define FP_TANH_MAX 19.1                  /* from 19.07 on tanh rounds to 1 */
+#include "bodies.h"
+#include "undefine.h"

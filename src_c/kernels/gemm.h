@@ -1,0 +1,193 @@
+/* C = start + A B: the one micro-kernel under all three products of a layer.
+ *
+ * A tile of C (mr rows, two vectors wide) lives in registers while k runs: each step loads a row of B and broadcasts one
+ * element of each row of A. A is read in place through a (row, column) pair of strides, so A^T needs no copy. B is read in
+ * place while it is small, else packed into panels as wide as a tile, which are adjacent in memory. The layout is that of
+ * Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", with A left in place. */
+#include "product.h"
+
+typedef struct {
+    T *c;          /* (m, n) */
+    const T *a;    /* (m, k): element (i, p) at a[i a_row + p a_col] */
+    const T *b;    /* (k, n): element (p, j) at b[p b_row + j b_col]; one of the two strides is 1 */
+    const T *bias; /* (n,): where C starts, or NULL: at zero */
+    const T *kept; /* (m, n): what FP_FINISH_BACKWARD needs */
+    I m, n, k, c_row, a_row, a_col, b_row, b_col, kept_row;
+    int add;       /* start from what C holds */
+    int finish;    /* FP_FINISH_... */
+    int activation;
+} FP(product);
+
+/* Where a tile lies: rows i.., columns j.. (`width` of them, at most 2 L), the k of this block, and B's rows for it. */
+typedef struct {
+    const T *b; /* row k0, column j */
+    I b_row, i, j, width, k0, k1;
+} FP(place);
+
+static fp_activation_forward *const FP(forwards)[FP_N_ACTIVATIONS] = {
+#define FP_ACTIVATION(name) [FP_ACTIVATION_##name] = (fp_activation_forward *)FP(name##_forward),
+#include "../kernels.def"
+};
+static fp_activation_backward *const FP(backwards)[FP_N_ACTIVATIONS] = {
+#define FP_ACTIVATION(name) [FP_ACTIVATION_##name] = (fp_activation_backward *)FP(name##_backward),
+#include "../kernels.def"
+};
+
+/* A vector of a row: all of it, or its first `left` lanes where the last vector of a tile sticks out (`tail`). */
+FP_INLINE V(t) FP(get)(const T *p, int tail, I left) { return tail ? V(load_n)(p, left) : V(load)(p); }
+
+FP_INLINE void FP(put)(T *p, V(t) x, int tail, I left)
+{
+    if (tail)
+        V(store_n)(p, x, left);
+    else
+        V(store)(p, x);
+}
+
+/* mr, nv and tail are constants wherever this is called: each combination compiles to straight code. */
+FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int nv, int tail)
+{
+    const T *a = p->a + at->i * p->a_row + at->k0 * p->a_col, *b = at->b;
+    T *c = p->c + at->i * p->c_row + at->j;
+    I a_row = p->a_row, a_col = p->a_col, b_row = at->b_row, c_row = p->c_row;
+    I left = at->width - (nv - 1) * L;
+    V(t) sum[FP_MR][2];
+
+    if (p->add || at->k0 > 0) {
+        FP_UNROLL for (int r = 0; r < mr; r++)
+            FP_UNROLL for (int v = 0; v < nv; v++)
+                sum[r][v] = FP(get)(c + r * c_row + v * L, tail && v == nv - 1, left);
+    } else {
+        V(t) start[2];
+        FP_UNROLL for (int v = 0; v < nv; v++)
+            start[v] = p->bias ? FP(get)(p->bias + at->j + v * L, tail && v == nv - 1, left) : V(set1)(0);
+        FP_UNROLL for (int r = 0; r < mr; r++)
+            FP_UNROLL for (int v = 0; v < nv; v++)
+                sum[r][v] = start[v];
+    }
+
+    for (I k = at->k1 - at->k0; k > 0; k--) {
+        V(t) row[2];
+        FP_UNROLL for (int v = 0; v < nv; v++)
+            row[v] = FP(get)(b + v * L, tail && v == nv - 1, left);
+        FP_UNROLL for (int r = 0; r < mr; r++) {
+            V(t) element = V(set1)(a[r * a_row]);
+            FP_UNROLL for (int v = 0; v < nv; v++)
+                sum[r][v] = V(fma)(element, row[v], sum[r][v]);
+        }
+        a += a_col;
+        b += b_row;
+    }
+
+    int finish = at->k1 == p->k ? p->finish : FP_FINISH_NONE;
+    int in_registers = finish && p->activation == FP_ACTIVATION_relu;
+    if (in_registers && finish == FP_FINISH_FORWARD) {
+        FP_UNROLL for (int r = 0; r < mr; r++)
+            FP_UNROLL for (int v = 0; v < nv; v++)
+                sum[r][v] = FP(relu)(sum[r][v]);
+    } else if (in_registers) {
+        const T *kept = p->kept + at->i * p->kept_row + at->j;
+        FP_UNROLL for (int r = 0; r < mr; r++)
+            FP_UNROLL for (int v = 0; v < nv; v++)
+                sum[r][v] = FP(relu_times_slope)(
+                    sum[r][v], FP(get)(kept + r * p->kept_row + v * L, tail && v == nv - 1, left));
+    }
+
+    FP_UNROLL for (int r = 0; r < mr; r++)
+        FP_UNROLL for (int v = 0; v < nv; v++)
+            FP(put)(c + r * c_row + v * L, sum[r][v], tail && v == nv - 1, left);
+}
+
+/* One function for each number of rows. */
+FP_INLINE void FP(tile_of)(const FP(product) *p, const FP(place) *at, int mr)
+{
+    if (at->width == 2 * L)
+        FP(tile)(p, at, mr, 2, 0);
+    else if (at->width > L)
+        FP(tile)(p, at, mr, 2, 1);
+    else if (at->width == L)
+        FP(tile)(p, at, mr, 1, 0);
+    else
+        FP(tile)(p, at, mr, 1, 1);
+}
+
+#define FP_TILE(mr) static void FP(tile_##mr)(const FP(product) *p, const FP(place) *at) { FP(tile_of)(p, at, mr); }
+#define FP_TILE_NAME(mr) FP(tile_##mr),
+FP_EACH_MR(FP_TILE)
+static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL, FP_EACH_MR(FP_TILE_NAME)};
+#undef FP_TILE
+#undef FP_TILE_NAME
+
+/* All tiles of a block one below the other: rows are dealt out evenly, since a tile of one row wastes the machine. */
+FP_INLINE void FP(column_of_tiles)(const FP(product) *p, FP(place) at, I first, I last)
+{
+    I tiles = (last - first + FP_MR - 1) / FP_MR;
+    for (I t = 0; t < tiles; t++) {
+        at.i = first + (last - first) * t / tiles;
+        I rows = first + (last - first) * (t + 1) / tiles - at.i;
+        FP(tiles)[rows](p, &at);
+        if (p->finish == FP_FINISH_NONE || at.k1 != p->k || p->activation == FP_ACTIVATION_relu)
+            continue;
+        for (I r = at.i; r < at.i + rows; r++) {
+            T *c = p->c + r * p->c_row + at.j;
+            if (p->finish == FP_FINISH_FORWARD)
+                FP(forwards)[p->activation](c, at.width);
+            else
+                FP(backwards)[p->activation](c, p->kept + r * p->kept_row + at.j, at.width);
+        }
+    }
+}
+
+/* Rows k0..k1 and columns n0..n1 of B as panels 2 L wide, one after the other; the last panel's missing columns are 0. */
+static void FP(pack)(T *panels, const FP(product) *p, I k0, I k1, I n0, I n1)
+{
+    for (I j = n0; j < n1; j += 2 * L) {
+        I width = n1 - j < 2 * L ? n1 - j : 2 * L;
+        for (I k = k0; k < k1; k++, panels += 2 * L) {
+            const T *row = p->b + k * p->b_row + j * p->b_col;
+            if (p->b_col == 1) {
+                V(store)(panels, FP(load_left)(row, width));
+                V(store)(panels + L, FP(load_left)(row + L, width - L));
+            } else {
+                for (I c = 0; c < 2 * L; c++)
+                    panels[c] = c < width ? row[c * p->b_col] : 0;
+            }
+        }
+    }
+}
+
+static void FP(multiply_packed)(const FP(product) *p, T *scratch)
+{
+    for (I n0 = 0; n0 < p->n; n0 += FP_BLOCK_N)
+        for (I k0 = 0; k0 < p->k || k0 == 0; k0 += FP_BLOCK_K) {
+            I n1 = n0 + FP_BLOCK_N < p->n ? n0 + FP_BLOCK_N : p->n;
+            I k1 = k0 + FP_BLOCK_K < p->k ? k0 + FP_BLOCK_K : p->k;
+            FP(pack)(scratch, p, k0, k1, n0, n1);
+            I tiles = (p->m + FP_MR - 1) / FP_MR;
+            for (I t = 0; t < tiles; t++) { /* one tile's rows of A stay in L1 while all of the block passes by */
+                FP(place) at = {scratch, 2 * L, 0, 0, 0, k0, k1};
+                for (at.j = n0; at.j < n1; at.j += 2 * L, at.b += 2 * L * (k1 - k0)) {
+                    at.width = n1 - at.j < 2 * L ? n1 - at.j : 2 * L;
+                    FP(column_of_tiles)(p, at, p->m * t / tiles, p->m * (t + 1) / tiles);
+                }
+            }
+        }
+}
+
+static void FP(multiply_in_place)(const FP(product) *p)
+{
+    FP(place) at = {p->b, p->b_row, 0, 0, 0, 0, p->k};
+    for (; at.j < p->n; at.j += 2 * L, at.b += 2 * L) {
+        at.width = p->n - at.j < 2 * L ? p->n - at.j : 2 * L;
+        FP(column_of_tiles)(p, at, 0, p->m);
+    }
+}
+
+static void FP(multiply)(const FP(product) *p, T *scratch)
+{
+    int small = p->m < FP_PACK_ROWS || p->k * p->n * (I)sizeof(T) < FP_PACK_BYTES;
+    if (p->b_col == 1 && small)
+        FP(multiply_in_place)(p);
+    else
+        FP(multiply_packed)(p, scratch);
+}

@@ -1,0 +1,14 @@
+/* Names of kernels, dtypes and ISAs put together: fp_dense_forward_f32__avx2. */
+#ifndef FP_KERNELS_NAMES_H
+#define FP_KERNELS_NAMES_H
+
+#define I ptrdiff_t
+
+#define FP_PASTE2_(a, b) a##b
+#define FP_PASTE2(a, b) FP_PASTE2_(a, b)
+#define FP_PASTE4_(a, b, c, d) a##b##c##d
+#define FP_PASTE4(a, b, c, d) FP_PASTE4_(a, b, c, d)
+#define FP_STRING_(x) #x
+#define FP_STRING(x) FP_STRING_(x)
+
+#endif

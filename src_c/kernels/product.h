@@ -1,0 +1,16 @@
+/* What a product is for every dtype: the ways to finish an element, and the sizes of blocks. The sizes change speed only: every element of C is summed in the order of k, through C
+ * itself from one block to the next, so no choice made here changes a bit. */
+#ifndef FP_KERNELS_PRODUCT_H
+#define FP_KERNELS_PRODUCT_H
+
+/* What happens to a finished element of C: nothing, c = g(c), or c = c g'(z). */
+enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
+
+#define FP_BLOCK_K 256 /* depth of a packed block of B: a tile's rows of A (14 x 256 floats, 14 KB) stay in a 32 KB L1 */
+#define FP_BLOCK_N 512 /* its width: 256 x 512 floats are 512 KB, half of a 1 MB L2 */
+#define FP_PANEL_MAX 32 /* the widest panel of any ISA (two AVX-512 vectors of float32): packed widths round up to it */
+
+#define FP_PACK_ROWS 48   /* below so many rows of C, packing B costs more than reading it in place */
+#define FP_PACK_BYTES 8192 /* a B smaller than this stays in L1 as it lies, a quarter of it */
+
+#endif

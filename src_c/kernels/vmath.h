@@ -1,0 +1,81 @@
+/* exp, tanh, sigmoid and log on vectors. The error of each in units in the last place (ULP) stands beside it and is what
+ * tests/test_vmath.py measured at most. Series are Taylor's, cut where the next term is below the rounding error: their
+ * coefficients explain themselves. */
+
+/* Sum of x^k / k! for k = 2..FP_EXP_TERMS, divided by x^2: so that expm1(r) = r + r^2 tail(r). */
+FP_INLINE V(t) FP(exp_tail)(V(t) r)
+{
+    static const T inverse_factorial[] = {(T)1, (T)1, (T)(1.0 / 2), (T)(1.0 / 6), (T)(1.0 / 24), (T)(1.0 / 120),
+        (T)(1.0 / 720), (T)(1.0 / 5040), (T)(1.0 / 40320), (T)(1.0 / 362880), (T)(1.0 / 3628800),
+        (T)(1.0 / 39916800), (T)(1.0 / 479001600), (T)(1.0 / 6227020800)};
+    V(t) sum = V(set1)(inverse_factorial[FP_EXP_TERMS]);
+    FP_UNROLL for (int k = FP_EXP_TERMS - 1; k >= 2; k--)
+        sum = V(fma)(sum, r, V(set1)(inverse_factorial[k]));
+    return sum;
+}
+
+/* x = n ln 2 + r, |r| <= ln(2) / 2: returns r, sets n (an integer). */
+FP_INLINE V(t) FP(reduce_ln2)(V(t) x, V(t) *n)
+{
+    *n = V(round)(V(mul)(x, V(set1)((T)1.4426950408889634)));
+    V(t) r = V(fnma)(*n, V(set1)(FP_LN2_HIGH), x);
+    return V(fnma)(*n, V(set1)(FP_LN2_LOW), r);
+}
+
+/* e^x: 1 ULP; 0 where the result would be denormal, infinity above the range, NaN for NaN. */
+FP_INLINE V(t) FP(exp)(V(t) x)
+{
+    V(t) n, low = V(set1)(FP_EXP_MIN);
+    V(t) in_range = V(min)(V(set1)(FP_EXP_MAX), V(max)(low, x));
+    V(t) r = FP(reduce_ln2)(in_range, &n);
+    V(t) y = V(add)(V(set1)(1), V(fma)(V(mul)(r, r), FP(exp_tail)(r), r));
+    /* 2^n in two factors, since 2^n alone overflows where e^x does not yet */
+    V(t) half = V(round)(V(mul)(n, V(set1)((T)0.5)));
+    y = V(mul)(V(mul)(y, V(pow2)(half)), V(pow2)(V(sub)(n, half)));
+    return V(select)(V(gt)(low, x), V(set1)(0), y);
+}
+
+/* tanh x = sign(x) E / (E + 2) with E = expm1(2 |x|), which keeps small x exact: 2 ULP. */
+FP_INLINE V(t) FP(tanh)(V(t) x)
+{
+    V(t) n, one = V(set1)(1);
+    V(t) size = V(min)(V(set1)(FP_TANH_MAX), V(abs)(x));
+    V(t) r = FP(reduce_ln2)(V(add)(size, size), &n);
+    V(t) power = V(pow2)(n);
+    V(t) e = V(fma)(V(mul)(r, r), FP(exp_tail)(r), r);
+    e = V(fma)(power, e, V(sub)(power, one));
+    return V(copysign)(V(div)(e, V(add)(e, V(set1)(2))), x);
+}
+
+/* s(x) = 1 / (1 + e^-x): 2 ULP. */
+FP_INLINE V(t) FP(sigmoid)(V(t) x)
+{
+    V(t) one = V(set1)(1);
+    return V(div)(one, V(add)(one, FP(exp)(V(sub)(V(set1)(0), x))));
+}
+
+/* ln x for positive normal x: 1 ULP. x = 2^n m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh(s), s = (m - 1) / (m + 1). */
+FP_INLINE V(t) FP(log)(V(t) x)
+{
+    V(t) n = V(exponent)(x), m = V(mantissa)(x), one = V(set1)(1), half = V(set1)((T)0.5);
+    V(mask) big = V(gt)(m, V(set1)((T)1.4142135623730951));
+    m = V(select)(big, V(mul)(m, half), m);
+    n = V(add)(n, V(keep)(big, one));
+    V(t) f = V(sub)(m, one);
+    V(t) s = V(div)(f, V(add)(f, V(set1)(2))), s2 = V(mul)(s, s);
+    V(t) sum = V(set1)((T)(1.0 / (2 * FP_LOG_TERMS + 1)));
+    FP_UNROLL for (int k = FP_LOG_TERMS - 1; k >= 1; k--)
+        sum = V(fma)(sum, s2, V(set1)((T)(1.0 / (2 * k + 1))));
+    /* 2 s = f - s f exactly, and f carries no rounding error, where 2 s would: ln m = f - s (f - 2 s^2 sum) */
+    V(t) correction = V(mul)(s, V(fnma)(V(add)(s2, s2), sum, f));
+    V(t) ln_m = V(sub)(f, V(fnma)(n, V(set1)(FP_LN2_LOW), correction));
+    return V(fma)(n, V(set1)(FP_LN2_HIGH), ln_m);
+}
+
+/* ln(1 + x) for x in [0, 1]: 2 ULP. With w = 1 + x rounded, the part of x that the rounding lost adds (x - (w - 1)) / w. */
+FP_INLINE V(t) FP(log1p)(V(t) x)
+{
+    V(t) one = V(set1)(1), w = V(add)(one, x);
+    V(t) lost = V(sub)(x, V(sub)(w, one));
+    return V(add)(FP(log)(w), V(div)(lost, w));
+}

@@ -1,0 +1,106 @@
+/* The vocabulary in AVX2 and FMA (x86-64-v3): 8 floats or 4 doubles. What each word means is said in simd/README.md. */
+#ifndef FP_SIMD_AVX2_H
+#define FP_SIMD_AVX2_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "common.h"
+
+/* Tile of a product: 6 x 2 vectors are 12 accumulators, which with 2 vectors of B and a broadcast fill 15 of 16 registers. */
+#define FP_MR 6
+#define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6)
+
+typedef __m256 f32_t;
+typedef __m256 f32_mask;
+#define F32_LANES 8
+
+static const int32_t fp_first_lanes_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+
+FP_INLINE __m256i f32_first(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fp_first_lanes_32 + 8 - n)); }
+FP_INLINE f32_t f32_set1(float x) { return _mm256_set1_ps(x); }
+FP_INLINE f32_t f32_load(const float *p) { return _mm256_loadu_ps(p); }
+FP_INLINE void f32_store(float *p, f32_t x) { _mm256_storeu_ps(p, x); }
+FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) { return _mm256_maskload_ps(p, f32_first(n)); }
+FP_INLINE void f32_store_n(float *p, f32_t x, ptrdiff_t n) { _mm256_maskstore_ps(p, f32_first(n), x); }
+FP_INLINE f32_t f32_add(f32_t a, f32_t b) { return _mm256_add_ps(a, b); }
+FP_INLINE f32_t f32_sub(f32_t a, f32_t b) { return _mm256_sub_ps(a, b); }
+FP_INLINE f32_t f32_mul(f32_t a, f32_t b) { return _mm256_mul_ps(a, b); }
+FP_INLINE f32_t f32_div(f32_t a, f32_t b) { return _mm256_div_ps(a, b); }
+FP_INLINE f32_t f32_fma(f32_t a, f32_t b, f32_t c) { return _mm256_fmadd_ps(a, b, c); }
+FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return _mm256_fnmadd_ps(a, b, c); }
+FP_INLINE f32_t f32_max(f32_t a, f32_t b) { return _mm256_max_ps(a, b); }
+FP_INLINE f32_t f32_min(f32_t a, f32_t b) { return _mm256_min_ps(a, b); }
+FP_INLINE f32_t f32_abs(f32_t a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign)
+{
+    return _mm256_or_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
+}
+FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
+FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return _mm256_and_ps(m, a); }
+FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return _mm256_blendv_ps(b, a, m); }
+FP_INLINE f32_t f32_round(f32_t a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+FP_INLINE f32_t f32_pow2(f32_t n)
+{
+    __m256i biased = _mm256_castps_si256(_mm256_add_ps(n, _mm256_set1_ps(0x1p23f + 127)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+}
+FP_INLINE f32_t f32_exponent(f32_t a)
+{
+    __m256i bits = _mm256_srli_epi32(_mm256_castps_si256(a), 23);
+    __m256 shifted = _mm256_or_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(0x1p23f));
+    return _mm256_sub_ps(shifted, _mm256_set1_ps(0x1p23f + 127));
+}
+FP_INLINE f32_t f32_mantissa(f32_t a)
+{
+    __m256i bits = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x007fffff));
+    return _mm256_or_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(1.0f));
+}
+
+typedef __m256d f64_t;
+typedef __m256d f64_mask;
+#define F64_LANES 4
+
+static const int64_t fp_first_lanes_64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+
+FP_INLINE __m256i f64_first(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fp_first_lanes_64 + 4 - n)); }
+FP_INLINE f64_t f64_set1(double x) { return _mm256_set1_pd(x); }
+FP_INLINE f64_t f64_load(const double *p) { return _mm256_loadu_pd(p); }
+FP_INLINE void f64_store(double *p, f64_t x) { _mm256_storeu_pd(p, x); }
+FP_INLINE f64_t f64_load_n(const double *p, ptrdiff_t n) { return _mm256_maskload_pd(p, f64_first(n)); }
+FP_INLINE void f64_store_n(double *p, f64_t x, ptrdiff_t n) { _mm256_maskstore_pd(p, f64_first(n), x); }
+FP_INLINE f64_t f64_add(f64_t a, f64_t b) { return _mm256_add_pd(a, b); }
+FP_INLINE f64_t f64_sub(f64_t a, f64_t b) { return _mm256_sub_pd(a, b); }
+FP_INLINE f64_t f64_mul(f64_t a, f64_t b) { return _mm256_mul_pd(a, b); }
+FP_INLINE f64_t f64_div(f64_t a, f64_t b) { return _mm256_div_pd(a, b); }
+FP_INLINE f64_t f64_fma(f64_t a, f64_t b, f64_t c) { return _mm256_fmadd_pd(a, b, c); }
+FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return _mm256_fnmadd_pd(a, b, c); }
+FP_INLINE f64_t f64_max(f64_t a, f64_t b) { return _mm256_max_pd(a, b); }
+FP_INLINE f64_t f64_min(f64_t a, f64_t b) { return _mm256_min_pd(a, b); }
+FP_INLINE f64_t f64_abs(f64_t a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
+FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
+{
+    return _mm256_or_pd(a, _mm256_and_pd(_mm256_set1_pd(-0.0), sign));
+}
+FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
+FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm256_and_pd(m, a); }
+FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return _mm256_blendv_pd(b, a, m); }
+FP_INLINE f64_t f64_round(f64_t a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+FP_INLINE f64_t f64_pow2(f64_t n)
+{
+    __m256i biased = _mm256_castpd_si256(_mm256_add_pd(n, _mm256_set1_pd(0x1p52 + 1023)));
+    return _mm256_castsi256_pd(_mm256_slli_epi64(biased, 52));
+}
+FP_INLINE f64_t f64_exponent(f64_t a)
+{
+    __m256i bits = _mm256_srli_epi64(_mm256_castpd_si256(a), 52);
+    __m256d shifted = _mm256_or_pd(_mm256_castsi256_pd(bits), _mm256_set1_pd(0x1p52));
+    return _mm256_sub_pd(shifted, _mm256_set1_pd(0x1p52 + 1023));
+}
+FP_INLINE f64_t f64_mantissa(f64_t a)
+{
+    __m256i bits = _mm256_and_si256(_mm256_castpd_si256(a), _mm256_set1_epi64x(0x000fffffffffffff));
+    return _mm256_or_pd(_mm256_castsi256_pd(bits), _mm256_set1_pd(1.0));
+}
+
+#endif

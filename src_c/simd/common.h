@@ -1,0 +1,16 @@
+/* What every vocabulary shares. */
+#ifndef FP_SIMD_COMMON_H
+#define FP_SIMD_COMMON_H
+
+#include <stddef.h>
+
+/* The words of a vocabulary, and what is written once for many constant sizes, must disappear into their callers. */
+#if defined(_MSC_VER)
+#define FP_INLINE static __forceinline
+#define FP_UNROLL
+#else
+#define FP_INLINE static inline __attribute__((always_inline, unused))
+#define FP_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#endif
