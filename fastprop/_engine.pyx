@@ -669,3 +669,22 @@ def cpu_name():
 def allocations():
     """How many blocks of memory the engine has taken so far; a training step takes none."""
     return fp_allocations()
+
+
+def serving_isa():
+    """The name of the ISA that serves networks made from now on."""
+    return serving.name.decode()
+
+
+cdef int n_threads = 1
+
+
+def set_num_threads(n):
+    """Sets how many threads training and prediction may use."""
+    global n_threads
+    n_threads = n
+
+
+def get_num_threads():
+    """How many threads training and prediction may use."""
+    return n_threads

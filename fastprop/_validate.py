@@ -1,0 +1,212 @@
+"""The door: the only checks of shapes, dtypes and values, and every message. Below it nothing can fail.
+
+A message says what was got, what was wanted, and what to do.
+"""
+
+import operator
+from collections.abc import Collection
+
+import numpy as np
+
+from fastprop import _engine
+
+DTYPES = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+
+
+# ---- single values ----
+
+
+def choice(what: str, name: object, known: Collection[str]) -> str:
+    """`name`, if it is one of the known ones; else an error with the nearest."""
+    if isinstance(name, str) and name in known:
+        return name
+    listed = ", ".join(known)
+    if not isinstance(name, str):
+        raise TypeError(f"{what} must be a name, got {name!r} ({type(name).__name__}); use one of {listed}")
+    from difflib import get_close_matches  # imported here, where time no longer matters
+
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? All: {listed}" if near else f"use one of {listed}"
+    raise ValueError(f"unknown {what} {name!r}; {hint}")
+
+
+def count(what: str, value: object, hint: str = "") -> int:
+    """A whole number of at least 1."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be a positive int{hint}, got {value!r} ({type(value).__name__})") from None
+    if isinstance(value, bool) or number < 1:
+        raise ValueError(f"{what} must be a positive int{hint}, got {value!r}")
+    return number
+
+
+def number(what: str, value: object, *, least=None, above=None, below=None) -> float:
+    """A finite real number within bounds."""
+    bounds = [
+        f"at least {least}" if least is not None else "",
+        f"above {above}" if above is not None else "",
+        f"below {below}" if below is not None else "",
+    ]
+    wanted = " and ".join(filter(None, bounds)) or "finite"
+    try:
+        real = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} must be a number {wanted}, got {value!r} ({type(value).__name__})") from None
+    inside = (
+        np.isfinite(real)
+        and (least is None or real >= least)
+        and (above is None or real > above)
+        and (below is None or real < below)
+    )
+    if not inside:
+        raise ValueError(f"{what} must be a number {wanted}, got {value!r}")
+    return real
+
+
+def seed(value: object) -> int:
+    """A seed in [0, 2^63); a fresh one for None."""
+    if value is None:
+        import secrets
+
+        return secrets.randbits(63)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"seed must be an int or None, got {value!r} ({type(value).__name__})") from None
+    if not 0 <= number < 2**63:
+        raise ValueError(f"seed must be in [0, 2**63), got {value!r}")
+    return number
+
+
+def dtype(value: object) -> np.dtype:
+    """The dtype of a network."""
+    try:
+        found = np.dtype(value)
+    except TypeError:
+        found = None
+    if found is None or value is None or found.name not in DTYPES:
+        raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}")
+    return DTYPES[found.name]
+
+
+def batch_size(value: object, rows: int) -> int:
+    """How many rows a step takes: from 1 to all of them."""
+    size = count("batch_size", value)
+    if size > rows:
+        raise ValueError(f"batch_size={size} is more than the {rows} rows there are; use batch_size={rows} or less")
+    return size
+
+
+# ---- arrays ----
+
+
+def array(what: str, value: object, dtype: np.dtype) -> np.ndarray:
+    """`value` as a C-contiguous array of `dtype`: itself where it is one already, else converted once."""
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
+        return value
+    try:
+        found = np.asarray(value)
+    except ValueError as error:  # ragged nested lists
+        raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
+    if found.dtype.kind not in "fiub":
+        raise TypeError(
+            f"{what} must hold real numbers, got dtype {found.dtype} ({type(value).__name__}); "
+            f"encode categories as numbers and use {what}.astype({dtype.name!r})"
+        )
+    with np.errstate(over="ignore"):  # what overflows becomes inf, which `finite` reports
+        return np.ascontiguousarray(found, dtype=dtype).reshape(found.shape)
+
+
+def finite(what: str, checked: np.ndarray, given: object, engine: _engine.Engine) -> None:
+    """Refuses NaN and infinity, with the place of the first."""
+    if engine.all_finite(checked):
+        return
+    place = tuple(int(i) for i in np.argwhere(~np.isfinite(checked))[0])
+    original = np.asarray(given)[place] if np.shape(given) == checked.shape else checked[place]
+    where = ", ".join(map(str, place))
+    if np.isfinite(original):
+        raise ValueError(f"{what}[{where}] is {original}, too large for {checked.dtype}; scale {what} or use a float64 network")
+    raise ValueError(f"{what}[{where}] is {original}; {what} must be finite: impute or drop such rows first")
+
+
+def matrix(what: str, value: object, columns: int, engine: _engine.Engine, dtype: np.dtype) -> np.ndarray:
+    """A finite (rows, columns) array with at least one row."""
+    checked = array(what, value, dtype)
+    shape = checked.shape
+    if len(shape) == 1 and columns == 1:
+        hint = f"use {what}.reshape(-1, 1) if each number is a row"
+    elif len(shape) == 1:
+        hint = f"use {what}.reshape(1, -1) if it is one row"
+    else:
+        hint = f"check that {what} has the columns that the network was made for"
+    if len(shape) != 2 or shape[1] != columns:
+        raise ValueError(f"{what} must have shape (rows, {columns}), got {shape}; {hint}")
+    if not shape[0]:
+        raise ValueError(f"{what} must have at least one row, got shape {shape}; was everything filtered out?")
+    finite(what, checked, value, engine)
+    return checked
+
+
+def targets(
+    value: object, rows: int, n_outputs: int, kind: str, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Targets of a loss: (an array (rows, n_outputs), None), or (None, int64 labels (rows,))."""
+    if kind == "classes":
+        if n_outputs < 2:
+            raise ValueError("cross_entropy needs an output for each class, got a network of 1 output; use binary_cross_entropy")
+        labels = _as_labels(value, rows, n_outputs, what)
+        if labels is not None:
+            return None, labels
+    checked = array(what, value, dtype)
+    if checked.shape == (rows,) and n_outputs == 1:
+        checked = checked.reshape(rows, 1)
+    if checked.shape != (rows, n_outputs):
+        accepted = f"({rows}, {n_outputs})" + (f" or ({rows},)" if n_outputs == 1 or kind == "classes" else "")
+        raise ValueError(
+            f"{what} must have shape {accepted}, got {checked.shape}: X has {rows} rows and the network {n_outputs} outputs"
+        )
+    finite(what, checked, value, engine)
+    if kind != "numbers":
+        _check_probabilities(checked, kind, what)
+    return checked, None
+
+
+def _as_labels(value: object, rows: int, n_outputs: int, what: str) -> np.ndarray | None:
+    """int64 labels, or None where `value` is a matrix (of probabilities, to be checked as such)."""
+    try:
+        found = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
+    if found.ndim == 2:
+        return None
+    if found.dtype.kind not in "iub":
+        raise TypeError(
+            f"cross_entropy takes integer labels in [0, {n_outputs}) or rows of probabilities, got {what} of dtype {found.dtype} "
+            f"and shape {found.shape}; use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
+        )
+    if found.shape != (rows,):
+        raise ValueError(f"{what} must have shape ({rows},) like the rows of X, got {found.shape}")
+    lowest, highest = int(found.min()), int(found.max())
+    if lowest < 0 or highest >= n_outputs:
+        wrong = lowest if lowest < 0 else highest
+        place = int(np.argmax(found == wrong))
+        raise ValueError(
+            f"{what}[{place}] is {wrong}; labels must be in [0, {n_outputs}) for a network of {n_outputs} outputs: "
+            f"renumber them with np.unique({what}, return_inverse=True)[1], or give the network {highest + 1} outputs"
+        )
+    return np.ascontiguousarray(found, dtype=np.int64)
+
+
+def _check_probabilities(checked: np.ndarray, kind: str, what: str) -> None:
+    lowest, highest = checked.min(), checked.max()
+    if lowest < 0 or highest > 1:
+        wrong = lowest if lowest < 0 else highest
+        place = tuple(int(i) for i in np.argwhere(checked == wrong)[0])
+        raise ValueError(f"{what}{list(place)} is {wrong}; this loss takes probabilities in [0, 1]: check the target's scale")
+    if kind == "classes":
+        sums = checked.sum(axis=1, dtype=np.float64)
+        row = int(np.argmax(np.abs(sums - 1)))
+        # the rounding of n float32 probabilities, with room for those that came from text with few digits
+        if abs(sums[row] - 1) > 1e-3:
+            raise ValueError(f"{what}[{row}] sums to {sums[row]:.6g}; a row of probabilities must sum to 1: divide it by its sum")

@@ -1,0 +1,257 @@
+"""Network: what a multi-layer perceptron is made of, its parameters, and its forward and backward passes."""
+
+import numpy as np
+
+from fastprop import _validate
+from fastprop import layers as _layers
+from fastprop._engine import Engine
+from fastprop.activations import ACTIVATIONS
+from fastprop.initializers import INITIALIZERS
+from fastprop.layers import Dense
+from fastprop.losses import LOSSES
+
+
+class Network:
+    """A multi-layer perceptron.
+
+    Parameters
+    ----------
+    layers : sequence
+        The number of inputs, then the layers: an int is a ``Dense`` layer of that width with `activation` (the last one
+        linear), or give ``Dense`` layers.
+    activation : str, default "relu"
+        Of the hidden layers given as ints.
+    dtype : "float32" (default) or "float64"
+        Of parameters, activations and outputs.
+    seed : int, optional
+        Of the initial weights, and of a Trainer's shuffling where that has no seed of its own. The same seed gives the same
+        numbers; without one a fresh seed is drawn, and kept in ``seed``.
+
+    Attributes
+    ----------
+    layers : tuple of Dense
+    n_inputs, n_outputs, n_parameters : int
+    dtype : numpy.dtype
+    seed : int
+    parameters, gradient : ndarray, (n_parameters,)
+        Flat and writable, both laid out W[1], b[1], W[2], b[2], ...; each W (n_in, n_out) row by row.
+    weights, biases : tuple of ndarray
+        Views into ``parameters``, (n_in, n_out) and (n_out,) for each layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a width, name, dtype or seed is wrong; the message says what to use.
+
+    Examples
+    --------
+    >>> net = Network([784, 128, 10], activation="relu", seed=0)
+    >>> net.weights[0].shape
+    (784, 128)
+    """
+
+    def __init__(self, layers, *, activation: str = "relu", dtype="float32", seed: int | None = None):
+        _validate.choice("activation", activation, ACTIVATIONS)
+        n_inputs, parsed = _layers.parse(layers, activation)
+        self._build(n_inputs, parsed, _validate.dtype(dtype), _validate.seed(seed))
+        self._initialize()
+
+    def _build(self, n_inputs: int, layers: tuple[Dense, ...], dtype: np.dtype, seed: int) -> None:
+        self.n_inputs, self.layers, self.dtype, self.seed = n_inputs, layers, dtype, seed
+        self.n_outputs = layers[-1].n_outputs
+        widths = [n_inputs, *(layer.n_outputs for layer in layers)]
+        self.n_parameters = sum((n_in + 1) * n_out for n_in, n_out in zip(widths, widths[1:]))
+        self.parameters = _aligned_zeros(self.n_parameters, dtype)
+        self.gradient = _aligned_zeros(self.n_parameters, dtype)
+        self.weights, self.biases = _views(self.parameters, widths)
+        specification = [(layer.n_outputs, ACTIVATIONS[layer.activation].number) for layer in layers]
+        self._engine = Engine(dtype.name, n_inputs, specification, self.parameters, self.gradient)
+
+    def _initialize(self) -> None:
+        generator = np.random.default_rng(self.seed)
+        for layer, weight in zip(self.layers, self.weights):
+            name = layer.initializer
+            if name == "auto":
+                name = ACTIVATIONS[layer.activation].initializer
+            weight[...] = INITIALIZERS[name].draw(generator, *weight.shape)
+
+    # ---- outputs and gradients ----
+
+    def __call__(self, X) -> np.ndarray:
+        """The network's outputs.
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs) or (n_inputs,)
+
+        Returns
+        -------
+        ndarray of ``dtype``, (rows, n_outputs) or (n_outputs,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, holds no numbers, or holds NaN or infinity.
+        """
+        x = _validate.array("X", X, self.dtype)
+        if x.shape == (self.n_inputs,):
+            return self(x.reshape(1, -1))[0]
+        x = _validate.matrix("X", x, self.n_inputs, self._engine, self.dtype)
+        outputs = np.empty((x.shape[0], self.n_outputs), self.dtype)
+        self._engine.forward(x, outputs)
+        return outputs
+
+    def value_and_gradient(self, X, y, *, loss: str) -> tuple[float, np.ndarray]:
+        """The cost over all rows of X, and its gradient with respect to ``parameters``.
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs)
+        y : array_like
+            As the loss takes it: (rows, n_outputs), or (rows,) for one output or for class labels.
+        loss : str
+            A name of ``fastprop.losses.LOSSES``.
+
+        Returns
+        -------
+        cost : float
+            The mean over rows.
+        gradient : ndarray, (n_parameters,)
+            A copy of ``net.gradient``, which holds the same numbers.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X, y or loss is wrong.
+        """
+        cost = self._cost(X, y, loss, gradient=True)
+        return cost, self.gradient.copy()
+
+    def _cost(self, X, y, loss: str, *, gradient: bool) -> float:
+        chosen = LOSSES[_validate.choice("loss", loss, LOSSES)]
+        x, y, labels = self._examples(X, y, chosen.targets)
+        return self._engine.cost(x, y, labels, chosen.number, gradient)
+
+    def _examples(self, X, y, kind: str, names: tuple[str, str] = ("X", "y")):
+        """X and y as the engine takes them: x, and y or labels."""
+        x = _validate.matrix(names[0], X, self.n_inputs, self._engine, self.dtype)
+        return x, *_validate.targets(y, len(x), self.n_outputs, kind, self._engine, self.dtype, names[1])
+
+    def forward(self, X) -> np.ndarray:
+        """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X is wrong.
+        """
+        x = _validate.matrix("X", X, self.n_inputs, self._engine, self.dtype)
+        outputs = np.empty((x.shape[0], self.n_outputs), self.dtype)
+        self._engine.forward_keep(x, outputs)
+        return outputs
+
+    def backward(self, dY) -> np.ndarray:
+        """The backward pass for the rows of the last ``forward``: fills ``gradient``.
+
+        Parameters
+        ----------
+        dY : array_like, (rows, n_outputs)
+            dLoss/dY. Nothing is divided by the number of rows: a mean over rows is dY's own.
+
+        Returns
+        -------
+        ndarray, (rows, n_inputs)
+            dLoss/dX.
+
+        Raises
+        ------
+        RuntimeError
+            If no ``forward`` came before, or the network was used for something else since.
+        ValueError, TypeError
+            If dY is wrong.
+        """
+        rows = self._engine.rows_kept
+        if not rows:
+            raise RuntimeError("backward() needs the forward(X) that it goes back through, right before it; call net.forward(X) first")
+        dy = _validate.matrix("dY", dY, self.n_outputs, self._engine, self.dtype)
+        if dy.shape[0] != rows:
+            raise ValueError(f"dY must have shape ({rows}, {self.n_outputs}) like the outputs of forward(X), got {dy.shape}")
+        dx = np.empty((rows, self.n_inputs), self.dtype)
+        self._engine.backward(dy, dx)
+        return dx
+
+    # ---- the two doors upwards, for convenience: imported when called, since those floors stand on this one ----
+
+    def fit(self, X, y, **how):
+        """Trains the network; see ``fastprop.trainer.fit`` for the parameters and the History that is returned."""
+        from fastprop import trainer
+
+        return trainer.fit(self, X, y, **how)
+
+    def save(self, path) -> None:
+        """Writes the network to a file that ``fastprop.load`` reads; see ``fastprop.files.save``."""
+        from fastprop import files
+
+        files.save(self, path)
+
+    # ---- description ----
+
+    def describe(self) -> dict:
+        """All but the parameters, as a JSON-able dict from which ``from_description`` makes such a network."""
+        return {
+            "n_inputs": self.n_inputs,
+            "layers": [layer.describe() for layer in self.layers],
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_description(cls, description: dict) -> "Network":
+        """A network as described, with all parameters zero.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the description is not one that ``describe`` gives.
+        """
+        try:
+            listed = [_layers.from_description(layer) for layer in description["layers"]]
+            given = description["n_inputs"], description["dtype"], description["seed"]
+        except KeyError as missing:
+            raise ValueError(f"the description of a network lacks {missing}") from None
+        n_inputs, parsed = _layers.parse([given[0], *listed], "identity")
+        network = cls.__new__(cls)
+        network._build(n_inputs, parsed, _validate.dtype(given[1]), _validate.seed(given[2]))
+        return network
+
+    def __reduce__(self):
+        return _rebuild, (self.describe(), self.parameters.copy())
+
+    def __repr__(self) -> str:
+        widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in self.layers)]))
+        activations = ", ".join(layer.activation for layer in self.layers)
+        return f"<Network {widths} ({activations}), {self.n_parameters} parameters, {self.dtype.name}>"
+
+
+def _rebuild(description: dict, parameters: np.ndarray) -> Network:
+    """For copy and pickle."""
+    network = Network.from_description(description)
+    network.parameters[:] = parameters
+    return network
+
+
+def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros that start at a cache line, as vectors like them best."""
+    raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n * dtype.itemsize].view(dtype)
+
+
+def _views(flat: np.ndarray, widths: list[int]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    weights, biases, start = [], [], 0
+    for n_in, n_out in zip(widths, widths[1:]):
+        weights.append(flat[start : start + n_in * n_out].reshape(n_in, n_out))
+        start += n_in * n_out
+        biases.append(flat[start : start + n_out])
+        start += n_out
+    return tuple(weights), tuple(biases)

@@ -1,0 +1,257 @@
+"""Trainer: steps and epochs of stochastic gradient descent. fit: the loop over epochs."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from fastprop import _engine, _validate
+from fastprop.losses import LOSSES
+from fastprop.network import Network
+from fastprop.optimizers import SGD
+
+
+class DivergenceError(FloatingPointError):
+    """The cost, or a parameter, became NaN or infinite.
+
+    Attributes
+    ----------
+    epoch : int or None
+        The epoch, from 1; None outside ``fit``.
+    step : int
+        How many steps the trainer had taken before.
+    history : History or None
+        The epochs before, from ``fit``.
+    """
+
+    def __init__(self, message: str, *, step: int, epoch: int | None = None, history: "History | None" = None):
+        super().__init__(message)
+        self.step, self.epoch, self.history = step, epoch, history
+
+
+class History(dict):
+    """What ``fit`` recorded: a dict of lists, one entry an epoch.
+
+    Keys: "epoch" (from 1), "cost" (the mean over the epoch's rows, each before its step), "validation_cost" (with a validation
+    set), "seconds".
+    """
+
+
+class Trainer:
+    """Trains a network on mini-batches.
+
+    Parameters
+    ----------
+    network : Network
+    loss : str
+        A name of ``fastprop.losses.LOSSES``.
+    optimizer : SGD
+    seed : int, optional
+        Of the order of rows in ``epoch``; the network's seed by default.
+
+    Attributes
+    ----------
+    network, loss, optimizer, seed
+    steps : int
+        Steps taken so far.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the loss is unknown, or network or optimizer is something else.
+    """
+
+    def __init__(self, network: Network, *, loss: str, optimizer: SGD, seed: int | None = None):
+        if not isinstance(network, Network):
+            raise TypeError(f"Trainer takes a fastprop Network, got {type(network).__name__}; make one with fp.Network([...])")
+        if not isinstance(optimizer, SGD):
+            raise TypeError(f"optimizer must be an optimiser such as fp.SGD(0.1), got {optimizer!r}")
+        self.network = network
+        self.loss = _validate.choice("loss", loss, LOSSES)
+        self.optimizer = optimizer
+        self.seed = network.seed if seed is None else _validate.seed(seed)
+        self.steps = 0
+        self._loss = LOSSES[loss]
+        self._state = np.zeros(optimizer.n_states * network.n_parameters, network.dtype) if optimizer.n_states else None
+        self._order: np.ndarray | None = None
+
+    def step(self, xb, yb) -> float:
+        """One step of descent on one mini-batch.
+
+        Parameters
+        ----------
+        xb : array_like, (rows, n_inputs)
+        yb : array_like
+            As the loss takes it.
+
+        Returns
+        -------
+        float
+            The mean cost of the batch before the step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If xb or yb is wrong; nothing has changed then.
+        DivergenceError
+            If the cost is not finite; the step is not taken.
+        """
+        x, y, labels = self.network._examples(xb, yb, self._loss.targets, ("xb", "yb"))
+        return self._run(x, y, labels, None, len(x), None)
+
+    def epoch(
+        self, X, y, *, batch_size: int = 64, progress: Callable[[int, int, float], object] | None = None
+    ) -> float:
+        """One pass over all rows in a fresh random order, a step for each `batch_size` of them (the last may be smaller).
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs)
+        y : array_like
+            As the loss takes it.
+        batch_size : int, default 64
+            From 1 to the number of rows.
+        progress : callable, optional
+            ``progress(rows done, rows, mean cost so far)``, called about every 50 ms and at the end.
+
+        Returns
+        -------
+        float
+            The mean cost over the rows, each before its step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X, y or batch_size is wrong; nothing has changed then.
+        DivergenceError
+            If a cost is not finite; the parameters are those of the last step whose cost was.
+        KeyboardInterrupt
+            On Ctrl-C; the parameters are those of the last whole step.
+        """
+        x, y, labels = self.network._examples(X, y, self._loss.targets)
+        return self._epoch(x, y, labels, _validate.batch_size(batch_size, len(x)), progress)
+
+    def _epoch(self, x, y, labels, batch_size: int, progress) -> float:
+        """An epoch over arrays that were checked."""
+        rows = len(x)
+        if self._order is None or len(self._order) != rows:
+            self._order = np.empty(rows, np.int64)
+        _engine.shuffle(self._order, self.seed, self.steps)
+        report = None if progress is None else lambda done, cost: progress(done, rows, cost)
+        cost = self._run(x, y, labels, self._order, batch_size, report)
+        if progress is not None:
+            progress(rows, rows, cost)
+        return cost
+
+    def _run(self, x, y, labels, order, batch_size: int, progress) -> float:
+        engine, optimizer = self.network._engine, self.optimizer
+        try:
+            cost = engine.train(
+                x, y, labels, order, batch_size, self._loss.number, optimizer.number, optimizer.rate, optimizer.hyper,
+                self._state, progress,
+            )  # fmt: skip
+        finally:
+            self.steps += engine.steps
+        if cost != cost:
+            raise DivergenceError(
+                f"the cost at step {self.steps} is not finite, so that step was not taken; "
+                f"use a smaller rate than {optimizer.rate:g}, or scale the inputs and targets to about unit size",
+                step=self.steps,
+            )
+        return cost
+
+    def evaluate(self, X, y) -> float:
+        """The mean cost over the rows of X, without a step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X or y is wrong.
+        """
+        return self.network._cost(X, y, self.loss, gradient=False)
+
+
+def fit(
+    network: Network,
+    X,
+    y,
+    *,
+    loss: str,
+    optimizer: SGD,
+    epochs: int = 10,
+    batch_size: int = 64,
+    validation: tuple | None = None,
+    seed: int | None = None,
+    progress: bool | Callable[[int, int, int, int, float], object] = False,
+) -> History:
+    """Trains a network for some epochs.
+
+    Parameters
+    ----------
+    network : Network
+    X : array_like, (rows, n_inputs)
+    y : array_like
+        As the loss takes it.
+    loss, optimizer, seed
+        As ``Trainer`` takes them.
+    epochs : int, default 10
+    batch_size : int, default 64
+        From 1 to the number of rows.
+    validation : (Xv, yv), optional
+        The cost on these rows is recorded after each epoch.
+    progress : bool or callable, default False
+        True prints a line for each epoch; a callable is called about every 50 ms as
+        ``progress(epoch, epochs, rows done, rows, mean cost so far)``.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; nothing has changed then.
+    DivergenceError
+        If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
+    KeyboardInterrupt
+        On Ctrl-C; the parameters are those of the last whole step.
+    """
+    trainer = Trainer(network, loss=loss, optimizer=optimizer, seed=seed)
+    epochs = _validate.count("epochs", epochs)
+    examples = network._examples(X, y, trainer._loss.targets)
+    batch_size = _validate.batch_size(batch_size, len(examples[0]))
+    if validation is not None:
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise TypeError(f"validation must be a pair (Xv, yv), got {type(validation).__name__}")
+        validation = network._examples(*validation, trainer._loss.targets, ("Xv", "yv"))
+    history = History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []}), seconds=[])
+    good = network.parameters.copy()
+    for epoch in range(1, epochs + 1):
+        started = time.perf_counter()
+        report = None
+        if callable(progress):
+            report = lambda done, rows, cost, epoch=epoch: progress(epoch, epochs, done, rows, cost)  # noqa: E731
+        try:
+            cost = trainer._epoch(*examples, batch_size, report)
+            if not network._engine.all_finite(network.parameters):
+                raise DivergenceError("a parameter overflowed", step=trainer.steps)
+            checked = None
+            if validation is not None:
+                checked = network._engine.cost(*validation, trainer._loss.number, False)
+        except DivergenceError as error:
+            network.parameters[:] = good
+            raise DivergenceError(
+                f"training diverged in epoch {epoch} at step {error.step}: the cost is not finite. The parameters are those of "
+                f"epoch {epoch - 1}. Use a smaller rate than {optimizer.rate:g}, or scale the inputs and targets to about unit size",
+                step=error.step, epoch=epoch, history=history,
+            ) from None  # fmt: skip
+        good[:] = network.parameters
+        history["epoch"].append(epoch)
+        history["cost"].append(cost)
+        if checked is not None:
+            history["validation_cost"].append(checked)
+        history["seconds"].append(time.perf_counter() - started)
+        if progress is True:
+            beside = "" if checked is None else f"  validation {checked:.6g}"
+            print(f"epoch {epoch}/{epochs}  cost {cost:.6g}{beside}  {history['seconds'][-1]:.3g} s", flush=True)
+    return history
