@@ -18,6 +18,8 @@ import os
 import stat
 
 import numpy as np
+
+from fastprop._version import __version__
 from fastprop.network import Network
 
 __all__ = ["load", "read_notes", "save"]
@@ -151,8 +153,6 @@ def _shapes(tensors):
 
 def _header(network, notes):
     """The header as a bytearray, its checksum still zeros."""
-    from fastprop import __version__
-
     if notes is not None and not isinstance(notes, dict):
         raise TypeError(f"got {type(notes).__name__} as notes, wanted a dict that JSON can hold")
     json = _json()
