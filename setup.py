@@ -13,14 +13,16 @@ from setuptools.command.build_ext import build_ext
 # ISA: (machine, source, flags of GCC and Clang, flags of MSVC). The flags name x86-64-v3 and -v4 bit by bit, since
 # GCC before 11 does not know those names. An ISA is chosen at import from what the CPU has, never from what built it.
 V3 = ["-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mmovbe"]
+V4 = [*V3, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"]
 ISAS = {
     "avx2": ("x86_64", "src_c/isa_avx2.c", V3, ["/arch:AVX2"]),
+    "avx512": ("x86_64", "src_c/isa_avx512.c", V4, ["/arch:AVX512"]),
 }
 
 # -O3 unrolls and keeps tiles in registers; no contraction: an FMA is where someone wrote one. math-errno would keep
 # libm calls from being vectorised in the portable kernels, and nothing here reads errno.
 FLAGS = {
-    "unix": ["-O3", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
+    "unix": ["-O3", "-g0", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
     "msvc": ["/O2", "/std:c11", "/fp:precise"],
 }
 CORE = ["src_c/cpu.c", "src_c/memory.c", "src_c/dispatch.c"]

@@ -609,8 +609,11 @@ def select_isa(name=None):
     """Makes an ISA's table serve every network made from now on (None: the fastest); returns its name."""
     global serving
     cdef const fp_isa *isa
-    encoded = None if name is None else name.encode()
-    isa = fp_select_isa(NULL if encoded is None else <const char *>encoded)
+    cdef const char *wanted = NULL
+    if name is not None:
+        encoded = name.encode()
+        wanted = encoded
+    isa = fp_select_isa(wanted)
     if isa == NULL:
         usable = ", ".join(known for known, supported in isas().items() if supported)
         raise ValueError(f"FASTPROP_ISA={name!r} is not an ISA of this build and CPU; use one of {usable}, or unset it")
@@ -645,6 +648,11 @@ def kernel_addresses(str isa, str dtype):
         addresses[fp_signatures[i].name.decode()] = (<size_t *>(table + fp_signatures[i].offset))[0]
         i += 1
     return addresses
+
+
+def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out):
+    """How many elements of scratch the dense kernels may use for a layer of this shape."""
+    return fp_scratch(rows, n_in, n_out)
 
 
 def names(str kind):

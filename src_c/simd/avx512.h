@@ -1,0 +1,105 @@
+/* The vocabulary in AVX-512 (x86-64-v4): 16 floats or 8 doubles. What each word means is said in simd/README.md. */
+#ifndef FP_SIMD_AVX512_H
+#define FP_SIMD_AVX512_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "common.h"
+
+/* Tile of a product: 14 x 2 vectors are 28 accumulators, which with 2 vectors of B and a broadcast fill 31 of 32 registers. */
+#define FP_MR 14
+#define FP_EACH_MR(use) \
+    use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
+
+#define FP_ROUND_NEAREST (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+
+typedef __m512 f32_t;
+typedef __mmask16 f32_mask;
+#define F32_LANES 16
+
+FP_INLINE __mmask16 f32_first(ptrdiff_t n) { return (__mmask16)_bzhi_u32(0xffff, (unsigned)n); }
+FP_INLINE f32_t f32_set1(float x) { return _mm512_set1_ps(x); }
+FP_INLINE f32_t f32_load(const float *p) { return _mm512_loadu_ps(p); }
+FP_INLINE void f32_store(float *p, f32_t x) { _mm512_storeu_ps(p, x); }
+FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) { return _mm512_maskz_loadu_ps(f32_first(n), p); }
+FP_INLINE void f32_store_n(float *p, f32_t x, ptrdiff_t n) { _mm512_mask_storeu_ps(p, f32_first(n), x); }
+FP_INLINE f32_t f32_add(f32_t a, f32_t b) { return _mm512_add_ps(a, b); }
+FP_INLINE f32_t f32_sub(f32_t a, f32_t b) { return _mm512_sub_ps(a, b); }
+FP_INLINE f32_t f32_mul(f32_t a, f32_t b) { return _mm512_mul_ps(a, b); }
+FP_INLINE f32_t f32_div(f32_t a, f32_t b) { return _mm512_div_ps(a, b); }
+FP_INLINE f32_t f32_fma(f32_t a, f32_t b, f32_t c) { return _mm512_fmadd_ps(a, b, c); }
+FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return _mm512_fnmadd_ps(a, b, c); }
+FP_INLINE f32_t f32_max(f32_t a, f32_t b) { return _mm512_max_ps(a, b); }
+FP_INLINE f32_t f32_min(f32_t a, f32_t b) { return _mm512_min_ps(a, b); }
+FP_INLINE f32_t f32_abs(f32_t a) { return _mm512_abs_ps(a); }
+FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign)
+{
+    return _mm512_or_ps(a, _mm512_and_ps(_mm512_set1_ps(-0.0f), sign));
+}
+FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return _mm512_maskz_mov_ps(m, a); }
+FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return _mm512_mask_blend_ps(m, b, a); }
+FP_INLINE f32_t f32_round(f32_t a) { return _mm512_roundscale_ps(a, FP_ROUND_NEAREST); }
+FP_INLINE f32_t f32_pow2(f32_t n)
+{
+    __m512i biased = _mm512_castps_si512(_mm512_add_ps(n, _mm512_set1_ps(0x1p23f + 127)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+}
+FP_INLINE f32_t f32_exponent(f32_t a)
+{
+    __m512i bits = _mm512_srli_epi32(_mm512_castps_si512(a), 23);
+    __m512 shifted = _mm512_or_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(0x1p23f));
+    return _mm512_sub_ps(shifted, _mm512_set1_ps(0x1p23f + 127));
+}
+FP_INLINE f32_t f32_mantissa(f32_t a)
+{
+    __m512i bits = _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007fffff));
+    return _mm512_or_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(1.0f));
+}
+
+typedef __m512d f64_t;
+typedef __mmask8 f64_mask;
+#define F64_LANES 8
+
+FP_INLINE __mmask8 f64_first(ptrdiff_t n) { return (__mmask8)_bzhi_u32(0xff, (unsigned)n); }
+FP_INLINE f64_t f64_set1(double x) { return _mm512_set1_pd(x); }
+FP_INLINE f64_t f64_load(const double *p) { return _mm512_loadu_pd(p); }
+FP_INLINE void f64_store(double *p, f64_t x) { _mm512_storeu_pd(p, x); }
+FP_INLINE f64_t f64_load_n(const double *p, ptrdiff_t n) { return _mm512_maskz_loadu_pd(f64_first(n), p); }
+FP_INLINE void f64_store_n(double *p, f64_t x, ptrdiff_t n) { _mm512_mask_storeu_pd(p, f64_first(n), x); }
+FP_INLINE f64_t f64_add(f64_t a, f64_t b) { return _mm512_add_pd(a, b); }
+FP_INLINE f64_t f64_sub(f64_t a, f64_t b) { return _mm512_sub_pd(a, b); }
+FP_INLINE f64_t f64_mul(f64_t a, f64_t b) { return _mm512_mul_pd(a, b); }
+FP_INLINE f64_t f64_div(f64_t a, f64_t b) { return _mm512_div_pd(a, b); }
+FP_INLINE f64_t f64_fma(f64_t a, f64_t b, f64_t c) { return _mm512_fmadd_pd(a, b, c); }
+FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return _mm512_fnmadd_pd(a, b, c); }
+FP_INLINE f64_t f64_max(f64_t a, f64_t b) { return _mm512_max_pd(a, b); }
+FP_INLINE f64_t f64_min(f64_t a, f64_t b) { return _mm512_min_pd(a, b); }
+FP_INLINE f64_t f64_abs(f64_t a) { return _mm512_abs_pd(a); }
+FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
+{
+    return _mm512_or_pd(a, _mm512_and_pd(_mm512_set1_pd(-0.0), sign));
+}
+FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
+FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm512_maskz_mov_pd(m, a); }
+FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return _mm512_mask_blend_pd(m, b, a); }
+FP_INLINE f64_t f64_round(f64_t a) { return _mm512_roundscale_pd(a, FP_ROUND_NEAREST); }
+FP_INLINE f64_t f64_pow2(f64_t n)
+{
+    __m512i biased = _mm512_castpd_si512(_mm512_add_pd(n, _mm512_set1_pd(0x1p52 + 1023)));
+    return _mm512_castsi512_pd(_mm512_slli_epi64(biased, 52));
+}
+FP_INLINE f64_t f64_exponent(f64_t a)
+{
+    __m512i bits = _mm512_srli_epi64(_mm512_castpd_si512(a), 52);
+    __m512d shifted = _mm512_or_pd(_mm512_castsi512_pd(bits), _mm512_set1_pd(0x1p52));
+    return _mm512_sub_pd(shifted, _mm512_set1_pd(0x1p52 + 1023));
+}
+FP_INLINE f64_t f64_mantissa(f64_t a)
+{
+    __m512i bits = _mm512_and_si512(_mm512_castpd_si512(a), _mm512_set1_epi64(0x000fffffffffffff));
+    return _mm512_or_pd(_mm512_castsi512_pd(bits), _mm512_set1_pd(1.0));
+}
+
+#endif
