@@ -1,0 +1,53 @@
+"""One linear neuron with two inputs: where every gradient begins.
+
+The neuron multiplies, adds, and that is all. For one example (x1, x2) with the answer y,
+
+    a = w1 x1 + w2 x2 + b             what it says
+    L = 1/2 (a - y)^2                 how wrong that is
+
+How does L change when w1 does? By the chain rule through a:
+
+    dL/dw1 = dL/da * da/dw1 = (a - y) * x1
+    dL/dw2 = dL/da * da/dw2 = (a - y) * x2
+    dL/db  = dL/da * da/db  = (a - y) * 1
+
+For m examples the cost is the mean of their losses, and so the gradient is the mean of their gradients.
+"""
+
+import numpy as np
+from beside import beside
+
+import fastprop as fp
+
+# A network of 2 inputs and 1 linear output IS that neuron. Its parameters are one flat vector.
+neuron = fp.Network([2, 1], dtype="float64")
+w1, w2, b = 0.5, -1.0, 0.25
+neuron.parameters[:] = [w1, w2, b]
+
+print("One example: x = (2, 3), y = 1                  engine       closed form")
+x1, x2, y = 2.0, 3.0, 1.0
+a = w1 * x1 + w2 * x2 + b
+cost, (dw1, dw2, db) = neuron.value_and_gradient([[x1, x2]], [y], loss="half_mse")
+
+beside("a = w1 x1 + w2 x2 + b", neuron([x1, x2]), -1.75)
+beside("L = 1/2 (a - y)^2", cost, 0.5 * (a - y) ** 2)
+beside("dL/dw1 = (a - y) x1", dw1, (a - y) * x1)
+beside("dL/dw2 = (a - y) x2", dw2, (a - y) * x2)
+beside("dL/db  = (a - y)", db, a - y)
+
+# The same by hand, to the last digit: a - y = -1.75 - 1 = -2.75.
+np.testing.assert_allclose([dw1, dw2, db], [-5.5, -8.25, -2.75], rtol=1e-12)
+
+print("\nm = 4 examples, cost = mean of L                engine       closed form")
+x = np.array([[2.0, 3.0], [-1.0, 0.5], [0.0, 1.0], [1.5, -2.0]])
+y = np.array([1.0, 0.0, -1.0, 2.0])
+m = len(x)
+a = w1 * x[:, 0] + w2 * x[:, 1] + b
+cost, (dw1, dw2, db) = neuron.value_and_gradient(x, y, loss="half_mse")
+
+beside("cost   = 1/m sum 1/2 (a - y)^2", cost, sum(0.5 * (a - y) ** 2) / m)
+beside("dC/dw1 = 1/m sum (a - y) x1", dw1, sum((a - y) * x[:, 0]) / m)
+beside("dC/dw2 = 1/m sum (a - y) x2", dw2, sum((a - y) * x[:, 1]) / m)
+beside("dC/db  = 1/m sum (a - y)", db, sum(a - y) / m)
+
+print("\nEvery number agrees to 12 digits.")
