@@ -1,0 +1,384 @@
+"""What the commands of the command line do: results to the standard output, notes to the standard error.
+
+Each takes the parsed arguments (cli.py says what they are); bad input is a ValueError or OSError.
+"""
+
+import contextlib
+import csv
+import functools
+import io
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import fastprop as fp
+from fastprop import files
+from fastprop.encoders import Encoder, Target, split_rows
+from fastprop.samples import load_digits, numpy_training
+from fastprop.tables import read_csv
+
+__all__ = ["demo", "info", "one_line", "predict", "train"]
+
+
+def demo(args):
+    """Train on the digits of the package, then time the same training here and in NumPy."""
+    sizes, rate, momentum, batch_size, n_test = [64, 128, 64, 10], 0.05, 0.9, 32, 360
+    pixels, y = load_digits()
+    X = np.divide(pixels, 16, dtype=np.float32)
+    order = np.random.default_rng(args.seed).permutation(len(X))
+    X_test, y_test = X[order[:n_test]], y[order[:n_test]]
+    X, y = X[order[n_test:]], y[order[n_test:]]
+
+    def new_trainer():
+        net = fp.Network(sizes, activation="relu", seed=args.seed)
+        optimizer = fp.SGD(rate, momentum=momentum)
+        return fp.Trainer(net, loss="cross_entropy", optimizer=optimizer, seed=args.seed)
+
+    def accuracy(net):
+        return float((net(X_test).argmax(axis=1) == y_test).mean())
+
+    trainer = new_trainer()
+    net = trainer.network
+    print(f"digits: {len(X)} images of 8 x 8 pixels to train on, {n_test} others to test with")
+    print(f"network: {_shape(net)}, relu; SGD, rate {rate:g}, momentum {momentum:g}, ", end="")
+    print(f"batches of {batch_size}, seed {args.seed}")
+    _train_epochs(
+        trainer,
+        (X, y),
+        epochs=args.epochs,
+        batch_size=batch_size,
+        lines=args.epochs,
+        score=lambda: f"test accuracy {accuracy(net):.4f}",
+    )
+    right = round(accuracy(net) * n_test)
+    print(f"test accuracy: {right / n_test:.4f} ({right} of {n_test})")
+
+    n_runs = 5  # in turns, and the median, so that a busy moment of the machine hits neither side
+    seconds = {"fastprop": [], "NumPy": []}
+    for _ in range(n_runs):
+        trainer = new_trainer()
+        start = [w.copy() for w in trainer.network.weights]
+        start_biases = [b.copy() for b in trainer.network.biases]
+        begin = time.perf_counter()
+        for _ in range(args.epochs):
+            trainer.epoch(X, y, batch_size=batch_size)
+        seconds["fastprop"].append(time.perf_counter() - begin)
+        W, b, _, numpy_seconds = numpy_training.train(
+            start,
+            start_biases,
+            X,
+            y,
+            epochs=args.epochs,
+            batch_size=batch_size,
+            rate=rate,
+            momentum=momentum,
+            seed=args.seed,
+        )
+        seconds["NumPy"].append(numpy_seconds)
+    twin = fp.Network(sizes, activation="relu", seed=args.seed)
+    for k, (weight, bias) in enumerate(zip(W, b, strict=True)):
+        twin.weights[k][...], twin.biases[k][...] = weight, bias
+    print(f"the same training ({trainer.steps} steps from the same weights; median of {n_runs} runs):")
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    for name, network in (("fastprop", net), ("NumPy", twin)):
+        version = f"{fp.__version__}, threads: {fp.get_num_threads()}"
+        if name == "NumPy":
+            version = f"{np.__version__}, with its own BLAS and threads"
+        print(
+            f"  {name:8}  {trainer.steps / medians[name]:9,.0f} steps/s  "
+            f"test accuracy {accuracy(network):.4f}  ({version})"
+        )
+    slower, faster = sorted(medians, key=medians.get, reverse=True)
+    ratio = medians[slower] / medians[faster]
+    print(f"{faster} makes {ratio:.1f} times as many steps a second as {slower}")
+
+
+def train(args):
+    """Train on a table and write a model file."""
+    table = read_csv(args.file)
+    out = args.out or f"{Path(args.file).stem}.safetensors"
+    _check_out(out, args.file)
+    target = Target.recognise(table, args.target, args.task)
+    values, known = target.encode(table)
+    inputs = _input_names(table, args)
+    rows = np.flatnonzero(known)
+    labels = values[rows] if target.task == "classification" else None
+    training, test = split_rows(rows, args.test_fraction, args.seed, labels)
+    target = target.fitted(values[training])
+    encoder = Encoder.fit(table, inputs, rows=training, categorical=args.categorical)
+    X = encoder.transform(table, args.dtype)
+    y = target.standardise(values)
+    _describe_table(table, target, encoder, (training, test), args)
+
+    sizes = [encoder.n_inputs, *args.hidden, target.n_outputs]
+    net = fp.Network(sizes, activation=args.activation, dtype=args.dtype, seed=args.seed)
+    # An input that is 0 in every training row (a category or gap of the test rows alone) learns
+    # nothing; from weights of 0 it says nothing either, where random ones would be noise.
+    net.weights[0][~X[training].any(axis=0)] = 0
+    batch_size = args.batch_size or min(64, len(training))
+    if batch_size > len(training):
+        raise ValueError(
+            f"got a batch size of {batch_size}, more than the {len(training)} training rows; "
+            "give a smaller --batch-size"
+        )
+    steps_per_epoch = math.ceil(len(training) / batch_size)
+    # Enough steps for a table of thousands of rows, and neither too few for a small one nor too
+    # long over a large one.
+    epochs = args.epochs or min(max(math.ceil(12_000 / steps_per_epoch), 20), 300)
+    rate = args.rate or (0.05 if target.task == "classification" else 0.01)
+    print(
+        f"network: {_shape(net)}, {args.activation}, {net.dtype}; SGD, rate {rate:g}, "
+        f"momentum {args.momentum:g}, batches of {batch_size}, seed {args.seed}"
+    )
+
+    def score(rows):
+        return _scores(target, target.decode(net(X[rows])), values[rows])
+
+    loss = "cross_entropy" if target.task == "classification" else "half_mse"
+    optimizer = fp.SGD(rate, momentum=args.momentum)
+    trainer = fp.Trainer(net, loss=loss, optimizer=optimizer, seed=args.seed)
+    try:
+        seconds = _train_epochs(
+            trainer,
+            (X[training], y[training]),
+            epochs=epochs,
+            batch_size=batch_size,
+            lines=20,
+            score=lambda: f"test {score(test)}" if len(test) else "",
+        )
+    except fp.DivergenceError as error:
+        raise ValueError(
+            f"training diverged at step {error.step}, and no model is written; "
+            f"try --rate {rate / 10:g} instead of {rate:g}"
+        ) from error
+    print(f"trained: {trainer.steps} steps, {trainer.steps / seconds:,.0f} steps/s")
+    unit = f", in the units of {target.name!r}" if target.task == "regression" else ""
+    print(f"training rows: {score(training)}{unit}")
+    if len(test):
+        print(f"test rows:     {score(test)}{unit}{_baseline(target, values[test])}")
+    notes = {"table": {"encoder": encoder.to_dict(), "target": target.to_dict()}}
+    files.save(net, out, notes=notes)
+    print(f"model: {out}  (fastprop predict {out} FILE.csv)")
+
+
+def predict(args):
+    """Predict the target of every row of a table."""
+    encoder, target, net = _load(args.model)
+    table = read_csv(args.file)
+    if args.out:
+        _check_out(args.out, args.file, args.model)
+    X = encoder.transform(table, net.dtype)
+    _note(*table.notes, *encoder.remarks(table))
+    extra = [n for n in table.names if n not in encoder.names and n != target.name]
+    if extra:
+        _note("not used, as the model was trained without: " + ", ".join(map(repr, extra)))
+    predictions = target.decode(net(X))
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    digits = ".7g" if net.dtype == np.float32 else ".15g"
+    if target.task == "classification":
+        writer.writerow(["prediction", *(f"probability_{name}" for name in target.classes)])
+        for row, label in zip(predictions.tolist(), predictions.argmax(axis=1), strict=True):
+            writer.writerow([target.classes[label], *(format(p, digits) for p in row)])
+    else:
+        writer.writerow(["prediction"])
+        writer.writerows([format(value, digits)] for value in predictions.tolist())
+    if args.out:
+        Path(args.out).write_text(text.getvalue(), encoding="utf-8", newline="")
+        print(f"{table.n_rows} predictions of {target.name!r}: {args.out}")
+    else:
+        sys.stdout.write(text.getvalue())
+        sys.stdout.flush()
+    if target.name in table.cells:
+        _score_predictions(target, table, predictions)
+
+
+def info(args):
+    """Say what serves on this machine."""
+    fp.show_config()
+    print(f"{'python:':14}{platform.python_version()} on {platform.platform()}")
+    print(f"{'cores:':14}{os.cpu_count()}")
+    print(f"{'installed in:':14}{Path(fp.__file__).parent}")
+
+
+def _train_epochs(trainer, data, *, epochs, batch_size, lines, score):
+    """Train with a progress bar and about `lines` lines; return the seconds of training alone."""
+    every = math.ceil(epochs / lines)
+    n_rows, seconds = len(data[0]), 0.0
+    with _bar(epochs * n_rows) as (update, say):
+        for epoch in range(1, epochs + 1):
+            progress = functools.partial(update, (epoch - 1) * n_rows)
+            start = time.perf_counter()
+            cost = trainer.epoch(*data, batch_size=batch_size, progress=progress)
+            seconds += time.perf_counter() - start
+            if not np.isfinite(trainer.network.parameters).all():
+                raise fp.DivergenceError("a weight overflowed", step=trainer.steps)
+            if epoch % every == 0 or epoch in (1, epochs):
+                width = len(str(epochs))
+                say(f"epoch {epoch:{width}}/{epochs}  cost {cost:.5f}  {score()}".rstrip())
+    return seconds
+
+
+@contextlib.contextmanager
+def _bar(total):
+    """Yield update(done_before, rows_done, rows, cost) and say(line) of a bar on the terminal.
+
+    With neither tqdm nor rich, or where the standard error is no terminal, lines are all there is.
+    """
+    tqdm = rich = None
+    if sys.stderr.isatty():
+        with contextlib.suppress(ImportError):
+            import tqdm
+        if tqdm is None:
+            with contextlib.suppress(ImportError):
+                import rich.console
+                import rich.progress
+    if tqdm is not None:
+        with tqdm.tqdm(total=total, unit=" rows", unit_scale=True, leave=False) as bar:
+
+            def update(before, done, rows, cost):
+                bar.set_postfix_str(f"cost {cost:.4f}", refresh=False)
+                bar.update(before + done - bar.n)
+
+            yield update, functools.partial(bar.write, file=sys.stdout)
+    elif rich is not None:
+        with rich.progress.Progress(
+            console=rich.console.Console(stderr=True),
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),
+        ) as bar:
+            task = bar.add_task("training", total=total)
+
+            def update(before, done, rows, cost):
+                bar.update(task, completed=before + done, description=f"cost {cost:.4f}")
+
+            yield update, print
+    else:
+        yield lambda before, done, rows, cost: None, print
+
+
+def _input_names(table, args):
+    """Return the columns to learn from, after a look at every column that the user named."""
+    for option, names in (("--ignore", args.ignore), ("--categorical", args.categorical)):
+        for name in names:
+            table.column(name)
+            if name == args.target:
+                raise ValueError(f"{option} {name!r} is the target; give another column, or none")
+    ignored = {args.target, *args.ignore}
+    return [name for name in table.names if name not in ignored]
+
+
+def _describe_table(table, target, encoder, split, args):
+    training, test = split
+    print(f"table: {table.path}, {table.n_rows} rows, {len(table.names)} columns")
+    other = "regression" if target.task == "classification" else "classification"
+    change = "" if args.task != "auto" else f"; --task {other} to change that"
+    print(f"task: {target.task} of {target.name!r} ({target.reason}{change})")
+    if target.task == "classification":
+        shown = ", ".join(target.classes[:10]) + (", ..." if len(target.classes) > 10 else "")
+        print(f"classes: {len(target.classes)} ({shown})")
+    kinds = [type(column).__name__.lower() for column in encoder.columns]
+    print(
+        f"inputs: {encoder.n_inputs}, from {kinds.count('numeric')} numeric and "
+        f"{kinds.count('categorical')} categorical columns"
+    )
+    gaps = [column.name for column in encoder.columns if column.gaps]
+    if gaps:
+        shown = ", ".join(f"{name!r} {int(table.gaps(name).sum())}" for name in gaps)
+        print(f"gaps: {shown}; the median stands in for a number, and an input says so")
+    print(f"split: {len(training)} training rows, {len(test)} test rows (seed {args.seed})")
+    _note(*table.notes, *encoder.notes, *encoder.remarks(table))
+    if len(training) + len(test) < table.n_rows:
+        missing = table.n_rows - len(training) - len(test)
+        _note(f"{missing} of the rows have no {target.name!r} and are left out")
+
+
+def _baseline(target, values):
+    """Say what a guess without looking would score, so that an accuracy means something."""
+    if target.task == "regression":
+        return ""
+    counts = np.bincount(values, minlength=len(target.classes))
+    commonest = int(counts.argmax())
+    return f"  (always {target.classes[commonest]!r}: {counts[commonest] / len(values):.4f})"
+
+
+def _score_predictions(target, table, predictions):
+    try:
+        values, known = target.encode(table)
+    except ValueError as error:
+        _note(f"no scores: {one_line(error)}")
+        return
+    if known.any():
+        scores = _scores(target, predictions[known], values[known])
+        _note(f"the file holds {target.name!r} in {known.sum()} rows, and on those: {scores}")
+
+
+def _load(path):
+    """Return the encoder, target and network of a model that `fastprop train` wrote."""
+    net, notes = files.load(path), files.read_notes(path)
+    if "table" not in notes:
+        raise ValueError(
+            f"{path} holds a network but no description of a table's columns; "
+            "wanted a model that `fastprop train` wrote"
+        )
+    try:
+        encoder = Encoder.from_dict(notes["table"]["encoder"])
+        target = Target.from_dict(notes["table"]["target"])
+        fits = (encoder.n_inputs, target.n_outputs) == (net.n_inputs, net.n_outputs)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: the description of the table's columns is not one that fastprop "
+            f"{fp.__version__} knows ({type(error).__name__}: {error}); train again"
+        ) from error
+    if not fits:
+        raise ValueError(
+            f"{path}: the columns make {encoder.n_inputs} inputs and {target.n_outputs} outputs, "
+            f"the network has {net.n_inputs} and {net.n_outputs}; train again"
+        )
+    return encoder, target, net
+
+
+def _check_out(out, *inputs):
+    """Refuse, before the work and not after it, an output that cannot be written or is an input."""
+    path = Path(out)
+    if path.is_dir():
+        raise ValueError(f"--out {out} is a directory; add the name of a file")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--out {out}: its directory does not exist; make it first")
+    for name in inputs:
+        if path.exists() and path.samefile(name):
+            raise ValueError(f"--out {out} would overwrite the input {name}; give another name")
+
+
+def _note(*sentences):
+    for sentence in sentences:
+        print(f"fastprop: note: {sentence}", file=sys.stderr)
+
+
+def _shape(net):
+    sizes = [net.n_inputs, *(layer.n_outputs for layer in net.layers)]
+    return f"{'-'.join(map(str, sizes))} ({net.n_parameters:,} parameters)"
+
+
+def _scores(target, predictions, values):
+    scores = target.scores(predictions, values)
+    return "  ".join(
+        f"{name} {value:.4f}" if 0.001 <= abs(value) < 10 else f"{name} {value:,.6g}" for name, value in scores.items()
+    )
+
+
+def one_line(error):
+    """Return what an exception says, as a line for whoever sits at the terminal."""
+    if isinstance(error, OSError) and error.strerror:
+        name = "" if error.filename is None else f"{error.filename}: "
+        return f"{name}{error.strerror}"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this table and network"
+    return " ".join(str(error).split())
