@@ -6,6 +6,7 @@ Each takes the parsed arguments (cli.py says what they are); bad input is a Valu
 import contextlib
 import csv
 import functools
+import importlib
 import io
 import math
 import os
@@ -232,15 +233,10 @@ def _bar(total):
 
     With neither tqdm nor rich, or where the standard error is no terminal, lines are all there is.
     """
-    tqdm = rich = None
-    if sys.stderr.isatty():
-        with contextlib.suppress(ImportError):
-            import tqdm
-        if tqdm is None:
-            with contextlib.suppress(ImportError):
-                import rich.console
-                import rich.progress
-    if tqdm is not None:
+    is_terminal = sys.stderr.isatty()
+    tqdm = _installed("tqdm") if is_terminal else None
+    rich = _installed("rich.progress") if is_terminal and not tqdm else None
+    if tqdm:
         with tqdm.tqdm(total=total, unit=" rows", unit_scale=True, leave=False) as bar:
 
             def update(before, done, rows, cost):
@@ -248,9 +244,9 @@ def _bar(total):
                 bar.update(before + done - bar.n)
 
             yield update, functools.partial(bar.write, file=sys.stdout)
-    elif rich is not None:
-        with rich.progress.Progress(
-            console=rich.console.Console(stderr=True),
+    elif rich:
+        with rich.Progress(
+            console=importlib.import_module("rich.console").Console(stderr=True),
             transient=True,
             redirect_stdout=sys.stdout.isatty(),
         ) as bar:
@@ -262,6 +258,13 @@ def _bar(total):
             yield update, print
     else:
         yield lambda before, done, rows, cost: None, print
+
+
+def _installed(name):
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
 
 
 def _input_names(table, args):
