@@ -138,20 +138,43 @@ FP_INLINE void FP(column_of_tiles)(const FP(product) *p, FP(place) at, I first, 
     }
 }
 
+/* An L x L block, one vector a row, transposed: log2(L) rounds of zipping each row with the one half a block further. */
+FP_INLINE void FP(transpose)(V(t) row[L])
+{
+    V(t) zipped[L];
+    FP_UNROLL for (int stride = 1; stride < L; stride *= 2) {
+        FP_UNROLL for (int i = 0; i < L / 2; i++)
+            V(zip)(row[i], row[i + L / 2], &zipped[2 * i], &zipped[2 * i + 1]);
+        FP_UNROLL for (int i = 0; i < L; i++)
+            row[i] = zipped[i];
+    }
+}
+
 /* Rows k0..k1 and columns n0..n1 of B as panels 2 L wide, one after the other; the last panel's missing columns are 0. */
 static void FP(pack)(T *panels, const FP(product) *p, I k0, I k1, I n0, I n1)
 {
-    for (I j = n0; j < n1; j += 2 * L) {
-        I width = n1 - j < 2 * L ? n1 - j : 2 * L;
-        for (I k = k0; k < k1; k++, panels += 2 * L) {
-            const T *row = p->b + k * p->b_row + j * p->b_col;
-            if (p->b_col == 1) {
-                V(store)(panels, FP(load_left)(row, width));
-                V(store)(panels + L, FP(load_left)(row + L, width - L));
-            } else {
-                for (I c = 0; c < 2 * L; c++)
-                    panels[c] = c < width ? row[c * p->b_col] : 0;
-            }
+    for (I j = n0; j < n1; j += 2 * L, panels += 2 * L * (k1 - k0))
+        for (I k = k0; k < k1; k++) {
+            const T *row = p->b + k * p->b_row + j;
+            V(store)(panels + (k - k0) * 2 * L, FP(load_left)(row, n1 - j));
+            V(store)(panels + (k - k0) * 2 * L + L, FP(load_left)(row + L, n1 - j - L));
+        }
+}
+
+/* The same where the columns of B are what is adjacent in memory. */
+static void FP(pack_transposed)(T *panels, const FP(product) *p, I k0, I k1, I n0, I n1)
+{
+    for (I j = n0; j < n1; j += L) { /* half a panel */
+        T *half = panels + (j - n0) / (2 * L) * (2 * L) * (k1 - k0) + (j - n0) % (2 * L);
+        for (I k = k0; k < k1; k += L) {
+            const T *columns = p->b + j * p->b_col + k;
+            V(t) block[L];
+            FP_UNROLL for (int c = 0; c < L; c++)
+                block[c] = j + c < n1 ? FP(load_left)(columns + c * p->b_col, k1 - k) : V(set1)(0);
+            FP(transpose)(block);
+            FP_UNROLL for (int r = 0; r < L; r++)
+                if (k + r < k1)
+                    V(store)(half + (k - k0 + r) * 2 * L, block[r]);
         }
     }
 }
@@ -162,7 +185,10 @@ static void FP(multiply_packed)(const FP(product) *p, T *scratch)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += FP_BLOCK_K) {
             I n1 = n0 + FP_BLOCK_N < p->n ? n0 + FP_BLOCK_N : p->n;
             I k1 = k0 + FP_BLOCK_K < p->k ? k0 + FP_BLOCK_K : p->k;
-            FP(pack)(scratch, p, k0, k1, n0, n1);
+            if (p->b_col == 1)
+                FP(pack)(scratch, p, k0, k1, n0, n1);
+            else
+                FP(pack_transposed)(scratch, p, k0, k1, n0, n1);
             I tiles = (p->m + FP_MR - 1) / FP_MR;
             for (I t = 0; t < tiles; t++) { /* one tile's rows of A stay in L1 while all of the block passes by */
                 FP(place) at = {scratch, 2 * L, 0, 0, 0, k0, k1};

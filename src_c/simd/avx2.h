@@ -56,6 +56,12 @@ FP_INLINE f32_t f32_mantissa(f32_t a)
     __m256i bits = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x007fffff));
     return _mm256_or_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(1.0f));
 }
+FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
+{
+    __m256 even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b); /* within each 128-bit half */
+    *low = _mm256_permute2f128_ps(even, odd, 0x20);
+    *high = _mm256_permute2f128_ps(even, odd, 0x31);
+}
 
 typedef __m256d f64_t;
 typedef __m256d f64_mask;
@@ -101,6 +107,12 @@ FP_INLINE f64_t f64_mantissa(f64_t a)
 {
     __m256i bits = _mm256_and_si256(_mm256_castpd_si256(a), _mm256_set1_epi64x(0x000fffffffffffff));
     return _mm256_or_pd(_mm256_castsi256_pd(bits), _mm256_set1_pd(1.0));
+}
+FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
+{
+    __m256d even = _mm256_unpacklo_pd(a, b), odd = _mm256_unpackhi_pd(a, b);
+    *low = _mm256_permute2f128_pd(even, odd, 0x20);
+    *high = _mm256_permute2f128_pd(even, odd, 0x31);
 }
 
 #endif

@@ -57,6 +57,12 @@ FP_INLINE f32_t f32_mantissa(f32_t a)
     __m512i bits = _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007fffff));
     return _mm512_or_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(1.0f));
 }
+FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
+{
+    __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    *low = _mm512_permutex2var_ps(a, first, b);
+    *high = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), b);
+}
 
 typedef __m512d f64_t;
 typedef __mmask8 f64_mask;
@@ -100,6 +106,12 @@ FP_INLINE f64_t f64_mantissa(f64_t a)
 {
     __m512i bits = _mm512_and_si512(_mm512_castpd_si512(a), _mm512_set1_epi64(0x000fffffffffffff));
     return _mm512_or_pd(_mm512_castsi512_pd(bits), _mm512_set1_pd(1.0));
+}
+FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
+{
+    __m512i first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+    *low = _mm512_permutex2var_pd(a, first, b);
+    *high = _mm512_permutex2var_pd(a, _mm512_add_epi64(first, _mm512_set1_epi64(4)), b);
 }
 
 #endif
