@@ -11,7 +11,7 @@ How does L change when w1 does? By the chain rule through a:
     dL/dw2 = dL/da * da/dw2 = (a - y) * x2
     dL/db  = dL/da * da/db  = (a - y) * 1
 
-For m examples the cost is the mean of their losses, and so the gradient is the mean of their gradients.
+For m examples the cost is the mean of their losses, and so its gradient the mean of theirs.
 """
 
 import numpy as np

@@ -56,7 +56,7 @@ beside("dL/db1 = sum of the bracket", m * db1, np.sum(D, axis=0))
 
 # One element by hand. Unit 3 is open in rows 3 and 4 only (z1 = 2.05 and 1.05), so they alone make
 # dL/dW1[2,3] = x[3,2] D[3,3] + x[4,2] D[4,3]: a closed unit teaches its weights nothing.
-# D is there (a2 - y) W2^T: -3.05 * -2 - 0.5625 * 0.75 = 5.678125 and 0.175 * -2 - 1.425 * 0.75 = -1.41875.
+# D[3,3] = -3.05 * -2 - 0.5625 * 0.75 = 5.678125 and D[4,3] = 0.175 * -2 - 1.425 * 0.75 = -1.41875.
 by_hand = -1.5 * 5.678125 + 0.25 * -1.41875
 np.testing.assert_allclose(m * dW1.reshape(W1.shape)[1, 2], by_hand, rtol=1e-12)
 

@@ -1,13 +1,13 @@
 """Any network, as two passes.
 
-By the chain rule the derivative of a loss l with respect to one weight w is a product of two numbers,
+By the chain rule the derivative of a loss l with respect to a weight w is a product of two numbers,
 
     dl/dw = dz/dw * dl/dz             where z is the sum that w goes into,
 
 and backpropagation is nothing but the way to get each of the two for every weight at once:
 
-    forward pass     z = ... + w * input + ...  so  dz/dw = input.  Whoever computes z has the input in
-                     hand: he keeps it, and the first number is done.
+    forward pass     z = ... + w * input + ...  so  dz/dw = input.  Whoever computes z holds
+                     the input in hand: keeping it is the first number done.
     backward pass    z acts on the loss only through the layer above, so dl/dz comes from there:
                      dl/dz = g'(z) * sum over the z' above of (w' dl/dz'), from the last layer down.
 
@@ -29,7 +29,7 @@ ACTIVATIONS = {
 
 
 def forward(x, layers):
-    """The outputs; and from every layer what the way back needs: dz/dw, that is its inputs, and a."""
+    """The outputs, and of every layer what the way back needs: dz/dw, that is its inputs, and a."""
     kept = []
     for w, b, activation in layers:
         g, _ = ACTIVATIONS[activation]
@@ -87,8 +87,8 @@ for depth in range(1, 13):
         network, _ = compare(x, y, [name] * depth)
     print(f"  {depth:2} layers, {network.n_parameters:3} parameters: the same numbers")
 
-# A derivative is a promise about a small change. The engine keeps it: moving each parameter a little
-# and looking at the loss says the same, to the 6 digits or so that this cruder way can give.
+# A derivative is a promise about a small change. The engine keeps it: moving each parameter a
+# little and looking at the loss says the same, to the 6 digits that this cruder way can give.
 network, _ = compare(x, y, ["tanh", "sigmoid", "identity"])
 moved = np.empty_like(network.gradient)
 for i in range(network.n_parameters):

@@ -1,15 +1,16 @@
 """Gradient descent on the flat vector of all parameters.
 
-A network has many weights and biases, but descent does not care: it sees one vector theta and one rule,
+A network has many weights and biases, but descent does not care: it sees one vector theta and has
+one rule,
 
     theta_1 = theta_0 - eta * grad L(theta_0)
 
-that is, go a little (eta, the learning rate) the way on which L falls fastest. To see where that leads,
-take a network for which everything can be solved: one linear layer and the squared error. There L is a
-bowl with the lowest point theta*, which linear algebra finds in one stroke, and each step of descent
-multiplies the distance to it by the same matrix:
+that is, go a little (eta, the learning rate) the way on which L falls fastest. To see where that
+leads, take a network for which everything can be solved: one linear layer and the squared error.
+There L is a bowl with the lowest point theta*, which linear algebra finds in one stroke, and each
+step of descent multiplies the distance to it by the same matrix:
 
-    theta_t - theta* = (I - eta H)^t (theta_0 - theta*)         H = X^T X / m, X with a column of ones
+    theta_t - theta* = (I - eta H)^t (theta_0 - theta*)      H = X^T X / m, X with a column of ones
 """
 
 import numpy as np

@@ -3,7 +3,7 @@
     python 06_mnist.py [FOLDER]
 
 FOLDER holds t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz of MNIST (default: shared/data
-beside the repository). The first 8,000 of these 10,000 images train the network, the last 2,000 test it.
+beside the repository). Of these 10,000 images the first 8,000 train, the last 2,000 test.
 """
 
 import gzip
@@ -20,7 +20,7 @@ GOAL = 0.955
 
 
 def read_idx(path):
-    """An IDX file of bytes: two zeros, 8 for uint8, the number of dimensions, each size, the bytes."""
+    """An IDX file of bytes: two zeros, 8 for uint8, how many dimensions, each size, the bytes."""
     with gzip.open(path) as file:
         zero, kind, n_dimensions = struct.unpack(">HBB", file.read(4))
         if (zero, kind) != (0, 8):
