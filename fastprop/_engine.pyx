@@ -129,23 +129,28 @@ cdef void breathe(Air *air) noexcept nogil:
     air.work = LOOK
     air.now = False
 
-cdef inline bint out_of_air(Air *air, double flops) noexcept nogil:
-    """After so much work, in the middle of a step: True if a signal's handler raised, so that the step must be dropped."""
-    air.work -= flops
-    if air.work > 0:
-        return False
+cdef bint ask_python(Air *air) noexcept with gil:
+    """Lets Python handle signals; True if a handler raised."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as raised:
+        Py_INCREF(raised)
+        air.stop = <PyObject *>raised
+    return air.stop != NULL
+
+cdef bint look(Air *air) noexcept nogil:
+    """Looks at the clock, and asks Python if it is due."""
     air.work = LOOK
     if fp_clock() < air.due:
         return False
     air.now = True
     air.due = fp_clock() + AIR_SECONDS
-    with gil:
-        try:
-            PyErr_CheckSignals()
-        except BaseException as raised:
-            Py_INCREF(raised)
-            air.stop = <PyObject *>raised
-    return air.stop != NULL
+    return ask_python(air)
+
+cdef inline bint out_of_air(Air *air, double flops) noexcept nogil:
+    """After so much work, in the middle of a step: True if a signal's handler raised, so that the step must be dropped."""
+    air.work -= flops
+    return look(air) if air.work < 0 else False
 
 
 # ---- the two passes ----

@@ -4,7 +4,8 @@ A message says what was got, what was wanted, and what to do.
 """
 
 import operator
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def choice(what: str, name: object, known: Collection[str]) -> str:
     raise ValueError(f"unknown {what} {name!r}; {hint}")
 
 
-def count(what: str, value: object, hint: str = "") -> int:
+def count(what: str, value: Any, hint: str = "") -> int:
     """A whole number of at least 1."""
     try:
         number = operator.index(value)
@@ -41,7 +42,9 @@ def count(what: str, value: object, hint: str = "") -> int:
     return number
 
 
-def number(what: str, value: object, *, least=None, above=None, below=None) -> float:
+def number(
+    what: str, value: Any, *, least: float | None = None, above: float | None = None, below: float | None = None
+) -> float:
     """A finite real number within bounds."""
     bounds = [
         f"at least {least}" if least is not None else "",
@@ -50,9 +53,13 @@ def number(what: str, value: object, *, least=None, above=None, below=None) -> f
     ]
     wanted = " and ".join(filter(None, bounds)) or "finite"
     try:
+        if isinstance(value, (str, bytes, bool)):  # float() would take "0.1" and True
+            raise TypeError
         real = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{what} must be a number {wanted}, got {value!r} ({type(value).__name__})") from None
+    except OverflowError:
+        real = float("inf")
     inside = (
         np.isfinite(real)
         and (least is None or real >= least)
@@ -64,7 +71,24 @@ def number(what: str, value: object, *, least=None, above=None, below=None) -> f
     return real
 
 
-def seed(value: object) -> int:
+def flag(what: str, value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{what} must be True or False, got {value!r} ({type(value).__name__})")
+    return bool(value)
+
+
+def callback(what: str, value: Any, otherwise: tuple[object, ...]) -> Callable[..., object] | None:
+    """A function, or None for one of the values `otherwise`, which are told apart by identity."""
+    if callable(value):
+        return value
+    if not any(value is other for other in otherwise):
+        listed = " or ".join(map(str, otherwise))
+        raise TypeError(f"{what} must be a function or {listed}, got {value!r} ({type(value).__name__})")
+    return None
+
+
+def seed(value: Any) -> int:
     """A seed in [0, 2^63); a fresh one for None."""
     if value is None:
         import secrets
@@ -79,18 +103,20 @@ def seed(value: object) -> int:
     return number
 
 
-def dtype(value: object) -> np.dtype:
+def dtype(value: Any) -> np.dtype:
     """The dtype of a network."""
     try:
-        found = np.dtype(value)
-    except TypeError:
+        found = DTYPES.get(np.dtype(value).name) if value is not None else None
+    except Exception:  # np.dtype parses a string, and fails in as many ways as a parser
         found = None
-    if found is None or value is None or found.name not in DTYPES:
-        raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}")
-    return DTYPES[found.name]
+    if found is not None:
+        return found
+    if isinstance(value, str):
+        choice("dtype", value, DTYPES)
+    raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}")
 
 
-def batch_size(value: object, rows: int) -> int:
+def batch_size(value: Any, rows: int) -> int:
     """How many rows a step takes: from 1 to all of them."""
     size = count("batch_size", value)
     if size > rows:
@@ -101,7 +127,7 @@ def batch_size(value: object, rows: int) -> int:
 # ---- arrays ----
 
 
-def array(what: str, value: object, dtype: np.dtype) -> np.ndarray:
+def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
     """`value` as a C-contiguous array of `dtype`: itself where it is one already, else converted once."""
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
         return value
@@ -110,30 +136,47 @@ def array(what: str, value: object, dtype: np.dtype) -> np.ndarray:
     except ValueError as error:  # ragged nested lists
         raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
     if found.dtype.kind not in "fiub":
-        raise TypeError(
-            f"{what} must hold real numbers, got dtype {found.dtype} ({type(value).__name__}); "
-            f"encode categories as numbers and use {what}.astype({dtype.name!r})"
-        )
+        if hasattr(value, "toarray"):
+            hint = f"use {what}.toarray(): sparse matrices are not supported"
+        elif found.dtype.kind == "c":
+            hint = f"use {what}.real, or its real and imaginary parts as columns"
+        else:
+            hint = f"encode categories as numbers and use {what}.astype({dtype.name!r})"
+        raise TypeError(f"{what} must hold real numbers, got dtype {found.dtype} ({type(value).__name__}); {hint}")
+    if hasattr(value, "filled") and np.any(value.mask):  # a masked array; np.asarray shows what is under the mask
+        masked = np.sum(value.mask)
+        raise ValueError(f"{what} has {masked} masked elements; use {what}.filled(...) or drop such rows first")
     with np.errstate(over="ignore"):  # what overflows becomes inf, which `finite` reports
         return np.ascontiguousarray(found, dtype=dtype).reshape(found.shape)
 
 
-def finite(what: str, checked: np.ndarray, given: object, engine: _engine.Engine) -> None:
+def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -> None:
     """Refuses NaN and infinity, with the place of the first."""
     if engine.all_finite(checked):
         return
-    place = tuple(int(i) for i in np.argwhere(~np.isfinite(checked))[0])
-    original = np.asarray(given)[place] if np.shape(given) == checked.shape else checked[place]
-    where = ", ".join(map(str, place))
+    original = np.asarray(given)
+    place = _place(~np.isfinite(checked).reshape(original.shape))
+    where, original = ", ".join(map(str, place)), original[place]
     if np.isfinite(original):
-        raise ValueError(f"{what}[{where}] is {original}, too large for {checked.dtype}; scale {what} or use a float64 network")
+        too_large = f"{what}[{where}] is {original}, too large for {checked.dtype}"
+        raise ValueError(f"{too_large}; scale {what} or use a float64 network")
     raise ValueError(f"{what}[{where}] is {original}; {what} must be finite: impute or drop such rows first")
 
 
-def matrix(what: str, value: object, columns: int, engine: _engine.Engine, dtype: np.dtype) -> np.ndarray:
-    """A finite (rows, columns) array with at least one row."""
+def _place(wrong: np.ndarray) -> tuple[int, ...]:
+    """Where the first True is."""
+    return tuple(int(i) for i in np.argwhere(wrong)[0])
+
+
+def matrix(
+    what: str, value: Any, columns: int, engine: _engine.Engine, dtype: np.dtype, *, row: bool = False
+) -> np.ndarray:
+    """A finite (rows, columns) array with at least one row; or, where a `row` by itself will do too, (columns,)."""
     checked = array(what, value, dtype)
     shape = checked.shape
+    if row and shape == (columns,):
+        finite(what, checked, value, engine)
+        return checked
     if len(shape) == 1 and columns == 1:
         hint = f"use {what}.reshape(-1, 1) if each number is a row"
     elif len(shape) == 1:
@@ -149,12 +192,14 @@ def matrix(what: str, value: object, columns: int, engine: _engine.Engine, dtype
 
 
 def targets(
-    value: object, rows: int, n_outputs: int, kind: str, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
+    value: Any, rows: int, n_outputs: int, kind: str, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets of a loss: (an array (rows, n_outputs), None), or (None, int64 labels (rows,))."""
     if kind == "classes":
         if n_outputs < 2:
-            raise ValueError("cross_entropy needs an output for each class, got a network of 1 output; use binary_cross_entropy")
+            raise ValueError(
+                "cross_entropy needs an output for each class, got a network of 1 output; use binary_cross_entropy"
+            )
         labels = _as_labels(value, rows, n_outputs, what)
         if labels is not None:
             return None, labels
@@ -163,16 +208,18 @@ def targets(
         checked = checked.reshape(rows, 1)
     if checked.shape != (rows, n_outputs):
         accepted = f"({rows}, {n_outputs})" + (f" or ({rows},)" if n_outputs == 1 or kind == "classes" else "")
+        hint = f"; use {what}.ravel() if it holds labels" if kind == "classes" and checked.shape == (rows, 1) else ""
         raise ValueError(
-            f"{what} must have shape {accepted}, got {checked.shape}: X has {rows} rows and the network {n_outputs} outputs"
+            f"{what} must have shape {accepted}, got {checked.shape}: "
+            f"X has {rows} rows and the network {n_outputs} outputs{hint}"
         )
     finite(what, checked, value, engine)
     if kind != "numbers":
-        _check_probabilities(checked, kind, what)
+        _check_probabilities(checked, np.shape(value), kind, what)
     return checked, None
 
 
-def _as_labels(value: object, rows: int, n_outputs: int, what: str) -> np.ndarray | None:
+def _as_labels(value: Any, rows: int, n_outputs: int, what: str) -> np.ndarray | None:
     """int64 labels, or None where `value` is a matrix (of probabilities, to be checked as such)."""
     try:
         found = np.asarray(value)
@@ -182,8 +229,8 @@ def _as_labels(value: object, rows: int, n_outputs: int, what: str) -> np.ndarra
         return None
     if found.dtype.kind not in "iub":
         raise TypeError(
-            f"cross_entropy takes integer labels in [0, {n_outputs}) or rows of probabilities, got {what} of dtype {found.dtype} "
-            f"and shape {found.shape}; use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
+            f"cross_entropy takes integer labels in [0, {n_outputs}) or rows of probabilities, "
+            f"got {what} of dtype {found.dtype} and shape {found.shape}; use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
         )
     if found.shape != (rows,):
         raise ValueError(f"{what} must have shape ({rows},) like the rows of X, got {found.shape}")
@@ -198,15 +245,19 @@ def _as_labels(value: object, rows: int, n_outputs: int, what: str) -> np.ndarra
     return np.ascontiguousarray(found, dtype=np.int64)
 
 
-def _check_probabilities(checked: np.ndarray, kind: str, what: str) -> None:
+def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str, what: str) -> None:
     lowest, highest = checked.min(), checked.max()
     if lowest < 0 or highest > 1:
         wrong = lowest if lowest < 0 else highest
-        place = tuple(int(i) for i in np.argwhere(checked == wrong)[0])
-        raise ValueError(f"{what}{list(place)} is {wrong}; this loss takes probabilities in [0, 1]: check the target's scale")
+        where = ", ".join(map(str, _place(checked.reshape(given) == wrong)))
+        raise ValueError(
+            f"{what}[{where}] is {wrong}; this loss takes probabilities in [0, 1]: check the target's scale"
+        )
     if kind == "classes":
         sums = checked.sum(axis=1, dtype=np.float64)
         row = int(np.argmax(np.abs(sums - 1)))
         # the rounding of n float32 probabilities, with room for those that came from text with few digits
         if abs(sums[row] - 1) > 1e-3:
-            raise ValueError(f"{what}[{row}] sums to {sums[row]:.6g}; a row of probabilities must sum to 1: divide it by its sum")
+            raise ValueError(
+                f"{what}[{row}] sums to {sums[row]:.6g}; a row of probabilities must sum to 1: divide it by its sum"
+            )

@@ -24,8 +24,8 @@ class Network:
     dtype : "float32" (default) or "float64"
         Of parameters, activations and outputs.
     seed : int, optional
-        Of the initial weights, and of a Trainer's shuffling where that has no seed of its own. The same seed gives the same
-        numbers; without one a fresh seed is drawn, and kept in ``seed``.
+        Of the initial weights, and of a Trainer's shuffling where that has no seed of its own. The same seed gives the
+        same numbers; without one a fresh seed is drawn, and kept in ``seed``.
 
     Attributes
     ----------
@@ -93,11 +93,8 @@ class Network:
         ValueError, TypeError
             If X has another shape, holds no numbers, or holds NaN or infinity.
         """
-        x = _validate.array("X", X, self.dtype)
-        if x.shape == (self.n_inputs,):
-            return self(x.reshape(1, -1))[0]
-        x = _validate.matrix("X", x, self.n_inputs, self._engine, self.dtype)
-        outputs = np.empty((x.shape[0], self.n_outputs), self.dtype)
+        x = _validate.matrix("X", X, self.n_inputs, self._engine, self.dtype, row=True)
+        outputs = np.empty((*x.shape[:-1], self.n_outputs), self.dtype)
         self._engine.forward(x, outputs)
         return outputs
 
@@ -172,10 +169,15 @@ class Network:
         """
         rows = self._engine.rows_kept
         if not rows:
-            raise RuntimeError("backward() needs the forward(X) that it goes back through, right before it; call net.forward(X) first")
+            raise RuntimeError(
+                "backward() needs the forward(X) that it goes back through, right before it; call net.forward(X) first"
+            )
         dy = _validate.matrix("dY", dY, self.n_outputs, self._engine, self.dtype)
         if dy.shape[0] != rows:
-            raise ValueError(f"dY must have shape ({rows}, {self.n_outputs}) like the outputs of forward(X), got {dy.shape}")
+            raise ValueError(
+                f"dY must have shape ({rows}, {self.n_outputs}) like the outputs of forward(X), got {dy.shape}; "
+                "give a row for each row of X"
+            )
         dx = np.empty((rows, self.n_inputs), self.dtype)
         self._engine.backward(dy, dx)
         return dx

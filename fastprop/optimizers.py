@@ -17,8 +17,8 @@ class SGD:
         theta = theta - rate v                                  (without momentum: v = g)
         theta = theta - rate (g + momentum v)                   with nesterov
 
-    The definition is that of ``torch.optim.SGD`` with dampening 0, after Sutskever, Martens, Dahl and Hinton 2013, *On the
-    importance of initialization and momentum in deep learning*. Weight decay applies to every parameter.
+    The definition is that of ``torch.optim.SGD`` with dampening 0, after Sutskever, Martens, Dahl and Hinton 2013, *On
+    the importance of initialization and momentum in deep learning*. Weight decay applies to every parameter.
 
     Parameters
     ----------
@@ -46,9 +46,14 @@ class SGD:
     name: ClassVar[str] = "sgd"
 
     def __post_init__(self) -> None:
-        _validate.number("rate", self.rate, above=0)
-        _validate.number("momentum", self.momentum, least=0, below=1)
-        _validate.number("weight_decay", self.weight_decay, least=0)
+        checked = {
+            "rate": _validate.number("rate", self.rate, above=0),
+            "momentum": _validate.number("momentum", self.momentum, least=0, below=1),
+            "nesterov": _validate.flag("nesterov", self.nesterov),
+            "weight_decay": _validate.number("weight_decay", self.weight_decay, least=0),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)  # frozen: the one way to store what may have come as a NumPy number
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True needs momentum: got momentum=0; use SGD(rate, momentum=0.9, nesterov=True)")
 
