@@ -11,7 +11,7 @@ import numpy as np
 
 from fastprop import _engine
 
-DTYPES = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
 
 # ---- single values ----
@@ -191,6 +191,18 @@ def matrix(
     return checked
 
 
+def copy_into(target: np.ndarray, what: str, values: Any) -> None:
+    """target[:] = values, where the shape is the target's."""
+    if values is target:
+        return
+    checked = array(what, values, target.dtype)
+    if checked.shape != target.shape:
+        raise ValueError(
+            f"{what} must have shape {target.shape}, got {checked.shape}; write a part of it as {what}[part] = values"
+        )
+    target[:] = checked
+
+
 def targets(
     value: Any, rows: int, n_outputs: int, kind: str, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -230,7 +242,8 @@ def _as_labels(value: Any, rows: int, n_outputs: int, what: str) -> np.ndarray |
     if found.dtype.kind not in "iub":
         raise TypeError(
             f"cross_entropy takes integer labels in [0, {n_outputs}) or rows of probabilities, "
-            f"got {what} of dtype {found.dtype} and shape {found.shape}; use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
+            f"got {what} of dtype {found.dtype} and shape {found.shape}; "
+            f"use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
         )
     if found.shape != (rows,):
         raise ValueError(f"{what} must have shape ({rows},) like the rows of X, got {found.shape}")

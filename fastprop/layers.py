@@ -53,9 +53,11 @@ def from_description(description: dict) -> Dense:
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If the kind is unknown or a field is wrong.
     """
+    if not isinstance(description, dict):
+        raise TypeError(f"a layer is described by a dict as Dense.describe() gives it, got {description!r}")
     fields = dict(description)
     layer = LAYERS[_validate.choice("kind of layer", fields.pop("kind", None), LAYERS)]
     try:
@@ -71,16 +73,19 @@ def parse(layers, activation: str) -> tuple[int, tuple[Dense, ...]]:
     """
     if isinstance(layers, (str, bytes)) or not hasattr(layers, "__iter__"):
         raise TypeError(
-            f"layers must be a list such as [784, 128, 10], got {type(layers).__name__}; give the number of inputs, then the layers"
+            f"layers must be a list such as [784, 128, 10], got {type(layers).__name__}; "
+            "give the number of inputs, then the layers"
         )
     layers = list(layers)
     if len(layers) < 2:
         raise ValueError(
-            f"a network needs its number of inputs and at least one layer, got {layers!r}; use for example [784, 128, 10]"
+            f"a network needs its number of inputs and at least one layer, got {layers!r}; "
+            "use for example [784, 128, 10]"
         )
     if isinstance(layers[0], Dense):
         raise TypeError(
-            f"the first entry of layers must be the number of inputs (an int), got {layers[0]!r}; use [n_inputs, {layers[0]!r}, ...]"
+            f"the first entry of layers must be the number of inputs (an int), got {layers[0]!r}; "
+            f"use [n_inputs, {layers[0]!r}, ...]"
         )
     n_inputs = _validate.count("the number of inputs", layers[0])
     parsed = []

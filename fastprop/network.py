@@ -61,11 +61,11 @@ class Network:
         self.n_outputs = layers[-1].n_outputs
         widths = [n_inputs, *(layer.n_outputs for layer in layers)]
         self.n_parameters = sum((n_in + 1) * n_out for n_in, n_out in zip(widths, widths[1:]))
-        self.parameters = _aligned_zeros(self.n_parameters, dtype)
-        self.gradient = _aligned_zeros(self.n_parameters, dtype)
-        self.weights, self.biases = _views(self.parameters, widths)
+        self._parameters = _aligned_zeros(self.n_parameters, dtype)
+        self._gradient = _aligned_zeros(self.n_parameters, dtype)
+        self.weights, self.biases = _views(self._parameters, widths)
         specification = [(layer.n_outputs, ACTIVATIONS[layer.activation].number) for layer in layers]
-        self._engine = Engine(dtype.name, n_inputs, specification, self.parameters, self.gradient)
+        self._engine = Engine(dtype.name, n_inputs, specification, self._parameters, self._gradient)
 
     def _initialize(self) -> None:
         generator = np.random.default_rng(self.seed)
@@ -74,6 +74,26 @@ class Network:
             if name == "auto":
                 name = ACTIVATIONS[layer.activation].initializer
             weight[...] = INITIALIZERS[name].draw(generator, *weight.shape)
+
+    # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them.
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """Every weight and bias, (n_parameters,)."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values) -> None:
+        _validate.copy_into(self._parameters, "parameters", values)
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """The gradient that ``value_and_gradient`` or ``backward`` computed last, laid out as ``parameters``."""
+        return self._gradient
+
+    @gradient.setter
+    def gradient(self, values) -> None:
+        _validate.copy_into(self._gradient, "gradient", values)
 
     # ---- outputs and gradients ----
 
@@ -129,7 +149,9 @@ class Network:
         x, y, labels = self._examples(X, y, chosen.targets)
         return self._engine.cost(x, y, labels, chosen.number, gradient)
 
-    def _examples(self, X, y, kind: str, names: tuple[str, str] = ("X", "y")):
+    def _examples(
+        self, X, y, kind: str, names: tuple[str, str] = ("X", "y")
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """X and y as the engine takes them: x, and y or labels."""
         x = _validate.matrix(names[0], X, self.n_inputs, self._engine, self.dtype)
         return x, *_validate.targets(y, len(x), self.n_outputs, kind, self._engine, self.dtype, names[1])
@@ -216,18 +238,23 @@ class Network:
         ValueError, TypeError
             If the description is not one that ``describe`` gives.
         """
+        if not isinstance(description, dict):
+            raise TypeError(f"a network is described by a dict as describe() gives it, got {description!r}")
         try:
-            listed = [_layers.from_description(layer) for layer in description["layers"]]
             given = description["n_inputs"], description["dtype"], description["seed"]
+            listed = description["layers"]
         except KeyError as missing:
-            raise ValueError(f"the description of a network lacks {missing}") from None
-        n_inputs, parsed = _layers.parse([given[0], *listed], "identity")
+            raise ValueError(f"the description of a network lacks {missing}; use what describe() gives") from None
+        if not isinstance(listed, list):
+            raise TypeError(f"the layers of a description must be a list, got {listed!r}; use what describe() gives")
+        described = [_layers.from_description(layer) for layer in listed]
+        n_inputs, parsed = _layers.parse([given[0], *described], "identity")
         network = cls.__new__(cls)
         network._build(n_inputs, parsed, _validate.dtype(given[1]), _validate.seed(given[2]))
         return network
 
     def __reduce__(self):
-        return _rebuild, (self.describe(), self.parameters.copy())
+        return _rebuild, (type(self), self.describe(), self.parameters.copy())
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in self.layers)]))
@@ -235,16 +262,19 @@ class Network:
         return f"<Network {widths} ({activations}), {self.n_parameters} parameters, {self.dtype.name}>"
 
 
-def _rebuild(description: dict, parameters: np.ndarray) -> Network:
+def _rebuild(cls: type[Network], description: dict, parameters: np.ndarray) -> Network:
     """For copy and pickle."""
-    network = Network.from_description(description)
+    network = cls.from_description(description)
     network.parameters[:] = parameters
     return network
 
 
 def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:
     """Zeros that start at a cache line, as vectors like them best."""
-    raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
+    try:
+        raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
+    except (MemoryError, ValueError, OverflowError):
+        raise MemoryError(f"no room for {n} parameters of {dtype.itemsize} bytes; use narrower layers") from None
     start = -raw.ctypes.data % 64
     return raw[start : start + n * dtype.itemsize].view(dtype)
 

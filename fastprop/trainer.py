@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -24,7 +25,8 @@ class DivergenceError(FloatingPointError):
         The epochs before, from ``fit``.
     """
 
-    def __init__(self, message: str, *, step: int, epoch: int | None = None, history: "History | None" = None):
+    # defaults, so that pickle can rebuild it: a pool of processes never hears of an exception that it cannot unpickle
+    def __init__(self, message: str, *, step: int = 0, epoch: int | None = None, history: "History | None" = None):
         super().__init__(message)
         self.step, self.epoch, self.history = step, epoch, history
 
@@ -32,8 +34,8 @@ class DivergenceError(FloatingPointError):
 class History(dict):
     """What ``fit`` recorded: a dict of lists, one entry an epoch.
 
-    Keys: "epoch" (from 1), "cost" (the mean over the epoch's rows, each before its step), "validation_cost" (with a validation
-    set), "seconds".
+    Keys: "epoch" (from 1), "cost" (the mean over the epoch's rows, each before its step), "validation_cost" (with a
+    validation set), "seconds".
     """
 
 
@@ -63,16 +65,19 @@ class Trainer:
 
     def __init__(self, network: Network, *, loss: str, optimizer: SGD, seed: int | None = None):
         if not isinstance(network, Network):
-            raise TypeError(f"Trainer takes a fastprop Network, got {type(network).__name__}; make one with fp.Network([...])")
+            raise TypeError(
+                f"Trainer takes a fastprop Network, got {type(network).__name__}; make one with fp.Network([...])"
+            )
         if not isinstance(optimizer, SGD):
-            raise TypeError(f"optimizer must be an optimiser such as fp.SGD(0.1), got {optimizer!r}")
+            raise TypeError(f"optimizer must be an optimiser, got {optimizer!r}; use for example fp.SGD(0.1)")
         self.network = network
         self.loss = _validate.choice("loss", loss, LOSSES)
         self.optimizer = optimizer
         self.seed = network.seed if seed is None else _validate.seed(seed)
         self.steps = 0
         self._loss = LOSSES[loss]
-        self._state = np.zeros(optimizer.n_states * network.n_parameters, network.dtype) if optimizer.n_states else None
+        n_state = optimizer.n_states * network.n_parameters
+        self._state = np.zeros(n_state, network.dtype) if n_state else None
         self._order: np.ndarray | None = None
 
     def step(self, xb, yb) -> float:
@@ -102,7 +107,9 @@ class Trainer:
     def epoch(
         self, X, y, *, batch_size: int = 64, progress: Callable[[int, int, float], object] | None = None
     ) -> float:
-        """One pass over all rows in a fresh random order, a step for each `batch_size` of them (the last may be smaller).
+        """One pass over all rows in a fresh random order, a step for each `batch_size` of them.
+
+        The last step may have fewer.
 
         Parameters
         ----------
@@ -129,7 +136,8 @@ class Trainer:
             On Ctrl-C; the parameters are those of the last whole step.
         """
         x, y, labels = self.network._examples(X, y, self._loss.targets)
-        return self._epoch(x, y, labels, _validate.batch_size(batch_size, len(x)), progress)
+        batch_size = _validate.batch_size(batch_size, len(x))
+        return self._epoch(x, y, labels, batch_size, _validate.callback("progress", progress, (None,)))
 
     def _epoch(self, x, y, labels, batch_size: int, progress) -> float:
         """An epoch over arrays that were checked."""
@@ -154,8 +162,7 @@ class Trainer:
             self.steps += engine.steps
         if cost != cost:
             raise DivergenceError(
-                f"the cost at step {self.steps} is not finite, so that step was not taken; "
-                f"use a smaller rate than {optimizer.rate:g}, or scale the inputs and targets to about unit size",
+                f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(optimizer)}",
                 step=self.steps,
             )
         return cost
@@ -169,6 +176,10 @@ class Trainer:
             If X or y is wrong.
         """
         return self.network._cost(X, y, self.loss, gradient=False)
+
+
+def _advice(optimizer: SGD) -> str:
+    return f"Use a smaller rate than {optimizer.rate:g}, or scale the inputs and targets to about unit size"
 
 
 def fit(
@@ -220,31 +231,37 @@ def fit(
     epochs = _validate.count("epochs", epochs)
     examples = network._examples(X, y, trainer._loss.targets)
     batch_size = _validate.batch_size(batch_size, len(examples[0]))
+    call = _validate.callback("progress", progress, (True, False))
     if validation is not None:
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
-            raise TypeError(f"validation must be a pair (Xv, yv), got {type(validation).__name__}")
-        validation = network._examples(*validation, trainer._loss.targets, ("Xv", "yv"))
+            raise TypeError(
+                f"validation must be a pair (Xv, yv), got {type(validation).__name__}; use validation=(Xv, yv)"
+            )
+        held_out = network._examples(*validation, trainer._loss.targets, ("Xv", "yv"))
     history = History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []}), seconds=[])
     good = network.parameters.copy()
     for epoch in range(1, epochs + 1):
         started = time.perf_counter()
         report = None
-        if callable(progress):
-            report = lambda done, rows, cost, epoch=epoch: progress(epoch, epochs, done, rows, cost)  # noqa: E731
+        if call is not None:
+            report = partial(call, epoch, epochs)
         try:
-            cost = trainer._epoch(*examples, batch_size, report)
+            cost = trainer._epoch(*examples, batch_size=batch_size, progress=report)
             if not network._engine.all_finite(network.parameters):
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
             checked = None
             if validation is not None:
-                checked = network._engine.cost(*validation, trainer._loss.number, False)
+                checked = network._engine.cost(*held_out, loss=trainer._loss.number, gradient=False)
         except DivergenceError as error:
             network.parameters[:] = good
+            kept = f"those after epoch {epoch - 1}" if epoch > 1 else "those before training"
             raise DivergenceError(
-                f"training diverged in epoch {epoch} at step {error.step}: the cost is not finite. The parameters are those of "
-                f"epoch {epoch - 1}. Use a smaller rate than {optimizer.rate:g}, or scale the inputs and targets to about unit size",
-                step=error.step, epoch=epoch, history=history,
-            ) from None  # fmt: skip
+                f"training diverged in epoch {epoch} at step {error.step}: the cost is not finite. "
+                f"The parameters are {kept}. {_advice(optimizer)}",
+                step=error.step,
+                epoch=epoch,
+                history=history,
+            ) from None
         good[:] = network.parameters
         history["epoch"].append(epoch)
         history["cost"].append(cost)
