@@ -1,0 +1,320 @@
+"""What each kernel is tried on: arguments, what the twin makes of them, and how far apart the two may be.
+
+A bound is a count of roundings, never a guess. A sum of k products in any order, fused or not, is within
+k u sum |terms| of the exact one, u = eps / 2 (Higham 2002, "Accuracy and Stability of Numerical Algorithms", 3.1). The
+float64 twin rounds too, so every bound here counts eps where the kernel alone would need u.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from itertools import cycle, product
+from pathlib import Path
+
+import numpy as np
+import reference
+from kernels_ctypes import Same
+
+from fastprop import _engine
+
+# vectors hold 4, 8 or 16 lanes; a tile is two vectors wide and 6 (avx2) or 14 (avx512) rows high
+WIDTHS = [0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33]
+ROWS = [0, 1, 2, 5, 6, 7, 13, 14, 15, 29]
+LENGTHS = sorted({*WIDTHS, 63, 64, 65, 1000})
+
+PRODUCT_H = Path(__file__).parents[1] / "src_c" / "kernels" / "product.h"
+ACTIVATIONS = _engine.names("activation")
+
+
+@dataclass
+class Case:
+    """One call: its arguments, and of each output what the twin says and how far from it the kernel may be."""
+
+    arguments: dict
+    expected: dict
+    bound: dict
+
+    def sizes(self):
+        """The arguments that are numbers, for messages."""
+        return {name: value for name, value in self.arguments.items() if isinstance(value, int | float)}
+
+
+class Drawer:
+    """Random numbers as arrays of one dtype; what they are depends on nothing but the order of the calls."""
+
+    def __init__(self, dtype):
+        self.dtype, self.rng = np.dtype(dtype), np.random.default_rng(0)
+        self.eps = float(np.finfo(self.dtype).eps)
+        self.tiny = float(np.finfo(self.dtype).tiny)
+
+    def normal(self, *shape):
+        return self.rng.normal(size=shape).astype(self.dtype)
+
+    def nan(self, *shape):
+        """What an output holds before a kernel that must not read it."""
+        return np.full(shape, np.nan, self.dtype)
+
+
+def wide(array):
+    """As float64, in which the twins reckon."""
+    return None if array is None else array.astype(np.float64)
+
+
+# the products of a dense layer
+
+
+def block_sizes():
+    """The numbers of product.h at which a product changes its way: name -> number."""
+    found = re.findall(r"^#define FP_((?:BLOCK|PACK)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
+    assert found, f"no FP_BLOCK_... or FP_PACK_... in {PRODUCT_H}; say here how the sizes of blocks are called now"
+    return {name: int(number) for name, number in found}
+
+
+def product_shapes(itemsize):
+    """(m, n, k) of C (m, n) = A (m, k) B (k, n): each side of every edge where the code takes another way."""
+    yield from product(ROWS, WIDTHS, [0, 1, 3, 17])
+    usual = (53, 75, 69)  # more than one tile each way, none of them whole, and large enough to be packed
+    yield usual
+    for name, number in block_sizes().items():
+        if name.endswith("BYTES"):
+            elements = number // itemsize
+            for n in (32, 64, 96):
+                yield from ((usual[0], n, k) for k in (elements // n - 1, elements // n, elements // n + 1))
+        else:
+            for axis, size in product(range(3), (number - 1, number, number + 1)):
+                yield (*usual[:axis], size, *usual[axis + 1 :])
+    yield 2, 1, 4097  # a long sum
+
+
+def scratch(draw, rows, n_in, n_out):
+    """Exactly what the engine gives."""
+    return draw.nan(_engine.scratch(rows, n_in, n_out))
+
+
+def slope_bound(draw, activation, dx, kept):
+    """How far dx g'(z) may be from the twin's for the same dx: g' is at most two roundings of numbers of at most 1."""
+    return 0 if activation in ("identity", "relu") else 4 * draw.eps * np.abs(dx)
+
+
+def value_bound(draw, activation, a):
+    """The same of a = g(z): a few ULP (test_vmath.py); the twin's e^-log(1 + e^-z) is off by its logarithm's rounding."""
+    if activation in ("identity", "relu"):
+        return 0
+    size = np.abs(a) + np.finfo(np.float64).tiny
+    return (4 + np.abs(np.log(size))) * draw.eps * np.abs(a) + draw.tiny
+
+
+def dense_forward(dtype):
+    draw = Drawer(dtype)
+    for (rows, n_out, n_in), name, biased in zip(
+        product_shapes(draw.dtype.itemsize), cycle(ACTIVATIONS), cycle([True, True, False]), strict=False
+    ):
+        x, w, b = draw.normal(rows, n_in), draw.normal(n_in, n_out), draw.normal(n_out) if biased else None
+        a = reference.KERNELS["dense_forward"](wide(x), wide(w), wide(b), name)
+        terms = np.abs(wide(x)) @ np.abs(wide(w)) + (np.abs(wide(b)) if biased else 0)  # |g'| <= 1
+        yield Case(
+            {"a": draw.nan(rows, n_out), "x": x, "w": w, "b": b, "scratch": scratch(draw, rows, n_in, n_out),
+             "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name)},
+            {"a": a},
+            {"a": (n_in + 1) * draw.eps * terms + value_bound(draw, name, a)},
+        )  # fmt: skip
+
+
+def dense_input_gradient(dtype):
+    draw = Drawer(dtype)
+    for (rows, n_in, n_out), name in zip(product_shapes(draw.dtype.itemsize), cycle(ACTIVATIONS), strict=False):
+        dz, w = draw.normal(rows, n_out), draw.normal(n_in, n_out)
+        kept = reference.ACTIVATIONS[name][0](wide(draw.normal(rows, n_in))).astype(draw.dtype)
+        read = None if name == "identity" else wide(kept)
+        dx = reference.KERNELS["dense_input_gradient"](wide(dz), wide(w), read, name)
+        terms = np.abs(wide(dz)) @ np.abs(wide(w)).T  # |g'| <= 1
+        yield Case(
+            {"dx": draw.nan(rows, n_in), "dz": dz, "w": w, "kept": draw.nan(rows, n_in) if read is None else kept,
+             "scratch": scratch(draw, rows, n_in, n_out),
+             "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name)},
+            {"dx": dx},
+            {"dx": n_out * draw.eps * terms + slope_bound(draw, name, wide(dz) @ wide(w).T, kept)},
+        )  # fmt: skip
+
+
+def dense_weight_gradient(dtype):
+    draw = Drawer(dtype)
+    for (n_in, n_out, rows), (accumulate, with_db) in zip(
+        product_shapes(draw.dtype.itemsize), cycle(product([0, 1], [True, True, False])), strict=False
+    ):
+        x, dz = draw.normal(rows, n_in), draw.normal(rows, n_out)
+        there = draw.normal if accumulate else draw.nan
+        dw, db = there(n_in, n_out), there(n_out) if with_db else None
+        before = (wide(dw), wide(db) if with_db else 0.0) if accumulate else (0.0, 0.0)
+        expected = reference.KERNELS["dense_weight_gradient"](wide(x), wide(dz), *before)
+        terms = np.abs(before[0]) + np.abs(wide(x)).T @ np.abs(wide(dz)), np.abs(before[1]) + np.abs(wide(dz)).sum(0)
+        written = ("dw", "db") if with_db else ("dw",)
+        yield Case(
+            {"dw": dw, "db": db, "x": x, "dz": dz, "scratch": scratch(draw, rows, n_in, n_out),
+             "rows": rows, "n_in": n_in, "n_out": n_out, "accumulate": accumulate},
+            dict(zip(written, expected, strict=False)),
+            {name: (rows + 1) * draw.eps * t for name, t in zip(written, terms, strict=False)},
+        )  # fmt: skip
+
+
+# activations
+
+
+def forward(name, dtype):
+    draw = Drawer(dtype)
+    for n in LENGTHS:
+        z = 3 * draw.normal(n)
+        z[:1] = 0
+        a = reference.KERNELS[f"{name}_forward"](wide(z))
+        yield Case({"a": z, "n": n}, {"a": a}, {"a": value_bound(draw, name, a)})
+
+
+def backward(name, dtype):
+    draw = Drawer(dtype)
+    for n in LENGTHS:
+        dz, kept = draw.normal(n), reference.ACTIVATIONS[name][0](wide(3 * draw.normal(n))).astype(draw.dtype)
+        kept[:1] = 0
+        expected = reference.KERNELS[f"{name}_backward"](wide(dz), wide(kept))
+        unread = draw.nan(n) if name == "identity" else kept
+        yield Case({"dz": dz, "kept": unread, "n": n}, {"dz": expected}, {"dz": slope_bound(draw, name, dz, kept)})
+
+
+# losses
+
+
+def squares_bound(draw, a, y, n):
+    """(cost, da): a - y rounds once, its square and the sum n + 1 times; every term is positive."""
+    return 4 * draw.eps * np.abs(a - y), (n + 4) * draw.eps * np.sum((a - y) ** 2)
+
+
+def cross_entropy_bound(draw, a, y, n):
+    """A score rounds once, which moves e^score by |score| u and log sum by sum p |score| u; exp, log, sum: n + 8."""
+    score = a - a.max(axis=1, keepdims=True)
+    p = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
+    weight = y.sum(axis=1, keepdims=True)
+    da = (n + 8) * draw.eps * (weight * p * (1 + np.abs(score)) + np.abs(y))
+    row = weight * (1 + np.log(n) + np.sum(p * np.abs(score), axis=1, keepdims=True)) + np.abs(y * score)
+    return da, (n + 8) * draw.eps * np.sum(row)
+
+
+def binary_cross_entropy_bound(draw, a, y, n):
+    """Three terms an element, of at most |z|, |z| y and ln 2, each with its own roundings, and the sum."""
+    da = 8 * draw.eps * (reference.sigmoid(a) + np.abs(y)) + draw.tiny
+    return da, (n + 8) * draw.eps * np.sum(np.abs(a) * (1 + np.abs(y)) + 1)
+
+
+LOSS_BOUNDS = {
+    "half_mse": squares_bound,
+    "squared_error": squares_bound,
+    "cross_entropy": cross_entropy_bound,
+    "binary_cross_entropy": binary_cross_entropy_bound,
+}
+
+
+def draw_target(draw, name, rows, n):
+    """(y, label), one of them None."""
+    if name == "cross_entropy" and draw.rng.integers(2):
+        return None, draw.rng.integers(n, size=rows)
+    if name == "cross_entropy":
+        return draw.rng.dirichlet(np.ones(n), size=rows).astype(draw.dtype), None
+    if name == "binary_cross_entropy":
+        return draw.rng.random((rows, n)).astype(draw.dtype), None
+    return draw.normal(rows, n), None
+
+
+def loss(name, dtype):
+    draw = Drawer(dtype)
+    at_least = 1 if name == "cross_entropy" else 0  # softmax of nothing has no value
+    for rows, n in product([0, 1, 2, 15], [n for n in (*WIDTHS, 100) if n >= at_least]):
+        a, (y, label), scale = 4 * draw.normal(rows, n), draw_target(draw, name, rows, n), 1 / 7
+        start = 1.5
+        cost, da = reference.KERNELS[name](wide(a), wide(y), label, scale)
+        da_bound, cost_bound = LOSS_BOUNDS[name](
+            draw, wide(a), reference.targets(name, label if y is None else y, a.shape), n
+        )
+        cost_bound += rows * np.finfo(np.float64).eps * (abs(cost) + start)
+        for da_before in (draw.nan(rows, n), None, Same("a")):
+            expected = {"cost": np.array([start + cost])}
+            if da_before is not None:
+                expected["da"] = da
+            yield Case(
+                {"cost": np.array([start]), "da": da_before, "a": a, "y": y, "label": label,
+                 "rows": rows, "n": n, "scale": scale},
+                expected,
+                {"cost": cost_bound, "da": scale * da_bound},
+            )  # fmt: skip
+
+
+# optimisers
+
+
+def optimizer(name, dtype):
+    return OPTIMIZERS[name](dtype)
+
+
+def sgd(dtype):
+    draw = Drawer(dtype)
+    hypers = [(0.0, 0.0, 0.0), (0.0, 0.0, 0.1), (0.9, 0.0, 0.0), (0.9, 1.0, 0.0), (0.9, 1.0, 0.1)]
+    for n, hyper in product(LENGTHS, hypers):
+        theta, gradient, rate = draw.normal(n), draw.normal(n), 0.05
+        velocity = draw.normal(n) if hyper[0] else None
+        new_theta, state = reference.KERNELS["sgd"](wide(theta), wide(velocity), wide(gradient), rate, hyper)
+        # rate, momentum and decay round to the dtype, and each of at most four products and sums rounds once
+        pull = np.abs(wide(gradient)) + hyper[2] * np.abs(wide(theta))
+        speed = pull + hyper[0] * np.abs(wide(velocity)) if hyper[0] else pull
+        bound = {"theta": 8 * draw.eps * (np.abs(wide(theta)) + rate * (pull + speed)), "state": 8 * draw.eps * speed}
+        expected = {"theta": new_theta, "state": state} if hyper[0] else {"theta": new_theta}
+        yield Case(
+            {"theta": theta, "state": velocity, "gradient": gradient, "n": n, "stride": n, "rate": rate,
+             "hyper": np.array(hyper)},
+            expected,
+            bound,
+        )  # fmt: skip
+
+
+OPTIMIZERS = {"sgd": sgd}
+
+
+# the rest
+
+
+def gather(dtype):
+    draw = Drawer(dtype)
+    for rows, n in product([0, 1, 2, 15], WIDTHS):
+        x, index = draw.normal(9, n), draw.rng.integers(9, size=rows)
+        expected = reference.KERNELS["gather"](x, index)
+        arguments = {"out": draw.nan(rows, n), "x": x, "index": index, "rows": rows, "n": n}
+        yield Case(arguments, {"out": expected}, {"out": 0})
+
+
+def all_finite(dtype):
+    draw = Drawer(dtype)
+    largest = np.finfo(dtype).max
+    for n in LENGTHS:
+        for bad in (None, np.nan, np.inf, -np.inf):
+            for at in range(n) if bad is not None and n < 40 else (n - 1,):
+                x = draw.normal(n)
+                x[::3] = largest  # whose sum overflows
+                if bad is not None and n:
+                    x[at] = bad
+                expected = reference.KERNELS["all_finite"](wide(x))
+                yield Case({"ok": np.array([7], np.intc), "x": x, "n": n}, {"ok": np.array([expected])}, {"ok": 0})
+
+
+KERNELS = {
+    "dense_forward": dense_forward,
+    "dense_input_gradient": dense_input_gradient,
+    "dense_weight_gradient": dense_weight_gradient,
+    "gather": gather,
+    "all_finite": all_finite,
+}
+
+
+@cache
+def cases(name, kind, dtype):
+    """The cases of a kernel of the list; one that has none is an error."""
+    if kind in ("forward", "backward"):
+        return list(globals()[kind](name.removesuffix(f"_{kind}"), dtype))
+    if kind in ("loss", "optimizer"):
+        return list(globals()[kind](name, dtype))
+    return list(KERNELS[name](dtype))
