@@ -184,6 +184,14 @@ class TestNumpyTraining:
         for now, then in zip((*W, *b), before, strict=True):
             np.testing.assert_array_equal(now, then)
 
+    def test_scores_whose_exponentials_float64_does_not_hold(self):
+        how = {"epochs": 1, "batch_size": 1, "rate": 0.1, "momentum": 0.9, "seed": 0}
+        scores = np.array([[0.0, 2000.0]])
+        W, b, costs, _ = numpy_training.train([scores], [np.zeros(2)], np.ones((1, 1)), np.array([0]), **how)
+        assert costs == [2000.0]
+        np.testing.assert_array_equal(W[0], [[0.1, 1999.9]])
+        np.testing.assert_array_equal(b[0], [0.1, -0.1])
+
     def test_it_is_the_training_of_the_engine(self):
         pixels, y = load_digits()
         X, y = pixels[:100] / 16, y[:100]

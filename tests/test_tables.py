@@ -156,6 +156,9 @@ class TestTable:
         np.testing.assert_array_equal(values, [1, 2000, np.nan, np.nan, -0.5, np.nan, np.nan])
         assert failed == [5, 6]
 
+    def test_an_underscore_makes_no_number_although_python_thinks_so(self):
+        assert table(a=["1_000", "2"]).numbers("a")[1] == [0]
+
     @pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e999"])
     def test_infinity_is_refused_with_line_and_column(self, cell):
         with pytest.raises(TableError, match=f"line 3: column 'a' holds '{cell}', .*infinite"):
@@ -400,6 +403,10 @@ class TestSplit:
             training, test = split_rows(range(996), 0.2, seed, labels)
             assert set(labels[training]) == {0, 1, 2}
             assert np.bincount(labels[test])[:2].tolist() == pytest.approx([160, 39], abs=1)
+
+    def test_a_class_of_one_row_is_always_learnt(self):
+        training, test = split_rows(range(10), 0.5, 0, labels=np.arange(10))
+        assert training.tolist() == list(range(10)) and len(test) == 0
 
     def test_the_rows_of_a_class_are_drawn_at_random(self):
         labels = np.repeat([0, 1], [50, 50])
