@@ -282,7 +282,8 @@ def _describe_table(table, target, encoder, split, args):
     training, test = split
     print(f"table: {table.path}, {table.n_rows} rows, {len(table.names)} columns")
     other = "regression" if target.task == "classification" else "classification"
-    change = "" if args.task != "auto" else f"; --task {other} to change that"
+    is_text = bool(table.numbers(target.name)[1])
+    change = "" if is_text or args.task != "auto" else f"; --task {other} to change that"
     print(f"task: {target.task} of {target.name!r} ({target.reason}{change})")
     if target.task == "classification":
         shown = ", ".join(target.classes[:10]) + (", ..." if len(target.classes) > 10 else "")

@@ -290,7 +290,7 @@ class TestRegression:
 class TestClassification:
     def test_train_and_predict_classes_and_their_probabilities(self, succeed):
         out, _ = succeed("train", write_blobs(), "--target", "kind")
-        assert "task: classification of 'kind' (the target is text" in out
+        assert "task: classification of 'kind' (the target is text)\n" in out
         assert "classes: 3 (deep, blue, green, red)" in out
         line = line_with(out, "test rows:")
         assert scores_of(line)["accuracy"] >= 0.95
@@ -311,7 +311,10 @@ class TestClassification:
     def test_the_task_can_be_turned_either_way(self, succeed):
         write("t.csv", ["x", "y"], [[i, i % 2] for i in range(60)])
         short = ["--target", "y", "--epochs", 1]
-        assert "task: classification of 'y' (the target holds 2" in succeed("train", "t.csv", *short)[0]
+        assert (
+            "2 different whole numbers in 60 rows; --task regression to change that)"
+            in succeed("train", "t.csv", *short)[0]
+        )
         out, _ = succeed("train", "t.csv", *short, "--task", "regression")
         assert "task: regression of 'y' (as asked)" in out and "R2" in out
 
