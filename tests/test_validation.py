@@ -32,7 +32,12 @@ class Bench:
         self.trainer.step(self.X, self.y)
 
     def state(self):
-        return self.net.parameters.tobytes(), self.net.gradient.tobytes(), self.trainer.steps, self.trainer._state.tobytes()
+        return (
+            self.net.parameters.tobytes(),
+            self.net.gradient.tobytes(),
+            self.trainer.steps,
+            self.trainer._state.tobytes(),
+        )
 
     @contextlib.contextmanager
     def refuses(self, error, *said):
@@ -52,7 +57,9 @@ def refuses(error, *said):
     message = str(caught.value)
     missing = [part for part in said if part not in message]
     assert not missing, f"{missing} not in {message!r}"
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None, "the user sees two errors for one mistake"
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None, (
+        "the user sees two errors for one mistake"
+    )
 
 
 # every way in: what it calls X and y, and how it is used
@@ -361,7 +368,9 @@ def test_bad_momentum(value, error):
         fp.SGD(0.1, momentum=value)
 
 
-@pytest.mark.parametrize("value, error", [(-1e-9, ValueError), (np.nan, ValueError), (np.inf, ValueError), *NOT_NUMBERS])
+@pytest.mark.parametrize(
+    "value, error", [(-1e-9, ValueError), (np.nan, ValueError), (np.inf, ValueError), *NOT_NUMBERS]
+)
 def test_bad_weight_decay(value, error):
     with refuses(error, "weight_decay must be a number at least 0", f"got {value!r}"):
         fp.SGD(0.1, weight_decay=value)
@@ -539,7 +548,9 @@ def test_validation_that_is_no_pair(value):
 
 
 @pytest.mark.parametrize("name", ["parameters", "gradient"])
-@pytest.mark.parametrize("value, error", [(np.zeros(3), ValueError), (0, ValueError), ("a", TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    "value, error", [(np.zeros(3), ValueError), (0, ValueError), ("a", TypeError), (None, TypeError)]
+)
 def test_parameters_of_another_shape(name, value, error):
     bench = Bench()
     with bench.refuses(error, name, "must"):
