@@ -97,7 +97,7 @@ def slope_bound(draw, activation, dx, kept):
 
 
 def value_bound(draw, activation, a):
-    """The same of a = g(z): a few ULP (test_vmath.py); the twin's e^-log(1 + e^-z) is off by its logarithm's rounding."""
+    """The same of a = g(z): a few ULP (test_vmath.py), and the twin's e^-log(1 + e^-z) has its logarithm's error."""
     if activation in ("identity", "relu"):
         return 0
     size = np.abs(a) + np.finfo(np.float64).tiny

@@ -1,0 +1,276 @@
+"""exp, tanh, sigmoid, log and log1p of every table, in units in the last place, against a higher precision.
+
+What is allowed is what src_c/kernels/vmath.h states beside each function, read from there. tanh and sigmoid are called
+through the activations; exp, log and log1p through losses, by arguments for which the loss is that function to the bit.
+FASTPROP_EVERY_FLOAT32=1 tries each of the 2^32 numbers instead of a few millions of them (a quarter of an hour).
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernels_ctypes import exact_isas, kernels_of
+
+VMATH_H = Path(__file__).parents[1] / "src_c" / "kernels" / "vmath.h"
+EVERY = bool(os.environ.get("FASTPROP_EVERY_FLOAT32"))
+
+# portable calls libm on double: for float32 that leaves the rounding to float; for float64 libm's error (glibc states
+# 1 to 2 ULP for exp and tanh) and, in the sigmoid, a sum and a quotient
+PORTABLE_ULP = {"float32": 0.51, "float64": 3.0}
+
+WIDER = {"float32": np.float64, "float64": np.longdouble}
+needs_long_double = pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant <= np.finfo(np.float64).nmant,
+    reason="long double is double here: nothing to hold float64 against",
+)
+DTYPES = pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=needs_long_double)])
+EXACT = pytest.mark.parametrize("isa", exact_isas())
+
+
+def stated():
+    """Name -> ULP, from the comment before each function of the header."""
+    found = re.findall(r"/\*((?:(?!\*/).)*)\*/\s*FP_INLINE V\(t\) FP\((\w+)\)", VMATH_H.read_text(), re.DOTALL)
+    numbers = {name: re.search(r"([\d.]+) ULP", comment) for comment, name in found}
+    return {name: float(number[1]) for name, number in numbers.items() if number}
+
+
+STATED = stated()
+
+
+def ulp_error(got, exact, dtype):
+    """|got - exact| in units in the last place of `exact`, which is of the wider type; NaN where one alone is NaN.
+
+    Infinity counts as the number after the largest. Where the exact result is below the smallest normal number, it
+    and anything between it and 0 is right, since denormals may be flushed.
+    """
+    info, wider = np.finfo(dtype), exact.dtype.type
+    beyond = np.ldexp(wider(1), info.maxexp)
+    got, exact = np.clip(got.astype(wider), -beyond, beyond), np.clip(exact, -beyond, beyond)
+    exponent = np.maximum(np.frexp(exact)[1], info.minexp + 1)
+    error = np.abs(got - exact) / np.ldexp(wider(1), exponent - info.nmant - 1)
+    flushed = (np.abs(exact) < info.tiny) & (np.abs(got) <= info.tiny) & (got * exact >= 0)
+    error = np.where(flushed | (np.isnan(got) & np.isnan(exact)), 0, error)
+    return error.astype(np.float64)
+
+
+def worst(x, got, exact, dtype):
+    """The largest error, and where."""
+    error = ulp_error(got, exact, dtype)
+    at = np.argmax(error)  # NaN counts as the largest
+    return error[at], x[at]
+
+
+def assert_within(limit, x, got, exact, dtype):
+    error, at = worst(x, got, exact, dtype)
+    assert error <= limit, f"{error:.4g} ULP at {at!r} ({float(at).hex()}), where {limit} are stated"
+    return error
+
+
+def chunks(dtype):
+    """Arrays of numbers: for float32 from all bit patterns, for float64 from every exponent and the usual range."""
+    if dtype == "float32":
+        stride, size = (1, 1 << 22) if EVERY else (1021, 1 << 20)  # an odd stride: every low bit comes up
+        for first in range(0, 1 << 32, stride * size):
+            pattern = np.arange(first, min(first + stride * size, 1 << 32), stride, dtype=np.uint64)
+            yield pattern.astype(np.uint32).view(np.float32)
+        for sign in ([] if EVERY else [0, 0x80000000]):  # and denser where the functions do something: 2^-14 to 2^7
+            pattern = np.arange(0x38800000, 0x43000000, 61, dtype=np.uint32)
+            yield (pattern | np.uint32(sign)).view(np.float32)
+    else:
+        rng = np.random.default_rng(2)
+        yield rng.integers(1 << 64, size=100_000, dtype=np.uint64).view(np.float64)
+        yield rng.uniform(-760, 760, 100_000)
+        yield rng.normal(0, 3, 100_000)
+        yield rng.choice([-1.0, 1.0], 100_000) * 2 ** rng.uniform(-60, 10, 100_000)
+
+
+def negative(dtype):
+    """Scores of at most 0, from the last whose exp is normal: what the losses give to exp."""
+    low = np.log(np.finfo(dtype).tiny)
+    rng = np.random.default_rng(3)
+    count = 2_000_000 if EVERY else 100_000
+    x = np.concatenate([rng.uniform(low, 0, count), rng.uniform(-2, 0, count), -(2 ** rng.uniform(-30, 4, count))])
+    return np.unique(np.append(x, [0.0, low]).astype(dtype))
+
+
+# tanh and sigmoid, through the activations
+
+
+def exact_sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def exact_tanh(x):
+    return np.tanh(x)
+
+
+EXACT_OF = {"sigmoid": exact_sigmoid, "tanh": exact_tanh}
+
+
+def activation(isa, dtype, name):
+    """The activation as a function of an array, without kernels_ctypes' guards, which cost more than the kernel."""
+    raw = kernels_of(isa, dtype)[f"{name}_forward"].raw
+
+    def call(x):
+        a = np.array(x, dtype)
+        raw(a.ctypes.data, a.size)
+        return a
+
+    return call
+
+
+@DTYPES
+@pytest.mark.parametrize("name", EXACT_OF)
+def test_activation_ulp(name, isa, dtype):
+    limit = PORTABLE_ULP[dtype] if isa == "portable" else STATED[name]
+    g = activation(isa, dtype, name)
+    with np.errstate(all="ignore"):
+        for x in chunks(dtype):
+            assert_within(limit, x, g(x), EXACT_OF[name](x.astype(WIDER[dtype])), dtype)
+
+
+# exp and log, through cross_entropy
+
+
+def softmax_parts(isa, dtype, scores):
+    """(e, total, known): e^score of each score of the rows of `scores`, and each row's sum of them, to the bit.
+
+    The largest score of a row must be 0. cross_entropy gives da = e weight / total - y, with weight = sum(y). A column
+    more, whose e^score is 0, holds a y of what `total` should be; if it is, the factor is 1, so that da of a score of
+    0 is 1 and every other da is its e. Its neighbours are tried too; `known` says for which rows one was right.
+    """
+    raw = kernels_of(isa, dtype)["cross_entropy"].raw
+    rows, n = scores.shape
+    padded = np.full((rows, n + 1), 4 * np.log(np.finfo(dtype).tiny), dtype)
+    padded[:, :n] = scores
+    guess = np.exp(scores.astype(WIDER[dtype])).sum(axis=1).astype(dtype)
+    e, total, known = np.zeros((rows, n), dtype), guess.copy(), np.zeros(rows, bool)
+    cost, da, y = np.zeros(1), np.zeros_like(padded), np.zeros_like(padded)
+    at_zero = np.argmax(scores, axis=1)
+    for steps in (0, 1, -1, 2, -2):
+        y[:, n] = guess + steps * np.spacing(guess)
+        raw(cost.ctypes.data, da.ctypes.data, padded.ctypes.data, y.ctypes.data, None, rows, n + 1, 1.0)
+        right = (da[np.arange(rows), at_zero] == 1) & ~known
+        e[right], total[right] = da[right, :n], y[right, n]
+        known |= right
+    return e, total, known
+
+
+def costs_of_rows(isa, dtype, loss, a, y=None, label=None):
+    """The cost of each row alone."""
+    raw = kernels_of(isa, dtype)[loss].raw
+    cost = np.zeros(len(a))
+    step = a.strides[0]
+    target = None if y is None else y.ctypes.data
+    labels = None if label is None else label.ctypes.data
+    for i in range(len(a)):
+        raw(cost.ctypes.data + 8 * i, None, a.ctypes.data + i * step, target, labels, 1, a.shape[1], 1.0)
+    return cost
+
+
+@DTYPES
+@EXACT
+def test_exp_ulp(isa, dtype):
+    x = negative(dtype)
+    e, _, known = softmax_parts(isa, dtype, np.stack([np.zeros_like(x), x], axis=1))
+    assert np.mean(known) > 0.99
+    assert_within(STATED["exp"], x[known], e[known, 1], np.exp(x[known].astype(WIDER[dtype])), dtype)
+
+
+def totals(isa, dtype):
+    """(scores, total): rows whose sum of e^score is total, from 1 to 2 and from there to 64."""
+    x = negative(dtype)
+    yield x[:: 1 if EVERY else 4], 1
+    for ones in (2, 3, 7, 20, 63):
+        yield x[:: 8 if EVERY else 64], ones
+
+
+@DTYPES
+@EXACT
+def test_log_ulp(isa, dtype):
+    for x, ones in totals(isa, dtype):
+        scores = np.zeros((x.size, ones + 1), dtype)
+        scores[:, -1] = x
+        _, total, known = softmax_parts(isa, dtype, scores)
+        assert np.mean(known) > 0.99
+        scores, total = scores[known].copy(), total[known]
+        got = costs_of_rows(isa, dtype, "cross_entropy", scores, label=np.zeros(1, np.int64))  # log(total) - 0
+        assert_within(STATED["log"], total, got, np.log(total.astype(WIDER[dtype])), dtype)
+
+
+# log1p, through binary_cross_entropy
+
+
+@DTYPES
+@EXACT
+def test_log1p_ulp(isa, dtype):
+    x = negative(dtype)
+    e, _, known = softmax_parts(isa, dtype, np.stack([np.zeros_like(x), x], axis=1))
+    x, e = x[known], e[known, 1]
+    got = costs_of_rows(isa, dtype, "binary_cross_entropy", x[:, None], y=np.zeros(1, dtype))  # log1p(e^x) + 0
+    assert_within(STATED["log1p"], e, got, np.log1p(e.astype(WIDER[dtype])), dtype)
+
+
+def test_every_stated_ulp_is_measured():
+    assert set(STATED) == {"exp", "tanh", "sigmoid", "log", "log1p"}
+
+
+# edges
+
+
+def test_activation_at_the_edges(isa, dtype):
+    info = np.finfo(dtype)
+    x = np.array([0.0, -0.0, np.inf, -np.inf, info.max, -info.max, np.nan], dtype)
+    tanh, sigmoid = activation(isa, dtype, "tanh")(x), activation(isa, dtype, "sigmoid")(x)
+    np.testing.assert_array_equal(tanh, np.array([0, 0, 1, -1, 1, -1, np.nan], dtype))
+    np.testing.assert_array_equal(np.signbit(tanh[:6]), [False, True] * 3)
+    np.testing.assert_array_equal(sigmoid, np.array([0.5, 0.5, 1, 0, 1, 0, np.nan], dtype))
+
+
+def test_denormals_are_flushed_or_kept(isa, dtype):
+    info = np.finfo(dtype)
+    x = np.array([info.smallest_subnormal, info.tiny / 2, info.tiny], dtype)
+    x = np.concatenate([x, -x])
+    tanh = activation(isa, dtype, "tanh")(x)
+    assert np.all((tanh == x) | (tanh == 0))
+    np.testing.assert_array_equal(np.signbit(tanh), np.signbit(x))
+    np.testing.assert_array_equal(activation(isa, dtype, "sigmoid")(x), np.full(6, 0.5, dtype))
+
+
+def test_range_and_symmetry(isa, dtype):
+    x = np.abs(np.concatenate(list(chunks(dtype))[-2:]))
+    tanh, sigmoid = activation(isa, dtype, "tanh"), activation(isa, dtype, "sigmoid")
+    np.testing.assert_array_equal(tanh(-x), -tanh(x))
+    for a in (sigmoid(x), sigmoid(-x), tanh(x)):
+        assert np.all((a >= 0) & (a <= 1))
+
+
+def test_sigmoid_around_overflow_of_exp(isa, dtype):
+    """e^-x overflows between the two; the sigmoid goes to 0 through the denormal numbers or at once, never to NaN."""
+    edge = np.log(np.finfo(dtype).max)
+    x = np.linspace(-edge - 2, -edge + 2, 4001).astype(dtype)
+    a = activation(isa, dtype, "sigmoid")(x)
+    assert np.all((a >= 0) & (a <= 8 * np.finfo(dtype).tiny))
+
+
+# the tests' own tools
+
+
+def test_ulp_error():
+    one = np.float32(1)
+    up, down = np.nextafter(one, np.float32(2)), np.nextafter(one, np.float32(0))
+    got = np.array([1, up, down, 0, np.inf, np.nan, np.nan, 1, -1e-40, 1e-40], np.float32)
+    exact = np.array([1, 1, 1, 1e-40, 2.0**128 * (1 - 2.0**-24), np.nan, 1, np.nan, 1e-40, 1e-40])
+    error = ulp_error(got, exact, "float32")
+    np.testing.assert_allclose(error[:7], [0, 1, 0.5, 0, 1, 0, np.nan])
+    assert np.isnan(error[7]) and error[8] > 0 and error[9] == 0
+    with pytest.raises(AssertionError, match="1 ULP at"):
+        assert_within(0.9, got[:2], got[:2], exact[:2], "float32")
+    with pytest.raises(AssertionError, match="nan ULP at"):
+        assert_within(0.9, got[6:7], got[6:7], exact[6:7], "float32")
+
+
+def test_stated_reads_the_header():
+    assert all(0.5 <= ulp <= 4 for ulp in STATED.values())
