@@ -1,8 +1,7 @@
 """fastprop trains multi-layer perceptrons on CPUs: NumPy arrays in, NumPy arrays out."""
 
-from fastprop._engine import get_num_threads, set_num_threads
 from fastprop._version import __version__
-from fastprop.config import show_config
+from fastprop.config import get_num_threads, set_num_threads, show_config
 from fastprop.files import load
 from fastprop.layers import Dense
 from fastprop.network import Network

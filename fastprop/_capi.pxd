@@ -70,12 +70,19 @@ cdef extern from "fastprop.h" nogil:
 
     ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out) noexcept
     void fp_cpu_name(char *name) noexcept
-    uint64_t fp_denormals_flush() noexcept
-    void fp_denormals_restore(uint64_t state) noexcept
     double fp_clock() noexcept
     void *fp_allocate(size_t size) noexcept
     void fp_free(void *memory) noexcept
     int64_t fp_allocations() noexcept
+
+    ctypedef void fp_task(void *context, int chunk) noexcept nogil
+    uint64_t fp_work_begin() noexcept
+    void fp_work_end(uint64_t state) noexcept
+    void fp_parallel(fp_task *task, void *context, int chunks) noexcept
+
+cdef extern from "atomic.h" nogil:
+    int64_t fp_atomic_load(int64_t *x) noexcept
+    void fp_atomic_store(int64_t *x, int64_t value) noexcept
 
 cdef extern from "random.h" nogil:
     enum:

@@ -1,9 +1,45 @@
-"""What serves on this machine."""
+"""What serves on this machine: kernel table and threads."""
+
+import os
 
 import numpy as np
 
-from fastprop import _engine
+from fastprop import _engine, _validate
 from fastprop._version import __version__
+
+MOST_THREADS = 256  # as many workers as the pool keeps
+
+
+def set_num_threads(n: int) -> None:
+    """Sets how many threads training and prediction may use, on all networks.
+
+    The same seed gives the same bits on any number. The default is FASTPROP_NUM_THREADS where that is set, else the number of
+    CPUs that this process may run on.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If n is not an int from 1 to 256.
+    """
+    number = _validate.count("the number of threads", n)
+    if number > MOST_THREADS:
+        raise ValueError(f"the number of threads must be at most {MOST_THREADS}, got {number}")
+    _engine.set_num_threads(number)
+
+
+def get_num_threads() -> int:
+    """How many threads training and prediction may use."""
+    return _engine.get_num_threads()
+
+
+def _default_threads() -> int:
+    wanted = os.environ.get("FASTPROP_NUM_THREADS")
+    if wanted:
+        if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_THREADS:
+            raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be an int from 1 to {MOST_THREADS}; mend or unset it")
+        return int(wanted)
+    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return min(len(mine), MOST_THREADS)
 
 
 def config() -> dict[str, str]:
@@ -23,3 +59,6 @@ def show_config() -> None:
     """Prints the version, the CPU, which kernel table serves (FASTPROP_ISA forces one), and the number of threads."""
     for name, value in config().items():
         print(f"{name + ':':14}{value}")
+
+
+_engine.set_num_threads(_default_threads())

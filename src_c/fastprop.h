@@ -100,4 +100,16 @@ void *fp_allocate(size_t bytes);
 void fp_free(void *memory);
 int64_t fp_allocations(void);
 
+/* ---- the thread pool ---- */
+
+typedef void fp_task(void *context, int chunk);
+
+/* Around all work of one caller: flushes denormals, and lets the pool know how many callers there are. */
+uint64_t fp_work_begin(void);
+void fp_work_end(uint64_t state); /* what fp_work_begin returned */
+
+/* Does task(context, 0 .. chunks - 1), at most 65535 chunks, on this thread and up to chunks - 1 others, and returns when all
+ * are done. The chunks must not depend on one another; chunk 0 is done on this thread. */
+void fp_parallel(fp_task *task, void *context, int chunks);
+
 #endif

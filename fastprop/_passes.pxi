@@ -1,0 +1,224 @@
+# The two passes, the gradients, the update, and the loop over mini-batches. Part of _engine.pyx.
+
+cdef struct Job:
+    Plan *plan
+    Air air
+    # the data
+    const char *x           # (rows, n_inputs)
+    const char *y           # (rows, n_outputs), or NULL:
+    const int64_t *label    # (rows,), or NULL
+    const int64_t *order    # (rows,): the order in which rows are visited; NULL: as they lie
+    char *out               # (rows, n_outputs): where the outputs go, or NULL: they are not wanted
+    ptrdiff_t rows
+    # what to do with them
+    ptrdiff_t batch
+    int loss                # its number, or NO_LOSS: forward only
+    bint gradient
+    int optimizer
+    double rate
+    const double *hyper
+    char *state
+    # the rows in work: `count` of them from `first` on, a block of a batch of `batch_rows`
+    ptrdiff_t first
+    ptrdiff_t count
+    ptrdiff_t batch_rows
+    bint accumulate         # not the first block of the batch: add to the gradient
+    # how far it is
+    ptrdiff_t done          # rows visited
+    ptrdiff_t steps         # steps taken
+    double cost             # sum over the rows visited, each before its step
+    bint diverged           # the next step's cost is not finite: it was not taken
+
+cdef enum:
+    NO_LOSS = -1
+
+cdef inline ptrdiff_t share(ptrdiff_t n, int part, int parts) noexcept nogil:
+    """Where a part of 0..n begins."""
+    return n * part // parts
+
+cdef inline int parts_for(const Plan *p, double flops) noexcept nogil:
+    """How many threads so much work is worth."""
+    return 1 if p.parts == 1 else <int>max(1.0, min(<double>p.parts, flops / PART_FLOPS))
+
+cdef inline const char *offset(const char *array, ptrdiff_t distance) noexcept nogil:
+    """So many bytes further; NULL stays NULL."""
+    if array == NULL:
+        return NULL
+    return array + distance
+
+cdef void bring_rows(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """Rows first.. of the block in work, gathered into the arena in the run's order."""
+    cdef Plan *p = job.plan
+    cdef const int64_t *index = job.order + job.first + first
+    cdef ptrdiff_t i
+    p.kernels.gather(p.x + first * p.n_inputs * p.size, job.x, index, count, p.n_inputs, p.n_inputs)
+    if job.y != NULL:
+        p.kernels.gather(p.y + first * p.n_outputs * p.size, job.y, index, count, p.n_outputs, p.n_outputs)
+    else:
+        for i in range(count):
+            p.label[first + i] = job.label[index[i]]
+
+cdef inline const char *inputs_of(const Job *job) noexcept nogil:
+    """a[0] of the block in work."""
+    if job.order != NULL:
+        return job.plan.x
+    return job.x + job.first * job.plan.n_inputs * job.plan.size
+
+cdef bint forward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """a[k] = g[k](a[k-1] W[k] + b[k]) for some rows of the block; True if the work was stopped."""
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t k, x_row = p.n_inputs
+    cdef const char *x = inputs_of(job) + first * x_row * p.size
+    cdef Layer *layer
+    cdef char *a
+    for k in range(p.n_layers):
+        layer = &p.layers[k]
+        a = layer.a + first * layer.row * p.size
+        if job.out != NULL and k == p.n_layers - 1:
+            a = job.out + (job.first + first) * p.n_outputs * p.size
+        p.kernels.dense_forward(
+            a, x, layer.w, layer.b, p.scratch + part * p.scratch_size, count, layer.n_in, layer.n_out,
+            layer.row, x_row, layer.n_out, layer.activation)
+        x, x_row = a, layer.row
+        if out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out):
+            return True
+    return False
+
+cdef void loss(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """The summed loss of each slice, and da[L] = dLoss/da[L] / rows of the batch: the one place where that factor enters."""
+    cdef Plan *p = job.plan
+    cdef Layer *last = &p.layers[p.n_layers - 1]
+    cdef ptrdiff_t s, i, row = p.n_outputs * p.size
+    cdef const char *y = offset(job.y, job.first * row)
+    cdef const char *label = offset(<const char *>job.label, job.first * sizeof(int64_t))
+    cdef char *da = last.dz if job.gradient else NULL
+    if job.order != NULL and y != NULL:
+        y = p.y
+    elif job.order != NULL:
+        label = <const char *>p.label
+    for s in range(first // SLICE, (first + count + SLICE - 1) // SLICE):
+        i = s * SLICE
+        p.cost[s] = 0
+        p.kernels.loss[job.loss](
+            &p.cost[s], <char *>offset(da, i * row), last.a + i * row, offset(y, i * row),
+            <const int64_t *>offset(label, i * sizeof(int64_t)), min(SLICE, first + count - i), p.n_outputs,
+            1.0 / job.batch_rows)
+
+cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """From da[L]: dz[L] = da[L] * g'[L](z[L]), then dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1])."""
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t k
+    cdef Layer *layer = &p.layers[p.n_layers - 1]
+    cdef Layer *below
+    p.kernels.backward[layer.activation](
+        layer.dz + first * layer.row * p.size, layer.a + first * layer.row * p.size, count * p.n_outputs)
+    for k in range(p.n_layers - 1, 0, -1):
+        layer, below = &p.layers[k], &p.layers[k - 1]
+        p.kernels.dense_input_gradient(
+            below.dz + first * below.row * p.size, layer.dz + first * layer.row * p.size, layer.w,
+            below.a + first * below.row * p.size, p.scratch + part * p.scratch_size, count, layer.n_in, layer.n_out,
+            below.row, layer.row, layer.n_out, below.row, below.activation)
+        if out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out):
+            return
+
+cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
+    """One part of the block's rows, all the way up and down: outputs, losses, and every dz."""
+    cdef Job *job = <Job *>context
+    cdef ptrdiff_t slices = (job.count + SLICE - 1) // SLICE
+    cdef ptrdiff_t first = share(slices, part, parts) * SLICE
+    cdef ptrdiff_t count = min(share(slices, part + 1, parts) * SLICE, job.count) - first
+    if job.order != NULL:
+        bring_rows(job, first, count)
+    if forward(job, part, first, count) or job.loss == NO_LOSS:
+        return
+    loss(job, first, count)
+    if job.gradient:
+        backward(job, part, first, count)
+
+cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
+    """One part of every dW[k] = a[k-1]^T dz[k], a part being some rows of W; db[k] = sum dz[k] is done by the last one."""
+    cdef Job *job = <Job *>context
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t k, first, count, x_row
+    cdef const char *x
+    cdef Layer *layer
+    for k in range(p.n_layers - 1, -1, -1):
+        layer = &p.layers[k]
+        if k > 0:
+            x, x_row = p.layers[k - 1].a, p.layers[k - 1].row
+        else:
+            x, x_row = inputs_of(job), p.n_inputs
+        first = share(layer.n_in, part, parts)
+        count = share(layer.n_in, part + 1, parts) - first
+        p.kernels.dense_weight_gradient(
+            layer.dw + first * layer.n_out * p.size, layer.db if part == parts - 1 else NULL,
+            x + first * p.size, layer.dz, p.scratch + part * p.scratch_size, job.count, count, layer.n_out,
+            layer.n_out, x_row, layer.row, job.accumulate)
+        if out_of_air(&job.air, part, 2.0 * count * job.count * layer.n_out):
+            return
+
+cdef void update(void *context, int part, int parts) noexcept nogil:
+    """One part of theta <- theta - eta * grad, or whatever the optimiser makes of it."""
+    cdef Job *job = <Job *>context
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t lines = (p.n_parameters + 15) // 16  # whole cache lines
+    cdef ptrdiff_t first = share(lines, part, parts) * 16
+    cdef ptrdiff_t count = min(share(lines, part + 1, parts) * 16, p.n_parameters) - first
+    p.kernels.optimizer[job.optimizer](
+        p.theta + first * p.size, <char *>offset(job.state, first * p.size), p.gradient + first * p.size,
+        count, p.n_parameters, job.rate, job.hyper)
+
+cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
+    """Block after block of a batch: its summed loss, and the gradient of its mean if wanted."""
+    cdef Plan *p = job.plan
+    cdef double cost = 0
+    cdef ptrdiff_t i, at = 0
+    job.batch_rows = rows
+    while at < rows and not job.air.stopped:
+        job.first, job.count, job.accumulate = first + at, min(p.block, rows - at), at > 0
+        parallel(job, pass_rows, p.flops * job.count * (2 if job.gradient else 1))
+        if job.loss != NO_LOSS:
+            for i in range((job.count + SLICE - 1) // SLICE):
+                cost += p.cost[i]
+        if job.gradient and isfinite(cost) and not job.air.stopped:
+            parallel(job, sum_gradients, p.flops * job.count)
+        at += job.count
+    return cost
+
+cdef void train(Job *job) noexcept nogil:
+    """Mini-batch after mini-batch until the run is over, has diverged, was stopped, or has progress to report."""
+    cdef ptrdiff_t rows
+    cdef double cost
+    while job.done < job.rows and not job.air.now:
+        rows = min(job.batch, job.rows - job.done)
+        cost = pass_batch(job, job.done, rows)
+        job.diverged = not isfinite(cost)
+        if job.air.stopped or job.diverged:
+            return
+        parallel(job, update, 8.0 * job.plan.n_parameters)  # memory decides: 12 to 16 bytes for 2 flops
+        job.cost += cost
+        job.done += rows
+        job.steps += 1
+        out_of_air(&job.air, 0, STEP)
+
+# ---- tasks for the pool, which knows chunks but not how many there are ----
+
+ctypedef void (*Work)(void *context, int part, int parts) noexcept nogil
+
+cdef struct Task:
+    Work work
+    void *context
+    int parts
+
+cdef void run_part(void *task, int part) noexcept nogil:
+    (<Task *>task).work((<Task *>task).context, part, (<Task *>task).parts)
+
+cdef inline void parallel(Job *job, Work work, double flops) noexcept nogil:
+    """All parts of some work, on as many threads as it is worth."""
+    cdef Task task
+    cdef int parts = parts_for(job.plan, flops)
+    if parts == 1:
+        work(job, 0, 1)
+        return
+    task.work, task.context, task.parts = work, job, parts
+    fp_parallel(run_part, &task, parts)

@@ -1,0 +1,84 @@
+# The plan of a network: what lies where. Part of _engine.pyx.
+
+cdef struct Layer:
+    ptrdiff_t n_in
+    ptrdiff_t n_out
+    int activation
+    char *w           # (n_in, n_out), in theta
+    char *b           # (n_out,), in theta
+    char *dw          # like w, in the gradient
+    char *db          # like b, in the gradient
+    char *a           # (block, n_out), rows `row` apart: the output, which is also what the backward pass keeps
+    char *dz          # like a
+    ptrdiff_t row
+
+cdef struct Plan:
+    const fp_kernels *kernels
+    ptrdiff_t size    # of an element, in bytes
+    Layer *layers
+    ptrdiff_t n_layers
+    ptrdiff_t n_inputs
+    ptrdiff_t n_outputs
+    ptrdiff_t n_parameters
+    char *theta       # (n_parameters,): W[1], b[1], W[2], b[2], ...
+    char *gradient    # like theta
+    double flops      # of the forward pass of one row
+    int parts         # how many threads may work on it
+    ptrdiff_t block   # how many rows go through the network at once, and have room here:
+    char *x           # (block, n_inputs): rows of X brought together
+    char *y           # (block, n_outputs): their targets
+    int64_t *label    # (block,): or their labels
+    double *cost      # (block / SLICE,): the summed loss of each slice
+    char *scratch     # (parts, scratch_size): of the products
+    ptrdiff_t scratch_size
+
+cdef enum:
+    # Rows are dealt out to threads, and their losses summed, in slices of so many: a fixed number, so that sums do not
+    # depend on the threads; about a tile's rows, so that tiles stay full.
+    SLICE = 16
+    # A row block is as long as keeps the activations in this much of a core's L2 cache (1 to 2 MB on machines of today), so
+    # that they are still there for the backward pass. Networks whose weights alone fill that go layer by layer in long
+    # blocks, which read the weights less often; 512 rows amortise that to nothing and keep the arena small.
+    CACHE = 400 * 1024
+    LONGEST_BLOCK = 512
+    # Below so many flops (about 10 microseconds) a second thread costs more in hand-over than it takes on.
+    PART_FLOPS = 1000000
+
+cdef inline ptrdiff_t padded_row(ptrdiff_t n, ptrdiff_t size) noexcept nogil:
+    """Rows 2^k bytes apart fall into one set of the cache: one more cache line between them spreads them out."""
+    return n + 64 // size if n * size >= 512 and n * size % 256 == 0 else n
+
+cdef inline char *take(char **free_space, ptrdiff_t size) noexcept nogil:
+    """The next `size` bytes, 64-byte aligned. From a NULL start this measures; from a block of memory it carves."""
+    cdef char *taken = free_space[0]
+    free_space[0] = taken + (size + 63) // 64 * 64
+    return taken
+
+cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
+    """Places everything that a pass over p.block rows needs, from `memory` on, and returns how many bytes that took."""
+    cdef char *free_space = memory
+    cdef ptrdiff_t k
+    cdef Layer *layer
+    p.x = take(&free_space, p.block * p.n_inputs * p.size)
+    p.y = take(&free_space, p.block * p.n_outputs * p.size)
+    p.label = <int64_t *>take(&free_space, p.block * sizeof(int64_t))
+    p.cost = <double *>take(&free_space, (p.block // SLICE + 1) * sizeof(double))
+    p.scratch_size = 0
+    for k in range(p.n_layers):
+        layer = &p.layers[k]
+        # losses read the last output dense
+        layer.row = padded_row(layer.n_out, p.size) if k < p.n_layers - 1 else layer.n_out
+        layer.a = take(&free_space, p.block * layer.row * p.size)
+        layer.dz = take(&free_space, p.block * layer.row * p.size)
+        p.scratch_size = max(p.scratch_size, fp_scratch(p.block, layer.n_in, layer.n_out) * p.size)
+    p.scratch = take(&free_space, p.parts * p.scratch_size)
+    return free_space - memory
+
+cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
+    """How many rows go through the network at once, a multiple of SLICE unless all do."""
+    cdef ptrdiff_t k, row = p.n_inputs + p.n_outputs, longest = LONGEST_BLOCK
+    for k in range(p.n_layers):
+        row += 2 * p.layers[k].n_out
+    if p.n_parameters * p.size < CACHE:
+        longest = min(max(CACHE // (row * p.size) // SLICE * SLICE, 2 * SLICE), LONGEST_BLOCK)
+    return min(longest * p.parts, rows)

@@ -1,0 +1,91 @@
+# The kernel table, as Python sees it. Part of _engine.pyx.
+
+cdef const fp_kernels *portable[2]
+portable[0], portable[1] = &_portable.tables[0], &_portable.tables[1]
+fp_isas[0].kernels = portable
+
+cdef const fp_isa *serving = NULL
+
+
+def isas():
+    """Names of the ISAs of this build -> whether this CPU has them; slowest first."""
+    cdef const fp_isa *isa = fp_isas
+    names = {}
+    while isa.name != NULL:
+        names[isa.name.decode()] = isa.supported() != 0
+        isa += 1
+    return names
+
+
+def select_isa(name=None):
+    """Makes an ISA's table serve every network made from now on (None: the fastest); returns its name."""
+    global serving
+    cdef const fp_isa *isa
+    cdef const char *wanted = NULL
+    if name is not None:
+        encoded = name.encode()
+        wanted = encoded
+    isa = fp_select_isa(wanted)
+    if isa == NULL:
+        usable = ", ".join(known for known, supported in isas().items() if supported)
+        raise ValueError(f"FASTPROP_ISA={name!r} is not an ISA of this build and CPU; use one of {usable}, or unset it")
+    serving = isa
+    return isa.name.decode()
+
+
+select_isa(os.environ.get("FASTPROP_ISA") or None)
+
+
+def signatures():
+    """The list of kernels: (name, kind, C arguments) each."""
+    cdef Py_ssize_t i = 0
+    listed = []
+    while fp_signatures[i].name != NULL:
+        entry = fp_signatures[i]
+        listed.append((entry.name.decode(), entry.kind.decode(), entry.arguments.decode()))
+        i += 1
+    return listed
+
+
+def kernel_addresses(str isa, str dtype):
+    """Name of each kernel -> its address in the table of an ISA and dtype, for tests and benchmarks through ctypes."""
+    cdef const fp_isa *found = fp_select_isa(isa.encode())
+    cdef const char *table
+    cdef Py_ssize_t i = 0
+    if found == NULL:
+        raise ValueError(f"{isa!r} is not an ISA of this build and CPU")
+    table = <const char *>found.kernels[1 if dtype == "float64" else 0]
+    addresses = {}
+    while fp_signatures[i].name != NULL:
+        addresses[fp_signatures[i].name.decode()] = (<size_t *>(table + fp_signatures[i].offset))[0]
+        i += 1
+    return addresses
+
+
+def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out):
+    """How many elements of scratch the dense kernels may use for a layer of this shape."""
+    return fp_scratch(rows, n_in, n_out)
+
+
+def names(str kind):
+    """The names of the list that have this kind ("activation", "loss" or "optimizer"), in the order of their numbers."""
+    if kind == "activation":
+        return [name.removesuffix("_forward") for name, of, _ in signatures() if of == "forward"]
+    return [name for name, of, _ in signatures() if of == kind]
+
+
+assert len(names("activation")) == FP_N_ACTIVATIONS
+assert len(names("loss")) == FP_N_LOSSES
+assert len(names("optimizer")) == FP_N_OPTIMIZERS
+
+
+def cpu_name():
+    """What the CPU calls itself."""
+    cdef char name[49]
+    fp_cpu_name(name)
+    return name.decode(errors="replace").strip()
+
+
+def serving_isa():
+    """The name of the ISA that serves networks made from now on."""
+    return serving.name.decode()

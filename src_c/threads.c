@@ -1,0 +1,194 @@
+/* The pool: fp_parallel cuts work into chunks, and whoever is awake takes the next one.
+ *
+ * The caller works too, so that a pool that sleeps, or whose core is busy with something else, costs nothing but its help.
+ * One caller at a time has the pool; a second one does its chunks alone. Which thread does a chunk changes no bit, since
+ * chunks write to different places. Workers spin briefly after a job, for the next follows within microseconds in
+ * training, and then sleep. */
+#if !defined(_WIN32)
+#define _GNU_SOURCE /* pthread_sigmask, sched_yield */
+#endif
+#include "fastprop.h"
+#include "atomic.h"
+
+enum { FP_MAX_WORKERS = 255 };
+
+/* How long a worker spins before it sleeps. Longer than the gap between two parallel phases of a step (a few
+ * microseconds) and than the Python between two steps; short enough that an idle pool takes no CPU. */
+#define FP_SPIN_SECONDS 100e-6
+#define FP_SPINS_PER_LOOK 64 /* pauses between two looks at the clock */
+
+/* ---- what an operating system gives: a lock, a place to sleep, a thread ---- */
+
+#if defined(_WIN32)
+#include <windows.h>
+static SRWLOCK lock = SRWLOCK_INIT;
+static CONDITION_VARIABLE bell = CONDITION_VARIABLE_INIT;
+static void lock_take(void) { AcquireSRWLockExclusive(&lock); }
+static void lock_give(void) { ReleaseSRWLockExclusive(&lock); }
+static void bell_wait(void) { SleepConditionVariableSRW(&bell, &lock, INFINITE, 0); }
+static void bell_ring(void) { WakeAllConditionVariable(&bell); }
+static void let_others_run(void) { SwitchToThread(); }
+static void work(void);
+static DWORD WINAPI thread_main(void *unused)
+{
+    (void)unused;
+    work();
+    return 0;
+}
+static int thread_start(void)
+{
+    HANDLE thread = CreateThread(NULL, 0, thread_main, NULL, 0, NULL);
+    if (thread)
+        CloseHandle(thread);
+    return thread != NULL;
+}
+#else
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
+static void lock_take(void) { pthread_mutex_lock(&lock); }
+static void lock_give(void) { pthread_mutex_unlock(&lock); }
+static void bell_wait(void) { pthread_cond_wait(&bell, &lock); }
+static void bell_ring(void) { pthread_cond_broadcast(&bell); }
+static void let_others_run(void) { sched_yield(); }
+static void work(void);
+static void *thread_main(void *unused)
+{
+    work();
+    return unused;
+}
+static int thread_start(void)
+{
+    /* signals belong to the program's own threads: Python answers Ctrl-C in its main one */
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&thread, NULL, thread_main, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failed)
+        pthread_detach(thread);
+    return !failed;
+}
+#endif
+
+/* ---- the job ---- */
+
+static struct {
+    fp_task *task;
+    void *context;
+} job; /* written before its ticket is, read by those who hold a chunk of it */
+
+/* Which job (upper 32 bits), how many chunks it has (16 bits), and which is next (16 bits): taking a chunk is one
+ * compare-and-swap, and a worker that comes late finds that its ticket is void. Chunk 0 is the caller's own. */
+static volatile int64_t ticket;
+static volatile int64_t unfinished; /* chunks of the job that are not done */
+static volatile int64_t sleepers;
+static volatile int64_t busy;    /* a caller has the pool */
+static volatile int64_t callers; /* between fp_work_begin and fp_work_end */
+static int workers;           /* started so far; guarded by busy */
+
+static int take_and_do_a_chunk(void)
+{
+    int64_t seen = fp_atomic_load(&ticket);
+    int next = (int)(seen & 0xffff), chunks = (int)(seen >> 16 & 0xffff);
+    if (next >= chunks)
+        return 0;
+    if (fp_atomic_swap_if(&ticket, seen, seen + 1)) {
+        job.task(job.context, next);
+        fp_atomic_add(&unfinished, -1);
+    }
+    return 1;
+}
+
+static int work_is_left(void)
+{
+    int64_t seen = fp_atomic_load(&ticket);
+    return (seen & 0xffff) < (seen >> 16 & 0xffff);
+}
+
+static void work(void)
+{
+    fp_denormals_flush(); /* for good: this thread computes nothing else */
+    for (;;) {
+        double asleep_at = fp_clock() + FP_SPIN_SECONDS;
+        for (int spins = 1; !take_and_do_a_chunk(); spins++) {
+            fp_relax();
+            if (spins % FP_SPINS_PER_LOOK == 0 && fp_clock() > asleep_at)
+                break;
+        }
+        if (work_is_left())
+            continue;
+        lock_take();
+        fp_atomic_add(&sleepers, 1);
+        while (!work_is_left())
+            bell_wait();
+        fp_atomic_add(&sleepers, -1);
+        lock_give();
+    }
+}
+
+#if !defined(_WIN32)
+/* Only the forking thread lives on in the child: the pool starts anew there. */
+static void forget_the_pool(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&bell, NULL);
+    workers = 0;
+    sleepers = busy = callers = unfinished = 0;
+    ticket = 0;
+}
+#endif
+
+uint64_t fp_work_begin(void)
+{
+    fp_atomic_add(&callers, 1);
+    return fp_denormals_flush();
+}
+
+void fp_work_end(uint64_t state)
+{
+    fp_denormals_restore(state);
+    fp_atomic_add(&callers, -1);
+}
+
+void fp_parallel(fp_task *task, void *context, int chunks)
+{
+    /* Programs that call from several threads have their parallelism already: a pool on top would only get in the way. */
+    if (chunks > 1 && fp_atomic_load(&callers) <= 1 && fp_atomic_swap_if(&busy, 0, 1)) {
+#if !defined(_WIN32)
+        static int watching_forks;
+        if (!watching_forks) {
+            pthread_atfork(NULL, NULL, forget_the_pool);
+            watching_forks = 1;
+        }
+#endif
+        while (workers < chunks - 1 && workers < FP_MAX_WORKERS && thread_start())
+            workers++;
+        job.task = task;
+        job.context = context;
+        fp_atomic_store(&unfinished, chunks);
+        int64_t number = (fp_atomic_load(&ticket) >> 32) + 1;
+        fp_atomic_store(&ticket, (int64_t)((uint64_t)number << 32 | (uint64_t)chunks << 16 | 1));
+        if (fp_atomic_load(&sleepers)) {
+            lock_take(); /* so that no worker is between its last look and its sleep */
+            bell_ring();
+            lock_give();
+        }
+        task(context, 0);
+        fp_atomic_add(&unfinished, -1);
+        while (take_and_do_a_chunk())
+            ;
+        for (int spins = 1; fp_atomic_load(&unfinished); spins++) {
+            fp_relax();
+            if (spins % (16 * FP_SPINS_PER_LOOK) == 0) /* whoever has the last chunk may be waiting for this core */
+                let_others_run();
+        }
+        fp_atomic_store(&busy, 0);
+    } else {
+        for (int chunk = 0; chunk < chunks; chunk++)
+            task(context, chunk);
+    }
+}
