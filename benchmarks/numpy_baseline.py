@@ -1,7 +1,7 @@
 """The opponent: the fastest honest training of a multi-layer perceptron in NumPy alone.
 
 Honest: the mathematics of DESIGN.md section 1, a fresh shuffle every epoch, the cost of every step.
-Fast: a step allocates no array, every result goes to an `out`, every view is made beforehand.
+Fast: a step allocates nothing of a layer's size, results go to an `out`, views are made beforehand.
 What was measured (NumPy 2.4, OpenBLAS 0.3.31, one core of an EPYC with AVX-512) and decided by it:
 
 - `x.dot` costs 0.3 us to call, `np.dot` 0.5, `np.matmul` 0.9; from 64 x 64 on they are one;
@@ -9,6 +9,8 @@ What was measured (NumPy 2.4, OpenBLAS 0.3.31, one core of an EPYC with AVX-512)
 - a column of ones that carries the bias through the product, or activations kept transposed, save
   a call of 1 us and lose more in strided writes or slower products from 64 columns on;
 - scalars are 0-d arrays: converting a Python float costs 0.3 us in every call;
+- `np.maximum` with an array of zeros is four times as fast as with one zero;
+- in place, except for arrays of one element, where that takes 0.9 us instead of 0.3;
 - rows are gathered for many small batches at once, so that `take` is not called for each.
 """
 
@@ -24,62 +26,58 @@ GATHER_BATCHES = 256
 # From this many elements on `greater` and a product with booleans beat `sign` (2:1 at 64k).
 SIGN_LIMIT = 4096
 
-CONSTANTS = {
-    np.dtype(dtype): {value: np.array(value, dtype) for value in (0.0, 0.5, 1.0)}
-    for dtype in ("float32", "float64")
-}
+
+def relu(z, zeros, a):
+    np.maximum(z, zeros, out=a)
 
 
-def relu(z, of):
-    np.maximum(z, of[0.0], z)
-
-
-def relu_mask_small(dz, a, scratch, of):
+def relu_mask_small(da, a, scratch, zero, dz):
     np.sign(a, scratch)
-    np.multiply(dz, scratch, dz)
+    np.multiply(da, scratch, dz)
 
 
-def relu_mask_large(dz, a, scratch, of):
-    np.greater(a, of[0.0], scratch)
-    np.multiply(dz, scratch, dz)
+def relu_mask_large(da, a, scratch, zero, dz):
+    np.greater(a, zero, scratch)
+    np.multiply(da, scratch, dz)
 
 
-def tanh(z, of):
-    np.tanh(z, z)
+def tanh(z, one, a):
+    np.tanh(z, a)
 
 
-def tanh_mask(dz, a, scratch, of):
+def tanh_mask(da, a, scratch, one, dz):
     np.multiply(a, a, scratch)
-    np.subtract(of[1.0], scratch, scratch)
-    np.multiply(dz, scratch, dz)
+    np.subtract(one, scratch, scratch)
+    np.multiply(da, scratch, dz)
 
 
-def sigmoid(z, of):
+def sigmoid(z, half, a):
     """(1 + tanh(z / 2)) / 2: as many passes as with exp, no overflow, and tanh is the faster."""
-    np.multiply(z, of[0.5], z)
-    np.tanh(z, z)
-    np.multiply(z, of[0.5], z)
-    np.add(z, of[0.5], z)
+    np.multiply(z, half, a)
+    np.tanh(a, a)
+    np.multiply(a, half, z)
+    np.add(z, half, a)
 
 
-def sigmoid_mask(dz, a, scratch, of):
+def sigmoid_mask(da, a, scratch, half, dz):
     np.multiply(a, a, scratch)
     np.subtract(a, scratch, scratch)
-    np.multiply(dz, scratch, dz)
+    np.multiply(da, scratch, dz)
 
 
+# Name -> forward (a from z), backward (dz from da), and the constant that they take.
 ACTIVATIONS = {
-    "relu": (relu, relu_mask_small),
-    "tanh": (tanh, tanh_mask),
-    "sigmoid": (sigmoid, sigmoid_mask),
+    "relu": (relu, relu_mask_small, 0.0),
+    "tanh": (tanh, tanh_mask, 1.0),
+    "sigmoid": (sigmoid, sigmoid_mask, 0.5),
 }
 
 
 def half_mse(plan, a, y):
-    """The mean cost; leaves rate / rows * dLoss/da in plan.dz."""
-    np.subtract(a, y, plan.dz)
-    cost = 0.5 * float(plan.dz_flat.dot(plan.dz_flat)) / plan.rows
-    np.multiply(plan.dz, plan.scale, plan.dz)
+    """The mean cost; leaves rate / rows * dLoss/da in plan.dz. The last layer is linear: a is z."""
+    np.subtract(a, y, plan.da)
+    cost = 0.5 * float(plan.da_flat.dot(plan.da_flat)) / plan.rows
+    np.multiply(plan.da, plan.scale, plan.dz)
     return cost
 
 
@@ -126,8 +124,8 @@ class NumpyTrainer:
     ):
         self.widths, self.rate, self.dtype = tuple(widths), rate, np.dtype(dtype)
         self._rng = np.random.default_rng(seed)
-        self._of = CONSTANTS[self.dtype]
-        self._apply, self._mask = ACTIVATIONS[activation]
+        self._apply, self._mask, constant = ACTIVATIONS[activation]
+        self._constant = np.array(constant, self.dtype)
         self._loss = LOSSES[loss]
         self._labels = loss == "cross_entropy"
         n_parameters = sum((n + 1) * m for n, m in zip(widths, widths[1:], strict=False))
@@ -176,26 +174,25 @@ class NumpyTrainer:
         for k, (w, b) in enumerate(self._parameters):
             a = a.dot(w) + b
             if k + 1 < len(self._parameters):
-                self._apply(a, self._of)
+                self._apply(a, self._constant, a)
         return a
 
     def _step(self, plan, x, x_t, y):
-        of, apply = self._of, self._apply
-        a = x
-        for w, b, z in plan.hidden:
-            a.dot(w, z)
-            np.add(z, b, z)
-            apply(z, of)
-            a = z
-        w, b, z = plan.last
-        a.dot(w, z)
-        np.add(z, b, z)
+        apply, constant, below = self._apply, self._constant, x
+        for product, w, b, z, a, constants in plan.hidden:
+            below.dot(w, product)
+            np.add(product, b, z)
+            apply(z, constants, a)
+            below = a
+        product, w, b, z = plan.last
+        below.dot(w, product)
+        np.add(product, b, z)
         cost = self._loss(plan, z, y)
-        for dz, w_t, a_t, dw, db, mask, dz_below, a, scratch in plan.backward:
+        for dz, w_t, a_t, dw, db, da_below, mask, a, scratch, dz_below in plan.backward:
             a_t.dot(dz, dw)
             plan.ones.dot(dz, db)
-            dz.dot(w_t, dz_below)
-            mask(dz_below, a, scratch, of)
+            dz.dot(w_t, da_below)
+            mask(da_below, a, scratch, constant, dz_below)
         dz, dw, db = plan.first
         x_t.dot(dz, dw)
         plan.ones.dot(dz, db)
@@ -225,29 +222,46 @@ class NumpyTrainer:
         """Every array and view that a step of so many rows touches, made once."""
         if rows in self._plans:
             return self._plans[rows]
-        outputs = [np.empty((rows, n), self.dtype) for n in self.widths[1:]]
-        dzs = [np.empty_like(a) for a in outputs]
-        forward = [(w, b, z) for (w, b), z in zip(self._parameters, outputs, strict=True)]
-        backward = []
+
+        def room(n, separate_from=None):
+            """A buffer; the one given, to work in place, unless that is slow: for one element."""
+            if separate_from is None or rows * n == 1:
+                return np.empty((rows, n), self.dtype)
+            return separate_from
+
+        hidden, backward, outputs, dzs = [], [], [], []
+        for n, (w, b) in zip(self.widths[1:], self._parameters, strict=True):
+            b = b[None] if rows == 1 else b  # one row of the same shape costs no broadcasting
+            product = room(n)
+            z = room(n, product)
+            a = room(n, z)
+            # The maximum with a whole array of zeros is vectorised, with a 0-d zero it is not.
+            constants = np.zeros_like(a) if self._apply is relu else self._constant
+            hidden.append((product, w, b, z, a, constants))
+            outputs.append(a)
+            dzs.append(room(n))
         for k in range(len(outputs) - 1, 0, -1):
             (w, _), (dw, db), a = self._parameters[k], self._gradients[k], outputs[k - 1]
             mask, scratch = self._mask, np.empty_like(a)
             if mask is relu_mask_small and a.size > SIGN_LIMIT:
                 mask, scratch = relu_mask_large, np.empty(a.shape, bool)
-            backward.append((dzs[k], w.T, a.T, dw, db, mask, dzs[k - 1], a, scratch))
+            da = room(a.shape[1], dzs[k - 1])
+            backward.append((dzs[k], w.T, a.T, dw, db, da, mask, a, scratch, dzs[k - 1]))
         n_out = self.widths[-1]
-        sums = np.empty(rows, self.dtype)
+        last, da, sums = hidden.pop(), room(n_out, dzs[-1]), np.empty(rows, self.dtype)
         plan = SimpleNamespace(
             rows=rows,
             ones=np.ones(rows, self.dtype),
-            hidden=forward[:-1],
-            last=forward[-1],
+            hidden=hidden,
+            last=last[:4],
             backward=backward,
             first=(dzs[0], *self._gradients[0]),
             scale=np.array(self.rate / rows, self.dtype),
+            da=da,
+            da_flat=da.reshape(-1),
             dz=dzs[-1],
             dz_flat=dzs[-1].reshape(-1),
-            a_flat=outputs[-1].reshape(-1),
+            a_flat=last[3].reshape(-1),
             ones_out=np.ones(n_out, self.dtype),
             row_start=np.arange(rows) * n_out,
             index=np.empty(rows, np.intp),
