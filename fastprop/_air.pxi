@@ -6,6 +6,7 @@ cdef struct Air:
     bint now          # it is time to report progress, at the next whole step
     int64_t stopped   # a signal's handler raised: drop the step
     PyObject *raised  # what it raised, or NULL
+    uint64_t state    # the caller's floating-point state
 
 cdef enum:
     LOOK = 1000000    # flops between looks at the clock: 10 to 500 microseconds of work, against 0.03 for the look
@@ -13,21 +14,27 @@ cdef enum:
 
 cdef double AIR_SECONDS = 0.05  # contract 3 of DESIGN.md; half of the 0.1 s in which Ctrl-C must be answered
 
-cdef void breathe(Air *air) noexcept nogil:
+cdef void begin_work(Air *air) noexcept nogil:
+    air.state = fp_work_begin()
     air.due = fp_clock() + AIR_SECONDS
     air.work = LOOK
     air.now = False
     air.stopped = False
     air.raised = NULL
 
+cdef void end_work(Air *air) noexcept nogil:
+    fp_work_end(air.state)
+
 cdef bint ask_python(Air *air) noexcept with gil:
     """Lets Python handle signals; True if a handler raised. A function of its own: it takes the GIL at its door."""
+    fp_denormals_restore(air.state)
     try:
         PyErr_CheckSignals()
     except BaseException as raised:
         Py_INCREF(raised)
         air.raised = <PyObject *>raised
         fp_atomic_store(&air.stopped, True)
+    fp_denormals_flush()
     return air.raised != NULL
 
 cdef bint look(Air *air) noexcept nogil:

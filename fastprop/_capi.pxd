@@ -76,6 +76,8 @@ cdef extern from "fastprop.h" nogil:
     int64_t fp_allocations() noexcept
 
     ctypedef void fp_task(void *context, int chunk) noexcept nogil
+    uint64_t fp_denormals_flush() noexcept
+    void fp_denormals_restore(uint64_t state) noexcept
     uint64_t fp_work_begin() noexcept
     void fp_work_end(uint64_t state) noexcept
     void fp_parallel(fp_task *task, void *context, int chunks) noexcept
@@ -88,4 +90,4 @@ cdef extern from "random.h" nogil:
     enum:
         FP_STREAM_SHUFFLE
     uint64_t fp_random_key(uint64_t seed, uint64_t stream, uint64_t step) noexcept
-    void fp_shuffle(int64_t *order, int64_t n, uint64_t key) noexcept
+    void fp_shuffle(int64_t *order, int64_t first, int64_t last, uint64_t key) noexcept

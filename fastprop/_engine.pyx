@@ -23,8 +23,8 @@ from libc.string cimport memcpy, memset
 from fastprop cimport _portable
 from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_SHUFFLE,
-    fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_free, fp_isa, fp_isas,
-    fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_shuffle, fp_signatures, fp_work_begin, fp_work_end,
+    fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_denormals_flush,
+    fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_shuffle, fp_signatures, fp_work_begin, fp_work_end,
 )
 
 import os
@@ -37,7 +37,9 @@ include "_table.pxi"
 
 
 cdef enum:
-    MOST_HYPER = 8  # numbers that an optimiser's kernel may take
+    MOST_HYPER = 8           # numbers that an optimiser's kernel may take
+    WORTH_THE_GIL = 1 << 20  # bytes whose check takes longer than letting other threads in and out
+    SHUFFLED_AT_ONCE = 1 << 20  # rows, some 10 milliseconds, between two looks for Ctrl-C
 
 
 cdef class Buffer:
@@ -77,7 +79,6 @@ cdef class Engine:
     cdef object lock
     cdef bint in_step
     cdef ptrdiff_t kept      # how many rows of the last `forward_keep` the arena still holds
-    cdef readonly Py_ssize_t steps
 
     def __cinit__(self, str dtype, Py_ssize_t n_inputs, layers, parameters, gradient):
         cdef Plan *p = &self.plan
@@ -113,8 +114,7 @@ cdef class Engine:
         cdef ptrdiff_t size
         self.lock.acquire()
         try:
-            if self.in_step:
-                raise RuntimeError("this network is in the middle of a step: a signal handler must not use it")
+            self.refuse_in_step()
             self.kept = 0
             self.plan.parts = n_threads
             self.plan.block = rows if whole else rows_per_block(&self.plan, rows)
@@ -134,6 +134,12 @@ cdef class Engine:
         self.in_step = True
         return 0
 
+    cdef int refuse_in_step(self) except -1:
+        """The lock lets the same thread in again, which is right between steps only."""
+        if self.in_step:
+            raise RuntimeError("this network is in the middle of a step: a signal handler must not use it")
+        return 0
+
     cdef int leave(self, Job *job) except -1:
         """Gives the engine back, and raises what stopped it."""
         self.in_step = False
@@ -147,33 +153,29 @@ cdef class Engine:
         """out = the network's outputs for x; keeps nothing."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
         cdef Job job
-        cdef uint64_t state
         memset(&job, 0, sizeof(Job))
-        job.x, job.out, job.rows, job.loss = xs.start, outs.start, self.rows_of(xs), NO_LOSS
+        job.x, job.rows, job.up, job.out, job.loss = xs.start, self.rows_of(xs), True, outs.start, NO_LOSS
         self.enter(&job, job.rows, False)
         with nogil:
-            state = fp_work_begin()
-            breathe(&job.air)
+            begin_work(&job.air)
             pass_batch(&job, 0, job.rows)
-            fp_work_end(state)
+            end_work(&job.air)
         self.leave(&job)
 
     def forward_keep(self, x, out):
         """out = the network's outputs for x; keeps a copy of x and every activation for ``backward``."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
         cdef Job job
-        cdef uint64_t state
         memset(&job, 0, sizeof(Job))
-        job.rows, job.loss = self.rows_of(xs), NO_LOSS
+        job.rows, job.up, job.loss = self.rows_of(xs), True, NO_LOSS
         self.enter(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
-            state = fp_work_begin()
-            breathe(&job.air)
+            begin_work(&job.air)
             memcpy(self.plan.x, xs.start, xs.size)
             pass_batch(&job, 0, job.rows)
             memcpy(outs.start, self.plan.layers[self.plan.n_layers - 1].a, outs.size)
-            fp_work_end(state)
+            end_work(&job.air)
         self.kept = 0 if job.air.stopped else job.rows
         self.leave(&job)
 
@@ -183,75 +185,70 @@ cdef class Engine:
         return self.kept
 
     def backward(self, dy, dx):
-        """From dLoss/dY for the rows kept: fills the gradient, and dx with dLoss/dX."""
+        """From dLoss/dY for the rows kept: fills the gradient, and dx with dLoss/dX. False if they are no longer kept."""
         cdef Buffer dys = Buffer(dy), dxs = Buffer(dx, True)
-        cdef Plan *p = &self.plan
-        cdef Layer *first = p.layers
         cdef Job job
-        cdef uint64_t state
         memset(&job, 0, sizeof(Job))
-        self.lock.acquire()
-        self.in_step = True
-        job.plan, job.x, job.count = p, p.x, self.kept
+        job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
+        with self.lock:
+            self.refuse_in_step()
+            if self.kept != job.rows:
+                return False
+            self.lock.acquire()
+            self.in_step = True
+        job.plan, job.x = &self.plan, self.plan.x
         with nogil:
-            state = fp_work_begin()
-            breathe(&job.air)
-            memcpy(p.layers[p.n_layers - 1].dz, dys.start, dys.size)
-            backward(&job, 0, 0, job.count)
-            if not job.air.stopped:
-                sum_gradients(&job, 0, 1)
-                p.kernels.dense_input_gradient(
-                    dxs.start, first.dz, first.w, NULL, p.scratch, job.count, first.n_in, first.n_out,
-                    p.n_inputs, first.row, first.n_out, 0, FP_ACTIVATION_identity)
-            fp_work_end(state)
+            begin_work(&job.air)
+            memcpy(self.plan.layers[self.plan.n_layers - 1].dz, dys.start, dys.size)
+            pass_batch(&job, 0, job.rows)
+            end_work(&job.air)
         self.leave(&job)
+        return True
 
-    def cost(self, x, y, label, int loss, bint gradient):
-        """The mean loss over the rows of x; if wanted, its gradient in the gradient's buffer."""
-        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label)
+    def cost(self, x, y, label, int loss, gradient):
+        """The mean loss over the rows of x, and, unless `gradient` is None, its gradient there and in the gradient's buffer."""
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), gradients = Buffer(gradient, True)
         cdef Job job
-        cdef uint64_t state
         cdef double total
         memset(&job, 0, sizeof(Job))
         job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
-        job.loss, job.gradient = loss, gradient
+        job.up, job.loss, job.down = True, loss, gradients.start != NULL
         self.enter(&job, job.rows, False)
         with nogil:
-            state = fp_work_begin()
-            breathe(&job.air)
+            begin_work(&job.air)
             total = pass_batch(&job, 0, job.rows)
-            fp_work_end(state)
+            if gradients.start != NULL:
+                memcpy(gradients.start, self.plan.gradient, gradients.size)
+            end_work(&job.air)
         self.leave(&job)
         return total / job.rows
 
     def train(
-        self, x, y, label, order, Py_ssize_t batch, int loss, int optimizer, double rate, tuple hyper, state, progress,
+        self, trainer, x, y, label, order, Py_ssize_t batch, int loss, int optimizer, double rate, tuple hyper, state, progress,
     ):
         """One pass over the rows of x in the given order (None: as they lie), a step for each `batch` of them.
 
-        Returns the mean cost, each row's before its step, or NaN where the run diverged; ``steps`` says how many steps were
-        taken, whatever happened. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
+        Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to
+        ``trainer.steps``, whatever happened. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
         """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), orders = Buffer(order), states = Buffer(state, True)
         cdef Job job
-        cdef uint64_t work
         cdef double numbers[MOST_HYPER]
-        cdef Py_ssize_t i
+        cdef Py_ssize_t i, before
         memset(&job, 0, sizeof(Job))
         for i in range(len(hyper)):
             numbers[i] = hyper[i]
         job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
-        job.order, job.batch, job.loss, job.gradient = <int64_t *>orders.start, batch, loss, True
+        job.order, job.batch, job.up, job.loss, job.down = <int64_t *>orders.start, batch, True, loss, True
         job.optimizer, job.rate, job.hyper, job.state = optimizer, rate, numbers, states.start
-        self.steps = 0
         while job.done < job.rows and not job.diverged:
             self.enter(&job, batch, False)
+            before = job.steps
             with nogil:
-                work = fp_work_begin()
-                breathe(&job.air)
+                begin_work(&job.air)
                 train(&job)
-                fp_work_end(work)
-            self.steps = job.steps
+                end_work(&job.air)
+            trainer.steps += job.steps - before
             self.leave(&job)
             if job.air.now and progress is not None and 0 < job.done < job.rows:
                 progress(job.done, job.cost / job.done)
@@ -261,7 +258,11 @@ cdef class Engine:
         """True if every element of x, a buffer of the engine's dtype, is finite."""
         cdef Buffer xs = Buffer(x)
         cdef int ok
-        self.plan.kernels.all_finite(&ok, xs.start, xs.size // self.plan.size)
+        if xs.size < WORTH_THE_GIL:
+            self.plan.kernels.all_finite(&ok, xs.start, xs.size // self.plan.size)
+        else:
+            with nogil:
+                self.plan.kernels.all_finite(&ok, xs.start, xs.size // self.plan.size)
         return ok != 0
 
     @property
@@ -272,8 +273,14 @@ cdef class Engine:
 
 def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):
     """Fills `order` with a random permutation of 0..n-1 that depends on n, seed and step alone."""
-    with nogil:
-        fp_shuffle(&order[0], order.shape[0], fp_random_key(seed, FP_STREAM_SHUFFLE, step))
+    cdef uint64_t key = fp_random_key(seed, FP_STREAM_SHUFFLE, step)
+    cdef int64_t first = 0, last
+    while first < order.shape[0]:
+        last = min(first + SHUFFLED_AT_ONCE, order.shape[0])
+        with nogil:
+            fp_shuffle(&order[0], first, last, key)
+        PyErr_CheckSignals()
+        first = last
 
 
 def allocations():

@@ -8,12 +8,15 @@ cdef struct Job:
     const char *y           # (rows, n_outputs), or NULL:
     const int64_t *label    # (rows,), or NULL
     const int64_t *order    # (rows,): the order in which rows are visited; NULL: as they lie
-    char *out               # (rows, n_outputs): where the outputs go, or NULL: they are not wanted
     ptrdiff_t rows
     # what to do with them
+    bint up                 # the forward pass
+    char *out               # (rows, n_outputs): where its outputs go, or NULL: into the arena
+    int loss                # its number, or NO_LOSS
+    bint down               # the backward pass, and the gradient
+    char *dx                # (rows, n_inputs): where dLoss/dx goes, or NULL: it is not wanted
+    # how to train with them
     ptrdiff_t batch
-    int loss                # its number, or NO_LOSS: forward only
-    bint gradient
     int optimizer
     double rate
     const double *hyper
@@ -91,7 +94,7 @@ cdef void loss(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     cdef ptrdiff_t s, i, row = p.n_outputs * p.size
     cdef const char *y = offset(job.y, job.first * row)
     cdef const char *label = offset(<const char *>job.label, job.first * sizeof(int64_t))
-    cdef char *da = last.dz if job.gradient else NULL
+    cdef char *da = last.dz if job.down else NULL
     if job.order != NULL and y != NULL:
         y = p.y
     elif job.order != NULL:
@@ -105,41 +108,53 @@ cdef void loss(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
             1.0 / job.batch_rows)
 
 cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """From da[L]: dz[L] = da[L] * g'[L](z[L]), then dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1])."""
+    """From da[L]: dz[L] = da[L] * g'[L](z[L]), then dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1]); and dx if wanted."""
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
     cdef Layer *layer = &p.layers[p.n_layers - 1]
     cdef Layer *below
+    cdef char *scratch = p.scratch + part * p.scratch_size
     p.kernels.backward[layer.activation](
         layer.dz + first * layer.row * p.size, layer.a + first * layer.row * p.size, count * p.n_outputs)
     for k in range(p.n_layers - 1, 0, -1):
         layer, below = &p.layers[k], &p.layers[k - 1]
         p.kernels.dense_input_gradient(
             below.dz + first * below.row * p.size, layer.dz + first * layer.row * p.size, layer.w,
-            below.a + first * below.row * p.size, p.scratch + part * p.scratch_size, count, layer.n_in, layer.n_out,
+            below.a + first * below.row * p.size, scratch, count, layer.n_in, layer.n_out,
             below.row, layer.row, layer.n_out, below.row, below.activation)
         if out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out):
             return
+    if job.dx != NULL:
+        layer = &p.layers[0]
+        p.kernels.dense_input_gradient(
+            job.dx + (job.first + first) * p.n_inputs * p.size, layer.dz + first * layer.row * p.size, layer.w, NULL, scratch,
+            count, layer.n_in, layer.n_out, p.n_inputs, layer.row, layer.n_out, 0, FP_ACTIVATION_identity)
+        out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out)
 
 cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
     """One part of the block's rows, all the way up and down: outputs, losses, and every dz."""
     cdef Job *job = <Job *>context
     cdef ptrdiff_t slices = (job.count + SLICE - 1) // SLICE
     cdef ptrdiff_t first = share(slices, part, parts) * SLICE
-    cdef ptrdiff_t count = min(share(slices, part + 1, parts) * SLICE, job.count) - first
-    if job.order != NULL:
-        bring_rows(job, first, count)
-    if forward(job, part, first, count) or job.loss == NO_LOSS:
-        return
-    loss(job, first, count)
-    if job.gradient:
-        backward(job, part, first, count)
+    cdef ptrdiff_t end = min(share(slices, part + 1, parts) * SLICE, job.count)
+    cdef ptrdiff_t count
+    while first < end and not fp_atomic_load(&job.air.stopped):
+        count = min(LONGEST_BLOCK, end - first)
+        if job.order != NULL:
+            bring_rows(job, first, count)
+        if job.up and forward(job, part, first, count):
+            return
+        if job.loss != NO_LOSS:
+            loss(job, first, count)
+        if job.down:
+            backward(job, part, first, count)
+        first += count
 
 cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
     """One part of every dW[k] = a[k-1]^T dz[k], a part being some rows of W; db[k] = sum dz[k] is done by the last one."""
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
-    cdef ptrdiff_t k, first, count, x_row
+    cdef ptrdiff_t k, row, rows, first, count, x_row
     cdef const char *x
     cdef Layer *layer
     for k in range(p.n_layers - 1, -1, -1):
@@ -150,12 +165,16 @@ cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
             x, x_row = inputs_of(job), p.n_inputs
         first = share(layer.n_in, part, parts)
         count = share(layer.n_in, part + 1, parts) - first
-        p.kernels.dense_weight_gradient(
-            layer.dw + first * layer.n_out * p.size, layer.db if part == parts - 1 else NULL,
-            x + first * p.size, layer.dz, p.scratch + part * p.scratch_size, job.count, count, layer.n_out,
-            layer.n_out, x_row, layer.row, job.accumulate)
-        if out_of_air(&job.air, part, 2.0 * count * job.count * layer.n_out):
-            return
+        row = 0
+        while row < job.count:
+            rows = min(LONGEST_BLOCK, job.count - row)
+            p.kernels.dense_weight_gradient(
+                layer.dw + first * layer.n_out * p.size, layer.db if part == parts - 1 else NULL,
+                x + (row * x_row + first) * p.size, layer.dz + row * layer.row * p.size, p.scratch + part * p.scratch_size,
+                rows, count, layer.n_out, layer.n_out, x_row, layer.row, job.accumulate or row > 0)
+            row += rows
+            if out_of_air(&job.air, part, 2.0 * rows * count * layer.n_out):
+                return
 
 cdef void update(void *context, int part, int parts) noexcept nogil:
     """One part of theta <- theta - eta * grad, or whatever the optimiser makes of it."""
@@ -176,11 +195,11 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
     job.batch_rows = rows
     while at < rows and not job.air.stopped:
         job.first, job.count, job.accumulate = first + at, min(p.block, rows - at), at > 0
-        parallel(job, pass_rows, p.flops * job.count * (2 if job.gradient else 1))
+        parallel(job, pass_rows, p.flops * job.count * (2 if job.down else 1))
         if job.loss != NO_LOSS:
             for i in range((job.count + SLICE - 1) // SLICE):
                 cost += p.cost[i]
-        if job.gradient and isfinite(cost) and not job.air.stopped:
+        if job.down and not job.air.stopped:
             parallel(job, sum_gradients, p.flops * job.count)
         at += job.count
     return cost

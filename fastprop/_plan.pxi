@@ -40,7 +40,7 @@ cdef enum:
     # that they are still there for the backward pass. Networks whose weights alone fill that go layer by layer in long
     # blocks, which read the weights less often; 512 rows amortise that to nothing and keep the arena small.
     CACHE = 400 * 1024
-    LONGEST_BLOCK = 512
+    LONGEST_BLOCK = 512  # of one thread
     # Below so many flops (about 10 microseconds) a second thread costs more in hand-over than it takes on.
     PART_FLOPS = 1000000
 
@@ -70,7 +70,7 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
         layer.row = padded_row(layer.n_out, p.size) if k < p.n_layers - 1 else layer.n_out
         layer.a = take(&free_space, p.block * layer.row * p.size)
         layer.dz = take(&free_space, p.block * layer.row * p.size)
-        p.scratch_size = max(p.scratch_size, fp_scratch(p.block, layer.n_in, layer.n_out) * p.size)
+        p.scratch_size = max(p.scratch_size, fp_scratch(min(p.block, LONGEST_BLOCK), layer.n_in, layer.n_out) * p.size)
     p.scratch = take(&free_space, p.parts * p.scratch_size)
     return free_space - memory
 

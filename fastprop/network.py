@@ -141,10 +141,10 @@ class Network:
         ValueError, TypeError
             If X, y or loss is wrong.
         """
-        cost = self._cost(X, y, loss, gradient=True)
-        return cost, self.gradient.copy()
+        gradient = np.empty_like(self.gradient)
+        return self._cost(X, y, loss, gradient), gradient
 
-    def _cost(self, X, y, loss: str, *, gradient: bool) -> float:
+    def _cost(self, X, y, loss: str, gradient: np.ndarray | None) -> float:
         chosen = LOSSES[_validate.choice("loss", loss, LOSSES)]
         x, y, labels = self._examples(X, y, chosen.targets)
         return self._engine.cost(x, y, labels, chosen.number, gradient)
@@ -201,7 +201,8 @@ class Network:
                 "give a row for each row of X"
             )
         dx = np.empty((rows, self.n_inputs), self.dtype)
-        self._engine.backward(dy, dx)
+        if not self._engine.backward(dy, dx):
+            raise RuntimeError("another thread used this network between forward() and backward(); give each thread its own")
         return dx
 
     # ---- the two doors upwards, for convenience: imported when called, since those floors stand on this one ----

@@ -152,14 +152,11 @@ class Trainer:
         return cost
 
     def _run(self, x, y, labels, order, batch_size: int, progress) -> float:
-        engine, optimizer = self.network._engine, self.optimizer
-        try:
-            cost = engine.train(
-                x, y, labels, order, batch_size, self._loss.number, optimizer.number, optimizer.rate, optimizer.hyper,
-                self._state, progress,
-            )  # fmt: skip
-        finally:
-            self.steps += engine.steps
+        optimizer = self.optimizer
+        cost = self.network._engine.train(
+            self, x, y, labels, order, batch_size, self._loss.number, optimizer.number, optimizer.rate, optimizer.hyper,
+            self._state, progress,
+        )  # fmt: skip
         if cost != cost:
             raise DivergenceError(
                 f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(optimizer)}",
@@ -175,7 +172,7 @@ class Trainer:
         ValueError, TypeError
             If X or y is wrong.
         """
-        return self.network._cost(X, y, self.loss, gradient=False)
+        return self.network._cost(X, y, self.loss, None)
 
 
 def _advice(optimizer: SGD) -> str:
@@ -251,7 +248,7 @@ def fit(
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
             checked = None
             if validation is not None:
-                checked = network._engine.cost(*held_out, loss=trainer._loss.number, gradient=False)
+                checked = network._engine.cost(*held_out, loss=trainer._loss.number, gradient=None)
         except DivergenceError as error:
             network.parameters[:] = good
             kept = f"those after epoch {epoch - 1}" if epoch > 1 else "those before training"

@@ -36,16 +36,13 @@ static inline int64_t fp_random_below(uint64_t key, uint64_t i, int64_t n)
     return (int64_t)(((fp_random(key, i) >> 32) * (uint64_t)n) >> 32);
 }
 
-/* Fisher-Yates: order[0..n) becomes a random permutation of 0..n-1. */
-static inline void fp_shuffle(int64_t *order, int64_t n, uint64_t key)
+/* order[0..n) becomes a random permutation of 0..n-1, in calls for 0..n piece by piece: Fisher and Yates, inside out. */
+static inline void fp_shuffle(int64_t *order, int64_t first, int64_t last, uint64_t key)
 {
-    for (int64_t i = 0; i < n; i++)
-        order[i] = i;
-    for (int64_t i = n - 1; i > 0; i--) {
+    for (int64_t i = first; i < last; i++) {
         int64_t j = fp_random_below(key, (uint64_t)i, i + 1);
-        int64_t swapped = order[i];
         order[i] = order[j];
-        order[j] = swapped;
+        order[j] = i;
     }
 }
 
