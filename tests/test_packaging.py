@@ -56,7 +56,7 @@ def test_no_sources_and_no_tests_installed():
     # Beside the package: licence and metadata, and the `fastprop` command in bin/.
     names = [f for f in importlib.metadata.files("fastprop-nn") if f.parts[0] == "fastprop"]
     assert names
-    assert not [n for n in names if n.suffix in {".c", ".h", ".pyx", ".pxd"} or "test" in n.stem]
+    assert not [n for n in names if n.suffix in {".c", ".h", ".pyx", ".pxd", ".pxi"} or "test" in n.stem]
 
 
 def test_every_compiled_module_has_a_stub():
@@ -74,7 +74,7 @@ def test_everything_public_is_there():
 
 
 def test_no_numpy_headers_at_build_time():
-    for path in (*ROOT.glob("fastprop/*.pyx"), *ROOT.glob("fastprop/*.pxd")):
+    for path in (ROOT / "fastprop").glob("*.p[yx][xdi]"):
         assert "cimport numpy" not in path.read_text(encoding="utf-8"), path
 
 
