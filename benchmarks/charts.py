@@ -1,0 +1,189 @@
+"""Draw the committed results: one chart per table, SVG, into docs/.
+
+    python benchmarks/charts.py [--results benchmarks/results] [--out docs]
+
+Each chart is drawn from one JSON file of benchmarks/results, and is left alone where that file is
+absent.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).resolve().parent
+# Okabe and Ito's colours: told apart by colour-blind readers too.
+COLOURS = {
+    "fastprop": "#D55E00",
+    "NumPy": "#0072B2",
+    "PyTorch": "#CC79A7",
+    "JAX": "#009E73",
+    "scikit-learn": "#999999",
+}
+# No time stamp and fixed ids in the SVG, so that the same results give the same file.
+plt.rcParams.update(
+    {"svg.hashsalt": "fastprop", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False}
+)
+plt.rcParams.update(
+    {
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "grid.color": "#DDDDDD",
+    }
+)
+
+
+def save(figure, path):
+    """Write and close."""
+    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+    plt.close(figure)
+    print(path)
+
+
+def about(result):
+    """A line under a title: CPU and date."""
+    return f"{(result.get('machine') or {}).get('cpu') or 'unknown CPU'}, {result['date'][:10]}"
+
+
+def peers(result, out):
+    """A chart per activation, dtype, optimiser and threads: time of a step relative to fastprop's."""
+    groups = defaultdict(list)
+    for row in result["rows"]:
+        groups[row["activation"], row["dtype"], row["optimizer"], row["threads"]].append(row)
+    for (activation, dtype, optimizer, threads), rows in groups.items():
+        figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
+        for name, colour in COLOURS.items():
+            points = [
+                (at, row["contestants"][name]["us"] / row["contestants"]["fastprop"]["us"])
+                for at, row in enumerate(rows)
+                if name in row["contestants"] and "fastprop" in row["contestants"]
+            ]
+            if name == "fastprop" or not points:
+                continue
+            axes.plot(*zip(*points, strict=True), "o", color=colour, label=name)
+        axes.axhline(1, color=COLOURS["fastprop"], linewidth=1.5, label="fastprop")
+        axes.set_yscale("log")
+        names = [row["task"].replace("/", "\nbatch ") for row in rows]
+        axes.set_xticks(range(len(rows)), names, fontsize=7, rotation=20)
+        axes.set_ylabel("time of a step / fastprop's (log)")
+        axes.set_title(
+            f"Training: {activation}, {dtype}, {optimizer.upper()}, {threads} thread"
+            f"{'s' if threads > 1 else ''}; above the line is slower\n{about(result)}"
+        )
+        axes.grid(axis="y")
+        axes.legend(ncols=len(COLOURS), frameon=False, fontsize=8)
+        save(figure, out / f"benchmark_{activation}_{dtype}_{optimizer}_{threads}t.svg")
+
+
+def cliffs(result, out):
+    """Time per useful flop over widths and over batch sizes."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
+    for axes, vary in zip(panels, ("width", "batch"), strict=True):
+        for line in (line for line in result["lines"] if line["vary"] == vary):
+            axes.plot(
+                result["sizes"],
+                line["ns_per_flop"],
+                linewidth=1,
+                label=f"{line['other']} {line['fixed']}",
+            )
+        axes.set_yscale("log")
+        axes.set_xlabel(vary)
+        axes.grid(axis="y")
+        axes.legend(frameon=False, fontsize=7)
+    panels[0].set_ylabel("ns per useful flop (log)")
+    figure.suptitle(f"No cliffs: width-width-width-width networks, one thread\n{about(result)}")
+    save(figure, out / "benchmark_cliffs.svg")
+
+
+def threads(result, out):
+    """Speed-up of two threads over the work of a step."""
+    found = defaultdict(dict)
+    for each in result["measurements"]:
+        name, count = each["name"].rsplit(" ", 1)
+        found[name][count] = each
+    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    points = [
+        (pair["1t"]["flops"], pair["1t"]["best"] / pair["2t"]["best"]) for pair in found.values()
+    ]
+    axes.scatter(*zip(*points, strict=True), s=10, color=COLOURS["fastprop"])
+    axes.axhline(1, color="black", linewidth=0.6)
+    axes.set_xscale("log")
+    axes.set_xlabel("useful flops a step (log)")
+    axes.set_ylabel("speed of two threads / one")
+    axes.set_title(f"Two threads against one\n{about(result)}")
+    axes.grid(axis="y")
+    save(figure, out / "benchmark_threads.svg")
+
+
+def bars(result, out, prefix, name, title, unit):
+    """A bar per contestant for every measurement whose name starts with prefix, one panel a case."""
+    cases = defaultdict(dict)
+    for each in result["measurements"]:
+        case, _, contestant = each["name"].rpartition(": ")
+        if each["name"].startswith(prefix) and contestant in COLOURS:
+            cases[case][contestant] = each["value"]
+    if not cases:
+        return
+    figure, panels = plt.subplots(
+        1, len(cases), figsize=(3.1 * len(cases) + 0.5, 2.8), squeeze=False, layout="constrained"
+    )
+    for axes, (case, values) in zip(panels[0], cases.items(), strict=True):
+        axes.bar(list(values), list(values.values()), color=[COLOURS[each] for each in values])
+        for at, value in enumerate(values.values()):
+            axes.text(at, value, f"{value:.3g}", ha="center", va="bottom", fontsize=7)
+        axes.margins(y=0.12)
+        axes.set_title(case.removeprefix(prefix).strip() or case, fontsize=8)
+        axes.tick_params(axis="x", labelsize=6.5)
+        axes.set_ylabel(unit)
+    figure.suptitle(f"{title}\n{about(result)}")
+    save(figure, out / f"benchmark_{name}.svg")
+
+
+def latency(result, out):
+    """One row and many rows."""
+    bars(result, out, "one row", "latency_one_row", "Prediction of one row", "microseconds")
+    bars(result, out, "10,000", "latency_many_rows", "Prediction of 10,000 rows", "microseconds")
+
+
+def memory(result, out):
+    """Memory of training, import time, size."""
+    bars(result, out, "memory", "memory", "Peak memory of training beyond library and data", "MB")
+    bars(result, out, "import", "import", "Import time beyond NumPy's", "ms")
+    bars(result, out, "installed", "installed", "Installed size, dependencies not counted", "MB")
+
+
+def time_to_accuracy(result, out):
+    """Seconds of training until the goal."""
+    bars(
+        result,
+        out,
+        "to accuracy",
+        "time_to_accuracy",
+        f"Training until {result['goal']} on MNIST's test digits",
+        "seconds",
+    )
+
+
+DRAW = {each.__name__: each for each in (peers, cliffs, threads, latency, memory, time_to_accuracy)}
+
+
+def main():
+    """Draw what there is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(options.results.glob("*.json")):
+        result = json.loads(path.read_text())
+        if result.get("kind") in DRAW:
+            DRAW[result["kind"]](result, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Compare two results of this folder; exit 1 where fastprop became slower than noise explains.
+
+    python benchmarks/compare.py results/old.json new.json [--floor 0.03]
+
+A row of peers.py is judged against its peers: where they changed as much, the machine did, not
+fastprop. Rows of the other scripts ("measurements") are judged as they are. Noise is estimated from
+the spread that both results recorded.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+
+OURS = "fastprop"
+KEY = ("task", "activation", "dtype", "optimizer", "threads")
+SIGMAS = 3.0  # of the difference of two medians: about one false alarm in a thousand comparisons
+
+
+def error_of_median(value, spread, count):
+    """Relative standard error of a median: 1.2533 sigma / sqrt(n) for normal noise."""
+    return 1.2533 * spread / (value * math.sqrt(max(count, 1))) if value else 0.0
+
+
+def peer_rows(result):
+    """Key -> row, of a result of peers.py."""
+    return {
+        tuple(row[key] for key in KEY): row
+        for row in result.get("rows", [])
+        if "contestants" in row
+    }
+
+
+def compare_peer_rows(old, new):
+    """Yield (name, old us, new us, corrected change, noise) for every row that both results have."""
+    for key, row in peer_rows(new).items():
+        before = peer_rows(old).get(key)
+        if before is None or not all(OURS in each["contestants"] for each in (before, row)):
+            continue
+        changes = []
+        errors = []
+        for name, entry in row["contestants"].items():
+            past = before["contestants"].get(name)
+            if past is None or (name != OURS and past["version"] != entry["version"]):
+                continue
+            error = math.hypot(
+                *(
+                    error_of_median(e["us"], e["spread"], r["turns"])
+                    for e, r in ((past, before), (entry, row))
+                )
+            )
+            if name == OURS:
+                change, own_error = entry["us"] / past["us"], error
+            else:
+                changes.append(entry["us"] / past["us"])
+                errors.append(error)
+        drift = statistics.median(changes) if changes else 1.0
+        # The peers' scatter around their median says how far the drift can be trusted.
+        drift_error = (
+            max(statistics.pstdev(changes) / math.sqrt(len(changes)), min(errors))
+            if changes
+            else 0.0
+        )
+        noise = SIGMAS * math.hypot(own_error, drift_error)
+        name = " ".join([*map(str, key[:-1]), f"{key[-1]}t"])
+        yield (
+            name,
+            before["contestants"][OURS]["us"],
+            row["contestants"][OURS]["us"],
+            change / drift,
+            noise,
+        )
+
+
+def compare_measurements(old, new):
+    """The same for the measurements of latency.py, memory.py, sweep.py and time_to_accuracy.py (lower is better)."""
+    past = {each["name"]: each for each in old.get("measurements", [])}
+    for each in new.get("measurements", []):
+        before = past.get(each["name"])
+        if before is None or not before["value"]:
+            continue
+        noise = SIGMAS * math.hypot(
+            *(
+                error_of_median(e["value"], e.get("spread", 0.0), e.get("count", 1))
+                for e in (before, each)
+            )
+        )
+        yield each["name"], before["value"], each["value"], each["value"] / before["value"], noise
+
+
+def main(argv=None):
+    """Print every comparison, the worst first."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("old", type=Path)
+    parser.add_argument("new", type=Path)
+    parser.add_argument(
+        "--floor", type=float, default=0.03, help="changes below this share never count"
+    )
+    options = parser.parse_args(argv)
+    old, new = (json.loads(path.read_text()) for path in (options.old, options.new))
+    found = [*compare_peer_rows(old, new), *compare_measurements(old, new)]
+    if not found:
+        print(
+            f"{options.old} and {options.new} have no row in common; "
+            "measure the same shapes, threads and dtypes in both"
+        )
+        return 2
+    regressions = 0
+    for name, before, after, change, noise in sorted(found, key=lambda each: -each[3]):
+        allowed = max(options.floor, noise)
+        verdict = (
+            "REGRESSION"
+            if change > 1 + allowed
+            else "faster"
+            if change < 1 / (1 + allowed)
+            else "same"
+        )
+        regressions += verdict == "REGRESSION"
+        print(
+            f"{verdict:10}  {name:48}  {before:10.4g} -> {after:10.4g}   x{change:.3f}  (noise {allowed:.3f})"
+        )
+    print(f"{len(found)} compared, {regressions} regressions beyond noise")
+    return 1 if regressions else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""fastprop's own entry: the public interface, nothing else."""
+
+import fastprop as fp
+from contest.contestant import Contestant
+
+
+class Trainer(Contestant):
+    """`fastprop.Trainer`. Its `epoch` draws its own order; a given order goes through `step`."""
+
+    version = fp.__version__
+
+    def restart(self):
+        """Build network and trainer."""
+        task = self.task
+        fp.set_num_threads(task.threads)
+        net = fp.Network(list(task.widths), activation=task.activation, dtype=task.dtype, seed=0)
+        net.parameters[:] = task.theta()
+        kind = getattr(fp, {"sgd": "SGD", "adam": "Adam"}[task.optimizer], None)
+        if kind is None:
+            raise NotImplementedError(f"fastprop {fp.__version__} has no {task.optimizer}")
+        optimizer = kind(task.rate)
+        self.trainer = fp.Trainer(net, loss=task.loss, optimizer=optimizer, seed=0)
+
+    def epoch(self, order=None):
+        """One `Trainer.epoch`, or the steps of one in a given order."""
+        size = self.task.batch_size
+        if order is None:
+            self.trainer.epoch(self.X, self.y, batch_size=size)
+            return
+        for at in range(0, len(order), size):
+            rows = order[at : at + size]
+            self.trainer.step(self.X[rows], self.y[rows])
+
+    def parameters(self):
+        """A copy of the flat vector."""
+        return self.trainer.network.parameters.copy()

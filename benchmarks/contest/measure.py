@@ -1,0 +1,158 @@
+"""Time the contestants on a task: tune, verify, warm up, then epochs turn by turn."""
+
+import time
+
+import numpy as np
+
+from contest.contestant import load
+
+# Distance to the baseline's parameters after an epoch in the same order, as a share of the way that
+# the epoch went. Rounding gives 1e-6 in float32, and 1e-3 where it flips the sign of a few of the 2
+# million ReLUs of a wide network; a wrong factor, a forgotten bias or a missed batch gives 1e-2 and
+# more.
+SAME_ORDER = {"float32": 5e-3, "float64": 1e-6}
+# The same after each contestant's own random order: orders differ, so this only finds batches left
+# out or visited twice.
+OWN_ORDER = 0.2
+# Who is believed: the first that takes part (the NumPy baseline has no Adam).
+REFERENCES = ("NumPy", "PyTorch", "scikit-learn", "JAX")
+
+
+def timed(epoch):
+    """Wall and CPU seconds of a call."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    epoch()
+    wall = time.perf_counter() - wall
+    return wall, time.process_time() - cpu
+
+
+def enter(task, names):
+    """Build the contestants of a task: (name -> contestant, name -> why it is absent)."""
+    present, absent = {}, {}
+    for name in names:
+        try:
+            present[name] = load(name)(task)
+        except (ImportError, NotImplementedError) as error:
+            absent[name] = f"{type(error).__name__}: {error}"
+    return present, absent
+
+
+def tune(contestant, runs):
+    """Keep the fastest of the contestant's ways: best of `runs` epochs after a warm-up, each way from the start."""
+    if len(contestant.ways) > 1:
+        best = {}
+        for way in contestant.ways:
+            contestant.way = way
+            contestant.restart()
+            contestant.epoch()
+            best[way] = min(timed(contestant.epoch)[0] for _ in range(runs))
+        contestant.way = min(best, key=best.get)
+    contestant.restart()
+
+
+def verify(task, contestants):
+    """Do all do the same work? name -> (distance in the same order, in their own order), None where
+    nothing to compare to.
+
+    Leaves every contestant restarted.
+    """
+    reference = next((name for name in REFERENCES if name in contestants), None)
+    if reference is None:
+        return dict.fromkeys(contestants, (None, None))
+    order = np.random.default_rng(23).permutation(task.rows)
+    start, distances, ends = task.theta().astype("float64"), {}, {}
+    for name, contestant in contestants.items():
+        contestant.epoch(order)
+        same = contestant.parameters().astype("float64")
+        contestant.restart()
+        contestant.epoch()
+        ends[name] = same, contestant.parameters().astype("float64")
+        contestant.restart()
+    goal = ends[reference][0]
+    way = np.linalg.norm(goal - start)
+    for name, end in ends.items():
+        distances[name] = tuple(float(np.linalg.norm(each - goal) / way) for each in end)
+    return distances
+
+
+def agrees(task, distance):
+    """Whether a pair of `verify` is within the tolerances (a NaN is not)."""
+    same, own = distance
+    if same is None:
+        return True
+    # Adam divides by the size of the gradient, so that its first steps follow the order of the rows.
+    return same <= SAME_ORDER[task.dtype] and (own <= OWN_ORDER or task.optimizer == "adam")
+
+
+def measure(task, names, seconds, rounds):
+    """Train a task with every contestant, in turns.
+
+    Parameters
+    ----------
+    task : Task
+    names : list of str
+        Of `CONTESTANTS`.
+    seconds : float
+        Go on until this much time has gone into the turns ...
+    rounds : int
+        ... and at least this many turns were taken.
+
+    Returns
+    -------
+    dict
+        For JSON: the task, and per contestant its version, way, distances, and every epoch's
+        microseconds a step.
+    """
+    contestants, absent = enter(task, names)
+    for contestant in contestants.values():
+        tune(contestant, runs=max(1, rounds // 3))
+    distances = verify(task, contestants)
+    walls = {name: [] for name in contestants}
+    cpus = {name: [] for name in contestants}
+    turns = {}
+    for name, contestant in contestants.items():
+        warm = timed(contestant.epoch)[0]
+        warm = min(warm, timed(contestant.epoch)[0]) if warm < 0.5 else warm
+        turns[name] = int(
+            np.clip(0.02 / warm, 1, 20)
+        )  # short epochs several times a turn: 20 ms outlast a context switch
+    end, done = time.perf_counter() + seconds, 0
+    while done < rounds or (time.perf_counter() < end and done < 50):
+        done += 1
+        for name, contestant in contestants.items():
+            for _ in range(turns[name]):
+                wall, cpu = timed(contestant.epoch)
+                walls[name].append(wall)
+                cpus[name].append(cpu)
+    result = {
+        "task": task.name,
+        "widths": list(task.widths),
+        "batch_size": task.batch_size,
+        "steps": task.steps,
+        "activation": task.activation,
+        "dtype": task.dtype,
+        "optimizer": task.optimizer,
+        "threads": task.threads,
+        "flops": task.flops,
+        "turns": done,
+        "contestants": {},
+        "absent": absent,
+    }
+    for name, contestant in contestants.items():
+        samples = np.array(walls[name]) / task.steps * 1e6
+        median = float(np.median(samples))
+        result["contestants"][name] = {
+            "version": contestant.version,
+            "way": contestant.way,
+            "us": median,
+            "fastest": float(samples.min()),
+            "spread": float(
+                np.median(np.abs(samples - median)) * 1.4826
+            ),  # standard deviation, by the median
+            "samples": [float(f"{sample:.5g}") for sample in samples],
+            "cpus": float(np.sum(cpus[name]) / np.sum(walls[name])),
+            "distance": distances[name],
+            "agrees": agrees(task, distances[name]),
+            "finite": bool(np.isfinite(contestant.parameters()).all()),
+        }
+    return result

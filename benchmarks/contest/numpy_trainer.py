@@ -1,0 +1,42 @@
+"""The NumPy baseline's entry: benchmarks/numpy_baseline.py, in-place NumPy over BLAS."""
+
+import numpy as np
+
+from contest.contestant import Contestant
+from numpy_baseline import NumpyTrainer
+
+
+class Trainer(Contestant):
+    """`NumpyTrainer`, for SGD."""
+
+    version = np.__version__
+
+    def restart(self):
+        """Build the trainer from the task's initial parameters."""
+        task = self.task
+        if task.optimizer != "sgd":
+            raise NotImplementedError("the NumPy baseline has SGD alone")
+        self.trainer = NumpyTrainer(
+            list(task.widths),
+            activation=task.activation,
+            loss=task.loss,
+            rate=task.rate,
+            momentum=0.0,
+            dtype=task.dtype,
+            theta=task.theta(),
+            seed=0,
+        )
+
+    def epoch(self, order=None):
+        """The baseline's own epoch, or its steps in a given order."""
+        size = self.task.batch_size
+        if order is None:
+            self.trainer.epoch(self.X, self.y, size)
+            return
+        for at in range(0, len(order), size):
+            rows = order[at : at + size]
+            self.trainer.step(self.X[rows], self.y[rows])
+
+    def parameters(self):
+        """A copy of the flat vector."""
+        return np.array(self.trainer.theta)

@@ -1,0 +1,52 @@
+"""Hold a process to a number of threads: environment and CPU affinity, both set before the libraries are imported."""
+
+import os
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parent.parent
+MARK = "FASTPROP_BENCHMARK_THREADS"
+
+
+def environment(threads, isa=None):
+    """A copy of the environment in which every library keeps to the threads.
+
+    Parameters
+    ----------
+    threads : int
+    isa : str, optional
+        Forces fastprop's kernels.
+    """
+    env = dict(os.environ)
+    for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM"):
+        env[f"{name}_NUM_THREADS"] = str(threads)
+    env["NPROC"] = str(threads)  # XLA's pool
+    if threads == 1:
+        env["XLA_FLAGS"] = (
+            env.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+        ).strip()
+    env["JAX_PLATFORMS"] = "cpu"
+    if isa:
+        env["FASTPROP_ISA"] = isa
+    env["PYTHONPATH"] = os.pathsep.join([str(BENCHMARKS), *filter(None, [env.get("PYTHONPATH")])])
+    env[MARK] = str(threads)
+    return env
+
+
+def cpus_for(threads):
+    """As many CPUs as threads: the last ones, since the first serve more interrupts. None where that cannot be had."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    cpus = sorted(os.sched_getaffinity(0))
+    return cpus[-threads:] if threads <= len(cpus) else None
+
+
+def keep_to(threads, isa=None):
+    """Start this script again, held to the threads; returns at once in the process so started."""
+    if os.environ.get(MARK) == str(threads):
+        return
+    cpus = cpus_for(threads)
+    if cpus:
+        os.sched_setaffinity(0, cpus)
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment(threads, isa))

@@ -1,0 +1,53 @@
+"""The form of the results: measurements by name, with spread and count, for compare.py to judge."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def machine():
+    """What benchmarks/machine.py says of this machine; empty where it cannot be had."""
+    try:
+        from machine import machine as describe
+    except ImportError:
+        return {}
+    return describe()
+
+
+def measurement(name, samples, unit, **extra):
+    """Median, spread (standard deviation by the median) and count of samples; lower is better."""
+    samples = np.asarray(samples, dtype="float64")
+    median = float(np.median(samples))
+    spread = float(np.median(np.abs(samples - median)) * 1.4826)
+    return {
+        "name": name,
+        "value": median,
+        "unit": unit,
+        "spread": spread,
+        "count": len(samples),
+        **extra,
+    }
+
+
+def head(kind):
+    """The first entries of every result."""
+    return {
+        "kind": kind,
+        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine(),
+        "isa": os.environ.get("FASTPROP_ISA"),
+    }
+
+
+def finish(result, options, misses):
+    """Write the JSON if asked, print the misses; the exit code is 1 where `--check` met a miss."""
+    if options.json:
+        path = Path(options.json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n")
+    for miss in misses:
+        print(f"missed: {miss}")
+    return 1 if misses and options.check else 0

@@ -1,0 +1,145 @@
+"""What is trained: networks, batch sizes, data, the work of a step, and the ratios that issue 3 asks for."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of a table: a network, a batch size, a loss and made-up data of the right shape.
+
+    Parameters
+    ----------
+    name : str
+        How the row is called on the command line and in the results.
+    widths : tuple of int
+        Inputs, hidden layers, outputs.
+    batch_size : int
+        Rows of a mini-batch.
+    steps : int
+        Mini-batches of an epoch. Every epoch is whole batches, since a ragged last one would cost
+        JAX a second compilation.
+    loss : str
+        "half_mse" or "cross_entropy".
+    activation, dtype, optimizer : str
+        The same for every contestant.
+    threads : int
+        What each contestant may use.
+    """
+
+    name: str
+    widths: tuple
+    batch_size: int
+    steps: int
+    loss: str
+    activation: str = "relu"
+    dtype: str = "float32"
+    optimizer: str = "sgd"
+    threads: int = 1
+    rate: float = field(default=0.001, compare=False)
+
+    @property
+    def rows(self):
+        """Rows of the training data."""
+        return self.batch_size * self.steps
+
+    @property
+    def n_weights(self):
+        """Weights without biases."""
+        return sum(i * o for i, o in zip(self.widths, self.widths[1:], strict=False))
+
+    @property
+    def flops(self):
+        """Floating-point operations of a step that count as useful.
+
+        A weight and row cost a multiply and an add in each of three products: z = a W, da = dz W^T,
+        dW = a^T dz; the first layer needs no da. Activations, loss and update are not counted.
+        """
+        return self.batch_size * (6 * self.n_weights - 2 * self.widths[0] * self.widths[1])
+
+    def data(self):
+        """Inputs and targets of a random teacher; noise keeps gradients from vanishing (denormals)."""
+        rng = np.random.default_rng(20)
+        x = rng.standard_normal((self.rows, self.widths[0]))
+        scores = (
+            x @ rng.standard_normal((self.widths[0], self.widths[-1])) / np.sqrt(self.widths[0])
+        )
+        noisy = scores + 0.5 * rng.standard_normal(scores.shape)
+        if self.loss == "cross_entropy":
+            return x.astype(self.dtype), noisy.argmax(axis=1)
+        return x.astype(self.dtype), np.sin(noisy).astype(self.dtype)
+
+    def theta(self):
+        """Initial parameters, flat: per layer W (n_in, n_out) row-major, then b.
+
+        Biases are above zero so that ReLUs live.
+        """
+        rng = np.random.default_rng(21)
+        parts = []
+        for n_in, n_out in zip(self.widths, self.widths[1:], strict=False):
+            w = rng.standard_normal((n_in, n_out)) * np.sqrt(1.0 / n_in)
+            parts += [(np.abs(w) if n_in == n_out == 1 else w).ravel(), np.full(n_out, 0.1)]
+        return np.concatenate(parts).astype(self.dtype)
+
+
+def unflatten(theta, widths):
+    """Split a flat vector into [(W, b), ...]: views, so that writing to them writes to theta."""
+    layers, at = [], 0
+    for n_in, n_out in zip(widths, widths[1:], strict=False):
+        w = theta[at : at + n_in * n_out].reshape(n_in, n_out)
+        at += n_in * n_out
+        layers.append((w, theta[at : at + n_out]))
+        at += n_out
+    return layers
+
+
+def flatten(layers):
+    """Copy [(W, b), ...] into one flat vector."""
+    return np.concatenate([np.asarray(part).ravel() for layer in layers for part in layer])
+
+
+# name, widths, batch size, steps of an epoch, loss, rate. Epochs are long enough that the
+# interpreter's share of an epoch call does not count (it is 0.1 to 1 ms for JAX and scikit-learn)
+# and short enough that the slowest contestant ends within seconds.
+TASKS = tuple(
+    Task(*row[:5], rate=row[5])
+    for row in (
+        ("1-1-1-1/1", (1, 1, 1, 1), 1, 4000, "half_mse", 0.001),
+        ("4-32-32-1/32", (4, 32, 32, 1), 32, 256, "half_mse", 0.01),
+        ("64-128-10/32", (64, 128, 10), 32, 128, "cross_entropy", 0.01),
+        ("17-256-256-6/256", (17, 256, 256, 6), 256, 16, "half_mse", 0.01),
+        ("54-256x3-7/256", (54, 256, 256, 256, 7), 256, 16, "cross_entropy", 0.01),
+        ("784-128-10/64", (784, 128, 10), 64, 64, "cross_entropy", 0.01),
+        ("784-512-512-10/128", (784, 512, 512, 10), 128, 16, "cross_entropy", 0.01),
+        ("1024x4-10/512", (1024, 1024, 1024, 1024, 10), 512, 4, "cross_entropy", 0.01),
+        ("2048x4-10/1024", (2048, 2048, 2048, 2048, 10), 1024, 1, "cross_entropy", 0.01),
+        ("8-48x4-2/4096", (8, 48, 48, 48, 48, 2), 4096, 4, "half_mse", 0.01),
+    )
+)
+
+# Issue 3, "What it must reach": one thread, float32, SGD; fastest peer's time / fastprop's time.
+RELU_TARGETS = {
+    "1-1-1-1/1": 12.0,
+    "4-32-32-1/32": 10.0,
+    "64-128-10/32": 4.5,
+    "17-256-256-6/256": 1.5,
+    "54-256x3-7/256": 1.4,
+    "784-128-10/64": 1.5,
+    "784-512-512-10/128": 1.25,
+    "1024x4-10/512": 1.2,
+    "2048x4-10/1024": 1.05,
+    "8-48x4-2/4096": 2.5,
+}
+# "ahead of every peer in every row, and 5x in the first two"
+TANH_TARGETS = {**dict.fromkeys(RELU_TARGETS, 1.0), "1-1-1-1/1": 5.0, "4-32-32-1/32": 5.0}
+LIMIT_TARGETS = {"1024x4-10/512": 0.88, "2048x4-10/1024": 0.90}
+
+
+def target_of(task):
+    """The ratio and the share of the FMA limit that the task must reach: a pair, None where nothing is asked."""
+    if (task.threads, task.dtype, task.optimizer) != (1, "float32", "sgd"):
+        return None, None
+    if task.activation == "tanh":
+        return TANH_TARGETS.get(task.name), None
+    return RELU_TARGETS.get(task.name), LIMIT_TARGETS.get(task.name)

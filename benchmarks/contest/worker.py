@@ -1,0 +1,78 @@
+"""The process that measures: reads a job (JSON) from stdin, writes one JSON line a task to stdout.
+Started by peers.py.
+
+A process per thread count, because OpenBLAS and XLA read theirs once, when they are loaded.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import replace
+
+from contest.process import cpus_for
+
+# Small enough for rounding not to grow into another path within an epoch, which verification would call another work.
+ADAM_RATE = 1e-5
+
+
+def pools():
+    """What threadpoolctl sees of the libraries' thread pools (None without threadpoolctl)."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    keys = ("internal_api", "num_threads", "version", "architecture")
+    return [{key: pool.get(key) for key in keys} for pool in threadpool_info()]
+
+
+def limit_blas(threads):
+    """Hold BLAS and OpenMP to the threads (the environment variables do so already; this is the second lock)."""
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return contextlib.nullcontext()
+    return threadpool_limits(threads)
+
+
+def main():
+    """Do the job."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not end up among the results
+    job = json.load(sys.stdin)
+    threads = job["threads"]
+    cpus = cpus_for(threads)
+    if cpus:
+        os.sched_setaffinity(
+            0, cpus
+        )  # before the imports below: XLA and OpenBLAS look at it when they are loaded
+    import numpy as np
+
+    from contest.measure import measure
+    from contest.tasks import TASKS
+    from fma_limit import fma_limit
+
+    by_name = {task.name: task for task in TASKS}
+
+    def say(**line):
+        out.write(json.dumps(line) + "\n")
+        out.flush()
+
+    with limit_blas(threads):
+        say(limits=fma_limit(threads))
+        for name, activation, dtype, optimizer in job["tasks"]:
+            task = replace(
+                by_name[name],
+                rate=by_name[name].rate if optimizer == "sgd" else ADAM_RATE,
+                activation=activation,
+                dtype=dtype,
+                optimizer=optimizer,
+                threads=threads,
+            )
+            with np.errstate(all="ignore"):
+                say(row=measure(task, job["contestants"], job["seconds"], job["rounds"]))
+        say(pools=pools())
+
+
+if __name__ == "__main__":
+    main()

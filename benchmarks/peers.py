@@ -1,0 +1,140 @@
+"""The same training in fastprop, NumPy, PyTorch, JAX and scikit-learn, epoch by epoch in turns.
+
+    python benchmarks/peers.py                          # every network, relu, float32, SGD, 1 thread
+    python benchmarks/peers.py --activation relu tanh --threads 1 2 --json out.json
+    python benchmarks/peers.py --quick --shapes 784 --check
+
+Same data, order of work, batch sizes, dtype and optimiser; shuffling and gathering are inside the
+time, compilation and a warm-up epoch are not. benchmarks/README.md says what was done to let each
+peer be at its best.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from contest.contestant import CONTESTANTS
+from contest.process import environment
+from contest.record import finish, head
+from contest.report import derive, header, missed, table, warnings
+from contest.tasks import TASKS
+
+
+def arguments(argv=None):
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add(
+        "--activation",
+        nargs="+",
+        default=["relu"],
+        choices=["relu", "tanh", "sigmoid"],
+        help="of hidden layers",
+    )
+    add("--dtype", nargs="+", default=["float32"], choices=["float32", "float64"])
+    add("--optimizer", nargs="+", default=["sgd"], choices=["sgd", "adam"])
+    add("--threads", nargs="+", type=int, default=[1], help="one process for each number")
+    add(
+        "--shapes",
+        nargs="+",
+        default=[""],
+        help="parts of names: " + ", ".join(task.name for task in TASKS),
+    )
+    add("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
+    add("--seconds", type=float, default=8.0, help="of turns for a network, at least")
+    add("--rounds", type=int, default=7, help="turns for a network, at least")
+    add("--quick", action="store_true", help="--seconds 1 --rounds 3")
+    add("--isa", help="force fastprop's kernels (FASTPROP_ISA)")
+    add("--json", type=Path, help="write the results here")
+    add(
+        "--check",
+        action="store_true",
+        help="exit 1 where a target of issue 3 is missed or a contestant errs",
+    )
+    options = parser.parse_args(argv)
+    if options.quick:
+        options.seconds, options.rounds = 1.0, 3
+    return options
+
+
+def contest(options, threads):
+    """Run one worker; yields its lines as they come."""
+    tasks = [
+        (task.name, *choice)
+        for choice in itertools.product(options.activation, options.dtype, options.optimizer)
+        for task in TASKS
+        if any(part in task.name for part in options.shapes)
+    ]
+    # NumPy is the referee, so it takes part even where only others were asked for.
+    names = [name for name in CONTESTANTS if name in options.contestants or name == "NumPy"]
+    job = {
+        "threads": threads,
+        "tasks": tasks,
+        "contestants": names,
+        "seconds": options.seconds,
+        "rounds": options.rounds,
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "contest.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(threads, options.isa),
+        text=True,
+    ) as worker:
+        worker.stdin.write(json.dumps(job))
+        worker.stdin.close()
+        for line in worker.stdout:
+            yield json.loads(line)
+    if worker.returncode:
+        raise SystemExit(
+            f"the measuring process ended with code {worker.returncode}; its message is above"
+        )
+
+
+def main(argv=None):
+    """Measure, print, write, check."""
+    options = arguments(argv)
+    result = head("peers") | {"limits": {}, "pools": {}, "rows": []}
+    if options.isa:
+        result["isa"] = options.isa
+    for threads in options.threads:
+        limits = {}
+        for line in contest(options, threads):
+            if "limits" in line:
+                limits = result["limits"][str(threads)] = line["limits"]
+            elif "pools" in line:
+                result["pools"][str(threads)] = line["pools"]
+            else:
+                row = derive(line["row"], limits)
+                result["rows"].append(row)
+                ways = {n: e["way"] for n, e in row["contestants"].items() if e["way"]}
+                print(
+                    f"... {row['task']} {row['activation']} {threads}t done {ways or ''}",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    show(result)
+    return finish(result, options, missed(result["rows"]) if options.check else [])
+
+
+def show(result):
+    """Print the tables and what must be known beside them."""
+    rows = result["rows"]
+
+    def key(row):
+        return row["activation"], row["dtype"], row["optimizer"], row["threads"]
+
+    for _, group in itertools.groupby(rows, key):
+        group = list(group)
+        print("\n" + header(group[0], result["limits"][str(group[0]["threads"])]) + "\n")
+        print(table(group))
+    print()
+    for line in warnings(rows):
+        print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
