@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
+class Buffer:
+    def __init__(self, array: np.ndarray | None, writable: bool = False) -> None: ...
+
 class Engine:
     @property
     def isa(self) -> str: ...
     @property
     def rows_kept(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
     def __init__(
         self,
         dtype: str,
@@ -22,12 +23,18 @@ class Engine:
     ) -> None: ...
     def forward(self, x: np.ndarray, out: np.ndarray) -> None: ...
     def forward_keep(self, x: np.ndarray, out: np.ndarray) -> None: ...
-    def backward(self, dy: np.ndarray, dx: np.ndarray) -> None: ...
+    def backward(self, dy: np.ndarray, dx: np.ndarray) -> bool: ...
     def cost(
-        self, x: np.ndarray, y: np.ndarray | None, label: np.ndarray | None, loss: int, gradient: bool
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        label: np.ndarray | None,
+        loss: int,
+        gradient: np.ndarray | None,
     ) -> float: ...
     def train(
         self,
+        trainer: Any,
         x: np.ndarray,
         y: np.ndarray | None,
         label: np.ndarray | None,

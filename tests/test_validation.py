@@ -408,6 +408,25 @@ def test_good_seed(value):
     assert net.seed == value and type(net.seed) is int
 
 
+@pytest.mark.parametrize(
+    "value, error, said",
+    [
+        (0, ValueError, "got 0"),
+        (-1, ValueError, "got -1"),
+        (10**6, ValueError, "got 1000000"),
+        (True, ValueError, "got True"),
+        (2.0, TypeError, "got 2.0 (float)"),
+        ("2", TypeError, "got '2' (str)"),
+        (None, TypeError, "got None"),
+    ],
+)
+def test_bad_number_of_threads(value, error, said):
+    before = fp.get_num_threads()
+    with refuses(error, "number of threads must be", said):
+        fp.set_num_threads(value)
+    assert fp.get_num_threads() == before
+
+
 # ---- names ----
 
 
