@@ -3,6 +3,18 @@
 static void FP(dense_forward)(T *a, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
                               I a_row, I x_row, I w_row, int activation)
 {
+    if (n_out == 1 && a_row == 1) { /* one output: z^T = w^T x^T, so that lanes are rows, not one output and L - 1 blanks */
+        for (I i = 0; i < rows; i++)
+            a[i] = b ? b[0] : 0;
+        FP(multiply)(&(FP(product)){
+            .c = a, .m = 1, .n = rows, .k = n_in, .add = 1,
+            .a = w, .a_col = w_row,
+            .b = x, .b_row = 1, .b_col = x_row, /* x^T */
+            .finish = activation == FP_ACTIVATION_identity ? FP_FINISH_NONE : FP_FINISH_FORWARD,
+            .activation = activation,
+        }, scratch);
+        return;
+    }
     FP(multiply)(&(FP(product)){
         .c = a, .c_row = a_row, .m = rows, .n = n_out, .k = n_in,
         .a = x, .a_row = x_row, .a_col = 1,
@@ -26,26 +38,38 @@ static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *ke
     }, scratch);
 }
 
-/* db = sum over rows of dz, in row order */
-FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_row, int accumulate)
+/* db[j] = sum over rows of dz, in row order, for up to 4 vectors of columns */
+FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_row, int accumulate, int nv)
 {
-    for (I j = 0; j < n; j += 4 * L) {
-        V(t) sum[4];
-        FP_UNROLL for (int v = 0; v < 4; v++)
-            sum[v] = accumulate ? FP(load_left)(db + j + v * L, n - j - v * L) : V(set1)(0);
-        for (I i = 0; i < rows; i++)
-            FP_UNROLL for (int v = 0; v < 4; v++)
-                sum[v] = V(add)(sum[v], FP(load_left)(dz + i * dz_row + j + v * L, n - j - v * L));
-        FP_UNROLL for (int v = 0; v < 4; v++)
-            FP(store_left)(db + j + v * L, sum[v], n - j - v * L);
-    }
+    V(t) sum[4];
+    FP_UNROLL for (int v = 0; v < nv; v++)
+        sum[v] = accumulate ? FP(load_left)(db + v * L, n - v * L) : V(set1)(0);
+    for (I i = 0; i < rows; i++)
+        FP_UNROLL for (int v = 0; v < nv; v++)
+            sum[v] = V(add)(sum[v], FP(load_left)(dz + i * dz_row + v * L, n - v * L));
+    FP_UNROLL for (int v = 0; v < nv; v++)
+        FP(store_left)(db + v * L, sum[v], n - v * L);
 }
 
 static void FP(dense_weight_gradient)(T *dw, T *db, const T *x, const T *dz, T *scratch, I rows, I n_in, I n_out,
                                       I dw_row, I x_row, I dz_row, int accumulate)
 {
-    if (db)
-        FP(column_sums)(db, dz, rows, n_out, dz_row, accumulate);
+    if (db) {
+        I j = 0;
+        for (; n_out - j >= 4 * L; j += 4 * L)
+            FP(column_sums)(db + j, dz + j, rows, 4 * L, dz_row, accumulate, 4);
+        for (; j < n_out; j += L)
+            FP(column_sums)(db + j, dz + j, rows, n_out - j < L ? n_out - j : L, dz_row, accumulate, 1);
+    }
+    if (n_out == 1 && dw_row == 1) { /* one output: dw^T = dz^T x, so that lanes are inputs */
+        FP(multiply)(&(FP(product)){
+            .c = dw, .m = 1, .n = n_in, .k = rows,
+            .a = dz, .a_col = dz_row,
+            .b = x, .b_row = x_row, .b_col = 1,
+            .add = accumulate,
+        }, scratch);
+        return;
+    }
     FP(multiply)(&(FP(product)){
         .c = dw, .c_row = dw_row, .m = n_in, .n = n_out, .k = rows,
         .a = x, .a_row = 1, .a_col = x_row, /* x^T */

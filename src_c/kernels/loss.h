@@ -1,10 +1,23 @@
 /* Losses: the cost of each row is added to *cost in double, in row order, and da = scale * dLoss/da in the same sweep. The
  * sum over a row runs in reduce.h's 16 virtual lanes. */
 
-/* half * 2 sum (a - y)^2 / 2 and its derivative: `weight` is 1/2 with slope 1, or 1 with slope 2. */
+/* weight sum (a - y)^2 and its derivative times scale, which is slope (a - y). */
 FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, I rows, I n, T weight, T slope)
 {
     V(t) factor = V(set1)(slope);
+    if (n == 1) { /* one output: lanes are rows */
+        for (I i = 0; i < rows; i += L) {
+            T square[L];
+            I left = rows - i < L ? rows - i : L;
+            V(t) error = V(sub)(V(load_n)(a + i, left), V(load_n)(y + i, left));
+            V(store)(square, V(mul)(error, error));
+            if (da)
+                V(store_n)(da + i, V(mul)(factor, error), left);
+            for (I row = 0; row < left; row++)
+                *cost += (double)(weight * square[row]);
+        }
+        return;
+    }
     for (I i = 0; i < rows; i++, a += n, y += n) {
         FP(lanes) sum = FP(lanes_set1)(0);
         for (I j = 0; j < n; j += 16)
@@ -31,48 +44,71 @@ static void FP(squared_error)(double *cost, T *da, const T *a, const T *y, const
     FP(squares)(cost, da, a, y, rows, n, 1, (T)(2 * scale));
 }
 
+/* What cross_entropy knows of a row after its first sweep. */
+typedef struct {
+    T total[L];    /* sum_k e^(a_k - max a) */
+    T weighted[L]; /* sum_j y_j (a_j - max a) */
+    T weight[L];   /* sum_j y_j, which is 1 */
+} FP(softmax_rows);
+
+/* First sweep over row i: e^(a - max a), summed, and kept in da if there is one. */
+FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, const T *y, I chosen, I n)
+{
+    T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[chosen] - most; /* before da, which may be a, is written */
+    V(t) shift = V(set1)(most);
+    FP(lanes) sum = FP(lanes_set1)(0), weighted = sum, weight = sum;
+    for (I j = 0; j < n; j += 16)
+        for (int q = 0; q < FP_LANES; q++) {
+            I at = j + q * L, left = n - at;
+            if (left <= 0)
+                break;
+            V(t) score = V(sub)(FP(load_left)(a + at, left), shift), e = FP(exp)(score);
+            if (left < L)
+                e = V(keep_n)(e, left);
+            sum.lane[q] = V(add)(sum.lane[q], e);
+            if (y) {
+                V(t) wanted = FP(load_left)(y + at, left);
+                weighted.lane[q] = V(fma)(wanted, score, weighted.lane[q]);
+                weight.lane[q] = V(add)(weight.lane[q], wanted);
+            }
+            if (da)
+                FP(store_left)(da + at, e, left);
+        }
+    s->total[i] = FP(lanes_sum)(sum);
+    s->weighted[i] = y ? FP(lanes_sum)(weighted) : chosen_score;
+    s->weight[i] = y ? FP(lanes_sum)(weight) : 1;
+}
+
 /* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its derivative
- * is softmax(a) sum_j y_j - y; a label is the y that is 1 there and 0 elsewhere. */
+ * is softmax(a) sum_j y_j - y; a label is the y that is 1 there and 0 elsewhere. Logarithms are taken of L rows at once. */
 static void FP(cross_entropy)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I rows, I n, double scale)
 {
-    for (I i = 0; i < rows; i++, a += n) {
-        T most = FP(row_max)(a, n), *out = da ? da + i * n : NULL;
-        const T *target = y ? y + i * n : NULL;
-        T chosen = label ? a[label[i]] - most : 0; /* before `out`, which may be `a`, is written */
-        V(t) shift = V(set1)(most), zero = V(set1)(0);
-        FP(lanes) sum = FP(lanes_set1)(0), weighted = sum, weights = sum;
-        for (I j = 0; j < n; j += 16)
-            for (int q = 0; q < FP_LANES; q++) {
-                I at = j + q * L, left = n - at;
-                if (left <= 0)
-                    break;
-                V(t) score = V(sub)(FP(load_left)(a + at, left), shift), e = FP(exp)(score);
-                if (target) {
-                    V(t) wanted = FP(load_left)(target + at, left);
-                    weighted.lane[q] = V(fma)(wanted, score, weighted.lane[q]);
-                    weights.lane[q] = V(add)(weights.lane[q], wanted);
-                }
-                if (left < L) { /* lanes beyond the row hold e^-max */
-                    T lane[L];
-                    V(store)(lane, e);
-                    e = V(load_n)(lane, left);
-                }
-                sum.lane[q] = V(add)(sum.lane[q], e);
-                if (out)
-                    FP(store_left)(out + at, e, left);
-            }
-        T total = FP(lanes_sum)(sum), log_total = FP(first)(FP(log)(V(set1)(total)));
-        T weight = target ? FP(lanes_sum)(weights) : 1;
-        *cost += (double)(weight * log_total - (target ? FP(lanes_sum)(weighted) : chosen));
-        if (!out)
-            continue;
-        V(t) factor = V(set1)((T)scale * weight / total), minus = V(set1)((T)scale);
-        for (I j = 0; j < n; j += L) {
-            V(t) wanted = target ? FP(load_left)(target + j, n - j) : zero;
-            FP(store_left)(out + j, V(fnma)(minus, wanted, V(mul)(factor, FP(load_left)(out + j, n - j))), n - j);
+    for (I first = 0; first < rows; first += L) {
+        int count = rows - first < L ? (int)(rows - first) : L;
+        FP(softmax_rows) s;
+        V(store)(s.total, V(set1)(1));
+        for (int i = 0; i < count; i++) {
+            I row = first + i;
+            FP(softmax_row)(&s, i, da ? da + row * n : NULL, a + row * n, y ? y + row * n : NULL, label ? label[row] : 0, n);
         }
-        if (label)
-            out[label[i]] -= (T)scale;
+        T log_total[L];
+        V(store)(log_total, FP(log)(V(load)(s.total)));
+        for (int i = 0; i < count; i++) {
+            I row = first + i;
+            *cost += (double)(s.weight[i] * log_total[i] - s.weighted[i]);
+            if (!da)
+                continue;
+            T *out = da + row * n;
+            V(t) factor = V(set1)((T)scale * s.weight[i] / s.total[i]), minus = V(set1)((T)scale);
+            for (I j = 0; j < n; j += L) {
+                V(t) slope = V(mul)(factor, FP(load_left)(out + j, n - j));
+                if (y)
+                    slope = V(fnma)(minus, FP(load_left)(y + row * n + j, n - j), slope);
+                FP(store_left)(out + j, slope, n - j);
+            }
+            if (!y)
+                out[label[row]] -= (T)scale;
+        }
     }
 }
 
@@ -91,11 +127,8 @@ static void FP(binary_cross_entropy)(double *cost, T *da, const T *a, const T *y
                 V(t) z = FP(load_left)(a + at, left), wanted = FP(load_left)(y + at, left);
                 V(t) loss = FP(log1p)(FP(exp)(V(sub)(zero, V(abs)(z))));
                 loss = V(add)(loss, V(fnma)(z, wanted, V(max)(zero, z)));
-                if (left < L) { /* lanes beyond the row hold ln 2 */
-                    T lane[L];
-                    V(store)(lane, loss);
-                    loss = V(load_n)(lane, left);
-                }
+                if (left < L)
+                    loss = V(keep_n)(loss, left);
                 sum.lane[q] = V(add)(sum.lane[q], loss);
                 if (da)
                     FP(store_left)(da + i * n + at, V(mul)(factor, V(sub)(FP(sigmoid)(z), wanted)), left);

@@ -36,29 +36,21 @@ FP_INLINE T FP(lanes_sum)(FP(lanes) s)
     return lane[0];
 }
 
-/* The first lane alone. */
-FP_INLINE T FP(first)(V(t) x)
-{
-    T lane[L];
-    V(store)(lane, x);
-    return lane[0];
-}
-
-/* The largest of n >= 1 elements; NaN among them may or may not be returned. */
+/* The largest of n >= 1 elements; NaN among them may or may not be returned. Lanes beyond the row hold x[0]. */
 FP_INLINE T FP(row_max)(const T *x, I n)
 {
-    T lane[L], largest;
-    V(t) most = V(set1)(x[0]);
+    T lane[L];
+    V(t) first = V(set1)(x[0]), most = first;
     I j = 0;
     for (; j + L <= n; j += L)
         most = V(max)(most, V(load)(x + j));
+    if (j < n)
+        most = V(max)(most, V(add)(V(load_n)(x + j, n - j), V(sub)(first, V(keep_n)(first, n - j))));
     V(store)(lane, most);
-    largest = lane[0];
-    for (int i = 1; i < L; i++)
-        largest = lane[i] > largest ? lane[i] : largest;
-    for (; j < n; j++)
-        largest = x[j] > largest ? x[j] : largest;
-    return largest;
+    for (int width = L / 2; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] = lane[i + width] > lane[i] ? lane[i + width] : lane[i];
+    return lane[0];
 }
 
 /* finite numbers times 0 are 0, the others NaN, which no addition loses */

@@ -38,6 +38,7 @@ FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign)
 }
 FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return _mm256_and_ps(m, a); }
+FP_INLINE f32_t f32_keep_n(f32_t a, ptrdiff_t n) { return _mm256_and_ps(_mm256_castsi256_ps(f32_first(n)), a); }
 FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return _mm256_blendv_ps(b, a, m); }
 FP_INLINE f32_t f32_round(f32_t a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FP_INLINE f32_t f32_pow2(f32_t n)
@@ -90,6 +91,7 @@ FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
 }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
 FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm256_and_pd(m, a); }
+FP_INLINE f64_t f64_keep_n(f64_t a, ptrdiff_t n) { return _mm256_and_pd(_mm256_castsi256_pd(f64_first(n)), a); }
 FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return _mm256_blendv_pd(b, a, m); }
 FP_INLINE f64_t f64_round(f64_t a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FP_INLINE f64_t f64_pow2(f64_t n)

@@ -39,6 +39,7 @@ FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign)
 }
 FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return _mm512_maskz_mov_ps(m, a); }
+FP_INLINE f32_t f32_keep_n(f32_t a, ptrdiff_t n) { return _mm512_maskz_mov_ps(f32_first(n), a); }
 FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return _mm512_mask_blend_ps(m, b, a); }
 FP_INLINE f32_t f32_round(f32_t a) { return _mm512_roundscale_ps(a, FP_ROUND_NEAREST); }
 FP_INLINE f32_t f32_pow2(f32_t n)
@@ -89,6 +90,7 @@ FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
 }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm512_maskz_mov_pd(m, a); }
+FP_INLINE f64_t f64_keep_n(f64_t a, ptrdiff_t n) { return _mm512_maskz_mov_pd(f64_first(n), a); }
 FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return _mm512_mask_blend_pd(m, b, a); }
 FP_INLINE f64_t f64_round(f64_t a) { return _mm512_roundscale_pd(a, FP_ROUND_NEAREST); }
 FP_INLINE f64_t f64_pow2(f64_t n)
