@@ -209,10 +209,37 @@ static void FP(multiply_in_place)(const FP(product) *p)
     }
 }
 
-static void FP(multiply)(const FP(product) *p, T *scratch)
+/* The same sums in the same order, for products of a few numbers. */
+FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
+{
+    for (I i = 0; i < p->m; i++) {
+        T *c = p->c + i * p->c_row;
+        for (I j = 0; j < p->n; j++) {
+            T sum = p->add ? c[j] : p->bias ? p->bias[j] : 0;
+            for (I k = 0; k < p->k; k++)
+                sum = FP_FMA(p->a[i * p->a_row + k * p->a_col], p->b[k * p->b_row + j * p->b_col], sum);
+            if (p->activation == FP_ACTIVATION_relu) {
+                int off = p->finish == FP_FINISH_FORWARD ? sum <= 0
+                        : p->finish == FP_FINISH_BACKWARD && !(p->kept[i * p->kept_row + j] > 0);
+                sum = off ? 0 : sum;
+            }
+            c[j] = sum;
+        }
+        if (p->activation == FP_ACTIVATION_relu)
+            continue;
+        if (p->finish == FP_FINISH_FORWARD)
+            FP(forwards)[p->activation](c, p->n);
+        else if (p->finish == FP_FINISH_BACKWARD)
+            FP(backwards)[p->activation](c, p->kept + i * p->kept_row, p->n);
+    }
+}
+
+FP_INLINE void FP(multiply)(const FP(product) *p, T *scratch)
 {
     int small = p->m < FP_PACK_ROWS || p->k * p->n * (I)sizeof(T) < FP_PACK_BYTES;
-    if (p->b_col == 1 && small)
+    if (p->m * p->n * p->k <= FP_SCALAR_PRODUCT)
+        FP(multiply_scalars)(p);
+    else if (p->b_col == 1 && small)
         FP(multiply_in_place)(p);
     else
         FP(multiply_packed)(p, scratch);

@@ -5,16 +5,12 @@
 FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, I rows, I n, T weight, T slope)
 {
     V(t) factor = V(set1)(slope);
-    if (n == 1) { /* one output: lanes are rows */
-        for (I i = 0; i < rows; i += L) {
-            T square[L];
-            I left = rows - i < L ? rows - i : L;
-            V(t) error = V(sub)(V(load_n)(a + i, left), V(load_n)(y + i, left));
-            V(store)(square, V(mul)(error, error));
+    if (n == 1) { /* one output: nothing to sum along a row */
+        for (I i = 0; i < rows; i++) {
+            T error = a[i] - y[i];
+            *cost += (double)(weight * (error * error));
             if (da)
-                V(store_n)(da + i, V(mul)(factor, error), left);
-            for (I row = 0; row < left; row++)
-                *cost += (double)(weight * square[row]);
+                da[i] = slope * error;
         }
         return;
     }

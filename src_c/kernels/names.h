@@ -2,6 +2,8 @@
 #ifndef FP_KERNELS_NAMES_H
 #define FP_KERNELS_NAMES_H
 
+#include <math.h>
+
 #define I ptrdiff_t
 
 #define FP_PASTE2_(a, b) a##b

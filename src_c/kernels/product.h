@@ -13,4 +13,6 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
 #define FP_PACK_ROWS 48   /* below so many rows of C, packing B costs more than reading it in place */
 #define FP_PACK_BYTES 8192 /* a B smaller than this stays in L1 as it lies, a quarter of it */
 
+#define FP_SCALAR_PRODUCT 16 /* up to so many multiplications, plain loops beat the setting up of tiles */
+
 #endif

@@ -4,6 +4,7 @@
 #undef V
 #undef FP
 #undef FP_DTYPE
+#undef FP_FMA
 #undef FP_LN2_HIGH
 #undef FP_LN2_LOW
 #undef FP_EXP_TERMS

@@ -1,0 +1,144 @@
+/* The vocabulary in NEON (part of every ARMv8-A): 4 floats or 2 doubles. What each word means is said in simd/README.md. */
+#ifndef FP_SIMD_NEON_H
+#define FP_SIMD_NEON_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+
+#include "common.h"
+
+/* Tile of a product: 14 x 2 vectors are 28 accumulators, which with 2 vectors of B and a broadcast fill 31 of 32 registers. */
+#define FP_MR 14
+#define FP_EACH_MR(use) \
+    use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
+
+typedef float32x4_t f32_t;
+typedef uint32x4_t f32_mask;
+#define F32_LANES 4
+
+static const uint32_t fp_first_lanes_32[8] = {~0u, ~0u, ~0u, ~0u, 0, 0, 0, 0};
+
+FP_INLINE f32_t f32_set1(float x) { return vdupq_n_f32(x); }
+FP_INLINE f32_t f32_load(const float *p) { return vld1q_f32(p); }
+FP_INLINE void f32_store(float *p, f32_t x) { vst1q_f32(p, x); }
+FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) /* NEON has no masked access: two lanes, then one */
+{
+    if (n >= 4)
+        return vld1q_f32(p);
+    f32_t x = vdupq_n_f32(0);
+    if (n == 1)
+        return vld1q_lane_f32(p, x, 0);
+    if (n >= 2)
+        x = vcombine_f32(vld1_f32(p), vdup_n_f32(0));
+    return n == 3 ? vld1q_lane_f32(p + 2, x, 2) : x;
+}
+FP_INLINE void f32_store_n(float *p, f32_t x, ptrdiff_t n)
+{
+    if (n >= 4)
+        vst1q_f32(p, x);
+    else if (n == 1)
+        vst1q_lane_f32(p, x, 0);
+    else if (n >= 2) {
+        vst1_f32(p, vget_low_f32(x));
+        if (n == 3)
+            vst1q_lane_f32(p + 2, x, 2);
+    }
+}
+FP_INLINE f32_t f32_add(f32_t a, f32_t b) { return vaddq_f32(a, b); }
+FP_INLINE f32_t f32_sub(f32_t a, f32_t b) { return vsubq_f32(a, b); }
+FP_INLINE f32_t f32_mul(f32_t a, f32_t b) { return vmulq_f32(a, b); }
+FP_INLINE f32_t f32_div(f32_t a, f32_t b) { return vdivq_f32(a, b); }
+FP_INLINE f32_t f32_fma(f32_t a, f32_t b, f32_t c) { return vfmaq_f32(c, a, b); }
+FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return vfmsq_f32(c, a, b); }
+/* vmaxq and vminq have rules of their own for NaN, and for zeros of two signs */
+FP_INLINE f32_t f32_max(f32_t a, f32_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+FP_INLINE f32_t f32_min(f32_t a, f32_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+FP_INLINE f32_t f32_abs(f32_t a) { return vabsq_f32(a); }
+FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign) { return vbslq_f32(vdupq_n_u32(0x80000000u), sign, a); }
+FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return vcgtq_f32(a, b); }
+FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return vreinterpretq_f32_u32(vandq_u32(m, vreinterpretq_u32_f32(a))); }
+FP_INLINE f32_t f32_keep_n(f32_t a, ptrdiff_t n) { return f32_keep(vld1q_u32(fp_first_lanes_32 + 4 - n), a); }
+FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return vbslq_f32(m, a, b); }
+FP_INLINE f32_t f32_round(f32_t a) { return vrndnq_f32(a); }
+FP_INLINE f32_t f32_pow2(f32_t n)
+{
+    uint32x4_t biased = vreinterpretq_u32_f32(vaddq_f32(n, vdupq_n_f32(0x1p23f + 127)));
+    return vreinterpretq_f32_u32(vshlq_n_u32(biased, 23));
+}
+FP_INLINE f32_t f32_exponent(f32_t a)
+{
+    uint32x4_t bits = vshrq_n_u32(vreinterpretq_u32_f32(a), 23);
+    uint32x4_t shifted = vorrq_u32(bits, vreinterpretq_u32_f32(vdupq_n_f32(0x1p23f)));
+    return vsubq_f32(vreinterpretq_f32_u32(shifted), vdupq_n_f32(0x1p23f + 127));
+}
+FP_INLINE f32_t f32_mantissa(f32_t a)
+{
+    uint32x4_t bits = vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x007fffff));
+    return vreinterpretq_f32_u32(vorrq_u32(bits, vreinterpretq_u32_f32(vdupq_n_f32(1.0f))));
+}
+FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
+{
+    *low = vzip1q_f32(a, b);
+    *high = vzip2q_f32(a, b);
+}
+
+typedef float64x2_t f64_t;
+typedef uint64x2_t f64_mask;
+#define F64_LANES 2
+
+static const uint64_t fp_first_lanes_64[4] = {~(uint64_t)0, ~(uint64_t)0, 0, 0};
+
+FP_INLINE f64_t f64_set1(double x) { return vdupq_n_f64(x); }
+FP_INLINE f64_t f64_load(const double *p) { return vld1q_f64(p); }
+FP_INLINE void f64_store(double *p, f64_t x) { vst1q_f64(p, x); }
+FP_INLINE f64_t f64_load_n(const double *p, ptrdiff_t n)
+{
+    if (n >= 2)
+        return vld1q_f64(p);
+    return n == 1 ? vcombine_f64(vld1_f64(p), vdup_n_f64(0)) : vdupq_n_f64(0);
+}
+FP_INLINE void f64_store_n(double *p, f64_t x, ptrdiff_t n)
+{
+    if (n >= 2)
+        vst1q_f64(p, x);
+    else if (n == 1)
+        vst1q_lane_f64(p, x, 0);
+}
+FP_INLINE f64_t f64_add(f64_t a, f64_t b) { return vaddq_f64(a, b); }
+FP_INLINE f64_t f64_sub(f64_t a, f64_t b) { return vsubq_f64(a, b); }
+FP_INLINE f64_t f64_mul(f64_t a, f64_t b) { return vmulq_f64(a, b); }
+FP_INLINE f64_t f64_div(f64_t a, f64_t b) { return vdivq_f64(a, b); }
+FP_INLINE f64_t f64_fma(f64_t a, f64_t b, f64_t c) { return vfmaq_f64(c, a, b); }
+FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return vfmsq_f64(c, a, b); }
+FP_INLINE f64_t f64_max(f64_t a, f64_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
+FP_INLINE f64_t f64_min(f64_t a, f64_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
+FP_INLINE f64_t f64_abs(f64_t a) { return vabsq_f64(a); }
+FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign) { return vbslq_f64(vdupq_n_u64(0x8000000000000000u), sign, a); }
+FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return vcgtq_f64(a, b); }
+FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return vreinterpretq_f64_u64(vandq_u64(m, vreinterpretq_u64_f64(a))); }
+FP_INLINE f64_t f64_keep_n(f64_t a, ptrdiff_t n) { return f64_keep(vld1q_u64(fp_first_lanes_64 + 2 - n), a); }
+FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return vbslq_f64(m, a, b); }
+FP_INLINE f64_t f64_round(f64_t a) { return vrndnq_f64(a); }
+FP_INLINE f64_t f64_pow2(f64_t n)
+{
+    uint64x2_t biased = vreinterpretq_u64_f64(vaddq_f64(n, vdupq_n_f64(0x1p52 + 1023)));
+    return vreinterpretq_f64_u64(vshlq_n_u64(biased, 52));
+}
+FP_INLINE f64_t f64_exponent(f64_t a)
+{
+    uint64x2_t bits = vshrq_n_u64(vreinterpretq_u64_f64(a), 52);
+    uint64x2_t shifted = vorrq_u64(bits, vreinterpretq_u64_f64(vdupq_n_f64(0x1p52)));
+    return vsubq_f64(vreinterpretq_f64_u64(shifted), vdupq_n_f64(0x1p52 + 1023));
+}
+FP_INLINE f64_t f64_mantissa(f64_t a)
+{
+    uint64x2_t bits = vandq_u64(vreinterpretq_u64_f64(a), vdupq_n_u64(0x000fffffffffffff));
+    return vreinterpretq_f64_u64(vorrq_u64(bits, vreinterpretq_u64_f64(vdupq_n_f64(1.0))));
+}
+FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
+{
+    *low = vzip1q_f64(a, b);
+    *high = vzip2q_f64(a, b);
+}
+
+#endif
