@@ -63,10 +63,10 @@ def wide(array):
 # the products of a dense layer
 
 
-def block_sizes():
+def edges():
     """The numbers of product.h at which a product changes its way: name -> number."""
-    found = re.findall(r"^#define FP_((?:BLOCK|PACK)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
-    assert found, f"no FP_BLOCK_... or FP_PACK_... in {PRODUCT_H}; say here how the sizes of blocks are called now"
+    found = re.findall(r"^#define FP_((?:BLOCK|PACK|SCALAR)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
+    assert len(found) >= 4, f"got {found} from {PRODUCT_H}, wanted FP_BLOCK_..., FP_PACK_...; say here what they are now"
     return {name: int(number) for name, number in found}
 
 
@@ -75,15 +75,17 @@ def product_shapes(itemsize):
     yield from product(ROWS, WIDTHS, [0, 1, 3, 17])
     usual = (53, 75, 69)  # more than one tile each way, none of them whole, and large enough to be packed
     yield usual
-    for name, number in block_sizes().items():
-        if name.endswith("BYTES"):
-            elements = number // itemsize
+    for name, number in edges().items():
+        around = (number - 1, number, number + 1)
+        if name.endswith("_BYTES"):  # of B
             for n in (32, 64, 96):
-                yield from ((usual[0], n, k) for k in (elements // n - 1, elements // n, elements // n + 1))
+                yield from ((usual[0], n, number // itemsize // n + more) for more in (-1, 0, 1))
+        elif name.endswith("_PRODUCT"):  # m n k
+            yield from ((*[1] * axis, size, *[1] * (2 - axis)) for axis in range(3) for size in around)
         else:
-            for axis, size in product(range(3), (number - 1, number, number + 1)):
-                yield (*usual[:axis], size, *usual[axis + 1 :])
+            yield from ((*usual[:axis], size, *usual[axis + 1 :]) for axis in range(3) for size in around)
     yield 2, 1, 4097  # a long sum
+    yield from ((rows, 1, 40) for rows in (*WIDTHS, 300))  # one column, which may be a row in disguise
 
 
 def scratch(draw, rows, n_in, n_out):
@@ -224,8 +226,8 @@ def draw_target(draw, name, rows, n):
 
 def loss(name, dtype):
     draw = Drawer(dtype)
-    at_least = 1 if name == "cross_entropy" else 0  # softmax of nothing has no value
-    for rows, n in product([0, 1, 2, 15], [n for n in (*WIDTHS, 100) if n >= at_least]):
+    widths = [n for n in (*WIDTHS, 100) if n > 0]
+    for rows, n in [*product([0, 1, 2, 15], widths), *product(widths, [1, 2])]:  # lanes are columns, or rows
         a, (y, label), scale = 4 * draw.normal(rows, n), draw_target(draw, name, rows, n), 1 / 7
         start = 1.5
         cost, da = reference.KERNELS[name](wide(a), wide(y), label, scale)

@@ -119,11 +119,14 @@ def test_product_of_whole_numbers_is_exact(which, kernels, dtype):
 def test_bits_of_an_element_do_not_depend_on_its_neighbours(which, kernels, dtype):
     """Packed or in place, in whatever tile: the order of a sum follows from its length alone (DESIGN.md 4.4)."""
     multiply, draw = products(kernels, dtype)[which], Drawer(dtype)
-    a, b = draw.normal(97, 300), draw.normal(300, 83)
-    whole = multiply(a, b)
-    for rows, columns in [((0, 1), (0, 83)), ((0, 97), (0, 1)), ((5, 18), (40, 83)), ((96, 97), (82, 83))]:
-        part = multiply(a[slice(*rows)].copy(), b[:, slice(*columns)].copy())
-        np.testing.assert_array_equal(part, whole[slice(*rows), slice(*columns)])
+    for k in (3, 300):
+        a, b = draw.normal(97, k), draw.normal(k, 83)
+        whole = multiply(a, b)
+        for rows, columns in [
+            ((0, 1), (0, 83)), ((0, 97), (0, 1)), ((5, 18), (40, 83)), ((96, 97), (82, 83)), ((7, 9), (1, 3)),
+        ]:  # fmt: skip
+            part = multiply(a[slice(*rows)].copy(), b[:, slice(*columns)].copy())
+            np.testing.assert_array_equal(part, whole[slice(*rows), slice(*columns)])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
