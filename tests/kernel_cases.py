@@ -66,7 +66,7 @@ def wide(array):
 def edges():
     """The numbers of product.h at which a product changes its way: name -> number."""
     found = re.findall(r"^#define FP_((?:BLOCK|PACK|SCALAR)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
-    assert len(found) >= 4, f"got {found} from {PRODUCT_H}, wanted FP_BLOCK_..., FP_PACK_...; say here what they are now"
+    assert len(found) >= 4, f"got {found} from {PRODUCT_H}, wanted FP_BLOCK_..., FP_PACK_...; say what they are now"
     return {name: int(number) for name, number in found}
 
 
