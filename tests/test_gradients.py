@@ -188,6 +188,37 @@ def test_engine_agrees_with_the_twin(
     assert_close(net.gradient, twin_gradient, dtype)
 
 
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = fp.get_num_threads()
+    fp.set_num_threads(request.param)
+    yield
+    fp.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("widths", "rows"),
+    [((6, 40, 30, 3), 513), ((6, 40, 30, 3), 3000), ((20, 330, 330, 2), 1100)],
+    ids=str,
+)
+def test_more_rows_than_the_cache_holds(widths, rows, loss, dtype):
+    """The engine takes them in blocks, and adds the blocks' gradients; the cost stays one mean."""
+    rng = np.random.default_rng(rows)
+    activations = ["relu", "tanh", "identity"]
+    net = network(widths, activations, dtype, rng)
+    theta = net.parameters.astype(np.float64)
+    X = rng.normal(size=(rows, widths[0])).astype(dtype)
+    y = strategies.targets(loss, rng, rows, widths[-1], labels=True)
+    cost, gradient = net.value_and_gradient(X, y, loss=loss)
+    twin_cost, twin_gradient = reference.value_and_gradient(widths, activations, loss, theta, X, y)
+    assert_close(cost, twin_cost, dtype)
+    assert_close(gradient, twin_gradient, dtype)
+    assert_close(net(X), reference.predict(widths, activations, theta, X), dtype)
+
+
 @pytest.mark.parametrize("name", ["activation", "loss"])
 def test_everything_in_the_lists_has_a_twin(name):
     ours, twin = {
