@@ -45,6 +45,7 @@ HYPER = {
 }
 
 
+@pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("hyper", HYPER.values(), ids=HYPER.keys())
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("loss", reference.LOSSES)
