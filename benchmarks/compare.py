@@ -33,45 +33,43 @@ def peer_rows(result):
     }
 
 
+def changes_of(before, row, field):
+    """Name -> new / old of a contestant's time; of peers only those whose version is the same."""
+    return {
+        name: entry[field] / before["contestants"][name][field]
+        for name, entry in row["contestants"].items()
+        if name in before["contestants"]
+        and (name == OURS or before["contestants"][name]["version"] == entry["version"])
+    }
+
+
+def corrected(changes):
+    """(change of fastprop over the median change of its peers, standard error of that median)."""
+    drifts = [change for name, change in changes.items() if name != OURS]
+    if not drifts:
+        return changes[OURS], 0.0
+    drift = statistics.median(drifts)
+    return changes[OURS] / drift, statistics.pstdev(drifts) / drift / math.sqrt(len(drifts))
+
+
 def compare_peer_rows(old, new):
-    """Yield (name, old us, new us, corrected change, noise) for every row that both results have."""
+    """Yield (name, old us, new us, corrected change, noise) for every row that both results have.
+
+    A change counts as far as both the median and the best epoch show it: a busy machine moves the
+    median, a lucky moment the best.
+    """
+    past = peer_rows(old)
     for key, row in peer_rows(new).items():
-        before = peer_rows(old).get(key)
+        before = past.get(key)
         if before is None or not all(OURS in each["contestants"] for each in (before, row)):
             continue
-        changes = []
-        errors = []
-        for name, entry in row["contestants"].items():
-            past = before["contestants"].get(name)
-            if past is None or (name != OURS and past["version"] != entry["version"]):
-                continue
-            error = math.hypot(
-                *(
-                    error_of_median(e["us"], e["spread"], r["turns"])
-                    for e, r in ((past, before), (entry, row))
-                )
-            )
-            if name == OURS:
-                change, own_error = entry["us"] / past["us"], error
-            else:
-                changes.append(entry["us"] / past["us"])
-                errors.append(error)
-        drift = statistics.median(changes) if changes else 1.0
-        # The peers' scatter around their median says how far the drift can be trusted.
-        drift_error = (
-            max(statistics.pstdev(changes) / math.sqrt(len(changes)), min(errors))
-            if changes
-            else 0.0
-        )
-        noise = SIGMAS * math.hypot(own_error, drift_error)
+        found = [corrected(changes_of(before, row, field)) for field in ("us", "fastest")]
+        change, drift_error = min(found, key=lambda each: abs(math.log(each[0])))
+        entries = [(each["contestants"][OURS], each["turns"]) for each in (before, row)]
+        errors = (error_of_median(entry["us"], entry["spread"], turns) for entry, turns in entries)
         name = " ".join([*map(str, key[:-1]), f"{key[-1]}t"])
-        yield (
-            name,
-            before["contestants"][OURS]["us"],
-            row["contestants"][OURS]["us"],
-            change / drift,
-            noise,
-        )
+        noise = SIGMAS * math.hypot(*errors, drift_error)
+        yield name, entries[0][0]["us"], entries[1][0]["us"], change, noise
 
 
 def compare_measurements(old, new):

@@ -47,6 +47,12 @@ def arguments(argv=None):
     add("--seconds", type=float, default=8.0, help="of turns for a network, at least")
     add("--rounds", type=int, default=7, help="turns for a network, at least")
     add("--quick", action="store_true", help="--seconds 1 --rounds 3")
+    add(
+        "--clock",
+        default="wall",
+        choices=["wall", "cpu"],
+        help="cpu: CPU time, for a machine that others use too; not for more than one thread",
+    )
     add("--isa", help="force fastprop's kernels (FASTPROP_ISA)")
     add("--json", type=Path, help="write the results here")
     add(
@@ -76,6 +82,7 @@ def contest(options, threads):
         "contestants": names,
         "seconds": options.seconds,
         "rounds": options.rounds,
+        "clock": options.clock,
     }
     with subprocess.Popen(
         [sys.executable, "-m", "contest.worker"],

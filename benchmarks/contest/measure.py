@@ -84,7 +84,7 @@ def agrees(task, distance):
     return same <= SAME_ORDER[task.dtype] and (own <= OWN_ORDER or task.optimizer == "adam")
 
 
-def measure(task, names, seconds, rounds):
+def measure(task, names, seconds, rounds, clock="wall"):
     """Train a task with every contestant, in turns.
 
     Parameters
@@ -96,6 +96,10 @@ def measure(task, names, seconds, rounds):
         Go on until this much time has gone into the turns ...
     rounds : int
         ... and at least this many turns were taken.
+
+    clock : {"wall", "cpu"}
+        What is reported. CPU time leaves out what other programs took of a shared machine; it is the
+        sum over threads, so it says nothing about two threads.
 
     Returns
     -------
@@ -135,11 +139,12 @@ def measure(task, names, seconds, rounds):
         "threads": task.threads,
         "flops": task.flops,
         "turns": done,
+        "clock": clock,
         "contestants": {},
         "absent": absent,
     }
     for name, contestant in contestants.items():
-        samples = np.array(walls[name]) / task.steps * 1e6
+        samples = np.array((walls if clock == "wall" else cpus)[name]) / task.steps * 1e6
         median = float(np.median(samples))
         result["contestants"][name] = {
             "version": contestant.version,

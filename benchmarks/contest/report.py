@@ -50,11 +50,11 @@ def number(value, digits=3):
 
 def header(row, limits):
     """The line above a table."""
-    limit = limit_for(limits, row["dtype"])
-    return (
-        f"{row['activation']}, {row['dtype']}, {row['optimizer']}, {row['threads']} thread"
-        f"{'s' if row['threads'] > 1 else ''}: microseconds a step (FMA limit {number(limit)} GFLOP/s)"
-    )
+    limit = number(limit_for(limits, row["dtype"]))
+    threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+    unit = "microseconds of CPU time a step" if row["clock"] == "cpu" else "microseconds a step"
+    what = f"{row['activation']}, {row['dtype']}, {row['optimizer']}, {threads}"
+    return f"{what}: {unit} (FMA limit {limit} GFLOP/s)"
 
 
 COLUMNS = ("network / batch", *CONTESTANTS, "ratio", "asked", "bound", "GFLOP/s", "of limit")

@@ -70,7 +70,11 @@ def main():
                 threads=threads,
             )
             with np.errstate(all="ignore"):
-                say(row=measure(task, job["contestants"], job["seconds"], job["rounds"]))
+                say(
+                    row=measure(
+                        task, job["contestants"], job["seconds"], job["rounds"], job["clock"]
+                    )
+                )
         say(pools=pools())
 
 

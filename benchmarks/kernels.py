@@ -1,0 +1,192 @@
+"""Every kernel of src_c/kernels.def alone, for each ISA and dtype, against what the CPU can do.
+
+    python benchmarks/kernels.py [--isa avx512] [--dtype float32] [--json out.json] [--check]
+
+Products (dense_*): GFLOP/s and the share of the ISA's FMA limit, by shape. The others: nanoseconds an
+element, of arrays in the second-level cache. Best CPU times, less what an empty call takes. Target of
+issue 3: 0.85 of the AVX2 limit at 1024 wide.
+"""
+
+import argparse
+import ctypes
+import re
+import sys
+import time
+
+import numpy as np
+
+from contest.process import keep_to
+from contest.record import finish, head, measurement
+from fma_limit import fma_limit
+
+C_TYPES = {"I": ctypes.c_ssize_t, "int": ctypes.c_int, "double": ctypes.c_double}
+ELEMENTS = {"double": np.float64, "int64_t": np.int64, "int": np.intc}
+PRODUCTS = ("dense_forward", "dense_input_gradient", "dense_weight_gradient")
+# rows, n_in, n_out: the tables' layers from small to large
+SHAPES = (
+    (32, 4, 32),
+    (32, 32, 32),
+    (32, 64, 128),
+    (64, 784, 128),
+    (256, 256, 256),
+    (512, 1024, 1024),
+)
+ROWS, N = (
+    1024,
+    32,
+)  # of the other kernels: few enough for the second-level cache, enough to outweigh ctypes
+AVX2_TARGET = 0.85
+# Of the arrays of all kernels, by name: the sizes that make their shapes.
+SHAPE_OF = {
+    **dict.fromkeys(("a", "dz"), ("rows", "n_out")),
+    **dict.fromkeys(("x", "dx", "kept"), ("rows", "n_in")),
+    **dict.fromkeys(("w", "dw"), ("n_in", "n_out")),
+    **dict.fromkeys(("b", "db"), ("n_out",)),
+    "scratch": ("scratch",),
+    **dict.fromkeys(("ok", "cost"), ("one",)),
+    "hyper": ("three",),
+    **dict.fromkeys(("index", "label"), ("rows",)),
+}
+NUMBERS = {"activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6}
+
+
+def parameters(arguments):
+    """(name, C type, whether a pointer) of each parameter of "(T *a, const T *x, I rows)"."""
+    for text in arguments.strip("()").split(","):
+        kind, star, name = re.fullmatch(r"\s*(?:const )?(\w+) (\*?)(\w+)\s*", text).groups()
+        yield name, kind, bool(star)
+
+
+def shape_of(name, kernel, listed):
+    """The sizes of an array; in kernels without n_in and n_out everything is (rows, n) or (n,)."""
+    names = [other for other, _, _ in listed]
+    sizes = SHAPE_OF.get(name)
+    if "n_in" not in names and name not in ("ok", "cost", "hyper", "index", "label"):
+        sizes = ("rows", "n") if "rows" in names else ("n",)
+    if kernel == "dense_input_gradient" and name == "dz":
+        sizes = ("rows", "n_out")
+    return sizes
+
+
+def prepare(kernel, arguments, address, dtype, sizes):
+    """A call without arguments of a kernel on random arrays, and the arrays (which must outlive it)."""
+    listed = list(parameters(arguments))
+    rng = np.random.default_rng(0)
+    arrays, values = {}, []
+    for name, kind, pointer in listed:
+        if not pointer:
+            continue
+        shape = [sizes[size] for size in shape_of(name, kernel, listed)]
+        element = np.dtype(dtype if kind == "T" else ELEMENTS[kind])
+        if name == "y" and kernel.endswith("cross_entropy"):
+            array = rng.random(shape)
+        elif name == "index":
+            array = rng.permutation(sizes["rows"])
+        elif name in ("label", "hyper", "ok", "cost"):
+            array = np.zeros(shape)
+        else:
+            array = rng.standard_normal(shape) * 0.1
+        arrays[name] = np.ascontiguousarray(array, element)
+    for name, _, pointer in listed:
+        if pointer:
+            # Labels and not rows of probabilities for cross_entropy; sgd has no velocity.
+            null = (name == "label" and kernel != "cross_entropy") or name == "state"
+            null = null or (name == "y" and kernel == "cross_entropy")
+            values.append(None if null else arrays[name].ctypes.data)
+        elif name.endswith("_row"):
+            values.append(arrays[name.removesuffix("_row")].shape[-1])
+        else:
+            values.append(sizes.get(name, NUMBERS.get(name)))
+    types = [ctypes.c_void_p if pointer else C_TYPES[kind] for _, kind, pointer in listed]
+    function = ctypes.CFUNCTYPE(None, *types)(address)
+    values = [None if v is None else kind(v) for kind, v in zip(types, values, strict=True)]
+    return (lambda: function(*values)), arrays
+
+
+def nanoseconds(call, turns):
+    """Samples of the CPU time of a call."""
+    start = time.process_time()
+    call()
+    once = max(time.process_time() - start, 1e-6)
+    count = int(np.clip(4e-3 / once, 1, 2000))
+    samples = []
+    for _ in range(turns):
+        start = time.process_time()
+        for _ in range(count):
+            call()
+        samples.append((time.process_time() - start) / count * 1e9)
+    return samples
+
+
+def overhead(kernel, arguments, address, dtype):
+    """Nanoseconds that ctypes takes: the best call of the kernel with nothing to do."""
+    nothing = dict.fromkeys(("rows", "n", "n_in", "n_out", "stride"), 0)
+    sizes = nothing | {"scratch": 1, "one": 1, "three": 3}
+    call, _arrays = prepare(kernel, arguments, address, dtype, sizes)
+    return min(nanoseconds(call, 5))
+
+
+def bench(engine, isa, dtype, turns):
+    """Yield (kernel, shape, measurement, useful flops) of a table."""
+    signatures = {name: arguments for name, _, arguments in engine.signatures()}
+    for kernel, address in engine.kernel_addresses(isa, dtype).items():
+        empty = overhead(kernel, signatures[kernel], address, dtype)
+        for rows, n_in, n_out in SHAPES if kernel in PRODUCTS else ((ROWS, N, N),):
+            sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "one": 1, "three": 3, "stride": 0}
+            sizes["n"] = n_out if "rows" in signatures[kernel] else rows * n_out
+            sizes["scratch"] = engine.scratch(rows, n_in, n_out)
+            call, _arrays = prepare(kernel, signatures[kernel], address, dtype, sizes)
+            samples = [max(sample - empty, 1.0) for sample in nanoseconds(call, turns)]
+            flops = 2 * rows * n_in * n_out if kernel in PRODUCTS else 0
+            shape = f" {rows}x{n_in}x{n_out}" if kernel in PRODUCTS else ""
+            name = f"{kernel}{shape} {isa} {dtype}"
+            yield (
+                kernel,
+                (rows, n_in, n_out),
+                measurement(name, samples, "ns", best=min(samples)),
+                flops,
+            )
+
+
+def main():
+    """Measure, print, check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--isa", nargs="+", help="of this CPU's: all of them")
+    parser.add_argument("--dtype", nargs="+", default=["float32", "float64"])
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--json")
+    parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
+    options = parser.parse_args()
+    keep_to(1)
+    from fastprop import _engine as engine
+
+    limits = fma_limit(1)
+    result = head("kernels") | {"limits": limits, "measurements": []}
+    misses = []
+    for isa in options.isa or [name for name, usable in engine.isas().items() if usable]:
+        for dtype in options.dtype:
+            limit = limits.get(isa, {}).get(dtype)
+            print(f"\n{isa} {dtype} (FMA limit {limit} GFLOP/s)")
+            for kernel, shape, found, flops in bench(engine, isa, dtype, options.turns):
+                result["measurements"].append(found)
+                best = found["best"]
+                if not flops:
+                    print(f"  {kernel:24} {best / (ROWS * N):25.3f} ns an element")
+                    continue
+                share = flops / best / limit if limit else None
+                said = "" if share is None else f"   {share:.2f} of the limit"
+                print(
+                    f"  {kernel:24} {'x'.join(map(str, shape)):>14} {flops / best:8.1f} GFLOP/s{said}"
+                )
+                if (
+                    isa == "avx2"
+                    and min(shape[1:]) >= 1024
+                    and share is not None
+                    and share < AVX2_TARGET
+                ):
+                    misses.append(f"{found['name']}: {share:.2f} of the limit, asked {AVX2_TARGET}")
+    return finish(result, options, misses)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The suite's own arithmetic: work counted, disagreement excluded, regressions found. Needs no peer.
+
+pytest benchmarks/test_suite.py
+"""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+import compare
+from contest.contestant import CONTESTANTS
+from contest.measure import agrees
+from contest.report import derive, missed, table, warnings
+from contest.tasks import LIMIT_TARGETS, RELU_TARGETS, TANH_TARGETS, TASKS, Task, flatten, unflatten
+
+LIMITS = {"avx2": {"float32": 100.0, "float64": 50.0}}
+
+
+@pytest.fixture
+def row():
+    """A result row in which fastprop takes 10 us and its peers 20, 30, ..."""
+    times = dict(zip(CONTESTANTS, (10.0, 20.0, 30.0, 40.0, 50.0), strict=True))
+    entry = {"version": "1", "way": "", "spread": 0.1, "samples": [], "cpus": 1.0}
+    entry |= {"distance": [1e-6, 1e-2], "agrees": True, "finite": True}
+    entries = {name: entry | {"us": us, "fastest": us} for name, us in times.items()}
+    task = {
+        "task": "784-128-10/64",
+        "activation": "relu",
+        "dtype": "float32",
+        "optimizer": "sgd",
+        "threads": 1,
+    }
+    return task | {
+        "flops": 1_000_000,
+        "turns": 9,
+        "clock": "wall",
+        "contestants": entries,
+        "absent": {},
+    }
+
+
+def test_flops_leave_out_the_first_input_gradient():
+    task = Task("", (5, 3, 2), 4, 1, "half_mse")
+    assert task.flops == 4 * (
+        2 * 15 * 2 + 2 * 6 * 3
+    )  # two products of the first layer, three of the second
+
+
+def test_every_target_names_a_task():
+    assert (
+        {task.name for task in TASKS} == set(RELU_TARGETS) == set(TANH_TARGETS) > set(LIMIT_TARGETS)
+    )
+
+
+def test_unflatten_and_flatten_are_inverse_views():
+    theta = np.arange(5 * 3 + 3 + 3 * 2 + 2, dtype="float64")
+    layers = unflatten(theta, (5, 3, 2))
+    assert np.array_equal(flatten(layers), theta)
+    layers[1][1][:] = -1
+    assert np.all(theta[-2:] == -1)
+
+
+def test_ratio_share_and_bound(row):
+    derive(row, LIMITS)
+    assert row["fastest_peer"] == "NumPy"
+    assert row["ratio"] == pytest.approx(2.0)
+    assert row["gflops"] == pytest.approx(100.0)
+    assert row["share"] == pytest.approx(1.0)
+    assert row["highest_ratio"] == pytest.approx(2.0)
+    assert not missed([row])
+    assert "784-128-10/64" in table([row])
+
+
+def test_a_target_missed_is_named(row):
+    row["contestants"]["fastprop"]["us"] = 19.0
+    derive(row, LIMITS)
+    (miss,) = missed([row])
+    assert "asked 1.5" in miss
+    assert "NumPy" in miss
+
+
+def test_who_does_other_work_is_left_out_loudly(row):
+    row["contestants"]["NumPy"] |= {"agrees": False, "distance": [0.3, 0.3]}
+    derive(row, LIMITS)
+    assert row["fastest_peer"] == "PyTorch"
+    assert any("NumPy DOES NOT DO THE SAME WORK" in line for line in warnings([row]))
+
+
+@pytest.mark.parametrize(
+    ("distance", "fine"),
+    [
+        ((1e-6, 0.01), True),
+        ((0.05, 0.01), False),
+        ((1e-6, 0.5), False),
+        ((float("nan"), 0.01), False),
+    ],
+)
+def test_agreement(distance, fine):
+    assert agrees(TASKS[0], distance) is fine
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (1.3, 1), (0.7, 0)])
+def test_compare_finds_a_regression_and_forgives_a_slow_machine(row, tmp_path, factor, code):
+    old = {"kind": "peers", "rows": [derive(row, LIMITS)]}
+    new = copy.deepcopy(old)
+    for name, entry in new["rows"][0]["contestants"].items():
+        slower = 1.5 * (factor if name == "fastprop" else 1)  # the machine is slower for all
+        entry["us"] *= slower
+        entry["fastest"] *= slower
+    paths = tmp_path / "old.json", tmp_path / "new.json"
+    for path, result in zip(paths, (old, new), strict=True):
+        path.write_text(json.dumps(result))
+    assert compare.main([str(path) for path in paths]) == code
+
+
+def test_compare_of_nothing_in_common_is_an_error(tmp_path):
+    path = tmp_path / "empty.json"
+    path.write_text("{}")
+    assert compare.main([str(path), str(path)]) == 2
