@@ -13,10 +13,10 @@ arrives here was checked by ``_validate.py``. The mathematics and its names are 
 Rows are independent of one another on their way up and down, and so are the rows of dW, so threads share out these. Every
 sum runs in the order of the rows, whatever the blocks and the threads.
 """
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.math cimport isfinite
+from libc.math cimport NAN, isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -29,6 +29,8 @@ from fastprop._capi cimport (
 
 import os
 import threading
+
+import numpy  # the module that users have, not NumPy's C interface: no headers, no ABI
 
 include "_plan.pxi"
 include "_air.pxi"
@@ -57,6 +59,27 @@ cdef class Buffer:
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
+
+
+cdef object ndarray = numpy.ndarray
+
+
+cdef bint get_ready(Py_buffer *view, object array, char code, int ndim) noexcept:
+    """True if `array` is a plain, C-contiguous, aligned array of this type code, whose memory `view` then holds."""
+    if type(array) is not ndarray:
+        return False
+    try:
+        PyObject_GetBuffer(array, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    except Exception:
+        return False
+    # int64 is "l" where long has 64 bits, and "q" elsewhere
+    if (
+        view.ndim == ndim and (view.format[0] == code or code == b"q" and view.format[0] == b"l" and view.itemsize == 8)
+        and view.format[1] == 0 and <size_t>view.buf % view.itemsize == 0
+    ):
+        return True
+    PyBuffer_Release(view)
+    return False
 
 
 cdef class Engine:
@@ -149,18 +172,46 @@ cdef class Engine:
     cdef ptrdiff_t rows_of(self, Buffer x) noexcept:
         return x.size // (self.plan.n_inputs * self.plan.size)
 
+    cdef bint ready(self, Py_buffer *view, object array, ptrdiff_t columns) noexcept:
+        """True if `array` is a (rows, columns) array just as the kernels take it, and finite; `view` is then to be released."""
+        cdef int ok = False
+        if not get_ready(view, array, b"f" if self.plan.size == 4 else b"d", 2):
+            return False
+        if view.shape[0] > 0 and view.shape[1] == columns:
+            self.plan.kernels.all_finite(&ok, view.buf, view.len // self.plan.size)
+        if not ok:
+            PyBuffer_Release(view)
+        return ok
+
+    cdef int run_forward(self, const char *x, ptrdiff_t rows, char *out) except -1:
+        cdef Job job
+        memset(&job, 0, sizeof(Job))
+        job.x, job.rows, job.up, job.out, job.loss = x, rows, True, out, NO_LOSS
+        self.enter(&job, rows, False)
+        with nogil:
+            begin_work(&job.air)
+            pass_batch(&job, 0, rows)
+            end_work(&job.air)
+        return self.leave(&job)
+
     def forward(self, x, out):
         """out = the network's outputs for x; keeps nothing."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
-        cdef Job job
-        memset(&job, 0, sizeof(Job))
-        job.x, job.rows, job.up, job.out, job.loss = xs.start, self.rows_of(xs), True, outs.start, NO_LOSS
-        self.enter(&job, job.rows, False)
-        with nogil:
-            begin_work(&job.air)
-            pass_batch(&job, 0, job.rows)
-            end_work(&job.air)
-        self.leave(&job)
+        self.run_forward(xs.start, self.rows_of(xs), outs.start)
+
+    def forward_if_ready(self, x):
+        """The outputs for an x just as the kernels take it, without further ado; None: it wants a closer look."""
+        cdef Py_buffer view
+        cdef Buffer outs
+        if not self.ready(&view, x, self.plan.n_inputs):
+            return None
+        try:
+            out = numpy.empty((view.shape[0], self.plan.n_outputs), x.dtype)
+            outs = Buffer(out, True)
+            self.run_forward(<char *>view.buf, view.shape[0], outs.start)
+        finally:
+            PyBuffer_Release(&view)
+        return out
 
     def forward_keep(self, x, out):
         """out = the network's outputs for x; keeps a copy of x and every activation for ``backward``."""
@@ -223,37 +274,6 @@ cdef class Engine:
         self.leave(&job)
         return total / job.rows
 
-    def train(
-        self, trainer, x, y, label, order, Py_ssize_t batch, int loss, int optimizer, double rate, tuple hyper, state, progress,
-    ):
-        """One pass over the rows of x in the given order (None: as they lie), a step for each `batch` of them.
-
-        Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to
-        ``trainer.steps``, whatever happened. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
-        """
-        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), orders = Buffer(order), states = Buffer(state, True)
-        cdef Job job
-        cdef double numbers[MOST_HYPER]
-        cdef Py_ssize_t i, before
-        memset(&job, 0, sizeof(Job))
-        for i in range(len(hyper)):
-            numbers[i] = hyper[i]
-        job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
-        job.order, job.batch, job.up, job.loss, job.down = <int64_t *>orders.start, batch, True, loss, True
-        job.optimizer, job.rate, job.hyper, job.state = optimizer, rate, numbers, states.start
-        while job.done < job.rows and not job.diverged:
-            self.enter(&job, batch, False)
-            before = job.steps
-            with nogil:
-                begin_work(&job.air)
-                train(&job)
-                end_work(&job.air)
-            trainer.steps += job.steps - before
-            self.leave(&job)
-            if job.air.now and progress is not None and 0 < job.done < job.rows:
-                progress(job.done, job.cost / job.done)
-        return float("nan") if job.diverged else job.cost / job.rows
-
     def all_finite(self, x):
         """True if every element of x, a buffer of the engine's dtype, is finite."""
         cdef Buffer xs = Buffer(x)
@@ -269,6 +289,109 @@ cdef class Engine:
     def isa(self):
         """The name of the kernel table that serves this network."""
         return self.plan.kernels.isa.decode()
+
+
+cdef class Descent:
+    """How one network is trained: its loss, its optimiser with that one's state, and the steps so far.
+
+    Parameters
+    ----------
+    engine : Engine
+    loss : int
+        Its number.
+    targets : str
+        What targets the loss takes, as ``fastprop.losses`` names them.
+    """
+
+    cdef readonly Engine engine
+    cdef public Py_ssize_t steps
+    cdef public double rate
+    cdef int loss
+    cdef str targets
+    cdef int optimizer
+    cdef double hyper[MOST_HYPER]
+    cdef Buffer state
+
+    def __init__(self, Engine engine, int loss, str targets):
+        self.engine, self.loss, self.targets = engine, loss, targets
+
+    def follow(self, int optimizer, double rate, tuple hyper, state):
+        """Takes an optimiser: its number, its rate, its kernel's numbers, and its state, a flat buffer or None."""
+        cdef Py_ssize_t i
+        for i in range(len(hyper)):
+            self.hyper[i] = hyper[i]
+        self.optimizer, self.rate, self.state = optimizer, rate, Buffer(state, True)
+
+    cdef double perform(self, Job *job, progress) except? -1:
+        """Takes a step for each batch of the job's rows; the mean cost, or NaN where it diverged."""
+        cdef Py_ssize_t before
+        job.up, job.loss, job.down = True, self.loss, True
+        job.optimizer, job.rate, job.hyper, job.state = self.optimizer, self.rate, self.hyper, self.state.start
+        while job.done < job.rows and not job.diverged:
+            self.engine.enter(job, job.batch, False)
+            before = job.steps
+            with nogil:
+                begin_work(&job.air)
+                train(job)
+                end_work(&job.air)
+            self.steps += job.steps - before
+            self.engine.leave(job)
+            if job.air.now and progress is not None and 0 < job.done < job.rows:
+                progress(job.done, job.cost / job.done)
+        return NAN if job.diverged else job.cost / job.rows
+
+    def run(self, x, y, label, order, Py_ssize_t batch, progress):
+        """One pass over the rows of x in the given order (None: as they lie), a step for each `batch` of them.
+
+        Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to ``steps``,
+        whatever happens. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
+        """
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), orders = Buffer(order)
+        cdef Job job
+        memset(&job, 0, sizeof(Job))
+        job.x, job.y, job.label, job.order = xs.start, ys.start, <int64_t *>labels.start, <int64_t *>orders.start
+        job.rows, job.batch = self.engine.rows_of(xs), batch
+        return self.perform(&job, progress)
+
+    def step_if_ready(self, x, y):
+        """One step, without further ado, on an x and y just as the kernels take them; None: they want a closer look."""
+        cdef Py_buffer xs, ys
+        cdef Job job
+        cdef bint labelled = self.targets == "classes"
+        if not self.engine.ready(&xs, x, self.engine.plan.n_inputs):
+            return None
+        try:
+            if labelled and get_ready(&ys, y, b"q", 1):
+                if not in_range(&ys, xs.shape[0], self.engine.plan.n_outputs):
+                    PyBuffer_Release(&ys)
+                    return None
+            elif self.targets != "numbers" or not self.engine.ready(&ys, y, self.engine.plan.n_outputs):
+                return None
+            elif ys.shape[0] != xs.shape[0]:
+                PyBuffer_Release(&ys)
+                return None
+            try:
+                memset(&job, 0, sizeof(Job))
+                job.x, job.rows, job.batch = <char *>xs.buf, xs.shape[0], xs.shape[0]
+                if labelled:
+                    job.label = <int64_t *>ys.buf
+                else:
+                    job.y = <char *>ys.buf
+                return self.perform(&job, None)
+            finally:
+                PyBuffer_Release(&ys)
+        finally:
+            PyBuffer_Release(&xs)
+
+
+cdef bint in_range(const Py_buffer *labels, ptrdiff_t rows, ptrdiff_t n_outputs) noexcept:
+    """True if there are `rows` labels, all of them in [0, n_outputs)."""
+    cdef const uint64_t *label = <const uint64_t *>labels.buf
+    cdef ptrdiff_t i
+    cdef bint ok = labels.shape[0] == rows
+    for i in range(labels.shape[0]):
+        ok &= label[i] < <uint64_t>n_outputs  # as an unsigned number a negative one is too large
+    return ok
 
 
 def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):

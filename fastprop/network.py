@@ -113,6 +113,9 @@ class Network:
         ValueError, TypeError
             If X has another shape, holds no numbers, or holds NaN or infinity.
         """
+        outputs = self._engine.forward_if_ready(X)
+        if outputs is not None:
+            return outputs
         x = _validate.matrix("X", X, self.n_inputs, self._engine, self.dtype, row=True)
         outputs = np.empty((*x.shape[:-1], self.n_outputs), self.dtype)
         self._engine.forward(x, outputs)

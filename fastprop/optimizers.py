@@ -60,7 +60,7 @@ class SGD:
     @property
     def number(self) -> int:
         """Its place in the compiled list."""
-        return _engine.names("optimizer").index(self.name)
+        return _NUMBERS[self.name]
 
     @property
     def n_states(self) -> int:
@@ -71,3 +71,6 @@ class SGD:
     def hyper(self) -> tuple[float, ...]:
         """The kernel's numbers, in its order."""
         return (self.momentum, float(self.nesterov), self.weight_decay)
+
+
+_NUMBERS = {name: number for number, name in enumerate(_engine.names("optimizer"))}

@@ -68,17 +68,32 @@ class Trainer:
             raise TypeError(
                 f"Trainer takes a fastprop Network, got {type(network).__name__}; make one with fp.Network([...])"
             )
-        if not isinstance(optimizer, SGD):
-            raise TypeError(f"optimizer must be an optimiser, got {optimizer!r}; use for example fp.SGD(0.1)")
         self.network = network
         self.loss = _validate.choice("loss", loss, LOSSES)
-        self.optimizer = optimizer
         self.seed = network.seed if seed is None else _validate.seed(seed)
-        self.steps = 0
         self._loss = LOSSES[loss]
-        n_state = optimizer.n_states * network.n_parameters
-        self._state = np.zeros(n_state, network.dtype) if n_state else None
+        self._descent = _engine.Descent(network._engine, self._loss.number, self._loss.targets)
         self._order: np.ndarray | None = None
+        self.optimizer = optimizer
+
+    @property
+    def optimizer(self) -> SGD:
+        """How the parameters follow the gradient. Another one may be given at any time; it starts with a fresh state."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: SGD) -> None:
+        if not isinstance(optimizer, SGD):
+            raise TypeError(f"optimizer must be an optimiser, got {optimizer!r}; use for example fp.SGD(0.1)")
+        self._optimizer = optimizer
+        n_state = optimizer.n_states * self.network.n_parameters
+        self._state = np.zeros(n_state, self.network.dtype) if n_state else None
+        self._descent.follow(optimizer.number, optimizer.rate, optimizer.hyper, self._state)
+
+    @property
+    def steps(self) -> int:
+        """Steps taken so far."""
+        return self._descent.steps
 
     def step(self, xb, yb) -> float:
         """One step of descent on one mini-batch.
@@ -101,8 +116,11 @@ class Trainer:
         DivergenceError
             If the cost is not finite; the step is not taken.
         """
-        x, y, labels = self.network._examples(xb, yb, self._loss.targets, ("xb", "yb"))
-        return self._run(x, y, labels, None, len(x), None)
+        cost = self._descent.step_if_ready(xb, yb)
+        if cost is None:
+            x, y, labels = self.network._examples(xb, yb, self._loss.targets, ("xb", "yb"))
+            return self._run(x, y, labels, None, len(x), None)
+        return self._finite(cost)
 
     def epoch(
         self, X, y, *, batch_size: int = 64, progress: Callable[[int, int, float], object] | None = None
@@ -152,14 +170,12 @@ class Trainer:
         return cost
 
     def _run(self, x, y, labels, order, batch_size: int, progress) -> float:
-        optimizer = self.optimizer
-        cost = self.network._engine.train(
-            self, x, y, labels, order, batch_size, self._loss.number, optimizer.number, optimizer.rate, optimizer.hyper,
-            self._state, progress,
-        )  # fmt: skip
+        return self._finite(self._descent.run(x, y, labels, order, batch_size, progress))
+
+    def _finite(self, cost: float) -> float:
         if cost != cost:
             raise DivergenceError(
-                f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(optimizer)}",
+                f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(self.optimizer)}",
                 step=self.steps,
             )
         return cost
