@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 from kernel_cases import ACTIVATIONS, Drawer, wide
-from kernels_ctypes import Guarded, Same, exact_isas, kernels_of, parse
+from kernels_ctypes import GUARD, Guarded, Same, exact_isas, kernels_of, parse
 
 from fastprop import _engine
 
@@ -297,6 +297,7 @@ def test_sgd_without_momentum_reads_no_velocity(kernels, dtype):
 # the tests' own tools
 
 
+@pytest.mark.skipif(GUARD == 0, reason="AddressSanitizer guards")
 class TestGuards:
     """A guard that cannot fail guards nothing."""
 
