@@ -19,11 +19,11 @@ REFERENCES = ("NumPy", "PyTorch", "scikit-learn", "JAX")
 
 
 def timed(epoch):
-    """Wall and CPU seconds of a call."""
+    """Seconds of a call by each clock."""
     cpu, wall = time.process_time(), time.perf_counter()
     epoch()
     wall = time.perf_counter() - wall
-    return wall, time.process_time() - cpu
+    return {"wall": wall, "cpu": time.process_time() - cpu}
 
 
 def enter(task, names):
@@ -37,15 +37,20 @@ def enter(task, names):
     return present, absent
 
 
-def tune(contestant, runs):
-    """Keep the fastest of the contestant's ways: best of `runs` epochs after a warm-up, each way from the start."""
+def tune(contestant, runs, clock="wall"):
+    """Keep the fastest of the contestant's ways.
+
+    The best of `runs` epochs after a warm-up counts, or of up to twenty where they are short.
+    """
     if len(contestant.ways) > 1:
         best = {}
         for way in contestant.ways:
             contestant.way = way
             contestant.restart()
             contestant.epoch()
-            best[way] = min(timed(contestant.epoch)[0] for _ in range(runs))
+            first = timed(contestant.epoch)[clock]
+            more = int(np.clip(0.05 / max(first, 1e-6), runs - 1, 19))
+            best[way] = min([first, *(timed(contestant.epoch)[clock] for _ in range(more))])
         contestant.way = min(best, key=best.get)
     contestant.restart()
 
@@ -84,6 +89,11 @@ def agrees(task, distance):
     return same <= SAME_ORDER[task.dtype] and (own <= OWN_ORDER or task.optimizer == "adam")
 
 
+def thinned(samples, most=100):
+    """Samples in their order, every so many where there are more than `most`, for the record."""
+    return samples[:: -(-len(samples) // most)]
+
+
 def measure(task, names, seconds, rounds, clock="wall"):
     """Train a task with every contestant, in turns.
 
@@ -109,14 +119,13 @@ def measure(task, names, seconds, rounds, clock="wall"):
     """
     contestants, absent = enter(task, names)
     for contestant in contestants.values():
-        tune(contestant, runs=max(1, rounds // 3))
+        tune(contestant, max(1, rounds // 3), clock)
     distances = verify(task, contestants)
-    walls = {name: [] for name in contestants}
-    cpus = {name: [] for name in contestants}
+    times = {name: {"wall": [], "cpu": []} for name in contestants}
     turns = {}
     for name, contestant in contestants.items():
-        warm = timed(contestant.epoch)[0]
-        warm = min(warm, timed(contestant.epoch)[0]) if warm < 0.5 else warm
+        warm = timed(contestant.epoch)["wall"]
+        warm = min(warm, timed(contestant.epoch)["wall"]) if warm < 0.5 else warm
         turns[name] = int(
             np.clip(0.02 / warm, 1, 20)
         )  # short epochs several times a turn: 20 ms outlast a context switch
@@ -125,9 +134,8 @@ def measure(task, names, seconds, rounds, clock="wall"):
         done += 1
         for name, contestant in contestants.items():
             for _ in range(turns[name]):
-                wall, cpu = timed(contestant.epoch)
-                walls[name].append(wall)
-                cpus[name].append(cpu)
+                for each, seconds_taken in timed(contestant.epoch).items():
+                    times[name][each].append(seconds_taken)
     result = {
         "task": task.name,
         "widths": list(task.widths),
@@ -144,7 +152,7 @@ def measure(task, names, seconds, rounds, clock="wall"):
         "absent": absent,
     }
     for name, contestant in contestants.items():
-        samples = np.array((walls if clock == "wall" else cpus)[name]) / task.steps * 1e6
+        samples = np.array(times[name][clock]) / task.steps * 1e6
         median = float(np.median(samples))
         result["contestants"][name] = {
             "version": contestant.version,
@@ -154,8 +162,8 @@ def measure(task, names, seconds, rounds, clock="wall"):
             "spread": float(
                 np.median(np.abs(samples - median)) * 1.4826
             ),  # standard deviation, by the median
-            "samples": [float(f"{sample:.5g}") for sample in samples],
-            "cpus": float(np.sum(cpus[name]) / np.sum(walls[name])),
+            "samples": [float(f"{sample:.5g}") for sample in thinned(samples)],
+            "cpus": float(np.sum(times[name]["cpu"]) / np.sum(times[name]["wall"])),
             "distance": distances[name],
             "agrees": agrees(task, distances[name]),
             "finite": bool(np.isfinite(contestant.parameters()).all()),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -47,7 +48,12 @@ def finish(result, options, misses):
     if options.json:
         path = Path(options.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1) + "\n")
+        text = json.dumps(result, indent=1)
+        # lists of numbers on one line: readable differences in git
+        text = re.sub(
+            r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text
+        )
+        path.write_text(text + "\n")
     for miss in misses:
         print(f"missed: {miss}")
     return 1 if misses and options.check else 0
