@@ -180,6 +180,9 @@ class Trainer:
             )
         return cost
 
+    def __reduce__(self):
+        return _rebuild, (self.network, self.loss, self.optimizer, self.seed, self.steps, self._state)
+
     def evaluate(self, X, y) -> float:
         """The mean cost over the rows of X, without a step.
 
@@ -189,6 +192,15 @@ class Trainer:
             If X or y is wrong.
         """
         return self.network._cost(X, y, self.loss, None)
+
+
+def _rebuild(network: Network, loss: str, optimizer: SGD, seed: int, steps: int, state: np.ndarray | None) -> Trainer:
+    """For copy and pickle."""
+    trainer = Trainer(network, loss=loss, optimizer=optimizer, seed=seed)
+    trainer._descent.steps = steps
+    if state is not None:
+        trainer._state[:] = state
+    return trainer
 
 
 def _advice(optimizer: SGD) -> str:
