@@ -1,6 +1,7 @@
 """Trainer and fit: the update, the order of rows, what is told along the way, and what happens when it goes wrong."""
 
 import copy
+import functools
 import pickle
 import subprocess
 import sys
@@ -56,22 +57,23 @@ def in_steps(trainer, X, y, batch_size, steps=None):
     return total / len(X)
 
 
-def taking(seconds, widths=(64, 64, 2), batch_size=64, one_step=False):
+@functools.cache
+def lasting(one_step=False, seconds=0.3):
     """Data of which one epoch takes about so long here, whatever serves, and a way to make its trainer."""
 
     def make():
-        return trainer_of(widths, rate=1e-4, momentum=0.9)
+        return trainer_of((64, 512, 512, 2), rate=1e-4, momentum=0.9)
 
-    rows = 4 * batch_size
+    rows = 128
     while True:
-        X, y = regression(rows, widths[0], widths[-1])
+        X, y = regression(rows, 64)
         trainer = make()
         started = time.perf_counter()
-        trainer.epoch(X, y, batch_size=rows if one_step else batch_size)
+        trainer.epoch(X, y, batch_size=rows if one_step else 64)
         taken = time.perf_counter() - started
         if taken >= 0.7 * seconds:
             return make, X, y
-        rows = int(rows * min(max(1.2 * seconds / taken, 1.5), 20)) // batch_size * batch_size
+        rows = int(rows * min(max(seconds / taken, 1.5), 20)) // 64 * 64
 
 
 # ---- the update ----
@@ -237,7 +239,7 @@ def test_evaluate_is_the_cost_without_a_step():
 
 
 def test_progress():
-    make, X, y = taking(0.4)
+    make, X, y = lasting()
     trainer, calls, times = make(), [], []
 
     def progress(done, rows, cost):
@@ -261,21 +263,21 @@ def test_progress_of_a_short_epoch():
 
 
 def test_progress_does_not_repeat_itself():
-    make, X, y = taking(0.15, one_step=True)
+    make, X, y = lasting(one_step=True)
     calls = []
     make().epoch(X, y, batch_size=len(X), progress=lambda *call: calls.append(call))
     assert len(calls) == 1
 
 
 def test_progress_changes_no_bit():
-    make, X, y = taking(0.2)
+    make, X, y = lasting()
     told, silent = make(), make()
     assert told.epoch(X, y, progress=lambda *_: None) == silent.epoch(X, y)
     assert told.network.parameters.tobytes() == silent.network.parameters.tobytes()
 
 
 def test_an_exception_in_progress_leaves_whole_steps():
-    make, X, y = taking(0.3)
+    make, X, y = lasting()
     trainer, done = make(), []
 
     class Stop(Exception):
@@ -296,7 +298,7 @@ def test_an_exception_in_progress_leaves_whole_steps():
 
 
 def test_progress_may_use_the_network():
-    make, X, y = taking(0.2)
+    make, X, y = lasting()
     used, plain = make(), make()
     looks = []
     used.epoch(X, y, progress=lambda *_: looks.append(used.evaluate(X[:300], y[:300])))
