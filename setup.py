@@ -15,6 +15,7 @@ from setuptools.command.build_ext import build_ext
 V3 = ["-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mmovbe"]
 V4 = [*V3, "-mavx512f", "-mavx512bw", "-mavx512cd", "-mavx512dq", "-mavx512vl"]
 ISAS = {
+    "neon": ("aarch64", "src_c/isa_neon.c", [], []),  # every 64-bit ARM has it
     "avx2": ("x86_64", "src_c/isa_avx2.c", V3, ["/arch:AVX2"]),
     "avx512": ("x86_64", "src_c/isa_avx512.c", V4, ["/arch:AVX512"]),
 }

@@ -7,10 +7,11 @@
 
 #include "common.h"
 
-/* Tile of a product: 14 x 2 vectors are 28 accumulators, which with 2 vectors of B and a broadcast fill 31 of 32 registers. */
-#define FP_MR 14
-#define FP_EACH_MR(use) \
-    use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
+/* Tile of a product: 8 x 2 vectors are 16 accumulators, as many sums as the widest cores have in flight (4 pipes of 4
+ * cycles). The other 16 registers hold vectors of B and broadcasts: from 10 rows on GCC 12 loads so many of these ahead
+ * that accumulators spill to memory. */
+#define FP_MR 8
+#define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8)
 
 typedef float32x4_t f32_t;
 typedef uint32x4_t f32_mask;
