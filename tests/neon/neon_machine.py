@@ -1,6 +1,6 @@
 """Kernels of the NEON table as Python functions like those of kernels_ctypes.py, called in another process.
 
-That process is replay.c, built and run under qemu-aarch64 by tools/neon. It gets the same buffers, guards included, that
+That process is replay.c, built and run under qemu-aarch64 by tools/neon. It gets the same buffers, guards and all, that
 a kernel of this machine would get, and hands them back, so that tests cannot tell the difference.
 """
 
