@@ -18,7 +18,7 @@ from pathlib import Path
 
 from contest.contestant import CONTESTANTS
 from contest.process import environment
-from contest.record import finish, head
+from contest.record import finish, head, write
 from contest.report import derive, header, missed, table, warnings
 from contest.tasks import TASKS
 
@@ -117,6 +117,8 @@ def main(argv=None):
             else:
                 row = derive(line["row"], limits)
                 result["rows"].append(row)
+                if options.json:
+                    write(result, options.json)  # what there is, should a later row fail
                 ways = {n: e["way"] for n, e in row["contestants"].items() if e["way"]}
                 print(
                     f"... {row['task']} {row['activation']} {threads}t done {ways or ''}",

@@ -1,5 +1,6 @@
 """What every contestant offers, and the list of them."""
 
+import functools
 import importlib
 
 import numpy as np
@@ -29,10 +30,12 @@ class Contestant:
 
     version = "?"
     ways = ("",)
+    fewer_threads = False  # whether it may be better off with one thread, and can change
 
     def __init__(self, task):
         self.task = task
         self.way = self.ways[0]
+        self.threads = task.threads
         self.rng = np.random.default_rng(22)
         self.X, self.y = task.data()
         self.restart()
@@ -40,6 +43,9 @@ class Contestant:
     def restart(self):
         """Back to the task's initial parameters, with `self.way`."""
         raise NotImplementedError
+
+    def claim(self):
+        """Set the process's thread pools to `self.threads`; called before every turn, outside the time."""
 
     def epoch(self, order=None):
         """One pass over the data, in the given order of rows or a fresh random one. Returns when the work is done."""
@@ -52,6 +58,28 @@ class Contestant:
     def draw(self):
         """A random order of the rows."""
         return self.rng.permutation(self.task.rows)
+
+
+class BlasContestant(Contestant):
+    """One whose threads are those of BLAS and OpenMP."""
+
+    fewer_threads = True
+
+    def claim(self):
+        """By threadpoolctl; without it the environment's number stays."""
+        pools = controller()
+        if pools is not None:
+            pools.limit(limits=self.threads)
+
+
+@functools.cache
+def controller():
+    """What threadpoolctl found at its first call, after every library was loaded; None without it."""
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        return None
+    return ThreadpoolController()
 
 
 def load(name):

@@ -1,5 +1,6 @@
 """Time the contestants on a task: tune, verify, warm up, then epochs turn by turn."""
 
+import itertools
 import time
 
 import numpy as np
@@ -38,20 +39,24 @@ def enter(task, names):
 
 
 def tune(contestant, runs, clock="wall"):
-    """Keep the fastest of the contestant's ways.
+    """Keep the fastest of the contestant's ways, with all its threads or with one.
 
     The best of `runs` epochs after a warm-up counts, or of up to twenty where they are short.
     """
-    if len(contestant.ways) > 1:
+    most = contestant.task.threads
+    threads = (most, 1) if contestant.fewer_threads and most > 1 else (most,)
+    choices = list(itertools.product(contestant.ways, threads))
+    if len(choices) > 1:
         best = {}
-        for way in contestant.ways:
-            contestant.way = way
+        for choice in choices:
+            contestant.way, contestant.threads = choice
             contestant.restart()
+            contestant.claim()
             contestant.epoch()
             first = timed(contestant.epoch)[clock]
             more = int(np.clip(0.05 / max(first, 1e-6), runs - 1, 19))
-            best[way] = min([first, *(timed(contestant.epoch)[clock] for _ in range(more))])
-        contestant.way = min(best, key=best.get)
+            best[choice] = min([first, *(timed(contestant.epoch)[clock] for _ in range(more))])
+        contestant.way, contestant.threads = min(best, key=best.get)
     contestant.restart()
 
 
@@ -67,6 +72,7 @@ def verify(task, contestants):
     order = np.random.default_rng(23).permutation(task.rows)
     start, distances, ends = task.theta().astype("float64"), {}, {}
     for name, contestant in contestants.items():
+        contestant.claim()
         contestant.epoch(order)
         same = contestant.parameters().astype("float64")
         contestant.restart()
@@ -124,6 +130,7 @@ def measure(task, names, seconds, rounds, clock="wall"):
     times = {name: {"wall": [], "cpu": []} for name in contestants}
     turns = {}
     for name, contestant in contestants.items():
+        contestant.claim()
         warm = timed(contestant.epoch)["wall"]
         warm = min(warm, timed(contestant.epoch)["wall"]) if warm < 0.5 else warm
         turns[name] = int(
@@ -133,6 +140,7 @@ def measure(task, names, seconds, rounds, clock="wall"):
     while done < rounds or (time.perf_counter() < end and done < 50):
         done += 1
         for name, contestant in contestants.items():
+            contestant.claim()
             for _ in range(turns[name]):
                 for each, seconds_taken in timed(contestant.epoch).items():
                     times[name][each].append(seconds_taken)
@@ -157,6 +165,7 @@ def measure(task, names, seconds, rounds, clock="wall"):
         result["contestants"][name] = {
             "version": contestant.version,
             "way": contestant.way,
+            "threads": contestant.threads,
             "us": median,
             "fastest": float(samples.min()),
             "spread": float(

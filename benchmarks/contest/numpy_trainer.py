@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from contest.contestant import Contestant
+from contest.contestant import BlasContestant
 from numpy_baseline import NumpyTrainer
 
 
-class Trainer(Contestant):
+class Trainer(BlasContestant):
     """`NumpyTrainer`, for SGD."""
 
     version = np.__version__

@@ -43,17 +43,19 @@ def head(kind):
     }
 
 
+def write(result, path):
+    """As JSON, lists of numbers on one line, so that differences read well in git."""
+    text = json.dumps(result, indent=1)
+    text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
+
+
 def finish(result, options, misses):
     """Write the JSON if asked, print the misses; the exit code is 1 where `--check` met a miss."""
     if options.json:
-        path = Path(options.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(result, indent=1)
-        # lists of numbers on one line: readable differences in git
-        text = re.sub(
-            r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text
-        )
-        path.write_text(text + "\n")
+        write(result, options.json)
     for miss in misses:
         print(f"missed: {miss}")
     return 1 if misses and options.check else 0

@@ -6,7 +6,7 @@ import numpy as np
 import sklearn
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from contest.contestant import Contestant
+from contest.contestant import BlasContestant
 from contest.tasks import flatten, unflatten
 
 # A two-class MLPClassifier has one logistic output; the tasks here have ten or seven classes, hence
@@ -14,7 +14,7 @@ from contest.tasks import flatten, unflatten
 warnings.filterwarnings("ignore", module="sklearn")
 
 
-class Trainer(Contestant):
+class Trainer(BlasContestant):
     """`partial_fit`, which shuffles, gathers and passes once over the data.
 
     `assume_finite` spares a pass over the data that the others do not make.

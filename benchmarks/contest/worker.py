@@ -4,7 +4,6 @@ Started by peers.py.
 A process per thread count, because OpenBLAS and XLA read theirs once, when they are loaded.
 """
 
-import contextlib
 import json
 import os
 import sys
@@ -26,15 +25,6 @@ def pools():
     return [{key: pool.get(key) for key in keys} for pool in threadpool_info()]
 
 
-def limit_blas(threads):
-    """Hold BLAS and OpenMP to the threads (the environment variables do so already; this is the second lock)."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        return contextlib.nullcontext()
-    return threadpool_limits(threads)
-
-
 def main():
     """Do the job."""
     out = os.fdopen(os.dup(1), "w")
@@ -43,9 +33,8 @@ def main():
     threads = job["threads"]
     cpus = cpus_for(threads)
     if cpus:
-        os.sched_setaffinity(
-            0, cpus
-        )  # before the imports below: XLA and OpenBLAS look at it when they are loaded
+        # before the imports below: XLA and OpenBLAS look at it when they are loaded
+        os.sched_setaffinity(0, cpus)
     import numpy as np
 
     from contest.measure import measure
@@ -58,24 +47,20 @@ def main():
         out.write(json.dumps(line) + "\n")
         out.flush()
 
-    with limit_blas(threads):
-        say(limits=fma_limit(threads))
-        for name, activation, dtype, optimizer in job["tasks"]:
-            task = replace(
-                by_name[name],
-                rate=by_name[name].rate if optimizer == "sgd" else ADAM_RATE,
-                activation=activation,
-                dtype=dtype,
-                optimizer=optimizer,
-                threads=threads,
-            )
-            with np.errstate(all="ignore"):
-                say(
-                    row=measure(
-                        task, job["contestants"], job["seconds"], job["rounds"], job["clock"]
-                    )
-                )
-        say(pools=pools())
+    say(limits=fma_limit(threads))
+    np.seterr(all="ignore")
+    for name, activation, dtype, optimizer in job["tasks"]:
+        task = replace(
+            by_name[name],
+            rate=by_name[name].rate if optimizer == "sgd" else ADAM_RATE,
+            activation=activation,
+            dtype=dtype,
+            optimizer=optimizer,
+            threads=threads,
+        )
+        how = job["seconds"], job["rounds"], job["clock"]
+        say(row=measure(task, job["contestants"], *how))
+    say(pools=pools())
 
 
 if __name__ == "__main__":
