@@ -12,6 +12,7 @@ peer be at its best.
 import argparse
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def contest(options, threads):
         [sys.executable, "-m", "contest.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment(threads, options.isa),
+        env=environment(threads),
         text=True,
     ) as worker:
         worker.stdin.write(json.dumps(job))
@@ -104,9 +105,11 @@ def contest(options, threads):
 def main(argv=None):
     """Measure, print, write, check."""
     options = arguments(argv)
-    result = head("peers") | {"limits": {}, "pools": {}, "rows": []}
     if options.isa:
-        result["isa"] = options.isa
+        os.environ["FASTPROP_ISA"] = (
+            options.isa
+        )  # read by the worker, and for the limit that applies
+    result = head("peers") | {"limits": {}, "pools": {}, "rows": []}
     for threads in options.threads:
         limits = {}
         for line in contest(options, threads):

@@ -8,15 +8,8 @@ BENCHMARKS = Path(__file__).resolve().parent.parent
 MARK = "FASTPROP_BENCHMARK_THREADS"
 
 
-def environment(threads, isa=None):
-    """A copy of the environment in which every library keeps to the threads.
-
-    Parameters
-    ----------
-    threads : int
-    isa : str, optional
-        Forces fastprop's kernels.
-    """
+def environment(threads):
+    """A copy of the environment in which every library keeps to the threads."""
     env = dict(os.environ)
     for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM"):
         env[f"{name}_NUM_THREADS"] = str(threads)
@@ -26,8 +19,6 @@ def environment(threads, isa=None):
             env.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
         ).strip()
     env["JAX_PLATFORMS"] = "cpu"
-    if isa:
-        env["FASTPROP_ISA"] = isa
     env["PYTHONPATH"] = os.pathsep.join([str(BENCHMARKS), *filter(None, [env.get("PYTHONPATH")])])
     env[MARK] = str(threads)
     return env
@@ -41,7 +32,7 @@ def cpus_for(threads):
     return cpus[-threads:] if threads <= len(cpus) else None
 
 
-def keep_to(threads, isa=None):
+def keep_to(threads):
     """Start this script again, held to the threads; returns at once in the process so started."""
     if os.environ.get(MARK) == str(threads):
         return
@@ -49,4 +40,4 @@ def keep_to(threads, isa=None):
     if cpus:
         os.sched_setaffinity(0, cpus)
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, *sys.argv], environment(threads, isa))
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment(threads))
