@@ -32,22 +32,28 @@ class Engine:
         loss: int,
         gradient: np.ndarray | None,
     ) -> float: ...
-    def train(
+    def forward_if_ready(self, x: Any) -> np.ndarray | None: ...
+    def all_finite(self, x: np.ndarray) -> bool: ...
+
+class Descent:
+    steps: int
+    rate: float
+    @property
+    def engine(self) -> Engine: ...
+    def __init__(self, engine: Engine, loss: int, targets: str) -> None: ...
+    def follow(
+        self, optimizer: int, rate: float, hyper: tuple[float, ...], state: np.ndarray | None
+    ) -> None: ...
+    def run(
         self,
-        trainer: Any,
         x: np.ndarray,
         y: np.ndarray | None,
         label: np.ndarray | None,
         order: np.ndarray | None,
         batch: int,
-        loss: int,
-        optimizer: int,
-        rate: float,
-        hyper: tuple[float, ...],
-        state: np.ndarray | None,
         progress: Callable[[int, float], Any] | None,
     ) -> float: ...
-    def all_finite(self, x: np.ndarray) -> bool: ...
+    def step_if_ready(self, x: Any, y: Any) -> float | None: ...
 
 def allocations() -> int: ...
 def cpu_name() -> str: ...

@@ -205,7 +205,9 @@ class Network:
             )
         dx = np.empty((rows, self.n_inputs), self.dtype)
         if not self._engine.backward(dy, dx):
-            raise RuntimeError("another thread used this network between forward() and backward(); give each thread its own")
+            raise RuntimeError(
+                "another thread used this network between forward() and backward(); give each thread its own"
+            )
         return dx
 
     # ---- the two doors upwards, for convenience: imported when called, since those floors stand on this one ----

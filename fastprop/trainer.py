@@ -78,7 +78,7 @@ class Trainer:
 
     @property
     def optimizer(self) -> SGD:
-        """How the parameters follow the gradient. Another one may be given at any time; it starts with a fresh state."""
+        """How the parameters follow the gradient. Another one may be given at any time; it starts afresh."""
         return self._optimizer
 
     @optimizer.setter
@@ -198,7 +198,7 @@ def _rebuild(network: Network, loss: str, optimizer: SGD, seed: int, steps: int,
     """For copy and pickle."""
     trainer = Trainer(network, loss=loss, optimizer=optimizer, seed=seed)
     trainer._descent.steps = steps
-    if state is not None:
+    if trainer._state is not None and state is not None:
         trainer._state[:] = state
     return trainer
 

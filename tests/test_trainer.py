@@ -157,6 +157,52 @@ def test_training_learns():
     assert history["cost"][-1] < 0.1 * history["cost"][0]
 
 
+def test_another_optimizer():
+    """It starts with a fresh state, and the steps go on."""
+    trainer, (X, y) = trainer_of(momentum=0.9), regression(20)
+    for _ in range(3):
+        trainer.step(X, y)
+    fresh = fp.Trainer(copy.deepcopy(trainer.network), loss="half_mse", optimizer=fp.SGD(0.01, momentum=0.5))
+    trainer.optimizer = fp.SGD(0.01, momentum=0.5)
+    for _ in range(3):
+        assert trainer.step(X, y) == fresh.step(X, y)
+    assert trainer.network.parameters.tobytes() == fresh.network.parameters.tobytes()
+    assert trainer.steps == 6 and trainer.optimizer == fp.SGD(0.01, momentum=0.5)
+    with pytest.raises(TypeError, match=r"fp\.SGD\(0\.1\)"):
+        trainer.optimizer = 0.1
+    assert trainer.step(X, y) == fresh.step(X, y)
+    assert trainer.network.parameters.tobytes() == fresh.network.parameters.tobytes()
+
+
+def test_another_optimizer_in_the_middle_of_an_epoch():
+    """The state of the one in use must outlive it, and must not be missing to the other."""
+    program = """
+        import gc, time
+        import numpy as np, fastprop as fp
+
+        optimizers = [fp.SGD(1e-4), fp.SGD(1e-4, momentum=0.9), fp.SGD(1e-3, momentum=0.9, nesterov=True)]
+        net = fp.Network([64, 512, 512, 2], seed=0)
+        trainer = fp.Trainer(net, loss="half_mse", optimizer=optimizers[0])
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(4096, 64)), rng.normal(size=(4096, 2))
+        told, until = 0, time.monotonic() + 1
+
+        def progress(*_):
+            global told
+            told += 1
+            trainer.optimizer = optimizers[told % 3]
+            np.zeros(net.n_parameters), gc.collect()
+
+        while told < 4 or time.monotonic() < until:
+            trainer.epoch(X, y, progress=progress)
+        assert np.all(np.isfinite(net.parameters))
+    """
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(program)], timeout=60, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
+
+
 # ---- the order of rows ----
 
 
@@ -289,7 +335,7 @@ def test_an_exception_in_progress_leaves_whole_steps():
 
     with pytest.raises(Stop, match="enough"):
         trainer.epoch(X, y, progress=progress)
-    assert len(done) == 1 and 0 < trainer.steps < len(X) // 64
+    assert len(done) == 1 and 0 < 64 * trainer.steps < len(X)
     assert trainer.steps == done[0] // 64
     replay = make()
     in_steps(replay, X, y, 64, trainer.steps)
