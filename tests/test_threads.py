@@ -1,0 +1,285 @@
+"""The pool: the bits are the same on any number of threads, several callers get along, and forks work.
+
+tools/tsan runs this file under ThreadSanitizer.
+"""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernels_ctypes import exact_isas
+
+import fastprop as fp
+from fastprop import _engine
+
+THREADS = [1, 2, 3, 4]
+LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc/self/task to see threads in")
+FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+# Large enough for the pool to be woken; the first is one block of rows at a time, the second is narrow and goes through
+# in row blocks that add to the gradient, the third has more weights than a cache. No batch is a multiple of a slice.
+SHAPES = {
+    "54-256x3-7": ([54, 256, 256, 256, 7], "relu", "cross_entropy", "float32", 250),
+    "8-48x4-2": ([8, 48, 48, 48, 48, 2], "tanh", "half_mse", "float32", 2070),
+    "200-300-10": ([200, 300, 10], "sigmoid", "binary_cross_entropy", "float64", 99),
+}
+STEPS = 50
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    """Threads and table as they were."""
+    threads, isa = fp.get_num_threads(), _engine.serving_isa()
+    yield
+    fp.set_num_threads(threads)
+    _engine.select_isa(isa)
+
+
+class Work:
+    """A network of SHAPES to be trained, and what all of its uses gave, as bytes."""
+
+    def __init__(self, shape, *, seed=0):
+        widths, activation, self.loss, dtype, self.batch = SHAPES[shape]
+        rng = np.random.default_rng(seed)
+        self.X = rng.normal(size=(2 * self.batch + 5, widths[0])).astype(dtype)
+        if self.loss == "cross_entropy":
+            self.y = rng.integers(widths[-1], size=len(self.X))
+        else:
+            self.y = rng.random((len(self.X), widths[-1])).astype(dtype)
+        self.net = fp.Network(widths, activation=activation, dtype=dtype, seed=seed)
+        self.trainer = fp.Trainer(self.net, loss=self.loss, optimizer=fp.SGD(0.01, momentum=0.9), seed=seed)
+
+    def train(self, steps=STEPS):
+        """Epochs of three steps, the last of 5 rows; returns the bits of the parameters and of the costs."""
+        costs = [self.trainer.epoch(self.X, self.y, batch_size=self.batch) for _ in range(-(-steps // 3))]
+        return self.net.parameters.tobytes() + np.array(costs).tobytes()
+
+    def use(self):
+        """Everything but training."""
+        cost, gradient = self.net.value_and_gradient(self.X, self.y, loss=self.loss)
+        outputs = self.net.forward(self.X)
+        dX = self.net.backward(outputs)
+        results = cost, gradient, outputs, dX, self.net.gradient, self.net(self.X)
+        return b"".join(np.asarray(result).tobytes() for result in results)
+
+
+def together(*jobs):
+    """Does all at once, each on a Python thread; returns what each returned, or raises what one of them raised."""
+    results, errors = [None] * len(jobs), []
+    ready = threading.Barrier(len(jobs))
+
+    def guarded(i):
+        try:
+            ready.wait()
+            results[i] = jobs[i]()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(len(jobs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+# the bits
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_same_bits_on_any_threads_and_vectors(shape):
+    expected = None
+    for isa in exact_isas():
+        for threads in THREADS:
+            _engine.select_isa(isa)
+            fp.set_num_threads(threads)
+            work = Work(shape)
+            got = work.train(), work.use()
+            expected = expected or got
+            for what, one, other in zip(("training", "use"), got, expected, strict=True):
+                assert one == other, f"{what}: other bits under {isa} on {threads} threads"
+
+
+def test_portable_gives_the_same_bits_on_any_threads():
+    _engine.select_isa("portable")
+    results = set()
+    for threads in THREADS:
+        fp.set_num_threads(threads)
+        work = Work("54-256x3-7")
+        results.add(work.train(3) + work.use())
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("threads", [3, 8 * (os.cpu_count() or 1)])
+def test_more_threads_than_cores(threads):
+    """Whoever waits must let others run: the last chunk may be that of a thread without a core."""
+    fp.set_num_threads(1)
+    expected = Work("8-48x4-2").train(9)
+    fp.set_num_threads(min(threads, 256))
+    assert Work("8-48x4-2").train(9) == expected
+
+
+# several callers
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_two_trainings_and_predictions_at_once(threads):
+    """Each as if alone. All want the pool; whoever comes second does without."""
+    fp.set_num_threads(threads)
+    names = list(SHAPES)[:2]
+    expected = [Work(name, seed=i).train(15) for i, name in enumerate(names)]
+    still = Work("200-300-10")
+    outputs = still.net(still.X).tobytes()
+    works = [Work(name, seed=i) for i, name in enumerate(names)]
+    training = threading.Event()
+    training.set()
+
+    def predict():
+        while training.is_set():
+            assert still.net(still.X).tobytes() == outputs
+
+    def train():
+        try:
+            return together(*(lambda work=work: work.train(15) for work in works))
+        finally:
+            training.clear()
+
+    got, _ = together(train, predict)
+    assert got == expected
+
+
+def test_threads_set_during_training():
+    fp.set_num_threads(1)
+    expected = Work("54-256x3-7").train()
+    work, training = Work("54-256x3-7"), threading.Event()
+    training.set()
+
+    def change():
+        while training.is_set():
+            for threads in (4, 1, 3, 2):
+                fp.set_num_threads(threads)
+                time.sleep(0.001)
+
+    def train():
+        try:
+            return work.train()
+        finally:
+            training.clear()
+
+    got, _ = together(train, change)
+    assert got == expected
+
+
+# the pool itself
+
+
+def run(program):
+    """A Python of its own, with Work and together at hand; its standard output."""
+    start = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\nfrom test_threads import *\n"
+    command = [sys.executable, "-c", start + textwrap.dedent(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@LINUX
+def test_threads_are_started_when_wanted_and_idle_without_work():
+    started, idle = run("""
+        tasks = lambda: len(os.listdir("/proc/self/task"))
+        before = tasks()
+        fp.set_num_threads(1)
+        Work("54-256x3-7").train(1)
+        assert tasks() == before
+        fp.set_num_threads(3)
+        Work("54-256x3-7").train(1)
+        print(tasks() - before)
+        time.sleep(0.1)
+        spent = time.process_time()
+        time.sleep(0.5)
+        print(time.process_time() - spent)
+    """)
+    assert int(started) == 2  # the caller works too
+    assert float(idle) < 0.1
+
+
+@FORK
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_forked_child_trains_and_so_does_its_parent(threads):
+    """Also where the fork comes while another thread has the pool: that thread is gone in the child, the pool's too."""
+    run(f"""
+        import signal, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads
+        fp.set_num_threads({threads})
+        expected = Work("54-256x3-7").train(6)
+        other, training = Work("8-48x4-2"), threading.Event()
+        training.set()
+
+        def keep_training():
+            while training.is_set():
+                other.train(3)
+
+        def fork():
+            try:
+                for _ in range(5):
+                    child = os.fork()
+                    if not child:
+                        signal.alarm(120)  # a child that hangs ends by this
+                        os._exit(0 if Work("54-256x3-7").train(6) == expected else 3)
+                    assert Work("54-256x3-7").train(6) == expected
+                    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            finally:
+                training.clear()
+
+        together(keep_training, fork)
+    """)
+
+
+# the setting
+
+
+@pytest.mark.parametrize("n", [1, 2, 256, np.int64(3)])
+def test_set_num_threads(n):
+    fp.set_num_threads(n)
+    assert fp.get_num_threads() == n
+
+
+@pytest.mark.parametrize("n", [0, -1, 257, 2**40, True, False, np.int64(0)])
+def test_set_num_threads_out_of_range(n):
+    before = fp.get_num_threads()
+    with pytest.raises(ValueError, match="the number of threads must be"):
+        fp.set_num_threads(n)
+    assert fp.get_num_threads() == before
+
+
+@pytest.mark.parametrize("n", [2.0, 1.5, "2", None, float("nan"), [2]])
+def test_set_num_threads_of_another_type(n):
+    with pytest.raises(TypeError, match="the number of threads must be"):
+        fp.set_num_threads(n)
+
+
+def started_with(value):
+    """What Python says that imports fastprop with FASTPROP_NUM_THREADS=value."""
+    environment = {**os.environ, "FASTPROP_NUM_THREADS": value}
+    program = "import fastprop; print(fastprop.get_num_threads())"
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_default():
+    assert started_with("3").stdout.strip() == "3"
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert started_with("").stdout.strip() == str(min(cpus, 256))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "257", "two", "1.5", " "])
+def test_a_bad_default_is_an_error(value):
+    done = started_with(value)
+    assert done.returncode != 0
+    assert f"FASTPROP_NUM_THREADS={value!r} must be an int from 1 to 256" in done.stderr
