@@ -14,6 +14,10 @@ cdef extern from "fastprop.h" nogil:
         void *dw, void *db, const void *x, const void *dz, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
         ptrdiff_t dw_row, ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate) noexcept nogil
+    ctypedef void fp_tiny_pass(
+        double *cost, void *gradient, void *work, const void *theta, const void *x, const void *y, const int64_t *label,
+        const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows, int loss,
+        double scale) noexcept nogil
     ctypedef void fp_gather(
         void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row) noexcept nogil
     ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil
@@ -47,6 +51,7 @@ cdef extern from "fastprop.h" nogil:
         fp_dense_forward *dense_forward
         fp_dense_input_gradient *dense_input_gradient
         fp_dense_weight_gradient *dense_weight_gradient
+        fp_tiny_pass *tiny_pass
         fp_gather *gather
         fp_all_finite *all_finite
         fp_activation_forward **forward

@@ -111,15 +111,20 @@ cdef class Engine:
         self.theta, self.gradient = Buffer(parameters, True), Buffer(gradient, True)
         p.kernels = serving.kernels[1 if dtype == "float64" else 0]
         p.size = p.kernels.size
+        p.rows_at_once = FEW_ROWS if p.kernels == portable[0] or p.kernels == portable[1] else LONGEST_BLOCK
         p.theta, p.gradient = self.theta.start, self.gradient.start
         p.n_inputs, p.n_layers = n_inputs, len(layers)
         p.layers = <Layer *>fp_allocate(p.n_layers * sizeof(Layer))
-        if p.layers == NULL:
+        p.widths = <ptrdiff_t *>fp_allocate((p.n_layers + 1) * sizeof(ptrdiff_t))
+        p.activations = <int *>fp_allocate(p.n_layers * sizeof(int))
+        if p.layers == NULL or p.widths == NULL or p.activations == NULL:
             raise MemoryError(f"no memory for {len(layers)} layers")
+        p.widths[0] = n_inputs
         for k in range(p.n_layers):
             layer = &p.layers[k]
             layer.n_in = n_in
             layer.n_out, layer.activation = layers[k]
+            p.widths[k + 1], p.activations[k] = layer.n_out, layer.activation
             layer.w, layer.dw = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
             p.n_parameters += n_in * layer.n_out
             layer.b, layer.db = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
@@ -131,6 +136,8 @@ cdef class Engine:
     def __dealloc__(self):
         fp_free(self.arena)
         fp_free(self.plan.layers)
+        fp_free(self.plan.widths)
+        fp_free(self.plan.activations)
 
     cdef int enter(self, Job *job, ptrdiff_t rows, bint whole) except -1:
         """Takes the engine for this thread, with an arena for batches of `rows`: all of them at once if `whole`."""
@@ -325,11 +332,15 @@ cdef class Descent:
     cdef double perform(self, Job *job, progress) except? -1:
         """Takes a step for each batch of the job's rows; the mean cost, or NaN where it diverged."""
         cdef Py_ssize_t before
-        job.up, job.loss, job.down = True, self.loss, True
-        job.optimizer, job.rate, job.hyper, job.state = self.optimizer, self.rate, self.hyper, self.state.start
+        cdef double hyper[MOST_HYPER]
+        cdef Buffer state
+        job.up, job.loss, job.down, job.hyper = True, self.loss, True, hyper
         while job.done < job.rows and not job.diverged:
             self.engine.enter(job, job.batch, False)
             before = job.steps
+            state = self.state  # held here: another optimiser, given meanwhile, follows when we come up next
+            memcpy(hyper, self.hyper, sizeof(hyper))
+            job.optimizer, job.rate, job.state = self.optimizer, self.rate, state.start
             with nogil:
                 begin_work(&job.air)
                 train(job)

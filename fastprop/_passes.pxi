@@ -134,12 +134,13 @@ cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcep
 cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
     """One part of the block's rows, all the way up and down: outputs, losses, and every dz."""
     cdef Job *job = <Job *>context
+    cdef Plan *p = job.plan
     cdef ptrdiff_t slices = (job.count + SLICE - 1) // SLICE
     cdef ptrdiff_t first = share(slices, part, parts) * SLICE
     cdef ptrdiff_t end = min(share(slices, part + 1, parts) * SLICE, job.count)
     cdef ptrdiff_t count
     while first < end and not fp_atomic_load(&job.air.stopped):
-        count = min(LONGEST_BLOCK, end - first)
+        count = min(p.rows_at_once, end - first)
         if job.order != NULL:
             bring_rows(job, first, count)
         if job.up and forward(job, part, first, count):
@@ -167,7 +168,7 @@ cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
         count = share(layer.n_in, part + 1, parts) - first
         row = 0
         while row < job.count:
-            rows = min(LONGEST_BLOCK, job.count - row)
+            rows = min(p.rows_at_once, job.count - row)
             p.kernels.dense_weight_gradient(
                 layer.dw + first * layer.n_out * p.size, layer.db if part == parts - 1 else NULL,
                 x + (row * x_row + first) * p.size, layer.dz + row * layer.row * p.size, p.scratch + part * p.scratch_size,
@@ -192,6 +193,11 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
     cdef Plan *p = job.plan
     cdef double cost = 0
     cdef ptrdiff_t i, at = 0
+    if p.flops * rows <= 2 * TINY and job.order != NULL and p.kernels.tiny_pass != NULL:
+        p.kernels.tiny_pass(
+            &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
+            p.n_layers, rows, job.loss, 1.0 / rows)
+        return cost
     job.batch_rows = rows
     while at < rows and not job.air.stopped:
         job.first, job.count, job.accumulate = first + at, min(p.block, rows - at), at > 0

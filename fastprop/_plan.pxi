@@ -23,6 +23,9 @@ cdef struct Plan:
     char *theta       # (n_parameters,): W[1], b[1], W[2], b[2], ...
     char *gradient    # like theta
     double flops      # of the forward pass of one row
+    ptrdiff_t *widths # (n_layers + 1,): n_inputs, then each layer's n_out
+    int *activations  # (n_layers,)
+    ptrdiff_t rows_at_once  # that a kernel takes in one call, so that it comes up for air
     int parts         # how many threads may work on it
     ptrdiff_t block   # how many rows go through the network at once, and have room here:
     char *x           # (block, n_inputs): rows of X brought together
@@ -41,6 +44,9 @@ cdef enum:
     # blocks, which read the weights less often; 512 rows amortise that to nothing and keep the arena small.
     CACHE = 400 * 1024
     LONGEST_BLOCK = 512  # of one thread
+    FEW_ROWS = 32  # so many rows of a wide layer take the portable kernels tens of milliseconds
+    # Up to so many multiplications in the forward pass of a batch, it goes through tiny_pass.
+    TINY = 48
     # Below so many flops (about 10 microseconds) a second thread costs more in hand-over than it takes on.
     PART_FLOPS = 1000000
 
@@ -57,7 +63,7 @@ cdef inline char *take(char **free_space, ptrdiff_t size) noexcept nogil:
 cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
     """Places everything that a pass over p.block rows needs, from `memory` on, and returns how many bytes that took."""
     cdef char *free_space = memory
-    cdef ptrdiff_t k
+    cdef ptrdiff_t k, n_out = 0
     cdef Layer *layer
     p.x = take(&free_space, p.block * p.n_inputs * p.size)
     p.y = take(&free_space, p.block * p.n_outputs * p.size)
@@ -70,7 +76,10 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
         layer.row = padded_row(layer.n_out, p.size) if k < p.n_layers - 1 else layer.n_out
         layer.a = take(&free_space, p.block * layer.row * p.size)
         layer.dz = take(&free_space, p.block * layer.row * p.size)
-        p.scratch_size = max(p.scratch_size, fp_scratch(min(p.block, LONGEST_BLOCK), layer.n_in, layer.n_out) * p.size)
+        n_out += layer.n_out
+        p.scratch_size = max(p.scratch_size, fp_scratch(min(p.block, p.rows_at_once), layer.n_in, layer.n_out) * p.size)
+    if p.flops <= 2 * TINY:
+        p.scratch_size = max(p.scratch_size, 2 * n_out * p.size)  # as tiny_pass wants it
     p.scratch = take(&free_space, p.parts * p.scratch_size)
     return free_space - memory
 

@@ -10,7 +10,7 @@ from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_tanh,
     FP_LOSS_binary_cross_entropy, FP_LOSS_cross_entropy, FP_LOSS_half_mse, FP_LOSS_squared_error,
     FP_OPTIMIZER_sgd, fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward,
-    fp_dense_input_gradient, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_optimizer,
+    fp_dense_input_gradient, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_optimizer, fp_tiny_pass,
 )
 
 ctypedef fused real:
@@ -212,6 +212,76 @@ cdef void binary_cross_entropy(
             da[i] = <real>(scale * (1 / (1 + exp(-z)) - y[i]))
 
 
+# All of it: both passes over a network of a few numbers, row by row. It reads like the mathematics at the top of _engine.pyx.
+
+cdef void tiny_pass(
+    double *cost, real *gradient, real *work, const real *theta, const real *x, const real *y, const int64_t *label,
+    const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
+    int loss, double scale,
+) noexcept nogil:
+    cdef ptrdiff_t r, row, k, i, j, n_in, n_out, start, size = 0
+    cdef const real *input
+    cdef const real *below
+    cdef const real *w
+    cdef real *a
+    cdef real *dz
+    cdef real *dx
+    cdef real *dw
+    for k in range(layers):
+        size += (widths[k] + 1) * widths[k + 1]
+    for i in range(size):
+        gradient[i] = 0
+    for r in range(rows):
+        row = index[r] if index != NULL else r
+        input = x + row * widths[0]
+        below, a, start = input, work, 0
+        for k in range(layers):  # a[k] = g[k](a[k-1] W[k] + b[k])
+            n_in, n_out = widths[k], widths[k + 1]
+            w = theta + start
+            for j in range(n_out):
+                a[j] = w[n_in * n_out + j]
+                for i in range(n_in):
+                    a[j] += below[i] * w[i * n_out + j]
+            activate(a, n_out, activations[k])
+            below, a, start = a, a + n_out, start + (n_in + 1) * n_out
+        dz, n_out = a, widths[layers]  # dz[L] = dLoss/da[L] * g'[L](z[L])
+        lose(cost, dz, below, at(y, row * n_out), label + row if label != NULL else label, n_out, loss, scale)
+        activate_backward(dz, below, n_out, activations[layers - 1])
+        for k in range(layers - 1, -1, -1):
+            n_in, n_out = widths[k], widths[k + 1]
+            start -= (n_in + 1) * n_out
+            below = below - n_in if k > 0 else input
+            w, dw, dx = theta + start, gradient + start, dz + n_out
+            for i in range(n_in):
+                for j in range(n_out):
+                    dw[i * n_out + j] += below[i] * dz[j]  # dW[k] = a[k-1]^T dz[k]
+            for j in range(n_out):
+                dw[n_in * n_out + j] += dz[j]  # db[k] = dz[k]
+            if k > 0:  # dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1])
+                for i in range(n_in):
+                    dx[i] = 0
+                    for j in range(n_out):
+                        dx[i] += dz[j] * w[i * n_out + j]
+                activate_backward(dx, below, n_in, activations[k - 1])
+            dz = dx
+
+
+cdef inline const real *at(const real *array, ptrdiff_t i) noexcept nogil:
+    """array + i; NULL stays NULL."""
+    if array == NULL:
+        return NULL
+    return array + i
+
+
+cdef inline void lose(
+    double *cost, real *da, const real *a, const real *y, const int64_t *label, ptrdiff_t n, int loss, double scale,
+) noexcept nogil:
+    if real is float:
+        tables[0].loss[loss](cost, da, a, y, label, 1, n, scale)
+    else:
+        tables[1].loss[loss](cost, da, a, y, label, 1, n, scale)
+
+
 # Optimisers: hyper is momentum, nesterov, weight_decay.
 
 cdef void sgd(
@@ -254,6 +324,7 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.dense_forward = <fp_dense_forward *>dense_forward[real]
     table.dense_input_gradient = <fp_dense_input_gradient *>dense_input_gradient[real]
     table.dense_weight_gradient = <fp_dense_weight_gradient *>dense_weight_gradient[real]
+    table.tiny_pass = <fp_tiny_pass *>tiny_pass[real]
     table.gather = <fp_gather *>gather[real]
     table.all_finite = <fp_all_finite *>all_finite[real]
     table.forward[FP_ACTIVATION_identity] = <fp_activation_forward *>identity_forward[real]

@@ -159,6 +159,41 @@ def dense_weight_gradient(dtype):
         )  # fmt: skip
 
 
+# both passes at once
+
+
+def tiny_pass(dtype):
+    draw = Drawer(dtype)
+    shapes = [(1, 1), (1, 1, 1, 1), (2, 4, 1), (3, 2, 2), (1, 3, 2, 4), (5, 1, 1), (17, 2)]
+    for widths, rows, loss, indexed in product(shapes, [1, 2, 5], LOSS_BOUNDS, [True, False]):
+        if loss == "cross_entropy" and widths[-1] == 1:
+            continue
+        names = [ACTIVATIONS[draw.rng.integers(len(ACTIVATIONS))] for _ in widths[1:]]
+        theta, x = draw.normal(reference.n_parameters(widths)), draw.normal(9, widths[0])
+        y, label = draw_target(draw, loss, 9, widths[-1])
+        index, scale, start = draw.rng.integers(9, size=rows) if indexed else None, 1 / 7, 1.5
+        read = np.arange(rows) if index is None else index
+        twin = [wide(theta), wide(x), wide(y), label, read, widths, names]
+        cost, gradient = reference.KERNELS["tiny_pass"](*twin, loss, scale)
+        # Every |g'| and |g(z)| / |z| is at most 1, so a network of |theta| and identities bounds the sum of all terms. A path
+        # through it rounds in each layer n + 1 times on its way up and n on its way down, and in g, g' and the loss.
+        z, a = reference.forward(widths, ["identity"] * len(names), np.abs(wide(theta)), np.abs(wide(x[read])) + 1)
+        da = scale * (2 * (a[-1] + np.abs(wide(y[read])) if y is not None else a[-1] + 1) + 2)
+        terms = reference.backward(widths, ["identity"] * len(names), np.abs(wide(theta)), z, a, da)[0]
+        roundings = 2 * sum(widths) + 16 * len(widths) + rows
+        arguments = {
+            "cost": np.array([start]), "gradient": draw.nan(theta.size), "work": draw.nan(2 * sum(widths[1:])),
+            "theta": theta, "x": x, "y": y, "label": label, "index": index, "widths": np.array(widths, np.intp),
+            "activations": np.array([ACTIVATIONS.index(name) for name in names], np.intc), "layers": len(names),
+            "rows": rows, "loss": _engine.names("loss").index(loss), "scale": scale,
+        }  # fmt: skip
+        yield Case(
+            arguments,
+            {"cost": np.array([start + cost]), "gradient": gradient},
+            {"cost": roundings * draw.eps * np.sum(da**2) / scale**2, "gradient": roundings * draw.eps * terms},
+        )
+
+
 # activations
 
 
@@ -307,6 +342,7 @@ KERNELS = {
     "dense_forward": dense_forward,
     "dense_input_gradient": dense_input_gradient,
     "dense_weight_gradient": dense_weight_gradient,
+    "tiny_pass": tiny_pass,
     "gather": gather,
     "all_finite": all_finite,
 }

@@ -20,7 +20,7 @@ GUARD = 0 if "ASAN_OPTIONS" in os.environ else 1024
 CANARY = {4: 0x7FC0DEAD, 8: 0x7FF8DEADDEADDEAD}  # by the size of an element; quiet NaN where it is a float
 
 SCALARS = {"I": ctypes.c_ssize_t, "int": ctypes.c_int, "double": ctypes.c_double}
-ELEMENTS = {"double": np.float64, "int64_t": np.int64, "int": np.intc}
+ELEMENTS = {"double": np.float64, "int64_t": np.int64, "I": np.intp, "int": np.intc}
 
 
 def usable_isas():

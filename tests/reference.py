@@ -200,6 +200,15 @@ def dense_weight_gradient(x, dz, dw=0.0, db=0.0):
     return dw + x.T @ dz, db + np.sum(dz, axis=0)
 
 
+def tiny_pass(theta, x, y, label, index, widths, activations, loss, scale):
+    """(cost, gradient) of the rows of `index`, or of all where it is None."""
+    rows = slice(None) if index is None else index
+    z, a = forward(widths, activations, theta, x[rows])
+    target = label[rows] if y is None else y[rows]
+    cost, da = loss_kernel(loss, a[-1], target, scale=scale)
+    return cost, backward(widths, activations, theta, z, a, da)[0]
+
+
 def gather(x, index):
     return x[index]
 
@@ -228,11 +237,21 @@ def sgd_kernel(theta, state, gradient, rate, hyper):
     return theta, None if state is None else velocity
 
 
+def tiny_pass(theta, x, y, label, index, widths, activations, loss, scale):
+    """(cost, gradient): the SUM of the row losses, and scale times its gradient; `activations` and `loss` are names."""
+    rows = slice(None) if index is None else index
+    z, a = forward(widths, activations, theta, x[rows])
+    cost, da = loss_kernel(loss, a[-1], None if y is None else y[rows], None if label is None else label[rows], scale)
+    return cost, backward(widths, activations, theta, z, a, da)[0]
+
+
 def kernel_twins():
     twins = {
         "dense_forward": dense_forward,
         "dense_input_gradient": dense_input_gradient,
         "dense_weight_gradient": dense_weight_gradient,
+        "tiny_pass": tiny_pass,
+        "tiny_pass": tiny_pass,
         "gather": gather,
         "all_finite": all_finite,
         "sgd": sgd_kernel,

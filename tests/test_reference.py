@@ -242,6 +242,26 @@ def test_dense_kernels_make_up_the_network(activation):
     np.testing.assert_allclose(gradient, expected, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("index", [None, np.array([3, 3, 0])], ids=["all rows", "some rows"])
+@pytest.mark.parametrize("loss", ["half_mse", "cross_entropy"])
+def test_tiny_pass_is_both_passes(loss, index):
+    rng = np.random.default_rng(3)
+    widths, activations = (2, 3, 2), ("tanh", "identity")
+    theta, x = rng.normal(size=reference.n_parameters(widths)), rng.normal(size=(5, 2))
+    y, label = rng.normal(size=(5, 2)), None
+    if loss == "cross_entropy":
+        y, label = None, rng.integers(2, size=5)
+    rows = np.arange(5) if index is None else index
+    cost, gradient = reference.KERNELS["tiny_pass"](
+        theta, x, y, label, index, widths, activations, loss, 1.0 / len(rows)
+    )
+    expected_cost, expected = reference.value_and_gradient(
+        widths, activations, loss, theta, x[rows], (label if y is None else y)[rows]
+    )
+    assert cost / len(rows) == pytest.approx(expected_cost, rel=1e-14)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-13, atol=1e-15)
+
+
 def test_weight_gradient_accumulates():
     rng = np.random.default_rng(2)
     x, dz = rng.normal(size=(6, 3)), rng.normal(size=(6, 2))

@@ -4,6 +4,10 @@
 FP_INLINE void FP(map)(T *a, I n, V(t) (*g)(V(t)))
 {
     I j = 0;
+    if (n == 1) {
+        a[0] = FP(first)(g(V(set1)(a[0])));
+        return;
+    }
     for (; j + L <= n; j += L)
         V(store)(a + j, g(V(load)(a + j)));
     if (j < n)
@@ -14,6 +18,10 @@ FP_INLINE void FP(map)(T *a, I n, V(t) (*g)(V(t)))
 FP_INLINE void FP(map_backward)(T *dz, const T *kept, I n, V(t) (*times_slope)(V(t), V(t)))
 {
     I j = 0;
+    if (n == 1) {
+        dz[0] = FP(first)(times_slope(V(set1)(dz[0]), V(set1)(kept[0])));
+        return;
+    }
     for (; j + L <= n; j += L)
         V(store)(dz + j, times_slope(V(load)(dz + j), V(load)(kept + j)));
     if (j < n)

@@ -5,6 +5,7 @@
 #include "gemm.h"
 #include "dense.h"
 #include "loss.h"
+#include "tiny.h"
 #include "optimizer.h"
 #include "gather.h"
 #include "table.h"

@@ -9,6 +9,15 @@ typedef struct {
 /* L elements of a row at p of which n are left: what lies beyond the row reads as 0. */
 FP_INLINE V(t) FP(load_left)(const T *p, I n) { return n >= L ? V(load)(p) : n > 0 ? V(load_n)(p, n) : V(set1)(0); }
 
+/* The first lane alone. A number by itself goes through set1 and this: a masked load would have to wait until the store that
+ * made the number has reached the cache. */
+FP_INLINE T FP(first)(V(t) x)
+{
+    T lane[L];
+    V(store)(lane, x);
+    return lane[0];
+}
+
 FP_INLINE void FP(store_left)(T *p, V(t) x, I n)
 {
     if (n >= L)

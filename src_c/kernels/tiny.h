@@ -1,0 +1,68 @@
+/* Networks of a few numbers: both passes in plain loops, where calls and masks would cost more than the work. The sums run
+ * in the order of the other kernels, with their FMAs, so the bits are the same. */
+
+/* What an optimiser, an activation or a loss of one row costs as a call is more than its arithmetic here: those that are a
+ * few operations stand in the loops, the others are called. */
+FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation)
+{
+    for (I j = 0; j < n_out; j++) {
+        T sum = b[j];
+        for (I i = 0; i < n_in; i++)
+            sum = FP_FMA(x[i], w[i * n_out + j], sum);
+        a[j] = activation == FP_ACTIVATION_relu && sum <= 0 ? 0 : sum;
+    }
+    if (activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
+        FP(forwards)[activation](a, n_out);
+}
+
+FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out, int activation, int add)
+{
+    for (I i = 0; i < n_in; i++) {
+        T sum = 0;
+        for (I j = 0; j < n_out; j++) {
+            T *slope = &dw[i * n_out + j];
+            *slope = FP_FMA(x[i], dz[j], add ? *slope : 0);
+            sum = FP_FMA(dz[j], w[i * n_out + j], sum);
+        }
+        if (dx)
+            dx[i] = activation == FP_ACTIVATION_relu && !(x[i] > 0) ? 0 : sum;
+    }
+    for (I j = 0; j < n_out; j++)
+        db[j] = (add ? db[j] : 0) + dz[j];
+    if (dx && activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
+        FP(backwards)[activation](dx, x, n_in);
+}
+
+static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y, const int64_t *label,
+                          const int64_t *index, const I *widths, const int *activations, I layers, I rows, int loss, double scale)
+{
+    for (I r = 0; r < rows; r++) {
+        I row = index ? index[r] : r, n_out = widths[layers], start = 0;
+        const T *input = x + row * widths[0], *below = input;
+        T *a = work;
+        for (I k = 0; k < layers; k++) { /* a[1], a[2], ... one after the other in `work` */
+            const T *w = theta + start, *b = w + widths[k] * widths[k + 1];
+            FP(tiny_forward)(a, below, w, b, widths[k], widths[k + 1], activations[k]);
+            start += (widths[k] + 1) * widths[k + 1];
+            below = a;
+            a += widths[k + 1];
+        }
+        T *dz = a; /* and dz[L], ..., dz[1] after them */
+        if (loss == FP_LOSS_half_mse)
+            FP(half_mse)(cost, dz, below, y + row * n_out, NULL, 1, n_out, scale);
+        else
+            FP(losses)[loss](cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, 1, n_out, scale);
+        if (activations[layers - 1] != FP_ACTIVATION_identity)
+            FP(backwards)[activations[layers - 1]](dz, below, n_out);
+        for (I k = layers - 1; k >= 0; k--) {
+            I n_in = widths[k];
+            n_out = widths[k + 1];
+            start -= (n_in + 1) * n_out;
+            below = k > 0 ? below - n_in : input;
+            T *dw = gradient + start;
+            FP(tiny_backward)(k > 0 ? dz + n_out : NULL, dw, dw + n_in * n_out, dz, below, theta + start, n_in, n_out,
+                              k > 0 ? activations[k - 1] : FP_ACTIVATION_identity, r > 0);
+            dz += n_out;
+        }
+    }
+}
