@@ -47,7 +47,7 @@ cdef bint look(Air *air) noexcept nogil:
     return ask_python(air)
 
 cdef inline bint out_of_air(Air *air, int part, double flops) noexcept nogil:
-    """After so much work, in the middle of a step: True if the step must be dropped. Part 0, on the caller's thread, asks."""
+    """After so much work, in mid-step: True if the step must be dropped. Part 0, on the caller's thread, asks."""
     if part != 0:
         return fp_atomic_load(&air.stopped)
     air.work -= flops

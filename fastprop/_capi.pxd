@@ -16,8 +16,8 @@ cdef extern from "fastprop.h" nogil:
         ptrdiff_t dw_row, ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate) noexcept nogil
     ctypedef void fp_tiny_pass(
         double *cost, void *gradient, void *work, const void *theta, const void *x, const void *y, const int64_t *label,
-        const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows, int loss,
-        double scale) noexcept nogil
+        const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
+        int loss, double scale) noexcept nogil
     ctypedef void fp_gather(
         void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row) noexcept nogil
     ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The engine: what lies where, the forward pass, the backward pass, the update, and the loop over mini-batches.
 
-It moves addresses, and never looks at an element: kernels of the table do that, one table for each dtype. Everything that
-arrives here was checked by ``_validate.py``. The mathematics and its names are those of DESIGN.md:
+It moves addresses, and never looks at an element: kernels of the table do that, one table for each dtype. Everything
+that arrives here was checked by ``_validate.py``. The mathematics and its names are those of DESIGN.md:
 
     forward      z[k] = a[k-1] W[k] + b[k]        a[k] = g[k](z[k])        a[0] = x
     output       dz[L] = dLoss/dz[L]
@@ -10,8 +10,8 @@ arrives here was checked by ``_validate.py``. The mathematics and its names are 
     gradients    dW[k] = a[k-1]^T dz[k]           db[k] = sum over rows of dz[k]
     descent      theta <- theta - eta * grad
 
-Rows are independent of one another on their way up and down, and so are the rows of dW, so threads share out these. Every
-sum runs in the order of the rows, whatever the blocks and the threads.
+Rows are independent of one another on their way up and down, and so are the rows of dW, so threads share out these.
+Every sum runs in the order of the rows, whatever the blocks and the threads.
 """
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
@@ -24,7 +24,8 @@ from fastprop cimport _portable
 from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_SHUFFLE,
     fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_denormals_flush,
-    fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_shuffle, fp_signatures, fp_work_begin, fp_work_end,
+    fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa,
+    fp_shuffle, fp_signatures, fp_work_begin, fp_work_end,
 )
 
 import os
@@ -154,7 +155,8 @@ cdef class Engine:
                 self.arena_size = 0
                 self.arena = <char *>fp_allocate(size)
                 if self.arena == NULL:
-                    raise MemoryError(f"no {size} bytes for the activations of {self.plan.block} rows; use a smaller batch")
+                    rows = self.plan.block
+                    raise MemoryError(f"no {size} bytes for the activations of {rows} rows; use a smaller batch")
                 self.arena_size = size
             carve(&self.plan, self.arena)
         except BaseException:
@@ -180,7 +182,7 @@ cdef class Engine:
         return x.size // (self.plan.n_inputs * self.plan.size)
 
     cdef bint ready(self, Py_buffer *view, object array, ptrdiff_t columns) noexcept:
-        """True if `array` is a (rows, columns) array just as the kernels take it, and finite; `view` is then to be released."""
+        """True if `array` is (rows, columns) just as the kernels take it, and finite; `view` is then to be released."""
         cdef int ok = False
         if not get_ready(view, array, b"f" if self.plan.size == 4 else b"d", 2):
             return False
@@ -243,7 +245,7 @@ cdef class Engine:
         return self.kept
 
     def backward(self, dy, dx):
-        """From dLoss/dY for the rows kept: fills the gradient, and dx with dLoss/dX. False if they are no longer kept."""
+        """From dLoss/dY for the rows kept: fills the gradient, and dx with dLoss/dX. False if they are gone."""
         cdef Buffer dys = Buffer(dy), dxs = Buffer(dx, True)
         cdef Job job
         memset(&job, 0, sizeof(Job))
@@ -264,7 +266,7 @@ cdef class Engine:
         return True
 
     def cost(self, x, y, label, int loss, gradient):
-        """The mean loss over the rows of x, and, unless `gradient` is None, its gradient there and in the gradient's buffer."""
+        """The mean loss over the rows of x, and, unless `gradient` is None, its gradient there and in our buffer."""
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), gradients = Buffer(gradient, True)
         cdef Job job
         cdef double total
@@ -354,8 +356,8 @@ cdef class Descent:
     def run(self, x, y, label, order, Py_ssize_t batch, progress):
         """One pass over the rows of x in the given order (None: as they lie), a step for each `batch` of them.
 
-        Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to ``steps``,
-        whatever happens. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
+        Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to
+        ``steps``, whatever happens. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
         """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), orders = Buffer(order)
         cdef Job job

@@ -88,7 +88,7 @@ cdef bint forward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept
     return False
 
 cdef void loss(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """The summed loss of each slice, and da[L] = dLoss/da[L] / rows of the batch: the one place where that factor enters."""
+    """The summed loss of each slice, and da[L] = dLoss/da[L] / rows of the batch: the one place of that factor."""
     cdef Plan *p = job.plan
     cdef Layer *last = &p.layers[p.n_layers - 1]
     cdef ptrdiff_t s, i, row = p.n_outputs * p.size
@@ -127,8 +127,8 @@ cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcep
     if job.dx != NULL:
         layer = &p.layers[0]
         p.kernels.dense_input_gradient(
-            job.dx + (job.first + first) * p.n_inputs * p.size, layer.dz + first * layer.row * p.size, layer.w, NULL, scratch,
-            count, layer.n_in, layer.n_out, p.n_inputs, layer.row, layer.n_out, 0, FP_ACTIVATION_identity)
+            job.dx + (job.first + first) * p.n_inputs * p.size, layer.dz + first * layer.row * p.size, layer.w, NULL,
+            scratch, count, layer.n_in, layer.n_out, p.n_inputs, layer.row, layer.n_out, 0, FP_ACTIVATION_identity)
         out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out)
 
 cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
@@ -152,7 +152,7 @@ cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
         first += count
 
 cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
-    """One part of every dW[k] = a[k-1]^T dz[k], a part being some rows of W; db[k] = sum dz[k] is done by the last one."""
+    """One part of every dW[k] = a[k-1]^T dz[k], a part being some rows of W; the last one does db[k] = sum dz[k]."""
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
     cdef ptrdiff_t k, row, rows, first, count, x_row
@@ -171,8 +171,8 @@ cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
             rows = min(p.rows_at_once, job.count - row)
             p.kernels.dense_weight_gradient(
                 layer.dw + first * layer.n_out * p.size, layer.db if part == parts - 1 else NULL,
-                x + (row * x_row + first) * p.size, layer.dz + row * layer.row * p.size, p.scratch + part * p.scratch_size,
-                rows, count, layer.n_out, layer.n_out, x_row, layer.row, job.accumulate or row > 0)
+                x + (row * x_row + first) * p.size, layer.dz + row * layer.row * p.size,
+                p.scratch + part * p.scratch_size, rows, count, layer.n_out, layer.n_out, x_row, layer.row, job.accumulate or row > 0)
             row += rows
             if out_of_air(&job.air, part, 2.0 * rows * count * layer.n_out):
                 return

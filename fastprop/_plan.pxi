@@ -23,7 +23,7 @@ cdef struct Plan:
     char *theta       # (n_parameters,): W[1], b[1], W[2], b[2], ...
     char *gradient    # like theta
     double flops      # of the forward pass of one row
-    ptrdiff_t *widths # (n_layers + 1,): n_inputs, then each layer's n_out
+    ptrdiff_t *widths  # (n_layers + 1,): n_inputs, then each layer's n_out
     int *activations  # (n_layers,)
     ptrdiff_t rows_at_once  # that a kernel takes in one call, so that it comes up for air
     int parts         # how many threads may work on it
@@ -39,9 +39,9 @@ cdef enum:
     # Rows are dealt out to threads, and their losses summed, in slices of so many: a fixed number, so that sums do not
     # depend on the threads; about a tile's rows, so that tiles stay full.
     SLICE = 16
-    # A row block is as long as keeps the activations in this much of a core's L2 cache (1 to 2 MB on machines of today), so
-    # that they are still there for the backward pass. Networks whose weights alone fill that go layer by layer in long
-    # blocks, which read the weights less often; 512 rows amortise that to nothing and keep the arena small.
+    # A row block is as long as keeps the activations in this much of a core's L2 cache (1 to 2 MB on machines of today),
+    # so that they are still there for the backward pass. Networks whose weights alone fill that go layer by layer in
+    # long blocks, which read the weights less often; 512 rows amortise that to nothing and keep the arena small.
     CACHE = 400 * 1024
     LONGEST_BLOCK = 512  # of one thread
     FEW_ROWS = 32  # so many rows of a wide layer take the portable kernels tens of milliseconds

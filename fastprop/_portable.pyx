@@ -21,7 +21,8 @@ ctypedef fused real:
 # The products of a dense layer: forward z = x w + b, backward dx = dz w^T, gradients dw = x^T dz and db.
 
 cdef void dense_forward(
-    real *a, const real *x, const real *w, const real *b, real *scratch, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    real *a, const real *x, const real *w, const real *b, real *scratch,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
     ptrdiff_t a_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, k
@@ -212,7 +213,7 @@ cdef void binary_cross_entropy(
             da[i] = <real>(scale * (1 / (1 + exp(-z)) - y[i]))
 
 
-# All of it: both passes over a network of a few numbers, row by row. It reads like the mathematics at the top of _engine.pyx.
+# All of it: both passes over a network of a few numbers, row by row, as the mathematics at the top of _engine.pyx reads.
 
 cdef void tiny_pass(
     double *cost, real *gradient, real *work, const real *theta, const real *x, const real *y, const int64_t *label,

@@ -68,7 +68,7 @@ def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out):
 
 
 def names(str kind):
-    """The names of the list that have this kind ("activation", "loss" or "optimizer"), in the order of their numbers."""
+    """The names of the list of this kind ("activation", "loss" or "optimizer"), in the order of their numbers."""
     if kind == "activation":
         return [name.removesuffix("_forward") for name, of, _ in signatures() if of == "forward"]
     return [name for name, of, _ in signatures() if of == kind]

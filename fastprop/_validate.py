@@ -129,7 +129,7 @@ def batch_size(value: Any, rows: int) -> int:
 
 def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
     """`value` as a C-contiguous array of `dtype`: itself where it is one already, else converted once."""
-    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous:
+    if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
         return value
     try:
         found = np.asarray(value)
@@ -147,7 +147,7 @@ def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
         masked = np.sum(value.mask)
         raise ValueError(f"{what} has {masked} masked elements; use {what}.filled(...) or drop such rows first")
     with np.errstate(over="ignore"):  # what overflows becomes inf, which `finite` reports
-        return np.ascontiguousarray(found, dtype=dtype).reshape(found.shape)
+        return np.require(found, dtype, ["C", "A"]).reshape(found.shape)
 
 
 def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -> None:

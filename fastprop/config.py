@@ -13,8 +13,8 @@ MOST_THREADS = 256  # as many workers as the pool keeps
 def set_num_threads(n: int) -> None:
     """Sets how many threads training and prediction may use, on all networks.
 
-    The same seed gives the same bits on any number. The default is FASTPROP_NUM_THREADS where that is set, else the number of
-    CPUs that this process may run on.
+    The same seed gives the same bits on any number. The default is FASTPROP_NUM_THREADS where that is set, else the
+    number of CPUs that this process may run on.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def _default_threads() -> int:
     wanted = os.environ.get("FASTPROP_NUM_THREADS")
     if wanted:
         if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_THREADS:
-            raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be an int from 1 to {MOST_THREADS}; mend or unset it")
+            raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be from 1 to {MOST_THREADS}; mend or unset it")
         return int(wanted)
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return min(len(mine), MOST_THREADS)

@@ -237,20 +237,11 @@ def sgd_kernel(theta, state, gradient, rate, hyper):
     return theta, None if state is None else velocity
 
 
-def tiny_pass(theta, x, y, label, index, widths, activations, loss, scale):
-    """(cost, gradient): the SUM of the row losses, and scale times its gradient; `activations` and `loss` are names."""
-    rows = slice(None) if index is None else index
-    z, a = forward(widths, activations, theta, x[rows])
-    cost, da = loss_kernel(loss, a[-1], None if y is None else y[rows], None if label is None else label[rows], scale)
-    return cost, backward(widths, activations, theta, z, a, da)[0]
-
-
 def kernel_twins():
     twins = {
         "dense_forward": dense_forward,
         "dense_input_gradient": dense_input_gradient,
         "dense_weight_gradient": dense_weight_gradient,
-        "tiny_pass": tiny_pass,
         "tiny_pass": tiny_pass,
         "gather": gather,
         "all_finite": all_finite,
