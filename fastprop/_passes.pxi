@@ -172,7 +172,8 @@ cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
             p.kernels.dense_weight_gradient(
                 layer.dw + first * layer.n_out * p.size, layer.db if part == parts - 1 else NULL,
                 x + (row * x_row + first) * p.size, layer.dz + row * layer.row * p.size,
-                p.scratch + part * p.scratch_size, rows, count, layer.n_out, layer.n_out, x_row, layer.row, job.accumulate or row > 0)
+                p.scratch + part * p.scratch_size, rows, count, layer.n_out,
+                layer.n_out, x_row, layer.row, job.accumulate or row > 0)
             row += rows
             if out_of_air(&job.air, part, 2.0 * rows * count * layer.n_out):
                 return

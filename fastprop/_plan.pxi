@@ -39,7 +39,7 @@ cdef enum:
     # Rows are dealt out to threads, and their losses summed, in slices of so many: a fixed number, so that sums do not
     # depend on the threads; about a tile's rows, so that tiles stay full.
     SLICE = 16
-    # A row block is as long as keeps the activations in this much of a core's L2 cache (1 to 2 MB on machines of today),
+    # A row block is as long as keeps the activations in this much of a core's L2 cache (1 to 2 MB on today's machines),
     # so that they are still there for the backward pass. Networks whose weights alone fill that go layer by layer in
     # long blocks, which read the weights less often; 512 rows amortise that to nothing and keep the arena small.
     CACHE = 400 * 1024

@@ -213,7 +213,7 @@ cdef void binary_cross_entropy(
             da[i] = <real>(scale * (1 / (1 + exp(-z)) - y[i]))
 
 
-# All of it: both passes over a network of a few numbers, row by row, as the mathematics at the top of _engine.pyx reads.
+# All of it: both passes over a network of a few numbers, row by row; _engine.pyx says the mathematics at its top.
 
 cdef void tiny_pass(
     double *cost, real *gradient, real *work, const real *theta, const real *x, const real *y, const int64_t *label,
