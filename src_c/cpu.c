@@ -99,13 +99,15 @@ int fp_cpu_has_avx512(void) { return 0; }
 
 #if defined(__aarch64__) || defined(_M_ARM64)
 int fp_cpu_has_neon(void) { return 1; } /* part of the ARMv8-A base */
+void fp_cpu_name(char name[49]) { strcpy(name, "64-bit ARM"); } /* its own name is not for programs to read */
 #else
 int fp_cpu_has_neon(void) { return 0; }
+void fp_cpu_name(char name[49]) { strcpy(name, "unknown"); }
 #endif
 
-void fp_cpu_name(char name[49]) { strcpy(name, "unknown"); }
-
 #if defined(__aarch64__) && !defined(_MSC_VER)
+/* Flushes operands and results, these by what they are before rounding, where x86 looks after it: a result within half a
+ * unit below the smallest normal is the one number that the two make different. */
 #define FP_FPCR_FZ (1u << 24)
 
 uint64_t fp_denormals_flush(void)
