@@ -19,7 +19,8 @@ cdef extern from "fastprop.h" nogil:
         const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
         int loss, double scale) noexcept nogil
     ctypedef void fp_gather(
-        void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row) noexcept nogil
+        void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
+        ptrdiff_t out_row, ptrdiff_t x_row) noexcept nogil
     ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil
     ctypedef void fp_activation_forward(void *a, ptrdiff_t n) noexcept nogil
     ctypedef void fp_activation_backward(void *dz, const void *kept, ptrdiff_t n) noexcept nogil

@@ -54,15 +54,16 @@ cdef void bring_rows(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     cdef Plan *p = job.plan
     cdef const int64_t *index = job.order + job.first + first
     cdef ptrdiff_t i
-    p.kernels.gather(p.x + first * p.n_inputs * p.size, job.x, index, count, p.n_inputs, p.n_inputs)
+    p.kernels.gather(p.x + first * p.x_row * p.size, job.x, index, count, p.n_inputs, p.x_row, p.n_inputs)
     if job.y != NULL:
-        p.kernels.gather(p.y + first * p.n_outputs * p.size, job.y, index, count, p.n_outputs, p.n_outputs)
+        p.kernels.gather(p.y + first * p.n_outputs * p.size, job.y, index, count, p.n_outputs, p.n_outputs, p.n_outputs)
     else:
         for i in range(count):
             p.label[first + i] = job.label[index[i]]
 
-cdef inline const char *inputs_of(const Job *job) noexcept nogil:
-    """a[0] of the block in work."""
+cdef inline const char *inputs_of(const Job *job, ptrdiff_t *x_row) noexcept nogil:
+    """a[0] of the block in work, and how far apart its rows are."""
+    x_row[0] = job.plan.x_row if job.order != NULL else job.plan.n_inputs
     if job.order != NULL:
         return job.plan.x
     return job.x + job.first * job.plan.n_inputs * job.plan.size
@@ -70,10 +71,11 @@ cdef inline const char *inputs_of(const Job *job) noexcept nogil:
 cdef bint forward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """a[k] = g[k](a[k-1] W[k] + b[k]) for some rows of the block; True if the work was stopped."""
     cdef Plan *p = job.plan
-    cdef ptrdiff_t k, x_row = p.n_inputs
-    cdef const char *x = inputs_of(job) + first * x_row * p.size
+    cdef ptrdiff_t k, x_row
+    cdef const char *x = inputs_of(job, &x_row)
     cdef Layer *layer
     cdef char *a
+    x += first * x_row * p.size
     for k in range(p.n_layers):
         layer = &p.layers[k]
         a = layer.a + first * layer.row * p.size
@@ -163,7 +165,7 @@ cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
         if k > 0:
             x, x_row = p.layers[k - 1].a, p.layers[k - 1].row
         else:
-            x, x_row = inputs_of(job), p.n_inputs
+            x = inputs_of(job, &x_row)
         first = share(layer.n_in, part, parts)
         count = share(layer.n_in, part + 1, parts) - first
         row = 0

@@ -28,7 +28,8 @@ cdef struct Plan:
     ptrdiff_t rows_at_once  # that a kernel takes in one call, so that it comes up for air
     int parts         # how many threads may work on it
     ptrdiff_t block   # how many rows go through the network at once, and have room here:
-    char *x           # (block, n_inputs): rows of X brought together
+    char *x           # (block, n_inputs), rows x_row apart: rows of X brought together
+    ptrdiff_t x_row
     char *y           # (block, n_outputs): their targets
     int64_t *label    # (block,): or their labels
     double *cost      # (block / SLICE,): the summed loss of each slice
@@ -65,7 +66,8 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
     cdef char *free_space = memory
     cdef ptrdiff_t k, n_out = 0
     cdef Layer *layer
-    p.x = take(&free_space, p.block * p.n_inputs * p.size)
+    p.x_row = padded_row(p.n_inputs, p.size)
+    p.x = take(&free_space, p.block * p.x_row * p.size)
     p.y = take(&free_space, p.block * p.n_outputs * p.size)
     p.label = <int64_t *>take(&free_space, p.block * sizeof(int64_t))
     p.cost = <double *>take(&free_space, (p.block // SLICE + 1) * sizeof(double))

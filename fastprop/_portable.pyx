@@ -301,12 +301,12 @@ cdef void sgd(
 # Data.
 
 cdef void gather(
-    real *out, const real *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row,
+    real *out, const real *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t out_row, ptrdiff_t x_row,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     for i in range(rows):
         for j in range(n):
-            out[i * n + j] = x[index[i] * x_row + j]
+            out[i * out_row + j] = x[index[i] * x_row + j]
 
 
 cdef void all_finite(int *ok, const real *x, ptrdiff_t n) noexcept nogil:
