@@ -84,6 +84,7 @@ cdef extern from "fastprop.h" nogil:
     ctypedef void fp_task(void *context, int chunk) noexcept nogil
     uint64_t fp_denormals_flush() noexcept
     void fp_denormals_restore(uint64_t state) noexcept
+    void fp_threads_init() noexcept
     uint64_t fp_work_begin() noexcept
     void fp_work_end(uint64_t state) noexcept
     void fp_parallel(fp_task *task, void *context, int chunks) noexcept

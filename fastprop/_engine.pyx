@@ -25,7 +25,7 @@ from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_SHUFFLE,
     fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_denormals_flush,
     fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa,
-    fp_shuffle, fp_signatures, fp_work_begin, fp_work_end,
+    fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
 )
 
 import os
@@ -423,6 +423,8 @@ def allocations():
     """How many blocks of memory the engine has taken so far; a training step takes none."""
     return fp_allocations()
 
+
+fp_threads_init()
 
 cdef int n_threads = 1  # fastprop/config.py sets the default
 

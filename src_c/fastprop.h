@@ -104,6 +104,8 @@ int64_t fp_allocations(void);
 
 typedef void fp_task(void *context, int chunk);
 
+void fp_threads_init(void); /* once, at import */
+
 /* Around all work of one caller: flushes denormals, and lets the pool know how many callers there are. */
 uint64_t fp_work_begin(void);
 void fp_work_end(uint64_t state); /* what fp_work_begin returned */

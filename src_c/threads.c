@@ -142,6 +142,13 @@ static void forget_the_pool(void)
 }
 #endif
 
+void fp_threads_init(void)
+{
+#if !defined(_WIN32)
+    pthread_atfork(NULL, NULL, forget_the_pool);
+#endif
+}
+
 uint64_t fp_work_begin(void)
 {
     fp_atomic_add(&callers, 1);
@@ -158,13 +165,6 @@ void fp_parallel(fp_task *task, void *context, int chunks)
 {
     /* Programs that call from several threads have their parallelism already: a pool on top would only get in the way. */
     if (chunks > 1 && fp_atomic_load(&callers) <= 1 && fp_atomic_swap_if(&busy, 0, 1)) {
-#if !defined(_WIN32)
-        static int watching_forks;
-        if (!watching_forks) {
-            pthread_atfork(NULL, NULL, forget_the_pool);
-            watching_forks = 1;
-        }
-#endif
         while (workers < chunks - 1 && workers < FP_MAX_WORKERS && thread_start())
             workers++;
         job.task = task;
