@@ -36,7 +36,8 @@ def _default_threads() -> int:
     wanted = os.environ.get("FASTPROP_NUM_THREADS")
     if wanted:
         if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_THREADS:
-            raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be from 1 to {MOST_THREADS}; mend or unset it")
+            bounds = f"an int from 1 to {MOST_THREADS}"
+            raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be {bounds}; mend or unset it")
         return int(wanted)
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return min(len(mine), MOST_THREADS)

@@ -10,7 +10,7 @@ WIDTHS, BATCH, ROWS = (784, 1024, 1024, 1024, 10), 512, 2048
 
 
 def promised(threads):
-    """Bytes: three vectors of parameters (theta, gradient, velocity), a and dz of a batch, scratch, the order of rows."""
+    """Bytes: theta, gradient and velocity, a and dz of a batch, scratch, the order of rows."""
     parameters = sum((n_in + 1) * n_out for n_in, n_out in zip(WIDTHS, WIDTHS[1:], strict=False))
     batch = BATCH * (WIDTHS[0] + 2 * sum(WIDTHS[1:]))
     scratch = threads * 256 * 512  # a packed block of B for each thread: product.h
