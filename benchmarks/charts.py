@@ -70,7 +70,8 @@ def peers(result, out):
         axes.set_yscale("log")
         names = [row["task"].replace("/", "\nbatch ") for row in rows]
         axes.set_xticks(range(len(rows)), names, fontsize=7, rotation=20)
-        axes.set_ylabel("time of a step / fastprop's (log)")
+        clock = "CPU time" if rows[0]["clock"] == "cpu" else "time"
+        axes.set_ylabel(f"{clock} of a step / fastprop's (log)")
         axes.set_title(
             f"Training: {activation}, {dtype}, {optimizer.upper()}, {threads} thread"
             f"{'s' if threads > 1 else ''}; above the line is slower\n{about(result)}"

@@ -39,10 +39,10 @@ THREAD_BATCHES = (1, 4, 16, 64, 256, 1024)
 class Runner:
     """Trainer and data of a task, and the time of a call of `epoch`."""
 
-    def __init__(self, task):
+    def __init__(self, task, clock=time.perf_counter):
         import fastprop as fp
 
-        self.fp, self.task = fp, task
+        self.fp, self.task, self.clock = fp, task, clock
         self.X, self.y = task.data()
         net = fp.Network(list(task.widths), activation=task.activation, dtype=task.dtype, seed=0)
         net.parameters[:] = task.theta()
@@ -51,9 +51,9 @@ class Runner:
 
     def epoch(self):
         """Microseconds a step of one epoch."""
-        start = time.perf_counter()
+        start = self.clock()
         self.trainer.epoch(self.X, self.y, batch_size=self.task.batch_size)
-        return (time.perf_counter() - start) / self.task.steps * 1e6
+        return (self.clock() - start) / self.task.steps * 1e6
 
     def samples(self, turns):
         """Several epochs."""
@@ -70,13 +70,12 @@ def square(width, batch):
 def line(vary, fixed, turns):
     """Best nanoseconds a useful flop over SIZES.
 
-    The best and not the median, since noise only adds; in `turns` passes over all sizes, since
-    noise comes in bursts. What looks like a jump after that is measured again, with its neighbour,
-    as often as all passes together.
+    In CPU time, since one thread is looked at; the best and not the median, since noise only adds;
+    in `turns` passes over all sizes, since noise comes in bursts. What looks like a jump after that
+    is measured again, with its neighbour, as often as all passes together.
     """
-    runners = [
-        Runner(square(size, fixed) if vary == "width" else square(fixed, size)) for size in SIZES
-    ]
+    tasks = [square(size, fixed) if vary == "width" else square(fixed, size) for size in SIZES]
+    runners = [Runner(task, time.process_time) for task in tasks]
     found = [min(runner.samples(2)) * 1e3 / runner.task.flops for runner in runners]
 
     def look_again(at):
