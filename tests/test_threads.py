@@ -284,4 +284,4 @@ def test_the_default():
 def test_a_bad_default_is_an_error(value):
     done = started_with(value)
     assert done.returncode != 0
-    assert f"FASTPROP_NUM_THREADS={value!r} must be an int from 1 to 256" in done.stderr
+    assert f"FASTPROP_NUM_THREADS={value!r} must be" in done.stderr

@@ -13,6 +13,14 @@
 #define FP_MR 8
 #define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8)
 
+/* Clang (14 at least) makes vmaxq of a > b ? a : b where a is zero, as in ReLU, and so +0 of -0. It cannot see what a mask
+ * is that went through this. */
+#if defined(__clang__)
+#define FP_OPAQUE(mask) __asm__("" : "+w"(mask))
+#else
+#define FP_OPAQUE(mask) (void)0
+#endif
+
 typedef float32x4_t f32_t;
 typedef uint32x4_t f32_mask;
 #define F32_LANES 4
@@ -51,9 +59,19 @@ FP_INLINE f32_t f32_mul(f32_t a, f32_t b) { return vmulq_f32(a, b); }
 FP_INLINE f32_t f32_div(f32_t a, f32_t b) { return vdivq_f32(a, b); }
 FP_INLINE f32_t f32_fma(f32_t a, f32_t b, f32_t c) { return vfmaq_f32(c, a, b); }
 FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return vfmsq_f32(c, a, b); }
-/* vmaxq and vminq have rules of their own for NaN, and for zeros of two signs */
-FP_INLINE f32_t f32_max(f32_t a, f32_t b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
-FP_INLINE f32_t f32_min(f32_t a, f32_t b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+/* by hand, since vmaxq and vminq have rules of their own for NaN and for zeros of two signs */
+FP_INLINE f32_t f32_max(f32_t a, f32_t b)
+{
+    f32_mask a_wins = vcgtq_f32(a, b);
+    FP_OPAQUE(a_wins);
+    return vbslq_f32(a_wins, a, b);
+}
+FP_INLINE f32_t f32_min(f32_t a, f32_t b)
+{
+    f32_mask a_wins = vcltq_f32(a, b);
+    FP_OPAQUE(a_wins);
+    return vbslq_f32(a_wins, a, b);
+}
 FP_INLINE f32_t f32_abs(f32_t a) { return vabsq_f32(a); }
 FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign) { return vbslq_f32(vdupq_n_u32(0x80000000u), sign, a); }
 FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return vcgtq_f32(a, b); }
@@ -111,8 +129,18 @@ FP_INLINE f64_t f64_mul(f64_t a, f64_t b) { return vmulq_f64(a, b); }
 FP_INLINE f64_t f64_div(f64_t a, f64_t b) { return vdivq_f64(a, b); }
 FP_INLINE f64_t f64_fma(f64_t a, f64_t b, f64_t c) { return vfmaq_f64(c, a, b); }
 FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return vfmsq_f64(c, a, b); }
-FP_INLINE f64_t f64_max(f64_t a, f64_t b) { return vbslq_f64(vcgtq_f64(a, b), a, b); }
-FP_INLINE f64_t f64_min(f64_t a, f64_t b) { return vbslq_f64(vcltq_f64(a, b), a, b); }
+FP_INLINE f64_t f64_max(f64_t a, f64_t b)
+{
+    f64_mask a_wins = vcgtq_f64(a, b);
+    FP_OPAQUE(a_wins);
+    return vbslq_f64(a_wins, a, b);
+}
+FP_INLINE f64_t f64_min(f64_t a, f64_t b)
+{
+    f64_mask a_wins = vcltq_f64(a, b);
+    FP_OPAQUE(a_wins);
+    return vbslq_f64(a_wins, a, b);
+}
 FP_INLINE f64_t f64_abs(f64_t a) { return vabsq_f64(a); }
 FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign) { return vbslq_f64(vdupq_n_u64(0x8000000000000000u), sign, a); }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return vcgtq_f64(a, b); }
