@@ -66,6 +66,13 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int n
                 sum[r][v] = start[v];
     }
 
+    if (at->k1 - at->k0 >= FP_PREFETCH_K) { /* the tile to the right is next */
+        FP_UNROLL for (int r = 0; r < mr; r++) {
+            FP_PREFETCH_TO_WRITE(c + r * c_row + 2 * L);
+            FP_PREFETCH_TO_WRITE(c + r * c_row + 3 * L);
+        }
+    }
+
     for (I k = at->k1 - at->k0; k > 0; k--) {
         V(t) row[2];
         FP_UNROLL for (int v = 0; v < nv; v++)

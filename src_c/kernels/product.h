@@ -6,13 +6,14 @@
 /* What happens to a finished element of C: nothing, c = g(c), or c = c g'(z). */
 enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
 
-#define FP_BLOCK_K 256 /* depth of a packed block of B: a tile's rows of A (14 x 256 floats, 14 KB) stay in a 32 KB L1 */
-#define FP_BLOCK_N 512 /* its width: 256 x 512 floats are 512 KB, half of a 1 MB L2 */
+#define FP_BLOCK_K 512 /* depth of a packed block of B: a tile's rows of A (14 x 512 floats, 28 KB) stay in a 32 KB L1 */
+#define FP_BLOCK_N 256 /* its width: 512 x 256 floats are 512 KB, half of a 1 MB L2 */
 #define FP_PANEL_MAX 32 /* the widest panel of any ISA (two AVX-512 vectors of float32): packed widths round up to it */
 
 #define FP_PACK_ROWS 48   /* below so many rows of C, packing B costs more than reading it in place */
 #define FP_PACK_BYTES 8192 /* a B smaller than this stays in L1 as it lies, a quarter of it */
 
+#define FP_PREFETCH_K 64 /* from this depth on a tile takes long enough to fetch the next one's C meanwhile: 2% at 1024 */
 #define FP_SCALAR_PRODUCT 16 /* up to so many multiplications, plain loops beat the setting up of tiles */
 
 #endif

@@ -8,9 +8,11 @@
 #if defined(_MSC_VER)
 #define FP_INLINE static __forceinline
 #define FP_UNROLL
+#define FP_PREFETCH_TO_WRITE(p)
 #else
 #define FP_INLINE static inline __attribute__((always_inline, unused))
 #define FP_UNROLL _Pragma("GCC unroll 16")
+#define FP_PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1)
 #endif
 
 #endif
