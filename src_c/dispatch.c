@@ -45,11 +45,11 @@ const fp_isa *fp_select_isa(const char *name)
     return selected;
 }
 
-/* A packed block of B: of w (forward; x^T for one output), of w^T (input gradient) or of dz (weight gradient). */
+/* A packed tile of A and a packed block of B: of w (forward; x^T for one output), of w^T (input gradient) or of dz (weight gradient). */
 static ptrdiff_t block(ptrdiff_t k, ptrdiff_t n)
 {
     ptrdiff_t wide = (n + FP_PANEL_MAX - 1) / FP_PANEL_MAX * FP_PANEL_MAX;
-    return (k < FP_BLOCK_K ? k : FP_BLOCK_K) * (wide < FP_BLOCK_N ? wide : FP_BLOCK_N);
+    return FP_TILE_SCRATCH(k) + (k < FP_BLOCK_K ? k : FP_BLOCK_K) * (wide < FP_BLOCK_N ? wide : FP_BLOCK_N);
 }
 
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out)

@@ -2,8 +2,9 @@
  *
  * A tile of C (mr rows, two vectors wide) lives in registers while k runs: each step loads a row of B and broadcasts one
  * element of each row of A. A is read in place through a (row, column) pair of strides, so A^T needs no copy. B is read in
- * place while it is small, else packed into panels as wide as a tile, which are adjacent in memory. The layout is that of
- * Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", with A left in place. */
+ * place while it is small, else packed into panels as wide as a tile, which are adjacent in memory; so is A^T where a tile
+ * has so few columns of it that they would take up a whole cache line for each k. The layout is that of Goto and van de
+ * Geijn 2008, "Anatomy of high-performance matrix multiplication", with A left in place. */
 #include "product.h"
 
 typedef struct {
@@ -18,10 +19,11 @@ typedef struct {
     int activation;
 } FP(product);
 
-/* Where a tile lies: rows i.., columns j.. (`width` of them, at most 2 L), the k of this block, and B's rows for it. */
+/* Where a tile lies: rows i.., columns j.. (`width` of them, at most 2 L), the k of this block, and A and B for it. */
 typedef struct {
+    const T *a; /* row i, column k0 */
     const T *b; /* row k0, column j */
-    I b_row, i, j, width, k0, k1;
+    I a_row, a_col, b_row, i, j, width, k0, k1;
 } FP(place);
 
 static fp_activation_forward *const FP(forwards)[FP_N_ACTIVATIONS] = {
@@ -47,9 +49,9 @@ FP_INLINE void FP(put)(T *p, V(t) x, int tail, I left)
 /* mr, nv and tail are constants wherever this is called: each combination compiles to straight code. */
 FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int nv, int tail)
 {
-    const T *a = p->a + at->i * p->a_row + at->k0 * p->a_col, *b = at->b;
+    const T *a = at->a, *b = at->b;
     T *c = p->c + at->i * p->c_row + at->j;
-    I a_row = p->a_row, a_col = p->a_col, b_row = at->b_row, c_row = p->c_row;
+    I a_row = at->a_row, a_col = at->a_col, b_row = at->b_row, c_row = p->c_row;
     I left = at->width - (nv - 1) * L;
     V(t) sum[FP_MR][2];
 
@@ -125,25 +127,24 @@ static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL
 #undef FP_TILE
 #undef FP_TILE_NAME
 
-/* All tiles of a block one below the other: rows are dealt out evenly, since a tile of one row wastes the machine. */
-FP_INLINE void FP(column_of_tiles)(const FP(product) *p, FP(place) at, I first, I last)
+/* A tile of so many rows, and what its registers could not finish. */
+FP_INLINE void FP(tile_and_finish)(const FP(product) *p, const FP(place) *at, I rows)
 {
-    I tiles = (last - first + FP_MR - 1) / FP_MR;
-    for (I t = 0; t < tiles; t++) {
-        at.i = first + (last - first) * t / tiles;
-        I rows = first + (last - first) * (t + 1) / tiles - at.i;
-        FP(tiles)[rows](p, &at);
-        if (p->finish == FP_FINISH_NONE || at.k1 != p->k || p->activation == FP_ACTIVATION_relu)
-            continue;
-        for (I r = at.i; r < at.i + rows; r++) {
-            T *c = p->c + r * p->c_row + at.j;
-            if (p->finish == FP_FINISH_FORWARD)
-                FP(forwards)[p->activation](c, at.width);
-            else
-                FP(backwards)[p->activation](c, p->kept + r * p->kept_row + at.j, at.width);
-        }
+    FP(tiles)[rows](p, at);
+    if (p->finish == FP_FINISH_NONE || at->k1 != p->k || p->activation == FP_ACTIVATION_relu)
+        return;
+    for (I r = at->i; r < at->i + rows; r++) {
+        T *c = p->c + r * p->c_row + at->j;
+        if (p->finish == FP_FINISH_FORWARD)
+            FP(forwards)[p->activation](c, at->width);
+        else
+            FP(backwards)[p->activation](c, p->kept + r * p->kept_row + at->j, at->width);
     }
 }
+
+/* Rows are dealt out to tiles evenly, since a tile of one row wastes the machine: so many tiles, and where the t-th begins. */
+FP_INLINE I FP(tiles_of)(I rows) { return (rows + FP_MR - 1) / FP_MR; }
+FP_INLINE I FP(tile_start)(I rows, I t) { return rows * t / FP(tiles_of)(rows); }
 
 /* An L x L block, one vector a row, transposed: log2(L) rounds of zipping each row with the one half a block further. */
 FP_INLINE void FP(transpose)(V(t) row[L])
@@ -186,8 +187,19 @@ static void FP(pack_transposed)(T *panels, const FP(product) *p, I k0, I k1, I n
     }
 }
 
+/* A tile's rows of A, which lie beside one another (a_row is 1), as mr numbers for each k. */
+static void FP(pack_tile)(T *tile, const T *a, I a_col, I k, I mr)
+{
+    for (; k > 0; k--, a += a_col, tile += mr)
+        for (I r = 0; r < mr; r += L) /* what is stored beyond the last row, the next k overwrites */
+            V(store)(tile + r, FP(load_left)(a + r, mr - r));
+}
+
 static void FP(multiply_packed)(const FP(product) *p, T *scratch)
 {
+    int narrow = FP_MR * sizeof(T) <= FP_CACHE_LINE / 2;
+    T *tile = scratch;
+    scratch += FP_TILE_SCRATCH(p->k);
     for (I n0 = 0; n0 < p->n; n0 += FP_BLOCK_N)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += FP_BLOCK_K) {
             I n1 = n0 + FP_BLOCK_N < p->n ? n0 + FP_BLOCK_N : p->n;
@@ -196,12 +208,18 @@ static void FP(multiply_packed)(const FP(product) *p, T *scratch)
                 FP(pack)(scratch, p, k0, k1, n0, n1);
             else
                 FP(pack_transposed)(scratch, p, k0, k1, n0, n1);
-            I tiles = (p->m + FP_MR - 1) / FP_MR;
-            for (I t = 0; t < tiles; t++) { /* one tile's rows of A stay in L1 while all of the block passes by */
-                FP(place) at = {scratch, 2 * L, 0, 0, 0, k0, k1};
+            for (I t = 0; t < FP(tiles_of)(p->m); t++) { /* a tile's rows of A stay in L1 while all of the block passes by */
+                I i = FP(tile_start)(p->m, t), rows = FP(tile_start)(p->m, t + 1) - i;
+                FP(place) at = {.a = p->a + i * p->a_row + k0 * p->a_col, .a_row = p->a_row, .a_col = p->a_col,
+                                .b = scratch, .b_row = 2 * L, .i = i, .k0 = k0, .k1 = k1};
+                if (p->a_row == 1 && p->a_col != 1 && narrow && n1 - n0 >= FP_PACK_TILE_N) {
+                    FP(pack_tile)(tile, at.a, p->a_col, k1 - k0, rows);
+                    at.a = tile;
+                    at.a_col = rows;
+                }
                 for (at.j = n0; at.j < n1; at.j += 2 * L, at.b += 2 * L * (k1 - k0)) {
                     at.width = n1 - at.j < 2 * L ? n1 - at.j : 2 * L;
-                    FP(column_of_tiles)(p, at, p->m * t / tiles, p->m * (t + 1) / tiles);
+                    FP(tile_and_finish)(p, &at, rows);
                 }
             }
         }
@@ -209,10 +227,14 @@ static void FP(multiply_packed)(const FP(product) *p, T *scratch)
 
 static void FP(multiply_in_place)(const FP(product) *p)
 {
-    FP(place) at = {p->b, p->b_row, 0, 0, 0, 0, p->k};
+    FP(place) at = {.a_row = p->a_row, .a_col = p->a_col, .b = p->b, .b_row = p->b_row, .k1 = p->k};
     for (; at.j < p->n; at.j += 2 * L, at.b += 2 * L) {
         at.width = p->n - at.j < 2 * L ? p->n - at.j : 2 * L;
-        FP(column_of_tiles)(p, at, 0, p->m);
+        for (I t = 0; t < FP(tiles_of)(p->m); t++) {
+            at.i = FP(tile_start)(p->m, t);
+            at.a = p->a + at.i * p->a_row;
+            FP(tile_and_finish)(p, &at, FP(tile_start)(p->m, t + 1) - at.i);
+        }
     }
 }
 

@@ -8,12 +8,18 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
 
 #define FP_BLOCK_K 512 /* depth of a packed block of B: a tile's rows of A (14 x 512 floats, 28 KB) stay in a 32 KB L1 */
 #define FP_BLOCK_N 256 /* its width: 512 x 256 floats are 512 KB, half of a 1 MB L2 */
+#define FP_TILE_MAX 16  /* the most rows of a tile of any ISA, rounded up to a vector */
 #define FP_PANEL_MAX 32 /* the widest panel of any ISA (two AVX-512 vectors of float32): packed widths round up to it */
 
 #define FP_PACK_ROWS 48   /* below so many rows of C, packing B costs more than reading it in place */
 #define FP_PACK_BYTES 8192 /* a B smaller than this stays in L1 as it lies, a quarter of it */
 
+#define FP_PACK_TILE_N 64  /* from this width on, packing a tile of A^T costs less than reading it as it lies */
+#define FP_CACHE_LINE 64
 #define FP_PREFETCH_K 64 /* from this depth on a tile takes long enough to fetch the next one's C meanwhile: 2% at 1024 */
 #define FP_SCALAR_PRODUCT 16 /* up to so many multiplications, plain loops beat the setting up of tiles */
+
+/* Where A^T is packed by tiles: elements for a depth of k, and what the last store may write beyond. */
+#define FP_TILE_SCRATCH(k) (FP_TILE_MAX * ((k) < FP_BLOCK_K ? (k) : FP_BLOCK_K) + FP_TILE_MAX)
 
 #endif
