@@ -1,5 +1,14 @@
 """fastprop trains multi-layer perceptrons on CPUs: NumPy arrays in, NumPy arrays out."""
 
+try:
+    from fastprop import _engine as _engine
+except ModuleNotFoundError as error:
+    if error.name != "fastprop._engine":
+        raise
+    raise ImportError(
+        f"{__path__[0]} is fastprop's source tree, where nothing is compiled: start Python in another directory, "
+        "or compile in place with `pip install -e .`"
+    ) from None
 from fastprop._version import __version__
 from fastprop.config import get_num_threads, set_num_threads, show_config
 from fastprop.files import load

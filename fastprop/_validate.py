@@ -255,7 +255,7 @@ def _as_labels(value: Any, rows: int, n_outputs: int, what: str) -> np.ndarray |
             f"{what}[{place}] is {wrong}; labels must be in [0, {n_outputs}) for a network of {n_outputs} outputs: "
             f"renumber them with np.unique({what}, return_inverse=True)[1], or give the network {highest + 1} outputs"
         )
-    return np.ascontiguousarray(found, dtype=np.int64)
+    return np.require(found, np.int64, ["C", "A"])
 
 
 def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str, what: str) -> None:
