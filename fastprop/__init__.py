@@ -1,7 +1,7 @@
 """fastprop trains multi-layer perceptrons on CPUs: NumPy arrays in, NumPy arrays out."""
 
 try:
-    from fastprop import _engine as _engine
+    import fastprop._engine
 except ModuleNotFoundError as error:
     if error.name != "fastprop._engine":
         raise
