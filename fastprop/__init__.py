@@ -1,7 +1,7 @@
 """fastprop trains multi-layer perceptrons on CPUs: NumPy arrays in, NumPy arrays out."""
 
 try:
-    import fastprop._engine
+    import fastprop._engine  # noqa: F401  is it there?
 except ModuleNotFoundError as error:
     if error.name != "fastprop._engine":
         raise
