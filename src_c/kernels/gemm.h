@@ -248,7 +248,7 @@ FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
             for (I k = 0; k < p->k; k++)
                 sum = FP_FMA(p->a[i * p->a_row + k * p->a_col], p->b[k * p->b_row + j * p->b_col], sum);
             if (p->activation == FP_ACTIVATION_relu) {
-                int off = p->finish == FP_FINISH_FORWARD ? sum <= 0
+                int off = p->finish == FP_FINISH_FORWARD ? 0 > sum
                         : p->finish == FP_FINISH_BACKWARD && !(p->kept[i * p->kept_row + j] > 0);
                 sum = off ? 0 : sum;
             }

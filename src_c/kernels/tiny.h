@@ -9,7 +9,7 @@ FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in
         T sum = b[j];
         for (I i = 0; i < n_in; i++)
             sum = FP_FMA(x[i], w[i * n_out + j], sum);
-        a[j] = activation == FP_ACTIVATION_relu && sum <= 0 ? 0 : sum;
+        a[j] = activation == FP_ACTIVATION_relu && 0 > sum ? 0 : sum;
     }
     if (activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
         FP(forwards)[activation](a, n_out);
