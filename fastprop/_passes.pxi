@@ -21,11 +21,13 @@ cdef struct Job:
     double rate
     const double *hyper
     char *state
+    bint fused              # the step is too short to be stopped in the middle: its update goes with its gradient
     # the rows in work: `count` of them from `first` on, a block of a batch of `batch_rows`
     ptrdiff_t first
     ptrdiff_t count
     ptrdiff_t batch_rows
     bint accumulate         # not the first block of the batch: add to the gradient
+    bint update_now         # the last block of a step: update theta with the gradient, stretch by stretch
     # how far it is
     ptrdiff_t done          # rows visited
     ptrdiff_t steps         # steps taken
@@ -154,42 +156,66 @@ cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
         first += count
 
 cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
-    """One part of every dW[k] = a[k-1]^T dz[k], a part being some rows of W; the last one does db[k] = sum dz[k]."""
+    """One part of every dW[k] = a[k-1]^T dz[k], a part being some rows of W; the last one does db[k] = sum dz[k].
+
+    Where the job says so, each stretch of theta is updated as soon as its gradient is there, while both are in the cache.
+    """
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
-    cdef ptrdiff_t k, row, rows, first, count, x_row
-    cdef const char *x
+    cdef ptrdiff_t k, first, end, count, stretch
     cdef Layer *layer
+    cdef bint last = part == parts - 1
     for k in range(p.n_layers - 1, -1, -1):
         layer = &p.layers[k]
-        if k > 0:
-            x, x_row = p.layers[k - 1].a, p.layers[k - 1].row
-        else:
-            x = inputs_of(job, &x_row)
-        first = share(layer.n_in, part, parts)
-        count = share(layer.n_in, part + 1, parts) - first
-        row = 0
-        while row < job.count:
-            rows = min(p.rows_at_once, job.count - row)
-            p.kernels.dense_weight_gradient(
-                layer.dw + first * layer.n_out * p.size, layer.db if part == parts - 1 else NULL,
-                x + (row * x_row + first) * p.size, layer.dz + row * layer.row * p.size,
-                p.scratch + part * p.scratch_size, rows, count, layer.n_out,
-                layer.n_out, x_row, layer.row, job.accumulate or row > 0)
-            row += rows
-            if out_of_air(&job.air, part, 2.0 * rows * count * layer.n_out):
+        first, end = share(layer.n_in, part, parts), share(layer.n_in, part + 1, parts)
+        stretch = max(SLICE, STRETCH // (layer.n_out * p.size)) if job.update_now else layer.n_in
+        while first < end:
+            count = min(stretch, end - first)
+            if sum_gradient(job, part, k, first, count, last and first + count == end):
                 return
+            if job.update_now:
+                step_theta(job, layer.w + first * layer.n_out * p.size, count * layer.n_out)
+            first += count
+        if last and job.update_now:
+            step_theta(job, layer.b, layer.n_out)
+
+cdef bint sum_gradient(Job *job, int part, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count, bint db) noexcept nogil:
+    """Some rows of dW[k] and, if wanted, db[k]; True if the work was stopped."""
+    cdef Plan *p = job.plan
+    cdef Layer *layer = &p.layers[k]
+    cdef ptrdiff_t rows, x_row, row = 0
+    cdef const char *x
+    if k > 0:
+        x, x_row = p.layers[k - 1].a, p.layers[k - 1].row
+    else:
+        x = inputs_of(job, &x_row)
+    while row < job.count:
+        rows = min(p.rows_at_once, job.count - row)
+        p.kernels.dense_weight_gradient(
+            layer.dw + first * layer.n_out * p.size, layer.db if db else NULL,
+            x + (row * x_row + first) * p.size, layer.dz + row * layer.row * p.size,
+            p.scratch + part * p.scratch_size, rows, count, layer.n_out,
+            layer.n_out, x_row, layer.row, job.accumulate or row > 0)
+        row += rows
+        if not job.update_now and out_of_air(&job.air, part, 2.0 * rows * count * layer.n_out):
+            return True
+    return False
+
+cdef void step_theta(Job *job, char *theta, ptrdiff_t count) noexcept nogil:
+    """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from `theta` on."""
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t distance = theta - p.theta
+    p.kernels.optimizer[job.optimizer](
+        theta, <char *>offset(job.state, distance), p.gradient + distance, count, p.n_parameters, job.rate, job.hyper)
 
 cdef void update(void *context, int part, int parts) noexcept nogil:
-    """One part of theta <- theta - eta * grad, or whatever the optimiser makes of it."""
+    """One part of the update of theta."""
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
     cdef ptrdiff_t lines = (p.n_parameters + 15) // 16  # whole cache lines
     cdef ptrdiff_t first = share(lines, part, parts) * 16
     cdef ptrdiff_t count = min(share(lines, part + 1, parts) * 16, p.n_parameters) - first
-    p.kernels.optimizer[job.optimizer](
-        p.theta + first * p.size, <char *>offset(job.state, first * p.size), p.gradient + first * p.size,
-        count, p.n_parameters, job.rate, job.hyper)
+    step_theta(job, p.theta + first * p.size, count)
 
 cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
     """Block after block of a batch: its summed loss, and the gradient of its mean if wanted."""
@@ -200,6 +226,7 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
         p.kernels.tiny_pass(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
             p.n_layers, rows, job.loss, 1.0 / rows)
+        job.fused = False
         return cost
     job.batch_rows = rows
     while at < rows and not job.air.stopped:
@@ -208,6 +235,7 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
         if job.loss != NO_LOSS:
             for i in range((job.count + SLICE - 1) // SLICE):
                 cost += p.cost[i]
+        job.update_now = job.fused and at + job.count == rows and isfinite(cost)
         if job.down and not job.air.stopped:
             parallel(job, sum_gradients, p.flops * job.count)
         at += job.count
@@ -219,11 +247,13 @@ cdef void train(Job *job) noexcept nogil:
     cdef double cost
     while job.done < job.rows and not job.air.now:
         rows = min(job.batch, job.rows - job.done)
+        job.fused = job.plan.flops * rows < SHORT_STEP
         cost = pass_batch(job, job.done, rows)
         job.diverged = not isfinite(cost)
         if job.air.stopped or job.diverged:
             return
-        parallel(job, update, 8.0 * job.plan.n_parameters)  # memory decides: 12 to 16 bytes for 2 flops
+        if not job.fused:
+            parallel(job, update, 8.0 * job.plan.n_parameters)  # memory decides: 12 to 16 bytes for 2 flops
         job.cost += cost
         job.done += rows
         job.steps += 1

@@ -57,6 +57,19 @@ def in_steps(trainer, X, y, batch_size, steps=None):
     return total / len(X)
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 7])
+@pytest.mark.parametrize("widths", [(1, 1), (1, 9, 1), (3, 8, 1), (2, 6, 2), (5, 5, 2), (4, 12, 1), (3, 16, 3)])
+def test_an_epoch_is_its_steps_to_the_bit(widths, batch):
+    """The smallest networks go another way in an epoch than in a step, and each size has its own edge."""
+    X, y = np.random.default_rng(0).normal(size=(2, 21, 5)).astype(np.float32)
+    X, y = X[:, : widths[0]].copy(), y[:, : widths[-1]].copy()
+    one, other = trainer_of(widths, momentum=0.5), trainer_of(widths, momentum=0.5)
+    before = one.network.parameters.tobytes()
+    one.epoch(X, y, batch_size=batch)
+    in_steps(other, X, y, batch)
+    assert one.network.parameters.tobytes() == other.network.parameters.tobytes() != before
+
+
 @functools.cache
 def lasting(one_step=False, seconds=0.3):
     """Data of which one epoch takes about so long here, whatever serves, and a way to make its trainer."""
