@@ -202,7 +202,7 @@ cdef bint sum_gradient(Job *job, int part, ptrdiff_t k, ptrdiff_t first, ptrdiff
     return False
 
 cdef void step_theta(Job *job, char *theta, ptrdiff_t count) noexcept nogil:
-    """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from `theta` on."""
+    """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from there on."""
     cdef Plan *p = job.plan
     cdef ptrdiff_t distance = theta - p.theta
     p.kernels.optimizer[job.optimizer](

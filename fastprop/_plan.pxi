@@ -48,8 +48,8 @@ cdef enum:
     FEW_ROWS = 32  # so many rows of a wide layer take the portable kernels tens of milliseconds
     # Up to so many multiplications in the forward pass of a batch, it goes through tiny_pass.
     TINY = 48
-    # A step of fewer flops forward (some 10 milliseconds in all) is not stopped in the middle of its gradients, which may
-    # therefore update theta on the way, in stretches of so many bytes: a quarter of a 256 KB L2, the smallest there is.
+    # A step of fewer flops forward (some 10 milliseconds in all) is not stopped in the middle of its gradients, which
+    # may therefore update theta on the way, in stretches of so many bytes: a quarter of the smallest L2, 256 KB.
     SHORT_STEP = 300000000
     STRETCH = 64 * 1024
     # Below so many flops (about 10 microseconds) a second thread costs more in hand-over than it takes on.
