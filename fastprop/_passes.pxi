@@ -158,7 +158,7 @@ cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
 cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
     """One part of every dW[k] = a[k-1]^T dz[k], a part being some rows of W; the last one does db[k] = sum dz[k].
 
-    Where the job says so, each stretch of theta is updated as soon as its gradient is there, while both are in the cache.
+    Where the job says so, a stretch of theta is updated as soon as its gradient is there, while both are in the cache.
     """
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
