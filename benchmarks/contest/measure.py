@@ -17,6 +17,8 @@ SAME_ORDER = {"float32": 5e-3, "float64": 1e-6}
 OWN_ORDER = 0.2
 # Who is believed: the first that takes part (the NumPy baseline has no Adam).
 REFERENCES = ("NumPy", "PyTorch", "scikit-learn", "JAX")
+# Seconds before a turn on several threads: OpenBLAS's spin for 0.1 s after their work, on the core that is wanted next.
+SETTLE = 0.15
 
 
 def timed(epoch):
@@ -141,6 +143,7 @@ def measure(task, names, seconds, rounds, clock="wall"):
         done += 1
         for name, contestant in contestants.items():
             contestant.claim()
+            time.sleep(SETTLE if task.threads > 1 else 0)
             for _ in range(turns[name]):
                 for each, seconds_taken in timed(contestant.epoch).items():
                     times[name][each].append(seconds_taken)
