@@ -222,7 +222,7 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
     cdef Plan *p = job.plan
     cdef double cost = 0
     cdef ptrdiff_t i, at = 0
-    if p.flops * rows <= 2 * TINY and job.order != NULL and p.kernels.tiny_pass != NULL:
+    if p.flops * rows <= 2 * TINY and job.order != NULL:
         p.kernels.tiny_pass(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
             p.n_layers, rows, job.loss, 1.0 / rows)

@@ -45,7 +45,8 @@ const fp_isa *fp_select_isa(const char *name)
     return selected;
 }
 
-/* A packed tile of A and a packed block of B: of w (forward; x^T for one output), of w^T (input gradient) or of dz (weight gradient). */
+/* A packed tile of A and a packed block of B: of w (forward; x^T for one output), of w^T (input gradient) or of dz
+ * (weight gradient). */
 static ptrdiff_t block(ptrdiff_t k, ptrdiff_t n)
 {
     ptrdiff_t wide = (n + FP_PANEL_MAX - 1) / FP_PANEL_MAX * FP_PANEL_MAX;
@@ -54,7 +55,8 @@ static ptrdiff_t block(ptrdiff_t k, ptrdiff_t n)
 
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out)
 {
-    ptrdiff_t forward = n_out == 1 ? block(n_in, rows) : block(n_in, n_out), input = block(n_out, n_in), weight = block(rows, n_out);
+    ptrdiff_t forward = n_out == 1 ? block(n_in, rows) : block(n_in, n_out);
+    ptrdiff_t input = block(n_out, n_in), weight = block(rows, n_out);
     ptrdiff_t most = forward > input ? forward : input;
     return most > weight ? most : weight;
 }

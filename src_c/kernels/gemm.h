@@ -26,15 +26,6 @@ typedef struct {
     I a_row, a_col, b_row, i, j, width, k0, k1;
 } FP(place);
 
-static fp_activation_forward *const FP(forwards)[FP_N_ACTIVATIONS] = {
-#define FP_ACTIVATION(name) [FP_ACTIVATION_##name] = (fp_activation_forward *)FP(name##_forward),
-#include "../kernels.def"
-};
-static fp_activation_backward *const FP(backwards)[FP_N_ACTIVATIONS] = {
-#define FP_ACTIVATION(name) [FP_ACTIVATION_##name] = (fp_activation_backward *)FP(name##_backward),
-#include "../kernels.def"
-};
-
 /* A vector of a row: all of it, or its first `left` lanes where the last vector of a tile sticks out (`tail`). */
 FP_INLINE V(t) FP(get)(const T *p, int tail, I left) { return tail ? V(load_n)(p, left) : V(load)(p); }
 
@@ -127,19 +118,24 @@ static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL
 #undef FP_TILE
 #undef FP_TILE_NAME
 
+/* `width` summed elements of row i, from column j on, by an activation that the sums' registers did not finish. */
+FP_INLINE void FP(finish_row)(const FP(product) *p, I i, I j, I width)
+{
+    T *c = p->c + i * p->c_row + j;
+    if (p->finish == FP_FINISH_FORWARD)
+        FP(table).forward[p->activation](c, width);
+    else if (p->finish == FP_FINISH_BACKWARD)
+        FP(table).backward[p->activation](c, p->kept + i * p->kept_row + j, width);
+}
+
 /* A tile of so many rows, and what its registers could not finish. */
 FP_INLINE void FP(tile_and_finish)(const FP(product) *p, const FP(place) *at, I rows)
 {
     FP(tiles)[rows](p, at);
     if (p->finish == FP_FINISH_NONE || at->k1 != p->k || p->activation == FP_ACTIVATION_relu)
         return;
-    for (I r = at->i; r < at->i + rows; r++) {
-        T *c = p->c + r * p->c_row + at->j;
-        if (p->finish == FP_FINISH_FORWARD)
-            FP(forwards)[p->activation](c, at->width);
-        else
-            FP(backwards)[p->activation](c, p->kept + r * p->kept_row + at->j, at->width);
-    }
+    for (I i = at->i; i < at->i + rows; i++)
+        FP(finish_row)(p, i, at->j, at->width);
 }
 
 /* Rows are dealt out to tiles evenly, since a tile of one row wastes the machine: so many tiles, and where the t-th begins. */
@@ -254,12 +250,8 @@ FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
             }
             c[j] = sum;
         }
-        if (p->activation == FP_ACTIVATION_relu)
-            continue;
-        if (p->finish == FP_FINISH_FORWARD)
-            FP(forwards)[p->activation](c, p->n);
-        else if (p->finish == FP_FINISH_BACKWARD)
-            FP(backwards)[p->activation](c, p->kept + i * p->kept_row, p->n);
+        if (p->activation != FP_ACTIVATION_relu)
+            FP(finish_row)(p, i, 0, p->n);
     }
 }
 

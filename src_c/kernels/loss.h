@@ -132,8 +132,3 @@ static void FP(binary_cross_entropy)(double *cost, T *da, const T *a, const T *y
         *cost += (double)FP(lanes_sum)(sum);
     }
 }
-
-static fp_loss *const FP(losses)[FP_N_LOSSES] = {
-#define FP_LOSS(name) [FP_LOSS_##name] = (fp_loss *)FP(name),
-#include "../kernels.def"
-};

@@ -1,5 +1,6 @@
-/* What a product is for every dtype: the ways to finish an element, and the sizes of blocks. The sizes change speed only: every element of C is summed in the order of k, through C
- * itself from one block to the next, so no choice made here changes a bit. */
+/* What a product is for every dtype: the ways to finish an element, and the sizes of blocks. The sizes change speed only:
+ * every element of C is summed in the order of k, through C itself from one block to the next, so no choice made here
+ * changes a bit. */
 #ifndef FP_KERNELS_PRODUCT_H
 #define FP_KERNELS_PRODUCT_H
 

@@ -12,7 +12,7 @@ FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in
         a[j] = activation == FP_ACTIVATION_relu && 0 > sum ? 0 : sum;
     }
     if (activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
-        FP(forwards)[activation](a, n_out);
+        FP(table).forward[activation](a, n_out);
 }
 
 FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out, int activation, int add)
@@ -30,7 +30,7 @@ FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, c
     for (I j = 0; j < n_out; j++)
         db[j] = (add ? db[j] : 0) + dz[j];
     if (dx && activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
-        FP(backwards)[activation](dx, x, n_in);
+        FP(table).backward[activation](dx, x, n_in);
 }
 
 static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y, const int64_t *label,
@@ -51,9 +51,9 @@ static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, co
         if (loss == FP_LOSS_half_mse)
             FP(half_mse)(cost, dz, below, y + row * n_out, NULL, 1, n_out, scale);
         else
-            FP(losses)[loss](cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, 1, n_out, scale);
+            FP(table).loss[loss](cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, 1, n_out, scale);
         if (activations[layers - 1] != FP_ACTIVATION_identity)
-            FP(backwards)[activations[layers - 1]](dz, below, n_out);
+            FP(table).backward[activations[layers - 1]](dz, below, n_out);
         for (I k = layers - 1; k >= 0; k--) {
             I n_in = widths[k];
             n_out = widths[k + 1];
