@@ -3,13 +3,15 @@ from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "fastprop.h" nogil:
     ctypedef void fp_dense_forward(
-        void *a, const void *x, const void *w, const void *b, void *scratch,
+        void *a, void *kept, const void *x, const void *w, const void *b, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-        ptrdiff_t a_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation) noexcept nogil
+        ptrdiff_t a_row, ptrdiff_t kept_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation,
+        const double *hyper) noexcept nogil
     ctypedef void fp_dense_input_gradient(
         void *dx, const void *dz, const void *w, const void *kept, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-        ptrdiff_t dx_row, ptrdiff_t dz_row, ptrdiff_t w_row, ptrdiff_t kept_row, int activation) noexcept nogil
+        ptrdiff_t dx_row, ptrdiff_t dz_row, ptrdiff_t w_row, ptrdiff_t kept_row, int activation,
+        const double *hyper) noexcept nogil
     ctypedef void fp_dense_weight_gradient(
         void *dw, void *db, const void *x, const void *dz, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
@@ -17,21 +19,24 @@ cdef extern from "fastprop.h" nogil:
     ctypedef void fp_tiny_pass(
         double *cost, void *gradient, void *work, const void *theta, const void *x, const void *y, const int64_t *label,
         const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
-        int loss, double scale) noexcept nogil
+        int loss, double scale, const double *hyper) noexcept nogil
     ctypedef void fp_gather(
         void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
         ptrdiff_t out_row, ptrdiff_t x_row) noexcept nogil
     ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil
-    ctypedef void fp_activation_forward(void *a, ptrdiff_t n) noexcept nogil
-    ctypedef void fp_activation_backward(void *dz, const void *kept, ptrdiff_t n) noexcept nogil
+    ctypedef void fp_activation_forward(void *a, void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
+    ctypedef void fp_activation_backward(void *dz, const void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
     ctypedef void fp_loss(
-        double *cost, void *da, const void *a, const void *y, const int64_t *label,
-        ptrdiff_t rows, ptrdiff_t n, double scale) noexcept nogil
+        double *cost, void *da, const void *a, const void *y, const int64_t *label, const void *weight,
+        ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper) noexcept nogil
     ctypedef void fp_optimizer(
         void *theta, void *state, const void *gradient, ptrdiff_t n, ptrdiff_t stride,
         double rate, const double *hyper) noexcept nogil
 
     enum:
+        FP_HYPER
+        FP_KEEPS_OUTPUT
+        FP_KEEPS_SLOPE
         FP_ACTIVATION_identity
         FP_ACTIVATION_relu
         FP_ACTIVATION_sigmoid
@@ -66,6 +71,7 @@ cdef extern from "fastprop.h" nogil:
         const char *arguments
         size_t offset
     const fp_signature *fp_signatures
+    const int *fp_activation_keeps
 
     ctypedef struct fp_isa:
         const char *name

@@ -17,7 +17,7 @@ class Engine:
         self,
         dtype: str,
         n_inputs: int,
-        layers: Sequence[tuple[int, int]],
+        layers: Sequence[tuple[int, int, tuple[float, ...]]],
         parameters: np.ndarray,
         gradient: np.ndarray,
     ) -> None: ...
@@ -29,18 +29,24 @@ class Engine:
         x: np.ndarray,
         y: np.ndarray | None,
         label: np.ndarray | None,
-        loss: int,
+        weight: np.ndarray | None,
+        objective: Objective,
         gradient: np.ndarray | None,
     ) -> float: ...
     def forward_if_ready(self, x: Any) -> np.ndarray | None: ...
     def all_finite(self, x: np.ndarray) -> bool: ...
+
+class Objective:
+    def __init__(self, number: int, hyper: tuple[float, ...], n_targets: int) -> None: ...
 
 class Descent:
     steps: int
     rate: float
     @property
     def engine(self) -> Engine: ...
-    def __init__(self, engine: Engine, loss: int, targets: str) -> None: ...
+    @property
+    def objective(self) -> Objective: ...
+    def __init__(self, engine: Engine, objective: Objective, targets: str) -> None: ...
     def follow(
         self, optimizer: int, rate: float, hyper: tuple[float, ...], state: np.ndarray | None
     ) -> None: ...
@@ -49,6 +55,7 @@ class Descent:
         x: np.ndarray,
         y: np.ndarray | None,
         label: np.ndarray | None,
+        weight: np.ndarray | None,
         order: np.ndarray | None,
         batch: int,
         progress: Callable[[int, float], Any] | None,

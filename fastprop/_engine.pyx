@@ -22,8 +22,8 @@ from libc.string cimport memcpy, memset
 
 from fastprop cimport _portable
 from fastprop._capi cimport (
-    FP_ACTIVATION_identity, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_SHUFFLE,
-    fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_denormals_flush,
+    FP_ACTIVATION_identity, FP_HYPER, FP_KEEPS_SLOPE, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_SHUFFLE,
+    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_denormals_flush,
     fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa,
     fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
 )
@@ -40,7 +40,6 @@ include "_table.pxi"
 
 
 cdef enum:
-    MOST_HYPER = 8           # numbers that an optimiser's kernel may take
     WORTH_THE_GIL = 1 << 20  # bytes whose check takes longer than letting other threads in and out
     SHUFFLED_AT_ONCE = 1 << 20  # rows, some 10 milliseconds, between two looks for Ctrl-C
 
@@ -60,6 +59,33 @@ cdef class Buffer:
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
+
+
+cdef class Objective:
+    """A loss as the kernels know it.
+
+    Parameters
+    ----------
+    number : int
+        Its place in the list (see ``names``).
+    hyper : tuple of float
+        Its numbers.
+    n_targets : int
+        How many numbers a row of targets has, where they are no labels.
+    """
+
+    cdef int number
+    cdef double hyper[FP_HYPER]
+    cdef ptrdiff_t n_targets
+
+    def __cinit__(self, int number, tuple hyper, Py_ssize_t n_targets):
+        cdef Py_ssize_t i
+        self.number, self.n_targets = number, n_targets
+        for i in range(len(hyper)):
+            self.hyper[i] = hyper[i]
+
+    cdef void put(self, Job *job) noexcept:
+        job.loss, job.loss_hyper, job.n_targets = self.number, self.hyper, self.n_targets
 
 
 cdef object ndarray = numpy.ndarray
@@ -90,8 +116,8 @@ cdef class Engine:
     ----------
     dtype : "float32" or "float64"
     n_inputs : int
-    layers : sequence of (n_outputs, activation)
-        The activation as its number in the list (see ``names``).
+    layers : sequence of (n_outputs, activation, hyper)
+        The activation as its number in the list (see ``names``), and its numbers, a tuple.
     parameters, gradient : writable flat buffers of the dtype
     """
 
@@ -106,7 +132,7 @@ cdef class Engine:
 
     def __cinit__(self, str dtype, Py_ssize_t n_inputs, layers, parameters, gradient):
         cdef Plan *p = &self.plan
-        cdef ptrdiff_t k, n_in = n_inputs
+        cdef ptrdiff_t k, i, n_in = n_inputs
         cdef Layer *layer
         self.lock = threading.RLock()
         self.theta, self.gradient = Buffer(parameters, True), Buffer(gradient, True)
@@ -118,13 +144,18 @@ cdef class Engine:
         p.layers = <Layer *>fp_allocate(p.n_layers * sizeof(Layer))
         p.widths = <ptrdiff_t *>fp_allocate((p.n_layers + 1) * sizeof(ptrdiff_t))
         p.activations = <int *>fp_allocate(p.n_layers * sizeof(int))
-        if p.layers == NULL or p.widths == NULL or p.activations == NULL:
+        p.hyper = <double *>fp_allocate((p.n_layers + 1) * FP_HYPER * sizeof(double))
+        if p.layers == NULL or p.widths == NULL or p.activations == NULL or p.hyper == NULL:
             raise MemoryError(f"no memory for {len(layers)} layers")
         p.widths[0] = n_inputs
         for k in range(p.n_layers):
             layer = &p.layers[k]
             layer.n_in = n_in
-            layer.n_out, layer.activation = layers[k]
+            layer.n_out, layer.activation, numbers = layers[k]
+            layer.hyper = p.hyper + k * FP_HYPER
+            for i, number in enumerate(numbers):
+                p.hyper[k * FP_HYPER + i] = number
+            p.keeps_slope |= fp_activation_keeps[layer.activation] == FP_KEEPS_SLOPE
             p.widths[k + 1], p.activations[k] = layer.n_out, layer.activation
             layer.w, layer.dw = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
             p.n_parameters += n_in * layer.n_out
@@ -132,13 +163,14 @@ cdef class Engine:
             p.n_parameters += layer.n_out
             p.flops += 2.0 * n_in * layer.n_out
             n_in = layer.n_out
-        p.n_outputs = n_in
+        p.n_outputs = p.n_targets = n_in
 
     def __dealloc__(self):
         fp_free(self.arena)
         fp_free(self.plan.layers)
         fp_free(self.plan.widths)
         fp_free(self.plan.activations)
+        fp_free(self.plan.hyper)
 
     cdef int enter(self, Job *job, ptrdiff_t rows, bint whole) except -1:
         """Takes the engine for this thread, with an arena for batches of `rows`: all of them at once if `whole`."""
@@ -148,6 +180,9 @@ cdef class Engine:
             self.refuse_in_step()
             self.kept = 0
             self.plan.parts = n_threads
+            if job.loss != NO_LOSS:
+                self.plan.n_targets = job.n_targets
+                memcpy(self.plan.hyper + self.plan.n_layers * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
             self.plan.block = rows if whole else rows_per_block(&self.plan, rows)
             size = carve(&self.plan, NULL)
             if size > self.arena_size:
@@ -227,7 +262,7 @@ cdef class Engine:
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
         cdef Job job
         memset(&job, 0, sizeof(Job))
-        job.rows, job.up, job.loss = self.rows_of(xs), True, NO_LOSS
+        job.rows, job.up, job.keep, job.loss = self.rows_of(xs), True, True, NO_LOSS
         self.enter(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
@@ -265,14 +300,18 @@ cdef class Engine:
         self.leave(&job)
         return True
 
-    def cost(self, x, y, label, int loss, gradient):
+    def cost(self, x, y, label, weight, Objective objective, gradient):
         """The mean loss over the rows of x, and, unless `gradient` is None, its gradient there and in our buffer."""
-        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), gradients = Buffer(gradient, True)
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
+        cdef Buffer gradients = Buffer(gradient, True)
         cdef Job job
         cdef double total
         memset(&job, 0, sizeof(Job))
         job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
-        job.up, job.loss, job.down = True, loss, gradients.start != NULL
+        job.weight = weights.start
+        job.up, job.down = True, gradients.start != NULL
+        job.keep = job.down
+        objective.put(&job)
         self.enter(&job, job.rows, False)
         with nogil:
             begin_work(&job.air)
@@ -281,7 +320,7 @@ cdef class Engine:
                 memcpy(gradients.start, self.plan.gradient, gradients.size)
             end_work(&job.air)
         self.leave(&job)
-        return total / job.rows
+        return total / job.batch_weight
 
     def all_finite(self, x):
         """True if every element of x, a buffer of the engine's dtype, is finite."""
@@ -306,8 +345,7 @@ cdef class Descent:
     Parameters
     ----------
     engine : Engine
-    loss : int
-        Its number.
+    objective : Objective
     targets : str
         What targets the loss takes, as ``fastprop.losses`` names them.
     """
@@ -315,14 +353,14 @@ cdef class Descent:
     cdef readonly Engine engine
     cdef public Py_ssize_t steps
     cdef public double rate
-    cdef int loss
+    cdef readonly Objective objective
     cdef str targets
     cdef int optimizer
-    cdef double hyper[MOST_HYPER]
+    cdef double hyper[FP_HYPER]
     cdef Buffer state
 
-    def __init__(self, Engine engine, int loss, str targets):
-        self.engine, self.loss, self.targets = engine, loss, targets
+    def __init__(self, Engine engine, Objective objective, str targets):
+        self.engine, self.objective, self.targets = engine, objective, targets
 
     def follow(self, int optimizer, double rate, tuple hyper, state):
         """Takes an optimiser: its number, its rate, its kernel's numbers, and its state, a flat buffer or None."""
@@ -334,9 +372,10 @@ cdef class Descent:
     cdef double perform(self, Job *job, progress) except? -1:
         """Takes a step for each batch of the job's rows; the mean cost, or NaN where it diverged."""
         cdef Py_ssize_t before
-        cdef double hyper[MOST_HYPER]
+        cdef double hyper[FP_HYPER]
         cdef Buffer state
-        job.up, job.loss, job.down, job.hyper = True, self.loss, True, hyper
+        job.up, job.keep, job.down, job.hyper = True, True, True, hyper
+        self.objective.put(job)
         while job.done < job.rows and not job.diverged:
             self.engine.enter(job, job.batch, False)
             before = job.steps
@@ -350,19 +389,22 @@ cdef class Descent:
             self.steps += job.steps - before
             self.engine.leave(job)
             if job.air.now and progress is not None and 0 < job.done < job.rows:
-                progress(job.done, job.cost / job.done)
-        return NAN if job.diverged else job.cost / job.rows
+                progress(job.done, job.cost / job.weight_done if job.weight_done > 0 else 0.0)
+        if job.diverged:
+            return NAN
+        return job.cost / job.weight_done if job.weight_done > 0 else 0.0
 
-    def run(self, x, y, label, order, Py_ssize_t batch, progress):
+    def run(self, x, y, label, weight, order, Py_ssize_t batch, progress):
         """One pass over the rows of x in the given order (None: as they lie), a step for each `batch` of them.
 
         Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to
         ``steps``, whatever happens. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
         """
-        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), orders = Buffer(order)
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight), orders = Buffer(order)
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.x, job.y, job.label, job.order = xs.start, ys.start, <int64_t *>labels.start, <int64_t *>orders.start
+        job.weight = weights.start
         job.rows, job.batch = self.engine.rows_of(xs), batch
         return self.perform(&job, progress)
 
@@ -378,7 +420,7 @@ cdef class Descent:
                 if not in_range(&ys, xs.shape[0], self.engine.plan.n_outputs):
                     PyBuffer_Release(&ys)
                     return None
-            elif self.targets != "numbers" or not self.engine.ready(&ys, y, self.engine.plan.n_outputs):
+            elif self.targets != "numbers" or not self.engine.ready(&ys, y, self.objective.n_targets):
                 return None
             elif ys.shape[0] != xs.shape[0]:
                 PyBuffer_Release(&ys)

@@ -7,12 +7,16 @@ cdef struct Job:
     const char *x           # (rows, n_inputs)
     const char *y           # (rows, n_outputs), or NULL:
     const int64_t *label    # (rows,), or NULL
+    const char *weight      # (rows,), or NULL: each row weighs 1
     const int64_t *order    # (rows,): the order in which rows are visited; NULL: as they lie
     ptrdiff_t rows
     # what to do with them
     bint up                 # the forward pass
+    bint keep               # what a backward pass needs
     char *out               # (rows, n_outputs): where its outputs go, or NULL: into the arena
     int loss                # its number, or NO_LOSS
+    const double *loss_hyper  # its numbers
+    ptrdiff_t n_targets     # and the columns of y
     bint down               # the backward pass, and the gradient
     char *dx                # (rows, n_inputs): where dLoss/dx goes, or NULL: it is not wanted
     # how to train with them
@@ -22,16 +26,17 @@ cdef struct Job:
     const double *hyper
     char *state
     bint fused              # the step is too short to be stopped in the middle: its update goes with its gradient
-    # the rows in work: `count` of them from `first` on, a block of a batch of `batch_rows`
+    # the rows in work: `count` of them from `first` on, a block of a batch
     ptrdiff_t first
     ptrdiff_t count
-    ptrdiff_t batch_rows
+    double batch_weight     # of all rows of the batch
     bint accumulate         # not the first block of the batch: add to the gradient
     bint update_now         # the last block of a step: update theta with the gradient, stretch by stretch
     # how far it is
     ptrdiff_t done          # rows visited
     ptrdiff_t steps         # steps taken
-    double cost             # sum over the rows visited, each before its step
+    double cost             # sum over the rows visited, each before its step and times its weight
+    double weight_done      # of the rows visited
     bint diverged           # the next step's cost is not finite: it was not taken
 
 cdef enum:
@@ -58,10 +63,12 @@ cdef void bring_rows(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     cdef ptrdiff_t i
     p.kernels.gather(p.x + first * p.x_row * p.size, job.x, index, count, p.n_inputs, p.x_row, p.n_inputs)
     if job.y != NULL:
-        p.kernels.gather(p.y + first * p.n_outputs * p.size, job.y, index, count, p.n_outputs, p.n_outputs, p.n_outputs)
+        p.kernels.gather(p.y + first * p.n_targets * p.size, job.y, index, count, p.n_targets, p.n_targets, p.n_targets)
     else:
         for i in range(count):
             p.label[first + i] = job.label[index[i]]
+    if job.weight != NULL:
+        p.kernels.gather(p.weight + first * p.size, job.weight, index, count, 1, 1, 1)
 
 cdef inline const char *inputs_of(const Job *job, ptrdiff_t *x_row) noexcept nogil:
     """a[0] of the block in work, and how far apart its rows are."""
@@ -77,39 +84,54 @@ cdef bint forward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept
     cdef const char *x = inputs_of(job, &x_row)
     cdef Layer *layer
     cdef char *a
+    cdef char *keep
     x += first * x_row * p.size
     for k in range(p.n_layers):
         layer = &p.layers[k]
         a = layer.a + first * layer.row * p.size
         if job.out != NULL and k == p.n_layers - 1:
             a = job.out + (job.first + first) * p.n_outputs * p.size
+        keep = layer.kept + first * layer.row * p.size if job.keep and layer.kept != layer.a else NULL
         p.kernels.dense_forward(
-            a, x, layer.w, layer.b, p.scratch + part * p.scratch_size, count, layer.n_in, layer.n_out,
-            layer.row, x_row, layer.n_out, layer.activation)
+            a, keep, x, layer.w, layer.b, p.scratch + part * p.scratch_size, count, layer.n_in, layer.n_out,
+            layer.row, layer.row, x_row, layer.n_out, layer.activation, layer.hyper)
         x, x_row = a, layer.row
         if out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out):
             return True
     return False
 
 cdef void loss(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """The summed loss of each slice, and da[L] = dLoss/da[L] / rows of the batch: the one place of that factor."""
+    """The summed loss of each slice, and da[L] = dLoss/da[L] / weight of the batch: the one place of that factor."""
     cdef Plan *p = job.plan
     cdef Layer *last = &p.layers[p.n_layers - 1]
-    cdef ptrdiff_t s, i, row = p.n_outputs * p.size
-    cdef const char *y = offset(job.y, job.first * row)
+    cdef ptrdiff_t s, i, row = p.n_outputs * p.size, y_row = p.n_targets * p.size
+    cdef const char *y = offset(job.y, job.first * y_row)
     cdef const char *label = offset(<const char *>job.label, job.first * sizeof(int64_t))
+    cdef const char *weight = offset(job.weight, job.first * p.size)
     cdef char *da = last.dz if job.down else NULL
-    if job.order != NULL and y != NULL:
-        y = p.y
-    elif job.order != NULL:
+    cdef double scale = 1.0 / job.batch_weight if job.batch_weight > 0 else 0
+    if job.order != NULL:
+        y = p.y if y != NULL else NULL
         label = <const char *>p.label
+        weight = p.weight if weight != NULL else NULL
     for s in range(first // SLICE, (first + count + SLICE - 1) // SLICE):
         i = s * SLICE
         p.cost[s] = 0
         p.kernels.loss[job.loss](
-            &p.cost[s], <char *>offset(da, i * row), last.a + i * row, offset(y, i * row),
-            <const int64_t *>offset(label, i * sizeof(int64_t)), min(SLICE, first + count - i), p.n_outputs,
-            1.0 / job.batch_rows)
+            &p.cost[s], <char *>offset(da, i * row), last.a + i * row, offset(y, i * y_row),
+            <const int64_t *>offset(label, i * sizeof(int64_t)), offset(weight, i * p.size),
+            min(SLICE, first + count - i), p.n_outputs, p.n_targets, scale, p.hyper + p.n_layers * FP_HYPER)
+
+cdef double weight_of(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
+    """The weight of some rows: their sum in row order, or their number."""
+    cdef ptrdiff_t i, row
+    cdef double total = 0
+    if job.weight == NULL:
+        return rows
+    for i in range(first, first + rows):
+        row = job.order[i] if job.order != NULL else i
+        total += (<const float *>job.weight)[row] if job.plan.size == 4 else (<const double *>job.weight)[row]
+    return total
 
 cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """From da[L]: dz[L] = da[L] * g'[L](z[L]), then dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1]); and dx if wanted."""
@@ -119,20 +141,20 @@ cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcep
     cdef Layer *below
     cdef char *scratch = p.scratch + part * p.scratch_size
     p.kernels.backward[layer.activation](
-        layer.dz + first * layer.row * p.size, layer.a + first * layer.row * p.size, count * p.n_outputs)
+        layer.dz + first * layer.row * p.size, layer.kept + first * layer.row * p.size, count * p.n_outputs, layer.hyper)
     for k in range(p.n_layers - 1, 0, -1):
         layer, below = &p.layers[k], &p.layers[k - 1]
         p.kernels.dense_input_gradient(
             below.dz + first * below.row * p.size, layer.dz + first * layer.row * p.size, layer.w,
-            below.a + first * below.row * p.size, scratch, count, layer.n_in, layer.n_out,
-            below.row, layer.row, layer.n_out, below.row, below.activation)
+            below.kept + first * below.row * p.size, scratch, count, layer.n_in, layer.n_out,
+            below.row, layer.row, layer.n_out, below.row, below.activation, below.hyper)
         if out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out):
             return
     if job.dx != NULL:
         layer = &p.layers[0]
         p.kernels.dense_input_gradient(
             job.dx + (job.first + first) * p.n_inputs * p.size, layer.dz + first * layer.row * p.size, layer.w, NULL,
-            scratch, count, layer.n_in, layer.n_out, p.n_inputs, layer.row, layer.n_out, 0, FP_ACTIVATION_identity)
+            scratch, count, layer.n_in, layer.n_out, p.n_inputs, layer.row, layer.n_out, 0, FP_ACTIVATION_identity, NULL)
         out_of_air(&job.air, part, 2.0 * count * layer.n_in * layer.n_out)
 
 cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
@@ -222,13 +244,13 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
     cdef Plan *p = job.plan
     cdef double cost = 0
     cdef ptrdiff_t i, at = 0
-    if p.flops * rows <= 2 * TINY and job.order != NULL:
+    job.batch_weight = weight_of(job, first, rows)
+    if p.flops * rows <= 2 * TINY and job.order != NULL and job.weight == NULL and not p.keeps_slope:
         p.kernels.tiny_pass(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
-            p.n_layers, rows, job.loss, 1.0 / rows)
+            p.n_layers, rows, job.loss, 1.0 / rows, p.hyper)
         job.fused = False
         return cost
-    job.batch_rows = rows
     while at < rows and not job.air.stopped:
         job.first, job.count, job.accumulate = first + at, min(p.block, rows - at), at > 0
         parallel(job, pass_rows, p.flops * job.count * (2 if job.down else 1))
@@ -255,6 +277,7 @@ cdef void train(Job *job) noexcept nogil:
         if not job.fused:
             parallel(job, update, 8.0 * job.plan.n_parameters)  # memory decides: 12 to 16 bytes for 2 flops
         job.cost += cost
+        job.weight_done += job.batch_weight
         job.done += rows
         job.steps += 1
         out_of_air(&job.air, 0, STEP)

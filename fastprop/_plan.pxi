@@ -8,8 +8,10 @@ cdef struct Layer:
     char *b           # (n_out,), in theta
     char *dw          # like w, in the gradient
     char *db          # like b, in the gradient
-    char *a           # (block, n_out), rows `row` apart: the output, which is also what the backward pass keeps
+    char *a           # (block, n_out), rows `row` apart: the output
+    char *kept        # like a: what the backward pass of the activation needs; a itself, or the slope
     char *dz          # like a
+    const double *hyper  # the activation's numbers
     ptrdiff_t row
 
 cdef struct Plan:
@@ -25,13 +27,17 @@ cdef struct Plan:
     double flops      # of the forward pass of one row
     ptrdiff_t *widths  # (n_layers + 1,): n_inputs, then each layer's n_out
     int *activations  # (n_layers,)
+    double *hyper     # (n_layers + 1, FP_HYPER): the numbers of each activation, and those of the loss in work
+    bint keeps_slope  # some activation keeps its slope
     ptrdiff_t rows_at_once  # that a kernel takes in one call, so that it comes up for air
     int parts         # how many threads may work on it
     ptrdiff_t block   # how many rows go through the network at once, and have room here:
     char *x           # (block, n_inputs), rows x_row apart: rows of X brought together
     ptrdiff_t x_row
     char *y           # (block, n_outputs): their targets
+    ptrdiff_t n_targets  # columns of y
     int64_t *label    # (block,): or their labels
+    char *weight      # (block,): their weights
     double *cost      # (block / SLICE,): the summed loss of each slice
     char *scratch     # (parts, scratch_size): of the products
     ptrdiff_t scratch_size
@@ -72,15 +78,18 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
     cdef Layer *layer
     p.x_row = padded_row(p.n_inputs, p.size)
     p.x = take(&free_space, p.block * p.x_row * p.size)
-    p.y = take(&free_space, p.block * p.n_outputs * p.size)
+    p.y = take(&free_space, p.block * p.n_targets * p.size)
     p.label = <int64_t *>take(&free_space, p.block * sizeof(int64_t))
+    p.weight = take(&free_space, p.block * p.size)
     p.cost = <double *>take(&free_space, (p.block // SLICE + 1) * sizeof(double))
     p.scratch_size = 0
     for k in range(p.n_layers):
         layer = &p.layers[k]
         # losses read the last output dense
         layer.row = padded_row(layer.n_out, p.size) if k < p.n_layers - 1 else layer.n_out
-        layer.a = take(&free_space, p.block * layer.row * p.size)
+        layer.a = layer.kept = take(&free_space, p.block * layer.row * p.size)
+        if fp_activation_keeps[layer.activation] == FP_KEEPS_SLOPE:
+            layer.kept = take(&free_space, p.block * layer.row * p.size)
         layer.dz = take(&free_space, p.block * layer.row * p.size)
         n_out += layer.n_out
         p.scratch_size = max(p.scratch_size, fp_scratch(min(p.block, p.rows_at_once), layer.n_in, layer.n_out) * p.size)

@@ -7,7 +7,7 @@ from libc.math cimport exp, isfinite, log, log1p, tanh
 from libc.stdint cimport int64_t
 
 from fastprop._capi cimport (
-    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_tanh,
+    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_tanh, FP_HYPER,
     FP_LOSS_binary_cross_entropy, FP_LOSS_cross_entropy, FP_LOSS_half_mse, FP_LOSS_squared_error,
     FP_OPTIMIZER_sgd, fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward,
     fp_dense_input_gradient, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_optimizer, fp_tiny_pass,
@@ -21,9 +21,9 @@ ctypedef fused real:
 # The products of a dense layer: forward z = x w + b, backward dx = dz w^T, gradients dw = x^T dz and db.
 
 cdef void dense_forward(
-    real *a, const real *x, const real *w, const real *b, real *scratch,
+    real *a, real *kept, const real *x, const real *w, const real *b, real *scratch,
     ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-    ptrdiff_t a_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation,
+    ptrdiff_t a_row, ptrdiff_t kept_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, k
     cdef real xik
@@ -34,13 +34,14 @@ cdef void dense_forward(
             xik = x[i * x_row + k]
             for j in range(n_out):
                 a[i * a_row + j] += xik * w[k * w_row + j]
-        activate(a + i * a_row, n_out, activation)
+        activate(a + i * a_row, kept + i * kept_row if kept != NULL else kept, n_out, activation, hyper)
 
 
 cdef void dense_input_gradient(
     real *dx, const real *dz, const real *w, const real *kept, real *scratch,
     ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
     ptrdiff_t dx_row, ptrdiff_t dz_row, ptrdiff_t w_row, ptrdiff_t kept_row, int activation,
+    const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, k
     cdef real total
@@ -50,7 +51,7 @@ cdef void dense_input_gradient(
             for j in range(n_out):
                 total += dz[i * dz_row + j] * w[k * w_row + j]
             dx[i * dx_row + k] = total
-        activate_backward(dx + i * dx_row, kept + i * kept_row, n_in, activation)
+        activate_backward(dx + i * dx_row, kept + i * kept_row, n_in, activation, hyper)
 
 
 cdef void dense_weight_gradient(
@@ -78,92 +79,100 @@ cdef void dense_weight_gradient(
 
 # Activations: a = g(a) forward; dz = dz g'(z) backward, from the output a that the forward pass kept.
 
-cdef void identity_forward(real *a, ptrdiff_t n) noexcept nogil:
+cdef void identity_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     pass
 
 
-cdef void identity_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+cdef void identity_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     pass
 
 
-cdef void relu_forward(real *a, ptrdiff_t n) noexcept nogil:
+cdef void relu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         if a[j] <= 0:  # NaN stays NaN
             a[j] = 0
 
 
-cdef void relu_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+cdef void relu_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         if not kept[j] > 0:
             dz[j] = 0
 
 
-cdef void sigmoid_forward(real *a, ptrdiff_t n) noexcept nogil:
+cdef void sigmoid_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = <real>(1 / (1 + exp(-<double>a[j])))
 
 
-cdef void sigmoid_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+cdef void sigmoid_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         dz[j] *= kept[j] * (1 - kept[j])
 
 
-cdef void tanh_forward(real *a, ptrdiff_t n) noexcept nogil:
+cdef void tanh_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = <real>tanh(<double>a[j])
 
 
-cdef void tanh_backward(real *dz, const real *kept, ptrdiff_t n) noexcept nogil:
+cdef void tanh_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         dz[j] *= 1 - kept[j] * kept[j]
 
 
-cdef inline void activate(real *a, ptrdiff_t n, int activation) noexcept nogil:
+cdef inline void activate(
+    real *a, real *kept, ptrdiff_t n, int activation, const double *hyper,
+) noexcept nogil:
     if real is float:
-        tables[0].forward[activation](a, n)
+        tables[0].forward[activation](a, kept, n, hyper)
     else:
-        tables[1].forward[activation](a, n)
+        tables[1].forward[activation](a, kept, n, hyper)
 
 
-cdef inline void activate_backward(real *dz, const real *kept, ptrdiff_t n, int activation) noexcept nogil:
+cdef inline void activate_backward(
+    real *dz, const real *kept, ptrdiff_t n, int activation, const double *hyper,
+) noexcept nogil:
     if real is float:
-        tables[0].backward[activation](dz, kept, n)
+        tables[0].backward[activation](dz, kept, n, hyper)
     else:
-        tables[1].backward[activation](dz, kept, n)
+        tables[1].backward[activation](dz, kept, n, hyper)
 
 
-# Losses: cost[0] += the loss of each row; da = scale * dLoss/da, unless da is NULL.
+# Losses: cost[0] += weight * the loss of each row; da = scale * weight * dLoss/da, unless da is NULL.
+
+cdef inline real weight_of(const real *weight, ptrdiff_t i) noexcept nogil:
+    return weight[i] if weight != NULL else 1
+
 
 cdef void half_mse(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label,
-    ptrdiff_t rows, ptrdiff_t n, double scale,
+    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
+    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i
-    cdef real error
+    cdef real error, w
     for i in range(rows * n):
-        error = a[i] - y[i]
-        cost[0] += 0.5 * error * error
+        error, w = a[i] - y[i], weight_of(weight, i // n)
+        cost[0] += w * 0.5 * error * error
         if da != NULL:
-            da[i] = <real>(scale * error)
+            da[i] = <real>(w * scale * error)
 
 
 cdef void squared_error(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label,
-    ptrdiff_t rows, ptrdiff_t n, double scale,
+    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
+    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i
-    cdef real error
+    cdef real error, w
     for i in range(rows * n):
-        error = a[i] - y[i]
-        cost[0] += error * error
+        error, w = a[i] - y[i], weight_of(weight, i // n)
+        cost[0] += w * error * error
         if da != NULL:
-            da[i] = <real>(2 * scale * error)
+            da[i] = <real>(w * 2 * scale * error)
 
 
 cdef inline double target(
@@ -176,11 +185,11 @@ cdef inline double target(
 
 
 cdef void cross_entropy(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label,
-    ptrdiff_t rows, ptrdiff_t n, double scale,
+    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
+    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
-    cdef double most, total, log_total, weight, wanted, score
+    cdef double most, total, log_total, sum_y, wanted, score, w
     for i in range(rows):
         most = a[i * n]
         for j in range(1, n):
@@ -189,28 +198,28 @@ cdef void cross_entropy(
         for j in range(n):
             total += exp(a[i * n + j] - most)
         log_total = log(total)
-        weight = 0
+        sum_y, w = 0, weight_of(weight, i)
         for j in range(n):
-            weight += target(y, label, i, j, n)
+            sum_y += target(y, label, i, j, n)
         for j in range(n):
             wanted = target(y, label, i, j, n)
             score = a[i * n + j] - most
-            cost[0] += wanted * (log_total - score)
+            cost[0] += w * wanted * (log_total - score)
             if da != NULL:
-                da[i * n + j] = <real>(scale * (weight * exp(score) / total - wanted))
+                da[i * n + j] = <real>(scale * w * (sum_y * exp(score) / total - wanted))
 
 
 cdef void binary_cross_entropy(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label,
-    ptrdiff_t rows, ptrdiff_t n, double scale,
+    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
+    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i
-    cdef double z
+    cdef double z, w
     for i in range(rows * n):
-        z = a[i]
-        cost[0] += max(z, 0.0) - z * y[i] + log1p(exp(-abs(z)))
+        z, w = a[i], weight_of(weight, i // n)
+        cost[0] += w * (max(z, 0.0) - z * y[i] + log1p(exp(-abs(z))))
         if da != NULL:
-            da[i] = <real>(scale * (1 / (1 + exp(-z)) - y[i]))
+            da[i] = <real>(scale * w * (1 / (1 + exp(-z)) - y[i]))
 
 
 # All of it: both passes over a network of a few numbers, row by row; _engine.pyx says the mathematics at its top.
@@ -218,7 +227,7 @@ cdef void binary_cross_entropy(
 cdef void tiny_pass(
     double *cost, real *gradient, real *work, const real *theta, const real *x, const real *y, const int64_t *label,
     const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
-    int loss, double scale,
+    int loss, double scale, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t r, row, k, i, j, n_in, n_out, start, size = 0
     cdef const real *input
@@ -243,11 +252,12 @@ cdef void tiny_pass(
                 a[j] = w[n_in * n_out + j]
                 for i in range(n_in):
                     a[j] += below[i] * w[i * n_out + j]
-            activate(a, n_out, activations[k])
+            activate(a, <real *>NULL, n_out, activations[k], hyper + k * FP_HYPER)
             below, a, start = a, a + n_out, start + (n_in + 1) * n_out
         dz, n_out = a, widths[layers]  # dz[L] = dLoss/da[L] * g'[L](z[L])
-        lose(cost, dz, below, at(y, row * n_out), label + row if label != NULL else label, n_out, loss, scale)
-        activate_backward(dz, below, n_out, activations[layers - 1])
+        lose(cost, dz, below, at(y, row * n_out), label + row if label != NULL else label, n_out, loss, scale,
+             hyper + layers * FP_HYPER)
+        activate_backward(dz, below, n_out, activations[layers - 1], hyper + (layers - 1) * FP_HYPER)
         for k in range(layers - 1, -1, -1):
             n_in, n_out = widths[k], widths[k + 1]
             start -= (n_in + 1) * n_out
@@ -263,7 +273,7 @@ cdef void tiny_pass(
                     dx[i] = 0
                     for j in range(n_out):
                         dx[i] += dz[j] * w[i * n_out + j]
-                activate_backward(dx, below, n_in, activations[k - 1])
+                activate_backward(dx, below, n_in, activations[k - 1], hyper + (k - 1) * FP_HYPER)
             dz = dx
 
 
@@ -276,11 +286,12 @@ cdef inline const real *at(const real *array, ptrdiff_t i) noexcept nogil:
 
 cdef inline void lose(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, ptrdiff_t n, int loss, double scale,
+    const double *hyper,
 ) noexcept nogil:
     if real is float:
-        tables[0].loss[loss](cost, da, a, y, label, 1, n, scale)
+        tables[0].loss[loss](cost, da, a, y, label, NULL, 1, n, n, scale, hyper)
     else:
-        tables[1].loss[loss](cost, da, a, y, label, 1, n, scale)
+        tables[1].loss[loss](cost, da, a, y, label, NULL, 1, n, n, scale, hyper)
 
 
 # Optimisers: hyper is momentum, nesterov, weight_decay.

@@ -32,6 +32,10 @@ class Loss:
         """Its place in the compiled list."""
         return _NUMBERS[self.name]
 
+    def objective(self, n_outputs: int) -> _engine.Objective:
+        """The loss as the engine takes it, for a network of so many outputs."""
+        return _engine.Objective(self.number, (), n_outputs)
+
 
 LOSSES = {
     loss.name: loss

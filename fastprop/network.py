@@ -64,7 +64,7 @@ class Network:
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
         self._gradient = _aligned_zeros(self.n_parameters, dtype)
         self.weights, self.biases = _views(self._parameters, widths)
-        specification = [(layer.n_outputs, ACTIVATIONS[layer.activation].number) for layer in layers]
+        specification = [(layer.n_outputs, ACTIVATIONS[layer.activation].number, ()) for layer in layers]
         self._engine = Engine(dtype.name, n_inputs, specification, self._parameters, self._gradient)
 
     def _initialize(self) -> None:
@@ -149,15 +149,15 @@ class Network:
 
     def _cost(self, X, y, loss: str, gradient: np.ndarray | None) -> float:
         chosen = LOSSES[_validate.choice("loss", loss, LOSSES)]
-        x, y, labels = self._examples(X, y, chosen.targets)
-        return self._engine.cost(x, y, labels, chosen.number, gradient)
+        examples = self._examples(X, y, chosen.targets)
+        return self._engine.cost(*examples, chosen.objective(self.n_outputs), gradient)
 
     def _examples(
         self, X, y, kind: str, names: tuple[str, str] = ("X", "y")
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """X and y as the engine takes them: x, and y or labels."""
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """X and y as the engine takes them: x, y or labels, and weights."""
         x = _validate.matrix(names[0], X, self.n_inputs, self._engine, self.dtype)
-        return x, *_validate.targets(y, len(x), self.n_outputs, kind, self._engine, self.dtype, names[1])
+        return x, *_validate.targets(y, len(x), self.n_outputs, kind, self._engine, self.dtype, names[1]), None
 
     def forward(self, X) -> np.ndarray:
         """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.

@@ -72,7 +72,7 @@ class Trainer:
         self.loss = _validate.choice("loss", loss, LOSSES)
         self.seed = network.seed if seed is None else _validate.seed(seed)
         self._loss = LOSSES[loss]
-        self._descent = _engine.Descent(network._engine, self._loss.number, self._loss.targets)
+        self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
         self._order: np.ndarray | None = None
         self.optimizer = optimizer
 
@@ -118,8 +118,8 @@ class Trainer:
         """
         cost = self._descent.step_if_ready(xb, yb)
         if cost is None:
-            x, y, labels = self.network._examples(xb, yb, self._loss.targets, ("xb", "yb"))
-            return self._run(x, y, labels, None, len(x), None)
+            examples = self.network._examples(xb, yb, self._loss.targets, ("xb", "yb"))
+            return self._run(*examples, None, len(examples[0]), None)
         return self._finite(cost)
 
     def epoch(
@@ -153,24 +153,24 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step.
         """
-        x, y, labels = self.network._examples(X, y, self._loss.targets)
-        batch_size = _validate.batch_size(batch_size, len(x))
-        return self._epoch(x, y, labels, batch_size, _validate.callback("progress", progress, (None,)))
+        examples = self.network._examples(X, y, self._loss.targets)
+        batch_size = _validate.batch_size(batch_size, len(examples[0]))
+        return self._epoch(*examples, batch_size, _validate.callback("progress", progress, (None,)))
 
-    def _epoch(self, x, y, labels, batch_size: int, progress) -> float:
+    def _epoch(self, x, y, labels, weight, batch_size: int, progress) -> float:
         """An epoch over arrays that were checked."""
         rows = len(x)
         if self._order is None or len(self._order) != rows:
             self._order = np.empty(rows, np.int64)
         _engine.shuffle(self._order, self.seed, self.steps)
         report = None if progress is None else lambda done, cost: progress(done, rows, cost)
-        cost = self._run(x, y, labels, self._order, batch_size, report)
+        cost = self._run(x, y, labels, weight, self._order, batch_size, report)
         if progress is not None:
             progress(rows, rows, cost)
         return cost
 
-    def _run(self, x, y, labels, order, batch_size: int, progress) -> float:
-        return self._finite(self._descent.run(x, y, labels, order, batch_size, progress))
+    def _run(self, x, y, labels, weight, order, batch_size: int, progress) -> float:
+        return self._finite(self._descent.run(x, y, labels, weight, order, batch_size, progress))
 
     def _finite(self, cost: float) -> float:
         if cost != cost:
@@ -276,7 +276,7 @@ def fit(
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
             checked = None
             if validation is not None:
-                checked = network._engine.cost(*held_out, loss=trainer._loss.number, gradient=None)
+                checked = network._engine.cost(*held_out, trainer._descent.objective, None)
         except DivergenceError as error:
             network.parameters[:] = good
             kept = f"those after epoch {epoch - 1}" if epoch > 1 else "those before training"

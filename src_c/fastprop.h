@@ -17,9 +17,10 @@
 #include "kernels.def"
 
 /* These four argument lists are contracts of kernels.def too; fp_signatures() and the typed bodies share them. */
-#define FP_FORWARD_ARGS (T *a, I n)
-#define FP_BACKWARD_ARGS (T *dz, const T *kept, I n)
-#define FP_LOSS_ARGS (double *cost, T *da, const T *a, const T *y, const int64_t *label, I rows, I n, double scale)
+#define FP_FORWARD_ARGS (T *a, T *kept, I n, const double *hyper)
+#define FP_BACKWARD_ARGS (T *dz, const T *kept, I n, const double *hyper)
+#define FP_LOSS_ARGS (double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight, I rows, I n, I n_y, \
+                      double scale, const double *hyper)
 #define FP_OPTIMIZER_ARGS (T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 typedef void fp_activation_forward FP_FORWARD_ARGS;
 typedef void fp_activation_backward FP_BACKWARD_ARGS;
@@ -28,8 +29,11 @@ typedef void fp_optimizer FP_OPTIMIZER_ARGS;
 #undef T
 #undef I
 
+enum { FP_HYPER = 8 }; /* numbers that an activation, a loss or a step of an optimiser may take */
+enum { FP_KEEPS_OUTPUT, FP_KEEPS_SLOPE };
+
 enum {
-#define FP_ACTIVATION(name) FP_ACTIVATION_##name,
+#define FP_ACTIVATION(name, keeps) FP_ACTIVATION_##name,
 #include "kernels.def"
     FP_N_ACTIVATIONS
 };
@@ -63,6 +67,8 @@ typedef struct fp_signature {
     size_t offset;
 } fp_signature;
 extern const fp_signature fp_signatures[];
+
+extern const int fp_activation_keeps[FP_N_ACTIVATIONS]; /* FP_KEEPS_... */
 
 /* How many elements of scratch the dense_* kernels may use for a layer of this shape. */
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out);

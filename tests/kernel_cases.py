@@ -24,6 +24,7 @@ LENGTHS = sorted({*WIDTHS, 63, 64, 65, 1000})
 
 PRODUCT_H = Path(__file__).parents[1] / "src_c" / "kernels" / "product.h"
 ACTIVATIONS = _engine.names("activation")
+HYPER = 8  # FP_HYPER of fastprop.h
 
 
 @dataclass
@@ -186,6 +187,7 @@ def tiny_pass(dtype):
             "theta": theta, "x": x, "y": y, "label": label, "index": index, "widths": np.array(widths, np.intp),
             "activations": np.array([ACTIVATIONS.index(name) for name in names], np.intc), "layers": len(names),
             "rows": rows, "loss": _engine.names("loss").index(loss), "scale": scale,
+            "hyper": np.zeros((len(names) + 1) * HYPER),
         }  # fmt: skip
         yield Case(
             arguments,
@@ -265,18 +267,21 @@ def loss(name, dtype):
     for rows, n in [*product([0, 1, 2, 15], widths), *product(widths, [1, 2])]:  # lanes are columns, or rows
         a, (y, label), scale = 4 * draw.normal(rows, n), draw_target(draw, name, rows, n), 1 / 7
         start = 1.5
-        cost, da = reference.KERNELS[name](wide(a), wide(y), label, scale)
+        weight = np.abs(draw.normal(rows)) if draw.rng.integers(2) else None
+        cost, da = reference.KERNELS[name](wide(a), wide(y), label, wide(weight), scale)
         da_bound, cost_bound = LOSS_BOUNDS[name](
             draw, wide(a), reference.targets(name, label if y is None else y, a.shape), n
         )
+        if weight is not None:  # two more roundings, which each bound has room for; it bounds the sum over rows
+            da_bound, cost_bound = da_bound * weight[:, None], cost_bound * np.max(weight, initial=0)
         cost_bound += rows * np.finfo(np.float64).eps * (abs(cost) + start)
         for da_before in (draw.nan(rows, n), None, Same("a")):
             expected = {"cost": np.array([start + cost])}
             if da_before is not None:
                 expected["da"] = da
             yield Case(
-                {"cost": np.array([start]), "da": da_before, "a": a, "y": y, "label": label,
-                 "rows": rows, "n": n, "scale": scale},
+                {"cost": np.array([start]), "da": da_before, "a": a, "y": y, "label": label, "weight": weight,
+                 "rows": rows, "n": n, "n_y": n, "scale": scale},
                 expected,
                 {"cost": cost_bound, "da": scale * da_bound},
             )  # fmt: skip

@@ -223,10 +223,11 @@ def activation_backward(activation, dz, kept):
     return dz * derivative(kept, kept)
 
 
-def loss_kernel(loss, a, y=None, label=None, scale=1.0):
-    """(cost, da): the SUM of the row losses, and scale * dLoss/da."""
+def loss_kernel(loss, a, y=None, label=None, weight=None, scale=1.0):
+    """(cost, da): the SUM of the row losses, and scale * dLoss/da, each times its row's weight."""
     row_losses, da = LOSSES[loss](a, targets(loss, label if y is None else y, a.shape))
-    return float(np.sum(row_losses)), scale * da
+    weight = np.ones(len(a)) if weight is None else weight
+    return float(np.sum(weight * row_losses)), scale * weight[:, None] * da
 
 
 def sgd_kernel(theta, state, gradient, rate, hyper):

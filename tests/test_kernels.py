@@ -214,7 +214,7 @@ def test_nan_gradient_stays_nan(name, kernels, dtype):
 
 
 def call_loss(kernels, name, a, y=None, label=None, **more):
-    got = kernels[name](cost=np.zeros(1), a=a, y=y, label=label, rows=a.shape[0], n=a.shape[1], scale=1.0, **more)
+    got = kernels[name](cost=np.zeros(1), a=a, y=y, label=label, rows=a.shape[0], n=a.shape[1], n_y=a.shape[1], scale=1.0, **more)
     return float(got["cost"][0]), got.get("da")
 
 

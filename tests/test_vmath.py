@@ -123,7 +123,7 @@ def activation(isa, dtype, name):
 
     def call(x):
         a = np.array(x, dtype)
-        raw(a.ctypes.data, a.size)
+        raw(a.ctypes.data, None, a.size, None)
         return a
 
     return call
@@ -159,7 +159,7 @@ def softmax_parts(isa, dtype, scores):
     at_zero = np.argmax(scores, axis=1)
     for steps in (0, 1, -1, 2, -2):
         y[:, n] = guess + steps * np.spacing(guess)
-        raw(cost.ctypes.data, da.ctypes.data, padded.ctypes.data, y.ctypes.data, None, rows, n + 1, 1.0)
+        raw(cost.ctypes.data, da.ctypes.data, padded.ctypes.data, y.ctypes.data, None, None, rows, n + 1, n + 1, 1.0, None)
         right = (da[np.arange(rows), at_zero] == 1) & ~known
         e[right], total[right] = da[right, :n], y[right, n]
         known |= right
@@ -174,7 +174,7 @@ def costs_of_rows(isa, dtype, loss, a, y=None, label=None):
     target = None if y is None else y.ctypes.data
     labels = None if label is None else label.ctypes.data
     for i in range(len(a)):
-        raw(cost.ctypes.data + 8 * i, None, a.ctypes.data + i * step, target, labels, 1, a.shape[1], 1.0)
+        raw(cost.ctypes.data + 8 * i, None, a.ctypes.data + i * step, target, labels, None, 1, a.shape[1], a.shape[1], 1.0, None)
     return cost
 
 

@@ -28,28 +28,39 @@ FP_INLINE void FP(map_backward)(T *dz, const T *kept, I n, V(t) (*times_slope)(V
         V(store_n)(dz + j, times_slope(V(load_n)(dz + j, n - j), V(load_n)(kept + j, n - j)), n - j);
 }
 
-static void FP(identity_forward)(T *a, I n)
+/* The two kernels of an activation that keeps its output and has no numbers: g, and dz g'(z) in terms of a. */
+#define FP_KEEPS_OUTPUT_KERNELS(name)                                                   \
+    static void FP(name##_forward)(T *a, T *kept, I n, const double *hyper)             \
+    {                                                                                   \
+        (void)kept, (void)hyper;                                                        \
+        FP(map)(a, n, FP(name));                                                        \
+    }                                                                                   \
+    static void FP(name##_backward)(T *dz, const T *kept, I n, const double *hyper)     \
+    {                                                                                   \
+        (void)hyper;                                                                    \
+        FP(map_backward)(dz, kept, n, FP(name##_times_slope));                          \
+    }
+
+static void FP(identity_forward)(T *a, T *kept, I n, const double *hyper)
 {
-    (void)a, (void)n;
+    (void)a, (void)kept, (void)n, (void)hyper;
 }
 
-static void FP(identity_backward)(T *dz, const T *kept, I n)
+static void FP(identity_backward)(T *dz, const T *kept, I n, const double *hyper)
 {
-    (void)dz, (void)kept, (void)n;
+    (void)dz, (void)kept, (void)n, (void)hyper;
 }
 
 /* max(z, 0), in this order of operands so that NaN stays NaN; g' = 1 where a > 0 and 0 at z = 0 */
 FP_INLINE V(t) FP(relu)(V(t) z) { return V(max)(V(set1)(0), z); }
 FP_INLINE V(t) FP(relu_times_slope)(V(t) dz, V(t) a) { return V(keep)(V(gt)(a, V(set1)(0)), dz); }
-static void FP(relu_forward)(T *a, I n) { FP(map)(a, n, FP(relu)); }
-static void FP(relu_backward)(T *dz, const T *kept, I n) { FP(map_backward)(dz, kept, n, FP(relu_times_slope)); }
+FP_KEEPS_OUTPUT_KERNELS(relu)
 
 /* g' = a (1 - a) */
 FP_INLINE V(t) FP(sigmoid_times_slope)(V(t) dz, V(t) a) { return V(mul)(dz, V(fnma)(a, a, a)); }
-static void FP(sigmoid_forward)(T *a, I n) { FP(map)(a, n, FP(sigmoid)); }
-static void FP(sigmoid_backward)(T *dz, const T *kept, I n) { FP(map_backward)(dz, kept, n, FP(sigmoid_times_slope)); }
+FP_KEEPS_OUTPUT_KERNELS(sigmoid)
 
 /* g' = 1 - a^2 */
 FP_INLINE V(t) FP(tanh_times_slope)(V(t) dz, V(t) a) { return V(mul)(dz, V(fnma)(a, a, V(set1)(1))); }
-static void FP(tanh_forward)(T *a, I n) { FP(map)(a, n, FP(tanh)); }
-static void FP(tanh_backward)(T *dz, const T *kept, I n) { FP(map_backward)(dz, kept, n, FP(tanh_times_slope)); }
+FP_KEEPS_OUTPUT_KERNELS(tanh)
+#undef FP_KEEPS_OUTPUT_KERNELS

@@ -1,17 +1,19 @@
 /* The three products of a dense layer; kernels.def says what each argument is. */
 
-static void FP(dense_forward)(T *a, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
-                              I a_row, I x_row, I w_row, int activation)
+static void FP(dense_forward)(T *a, T *kept, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
+                              I a_row, I kept_row, I x_row, I w_row, int activation, const double *hyper)
 {
-    if (n_out == 1 && a_row == 1) { /* one output: z^T = w^T x^T, so that lanes are rows, not one output and L - 1 blanks */
+    if (n_out == 1 && a_row == 1 && (!kept || kept_row == 1)) { /* one output: z^T = w^T x^T, so that lanes are rows, not one output and L - 1 blanks */
         for (I i = 0; i < rows; i++)
             a[i] = b ? b[0] : 0;
         FP(multiply)(&(FP(product)){
             .c = a, .m = 1, .n = rows, .k = n_in, .add = 1,
             .a = w, .a_col = w_row,
             .b = x, .b_row = 1, .b_col = x_row, /* x^T */
+            .keep = kept,
             .finish = activation == FP_ACTIVATION_identity ? FP_FINISH_NONE : FP_FINISH_FORWARD,
             .activation = activation,
+            .hyper = hyper,
         }, scratch);
         return;
     }
@@ -20,13 +22,16 @@ static void FP(dense_forward)(T *a, const T *x, const T *w, const T *b, T *scrat
         .a = x, .a_row = x_row, .a_col = 1,
         .b = w, .b_row = w_row, .b_col = 1,
         .bias = b,
+        .keep = kept, .kept_row = kept_row,
         .finish = activation == FP_ACTIVATION_identity ? FP_FINISH_NONE : FP_FINISH_FORWARD,
         .activation = activation,
+        .hyper = hyper,
     }, scratch);
 }
 
 static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *kept, T *scratch, I rows, I n_in, I n_out,
-                                     I dx_row, I dz_row, I w_row, I kept_row, int activation)
+                                     I dx_row, I dz_row, I w_row, I kept_row, int activation,
+                                     const double *hyper)
 {
     FP(multiply)(&(FP(product)){
         .c = dx, .c_row = dx_row, .m = rows, .n = n_in, .k = n_out,
@@ -35,6 +40,7 @@ static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *ke
         .kept = kept, .kept_row = kept_row,
         .finish = activation == FP_ACTIVATION_identity ? FP_FINISH_NONE : FP_FINISH_BACKWARD,
         .activation = activation,
+        .hyper = hyper,
     }, scratch);
 }
 

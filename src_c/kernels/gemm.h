@@ -13,10 +13,12 @@ typedef struct {
     const T *b;    /* (k, n): element (p, j) at b[p b_row + j b_col]; one of the two strides is 1 */
     const T *bias; /* (n,): where C starts, or NULL: at zero */
     const T *kept; /* (m, n): what FP_FINISH_BACKWARD needs */
+    T *keep;       /* (m, n), rows kept_row apart: where FP_FINISH_FORWARD puts that, or NULL */
     I m, n, k, c_row, a_row, a_col, b_row, b_col, kept_row;
     int add;       /* start from what C holds */
     int finish;    /* FP_FINISH_... */
     int activation;
+    const double *hyper;
 } FP(product);
 
 /* Where a tile lies: rows i.., columns j.. (`width` of them, at most 2 L), the k of this block, and A and B for it. */
@@ -123,9 +125,9 @@ FP_INLINE void FP(finish_row)(const FP(product) *p, I i, I j, I width)
 {
     T *c = p->c + i * p->c_row + j;
     if (p->finish == FP_FINISH_FORWARD)
-        FP(table).forward[p->activation](c, width);
+        FP(table).forward[p->activation](c, p->keep ? p->keep + i * p->kept_row + j : NULL, width, p->hyper);
     else if (p->finish == FP_FINISH_BACKWARD)
-        FP(table).backward[p->activation](c, p->kept + i * p->kept_row + j, width);
+        FP(table).backward[p->activation](c, p->kept + i * p->kept_row + j, width, p->hyper);
 }
 
 /* A tile of so many rows, and what its registers could not finish. */

@@ -1,20 +1,21 @@
 /* Losses: the cost of each row is added to *cost in double, in row order, and da = scale * dLoss/da in the same sweep. The
  * sum over a row runs in reduce.h's 16 virtual lanes. */
 
-/* weight sum (a - y)^2 and its derivative times scale, which is slope (a - y). */
-FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, I rows, I n, T weight, T slope)
+/* share sum (a - y)^2 and its derivative times scale, which is slope (a - y). */
+FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, T share, T slope)
 {
-    V(t) factor = V(set1)(slope);
     if (n == 1) { /* one output: nothing to sum along a row */
         for (I i = 0; i < rows; i++) {
-            T error = a[i] - y[i];
-            *cost += (double)(weight * (error * error));
+            T error = a[i] - y[i], w = weight ? weight[i] : 1;
+            *cost += (double)(w * (share * (error * error)));
             if (da)
-                da[i] = slope * error;
+                da[i] = w * slope * error;
         }
         return;
     }
     for (I i = 0; i < rows; i++, a += n, y += n) {
+        T w = weight ? weight[i] : 1;
+        V(t) factor = V(set1)(w * slope);
         FP(lanes) sum = FP(lanes_set1)(0);
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
@@ -24,20 +25,22 @@ FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, I rows, 
                 if (da)
                     FP(store_left)(da + i * n + j + q * L, V(mul)(factor, error), left);
             }
-        *cost += (double)(weight * FP(lanes_sum)(sum));
+        *cost += (double)(w * (share * FP(lanes_sum)(sum)));
     }
 }
 
-static void FP(half_mse)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I rows, I n, double scale)
+static void FP(half_mse)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
+    I rows, I n, I n_y, double scale, const double *hyper)
 {
-    (void)label;
-    FP(squares)(cost, da, a, y, rows, n, (T)0.5, (T)scale);
+    (void)label, (void)n_y, (void)hyper;
+    FP(squares)(cost, da, a, y, weight, rows, n, (T)0.5, (T)scale);
 }
 
-static void FP(squared_error)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I rows, I n, double scale)
+static void FP(squared_error)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
+    I rows, I n, I n_y, double scale, const double *hyper)
 {
-    (void)label;
-    FP(squares)(cost, da, a, y, rows, n, 1, (T)(2 * scale));
+    (void)label, (void)n_y, (void)hyper;
+    FP(squares)(cost, da, a, y, weight, rows, n, 1, (T)(2 * scale));
 }
 
 /* What cross_entropy knows of a row after its first sweep. */
@@ -77,8 +80,10 @@ FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, co
 
 /* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its derivative
  * is softmax(a) sum_j y_j - y; a label is the y that is 1 there and 0 elsewhere. Logarithms are taken of L rows at once. */
-static void FP(cross_entropy)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I rows, I n, double scale)
+static void FP(cross_entropy)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
+    I rows, I n, I n_y, double scale, const double *hyper)
 {
+    (void)n_y, (void)hyper;
     for (I first = 0; first < rows; first += L) {
         int count = rows - first < L ? (int)(rows - first) : L;
         FP(softmax_rows) s;
@@ -91,11 +96,12 @@ static void FP(cross_entropy)(double *cost, T *da, const T *a, const T *y, const
         V(store)(log_total, FP(log)(V(load)(s.total)));
         for (int i = 0; i < count; i++) {
             I row = first + i;
-            *cost += (double)(s.weight[i] * log_total[i] - s.weighted[i]);
+            T w = weight ? weight[row] : 1, slope_of_1 = w * (T)scale;
+            *cost += (double)(w * (s.weight[i] * log_total[i] - s.weighted[i]));
             if (!da)
                 continue;
             T *out = da + row * n;
-            V(t) factor = V(set1)((T)scale * s.weight[i] / s.total[i]), minus = V(set1)((T)scale);
+            V(t) factor = V(set1)(slope_of_1 * s.weight[i] / s.total[i]), minus = V(set1)(slope_of_1);
             for (I j = 0; j < n; j += L) {
                 V(t) slope = V(mul)(factor, FP(load_left)(out + j, n - j));
                 if (y)
@@ -103,17 +109,20 @@ static void FP(cross_entropy)(double *cost, T *da, const T *a, const T *y, const
                 FP(store_left)(out + j, slope, n - j);
             }
             if (!y)
-                out[label[row]] -= (T)scale;
+                out[label[row]] -= slope_of_1;
         }
     }
 }
 
 /* max(z, 0) - z y + ln(1 + e^-|z|), which is -[y ln s(z) + (1 - y) ln(1 - s(z))] without overflow; derivative s(z) - y. */
-static void FP(binary_cross_entropy)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I rows, I n, double scale)
+static void FP(binary_cross_entropy)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
+    I rows, I n, I n_y, double scale, const double *hyper)
 {
-    (void)label;
-    V(t) zero = V(set1)(0), factor = V(set1)((T)scale);
+    (void)label, (void)n_y, (void)hyper;
+    V(t) zero = V(set1)(0);
     for (I i = 0; i < rows; i++, a += n, y += n) {
+        T w = weight ? weight[i] : 1;
+        V(t) factor = V(set1)(w * (T)scale);
         FP(lanes) sum = FP(lanes_set1)(0);
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
@@ -129,6 +138,6 @@ static void FP(binary_cross_entropy)(double *cost, T *da, const T *a, const T *y
                 if (da)
                     FP(store_left)(da + i * n + at, V(mul)(factor, V(sub)(FP(sigmoid)(z), wanted)), left);
             }
-        *cost += (double)FP(lanes_sum)(sum);
+        *cost += (double)(w * FP(lanes_sum)(sum));
     }
 }

@@ -4,7 +4,7 @@ static const fp_kernels FP(table) = {
     .dtype = FP_DTYPE,
     .size = sizeof(T),
 #define FP_KERNEL(name, args) .name = (fp_##name *)FP(name),
-#define FP_ACTIVATION(name)                                                        \
+#define FP_ACTIVATION(name, keeps)                                                      \
     .forward[FP_ACTIVATION_##name] = (fp_activation_forward *)FP(name##_forward), \
     .backward[FP_ACTIVATION_##name] = (fp_activation_backward *)FP(name##_backward),
 #define FP_LOSS(name) .loss[FP_LOSS_##name] = (fp_loss *)FP(name),

@@ -3,7 +3,8 @@
 
 /* What an optimiser, an activation or a loss of one row costs as a call is more than its arithmetic here: those that are a
  * few operations stand in the loops, the others are called. */
-FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation)
+FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation,
+                             const double *hyper)
 {
     for (I j = 0; j < n_out; j++) {
         T sum = b[j];
@@ -12,10 +13,11 @@ FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in
         a[j] = activation == FP_ACTIVATION_relu && 0 > sum ? 0 : sum;
     }
     if (activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
-        FP(table).forward[activation](a, n_out);
+        FP(table).forward[activation](a, NULL, n_out, hyper);
 }
 
-FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out, int activation, int add)
+FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out, int activation,
+                              const double *hyper, int add)
 {
     for (I i = 0; i < n_in; i++) {
         T sum = 0;
@@ -30,11 +32,12 @@ FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, c
     for (I j = 0; j < n_out; j++)
         db[j] = (add ? db[j] : 0) + dz[j];
     if (dx && activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
-        FP(table).backward[activation](dx, x, n_in);
+        FP(table).backward[activation](dx, x, n_in, hyper);
 }
 
 static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y, const int64_t *label,
-                          const int64_t *index, const I *widths, const int *activations, I layers, I rows, int loss, double scale)
+                          const int64_t *index, const I *widths, const int *activations, I layers, I rows, int loss, double scale,
+                          const double *hyper)
 {
     for (I r = 0; r < rows; r++) {
         I row = index ? index[r] : r, n_out = widths[layers], start = 0;
@@ -42,18 +45,19 @@ static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, co
         T *a = work;
         for (I k = 0; k < layers; k++) { /* a[1], a[2], ... one after the other in `work` */
             const T *w = theta + start, *b = w + widths[k] * widths[k + 1];
-            FP(tiny_forward)(a, below, w, b, widths[k], widths[k + 1], activations[k]);
+            FP(tiny_forward)(a, below, w, b, widths[k], widths[k + 1], activations[k], hyper + k * FP_HYPER);
             start += (widths[k] + 1) * widths[k + 1];
             below = a;
             a += widths[k + 1];
         }
         T *dz = a; /* and dz[L], ..., dz[1] after them */
         if (loss == FP_LOSS_half_mse)
-            FP(half_mse)(cost, dz, below, y + row * n_out, NULL, 1, n_out, scale);
+            FP(half_mse)(cost, dz, below, y + row * n_out, NULL, NULL, 1, n_out, n_out, scale, NULL);
         else
-            FP(table).loss[loss](cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, 1, n_out, scale);
+            FP(table).loss[loss](cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, NULL, 1, n_out, n_out, scale,
+                                 hyper + layers * FP_HYPER);
         if (activations[layers - 1] != FP_ACTIVATION_identity)
-            FP(table).backward[activations[layers - 1]](dz, below, n_out);
+            FP(table).backward[activations[layers - 1]](dz, below, n_out, hyper + (layers - 1) * FP_HYPER);
         for (I k = layers - 1; k >= 0; k--) {
             I n_in = widths[k];
             n_out = widths[k + 1];
@@ -61,7 +65,8 @@ static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, co
             below = k > 0 ? below - n_in : input;
             T *dw = gradient + start;
             FP(tiny_backward)(k > 0 ? dz + n_out : NULL, dw, dw + n_in * n_out, dz, below, theta + start, n_in, n_out,
-                              k > 0 ? activations[k - 1] : FP_ACTIVATION_identity, r > 0);
+                              k > 0 ? activations[k - 1] : FP_ACTIVATION_identity,
+                              k > 0 ? hyper + (k - 1) * FP_HYPER : NULL, r > 0);
             dz += n_out;
         }
     }
