@@ -41,7 +41,6 @@ class Objective:
 
 class Descent:
     steps: int
-    rate: float
     @property
     def engine(self) -> Engine: ...
     @property

@@ -1,4 +1,4 @@
-# The two passes, the gradients, the update, and the loop over mini-batches. Part of _engine.pyx.
+# The two passes and the gradients. Part of _engine.pyx.
 
 cdef struct Job:
     Plan *plan
@@ -21,10 +21,7 @@ cdef struct Job:
     char *dx                # (rows, n_inputs): where dLoss/dx goes, or NULL: it is not wanted
     # how to train with them
     ptrdiff_t batch
-    int optimizer
-    double rate
-    const double *hyper
-    char *state
+    const Rule *rule
     bint fused              # the step is too short to be stopped in the middle: its update goes with its gradient
     # the rows in work: `count` of them from `first` on, a block of a batch
     ptrdiff_t first
@@ -223,22 +220,6 @@ cdef bint sum_gradient(Job *job, int part, ptrdiff_t k, ptrdiff_t first, ptrdiff
             return True
     return False
 
-cdef void step_theta(Job *job, char *theta, ptrdiff_t count) noexcept nogil:
-    """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from there on."""
-    cdef Plan *p = job.plan
-    cdef ptrdiff_t distance = theta - p.theta
-    p.kernels.optimizer[job.optimizer](
-        theta, <char *>offset(job.state, distance), p.gradient + distance, count, p.n_parameters, job.rate, job.hyper)
-
-cdef void update(void *context, int part, int parts) noexcept nogil:
-    """One part of the update of theta."""
-    cdef Job *job = <Job *>context
-    cdef Plan *p = job.plan
-    cdef ptrdiff_t lines = (p.n_parameters + 15) // 16  # whole cache lines
-    cdef ptrdiff_t first = share(lines, part, parts) * 16
-    cdef ptrdiff_t count = min(share(lines, part + 1, parts) * 16, p.n_parameters) - first
-    step_theta(job, p.theta + first * p.size, count)
-
 cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
     """Block after block of a batch: its summed loss, and the gradient of its mean if wanted."""
     cdef Plan *p = job.plan
@@ -262,25 +243,6 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
             parallel(job, sum_gradients, p.flops * job.count)
         at += job.count
     return cost
-
-cdef void train(Job *job) noexcept nogil:
-    """Mini-batch after mini-batch until the run is over, has diverged, was stopped, or has progress to report."""
-    cdef ptrdiff_t rows
-    cdef double cost
-    while job.done < job.rows and not job.air.now:
-        rows = min(job.batch, job.rows - job.done)
-        job.fused = job.plan.flops * rows < SHORT_STEP
-        cost = pass_batch(job, job.done, rows)
-        job.diverged = not isfinite(cost)
-        if job.air.stopped or job.diverged:
-            return
-        if not job.fused:
-            parallel(job, update, 8.0 * job.plan.n_parameters)  # memory decides: 12 to 16 bytes for 2 flops
-        job.cost += cost
-        job.weight_done += job.batch_weight
-        job.done += rows
-        job.steps += 1
-        out_of_air(&job.air, 0, STEP)
 
 # ---- tasks for the pool, which knows chunks but not how many there are ----
 
