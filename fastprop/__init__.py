@@ -9,6 +9,7 @@ except ModuleNotFoundError as error:
         f"{__path__[0]} is fastprop's source tree, where nothing is compiled: start Python in another directory, "
         "or compile in place with `pip install -e .`"
     ) from None
+from fastprop import losses
 from fastprop._version import __version__
 from fastprop.config import get_num_threads, set_num_threads, show_config
 from fastprop.files import load
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "get_num_threads",
     "load",
+    "losses",
     "set_num_threads",
     "show_config",
 ]

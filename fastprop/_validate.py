@@ -155,15 +155,15 @@ def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -
     if engine.all_finite(checked):
         return
     original = np.asarray(given)
-    place = _place(~np.isfinite(checked).reshape(original.shape))
-    where, original = ", ".join(map(str, place)), original[place]
+    first = place(~np.isfinite(checked).reshape(original.shape))
+    where, original = ", ".join(map(str, first)), original[first]
     if np.isfinite(original):
         too_large = f"{what}[{where}] is {original}, too large for {checked.dtype}"
         raise ValueError(f"{too_large}; scale {what} or use a float64 network")
     raise ValueError(f"{what}[{where}] is {original}; {what} must be finite: impute or drop such rows first")
 
 
-def _place(wrong: np.ndarray) -> tuple[int, ...]:
+def place(wrong: np.ndarray) -> tuple[int, ...]:
     """Where the first True is."""
     return tuple(int(i) for i in np.argwhere(wrong)[0])
 
@@ -201,76 +201,3 @@ def copy_into(target: np.ndarray, what: str, values: Any) -> None:
             f"{what} must have shape {target.shape}, got {checked.shape}; write a part of it as {what}[part] = values"
         )
     target[:] = checked
-
-
-def targets(
-    value: Any, rows: int, n_outputs: int, kind: str, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Targets of a loss: (an array (rows, n_outputs), None), or (None, int64 labels (rows,))."""
-    if kind == "classes":
-        if n_outputs < 2:
-            raise ValueError(
-                "cross_entropy needs an output for each class, got a network of 1 output; use binary_cross_entropy"
-            )
-        labels = _as_labels(value, rows, n_outputs, what)
-        if labels is not None:
-            return None, labels
-    checked = array(what, value, dtype)
-    if checked.shape == (rows,) and n_outputs == 1:
-        checked = checked.reshape(rows, 1)
-    if checked.shape != (rows, n_outputs):
-        accepted = f"({rows}, {n_outputs})" + (f" or ({rows},)" if n_outputs == 1 or kind == "classes" else "")
-        hint = f"; use {what}.ravel() if it holds labels" if kind == "classes" and checked.shape == (rows, 1) else ""
-        raise ValueError(
-            f"{what} must have shape {accepted}, got {checked.shape}: "
-            f"X has {rows} rows and the network {n_outputs} outputs{hint}"
-        )
-    finite(what, checked, value, engine)
-    if kind != "numbers":
-        _check_probabilities(checked, np.shape(value), kind, what)
-    return checked, None
-
-
-def _as_labels(value: Any, rows: int, n_outputs: int, what: str) -> np.ndarray | None:
-    """int64 labels, or None where `value` is a matrix (of probabilities, to be checked as such)."""
-    try:
-        found = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
-    if found.ndim == 2:
-        return None
-    if found.dtype.kind not in "iub":
-        raise TypeError(
-            f"cross_entropy takes integer labels in [0, {n_outputs}) or rows of probabilities, "
-            f"got {what} of dtype {found.dtype} and shape {found.shape}; "
-            f"use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
-        )
-    if found.shape != (rows,):
-        raise ValueError(f"{what} must have shape ({rows},) like the rows of X, got {found.shape}")
-    lowest, highest = int(found.min()), int(found.max())
-    if lowest < 0 or highest >= n_outputs:
-        wrong = lowest if lowest < 0 else highest
-        place = int(np.argmax(found == wrong))
-        raise ValueError(
-            f"{what}[{place}] is {wrong}; labels must be in [0, {n_outputs}) for a network of {n_outputs} outputs: "
-            f"renumber them with np.unique({what}, return_inverse=True)[1], or give the network {highest + 1} outputs"
-        )
-    return np.require(found, np.int64, ["C", "A"])
-
-
-def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str, what: str) -> None:
-    lowest, highest = checked.min(), checked.max()
-    if lowest < 0 or highest > 1:
-        wrong = lowest if lowest < 0 else highest
-        where = ", ".join(map(str, _place(checked.reshape(given) == wrong)))
-        raise ValueError(
-            f"{what}[{where}] is {wrong}; this loss takes probabilities in [0, 1]: check the target's scale"
-        )
-    if kind == "classes":
-        sums = checked.sum(axis=1, dtype=np.float64)
-        row = int(np.argmax(np.abs(sums - 1)))
-        # the rounding of n float32 probabilities, with room for those that came from text with few digits
-        if abs(sums[row] - 1) > 1e-3:
-            raise ValueError(
-                f"{what}[{row}] sums to {sums[row]:.6g}; a row of probabilities must sum to 1: divide it by its sum"
-            )

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from fastprop import _validate
+from fastprop import _targets, _validate
 from fastprop import layers as _layers
+from fastprop import losses as _losses
 from fastprop._engine import Engine
 from fastprop.activations import ACTIVATIONS
 from fastprop.initializers import INITIALIZERS
 from fastprop.layers import Dense
-from fastprop.losses import LOSSES
 
 
 class Network:
@@ -121,7 +121,7 @@ class Network:
         self._engine.forward(x, outputs)
         return outputs
 
-    def value_and_gradient(self, X, y, *, loss: str) -> tuple[float, np.ndarray]:
+    def value_and_gradient(self, X, y, *, loss, sample_weight=None) -> tuple[float, np.ndarray]:
         """The cost over all rows of X, and its gradient with respect to ``parameters``.
 
         Parameters
@@ -129,35 +129,38 @@ class Network:
         X : array_like, (rows, n_inputs)
         y : array_like
             As the loss takes it: (rows, n_outputs), or (rows,) for one output or for class labels.
-        loss : str
-            A name of ``fastprop.losses.LOSSES``.
+        loss : str or Loss
+            A name of ``fastprop.losses.LOSSES``, or one with its numbers, as ``fp.losses.huber(delta=0.5)``.
+        sample_weight : array_like, (rows,), optional
+            A weight for each row, none negative.
 
         Returns
         -------
         cost : float
-            The mean over rows.
+            The mean over rows: sum of weight times loss / sum of weights.
         gradient : ndarray, (n_parameters,)
             A copy of ``net.gradient``, which holds the same numbers.
 
         Raises
         ------
         ValueError, TypeError
-            If X, y or loss is wrong.
+            If X, y, loss or sample_weight is wrong.
         """
         gradient = np.empty_like(self.gradient)
-        return self._cost(X, y, loss, gradient), gradient
+        return self._cost(X, y, loss, sample_weight, gradient), gradient
 
-    def _cost(self, X, y, loss: str, gradient: np.ndarray | None) -> float:
-        chosen = LOSSES[_validate.choice("loss", loss, LOSSES)]
-        examples = self._examples(X, y, chosen.targets)
+    def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None) -> float:
+        chosen = _losses.parse(loss)
+        examples = self._examples(X, y, sample_weight, chosen)
         return self._engine.cost(*examples, chosen.objective(self.n_outputs), gradient)
 
     def _examples(
-        self, X, y, kind: str, names: tuple[str, str] = ("X", "y")
+        self, X, y, weight, loss: _losses.Loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         """X and y as the engine takes them: x, y or labels, and weights."""
         x = _validate.matrix(names[0], X, self.n_inputs, self._engine, self.dtype)
-        return x, *_validate.targets(y, len(x), self.n_outputs, kind, self._engine, self.dtype, names[1]), None
+        target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])
+        return x, *target, _targets.weights(weight, len(x), self._engine, self.dtype, names[2])
 
     def forward(self, X) -> np.ndarray:
         """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.

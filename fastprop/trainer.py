@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from fastprop import _engine, _validate
-from fastprop.losses import LOSSES
+from fastprop import _engine, _targets, _validate
+from fastprop import losses as _losses
 from fastprop.network import Network
 from fastprop.optimizers import SGD
 
@@ -45,33 +45,38 @@ class Trainer:
     Parameters
     ----------
     network : Network
-    loss : str
-        A name of ``fastprop.losses.LOSSES``.
+    loss : str or Loss
+        A name of ``fastprop.losses.LOSSES``, or one with its numbers, as ``fp.losses.huber(delta=0.5)``.
     optimizer : SGD
+    class_weight : dict or "balanced", optional
+        Label -> weight of its rows in training, 1 where it has none; for losses of classes, or of one output with
+        targets 0 and 1. "balanced": rows / (classes in y * rows of the class). ``evaluate`` and validation go without.
     seed : int, optional
         Of the order of rows in ``epoch``; the network's seed by default.
 
     Attributes
     ----------
-    network, loss, optimizer, seed
+    network, loss, optimizer, class_weight, seed
     steps : int
         Steps taken so far.
 
     Raises
     ------
     ValueError, TypeError
-        If the loss is unknown, or network or optimizer is something else.
+        If the loss is unknown, network or optimizer is something else, or class_weight does not fit the loss.
     """
 
-    def __init__(self, network: Network, *, loss: str, optimizer: SGD, seed: int | None = None):
+    def __init__(self, network: Network, *, loss, optimizer: SGD, class_weight=None, seed: int | None = None):
         if not isinstance(network, Network):
             raise TypeError(
                 f"Trainer takes a fastprop Network, got {type(network).__name__}; make one with fp.Network([...])"
             )
         self.network = network
-        self.loss = _validate.choice("loss", loss, LOSSES)
+        self.loss = loss
         self.seed = network.seed if seed is None else _validate.seed(seed)
-        self._loss = LOSSES[loss]
+        self._loss = _losses.parse(loss)
+        _targets.check_outputs(self._loss, network.n_outputs)
+        self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
         self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
         self._order: np.ndarray | None = None
         self.optimizer = optimizer
@@ -95,7 +100,7 @@ class Trainer:
         """Steps taken so far."""
         return self._descent.steps
 
-    def step(self, xb, yb) -> float:
+    def step(self, xb, yb, *, sample_weight=None) -> float:
         """One step of descent on one mini-batch.
 
         Parameters
@@ -103,6 +108,8 @@ class Trainer:
         xb : array_like, (rows, n_inputs)
         yb : array_like
             As the loss takes it.
+        sample_weight : array_like, (rows,), optional
+            A weight for each row, none negative.
 
         Returns
         -------
@@ -112,18 +119,30 @@ class Trainer:
         Raises
         ------
         ValueError, TypeError
-            If xb or yb is wrong; nothing has changed then.
+            If xb, yb or sample_weight is wrong; nothing has changed then.
         DivergenceError
             If the cost is not finite; the step is not taken.
         """
-        cost = self._descent.step_if_ready(xb, yb)
-        if cost is None:
-            examples = self.network._examples(xb, yb, self._loss.targets, ("xb", "yb"))
-            return self._run(*examples, None, len(examples[0]), None)
-        return self._finite(cost)
+        if sample_weight is None and self.class_weight is None:
+            cost = self._descent.step_if_ready(xb, yb)
+            if cost is not None:
+                return self._finite(cost)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' counts the rows of all classes, which one mini-batch does not show; "
+                "use epoch() or fit(), or give the weights as a dict"
+            )
+        examples = self._examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
+        return self._run(*examples, None, len(examples[0]), None)
 
     def epoch(
-        self, X, y, *, batch_size: int = 64, progress: Callable[[int, int, float], object] | None = None
+        self,
+        X,
+        y,
+        *,
+        batch_size: int = 64,
+        sample_weight=None,
+        progress: Callable[[int, int, float], object] | None = None,
     ) -> float:
         """One pass over all rows in a fresh random order, a step for each `batch_size` of them.
 
@@ -136,6 +155,8 @@ class Trainer:
             As the loss takes it.
         batch_size : int, default 64
             From 1 to the number of rows.
+        sample_weight : array_like, (rows,), optional
+            A weight for each row, none negative.
         progress : callable, optional
             ``progress(rows done, rows, mean cost so far)``, called about every 50 ms and at the end.
 
@@ -147,15 +168,20 @@ class Trainer:
         Raises
         ------
         ValueError, TypeError
-            If X, y or batch_size is wrong; nothing has changed then.
+            If X, y, batch_size or sample_weight is wrong; nothing has changed then.
         DivergenceError
             If a cost is not finite; the parameters are those of the last step whose cost was.
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step.
         """
-        examples = self.network._examples(X, y, self._loss.targets)
+        examples = self._examples(X, y, sample_weight)
         batch_size = _validate.batch_size(batch_size, len(examples[0]))
         return self._epoch(*examples, batch_size, _validate.callback("progress", progress, (None,)))
+
+    def _examples(self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")):
+        """Rows to train on, as the engine takes them."""
+        x, y, labels, weight = self.network._examples(X, y, sample_weight, self._loss, names)
+        return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
 
     def _epoch(self, x, y, labels, weight, batch_size: int, progress) -> float:
         """An epoch over arrays that were checked."""
@@ -181,22 +207,23 @@ class Trainer:
         return cost
 
     def __reduce__(self):
-        return _rebuild, (self.network, self.loss, self.optimizer, self.seed, self.steps, self._state)
+        how = {"loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "seed": self.seed}
+        return _rebuild, (self.network, how, self.steps, self._state)
 
-    def evaluate(self, X, y) -> float:
-        """The mean cost over the rows of X, without a step.
+    def evaluate(self, X, y, *, sample_weight=None) -> float:
+        """The mean cost over the rows of X, without a step; weighted by sample_weight, (rows,), where there is one.
 
         Raises
         ------
         ValueError, TypeError
-            If X or y is wrong.
+            If X, y or sample_weight is wrong.
         """
-        return self.network._cost(X, y, self.loss, None)
+        return self.network._cost(X, y, self.loss, sample_weight, None)
 
 
-def _rebuild(network: Network, loss: str, optimizer: SGD, seed: int, steps: int, state: np.ndarray | None) -> Trainer:
+def _rebuild(network: Network, how: dict, steps: int, state: np.ndarray | None) -> Trainer:
     """For copy and pickle."""
-    trainer = Trainer(network, loss=loss, optimizer=optimizer, seed=seed)
+    trainer = Trainer(network, **how)
     trainer._descent.steps = steps
     if trainer._state is not None and state is not None:
         trainer._state[:] = state
@@ -212,10 +239,12 @@ def fit(
     X,
     y,
     *,
-    loss: str,
+    loss,
     optimizer: SGD,
     epochs: int = 10,
     batch_size: int = 64,
+    sample_weight=None,
+    class_weight=None,
     validation: tuple | None = None,
     seed: int | None = None,
     progress: bool | Callable[[int, int, int, int, float], object] = False,
@@ -228,12 +257,14 @@ def fit(
     X : array_like, (rows, n_inputs)
     y : array_like
         As the loss takes it.
-    loss, optimizer, seed
-        As ``Trainer`` takes them.
+    loss, optimizer, class_weight, seed
+        As ``Trainer`` takes them; each class that has a weight must occur in y.
     epochs : int, default 10
     batch_size : int, default 64
         From 1 to the number of rows.
-    validation : (Xv, yv), optional
+    sample_weight : array_like, (rows,), optional
+        A weight for each row, none negative.
+    validation : (Xv, yv) or (Xv, yv, weights), optional
         The cost on these rows is recorded after each epoch.
     progress : bool or callable, default False
         True prints a line for each epoch; a callable is called about every 50 ms as
@@ -252,17 +283,20 @@ def fit(
     KeyboardInterrupt
         On Ctrl-C; the parameters are those of the last whole step.
     """
-    trainer = Trainer(network, loss=loss, optimizer=optimizer, seed=seed)
+    trainer = Trainer(network, loss=loss, optimizer=optimizer, class_weight=class_weight, seed=seed)
     epochs = _validate.count("epochs", epochs)
-    examples = network._examples(X, y, trainer._loss.targets)
+    examples = trainer._examples(X, y, sample_weight)
+    _targets.check_classes(trainer.class_weight, *examples[1:3])
     batch_size = _validate.batch_size(batch_size, len(examples[0]))
     call = _validate.callback("progress", progress, (True, False))
     if validation is not None:
-        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+        if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise TypeError(
-                f"validation must be a pair (Xv, yv), got {type(validation).__name__}; use validation=(Xv, yv)"
+                "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, "
+                f"got {type(validation).__name__}; use validation=(Xv, yv)"
             )
-        held_out = network._examples(*validation, trainer._loss.targets, ("Xv", "yv"))
+        Xv, yv, *weights = validation
+        held_out = network._examples(Xv, yv, weights[0] if weights else None, trainer._loss, ("Xv", "yv", "weights"))
     history = History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []}), seconds=[])
     good = network.parameters.copy()
     for epoch in range(1, epochs + 1):

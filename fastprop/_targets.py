@@ -1,0 +1,193 @@
+"""The door for targets and their weights: what each kind of loss takes.
+
+A message says what was got, what was wanted, and what to do.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastprop import _engine, _validate
+from fastprop.losses import Loss
+
+# What is to be used where a network has one output, instead of a loss that wants one for each class.
+BINARY = {"cross_entropy": "binary_cross_entropy"}
+
+
+def check_outputs(loss: Loss, n_outputs: int) -> None:
+    """Refuses a loss that has no use for so many outputs."""
+    if loss.targets == "classes" and n_outputs < 2:
+        instead = BINARY[loss.name]
+        raise ValueError(f"{loss.name} needs an output for each class, got a network of 1 output; use {instead}")
+    if n_outputs % loss.outputs:
+        raise ValueError(
+            f"{loss!r} needs {loss.outputs} outputs for each column of y, got a network of {n_outputs} outputs; "
+            f"give it a multiple of {loss.outputs}"
+        )
+
+
+def targets(
+    value: Any, rows: int, n_outputs: int, loss: Loss, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Targets of a loss: (an array (rows, columns), None), or (None, int64 labels (rows,))."""
+    check_outputs(loss, n_outputs)
+    columns = n_outputs // loss.outputs
+    if loss.targets == "classes":
+        labels = _as_labels(value, rows, n_outputs, loss.name, what)
+        if labels is not None:
+            return None, labels
+    checked = _validate.array(what, value, dtype)
+    if checked.shape == (rows,) and columns == 1:
+        checked = checked.reshape(rows, 1)
+    if checked.shape != (rows, columns):
+        accepted = f"({rows}, {columns})" + (f" or ({rows},)" if columns == 1 or loss.targets == "classes" else "")
+        hint = ""
+        if loss.targets == "classes" and checked.shape == (rows, 1):
+            hint = f"; use {what}.ravel() if it holds labels"
+        if loss.outputs > 1:
+            hint = f", {loss.outputs} for each column of {what}"
+        raise ValueError(
+            f"{what} must have shape {accepted}, got {checked.shape}: "
+            f"X has {rows} rows and the network {n_outputs} outputs{hint}"
+        )
+    _validate.finite(what, checked, value, engine)
+    if loss.targets != "numbers":
+        _check_probabilities(checked, np.shape(value), loss.targets, what)
+    return checked, None
+
+
+def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> np.ndarray | None:
+    """int64 labels, or None where `value` is a matrix (of probabilities, to be checked as such)."""
+    try:
+        found = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
+    if found.ndim == 2:
+        return None
+    if found.dtype.kind not in "iub":
+        raise TypeError(
+            f"{name} takes integer labels in [0, {n_outputs}) or rows of probabilities, "
+            f"got {what} of dtype {found.dtype} and shape {found.shape}; "
+            f"use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
+        )
+    if found.shape != (rows,):
+        raise ValueError(f"{what} must have shape ({rows},) like the rows of X, got {found.shape}")
+    lowest, highest = int(found.min()), int(found.max())
+    if lowest < 0 or highest >= n_outputs:
+        wrong = lowest if lowest < 0 else highest
+        place = int(np.argmax(found == wrong))
+        raise ValueError(
+            f"{what}[{place}] is {wrong}; labels must be in [0, {n_outputs}) for a network of {n_outputs} outputs: "
+            f"renumber them with np.unique({what}, return_inverse=True)[1], or give the network {highest + 1} outputs"
+        )
+    return np.require(found, np.int64, ["C", "A"])
+
+
+def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str, what: str) -> None:
+    lowest, highest = checked.min(), checked.max()
+    if lowest < 0 or highest > 1:
+        wrong = lowest if lowest < 0 else highest
+        where = ", ".join(map(str, _validate.place(checked.reshape(given) == wrong)))
+        raise ValueError(
+            f"{what}[{where}] is {wrong}; this loss takes probabilities in [0, 1]: check the target's scale"
+        )
+    if kind == "classes":
+        sums = checked.sum(axis=1, dtype=np.float64)
+        row = int(np.argmax(np.abs(sums - 1)))
+        # the rounding of n float32 probabilities, with room for those that came from text with few digits
+        if abs(sums[row] - 1) > 1e-3:
+            raise ValueError(
+                f"{what}[{row}] sums to {sums[row]:.6g}; a row of probabilities must sum to 1: divide it by its sum"
+            )
+
+
+# ---- weights ----
+
+ClassWeight = dict[int, float] | str | None
+
+
+def weights(
+    value: Any, rows: int, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
+) -> np.ndarray | None:
+    """A weight for each row: finite, none negative, some positive; None stays None."""
+    if value is None:
+        return None
+    checked = _validate.array(what, value, dtype)
+    if checked.shape != (rows,):
+        hint = f"use {what}.ravel()" if checked.shape == (rows, 1) else "give a weight for each row of X"
+        raise ValueError(f"{what} must have shape ({rows},), got {checked.shape}; {hint}")
+    _validate.finite(what, checked, value, engine)
+    if checked.min() < 0:
+        place = int(np.argmax(checked < 0))
+        raise ValueError(f"{what}[{place}] is {checked[place]}; weights must be at least 0: use 0 to leave a row out")
+    if not checked.any():
+        raise ValueError(f"{what} is 0 for every row, so there is no mean cost; give some row a positive weight")
+    return checked
+
+
+def class_weight(value: Any, loss: Loss, n_outputs: int) -> ClassWeight:
+    """A dict of label -> weight, "balanced", or None."""
+    if value is None:
+        return None
+    if not (loss.targets == "classes" or (loss.targets == "probabilities" and n_outputs == 1)):
+        raise ValueError(
+            f"class_weight is for losses of classes, got {loss.name} with {n_outputs} outputs; "
+            "use sample_weight, a weight for each row"
+        )
+    if isinstance(value, str) and value == "balanced":
+        return value
+    if not isinstance(value, dict):
+        raise TypeError(f"class_weight must be a dict of label -> weight, or 'balanced', got {value!r}")
+    classes, checked = max(n_outputs, 2), {}
+    for label, weight in value.items():
+        if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or not 0 <= label < classes:
+            raise ValueError(
+                f"class_weight has a weight for {label!r}, which is no class: labels are ints in [0, {classes})"
+            )
+        checked[int(label)] = _validate.number(f"class_weight[{label}]", weight, least=0)
+    return checked
+
+
+def check_classes(chosen: ClassWeight, y: np.ndarray | None, labels: np.ndarray | None) -> None:
+    """Refuses class weights for classes that the targets of a training set do not hold."""
+    if isinstance(chosen, dict):
+        there = set(np.unique(_labels_of(y, labels)).tolist())
+        absent = [label for label in chosen if label not in there]
+        if absent:
+            raise ValueError(
+                f"class_weight has a weight for {absent[0]}, but no row of y is of that class; leave it out, "
+                f"or check y, which holds {sorted(there)[:10]}"
+            )
+
+
+def weigh_classes(
+    chosen: ClassWeight, y: np.ndarray | None, labels: np.ndarray | None, weight: np.ndarray | None, dtype: np.dtype
+) -> np.ndarray | None:
+    """The weight of each row times that of its class: 1 where the dict has none; balanced: n / (classes count)."""
+    if chosen is None:
+        return weight
+    found, which, count = np.unique(_labels_of(y, labels), return_inverse=True, return_counts=True)
+    if chosen == "balanced":
+        each = len(which) / (len(found) * count)
+    else:
+        each = np.array([chosen.get(label, 1.0) for label in found.tolist()])
+    product = each[which].astype(dtype)
+    if weight is not None:
+        product *= weight
+    if not product.any():
+        raise ValueError(
+            "the weights of classes and samples are 0 for every row, so there is no mean cost; "
+            "give some class of y a positive weight"
+        )
+    return product
+
+
+def _labels_of(y: np.ndarray | None, labels: np.ndarray | None) -> np.ndarray:
+    """The class of each row: its label, or the 0 or 1 of a single output."""
+    if labels is not None:
+        return labels
+    if y.shape[1] > 1 or not np.all((y == 0) | (y == 1)):
+        raise ValueError(
+            "class_weight needs the class of each row as a label, got probabilities; use sample_weight instead"
+        )
+    return y[:, 0].astype(np.int64)
