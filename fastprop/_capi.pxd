@@ -24,6 +24,57 @@ cdef extern from "fastprop.h" nogil:
         void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
         ptrdiff_t out_row, ptrdiff_t x_row) noexcept nogil
     ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil
+    ctypedef void fp_row_statistics(
+        void *mean, void *rstd, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row,
+        double epsilon) noexcept nogil
+    ctypedef void fp_column_statistics(
+        void *mean, void *variance, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_scale_forward(
+        void *a, const void *x, const void *mean, const void *rstd, const void *gamma, const void *beta,
+        ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row, int by_row) noexcept nogil
+    ctypedef void fp_scale_gradient(
+        void *dgamma, void *dbeta, const void *da, const void *x, const void *mean, const void *rstd, ptrdiff_t rows,
+        ptrdiff_t n, ptrdiff_t da_row, ptrdiff_t x_row, int by_row, int accumulate) noexcept nogil
+    ctypedef void fp_scale_backward(
+        void *dx, const void *da, const void *gamma, const void *rstd, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row,
+        ptrdiff_t da_row) noexcept nogil
+    ctypedef void fp_layer_norm_backward(
+        void *dx, const void *da, const void *x, const void *mean, const void *rstd, const void *gamma,
+        ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_batch_norm_backward(
+        void *dx, const void *da, const void *x, const void *mean, const void *rstd, const void *gamma,
+        const void *dgamma, const void *dbeta, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row, ptrdiff_t da_row,
+        ptrdiff_t x_row, double batch_rows) noexcept nogil
+    ctypedef void fp_softmax_forward(
+        void *a, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row,
+        int logarithm) noexcept nogil
+    ctypedef void fp_softmax_backward(
+        void *dx, const void *da, const void *a, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row, ptrdiff_t da_row,
+        ptrdiff_t a_row, int logarithm) noexcept nogil
+    ctypedef void fp_prelu_forward(
+        void *a, const void *x, const void *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row,
+        ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_prelu_backward(
+        void *dx, const void *da, const void *x, const void *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row,
+        ptrdiff_t da_row, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_prelu_gradient(
+        void *dslope, const void *da, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t da_row, ptrdiff_t x_row,
+        int accumulate) noexcept nogil
+    ctypedef void fp_dropout(
+        void *a, void *kept, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t kept_row,
+        ptrdiff_t x_row, ptrdiff_t first, double rate, ptrdiff_t key) noexcept nogil
+    ctypedef void fp_multiply_rows(
+        void *a, const void *x, const void *y, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row,
+        ptrdiff_t y_row) noexcept nogil
+    ctypedef void fp_add_rows(
+        void *a, const void *x, const void *y, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row,
+        ptrdiff_t y_row) noexcept nogil
+    ctypedef void fp_repeat_rows(
+        void *a, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t a_row,
+        ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_sum_copies(
+        void *dx, const void *da, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t dx_row,
+        ptrdiff_t da_row) noexcept nogil
     ctypedef void fp_activation_forward(void *a, void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
     ctypedef void fp_activation_backward(void *dz, const void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
     ctypedef void fp_loss(
@@ -60,6 +111,23 @@ cdef extern from "fastprop.h" nogil:
         fp_tiny_pass *tiny_pass
         fp_gather *gather
         fp_all_finite *all_finite
+        fp_row_statistics *row_statistics
+        fp_column_statistics *column_statistics
+        fp_scale_forward *scale_forward
+        fp_scale_gradient *scale_gradient
+        fp_scale_backward *scale_backward
+        fp_layer_norm_backward *layer_norm_backward
+        fp_batch_norm_backward *batch_norm_backward
+        fp_softmax_forward *softmax_forward
+        fp_softmax_backward *softmax_backward
+        fp_prelu_forward *prelu_forward
+        fp_prelu_backward *prelu_backward
+        fp_prelu_gradient *prelu_gradient
+        fp_dropout *dropout
+        fp_multiply_rows *multiply_rows
+        fp_add_rows *add_rows
+        fp_repeat_rows *repeat_rows
+        fp_sum_copies *sum_copies
         fp_activation_forward **forward
         fp_activation_backward **backward
         fp_loss **loss
@@ -102,5 +170,7 @@ cdef extern from "atomic.h" nogil:
 cdef extern from "random.h" nogil:
     enum:
         FP_STREAM_SHUFFLE
+    const uint64_t FP_GOLDEN
+    uint64_t fp_mix64(uint64_t x) noexcept
     uint64_t fp_random_key(uint64_t seed, uint64_t stream, uint64_t step) noexcept
     void fp_shuffle(int64_t *order, int64_t first, int64_t last, uint64_t key) noexcept

@@ -3,8 +3,8 @@
 
 ``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
 """
-from libc.math cimport exp, isfinite, log, log1p, tanh
-from libc.stdint cimport int64_t
+from libc.math cimport exp, isfinite, log, log1p, sqrt, tanh
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_tanh, FP_HYPER,
@@ -328,6 +328,9 @@ cdef void all_finite(int *ok, const real *x, ptrdiff_t n) noexcept nogil:
             ok[0] = 0
 
 
+include "_portable_rows.pxi"
+
+
 cdef void fill(fp_kernels *table, real *dtype) noexcept:
     """Puts the kernels of one dtype into its table; `dtype` only chooses, by its type."""
     table.isa = b"portable"
@@ -339,6 +342,23 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.tiny_pass = <fp_tiny_pass *>tiny_pass[real]
     table.gather = <fp_gather *>gather[real]
     table.all_finite = <fp_all_finite *>all_finite[real]
+    table.row_statistics = <fp_row_statistics *>row_statistics[real]
+    table.column_statistics = <fp_column_statistics *>column_statistics[real]
+    table.scale_forward = <fp_scale_forward *>scale_forward[real]
+    table.scale_gradient = <fp_scale_gradient *>scale_gradient[real]
+    table.scale_backward = <fp_scale_backward *>scale_backward[real]
+    table.layer_norm_backward = <fp_layer_norm_backward *>layer_norm_backward[real]
+    table.batch_norm_backward = <fp_batch_norm_backward *>batch_norm_backward[real]
+    table.softmax_forward = <fp_softmax_forward *>softmax_forward[real]
+    table.softmax_backward = <fp_softmax_backward *>softmax_backward[real]
+    table.prelu_forward = <fp_prelu_forward *>prelu_forward[real]
+    table.prelu_backward = <fp_prelu_backward *>prelu_backward[real]
+    table.prelu_gradient = <fp_prelu_gradient *>prelu_gradient[real]
+    table.dropout = <fp_dropout *>dropout[real]
+    table.multiply_rows = <fp_multiply_rows *>multiply_rows[real]
+    table.add_rows = <fp_add_rows *>add_rows[real]
+    table.repeat_rows = <fp_repeat_rows *>repeat_rows[real]
+    table.sum_copies = <fp_sum_copies *>sum_copies[real]
     table.forward[FP_ACTIVATION_identity] = <fp_activation_forward *>identity_forward[real]
     table.forward[FP_ACTIVATION_relu] = <fp_activation_forward *>relu_forward[real]
     table.forward[FP_ACTIVATION_sigmoid] = <fp_activation_forward *>sigmoid_forward[real]

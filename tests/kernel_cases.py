@@ -11,6 +11,7 @@ from functools import cache
 from itertools import cycle, product
 from pathlib import Path
 
+import cases_rows
 import numpy as np
 import reference
 from kernels_ctypes import Same
@@ -350,6 +351,7 @@ KERNELS = {
     "tiny_pass": tiny_pass,
     "gather": gather,
     "all_finite": all_finite,
+    **cases_rows.KERNELS,
 }
 
 

@@ -8,6 +8,7 @@ the flat vector `theta` that holds W[1], b[1], ..., W[L], b[L].
 """
 
 import numpy as np
+import reference_rows
 
 # activations: name -> (g(z), g'(z) given z and a = g(z)), in the order of kernels.def
 
@@ -247,6 +248,7 @@ def kernel_twins():
         "gather": gather,
         "all_finite": all_finite,
         "sgd": sgd_kernel,
+        **reference_rows.KERNELS,
     }
     for name, (g, _) in ACTIVATIONS.items():
         twins[f"{name}_forward"] = g

@@ -11,4 +11,6 @@ static const fp_kernels FP(table);
 #include "tiny.h"
 #include "optimizer.h"
 #include "gather.h"
+#include "rows.h"
+#include "normalize.h"
 #include "table.h"

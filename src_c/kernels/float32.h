@@ -7,6 +7,7 @@
 #define FP(name) FP_PASTE4(fp_, name, _f32__, FP_ISA)
 #define FP_DTYPE "float32"
 #define FP_FMA fmaf
+#define FP_SQRT sqrtf
 #define FP_LN2_HIGH 0x1.62e4p-1f     /* ln 2 to 15 bits, so that n * high is exact for |n| < 2^9 */
 #define FP_LN2_LOW 0x1.7f7d1cp-20f   /* ln 2 - high */
 #define FP_EXP_TERMS 7               /* r^8 / 8! < 2^-24 for |r| <= ln(2) / 2 */

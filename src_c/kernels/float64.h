@@ -7,6 +7,7 @@
 #define FP(name) FP_PASTE4(fp_, name, _f64__, FP_ISA)
 #define FP_DTYPE "float64"
 #define FP_FMA fma
+#define FP_SQRT sqrt
 #define FP_LN2_HIGH 0x1.62e42fefap-1      /* ln 2 to 36 bits, so that n * high is exact for |n| < 2^17 */
 #define FP_LN2_LOW 0x1.cf79abc9e3b3ap-40  /* ln 2 - high */
 #define FP_EXP_TERMS 13                   /* r^14 / 14! < 2^-53 for |r| <= ln(2) / 2 */

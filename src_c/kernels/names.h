@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "../random.h"
+
 #define I ptrdiff_t
 
 #define FP_PASTE2_(a, b) a##b

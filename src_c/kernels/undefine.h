@@ -5,6 +5,7 @@
 #undef FP
 #undef FP_DTYPE
 #undef FP_FMA
+#undef FP_SQRT
 #undef FP_LN2_HIGH
 #undef FP_LN2_LOW
 #undef FP_EXP_TERMS
