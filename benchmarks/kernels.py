@@ -2,7 +2,7 @@
 
     python benchmarks/kernels.py [--isa avx512] [--dtype float32] [--json out.json] [--check]
 
-Products (dense_*): GFLOP/s and the share of the ISA's FMA limit, by shape. The others: nanoseconds an
+Products (dense_*): GFLOP/s and the share of the ISA's FMA limit, by shape. The others: nanoseconds per
 element, of arrays in the second-level cache. Best CPU times, less what an empty call takes. Target of
 issue 3: 0.85 of the AVX2 limit at 1024 wide.
 """
@@ -20,7 +20,7 @@ from contest.record import finish, head, measurement
 from fma_limit import fma_limit
 
 C_TYPES = {"I": ctypes.c_ssize_t, "int": ctypes.c_int, "double": ctypes.c_double}
-ELEMENTS = {"double": np.float64, "int64_t": np.int64, "int": np.intc}
+ELEMENTS = {"double": np.float64, "int64_t": np.int64, "I": np.intp, "int": np.intc}
 PRODUCTS = ("dense_forward", "dense_input_gradient", "dense_weight_gradient")
 # rows, n_in, n_out: the tables' layers from small to large
 SHAPES = (
@@ -36,18 +36,30 @@ ROWS, N = (
     32,
 )  # of the other kernels: few enough for the second-level cache, enough to outweigh ctypes
 AVX2_TARGET = 0.85
-# Of the arrays of all kernels, by name: the sizes that make their shapes.
+# Of the arrays of products, by name: the sizes that make their shapes.
 SHAPE_OF = {
     **dict.fromkeys(("a", "dz"), ("rows", "n_out")),
     **dict.fromkeys(("x", "dx", "kept"), ("rows", "n_in")),
     **dict.fromkeys(("w", "dw"), ("n_in", "n_out")),
     **dict.fromkeys(("b", "db"), ("n_out",)),
     "scratch": ("scratch",),
-    **dict.fromkeys(("ok", "cost"), ("one",)),
     "hyper": ("three",),
-    **dict.fromkeys(("index", "label"), ("rows",)),
 }
-NUMBERS = {"activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6}
+# Of the arrays of the others that are not (rows, n), or (n,) in kernels without rows.
+OTHER_SHAPE_OF = {
+    **dict.fromkeys(("ok", "cost"), ("one",)),
+    **dict.fromkeys(("index", "label"), ("rows",)),
+    **dict.fromkeys(("widths", "activations"), ("three",)),
+    **dict.fromkeys(("hyper", "work", ("tiny_pass", "theta"), ("tiny_pass", "gradient")), ("few",)),
+    ("repeat_rows", "a"): ("rows", "copies_n"),
+    ("sum_copies", "da"): ("rows", "copies_n"),
+}
+COPIES = 4
+NUMBERS = {
+    "activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6, "copies": COPIES, "by_row": 0, "logarithm": 0,
+    "first": 0, "key": 1, "epsilon": 1e-5, "batch_rows": ROWS, "layers": 2, "loss": 0,
+}  # fmt: skip
+TINY, FEW = 4, 64  # width of tiny_pass's layers; no less than its parameters, or any hyper
 
 
 def parameters(arguments):
@@ -58,14 +70,11 @@ def parameters(arguments):
 
 
 def shape_of(name, kernel, listed):
-    """The sizes of an array; in kernels without n_in and n_out everything is (rows, n) or (n,)."""
-    names = [other for other, _, _ in listed]
-    sizes = SHAPE_OF.get(name)
-    if "n_in" not in names and name not in ("ok", "cost", "hyper", "index", "label"):
-        sizes = ("rows", "n") if "rows" in names else ("n",)
-    if kernel == "dense_input_gradient" and name == "dz":
-        sizes = ("rows", "n_out")
-    return sizes
+    """The sizes of an array, or of more than its kernel reads: of statistics and other numbers of a column."""
+    if kernel in PRODUCTS:
+        return ("rows", "n_out") if (kernel, name) == ("dense_input_gradient", "dz") else SHAPE_OF[name]
+    usual = ("rows", "n") if any(other == "rows" for other, _, _ in listed) else ("n",)
+    return OTHER_SHAPE_OF.get((kernel, name), OTHER_SHAPE_OF.get(name, usual))
 
 
 def prepare(kernel, arguments, address, dtype, sizes):
@@ -82,8 +91,10 @@ def prepare(kernel, arguments, address, dtype, sizes):
             array = rng.random(shape)
         elif name == "index":
             array = rng.permutation(sizes["rows"])
-        elif name in ("label", "hyper", "ok", "cost"):
+        elif name in ("label", "hyper", "ok", "cost", "activations"):
             array = np.zeros(shape)
+        elif name == "widths":
+            array = np.full(shape, TINY)
         else:
             array = rng.standard_normal(shape) * 0.1
         arrays[name] = np.ascontiguousarray(array, element)
@@ -93,7 +104,7 @@ def prepare(kernel, arguments, address, dtype, sizes):
             null = (name == "label" and kernel != "cross_entropy") or name == "state"
             null = null or (name == "y" and kernel == "cross_entropy")
             values.append(None if null else arrays[name].ctypes.data)
-        elif name.endswith("_row"):
+        elif name.removesuffix("_row") in arrays:
             values.append(arrays[name.removesuffix("_row")].shape[-1])
         else:
             values.append(sizes.get(name, NUMBERS.get(name)))
@@ -120,8 +131,8 @@ def nanoseconds(call, turns):
 
 def overhead(kernel, arguments, address, dtype):
     """Nanoseconds that ctypes takes: the best call of the kernel with nothing to do."""
-    nothing = dict.fromkeys(("rows", "n", "n_in", "n_out", "stride"), 0)
-    sizes = nothing | {"scratch": 1, "one": 1, "three": 3}
+    nothing = dict.fromkeys(("rows", "n", "n_in", "n_out", "n_y", "stride", "copies_n"), 0)
+    sizes = nothing | {"scratch": 1, "one": 1, "three": 3, "few": FEW}
     call, _arrays = prepare(kernel, arguments, address, dtype, sizes)
     return min(nanoseconds(call, 5))
 
@@ -132,8 +143,9 @@ def bench(engine, isa, dtype, turns):
     for kernel, address in engine.kernel_addresses(isa, dtype).items():
         empty = overhead(kernel, signatures[kernel], address, dtype)
         for rows, n_in, n_out in SHAPES if kernel in PRODUCTS else ((ROWS, N, N),):
-            sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "one": 1, "three": 3, "stride": 0}
+            sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "one": 1, "three": 3, "few": FEW, "stride": 0}
             sizes["n"] = n_out if "rows" in signatures[kernel] else rows * n_out
+            sizes |= {"n_y": sizes["n"], "copies_n": COPIES * sizes["n"]}
             sizes["scratch"] = engine.scratch(rows, n_in, n_out)
             call, _arrays = prepare(kernel, signatures[kernel], address, dtype, sizes)
             samples = [max(sample - empty, 1.0) for sample in nanoseconds(call, turns)]
@@ -171,7 +183,8 @@ def main():
                 result["measurements"].append(found)
                 best = found["best"]
                 if not flops:
-                    print(f"  {kernel:24} {best / (ROWS * N):25.3f} ns an element")
+                    count, what = (ROWS, "row") if kernel == "tiny_pass" else (ROWS * N, "element")
+                    print(f"  {kernel:24} {best / count:25.3f} ns per {what}")
                     continue
                 share = flops / best / limit if limit else None
                 said = "" if share is None else f"   {share:.2f} of the limit"

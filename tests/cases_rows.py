@@ -172,7 +172,7 @@ def statistics_bound(draw, x, count, axis):
 
 
 def row_statistics(dtype):
-    """1 / sqrt(v): half the relative error of v at first order, the whole of it at any below 1/2; and three roundings."""
+    """1 / sqrt(v) errs by at most v's relative error, while that is below 1/2, and rounds three times itself."""
     draw = kernel_cases.Drawer(dtype)
     for (rows, n), shift, epsilon in product(shapes(), [0, 30], [1e-5, 0.1]):
         x = draw.normal(rows, n) + draw.dtype.type(shift)
