@@ -90,8 +90,10 @@ cdef extern from "fastprop.h" nogil:
         FP_KEEPS_SLOPE
         FP_ACTIVATION_identity
         FP_ACTIVATION_relu
+        FP_ACTIVATION_leaky_relu
         FP_ACTIVATION_sigmoid
         FP_ACTIVATION_tanh
+        FP_ACTIVATION_sin
         FP_N_ACTIVATIONS
         FP_LOSS_half_mse
         FP_LOSS_squared_error

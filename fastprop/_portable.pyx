@@ -3,11 +3,12 @@
 
 ``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
 """
-from libc.math cimport exp, isfinite, log, log1p, sqrt, tanh
+from libc.math cimport cos, exp, isfinite, log, log1p, sin, sqrt, tanh
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastprop._capi cimport (
-    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_tanh, FP_HYPER,
+    FP_ACTIVATION_identity, FP_ACTIVATION_leaky_relu, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_sin,
+    FP_ACTIVATION_tanh, FP_HYPER,
     FP_LOSS_binary_cross_entropy, FP_LOSS_cross_entropy, FP_LOSS_half_mse, FP_LOSS_squared_error,
     FP_OPTIMIZER_sgd, fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward,
     fp_dense_input_gradient, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_optimizer, fp_tiny_pass,
@@ -77,52 +78,7 @@ cdef void dense_weight_gradient(
                 db[j] += dz[i * dz_row + j]
 
 
-# Activations: a = g(a) forward; dz = dz g'(z) backward, from the output a that the forward pass kept.
-
-cdef void identity_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    pass
-
-
-cdef void identity_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    pass
-
-
-cdef void relu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    cdef ptrdiff_t j
-    for j in range(n):
-        if a[j] <= 0:  # NaN stays NaN
-            a[j] = 0
-
-
-cdef void relu_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    cdef ptrdiff_t j
-    for j in range(n):
-        if not kept[j] > 0:
-            dz[j] = 0
-
-
-cdef void sigmoid_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    cdef ptrdiff_t j
-    for j in range(n):
-        a[j] = <real>(1 / (1 + exp(-<double>a[j])))
-
-
-cdef void sigmoid_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    cdef ptrdiff_t j
-    for j in range(n):
-        dz[j] *= kept[j] * (1 - kept[j])
-
-
-cdef void tanh_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    cdef ptrdiff_t j
-    for j in range(n):
-        a[j] = <real>tanh(<double>a[j])
-
-
-cdef void tanh_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
-    cdef ptrdiff_t j
-    for j in range(n):
-        dz[j] *= 1 - kept[j] * kept[j]
+include "_portable_activations.pxi"
 
 
 cdef inline void activate(
@@ -359,14 +315,7 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.add_rows = <fp_add_rows *>add_rows[real]
     table.repeat_rows = <fp_repeat_rows *>repeat_rows[real]
     table.sum_copies = <fp_sum_copies *>sum_copies[real]
-    table.forward[FP_ACTIVATION_identity] = <fp_activation_forward *>identity_forward[real]
-    table.forward[FP_ACTIVATION_relu] = <fp_activation_forward *>relu_forward[real]
-    table.forward[FP_ACTIVATION_sigmoid] = <fp_activation_forward *>sigmoid_forward[real]
-    table.forward[FP_ACTIVATION_tanh] = <fp_activation_forward *>tanh_forward[real]
-    table.backward[FP_ACTIVATION_identity] = <fp_activation_backward *>identity_backward[real]
-    table.backward[FP_ACTIVATION_relu] = <fp_activation_backward *>relu_backward[real]
-    table.backward[FP_ACTIVATION_sigmoid] = <fp_activation_backward *>sigmoid_backward[real]
-    table.backward[FP_ACTIVATION_tanh] = <fp_activation_backward *>tanh_backward[real]
+    fill_activations(table, dtype)
     table.loss[FP_LOSS_half_mse] = <fp_loss *>half_mse[real]
     table.loss[FP_LOSS_squared_error] = <fp_loss *>squared_error[real]
     table.loss[FP_LOSS_cross_entropy] = <fp_loss *>cross_entropy[real]

@@ -74,6 +74,11 @@ def names(str kind):
     return [name for name, of, _ in signatures() if of == kind]
 
 
+def keeps(int activation):
+    """What the activation of this number keeps for its backward pass: "output" or "slope"."""
+    return "slope" if fp_activation_keeps[activation] == FP_KEEPS_SLOPE else "output"
+
+
 assert len(names("activation")) == FP_N_ACTIVATIONS
 assert len(names("loss")) == FP_N_LOSSES
 assert len(names("optimizer")) == FP_N_OPTIMIZERS

@@ -4,7 +4,8 @@ from dataclasses import KW_ONLY, asdict, dataclass
 from typing import ClassVar
 
 from fastprop import _validate
-from fastprop.activations import ACTIVATIONS
+from fastprop.activations import Activation
+from fastprop.activations import parse as parse_activation
 from fastprop.initializers import INITIALIZERS
 
 
@@ -16,8 +17,9 @@ class Dense:
     ----------
     n_outputs : int
         Its width, at least 1.
-    activation : str, default "identity"
-        A name of ``fastprop.activations.ACTIVATIONS``.
+    activation : str or Activation, default "identity"
+        A name of ``fastprop.activations.ACTIVATIONS``, or one with numbers of your own:
+        ``fp.activations.leaky_relu(slope=0.1)``. Kept as the name where the numbers are the list's.
     initializer : str, default "auto"
         A name of ``fastprop.initializers.INITIALIZERS``, or "auto": the one that the activation asks for.
 
@@ -28,21 +30,27 @@ class Dense:
     """
 
     n_outputs: int
-    activation: str = "identity"
+    activation: str | Activation = "identity"
     _: KW_ONLY
     initializer: str = "auto"
 
     kind: ClassVar[str] = "dense"
 
     def __post_init__(self) -> None:
-        # frozen: the one way to store the checked int, which may have come as a NumPy integer
+        # frozen: the one way to store what was checked
         object.__setattr__(self, "n_outputs", _validate.count("the width of a layer", self.n_outputs))
-        _validate.choice("activation", self.activation, ACTIVATIONS)
+        object.__setattr__(self, "activation", _canonical(self.activation))
         _validate.choice("initializer", self.initializer, ["auto", *INITIALIZERS])
 
     def describe(self) -> dict:
         """A JSON-able dict from which ``from_description`` makes an equal layer."""
-        return {"kind": self.kind, **asdict(self)}
+        return {"kind": self.kind, **asdict(self), "activation": parse_activation(self.activation).describe()}
+
+
+def _canonical(activation) -> str | Activation:
+    """The name where it says all, so that layers which do the same are equal."""
+    parsed = parse_activation(activation)
+    return parsed.name if parsed.describe() == parsed.name else parsed
 
 
 LAYERS = {layer.kind: layer for layer in (Dense,)}
@@ -66,7 +74,7 @@ def from_description(description: dict) -> Dense:
         raise ValueError(f"this description of a {layer.kind} layer does not fit: {error}") from error
 
 
-def parse(layers, activation: str) -> tuple[int, tuple[Dense, ...]]:
+def parse(layers, activation: str | Activation) -> tuple[int, tuple[Dense, ...]]:
     """What ``Network`` was given -> the number of inputs, and the layers.
 
     Ints become Dense layers with `activation`, the last one linear.

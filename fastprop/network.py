@@ -6,7 +6,8 @@ from fastprop import _targets, _validate
 from fastprop import layers as _layers
 from fastprop import losses as _losses
 from fastprop._engine import Engine
-from fastprop.activations import ACTIVATIONS
+from fastprop.activations import Activation
+from fastprop.activations import parse as parse_activation
 from fastprop.initializers import INITIALIZERS
 from fastprop.layers import Dense
 
@@ -19,7 +20,7 @@ class Network:
     layers : sequence
         The number of inputs, then the layers: an int is a ``Dense`` layer of that width with `activation` (the last one
         linear), or give ``Dense`` layers.
-    activation : str, default "relu"
+    activation : str or Activation, default "relu"
         Of the hidden layers given as ints.
     dtype : "float32" (default) or "float64"
         Of parameters, activations and outputs.
@@ -50,9 +51,8 @@ class Network:
     (784, 128)
     """
 
-    def __init__(self, layers, *, activation: str = "relu", dtype="float32", seed: int | None = None):
-        _validate.choice("activation", activation, ACTIVATIONS)
-        n_inputs, parsed = _layers.parse(layers, activation)
+    def __init__(self, layers, *, activation: str | Activation = "relu", dtype="float32", seed: int | None = None):
+        n_inputs, parsed = _layers.parse(layers, parse_activation(activation))
         self._build(n_inputs, parsed, _validate.dtype(dtype), _validate.seed(seed))
         self._initialize()
 
@@ -64,16 +64,20 @@ class Network:
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
         self._gradient = _aligned_zeros(self.n_parameters, dtype)
         self.weights, self.biases = _views(self._parameters, widths)
-        specification = [(layer.n_outputs, ACTIVATIONS[layer.activation].number, ()) for layer in layers]
+        activations = [parse_activation(layer.activation) for layer in layers]
+        specification = [
+            (layer.n_outputs, activation.number, tuple(activation.values.values()))
+            for layer, activation in zip(layers, activations)
+        ]
         self._engine = Engine(dtype.name, n_inputs, specification, self._parameters, self._gradient)
 
     def _initialize(self) -> None:
         generator = np.random.default_rng(self.seed)
-        for layer, weight in zip(self.layers, self.weights):
-            name = layer.initializer
-            if name == "auto":
-                name = ACTIVATIONS[layer.activation].initializer
-            weight[...] = INITIALIZERS[name].draw(generator, *weight.shape)
+        for k, (layer, weight) in enumerate(zip(self.layers, self.weights)):
+            activation = parse_activation(layer.activation)
+            name = activation.initializer if layer.initializer == "auto" else layer.initializer
+            omega = activation.values.get("omega", 1.0)
+            weight[...] = INITIALIZERS[name].draw(generator, *weight.shape, first=k == 0, omega=omega)
 
     # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them.
 
@@ -267,7 +271,7 @@ class Network:
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in self.layers)]))
-        activations = ", ".join(layer.activation for layer in self.layers)
+        activations = ", ".join(str(layer.activation) for layer in self.layers)
         return f"<Network {widths} ({activations}), {self.n_parameters} parameters, {self.dtype.name}>"
 
 

@@ -14,6 +14,20 @@ from pathlib import Path
 import cases_rows
 import numpy as np
 import reference
+from cases_activations import (
+    ACTIVATIONS,
+    HYPER,
+    KEEPS_OUTPUT,
+    SHARPEST,
+    STEEPEST,
+    hyper_of,
+    kept_bound,
+    kept_of,
+    numbers_of,
+    slope_bound,
+    usual,
+    value_bound,
+)  # fmt: skip
 from kernels_ctypes import Same
 
 from fastprop import _engine
@@ -24,8 +38,6 @@ ROWS = [0, 1, 2, 5, 6, 7, 13, 14, 15, 29]
 LENGTHS = sorted({*WIDTHS, 63, 64, 65, 1000})
 
 PRODUCT_H = Path(__file__).parents[1] / "src_c" / "kernels" / "product.h"
-ACTIVATIONS = _engine.names("activation")
-HYPER = 8  # FP_HYPER of fastprop.h
 
 
 @dataclass
@@ -95,32 +107,25 @@ def scratch(draw, rows, n_in, n_out):
     return draw.nan(_engine.scratch(rows, n_in, n_out))
 
 
-def slope_bound(draw, activation, dx, kept):
-    """How far dx g'(z) may be from the twin's for the same dx: g' is at most two roundings of numbers of at most 1."""
-    return 0 if activation in ("identity", "relu") else 4 * draw.eps * np.abs(dx)
-
-
-def value_bound(draw, activation, a):
-    """The same of a = g(z): a few ULP (test_vmath.py), and the twin's e^-log(1 + e^-z) has its logarithm's error."""
-    if activation in ("identity", "relu"):
-        return 0
-    size = np.abs(a) + np.finfo(np.float64).tiny
-    return (4 + np.abs(np.log(size))) * draw.eps * np.abs(a) + draw.tiny
-
-
 def dense_forward(dtype):
     draw = Drawer(dtype)
     for (rows, n_out, n_in), name, biased in zip(
         product_shapes(draw.dtype.itemsize), cycle(ACTIVATIONS), cycle([True, True, False]), strict=False
     ):
         x, w, b = draw.normal(rows, n_in), draw.normal(n_in, n_out), draw.normal(n_out) if biased else None
-        a = reference.KERNELS["dense_forward"](wide(x), wide(w), wide(b), name)
-        terms = np.abs(wide(x)) @ np.abs(wide(w)) + (np.abs(wide(b)) if biased else 0)  # |g'| <= 1
+        z = reference.KERNELS["dense_forward"](wide(x), wide(w), wide(b))[0]
+        a, kept = reference.KERNELS["dense_forward"](wide(x), wide(w), wide(b), name)
+        terms = np.abs(wide(x)) @ np.abs(wide(w)) + (np.abs(wide(b)) if biased else 0)
+        error = (n_in + 1) * draw.eps * terms  # of z
+        outputs = {"a": a} if kept is None else {"a": a, "kept": kept}
         yield Case(
-            {"a": draw.nan(rows, n_out), "x": x, "w": w, "b": b, "scratch": scratch(draw, rows, n_in, n_out),
-             "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name)},
-            {"a": a},
-            {"a": (n_in + 1) * draw.eps * terms + value_bound(draw, name, a)},
+            {"a": draw.nan(rows, n_out), "kept": None if kept is None else draw.nan(rows, n_out),
+             "x": x, "w": w, "b": b, "scratch": scratch(draw, rows, n_in, n_out),
+             "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name),
+             "hyper": hyper_of(usual(name))},
+            outputs,
+            {"a": STEEPEST.get(name, 1) * error + value_bound(draw, name, z, a),
+             "kept": SHARPEST.get(name, 1) * error + kept_bound(draw, name, z, usual(name))},
         )  # fmt: skip
 
 
@@ -128,16 +133,17 @@ def dense_input_gradient(dtype):
     draw = Drawer(dtype)
     for (rows, n_in, n_out), name in zip(product_shapes(draw.dtype.itemsize), cycle(ACTIVATIONS), strict=False):
         dz, w = draw.normal(rows, n_out), draw.normal(n_in, n_out)
-        kept = reference.ACTIVATIONS[name][0](wide(draw.normal(rows, n_in))).astype(draw.dtype)
+        kept = kept_of(draw, name, draw.normal(rows, n_in))
         read = None if name == "identity" else wide(kept)
         dx = reference.KERNELS["dense_input_gradient"](wide(dz), wide(w), read, name)
-        terms = np.abs(wide(dz)) @ np.abs(wide(w)).T  # |g'| <= 1
+        terms = STEEPEST.get(name, 1) * np.abs(wide(dz)) @ np.abs(wide(w)).T
         yield Case(
             {"dx": draw.nan(rows, n_in), "dz": dz, "w": w, "kept": draw.nan(rows, n_in) if read is None else kept,
              "scratch": scratch(draw, rows, n_in, n_out),
-             "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name)},
+             "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name),
+             "hyper": hyper_of(usual(name))},
             {"dx": dx},
-            {"dx": n_out * draw.eps * terms + slope_bound(draw, name, wide(dz) @ wide(w).T, kept)},
+            {"dx": n_out * draw.eps * terms + slope_bound(draw, name, wide(dz) @ wide(w).T)},
         )  # fmt: skip
 
 
@@ -170,25 +176,27 @@ def tiny_pass(dtype):
     for widths, rows, loss, indexed in product(shapes, [1, 2, 5], LOSS_BOUNDS, [True, False]):
         if loss == "cross_entropy" and widths[-1] == 1:
             continue
-        names = [ACTIVATIONS[draw.rng.integers(len(ACTIVATIONS))] for _ in widths[1:]]
+        names = [KEEPS_OUTPUT[draw.rng.integers(len(KEEPS_OUTPUT))] for _ in widths[1:]]
         theta, x = draw.normal(reference.n_parameters(widths)), draw.normal(9, widths[0])
         y, label = draw_target(draw, loss, 9, widths[-1])
         index, scale, start = draw.rng.integers(9, size=rows) if indexed else None, 1 / 7, 1.5
         read = np.arange(rows) if index is None else index
         twin = [wide(theta), wide(x), wide(y), label, read, widths, names]
         cost, gradient = reference.KERNELS["tiny_pass"](*twin, loss, scale)
-        # |g'| is at most 1 and |g(z)| at most |z| + 1, so a network of |theta| and identities bounds the sum of all
-        # terms. A path through it rounds n + 1 times in each layer going up, n going down, and in g, g' and the loss.
+        # |g'| is at most `steep` and |g(z)| at most steep |z| + 1, so a network of |theta| and identities bounds the sum
+        # of all terms, but for a factor of steep in each layer each way. A path through it rounds n + 1 times in each
+        # layer going up, n going down, and in g, g' and the loss.
         z, a = reference.forward(widths, ["identity"] * len(names), np.abs(wide(theta)), np.abs(wide(x[read])) + 1)
         da = scale * (2 * (a[-1] + np.abs(wide(y[read])) if y is not None else a[-1] + 1) + 2)
         terms = reference.backward(widths, ["identity"] * len(names), np.abs(wide(theta)), z, a, da)[0]
-        roundings = 2 * sum(widths) + 16 * len(widths) + rows
+        steep = max(STEEPEST.get(name, 1.0) for name in names) ** (2 * len(names))
+        roundings = steep * (2 * sum(widths) + 16 * len(widths) + rows)
         arguments = {
             "cost": np.array([start]), "gradient": draw.nan(theta.size), "work": draw.nan(2 * sum(widths[1:])),
             "theta": theta, "x": x, "y": y, "label": label, "index": index, "widths": np.array(widths, np.intp),
             "activations": np.array([ACTIVATIONS.index(name) for name in names], np.intc), "layers": len(names),
             "rows": rows, "loss": _engine.names("loss").index(loss), "scale": scale,
-            "hyper": np.zeros((len(names) + 1) * HYPER),
+            "hyper": np.concatenate([*(hyper_of(usual(name)) for name in names), np.zeros(HYPER)]),
         }  # fmt: skip
         yield Case(
             arguments,
@@ -202,21 +210,28 @@ def tiny_pass(dtype):
 
 def forward(name, dtype):
     draw = Drawer(dtype)
-    for n in LENGTHS:
+    for n, numbers in product(LENGTHS, numbers_of(name)):
         z = 3 * draw.normal(n)
         z[:1] = 0
-        a = reference.KERNELS[f"{name}_forward"](wide(z))
-        yield Case({"a": z, "n": n}, {"a": a}, {"a": value_bound(draw, name, a)})
+        a, kept = reference.KERNELS[f"{name}_forward"]((name, *numbers), wide(z))
+        bound = {"a": value_bound(draw, name, wide(z), a, numbers)}
+        yield Case({"a": z, "n": n, "hyper": hyper_of(numbers)}, {"a": a}, bound)
+        if kept is not None:
+            bound["kept"] = kept_bound(draw, name, wide(z), numbers)
+            yield Case({"a": z, "kept": draw.nan(n), "n": n, "hyper": hyper_of(numbers)}, {"a": a, "kept": kept}, bound)
 
 
 def backward(name, dtype):
     draw = Drawer(dtype)
-    for n in LENGTHS:
-        dz, kept = draw.normal(n), reference.ACTIVATIONS[name][0](wide(3 * draw.normal(n))).astype(draw.dtype)
+    for n, numbers in product(LENGTHS, numbers_of(name)):
+        dz, kept = draw.normal(n), kept_of(draw, name, 3 * draw.normal(n), numbers)
         kept[:1] = 0
-        expected = reference.KERNELS[f"{name}_backward"](wide(dz), wide(kept))
-        unread = draw.nan(n) if name == "identity" else kept
-        yield Case({"dz": dz, "kept": unread, "n": n}, {"dz": expected}, {"dz": slope_bound(draw, name, dz, kept)})
+        expected = reference.KERNELS[f"{name}_backward"]((name, *numbers), wide(dz), wide(kept))
+        yield Case(
+            {"dz": dz, "kept": draw.nan(n) if name == "identity" else kept, "n": n, "hyper": hyper_of(numbers)},
+            {"dz": expected},
+            {"dz": slope_bound(draw, name, wide(dz), numbers)},
+        )
 
 
 # losses

@@ -3,55 +3,14 @@
 Written from DESIGN.md section 1 alone, and as plainly as the equations: no blocking, no reuse of
 memory, no function shared with the package. Where the two disagree, one of them is wrong.
 
-A network is three things here: its `widths` (n_0, ..., n_L), the names of its L `activations`, and
-the flat vector `theta` that holds W[1], b[1], ..., W[L], b[L].
+A network is three things here: its `widths` (n_0, ..., n_L), its L `activations`, each a name or
+(name, *numbers), and the flat vector `theta` that holds W[1], b[1], ..., W[L], b[L].
 """
 
 import numpy as np
+import reference_activations
 import reference_rows
-
-# activations: name -> (g(z), g'(z) given z and a = g(z)), in the order of kernels.def
-
-
-def identity(z):
-    return z
-
-
-def identity_derivative(z, a):
-    return np.ones_like(z)
-
-
-def relu(z):
-    return np.maximum(z, 0.0)
-
-
-def relu_derivative(z, a):
-    return np.where(z > 0.0, 1.0, 0.0)  # ReLU'(0) = 0
-
-
-def sigmoid(z):
-    return np.exp(-np.logaddexp(0.0, -z))  # 1 / (1 + e^-z) without overflow, exact in both tails
-
-
-def sigmoid_derivative(z, a):
-    return a * (1.0 - a)
-
-
-def tanh(z):
-    return np.tanh(z)
-
-
-def tanh_derivative(z, a):
-    return 1.0 - a * a
-
-
-ACTIVATIONS = {
-    "identity": (identity, identity_derivative),
-    "relu": (relu, relu_derivative),
-    "sigmoid": (sigmoid, sigmoid_derivative),
-    "tanh": (tanh, tanh_derivative),
-}
-
+from reference_activations import ACTIVATIONS, activation, sigmoid
 
 # losses: name -> function of (a, y) giving (loss of each row, dLoss/da)
 
@@ -123,7 +82,7 @@ def forward(widths, activations, theta, x):
     """z[1..L] and a[0..L], as two lists; z[0] is None, so the indices are the equations' own."""
     z, a = [None], [np.asarray(x, dtype=np.float64)]
     for (w, b), name in zip(unflatten(widths, theta), activations, strict=True):
-        g, _ = ACTIVATIONS[name]
+        g, _ = activation(name)
         z.append(a[-1] @ w + b)
         a.append(g(z[-1]))
     return z, a
@@ -134,7 +93,7 @@ def backward(widths, activations, theta, z, a, da):
     gradient = np.zeros(n_parameters(widths))
     layers, gradients = unflatten(widths, theta), unflatten(widths, gradient)
     for k in range(len(activations), 0, -1):
-        _, derivative = ACTIVATIONS[activations[k - 1]]
+        _, derivative = activation(activations[k - 1])
         w, _ = layers[k - 1]
         dw, db = gradients[k - 1]
         dz = da * derivative(z[k], a[k])
@@ -186,14 +145,14 @@ def train(widths, activations, loss, theta, batches, rate, **hyper):
 # is the name of number i.
 
 
-def dense_forward(x, w, b=None, activation="identity"):
-    g, _ = ACTIVATIONS[activation]
-    return g(x @ w + (0.0 if b is None else b))
+def dense_forward(x, w, b=None, name="identity"):
+    """(a, kept)."""
+    return reference_activations.forward(name, x @ w + (0.0 if b is None else b))
 
 
-def dense_input_gradient(dz, w, kept=None, activation="identity"):
+def dense_input_gradient(dz, w, kept=None, name="identity"):
     dx = dz @ w.T
-    return dx if kept is None else activation_backward(activation, dx, kept)
+    return dx if kept is None else reference_activations.backward(name, dx, kept)
 
 
 def dense_weight_gradient(x, dz, dw=0.0, db=0.0):
@@ -216,12 +175,6 @@ def gather(x, index):
 
 def all_finite(x):
     return int(np.all(np.isfinite(x)))
-
-
-def activation_backward(activation, dz, kept):
-    """Every activation so far keeps its output a, which gives g': a > 0 exactly where z > 0."""
-    _, derivative = ACTIVATIONS[activation]
-    return dz * derivative(kept, kept)
 
 
 def loss_kernel(loss, a, y=None, label=None, weight=None, scale=1.0):
@@ -250,9 +203,9 @@ def kernel_twins():
         "sgd": sgd_kernel,
         **reference_rows.KERNELS,
     }
-    for name, (g, _) in ACTIVATIONS.items():
-        twins[f"{name}_forward"] = g
-        twins[f"{name}_backward"] = lambda dz, kept, name=name: activation_backward(name, dz, kept)
+    for name in ACTIVATIONS:
+        twins[f"{name}_forward"] = reference_activations.forward
+        twins[f"{name}_backward"] = reference_activations.backward
     for name in LOSSES:
         twins[name] = lambda *args, name=name, **kwargs: loss_kernel(name, *args, **kwargs)
     return twins

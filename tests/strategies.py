@@ -1,9 +1,10 @@
 """Hypothesis strategies for networks and their data, and arrays that lie in memory in odd ways."""
 
 import numpy as np
+import reference_activations
 from hypothesis import strategies as st
 
-from fastprop.activations import ACTIVATIONS
+from fastprop.activations import ACTIVATIONS, parse
 from fastprop.losses import LOSSES
 
 DTYPES = ("float32", "float64")
@@ -35,8 +36,24 @@ def dtypes():
     return st.sampled_from(DTYPES)
 
 
+def with_other_numbers(name):
+    """The activation with the numbers that the twin has for networks, where it has some."""
+    others = reference_activations.OTHER_NUMBERS.get(name, ())
+    return ACTIVATIONS[name](**dict(zip(ACTIVATIONS[name].values, others))) if others else name
+
+
+# For networks, each by itself and over several layers.
+GENTLE = [with_other_numbers(name) for name in ACTIVATIONS]
+
+
+def twin(activation):
+    """What reference.py takes for it."""
+    parsed = parse(activation)
+    return (parsed.name, *parsed.values.values())
+
+
 def activations():
-    return st.sampled_from(list(ACTIVATIONS))
+    return st.sampled_from(GENTLE)
 
 
 def losses():

@@ -7,7 +7,9 @@ import kernel_cases
 import numpy as np
 import pytest
 import reference
-from kernel_cases import ACTIVATIONS, Drawer, wide
+import reference_activations
+from cases_activations import ACTIVATIONS, KEEPS_SLOPE, hyper_of, usual
+from kernel_cases import Drawer, wide
 from kernels_ctypes import GUARD, Guarded, Same, exact_isas, kernels_of, parse
 
 from fastprop import _engine
@@ -155,7 +157,7 @@ def test_nan_stays_nan_through_an_activation_fused_into_the_product(name, kernel
     draw = Drawer(dtype)
     x, w, b = draw.normal(7, 5), draw.normal(5, 19), draw.normal(19)
     x[3, 2] = np.nan
-    sizes = {"rows": 7, "n_in": 5, "n_out": 19, "activation": ACTIVATIONS.index(name)}
+    sizes = {"rows": 7, "n_in": 5, "n_out": 19, "activation": ACTIVATIONS.index(name), "hyper": hyper_of(usual(name))}
     spare = np.zeros(_engine.scratch(7, 5, 19), dtype)
     a = kernels["dense_forward"](a=draw.nan(7, 19), x=x, w=w, b=b, scratch=spare, **sizes)["a"]
     np.testing.assert_array_equal(np.isnan(a), np.repeat(np.arange(7) == 3, 19).reshape(7, 19))
@@ -166,27 +168,49 @@ def test_nan_stays_nan_through_an_activation_fused_into_the_product(name, kernel
 def test_the_whole_and_its_parts_agree(name, shape, kernels, dtype):
     """An activation fused into a product is, to the bit, the product and then the activation's own kernel."""
     rows, n_in, n_out = shape
-    draw, number = Drawer(dtype), ACTIVATIONS.index(name)
+    draw, number, numbers = Drawer(dtype), ACTIVATIONS.index(name), hyper_of(usual(name))
     x, w, dz = draw.normal(rows, n_in), draw.normal(n_in, n_out), draw.normal(rows, n_out)
-    sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "scratch": draw.nan(_engine.scratch(*shape))}
+    sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "scratch": draw.nan(_engine.scratch(*shape)), "hyper": numbers}
 
     def forward(activation):
-        return kernels["dense_forward"](a=draw.nan(rows, n_out), x=x, w=w, activation=activation, **sizes)["a"]
+        kept = draw.nan(rows, n_out) if name in KEEPS_SLOPE and activation else None
+        return kernels["dense_forward"](a=draw.nan(rows, n_out), kept=kept, x=x, w=w, activation=activation, **sizes)
 
     def backward(kept, activation):
         return kernels["dense_input_gradient"](
             dx=draw.nan(rows, n_in), dz=dz, w=w, kept=kept, activation=activation, **sizes
         )["dx"]
 
-    apart = kernels[f"{name}_forward"](a=forward(0), n=rows * n_out)["a"]
-    np.testing.assert_array_equal(forward(number), apart)
+    apart = forward_alone(kernels, name, forward(0)["a"])
+    for output, got in forward(number).items():
+        if output != "scratch":
+            np.testing.assert_array_equal(got, apart[output])
 
-    kept = kernels[f"{name}_forward"](a=draw.normal(rows, n_in), n=rows * n_in)["a"]
-    apart = kernels[f"{name}_backward"](dz=backward(None, 0), kept=kept, n=rows * n_in)["dz"]
+    apart = forward_alone(kernels, name, draw.normal(rows, n_in))
+    kept = apart.get("kept", apart["a"])
+    apart = kernels[f"{name}_backward"](dz=backward(None, 0), kept=kept, n=rows * n_in, hyper=numbers)["dz"]
     np.testing.assert_array_equal(backward(kept, number), apart)
 
 
+def forward_alone(kernels, name, z):
+    """The outputs of an activation's own kernel: a, and the slope where it keeps one."""
+    kept = np.full_like(z, np.nan) if name in KEEPS_SLOPE else None
+    return kernels[f"{name}_forward"](a=z, kept=kept, n=z.size, hyper=hyper_of(usual(name)))
+
+
 # activations
+
+
+def test_the_twin_knows_what_each_keeps():
+    assert set(KEEPS_SLOPE) == reference_activations.KEEPS_SLOPE
+
+
+@pytest.mark.parametrize("name", KEEPS_SLOPE)
+def test_prediction_gives_the_bits_of_training(name, kernels, dtype):
+    """With and without a place for the slope."""
+    z = 3 * Drawer(dtype).normal(1000)
+    alone = kernels[f"{name}_forward"](a=z, n=z.size, hyper=hyper_of(usual(name)))["a"]
+    np.testing.assert_array_equal(forward_alone(kernels, name, z)["a"], alone)
 
 
 def test_relu_of_what_is_not_finite(kernels, dtype):
@@ -206,7 +230,8 @@ def test_relu_slope_is_one_above_zero_only(kernels, dtype):
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_nan_gradient_stays_nan(name, kernels, dtype):
     for n in (1, 7, 16, 37):
-        dz = kernels[f"{name}_backward"](dz=np.full(n, np.nan, dtype), kept=np.full(n, 0.5, dtype), n=n)["dz"]
+        given = {"dz": np.full(n, np.nan, dtype), "kept": np.full(n, 0.5, dtype)}
+        dz = kernels[f"{name}_backward"](**given, n=n, hyper=hyper_of(usual(name)))["dz"]
         assert np.all(np.isnan(dz))
 
 

@@ -8,7 +8,11 @@ import gradcheck
 import numpy as np
 import pytest
 import reference
+from reference_activations import activation, with_other_numbers
 
+GENTLE = pytest.mark.parametrize(
+    "given", [with_other_numbers(name) for name in reference.ACTIVATIONS], ids=list(reference.ACTIVATIONS)
+)
 KERNELS_DEF = Path(__file__).parents[1] / "src_c" / "kernels.def"
 
 
@@ -19,9 +23,9 @@ def draw_target(loss, rng, rows, n_out):
     return rng.dirichlet(np.ones(n_out), size=rows)
 
 
-@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
-def test_activation_derivative(activation):
-    g, derivative = reference.ACTIVATIONS[activation]
+@GENTLE
+def test_activation_derivative(given):
+    g, derivative = activation(given)
 
     def case(rng):
         z = rng.normal(0.0, 2.0, size=12)
@@ -43,10 +47,10 @@ def test_loss_derivative(loss):
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("loss", reference.LOSSES)
-@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
-def test_network_gradient(activation, loss, depth):
+@GENTLE
+def test_network_gradient(given, loss, depth):
     widths = [3] + [4] * (depth - 1) + [3]
-    activations = [activation] * (depth - 1) + ["identity"]
+    activations = [given] * (depth - 1) + ["identity"]
 
     def case(rng):
         theta = rng.normal(0.0, 0.7, reference.n_parameters(widths))
@@ -60,9 +64,9 @@ def test_network_gradient(activation, loss, depth):
     gradcheck.check_gradient(case)
 
 
-@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
-def test_input_gradient(activation):
-    widths, activations = [4, 5, 3], [activation, activation]
+@GENTLE
+def test_input_gradient(given):
+    widths, activations = [4, 5, 3], [given, given]
 
     def case(rng):
         theta = rng.normal(0.0, 0.7, reference.n_parameters(widths))
@@ -78,7 +82,7 @@ def test_input_gradient(activation):
 
 
 @pytest.mark.parametrize(
-    ("activation", "z", "a", "derivative"),
+    ("name", "z", "a", "derivative"),
     [
         ("identity", -3.0, -3.0, 1.0),
         ("relu", -3.0, 0.0, 0.0),
@@ -90,10 +94,15 @@ def test_input_gradient(activation):
         ("sigmoid", 800.0, 1.0, 0.0),
         ("tanh", 0.0, 0.0, 1.0),
         ("tanh", 0.5 * math.log(3.0), 0.5, 0.75),
+        ("leaky_relu", -2.0, -0.02, 0.01),
+        (("leaky_relu", 0.5), -2.0, -1.0, 0.5),
+        ("leaky_relu", 3.0, 3.0, 1.0),
+        ("sin", 0.0, 0.0, 30.0),
+        (("sin", 2.0), math.pi / 12, 0.5, math.sqrt(3.0)),
     ],
 )
-def test_activation_by_hand(activation, z, a, derivative):
-    g, g_derivative = reference.ACTIVATIONS[activation]
+def test_activation_by_hand(name, z, a, derivative):
+    g, g_derivative = activation(name)
     z = np.array([z])
     np.testing.assert_allclose(g(z), [a], rtol=1e-15)
     np.testing.assert_allclose(g_derivative(z, g(z)), [derivative], rtol=1e-15)
@@ -216,22 +225,22 @@ def test_every_kernel_has_a_twin():
     assert set(reference.KERNELS) == wanted
 
 
-@pytest.mark.parametrize("activation", reference.ACTIVATIONS)
-def test_dense_kernels_make_up_the_network(activation):
+@GENTLE
+def test_dense_kernels_make_up_the_network(given):
     """forward, loss, backward and gather from kernels alone give the network's numbers."""
     rng = np.random.default_rng(1)
-    widths, activations = (3, 4, 2), (activation, "identity")
+    widths, activations = (3, 4, 2), (given, "identity")
     theta = rng.normal(size=reference.n_parameters(widths))
     (w1, b1), (w2, b2) = reference.unflatten(widths, theta)
     data, y, index = rng.normal(size=(9, 3)), rng.normal(size=(5, 2)), np.array([8, 0, 3, 3, 1])
     kernels = reference.KERNELS
 
     x = kernels["gather"](data, index)
-    a1 = kernels["dense_forward"](x, w1, b1, activation)
-    a2 = kernels["dense_forward"](a1, w2, b2, "identity")
+    a1, slope = kernels["dense_forward"](x, w1, b1, given)
+    a2, _ = kernels["dense_forward"](a1, w2, b2, "identity")
     cost, dz2 = kernels["half_mse"](a2, y, None, None, 1.0 / len(x))
     dw2, db2 = kernels["dense_weight_gradient"](a1, dz2)
-    dz1 = kernels["dense_input_gradient"](dz2, w2, a1, activation)
+    dz1 = kernels["dense_input_gradient"](dz2, w2, a1 if slope is None else slope, given)
     dw1, db1 = kernels["dense_weight_gradient"](x, dz1)
 
     expected_cost, expected = reference.value_and_gradient(

@@ -1,4 +1,4 @@
-"""exp, tanh, sigmoid, log and log1p of every table, in units in the last place, against a higher precision.
+"""The functions of vmath.h in every table, in units in the last place, against a higher precision.
 
 What is allowed is what src_c/kernels/vmath.h states beside each function, read from there. tanh and sigmoid are called
 through the activations; exp, log and log1p through losses, by arguments for which the loss is that function to the bit.
@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+import cases_activations
 import numpy as np
 import pytest
 from kernels_ctypes import exact_isas, kernels_of
@@ -117,14 +118,18 @@ def exact_tanh(x):
 EXACT_OF = {"sigmoid": exact_sigmoid, "tanh": exact_tanh}
 
 
-def activation(isa, dtype, name):
-    """The activation as a function of an array, without kernels_ctypes' guards, which cost more than the kernel."""
-    raw = kernels_of(isa, dtype)[f"{name}_forward"].raw
+def activation(isa, dtype, name, numbers=(), slope=False):
+    """The activation as a function of an array, without kernels_ctypes' guards, which cost more than the kernel.
+
+    With `slope` it returns g(z) and g'(z).
+    """
+    raw, hyper = kernels_of(isa, dtype)[f"{name}_forward"].raw, cases_activations.hyper_of(numbers)
 
     def call(x):
         a = np.array(x, dtype)
-        raw(a.ctypes.data, None, a.size, None)
-        return a
+        kept = np.full_like(a, np.nan) if slope else None
+        raw(a.ctypes.data, kept.ctypes.data if slope else None, a.size, hyper.ctypes.data)
+        return (a, kept) if slope else a
 
     return call
 
@@ -137,6 +142,30 @@ def test_activation_ulp(name, isa, dtype):
     with np.errstate(all="ignore"):
         for x in chunks(dtype):
             assert_within(limit, x, g(x), EXACT_OF[name](x.astype(WIDER[dtype])), dtype)
+
+
+# sine and cosine, as the activation and its slope
+
+
+@DTYPES
+def test_sincos_ulp(isa, dtype):
+    limit, reach = PORTABLE_ULP[dtype] if isa == "portable" else STATED["sincos"], 1e5
+    sincos = activation(isa, dtype, "sin", [1.0], slope=True)
+    near_zeros = np.arange(-60_000, 60_000) * (np.pi / 2)
+    for chunk in [*chunks(dtype), np.linspace(-reach, reach, 1_000_000), near_zeros]:
+        x = np.append(chunk[np.abs(chunk) <= reach], 0).astype(dtype)
+        for got, exact in zip(sincos(x), (np.sin, np.cos), strict=True):
+            assert_within(limit, x, got, exact(x.astype(WIDER[dtype])), dtype)
+
+
+def test_sincos_beyond_its_reach(isa, dtype):
+    """Bounded as long as x is finite, and NaN then."""
+    info = np.finfo(dtype)
+    sincos = activation(isa, dtype, "sin", [1.0], slope=True)
+    for got in sincos(np.concatenate([2.0 ** np.arange(10, info.maxexp), [info.max, -info.max]]).astype(dtype)):
+        assert np.all(np.abs(got) <= 1)
+    for got in sincos(np.array([np.inf, -np.inf, np.nan], dtype)):
+        assert np.all(np.isnan(got))
 
 
 # exp and log, through cross_entropy
@@ -224,7 +253,7 @@ def test_log1p_ulp(isa, dtype):
 
 
 def test_every_stated_ulp_is_measured():
-    assert set(STATED) == {"exp", "tanh", "sigmoid", "log", "log1p"}
+    assert set(STATED) == {"exp", "tanh", "sigmoid", "log", "log1p", "sincos"}
 
 
 # edges

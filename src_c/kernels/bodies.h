@@ -5,6 +5,7 @@ static const fp_kernels FP(table);
 #include "vmath.h"
 #include "reduce.h"
 #include "activation.h"
+#include "activation_smooth.h"
 #include "gemm.h"
 #include "dense.h"
 #include "loss.h"

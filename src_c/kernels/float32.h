@@ -15,5 +15,10 @@
 #define FP_EXP_MAX 89.0f             /* above ln of the largest: exp overflows to infinity by itself */
 #define FP_LOG_TERMS 5               /* s^10 / 11 < 2^-24 for |s| <= 3 - 2 sqrt(2) */
 #define FP_TANH_MAX 9.1f             /* from 9.011 on tanh rounds to 1 */
+#define FP_HALF_PI_1 0x1.921fb6p+0f   /* pi / 2 in three parts, each what the ones before leave of it */
+#define FP_HALF_PI_2 (-0x1.777a5cp-25f)
+#define FP_HALF_PI_3 (-0x1.ee59dap-50f)
+#define FP_SIN_TERMS 4               /* r^10 / 11! < 2^-24 for |r| <= pi / 4 */
+#define FP_COS_TERMS 5               /* r^12 / 12! < 2^-24 */
 #include "bodies.h"
 #include "undefine.h"

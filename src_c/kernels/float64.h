@@ -15,5 +15,10 @@
 #define FP_EXP_MAX 710.0                  /* above ln of the largest */
 #define FP_LOG_TERMS 10                   /* s^20 / 21 < 2^-53 for |s| <= 3 - 2 sqrt(2) */
 #define FP_TANH_MAX 19.1                  /* from 19.07 on tanh rounds to 1 */
+#define FP_HALF_PI_1 0x1.921fb54442d18p+0    /* pi / 2 in three parts, each what the ones before leave of it */
+#define FP_HALF_PI_2 0x1.1a62633145c07p-54
+#define FP_HALF_PI_3 (-0x1.f1976b7ed8fbcp-110)
+#define FP_SIN_TERMS 8                    /* r^18 / 19! < 2^-53 for |r| <= pi / 4 */
+#define FP_COS_TERMS 8                    /* r^18 / 18! < 2^-53 */
 #include "bodies.h"
 #include "undefine.h"

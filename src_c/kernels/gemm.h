@@ -83,16 +83,17 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int n
 
     int finish = at->k1 == p->k ? p->finish : FP_FINISH_NONE;
     int in_registers = finish && p->activation == FP_ACTIVATION_relu;
+    FP(numbers) none = FP(numbers_of)(NULL);
     if (in_registers && finish == FP_FINISH_FORWARD) {
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++)
-                sum[r][v] = FP(relu)(sum[r][v]);
+                sum[r][v] = FP(relu_a)(sum[r][v], none);
     } else if (in_registers) {
         const T *kept = p->kept + at->i * p->kept_row + at->j;
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++)
-                sum[r][v] = FP(relu_times_slope)(
-                    sum[r][v], FP(get)(kept + r * p->kept_row + v * L, tail && v == nv - 1, left));
+                sum[r][v] = FP(relu_dz)(
+                    sum[r][v], FP(get)(kept + r * p->kept_row + v * L, tail && v == nv - 1, left), none);
     }
 
     FP_UNROLL for (int r = 0; r < mr; r++)

@@ -13,4 +13,9 @@
 #undef FP_EXP_MAX
 #undef FP_LOG_TERMS
 #undef FP_TANH_MAX
+#undef FP_HALF_PI_1
+#undef FP_HALF_PI_2
+#undef FP_HALF_PI_3
+#undef FP_SIN_TERMS
+#undef FP_COS_TERMS
 #undef FP_LANES
