@@ -13,6 +13,7 @@ cdef class Descent:
 
     cdef readonly Engine engine
     cdef public Py_ssize_t steps
+    cdef public uint64_t seed  # of dropout
     cdef readonly Objective objective
     cdef str targets
     cdef Rule rule
@@ -34,11 +35,13 @@ cdef class Descent:
         cdef Py_ssize_t before
         cdef Rule rule
         cdef Buffer state
-        job.up, job.keep, job.down, job.rule = True, True, True, &rule
+        job.up, job.keep, job.down, job.training, job.rule = True, True, True, True, &rule
+        job.seed = self.seed
         self.objective.put(job)
         while job.done < job.rows and not job.diverged:
             self.engine.enter(job, job.batch, False)
             before = job.steps
+            job.step = self.steps
             rule, state = self.rule, self.state  # held here: another optimiser, given meanwhile, follows when we come up next
             with nogil:
                 begin_work(&job.air)

@@ -16,13 +16,13 @@ Every sum runs in the order of the rows, whatever the blocks and the threads.
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.math cimport NAN, isfinite
+from libc.math cimport NAN, isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastprop cimport _portable
 from fastprop._capi cimport (
-    FP_ACTIVATION_identity, FP_HYPER, FP_KEEPS_SLOPE, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_SHUFFLE,
+    FP_ACTIVATION_identity, FP_HYPER, FP_KEEPS_SLOPE, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
     fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_denormals_flush,
     fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa,
     fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
@@ -35,9 +35,18 @@ import numpy  # the module that users have, not NumPy's C interface: no headers,
 
 include "_plan.pxi"
 include "_air.pxi"
-include "_update.pxi"
+include "_job.pxi"
+include "_ops.pxi"
+include "_norms.pxi"
+include "_gradients.pxi"
 include "_passes.pxi"
+include "_update.pxi"
 include "_table.pxi"
+
+
+ctypedef fused real:
+    float
+    double
 
 
 cdef enum:
@@ -117,58 +126,83 @@ cdef class Engine:
     ----------
     dtype : "float32" or "float64"
     n_inputs : int
-    layers : sequence of (n_outputs, activation, hyper)
-        The activation as its number in the list (see ``names``), and its numbers, a tuple.
-    parameters, gradient : writable flat buffers of the dtype
+    members : int
+        How many networks share the operations: the row of outputs is theirs, one after the other.
+    operations : sequence of dict
+        "kind" (a key of KINDS), "n_out", "activation" (its number in the list, see ``names``) and "hyper" (its numbers, a
+        tuple), "n_weights", "n_biases", "n_state" and, where they are not 0 or 1 or None, the other fields of ``Op`` of
+        _plan.pxi. Each has as many inputs as the one before has outputs.
+    parameters, gradient, state : writable flat buffers of the dtype
+        The weights and then the biases of each operation, one operation after the other; the state likewise.
     """
 
     cdef Plan plan
     cdef Buffer theta
     cdef Buffer gradient
+    cdef Buffer state
+    cdef list sizes          # what the operations' `sizes` point to
     cdef char *arena
     cdef ptrdiff_t arena_size
     cdef object lock
     cdef bint in_step
     cdef ptrdiff_t kept      # how many rows of the last `forward_keep` the arena still holds
+    cdef bint kept_training  # and whether that was in training
 
-    def __cinit__(self, str dtype, Py_ssize_t n_inputs, layers, parameters, gradient):
+    def __cinit__(self, str dtype, Py_ssize_t n_inputs, Py_ssize_t members, operations, parameters, gradient, state):
         cdef Plan *p = &self.plan
-        cdef ptrdiff_t k, i, n_in = n_inputs
-        cdef Layer *layer
-        self.lock = threading.RLock()
-        self.theta, self.gradient = Buffer(parameters, True), Buffer(gradient, True)
+        cdef ptrdiff_t k, n_in = n_inputs, n_state = 0
+        self.lock, self.sizes = threading.RLock(), []
+        self.theta, self.gradient, self.state = Buffer(parameters, True), Buffer(gradient, True), Buffer(state, True)
         p.kernels = serving.kernels[1 if dtype == "float64" else 0]
         p.size = p.kernels.size
         p.rows_at_once = FEW_ROWS if p.kernels == portable[0] or p.kernels == portable[1] else LONGEST_BLOCK
         p.theta, p.gradient = self.theta.start, self.gradient.start
-        p.n_inputs, p.n_layers = n_inputs, len(layers)
-        p.layers = <Layer *>fp_allocate(p.n_layers * sizeof(Layer))
-        p.widths = <ptrdiff_t *>fp_allocate((p.n_layers + 1) * sizeof(ptrdiff_t))
-        p.activations = <int *>fp_allocate(p.n_layers * sizeof(int))
-        p.hyper = <double *>fp_allocate((p.n_layers + 1) * FP_HYPER * sizeof(double))
-        if p.layers == NULL or p.widths == NULL or p.activations == NULL or p.hyper == NULL:
-            raise MemoryError(f"no memory for {len(layers)} layers")
+        p.n_inputs, p.members, p.n_ops, p.plain = n_inputs, members, len(operations), members == 1
+        p.ops = <Op *>fp_allocate(p.n_ops * sizeof(Op))
+        p.widths = <ptrdiff_t *>fp_allocate((p.n_ops + 1) * sizeof(ptrdiff_t))
+        p.activations = <int *>fp_allocate(p.n_ops * sizeof(int))
+        p.hyper = <double *>fp_allocate((p.n_ops + 1) * FP_HYPER * sizeof(double))
+        if p.ops == NULL or p.widths == NULL or p.activations == NULL or p.hyper == NULL:
+            raise MemoryError(f"no memory for {len(operations)} layers")
         p.widths[0] = n_inputs
-        for k in range(p.n_layers):
-            layer = &p.layers[k]
-            layer.n_in = n_in
-            layer.n_out, layer.activation, numbers = layers[k]
-            layer.hyper = p.hyper + k * FP_HYPER
-            for i, number in enumerate(numbers):
-                p.hyper[k * FP_HYPER + i] = number
-            p.keeps_slope |= fp_activation_keeps[layer.activation] == FP_KEEPS_SLOPE
-            p.widths[k + 1], p.activations[k] = layer.n_out, layer.activation
-            layer.w, layer.dw = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
-            p.n_parameters += n_in * layer.n_out
-            layer.b, layer.db = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
-            p.n_parameters += layer.n_out
-            p.flops += 2.0 * n_in * layer.n_out
-            n_in = layer.n_out
-        p.n_outputs = p.n_targets = n_in
+        for k in range(p.n_ops):
+            n_state += self.place(k, n_in, n_state, operations[k])
+            n_in = p.ops[k].n_out
+        p.n_outputs = p.n_targets = n_in // members
+
+    cdef ptrdiff_t place(self, ptrdiff_t k, ptrdiff_t n_in, ptrdiff_t n_state, dict operation) except -1:
+        """Enters operation k into the plan; returns how many numbers of state it has."""
+        cdef Plan *p = &self.plan
+        cdef Op *op = &p.ops[k]
+        cdef Buffer sizes = Buffer(operation.get("sizes"))
+        cdef ptrdiff_t i
+        self.sizes.append(sizes)
+        op.kind, op.n_in, op.n_out = KINDS[operation["kind"]], n_in, operation["n_out"]
+        op.activation, op.hyper = operation["activation"], p.hyper + k * FP_HYPER
+        for i, number in enumerate(operation["hyper"]):
+            p.hyper[k * FP_HYPER + i] = number
+        op.pieces, op.shared = operation.get("pieces", 1), operation.get("shared", False)
+        op.sizes, op.fork, op.logarithm = <int64_t *>sizes.start, operation.get("fork", 0), operation.get("logarithm", False)
+        op.rate, op.momentum, op.epsilon = (operation.get(name, 0.0) for name in ("rate", "momentum", "epsilon"))
+        op.n_weights, op.n_biases = operation["n_weights"], operation["n_biases"]
+        op.w, op.dw = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
+        p.n_parameters += op.n_weights
+        op.b, op.db = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
+        p.n_parameters += op.n_biases
+        op.state = element(self.state.start, n_state, p.size)
+        op.flops = FLOPS_OF_A_PASS * op.n_out
+        if op.kind == DENSE:
+            op.flops = 2.0 * op.n_weights * (op.pieces if op.shared else 1)
+        p.flops += op.flops
+        p.plain &= op.kind == DENSE and op.pieces == 1 and op.n_biases > 0 and not keeps_more(op)
+        p.has_batch_norm |= op.kind == BATCH_NORM
+        p.has_dropout |= op.kind == DROPOUT
+        p.widths[k + 1], p.activations[k] = op.n_out, op.activation
+        return operation["n_state"]
 
     def __dealloc__(self):
         fp_free(self.arena)
-        fp_free(self.plan.layers)
+        fp_free(self.plan.ops)
         fp_free(self.plan.widths)
         fp_free(self.plan.activations)
         fp_free(self.plan.hyper)
@@ -183,7 +217,8 @@ cdef class Engine:
             self.plan.parts = n_threads
             if job.loss != NO_LOSS:
                 self.plan.n_targets = job.n_targets
-                memcpy(self.plan.hyper + self.plan.n_layers * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
+                memcpy(self.plan.hyper + self.plan.n_ops * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
+            whole |= job.training and self.plan.has_batch_norm
             self.plan.block = rows if whole else rows_per_block(&self.plan, rows)
             size = carve(&self.plan, NULL)
             if size > self.arena_size:
@@ -251,28 +286,29 @@ cdef class Engine:
         if not self.ready(&view, x, self.plan.n_inputs):
             return None
         try:
-            out = numpy.empty((view.shape[0], self.plan.n_outputs), x.dtype)
+            out = numpy.empty((view.shape[0], self.plan.n_outputs * self.plan.members), x.dtype)
             outs = Buffer(out, True)
             self.run_forward(<char *>view.buf, view.shape[0], outs.start)
         finally:
             PyBuffer_Release(&view)
         return out
 
-    def forward_keep(self, x, out):
+    def forward_keep(self, x, out, bint training=False, uint64_t seed=0, int64_t step=0):
         """out = the network's outputs for x; keeps a copy of x and every activation for ``backward``."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.rows, job.up, job.keep, job.loss = self.rows_of(xs), True, True, NO_LOSS
+        job.training, job.seed, job.step = training, seed, step
         self.enter(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
             begin_work(&job.air)
             memcpy(self.plan.x, xs.start, xs.size)
             pass_batch(&job, 0, job.rows)
-            memcpy(outs.start, self.plan.layers[self.plan.n_layers - 1].a, outs.size)
+            memcpy(outs.start, self.plan.ops[self.plan.n_ops - 1].a, outs.size)
             end_work(&job.air)
-        self.kept = 0 if job.air.stopped else job.rows
+        self.kept, self.kept_training = 0 if job.air.stopped else job.rows, training
         self.leave(&job)
 
     @property
@@ -286,6 +322,7 @@ cdef class Engine:
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
+        job.training = self.kept_training
         with self.lock:
             self.refuse_in_step()
             if self.kept != job.rows:
@@ -295,13 +332,15 @@ cdef class Engine:
         job.plan, job.x = &self.plan, self.plan.x
         with nogil:
             begin_work(&job.air)
-            memcpy(self.plan.layers[self.plan.n_layers - 1].dz, dys.start, dys.size)
+            memcpy(self.plan.ops[self.plan.n_ops - 1].dz, dys.start, dys.size)
             pass_batch(&job, 0, job.rows)
             end_work(&job.air)
         self.leave(&job)
         return True
 
-    def cost(self, x, y, label, weight, Objective objective, gradient):
+    def cost(
+        self, x, y, label, weight, Objective objective, gradient, bint training=False, uint64_t seed=0, int64_t step=0,
+    ):
         """The mean loss over the rows of x, and, unless `gradient` is None, its gradient there and in our buffer."""
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
         cdef Buffer gradients = Buffer(gradient, True)
@@ -311,7 +350,7 @@ cdef class Engine:
         job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
         job.weight = weights.start
         job.up, job.down = True, gradients.start != NULL
-        job.keep = job.down
+        job.keep, job.training, job.seed, job.step = job.down, training, seed, step
         objective.put(&job)
         self.enter(&job, job.rows, False)
         with nogil:
@@ -321,7 +360,7 @@ cdef class Engine:
                 memcpy(gradients.start, self.plan.gradient, gradients.size)
             end_work(&job.air)
         self.leave(&job)
-        return total / job.batch_weight
+        return total / job.batch_weight if job.batch_weight > 0 else 0.0
 
     def all_finite(self, x):
         """True if every element of x, a buffer of the engine's dtype, is finite."""
@@ -345,7 +384,7 @@ include "_descent.pxi"
 
 def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):
     """Fills `order` with a random permutation of 0..n-1 that depends on n, seed and step alone."""
-    cdef uint64_t key = fp_random_key(seed, FP_STREAM_SHUFFLE, step)
+    cdef uint64_t key = fp_random_key(seed, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE, step)
     cdef int64_t first = 0, last
     while first < order.shape[0]:
         last = min(first + SHUFFLED_AT_ONCE, order.shape[0])

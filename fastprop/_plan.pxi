@@ -1,43 +1,84 @@
-# The plan of a network: what lies where. Part of _engine.pyx.
+# The plan of a network: its operations, and what lies where. Part of _engine.pyx.
 
-cdef struct Layer:
-    ptrdiff_t n_in
-    ptrdiff_t n_out
-    int activation
-    char *w           # (n_in, n_out), in theta
-    char *b           # (n_out,), in theta
-    char *dw          # like w, in the gradient
-    char *db          # like b, in the gradient
-    char *a           # (block, n_out), rows `row` apart: the output
-    char *kept        # like a: what the backward pass of the activation needs; a itself, or the slope
-    char *dz          # like a
-    const double *hyper  # the activation's numbers
+cdef enum Kind:
+    DENSE        # a = g(x W + b)
+    COPY         # a = g(x): an activation by itself
+    SCALE        # a = g(x * w + b)
+    LAYER_NORM   # a = g(xhat * w + b), xhat = x less its row's mean, over its row's deviation
+    BATCH_NORM   # the same with the columns' statistics: of the batch in training, else the running ones
+    DROPOUT      # a = x * mask / (1 - rate) in training, else x
+    PRELU        # a = x where x > 0, else w * x
+    SOFTMAX      # a = softmax(x), row by row, or its logarithm
+    FORK         # a = x: where a residual block begins
+    ADD          # a = g(x + what the block's FORK had)
+    REPEAT       # a = x, `pieces` times: the members of an ensemble that shares its weights
+    EMBED        # index columns become rows of tables
+    PIECEWISE    # columns in piecewise-linear encoding
+    PERIODIC     # cos(2 pi w x), sin(2 pi w x) of every column
+
+KINDS = {
+    "dense": DENSE, "copy": COPY, "scale": SCALE, "layer_norm": LAYER_NORM, "batch_norm": BATCH_NORM,
+    "dropout": DROPOUT, "prelu": PRELU, "softmax": SOFTMAX, "fork": FORK, "add": ADD, "repeat": REPEAT,
+    "embed": EMBED, "piecewise": PIECEWISE, "periodic": PERIODIC,
+}
+
+cdef struct Op:
+    Kind kind
+    ptrdiff_t n_in        # numbers of a row that come in
+    ptrdiff_t n_out       # and go out
+    int activation        # g
+    const double *hyper   # its numbers
+    ptrdiff_t pieces      # into which a row falls, each with weights of its own (but see `shared`); or copies of a row
+    bint shared           # the pieces go through the same weights
+    const int64_t *sizes  # DENSE: how wide each piece of the input is, or NULL: all alike. EMBED: categories, then widths.
+                          # PIECEWISE: bins
+    double rate           # of DROPOUT
+    double momentum       # of BATCH_NORM's running statistics
+    double epsilon        # what is added to a variance
+    bint logarithm        # of SOFTMAX
+    ptrdiff_t fork        # ADD: the FORK; FORK: the ADD
+    double flops          # of the forward pass of one row
+    ptrdiff_t n_weights
+    ptrdiff_t n_biases
+    char *w               # (n_weights,), in theta; DENSE: (n_in / pieces, n_out / pieces), piece after piece
+    char *b               # (n_biases,), in theta
+    char *dw              # like w, in the gradient
+    char *db              # like b, in the gradient
+    char *state           # numbers that are not trained: running mean and variance (n_out,) each; edges of bins
+    char *a               # (block, n_out), rows `row` apart: the output
+    char *kept            # like a: what the activation's backward pass needs: a itself, or the slope. DROPOUT: mask / (1 - rate)
+    char *dz              # like a: dLoss/dz, z being what g is applied to
     ptrdiff_t row
+    char *mean            # (block,) of LAYER_NORM, (n_out,) of BATCH_NORM: the statistics in use
+    char *rstd            # like mean: 1 / standard deviation
 
 cdef struct Plan:
     const fp_kernels *kernels
     ptrdiff_t size    # of an element, in bytes
-    Layer *layers
-    ptrdiff_t n_layers
+    Op *ops
+    ptrdiff_t n_ops
     ptrdiff_t n_inputs
-    ptrdiff_t n_outputs
+    ptrdiff_t n_outputs   # of one member
+    ptrdiff_t members     # so many networks share the plan: a row of outputs is theirs, one after the other
     ptrdiff_t n_parameters
     char *theta       # (n_parameters,): W[1], b[1], W[2], b[2], ...
     char *gradient    # like theta
     double flops      # of the forward pass of one row
-    ptrdiff_t *widths  # (n_layers + 1,): n_inputs, then each layer's n_out
-    int *activations  # (n_layers,)
-    double *hyper     # (n_layers + 1, FP_HYPER): the numbers of each activation, and those of the loss in work
-    bint keeps_slope  # some activation keeps its slope
+    bint plain        # nothing but DENSE of one piece with biases, whose activations keep their outputs: tiny_pass knows it
+    bint has_batch_norm
+    bint has_dropout
+    ptrdiff_t *widths  # (n_ops + 1,): n_inputs, then each operation's n_out
+    int *activations  # (n_ops,)
+    double *hyper     # (n_ops + 1, FP_HYPER): the numbers of each activation, and those of the loss in work
     ptrdiff_t rows_at_once  # that a kernel takes in one call, so that it comes up for air
     int parts         # how many threads may work on it
     ptrdiff_t block   # how many rows go through the network at once, and have room here:
     char *x           # (block, n_inputs), rows x_row apart: rows of X brought together
     ptrdiff_t x_row
-    char *y           # (block, n_outputs): their targets
+    char *y           # (block, members, n_targets): their targets
     ptrdiff_t n_targets  # columns of y
-    int64_t *label    # (block,): or their labels
-    char *weight      # (block,): their weights
+    int64_t *label    # (block, members): or their labels
+    char *weight      # (block, members): their weights
     double *cost      # (block / SLICE,): the summed loss of each slice
     char *scratch     # (parts, scratch_size): of the products
     ptrdiff_t scratch_size
@@ -60,6 +101,8 @@ cdef enum:
     STRETCH = 64 * 1024
     # Below so many flops (about 10 microseconds) a second thread costs more in hand-over than it takes on.
     PART_FLOPS = 1000000
+    # A pass over an element that multiplies nothing costs about as much as so many flops of a product, being bound by memory.
+    FLOPS_OF_A_PASS = 16
 
 cdef inline ptrdiff_t padded_row(ptrdiff_t n, ptrdiff_t size) noexcept nogil:
     """Rows 2^k bytes apart fall into one set of the cache: one more cache line between them spreads them out."""
@@ -71,28 +114,52 @@ cdef inline char *take(char **free_space, ptrdiff_t size) noexcept nogil:
     free_space[0] = taken + (size + 63) // 64 * 64
     return taken
 
+cdef inline ptrdiff_t piece_in(const Op *op, ptrdiff_t piece) noexcept nogil:
+    """How wide a piece of the input of a DENSE is."""
+    return op.sizes[piece] if op.sizes != NULL else op.n_in // op.pieces
+
+cdef inline bint keeps_more(const Op *op) noexcept nogil:
+    """Whether the backward pass needs more than the output."""
+    return op.kind == DROPOUT or fp_activation_keeps[op.activation] == FP_KEEPS_SLOPE
+
+cdef ptrdiff_t row_length(const Plan *p, ptrdiff_t k) noexcept nogil:
+    """How far apart the output rows of an operation lie."""
+    cdef const Op *op = &p.ops[k]
+    # losses read the last output dense, and a product whose pieces share their weights reads pieces as if they were rows
+    if k == p.n_ops - 1 or op.shared or p.ops[k + 1].shared:
+        return op.n_out
+    return padded_row(op.n_out, p.size)
+
 cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
     """Places everything that a pass over p.block rows needs, from `memory` on, and returns how many bytes that took."""
     cdef char *free_space = memory
-    cdef ptrdiff_t k, n_out = 0
-    cdef Layer *layer
+    cdef ptrdiff_t k, piece, rows, statistics, n_out = 0
+    cdef Op *op
     p.x_row = padded_row(p.n_inputs, p.size)
     p.x = take(&free_space, p.block * p.x_row * p.size)
-    p.y = take(&free_space, p.block * p.n_targets * p.size)
-    p.label = <int64_t *>take(&free_space, p.block * sizeof(int64_t))
-    p.weight = take(&free_space, p.block * p.size)
+    p.y = take(&free_space, p.block * p.members * p.n_targets * p.size)
+    p.label = <int64_t *>take(&free_space, p.block * p.members * sizeof(int64_t))
+    p.weight = take(&free_space, p.block * p.members * p.size)
     p.cost = <double *>take(&free_space, (p.block // SLICE + 1) * sizeof(double))
     p.scratch_size = 0
-    for k in range(p.n_layers):
-        layer = &p.layers[k]
-        # losses read the last output dense
-        layer.row = padded_row(layer.n_out, p.size) if k < p.n_layers - 1 else layer.n_out
-        layer.a = layer.kept = take(&free_space, p.block * layer.row * p.size)
-        if fp_activation_keeps[layer.activation] == FP_KEEPS_SLOPE:
-            layer.kept = take(&free_space, p.block * layer.row * p.size)
-        layer.dz = take(&free_space, p.block * layer.row * p.size)
-        n_out += layer.n_out
-        p.scratch_size = max(p.scratch_size, fp_scratch(min(p.block, p.rows_at_once), layer.n_in, layer.n_out) * p.size)
+    for k in range(p.n_ops):
+        op = &p.ops[k]
+        op.row = row_length(p, k)
+        if op.kind != FORK:
+            op.a = op.kept = take(&free_space, p.block * op.row * p.size)
+        if keeps_more(op):
+            op.kept = take(&free_space, p.block * op.row * p.size)
+        op.dz = take(&free_space, p.block * op.row * p.size)
+        if op.kind == LAYER_NORM or op.kind == BATCH_NORM:
+            statistics = p.block if op.kind == LAYER_NORM else op.n_out
+            op.mean = take(&free_space, statistics * p.size)
+            op.rstd = take(&free_space, statistics * p.size)
+        if op.kind == DENSE:
+            rows = min(p.block, p.rows_at_once) * (op.pieces if op.shared else 1)
+            for piece in range(op.pieces):
+                p.scratch_size = max(
+                    p.scratch_size, fp_scratch(rows, piece_in(op, piece), op.n_out // op.pieces) * p.size)
+        n_out += op.n_out
     if p.flops <= 2 * TINY:
         p.scratch_size = max(p.scratch_size, 2 * n_out * p.size)  # as tiny_pass wants it
     p.scratch = take(&free_space, p.parts * p.scratch_size)
@@ -100,9 +167,9 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
 
 cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
     """How many rows go through the network at once, a multiple of SLICE unless all do."""
-    cdef ptrdiff_t k, row = p.n_inputs + p.n_outputs, longest = LONGEST_BLOCK
-    for k in range(p.n_layers):
-        row += 2 * p.layers[k].n_out
+    cdef ptrdiff_t k, row = p.n_inputs + p.n_outputs * p.members, longest = LONGEST_BLOCK
+    for k in range(p.n_ops):
+        row += (3 if keeps_more(&p.ops[k]) else 2) * p.ops[k].n_out
     if p.n_parameters * p.size < CACHE:
         longest = min(max(CACHE // (row * p.size) // SLICE * SLICE, 2 * SLICE), LONGEST_BLOCK)
     return min(longest * p.parts, rows)

@@ -42,4 +42,5 @@ cdef void train(Job *job) noexcept nogil:
         job.weight_done += job.batch_weight
         job.done += rows
         job.steps += 1
+        job.step += 1
         out_of_air(&job.air, 0, STEP)

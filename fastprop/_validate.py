@@ -42,6 +42,17 @@ def count(what: str, value: Any, hint: str = "") -> int:
     return number
 
 
+def whole(what: str, value: Any) -> int:
+    """A whole number of at least 0."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} must be an int of at least 0, got {value!r} ({type(value).__name__})") from None
+    if isinstance(value, bool) or number < 0:
+        raise ValueError(f"{what} must be an int of at least 0, got {value!r}")
+    return number
+
+
 def number(
     what: str, value: Any, *, least: float | None = None, above: float | None = None, below: float | None = None
 ) -> float:

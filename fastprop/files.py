@@ -5,7 +5,8 @@ The layout is safetensors, so every tool of that format can read the numbers:
     8 bytes    length of the header, little-endian
     header     JSON, padded with spaces to a multiple of 8: the dtype, shape and place of each
                tensor, and ``__metadata__``
-    data       the network's flat parameter vector: layers.0.weight, layers.0.bias, ...
+    data       the network's flat parameter vector, layers.0.weight, layers.0.bias, ...; then its
+               state, if it has one: numbers that are not trained
 
 ``__metadata__`` begins with a SHA-256 of the whole file, taken with the checksum's own digits as
 zeros, so a truncated file or a single flipped bit is refused. Parameters are kept bit for bit, NaN
@@ -52,7 +53,8 @@ def save(network, path, *, notes=None):
         raise TypeError(f"got {type(network).__name__} to save, wanted a fastprop.Network")
     target = _target(path)
     header = _header(network, notes)
-    data = network.parameters.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B")
+    numbers = np.concatenate([network.parameters, network.state])
+    data = numbers.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B")
     length = len(header).to_bytes(8, "little")
     header[_DIGITS_AT] = _checksum(length, header, data)
     _write_whole(target, (length, header, data))
@@ -89,7 +91,8 @@ def load(path):
             f"{_name(path)}: the tensors in the file are not those of the network that it "
             f"describes: got {_shapes(tensors)}, wanted {_shapes(layout)}; save the network again"
         )
-    network.parameters[...] = np.frombuffer(data, dtype=_DTYPES[network.dtype.name][1])
+    numbers = np.frombuffer(data, dtype=_DTYPES[network.dtype.name][1])
+    network.parameters[...], network.state[...] = np.split(numbers, [network.n_parameters])
     return network
 
 
@@ -126,18 +129,20 @@ def _checksum(length, header, data):
 
 
 def _layout(network):
-    """Header entry of each tensor, in the order of the flat parameter vector."""
+    """Header entry of each tensor: in the order of the flat parameter vector, then the state."""
     dtype = _DTYPES[network.dtype.name][0]
+    named = []
+    for k, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        named.append((f"layers.{k}.weight", weight))
+        if bias.size:
+            named.append((f"layers.{k}.bias", bias))
+    if network.state.size:
+        named.append(("state", network.state))
     tensors, begin = {}, 0
-    for k, pair in enumerate(zip(network.weights, network.biases, strict=True)):
-        for part, array in zip(("weight", "bias"), pair, strict=True):
-            end = begin + array.nbytes
-            tensors[f"layers.{k}.{part}"] = {
-                "dtype": dtype,
-                "shape": list(array.shape),
-                "data_offsets": [begin, end],
-            }
-            begin = end
+    for name, array in named:
+        end = begin + array.nbytes
+        tensors[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, end]}
+        begin = end
     return tensors
 
 

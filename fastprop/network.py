@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from fastprop import _targets, _validate
+from fastprop import _targets, _validate, members
 from fastprop import layers as _layers
 from fastprop import losses as _losses
 from fastprop._engine import Engine
-from fastprop.activations import Activation
-from fastprop.activations import parse as parse_activation
-from fastprop.initializers import INITIALIZERS
-from fastprop.layers import Dense
+from fastprop.inputs import Embedding
+from fastprop.layers import Dense, Layer
+from fastprop.operations import Operation
 
 
 class Network:
@@ -19,25 +18,31 @@ class Network:
     ----------
     layers : sequence
         The number of inputs, then the layers: an int is a ``Dense`` layer of that width with `activation` (the last one
-        linear), or give ``Dense`` layers.
+        linear), or give layers of ``fastprop.layers`` and ``fastprop.inputs``.
     activation : str or Activation, default "relu"
         Of the hidden layers given as ints.
     dtype : "float32" (default) or "float64"
         Of parameters, activations and outputs.
     seed : int, optional
-        Of the initial weights, and of a Trainer's shuffling where that has no seed of its own. The same seed gives the
-        same numbers; without one a fresh seed is drawn, and kept in ``seed``.
+        Of the initial weights, and of a Trainer's shuffling and dropout where that has no seed of its own. The same seed
+        gives the same numbers; without one a fresh seed is drawn, and kept in ``seed``.
+    members : int, default 1
+        So many networks that share their weights, as ``fastprop.members`` describes (TabM). Each learns; outputs are their
+        mean.
 
     Attributes
     ----------
-    layers : tuple of Dense
-    n_inputs, n_outputs, n_parameters : int
+    layers : tuple of Layer
+    n_inputs, n_outputs, n_parameters, n_members : int
     dtype : numpy.dtype
     seed : int
     parameters, gradient : ndarray, (n_parameters,)
         Flat and writable, both laid out W[1], b[1], W[2], b[2], ...; each W (n_in, n_out) row by row.
+    state : ndarray
+        Flat and writable: numbers that are not trained.
     weights, biases : tuple of ndarray
-        Views into ``parameters``, (n_in, n_out) and (n_out,) for each layer.
+        Views into ``parameters``, for each layer (or part of one) that has weights: (n_in, n_out) and (n_out,) of a
+        ``Dense``; a bias that a layer does not have is of size 0.
 
     Raises
     ------
@@ -51,33 +56,45 @@ class Network:
     (784, 128)
     """
 
-    def __init__(self, layers, *, activation: str | Activation = "relu", dtype="float32", seed: int | None = None):
-        n_inputs, parsed = _layers.parse(layers, parse_activation(activation))
-        self._build(n_inputs, parsed, _validate.dtype(dtype), _validate.seed(seed))
+    def __init__(
+        self, layers, *, activation="relu", dtype="float32", seed: int | None = None, members: int = 1
+    ):
+        n_inputs, parsed = _layers.parse(layers, _layers.parse_activation(activation))
+        self._build(n_inputs, parsed, _validate.dtype(dtype), _validate.seed(seed), _validate.count("members", members))
         self._initialize()
 
-    def _build(self, n_inputs: int, layers: tuple[Dense, ...], dtype: np.dtype, seed: int) -> None:
-        self.n_inputs, self.layers, self.dtype, self.seed = n_inputs, layers, dtype, seed
-        self.n_outputs = layers[-1].n_outputs
-        widths = [n_inputs, *(layer.n_outputs for layer in layers)]
-        self.n_parameters = sum((n_in + 1) * n_out for n_in, n_out in zip(widths, widths[1:]))
+    def _build(self, n_inputs: int, layers: tuple[Layer, ...], dtype: np.dtype, seed: int, n_members: int) -> None:
+        self.n_inputs, self.layers, self.dtype, self.seed, self.n_members = n_inputs, layers, dtype, seed, n_members
+        if n_members > 1:
+            self._operations = members.operations(n_inputs, layers, n_members)
+        else:
+            self._operations = _layers.chain(n_inputs, layers, first=True)
+        self.n_outputs = self._operations[-1].n_out // n_members
+        self.n_parameters = sum(operation.n_weights + operation.n_biases for operation in self._operations)
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
         self._gradient = _aligned_zeros(self.n_parameters, dtype)
-        self.weights, self.biases = _views(self._parameters, widths)
-        activations = [parse_activation(layer.activation) for layer in layers]
-        specification = [
-            (layer.n_outputs, activation.number, tuple(activation.values.values()))
-            for layer, activation in zip(layers, activations)
-        ]
-        self._engine = Engine(dtype.name, n_inputs, specification, self._parameters, self._gradient)
+        self._state = _aligned_zeros(sum(_size(operation.state) for operation in self._operations), dtype)
+        self.weights, self.biases = _views(self._parameters, self._operations)
+        self._engine = Engine(
+            dtype.name,
+            n_inputs,
+            n_members,
+            [operation.specification(place) for place, operation in enumerate(self._operations)],
+            self._parameters,
+            self._gradient,
+            self._state,
+        )
 
     def _initialize(self) -> None:
         generator = np.random.default_rng(self.seed)
-        for k, (layer, weight) in enumerate(zip(self.layers, self.weights)):
-            activation = parse_activation(layer.activation)
-            name = activation.initializer if layer.initializer == "auto" else layer.initializer
-            omega = activation.values.get("omega", 1.0)
-            weight[...] = INITIALIZERS[name].draw(generator, *weight.shape, first=k == 0, omega=omega)
+        learned = [operation for operation in self._operations if operation.n_weights]
+        for operation, weight in zip(learned, self.weights):
+            weight[...] = 1.0 if operation.draw is None else operation.draw(generator).reshape(weight.shape)
+        start = 0
+        for operation in self._operations:
+            if operation.state is not None:
+                self._state[start : start + operation.state.size] = operation.state
+                start += operation.state.size
 
     # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them.
 
@@ -89,6 +106,15 @@ class Network:
     @parameters.setter
     def parameters(self, values) -> None:
         _validate.copy_into(self._parameters, "parameters", values)
+
+    @property
+    def state(self) -> np.ndarray:
+        """Numbers that are not trained: running means and variances of ``BatchNorm``, edges of ``PiecewiseLinear``."""
+        return self._state
+
+    @state.setter
+    def state(self, values) -> None:
+        _validate.copy_into(self._state, "state", values)
 
     @property
     def gradient(self) -> np.ndarray:
@@ -117,15 +143,44 @@ class Network:
         ValueError, TypeError
             If X has another shape, holds no numbers, or holds NaN or infinity.
         """
-        outputs = self._engine.forward_if_ready(X)
-        if outputs is not None:
-            return outputs
-        x = _validate.matrix("X", X, self.n_inputs, self._engine, self.dtype, row=True)
-        outputs = np.empty((*x.shape[:-1], self.n_outputs), self.dtype)
+        outputs = None if self._checks_columns else self._engine.forward_if_ready(X)
+        if outputs is None:
+            x = self._matrix("X", X, row=True)
+            outputs = np.empty((*x.shape[:-1], self.n_outputs * self.n_members), self.dtype)
+            self._engine.forward(x, outputs)
+        return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
+
+    def members(self, X) -> np.ndarray:
+        """The outputs of each member, whose mean over members the network gives.
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs)
+
+        Returns
+        -------
+        ndarray of ``dtype``, (rows, n_members, n_outputs)
+        """
+        x = self._matrix("X", X)
+        outputs = np.empty((len(x), self.n_members, self.n_outputs), self.dtype)
         self._engine.forward(x, outputs)
         return outputs
 
-    def value_and_gradient(self, X, y, *, loss, sample_weight=None) -> tuple[float, np.ndarray]:
+    @property
+    def _checks_columns(self) -> bool:
+        """Whether some columns of X hold indices, which must be looked at."""
+        return isinstance(self.layers[0], Embedding)
+
+    def _matrix(self, what: str, X, *, row: bool = False) -> np.ndarray:
+        """X as the engine takes it."""
+        x = _validate.matrix(what, X, self.n_inputs, self._engine, self.dtype, row=row)
+        if self._checks_columns:
+            self.layers[0].check(what, np.atleast_2d(x))
+        return x
+
+    def value_and_gradient(
+        self, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0
+    ) -> tuple[float, np.ndarray]:
         """The cost over all rows of X, and its gradient with respect to ``parameters``.
 
         Parameters
@@ -137,6 +192,10 @@ class Network:
             A name of ``fastprop.losses.LOSSES``, or one with its numbers, as ``fp.losses.huber(delta=0.5)``.
         sample_weight : array_like, (rows,), optional
             A weight for each row, none negative.
+        training : bool, default False
+            Whether ``Dropout`` and ``BatchNorm`` do as in training, not as in prediction.
+        step : int, default 0
+            Which step's dropout to draw.
 
         Returns
         -------
@@ -151,33 +210,37 @@ class Network:
             If X, y, loss or sample_weight is wrong.
         """
         gradient = np.empty_like(self.gradient)
-        return self._cost(X, y, loss, sample_weight, gradient), gradient
+        how = _validate.flag("training", training), self.seed, _validate.whole("step", step)
+        return self._cost(X, y, loss, sample_weight, gradient, *how), gradient
 
-    def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None) -> float:
+    def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None, *how) -> float:
         chosen = _losses.parse(loss)
         examples = self._examples(X, y, sample_weight, chosen)
-        return self._engine.cost(*examples, chosen.objective(self.n_outputs), gradient)
+        return self._engine.cost(*examples, chosen.objective(self.n_outputs), gradient, *how)
 
     def _examples(
         self, X, y, weight, loss: _losses.Loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         """X and y as the engine takes them: x, y or labels, and weights."""
-        x = _validate.matrix(names[0], X, self.n_inputs, self._engine, self.dtype)
+        x = self._matrix(names[0], X)
         target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])
         return x, *target, _targets.weights(weight, len(x), self._engine, self.dtype, names[2])
 
-    def forward(self, X) -> np.ndarray:
+    def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:
         """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.
+
+        Of a network of members it is the mean of theirs. `training` and `step` are those of ``value_and_gradient``.
 
         Raises
         ------
         ValueError, TypeError
             If X is wrong.
         """
-        x = _validate.matrix("X", X, self.n_inputs, self._engine, self.dtype)
-        outputs = np.empty((x.shape[0], self.n_outputs), self.dtype)
-        self._engine.forward_keep(x, outputs)
-        return outputs
+        x = self._matrix("X", X)
+        outputs = np.empty((len(x), self.n_outputs * self.n_members), self.dtype)
+        how = _validate.flag("training", training), self.seed, _validate.whole("step", step)
+        self._engine.forward_keep(x, outputs, *how)
+        return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
 
     def backward(self, dY) -> np.ndarray:
         """The backward pass for the rows of the last ``forward``: fills ``gradient``.
@@ -210,6 +273,8 @@ class Network:
                 f"dY must have shape ({rows}, {self.n_outputs}) like the outputs of forward(X), got {dy.shape}; "
                 "give a row for each row of X"
             )
+        if self.n_members > 1:  # each has its share of the mean
+            dy = np.tile(dy / self.n_members, self.n_members)
         dx = np.empty((rows, self.n_inputs), self.dtype)
         if not self._engine.backward(dy, dx):
             raise RuntimeError(
@@ -240,11 +305,12 @@ class Network:
             "layers": [layer.describe() for layer in self.layers],
             "dtype": self.dtype.name,
             "seed": self.seed,
+            "members": self.n_members,
         }
 
     @classmethod
     def from_description(cls, description: dict) -> "Network":
-        """A network as described, with all parameters zero.
+        """A network as described, with all parameters and state zero.
 
         Raises
         ------
@@ -262,23 +328,29 @@ class Network:
             raise TypeError(f"the layers of a description must be a list, got {listed!r}; use what describe() gives")
         described = [_layers.from_description(layer) for layer in listed]
         n_inputs, parsed = _layers.parse([given[0], *described], "identity")
+        count = _validate.count("members", description.get("members", 1))
         network = cls.__new__(cls)
-        network._build(n_inputs, parsed, _validate.dtype(given[1]), _validate.seed(given[2]))
+        network._build(n_inputs, parsed, _validate.dtype(given[1]), _validate.seed(given[2]), count)
         return network
 
     def __reduce__(self):
-        return _rebuild, (type(self), self.describe(), self.parameters.copy())
+        return _rebuild, (type(self), self.describe(), self.parameters.copy(), self.state.copy())
 
     def __repr__(self) -> str:
-        widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in self.layers)]))
-        activations = ", ".join(str(layer.activation) for layer in self.layers)
-        return f"<Network {widths} ({activations}), {self.n_parameters} parameters, {self.dtype.name}>"
+        if all(isinstance(layer, Dense) for layer in self.layers):
+            widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in self.layers)]))
+            listed = f"{widths} ({', '.join(str(layer.activation) for layer in self.layers)})"
+        else:
+            listed = " -> ".join(map(str, [self.n_inputs, *self.layers]))
+        of = f" of {self.n_members} members" if self.n_members > 1 else ""
+        return f"<Network{of} {listed}, {self.n_parameters} parameters, {self.dtype.name}>"
 
 
-def _rebuild(cls: type[Network], description: dict, parameters: np.ndarray) -> Network:
+def _rebuild(cls: type[Network], description: dict, parameters: np.ndarray, state: np.ndarray) -> Network:
     """For copy and pickle."""
     network = cls.from_description(description)
     network.parameters[:] = parameters
+    network.state[:] = state
     return network
 
 
@@ -292,11 +364,16 @@ def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:
     return raw[start : start + n * dtype.itemsize].view(dtype)
 
 
-def _views(flat: np.ndarray, widths: list[int]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+def _size(array: np.ndarray | None) -> int:
+    return 0 if array is None else array.size
+
+
+def _views(flat: np.ndarray, operations: list[Operation]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     weights, biases, start = [], [], 0
-    for n_in, n_out in zip(widths, widths[1:]):
-        weights.append(flat[start : start + n_in * n_out].reshape(n_in, n_out))
-        start += n_in * n_out
-        biases.append(flat[start : start + n_out])
-        start += n_out
+    for operation in operations:
+        if operation.weight is not None:
+            end = start + operation.n_weights
+            weights.append(flat[start:end].reshape(operation.weight))
+            start = end + operation.n_biases
+            biases.append(flat[end:start])
     return tuple(weights), tuple(biases)

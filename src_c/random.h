@@ -10,7 +10,8 @@
 
 #define FP_GOLDEN 0x9E3779B97F4A7C15u /* 2^64 / golden ratio: the counter's odd increment in that paper */
 
-enum { FP_STREAM_SHUFFLE = 1 }; /* one number for each use, so that two uses never share draws */
+/* One number for each use, so that two uses never share draws; of dropout, one for each layer from there on. */
+enum { FP_STREAM_SHUFFLE = 1, FP_STREAM_DROPOUT = 1000 };
 
 static inline uint64_t fp_mix64(uint64_t x)
 {

@@ -1,0 +1,65 @@
+# The gradient of every parameter, from what the passes left in the arena. Part of _engine.pyx.
+
+cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
+    """One part of every dW[k] = a[k-1]^T dz[k] and db[k] = sum dz[k]: of a product some rows of W, of others all or nothing.
+
+    Where the job says so, a stretch of theta is updated as soon as its gradient is there, while both are in the cache.
+    """
+    cdef Job *job = <Job *>context
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t k
+    cdef Op *op
+    for k in range(p.n_ops - 1, -1, -1):
+        op = &p.ops[k]
+        if op.kind == DENSE:
+            if sum_dense(job, k, part, parts):
+                return
+        elif op.n_weights and k % parts == part:
+            if not (op.kind == BATCH_NORM and job.training):  # whose backward pass wanted them before
+                op_gradient(job, k, 0, job.count, job.accumulate)
+            if job.update_now:
+                step_theta(job, op.w, op.n_weights + op.n_biases)
+
+cdef bint sum_dense(Job *job, ptrdiff_t k, int part, int parts) noexcept nogil:
+    """One part of a product's dW, and db with the last one; True if the work was stopped."""
+    cdef Plan *p = job.plan
+    cdef Op *op = &p.ops[k]
+    cdef ptrdiff_t piece, first, end, count, stretch, x_at = 0, w_at = 0, n_out = op.n_out // op.pieces
+    cdef bint db, last = part == parts - 1
+    for piece in range(1 if op.shared else op.pieces):
+        first, end = share(piece_in(op, piece), part, parts), share(piece_in(op, piece), part + 1, parts)
+        stretch = max(SLICE, STRETCH // (n_out * p.size)) if job.update_now else piece_in(op, piece)
+        db = last and op.n_biases > 0
+        while first < end:
+            count = min(stretch, end - first)
+            if sum_dense_rows(job, k, part, piece, x_at + first, w_at + first * n_out, count, db and first + count == end):
+                return True
+            if job.update_now:
+                step_theta(job, op.w + (w_at + first * n_out) * p.size, count * n_out)
+            first += count
+        x_at += piece_in(op, piece)
+        w_at += piece_in(op, piece) * n_out
+    if last and op.n_biases and job.update_now:
+        step_theta(job, op.b, op.n_biases)
+    return False
+
+cdef bint sum_dense_rows(
+    Job *job, ptrdiff_t k, int part, ptrdiff_t piece, ptrdiff_t x_at, ptrdiff_t w_at, ptrdiff_t count, bint db,
+) noexcept nogil:
+    """Some rows of dW[k] and, if wanted, db[k]; True if the work was stopped."""
+    cdef Plan *p = job.plan
+    cdef Op *op = &p.ops[k]
+    cdef ptrdiff_t rows, row = 0, n_out = op.n_out // op.pieces, times = op.pieces if op.shared else 1
+    cdef Rows x = output_of(job, k - 1, 0), dz = from_row(op.dz, op.row, 0, p.size)
+    x.row, dz.row = x.row // times, dz.row // times  # pieces that share weights are rows by themselves
+    while row < job.count:
+        rows = min(p.rows_at_once, job.count - row)
+        p.kernels.dense_weight_gradient(
+            op.dw + w_at * p.size, op.db + piece * n_out * p.size if db else NULL,
+            x.at + (row * times * x.row + x_at) * p.size, dz.at + (row * times * dz.row + piece * n_out) * p.size,
+            p.scratch + part * p.scratch_size, rows * times, count, n_out, n_out, x.row, dz.row,
+            job.accumulate or row > 0)
+        row += rows
+        if not job.update_now and out_of_air(&job.air, part, 2.0 * rows * times * count * n_out):
+            return True
+    return False

@@ -1,0 +1,255 @@
+"""Layers that read the columns of a table: embeddings of categories and of numbers. Frozen descriptions."""
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from math import sqrt
+from typing import ClassVar
+
+import numpy as np
+
+from fastprop import _validate, activations
+from fastprop.layers import Dense, Layer
+from fastprop.operations import Operation
+
+
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """Columns of X that hold categories, each become a row of a table that is learned; the other columns are passed on.
+
+    The outputs are first the other columns, in their order, then the rows of the tables, in the order of theirs. Weights
+    start normal, with the variance 1 / width. Guo and Berkhahn 2016, *Entity embeddings of categorical variables*.
+
+    Parameters
+    ----------
+    columns : dict
+        Column of X -> (number of categories, width): the column holds whole numbers in [0, number of categories).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a column or a size is no such number, or given twice.
+
+    Examples
+    --------
+    >>> Embedding({3: (7, 4)}).operations(5)[0].n_out
+    8
+    """
+
+    columns: "tuple[tuple[int, int, int], ...]"
+
+    kind: ClassVar[str] = "embedding"
+    first_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        given = self.columns
+        rows = [(c, *sizes) for c, sizes in given.items()] if isinstance(given, Mapping) else list(given)
+        checked = []
+        for row in rows:
+            try:
+                column, categories, width = row
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"Embedding takes {{column: (categories, width)}}, got {row!r}; use for example {{3: (7, 4)}}"
+                ) from None
+            checked.append((_validate.whole("a column of Embedding", column), _validate.count("categories", categories), _validate.count("width", width)))
+        if not checked:
+            raise ValueError("Embedding needs at least one column, got none; use for example Embedding({3: (7, 4)})")
+        if len({column for column, _, _ in checked}) < len(checked):
+            raise ValueError(f"Embedding got a column twice: {checked!r}")
+        self._store(columns=tuple(sorted(checked)))
+
+    def operations(self, n_in, *, first=False):
+        """A look-up."""
+        last = self.columns[-1][0]
+        if last >= n_in:
+            raise ValueError(
+                f"Embedding reads column {last}, but the network has {n_in} inputs, the columns 0 to {n_in - 1}"
+            )
+        sizes = np.zeros((2, n_in), np.int64)  # categories, widths
+        for column, categories, width in self.columns:
+            sizes[:, column] = categories, width
+        n_weights = int(np.sum(sizes[0] * sizes[1]))
+
+        def draw(generator):
+            tables = [
+                generator.normal(0.0, 1 / sqrt(width), categories * width) for _, categories, width in self.columns
+            ]
+            return np.concatenate(tables)
+
+        n_out = n_in - len(self.columns) + int(sizes[1].sum())
+        return [Operation("embed", n_out, weight=(n_weights,), draw=draw, fields={"sizes": sizes.ravel()})]
+
+    def check(self, what: str, X: np.ndarray) -> None:
+        """Refuses an index that is none.
+
+        Raises
+        ------
+        ValueError
+            With the place of the first.
+        """
+        for column, categories, _ in self.columns:
+            values = X[:, column]
+            wrong = (values != np.floor(values)) | (values < 0) | (values >= categories)
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise ValueError(
+                    f"{what}[{row}, {column}] is {values[row]:g}; Embedding reads column {column} as a category in "
+                    f"[0, {categories}): renumber it, or make the Embedding with more categories"
+                )
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear(Layer):
+    """The numbers of each column in piecewise-linear encoding, which makes tabular networks match trees.
+
+    A column whose bins have the edges e_0 < e_1 < ... becomes a number for each bin, (x - e_t) / (e_(t+1) - e_t), cut off
+    at 0 below (the first bin is not) and at 1 above (the last bin is not). With a `width` each column's encoding then goes
+    through a dense layer of its own. Gorishniy, Rubachev and Babenko 2022, *On embeddings for numerical features in tabular
+    deep learning*; ``PiecewiseLinear.of`` takes the edges from data.
+
+    Parameters
+    ----------
+    edges : sequence of sequences of float
+        For each column of X, at least two numbers that increase.
+    width : int, optional
+        Outputs of each column's own dense layer; without it there is none.
+    activation : str or Activation, default "relu"
+        Of that layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the edges of a column do not increase.
+    """
+
+    edges: "tuple[tuple[float, ...], ...]"
+    width: int | None = None
+    activation: "str | activations.Activation" = "relu"
+
+    kind: ClassVar[str] = "piecewise_linear"
+    first_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        checked = []
+        for column, edges in enumerate(self.edges):
+            row = np.asarray(edges, np.float64)
+            if row.ndim != 1 or len(row) < 2 or not np.isfinite(row).all() or not (np.diff(row) > 0).all():
+                raise ValueError(
+                    f"the edges of column {column} must be two or more finite numbers that increase, got {edges!r}; "
+                    "PiecewiseLinear.of(X) finds some"
+                )
+            checked.append(tuple(row.tolist()))
+        if not checked:
+            raise ValueError("PiecewiseLinear needs the edges of each column, got none; use PiecewiseLinear.of(X)")
+        width = None if self.width is None else _validate.count("width", self.width)
+        self._store(edges=tuple(checked), width=width)
+        Dense(1, self.activation)
+
+    @classmethod
+    def of(cls, X, *, bins: int = 48, width: int | None = None, activation="relu") -> "PiecewiseLinear":
+        """With edges at the quantiles of each column of X, (rows, columns); equal ones count once.
+
+        Parameters
+        ----------
+        X : array_like, (rows, columns)
+        bins : int, default 48
+            At most so many a column.
+        width, activation
+            As the class takes them.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X holds no numbers, or a column is constant.
+        """
+        table = _validate.array("X", X, np.dtype(np.float64))
+        quantiles = np.linspace(0, 1, _validate.count("bins", bins) + 1)
+        edges = [np.unique(np.quantile(column, quantiles)) for column in table.T]
+        for number, each in enumerate(edges):
+            if len(each) < 2:
+                raise ValueError(f"column {number} of X is constant ({each[0]:g}), so it has no bins; drop the column")
+        return cls(tuple(tuple(each.tolist()) for each in edges), width, activation)
+
+    def operations(self, n_in, *, first=False):
+        """An encoding, and a product of pieces."""
+        if n_in != len(self.edges):
+            raise ValueError(
+                f"PiecewiseLinear has the edges of {len(self.edges)} columns, but the network has {n_in} inputs"
+            )
+        bins = np.array([len(each) - 1 for each in self.edges], np.int64)
+        total = int(bins.sum())
+        encoding = Operation("piecewise", total, state=np.concatenate(self.edges), fields={"sizes": bins})
+        if self.width is None:
+            return [encoding]
+        width = self.width
+
+        def draw(generator):
+            return np.concatenate(
+                [generator.uniform(-1 / sqrt(n), 1 / sqrt(n), n * width) for n in bins]  # torch.nn.Linear's start
+            )
+
+        pieces = {"pieces": n_in, "sizes": bins}
+        layer = Dense(n_in * width, self.activation)
+        product = layer.product(total)
+        product[0] = Operation(
+            "dense", n_in * width, product[0].activation, (total * width,), n_in * width, draw, fields=pieces
+        )
+        return [encoding, *product]
+
+
+@dataclass(frozen=True)
+class Periodic(Layer):
+    """The numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with frequencies f that are learned.
+
+    With a `width` each column's encoding then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko 2022,
+    *On embeddings for numerical features in tabular deep learning*.
+
+    Parameters
+    ----------
+    n_frequencies : int, default 48
+        Of each column.
+    sigma : float, default 0.05
+        The frequencies start normal with this standard deviation, cut off at three of them. What suits differs from table
+        to table: 0.01 to 1 for standardised columns.
+    width : int, optional
+        Outputs of each column's own dense layer; without it there is none.
+    activation : str or Activation, default "relu"
+        Of that layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range.
+    """
+
+    n_frequencies: int = 48
+    _: KW_ONLY
+    sigma: float = 0.05
+    width: int | None = None
+    activation: "str | activations.Activation" = "relu"
+
+    kind: ClassVar[str] = "periodic"
+    first_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self._store(
+            n_frequencies=_validate.count("n_frequencies", self.n_frequencies),
+            sigma=_validate.number("sigma", self.sigma, above=0),
+            width=None if self.width is None else _validate.count("width", self.width),
+        )
+        Dense(1, self.activation)
+
+    def operations(self, n_in, *, first=False):
+        """Waves, and a product of pieces."""
+        n = self.n_frequencies
+
+        def draw(generator):
+            drawn = generator.normal(0.0, 1.0, (n_in, n))
+            while (far := np.abs(drawn) > 3).any():
+                drawn[far] = generator.normal(0.0, 1.0, int(far.sum()))
+            return self.sigma * drawn
+
+        waves = Operation("periodic", 2 * n * n_in, weight=(n_in, n), draw=draw)
+        if self.width is None:
+            return [waves]
+        return [waves, *Dense(self.width, self.activation).product(2 * n * n_in, pieces=n_in)]
