@@ -172,8 +172,8 @@ cdef extern from "atomic.h" nogil:
 cdef extern from "random.h" nogil:
     enum:
         FP_STREAM_SHUFFLE
+        FP_STREAM_DROPOUT
     const uint64_t FP_GOLDEN
     uint64_t fp_mix64(uint64_t x) noexcept
-        FP_STREAM_DROPOUT
     uint64_t fp_random_key(uint64_t seed, uint64_t stream, uint64_t step) noexcept
     void fp_shuffle(int64_t *order, int64_t first, int64_t last, uint64_t key) noexcept

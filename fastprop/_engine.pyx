@@ -33,6 +33,10 @@ import threading
 
 import numpy  # the module that users have, not NumPy's C interface: no headers, no ABI
 
+ctypedef fused real:
+    float
+    double
+
 include "_plan.pxi"
 include "_air.pxi"
 include "_job.pxi"
@@ -42,11 +46,6 @@ include "_gradients.pxi"
 include "_passes.pxi"
 include "_update.pxi"
 include "_table.pxi"
-
-
-ctypedef fused real:
-    float
-    double
 
 
 cdef enum:
@@ -316,13 +315,13 @@ cdef class Engine:
         """How many rows ``backward`` can take: those of the last forward_keep, 0 after any other use of the network."""
         return self.kept
 
-    def backward(self, dy, dx):
-        """From dLoss/dY for the rows kept: fills the gradient, and dx with dLoss/dX. False if they are gone."""
+    def backward(self, dy, dx, bint gradient=True):
+        """From dLoss/dY for the rows kept: fills dx with dLoss/dX, and the gradient if wanted. False if they are gone."""
         cdef Buffer dys = Buffer(dy), dxs = Buffer(dx, True)
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
-        job.training = self.kept_training
+        job.training, job.inputs_only = self.kept_training, not gradient
         with self.lock:
             self.refuse_in_step()
             if self.kept != job.rows:
@@ -362,6 +361,26 @@ cdef class Engine:
         self.leave(&job)
         return total / job.batch_weight if job.batch_weight > 0 else 0.0
 
+    def each_gradient(self, x, y, label, Objective objective, gradients):
+        """The gradient of the loss of each row of x, into the rows of `gradients`."""
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), out = Buffer(gradients, True)
+        cdef Job job
+        cdef ptrdiff_t i, size = self.plan.n_parameters * self.plan.size
+        memset(&job, 0, sizeof(Job))
+        job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
+        job.up, job.down, job.keep = True, True, True
+        objective.put(&job)
+        self.enter(&job, 1, False)
+        with nogil:
+            begin_work(&job.air)
+            for i in range(job.rows):
+                pass_batch(&job, i, 1)
+                if job.air.stopped:
+                    break
+                memcpy(out.start + i * size, self.plan.gradient, size)
+            end_work(&job.air)
+        self.leave(&job)
+
     def all_finite(self, x):
         """True if every element of x, a buffer of the engine's dtype, is finite."""
         cdef Buffer xs = Buffer(x)
@@ -384,7 +403,7 @@ include "_descent.pxi"
 
 def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):
     """Fills `order` with a random permutation of 0..n-1 that depends on n, seed and step alone."""
-    cdef uint64_t key = fp_random_key(seed, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE, step)
+    cdef uint64_t key = fp_random_key(seed, FP_STREAM_SHUFFLE, step)
     cdef int64_t first = 0, last
     while first < order.shape[0]:
         last = min(first + SHUFFLED_AT_ONCE, order.shape[0])

@@ -22,6 +22,7 @@ cdef struct Job:
     ptrdiff_t n_targets     # and the columns of y
     bint down               # the backward pass, and the gradient
     char *dx                # (rows, n_inputs): where dLoss/dx goes, or NULL: it is not wanted
+    bint inputs_only        # no gradient of the parameters
     # how to train with them
     ptrdiff_t batch
     const Rule *rule

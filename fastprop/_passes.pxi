@@ -189,7 +189,7 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
         job.update_now = job.fused and at + job.count == rows and isfinite(cost)
         if job.up and isfinite(cost) and not job.air.stopped:
             move_norms(job)
-        if job.down and not job.air.stopped:
+        if job.down and not job.inputs_only and not job.air.stopped:
             parallel(job, sum_gradients, p.flops * job.count)
         at += job.count
     return cost / p.members

@@ -273,22 +273,44 @@ class Network:
                 f"dY must have shape ({rows}, {self.n_outputs}) like the outputs of forward(X), got {dy.shape}; "
                 "give a row for each row of X"
             )
+        return self._backward(dy)
+
+    def _backward(self, dy: np.ndarray, *, gradient: bool = True) -> np.ndarray:
+        """dLoss/dX for the rows kept, and unless it is not wanted the gradient."""
         if self.n_members > 1:  # each has its share of the mean
             dy = np.tile(dy / self.n_members, self.n_members)
-        dx = np.empty((rows, self.n_inputs), self.dtype)
-        if not self._engine.backward(dy, dx):
+        dx = np.empty((len(dy), self.n_inputs), self.dtype)
+        if not self._engine.backward(dy, dx, gradient):
             raise RuntimeError(
                 "another thread used this network between forward() and backward(); give each thread its own"
             )
         return dx
 
-    # ---- the two doors upwards, for convenience: imported when called, since those floors stand on this one ----
+    # ---- doors upwards, for convenience: imported when called, since those floors stand on this one ----
 
     def fit(self, X, y, **how):
         """Trains the network; see ``fastprop.trainer.fit`` for the parameters and the History that is returned."""
         from fastprop import trainer
 
         return trainer.fit(self, X, y, **how)
+
+    def jacobian(self, X) -> np.ndarray:
+        """The derivative of every output with respect to every input; see ``fastprop.derivatives.jacobian``."""
+        from fastprop import derivatives
+
+        return derivatives.jacobian(self, X)
+
+    def per_example_gradients(self, X, y, **how) -> np.ndarray:
+        """The gradient of each row's loss; see ``fastprop.derivatives.per_example_gradients``."""
+        from fastprop import derivatives
+
+        return derivatives.per_example_gradients(self, X, y, **how)
+
+    def hessian_vector_product(self, X, y, vector, **how) -> np.ndarray:
+        """The derivative of the gradient along a vector; see ``fastprop.derivatives.hessian_vector_product``."""
+        from fastprop import derivatives
+
+        return derivatives.hessian_vector_product(self, X, y, vector, **how)
 
     def save(self, path) -> None:
         """Writes the network to a file that ``fastprop.load`` reads; see ``fastprop.files.save``."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from fastprop import activations
 
-Draw = Callable[[np.random.Generator], np.ndarray]
+# From a generator of NumPy's, whose module is not imported before it is used.
+Draw = Callable[["np.random.Generator"], np.ndarray]
 
 # Those whose kernels, or the engine right after them, apply an activation.
 ACTIVATED = ("dense", "scale", "layer_norm", "batch_norm", "add")

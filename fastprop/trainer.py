@@ -78,6 +78,7 @@ class Trainer:
         _targets.check_outputs(self._loss, network.n_outputs)
         self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
         self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
+        self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling
         self._order: np.ndarray | None = None
         self.optimizer = optimizer
 
@@ -298,7 +299,7 @@ def fit(
         Xv, yv, *weights = validation
         held_out = network._examples(Xv, yv, weights[0] if weights else None, trainer._loss, ("Xv", "yv", "weights"))
     history = History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []}), seconds=[])
-    good = network.parameters.copy()
+    good, good_state = network.parameters.copy(), network.state.copy()
     for epoch in range(1, epochs + 1):
         started = time.perf_counter()
         report = None
@@ -312,7 +313,7 @@ def fit(
             if validation is not None:
                 checked = network._engine.cost(*held_out, trainer._descent.objective, None)
         except DivergenceError as error:
-            network.parameters[:] = good
+            network.parameters[:], network.state[:] = good, good_state
             kept = f"those after epoch {epoch - 1}" if epoch > 1 else "those before training"
             raise DivergenceError(
                 f"training diverged in epoch {epoch} at step {error.step}: the cost is not finite. "
@@ -321,7 +322,7 @@ def fit(
                 epoch=epoch,
                 history=history,
             ) from None
-        good[:] = network.parameters
+        good[:], good_state[:] = network.parameters, network.state
         history["epoch"].append(epoch)
         history["cost"].append(cost)
         if checked is not None:

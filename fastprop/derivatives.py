@@ -1,0 +1,128 @@
+"""Derivatives beyond the gradient of a cost: of the outputs, of each row's loss, and of the gradient itself."""
+
+import numpy as np
+
+from fastprop import _validate
+from fastprop import losses as _losses
+from fastprop.network import Network
+
+# Along a unit direction: where the error of the extrapolated differences, of the order of h^4 and eps / h, is least in
+# float64. Halved while a corner of the cost lies in between.
+STEP = 1e-3
+SMALLEST_STEP = 1e-9
+# Of the slopes over one and over two steps, relative: smooth costs differ by h^2 times a third derivative over a first.
+AGREEMENT = 1e-5
+
+
+def jacobian(network: Network, X) -> np.ndarray:
+    """The derivative of every output with respect to every input, row by row, in prediction.
+
+    Parameters
+    ----------
+    network : Network
+    X : array_like, (rows, n_inputs)
+
+    Returns
+    -------
+    ndarray, (rows, n_outputs, n_inputs)
+        J[i, j, k] = dY[i, j] / dX[i, k].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X is wrong.
+    """
+    outputs = network.forward(X)
+    rows, n = outputs.shape
+    result = np.empty((rows, n, network.n_inputs), network.dtype)
+    for j in range(n):
+        direction = np.zeros_like(outputs)
+        direction[:, j] = 1
+        result[:, j] = network._backward(direction, gradient=False)
+    return result
+
+
+def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
+    """The gradient of each row's loss with respect to ``parameters``, in prediction.
+
+    Parameters
+    ----------
+    network : Network
+    X : array_like, (rows, n_inputs)
+    y : array_like
+        As the loss takes it.
+    loss : str or Loss
+
+    Returns
+    -------
+    ndarray, (rows, n_parameters)
+        Their mean is the gradient of the cost.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X, y or loss is wrong.
+    """
+    chosen = _losses.parse(loss)
+    x, targets, labels, _ = network._examples(X, y, None, chosen)
+    result = np.empty((len(x), network.n_parameters), network.dtype)
+    network._engine.each_gradient(x, targets, labels, chosen.objective(network.n_outputs), result)
+    return result
+
+
+def hessian_vector_product(network: Network, X, y, vector, *, loss, sample_weight=None) -> np.ndarray:
+    """H v, H being the matrix of second derivatives of the cost with respect to ``parameters``, in prediction.
+
+    It is the derivative of the gradient along v, by central differences of exact gradients in float64 over one and over two
+    steps, extrapolated (Richardson 1911): the relative error is about 1e-9. Steps shorten until no corner of the cost (a
+    ReLU that switches) lies within them.
+
+    Parameters
+    ----------
+    network : Network
+    X, y, loss, sample_weight
+        As ``value_and_gradient`` takes them.
+    vector : array_like, (n_parameters,)
+
+    Returns
+    -------
+    ndarray of float64, (n_parameters,)
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong.
+    ArithmeticError
+        If theta itself lies on a corner of the cost.
+    """
+    direction = _validate.array("vector", vector, np.dtype(np.float64))
+    if direction.shape != (network.n_parameters,):
+        raise ValueError(f"vector must have shape ({network.n_parameters},) like parameters, got {direction.shape}")
+    length = float(np.linalg.norm(direction))
+    if not np.isfinite(length):
+        raise ValueError("vector must be finite, got NaN or infinity among its numbers")
+    if length == 0:
+        return np.zeros(network.n_parameters)
+    exact = Network.from_description(network.describe() | {"dtype": "float64"})
+    exact.state = network.state
+    theta = network.parameters.astype(np.float64)
+    direction = direction / length
+
+    def slope(step):
+        ends = []
+        for at in (theta + step * direction, theta - step * direction):
+            exact.parameters = at
+            ends.append(exact.value_and_gradient(X, y, loss=loss, sample_weight=sample_weight)[1])
+        return (ends[0] - ends[1]) / (2 * step)
+
+    step = STEP
+    far = slope(step)
+    while step > SMALLEST_STEP:
+        near = slope(step / 2)
+        if np.linalg.norm(near - far) <= AGREEMENT * np.linalg.norm(near):
+            return length * (4 * near - far) / 3
+        step, far = step / 2, near
+    raise ArithmeticError(
+        "the gradient jumps at these parameters (a ReLU exactly at 0?), so it has no derivative along this vector; "
+        "move the parameters a little"
+    )
