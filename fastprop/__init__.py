@@ -13,17 +13,27 @@ from fastprop import losses
 from fastprop._version import __version__
 from fastprop.config import get_num_threads, set_num_threads, show_config
 from fastprop.files import load
-from fastprop.layers import Dense
+from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
+from fastprop.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
 from fastprop.network import Network
 from fastprop.optimizers import SGD
 from fastprop.trainer import DivergenceError, History, Trainer
 
 __all__ = [
     "SGD",
+    "Activation",
+    "BatchNorm",
     "Dense",
     "DivergenceError",
+    "Dropout",
+    "Embedding",
     "History",
+    "LayerNorm",
     "Network",
+    "Periodic",
+    "PiecewiseLinear",
+    "Residual",
+    "Scale",
     "Trainer",
     "__version__",
     "get_num_threads",

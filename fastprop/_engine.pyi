@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+KINDS: dict[str, int]
+
 class Buffer:
     def __init__(self, array: np.ndarray | None, writable: bool = False) -> None: ...
 
@@ -17,13 +19,25 @@ class Engine:
         self,
         dtype: str,
         n_inputs: int,
-        layers: Sequence[tuple[int, int, tuple[float, ...]]],
+        members: int,
+        operations: Sequence[dict[str, Any]],
         parameters: np.ndarray,
         gradient: np.ndarray,
+        state: np.ndarray,
     ) -> None: ...
     def forward(self, x: np.ndarray, out: np.ndarray) -> None: ...
-    def forward_keep(self, x: np.ndarray, out: np.ndarray) -> None: ...
-    def backward(self, dy: np.ndarray, dx: np.ndarray) -> bool: ...
+    def forward_keep(
+        self, x: np.ndarray, out: np.ndarray, training: bool = False, seed: int = 0, step: int = 0
+    ) -> None: ...
+    def backward(self, dy: np.ndarray, dx: np.ndarray, gradient: bool = True) -> bool: ...
+    def each_gradient(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        label: np.ndarray | None,
+        objective: Objective,
+        gradients: np.ndarray,
+    ) -> None: ...
     def cost(
         self,
         x: np.ndarray,
@@ -32,6 +46,9 @@ class Engine:
         weight: np.ndarray | None,
         objective: Objective,
         gradient: np.ndarray | None,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
     ) -> float: ...
     def forward_if_ready(self, x: Any) -> np.ndarray | None: ...
     def all_finite(self, x: np.ndarray) -> bool: ...
@@ -41,6 +58,7 @@ class Objective:
 
 class Descent:
     steps: int
+    seed: int
     @property
     def engine(self) -> Engine: ...
     @property

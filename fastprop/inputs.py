@@ -12,7 +12,7 @@ from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Embedding(Layer):
     """Columns of X that hold categories, each become a row of a table that is learned; the other columns are passed on.
 
@@ -98,7 +98,7 @@ class Embedding(Layer):
                 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PiecewiseLinear(Layer):
     """The numbers of each column in piecewise-linear encoding, which makes tabular networks match trees.
 
@@ -197,7 +197,7 @@ class PiecewiseLinear(Layer):
         return [encoding, *product]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Periodic(Layer):
     """The numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with frequencies f that are learned.
 

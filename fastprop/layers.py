@@ -17,7 +17,7 @@ LAYERS: "dict[str, type[Layer]]" = {}
 OF_ROWS = ("softmax", "log_softmax", "prelu")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layer:
     """What every layer has."""
 
@@ -38,6 +38,15 @@ class Layer:
     def operations(self, n_in: int, *, first: bool = False) -> list[Operation]:
         """What the engine does for it, on rows of `n_in` numbers; `first` if these are the network's inputs."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """As one would write it: the fields that are not their defaults."""
+        shown = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value != each.default:
+                shown.append(f"{each.name}={value!r}" if each.kw_only else repr(value))
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def _store(self, **checked) -> None:
         """Frozen: the one way to store what was checked, which may have come as a NumPy number."""
@@ -66,7 +75,7 @@ def activated(operation: Operation, activation) -> list[Operation]:
     return merged([operation, Operation("copy", n, activations.parse(activation))])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dense(Layer):
     """A dense layer: a = g(x W + b), with W (n_in, n_outputs) and b (n_outputs,).
 
@@ -145,7 +154,7 @@ class Dense(Layer):
         return draw
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activation(Layer):
     """An activation by itself: a = g(x). Right after a layer that is linear it costs nothing: that one applies it.
 
@@ -169,7 +178,7 @@ class Activation(Layer):
         return [Operation("copy", n_in, activations.parse(self.activation))]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dropout(Layer):
     """In training each number is 0 with probability `rate`, and else divided by 1 - rate; in prediction nothing happens.
 
@@ -199,7 +208,7 @@ class Dropout(Layer):
         return [Operation("dropout", n_in, fields={"rate": self.rate})]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BatchNorm(Layer):
     """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the column.
 
@@ -246,7 +255,7 @@ class BatchNorm(Layer):
         return activated(operation, self.activation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayerNorm(Layer):
     """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the row.
 
@@ -281,7 +290,7 @@ class LayerNorm(Layer):
         return activated(operation, self.activation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scale(Layer):
     """a = g(x * w + b): a learned diagonal.
 
@@ -307,7 +316,7 @@ class Scale(Layer):
         return activated(operation, self.activation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Residual(Layer):
     """a = g(x + block(x)). He, Zhang, Ren and Sun 2016, *Deep residual learning for image recognition*.
 

@@ -274,7 +274,7 @@ def test_describe(widths, dtype, seed, data):
 
 def test_repr():
     assert repr(network()) == "<Network 5-7-6-3 (tanh, relu, identity), 111 parameters, float32>"
-    assert repr(fp.Dense(3, "tanh")) == "Dense(n_outputs=3, activation='tanh', initializer='auto')"
+    assert repr(fp.Dense(3, "tanh")) == "Dense(3, 'tanh')"
 
 
 def test_dense_is_frozen_and_compares():
