@@ -39,6 +39,7 @@ class Embedding(Layer):
 
     kind: ClassVar[str] = "embedding"
     first_only: ClassVar[bool] = True
+    checks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         given = self.columns

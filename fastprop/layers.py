@@ -23,6 +23,7 @@ class Layer:
 
     kind: ClassVar[str]
     first_only: ClassVar[bool] = False  # it reads the network's own inputs
+    checks: ClassVar[bool] = False  # and not every finite number will do
 
     def __init_subclass__(cls) -> None:
         LAYERS[cls.kind] = cls
@@ -47,6 +48,9 @@ class Layer:
             if value != each.default:
                 shown.append(f"{each.name}={value!r}" if each.kw_only else repr(value))
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def check(self, what: str, X: np.ndarray) -> None:
+        """Refuses inputs (rows, n_in) that it cannot take."""
 
     def _store(self, **checked) -> None:
         """Frozen: the one way to store what was checked, which may have come as a NumPy number."""

@@ -6,7 +6,6 @@ from fastprop import _targets, _validate, members
 from fastprop import layers as _layers
 from fastprop import losses as _losses
 from fastprop._engine import Engine
-from fastprop.inputs import Embedding
 from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation
 
@@ -143,7 +142,7 @@ class Network:
         ValueError, TypeError
             If X has another shape, holds no numbers, or holds NaN or infinity.
         """
-        outputs = None if self._checks_columns else self._engine.forward_if_ready(X)
+        outputs = None if self.layers[0].checks else self._engine.forward_if_ready(X)
         if outputs is None:
             x = self._matrix("X", X, row=True)
             outputs = np.empty((*x.shape[:-1], self.n_outputs * self.n_members), self.dtype)
@@ -166,15 +165,10 @@ class Network:
         self._engine.forward(x, outputs)
         return outputs
 
-    @property
-    def _checks_columns(self) -> bool:
-        """Whether some columns of X hold indices, which must be looked at."""
-        return isinstance(self.layers[0], Embedding)
-
     def _matrix(self, what: str, X, *, row: bool = False) -> np.ndarray:
         """X as the engine takes it."""
         x = _validate.matrix(what, X, self.n_inputs, self._engine, self.dtype, row=row)
-        if self._checks_columns:
+        if self.layers[0].checks:
             self.layers[0].check(what, np.atleast_2d(x))
         return x
 
@@ -359,9 +353,10 @@ class Network:
         return _rebuild, (type(self), self.describe(), self.parameters.copy(), self.state.copy())
 
     def __repr__(self) -> str:
-        if all(isinstance(layer, Dense) for layer in self.layers):
-            widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in self.layers)]))
-            listed = f"{widths} ({', '.join(str(layer.activation) for layer in self.layers)})"
+        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        if len(dense) == len(self.layers):
+            widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in dense)]))
+            listed = f"{widths} ({', '.join(str(layer.activation) for layer in dense)})"
         else:
             listed = " -> ".join(map(str, [self.n_inputs, *self.layers]))
         of = f" of {self.n_members} members" if self.n_members > 1 else ""

@@ -124,7 +124,7 @@ class Trainer:
         DivergenceError
             If the cost is not finite; the step is not taken.
         """
-        if sample_weight is None and self.class_weight is None:
+        if sample_weight is None and self.class_weight is None and not self.network.layers[0].checks:
             cost = self._descent.step_if_ready(xb, yb)
             if cost is not None:
                 return self._finite(cost)
