@@ -26,108 +26,135 @@ static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_ro
         rstd[i] = 1 / FP_SQRT(rstd[i] + (T)epsilon);
 }
 
-/* for nv vectors of columns */
-FP_INLINE void FP(column_statistics_of)(T *mean, T *variance, const T *x, I rows, I n, I x_row, int nv)
+/* sum = mean of x */
+FP_INLINE void FP(mean_part)(const FP(columns) *s, I first, I last, I j, I left, int nv)
 {
-    V(t) sum[4], center[4], count = V(set1)((T)rows);
+    V(t) sum[4], count = V(set1)((T)s->rows);
     FP_UNROLL for (int v = 0; v < nv; v++)
-        sum[v] = V(set1)(0);
-    for (I i = 0; i < rows; i++)
+        sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
+    for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++)
-            sum[v] = V(add)(sum[v], FP(load_left)(x + i * x_row + v * L, n - v * L));
+            sum[v] = V(add)(sum[v], FP(load_left)(s->x + i * s->x_row + j + v * L, left - v * L));
+    FP_UNROLL for (int v = 0; v < nv; v++)
+        FP(store_left)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
+}
+
+/* sum = mean of (x - mean)^2 */
+FP_INLINE void FP(variance_part)(const FP(columns) *s, I first, I last, I j, I left, int nv)
+{
+    V(t) sum[4], center[4], count = V(set1)((T)s->rows);
     FP_UNROLL for (int v = 0; v < nv; v++) {
-        center[v] = V(div)(sum[v], count);
-        sum[v] = V(set1)(0);
+        sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
+        center[v] = FP(load_left)(s->mean + j + v * L, left - v * L);
     }
-    for (I i = 0; i < rows; i++)
+    for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
-            V(t) error = V(sub)(FP(load_left)(x + i * x_row + v * L, n - v * L), center[v]);
+            V(t) error = V(sub)(FP(load_left)(s->x + i * s->x_row + j + v * L, left - v * L), center[v]);
             sum[v] = V(fma)(error, error, sum[v]);
         }
-    FP_UNROLL for (int v = 0; v < nv; v++) {
-        FP(store_left)(mean + v * L, center[v], n - v * L);
-        FP(store_left)(variance + v * L, V(div)(sum[v], count), n - v * L);
-    }
+    FP_UNROLL for (int v = 0; v < nv; v++)
+        FP(store_left)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
 
 static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n, I x_row)
 {
-    I j = 0;
-    for (; n - j >= 4 * L; j += 4 * L)
-        FP(column_statistics_of)(mean + j, variance + j, x + j, rows, 4 * L, x_row, 4);
-    for (; n - j >= 2 * L; j += 2 * L)
-        FP(column_statistics_of)(mean + j, variance + j, x + j, rows, 2 * L, x_row, 2);
-    for (; j < n; j += L)
-        FP(column_statistics_of)(mean + j, variance + j, x + j, rows, n - j < L ? n - j : L, x_row, 1);
+    FP(columns) s = {.sum = mean, .x = x, .x_row = x_row, .rows = rows};
+    FP(over_columns)(&s, n, FP(mean_part));
+    s.sum = variance, s.mean = mean;
+    FP(over_columns)(&s, n, FP(variance_part));
 }
 
-/* Numbers of the columns from j on, of which `left` are left, or `otherwise` where there are none. */
+/* Rows that share a load of their columns' numbers: with 1 or 2 batch_norm_backward takes half as long again at 32 columns, and
+ * 8 rows 4096 bytes apart, in one set of the first-level cache, drive each other out. */
+#define FP_SHARE_ROWS 4
+#define FP_SHARE_END(first, rows) ((rows) - (first) < FP_SHARE_ROWS ? (rows) : (first) + FP_SHARE_ROWS)
+
+/* Numbers of the columns from j on, or `otherwise` where there are none. */
 FP_INLINE V(t) FP(column_or)(const T *numbers, I j, I left, T otherwise)
 {
     return numbers ? FP(load_left)(numbers + j, left) : V(set1)(otherwise);
 }
 
-/* The statistics of row i, if rows have theirs, in place of those of its columns. */
-FP_INLINE V(t) FP(row_or)(const T *numbers, I i, V(t) otherwise) { return numbers ? V(set1)(numbers[i]) : otherwise; }
+/* rows [first, last) of one vector of columns */
+FP_INLINE void FP(scale_forward_part)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
+                                      I first, I last, I j, I left, I a_row, I x_row, int by_row)
+{
+    V(t) g = FP(column_or)(gamma, j, left, 1), b = FP(column_or)(beta, j, left, 0);
+    V(t) m = FP(column_or)(by_row ? NULL : mean, j, left, 0), r = FP(column_or)(by_row ? NULL : rstd, j, left, 1);
+    for (I i = first; i < last; i++) {
+        V(t) error = V(sub)(FP(load_left)(x + i * x_row + j, left), by_row ? V(set1)(mean[i]) : m);
+        V(t) xhat = V(mul)(error, by_row ? V(set1)(rstd[i]) : r);
+        FP(store_left)(a + i * a_row + j, V(fma)(xhat, g, b), left);
+    }
+}
+
+FP_INLINE void FP(scale_forward_rows)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
+                                      I rows, I n, I a_row, I x_row, int by_row)
+{
+    for (I first = 0; first < rows; first += FP_SHARE_ROWS) {
+        I last = FP_SHARE_END(first, rows), j = 0;
+        for (; j + L <= n; j += L)
+            FP(scale_forward_part)(a, x, mean, rstd, gamma, beta, first, last, j, L, a_row, x_row, by_row);
+        if (j < n)
+            FP(scale_forward_part)(a, x, mean, rstd, gamma, beta, first, last, j, n - j, a_row, x_row, by_row);
+    }
+}
 
 static void FP(scale_forward)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta, I rows, I n,
                               I a_row, I x_row, int by_row)
 {
-    const T *row_mean = by_row ? mean : NULL, *row_rstd = by_row ? rstd : NULL;
-    const T *column_mean = by_row ? NULL : mean, *column_rstd = by_row ? NULL : rstd;
-    for (I first = 0; first < rows; first += FP_SHARE_ROWS)
-        for (I j = 0; j < n; j += L) {
-            V(t) g = FP(column_or)(gamma, j, n - j, 1), b = FP(column_or)(beta, j, n - j, 0);
-            V(t) m = FP(column_or)(column_mean, j, n - j, 0), r = FP(column_or)(column_rstd, j, n - j, 1);
-            for (I i = first; i < FP_SHARE_END(first, rows); i++) {
-                V(t) error = V(sub)(FP(load_left)(x + i * x_row + j, n - j), FP(row_or)(row_mean, i, m));
-                V(t) xhat = V(mul)(error, FP(row_or)(row_rstd, i, r));
-                FP(store_left)(a + i * a_row + j, V(fma)(xhat, g, b), n - j);
-            }
-        }
+    if (by_row && mean)
+        FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_row, x_row, 1);
+    else
+        FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_row, x_row, 0);
 }
 
-/* for nv vectors of columns, from j on */
-FP_INLINE void FP(scale_gradient_of)(T *dgamma, T *dbeta, const T *da, const T *x, const T *mean, const T *rstd,
-                                     I rows, I j, I n, I da_row, I x_row, int by_row, int accumulate, int nv)
+FP_INLINE void FP(scale_gradient_part)(const FP(columns) *s, I first, I last, I j, I left, int nv, int by_row)
 {
-    const T *row_mean = by_row ? mean : NULL, *row_rstd = by_row ? rstd : NULL;
     V(t) product[4], sum[4], m[4], r[4];
     FP_UNROLL for (int v = 0; v < nv; v++) {
         I at = j + v * L;
-        product[v] = FP(column_or)(accumulate ? dgamma : NULL, at, n - at, 0);
-        sum[v] = FP(column_or)(accumulate ? dbeta : NULL, at, n - at, 0);
-        m[v] = FP(column_or)(by_row ? NULL : mean, at, n - at, 0);
-        r[v] = FP(column_or)(by_row ? NULL : rstd, at, n - at, 1);
+        product[v] = FP(sum_so_far)(s, s->sum, first, at, left - v * L);
+        sum[v] = FP(sum_so_far)(s, s->other, first, at, left - v * L);
+        m[v] = s->mean && !by_row ? FP(load_left)(s->mean + at, left - v * L) : V(set1)(0);
+        r[v] = s->mean && !by_row ? FP(load_left)(s->rstd + at, left - v * L) : V(set1)(1);
     }
-    for (I i = 0; i < rows; i++)
+    for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
             I at = j + v * L;
-            V(t) d = FP(load_left)(da + i * da_row + at, n - at);
-            V(t) error = V(sub)(FP(load_left)(x + i * x_row + at, n - at), FP(row_or)(row_mean, i, m[v]));
-            product[v] = V(fma)(d, V(mul)(error, FP(row_or)(row_rstd, i, r[v])), product[v]);
-            sum[v] = V(add)(sum[v], d);
+            V(t) da = FP(load_left)(s->y + i * s->y_row + at, left - v * L);
+            V(t) x = FP(load_left)(s->x + i * s->x_row + at, left - v * L);
+            V(t) error = V(sub)(x, by_row ? V(set1)(s->mean[i]) : m[v]);
+            product[v] = V(fma)(da, V(mul)(error, by_row ? V(set1)(s->rstd[i]) : r[v]), product[v]);
+            sum[v] = V(add)(sum[v], da);
         }
     FP_UNROLL for (int v = 0; v < nv; v++) {
-        I at = j + v * L;
-        if (dgamma)
-            FP(store_left)(dgamma + at, product[v], n - at);
-        if (dbeta)
-            FP(store_left)(dbeta + at, sum[v], n - at);
+        if (s->sum)
+            FP(store_left)(s->sum + j + v * L, product[v], left - v * L);
+        if (s->other)
+            FP(store_left)(s->other + j + v * L, sum[v], left - v * L);
     }
+}
+
+FP_INLINE void FP(scale_gradient_by_column)(const FP(columns) *s, I first, I last, I j, I left, int nv)
+{
+    FP(scale_gradient_part)(s, first, last, j, left, nv, 0);
+}
+
+FP_INLINE void FP(scale_gradient_by_row)(const FP(columns) *s, I first, I last, I j, I left, int nv)
+{
+    FP(scale_gradient_part)(s, first, last, j, left, nv, 1);
 }
 
 static void FP(scale_gradient)(T *dgamma, T *dbeta, const T *da, const T *x, const T *mean, const T *rstd, I rows, I n,
                                I da_row, I x_row, int by_row, int accumulate)
 {
-    I j = 0;
-    for (; n - j >= 4 * L; j += 4 * L)
-        FP(scale_gradient_of)(dgamma, dbeta, da, x, mean, rstd, rows, j, j + 4 * L, da_row, x_row, by_row, accumulate, 4);
-    for (; n - j >= 2 * L; j += 2 * L)
-        FP(scale_gradient_of)(dgamma, dbeta, da, x, mean, rstd, rows, j, j + 2 * L, da_row, x_row, by_row, accumulate, 2);
-    for (; j < n; j += L)
-        FP(scale_gradient_of)(dgamma, dbeta, da, x, mean, rstd, rows, j, n - j < L ? n : j + L, da_row, x_row, by_row,
-                              accumulate, 1);
+    FP(columns) s = {.sum = dgamma, .other = dbeta, .x = x, .x_row = x_row, .y = da, .y_row = da_row,
+                     .mean = mean, .rstd = rstd, .rows = rows, .add = accumulate};
+    if (by_row && mean)
+        FP(over_columns)(&s, n, FP(scale_gradient_by_row));
+    else
+        FP(over_columns)(&s, n, FP(scale_gradient_by_column));
 }
 
 static void FP(scale_backward)(T *dx, const T *da, const T *gamma, const T *rstd, I rows, I n, I dx_row, I da_row)
@@ -163,21 +190,32 @@ static void FP(layer_norm_backward)(T *dx, const T *da, const T *x, const T *mea
     }
 }
 
+/* rows [first, last) of one vector of columns */
+FP_INLINE void FP(batch_norm_part)(T *dx, const T *da, const T *x, const T *mean, const T *rstd, const T *gamma,
+                                   const T *dgamma, const T *dbeta, V(t) share, I first, I last, I j, I left,
+                                   I dx_row, I da_row, I x_row)
+{
+    V(t) m = FP(load_left)(mean + j, left), r = FP(load_left)(rstd + j, left);
+    V(t) gain = V(mul)(r, FP(column_or)(gamma, j, left, 1));
+    V(t) mean_da = V(mul)(share, FP(load_left)(dbeta + j, left)), slope = V(mul)(share, FP(load_left)(dgamma + j, left));
+    for (I i = first; i < last; i++) {
+        V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + i * x_row + j, left), m), r);
+        V(t) d = V(sub)(FP(load_left)(da + i * da_row + j, left), mean_da);
+        FP(store_left)(dx + i * dx_row + j, V(mul)(gain, V(fnma)(xhat, slope, d)), left);
+    }
+}
+
 static void FP(batch_norm_backward)(T *dx, const T *da, const T *x, const T *mean, const T *rstd, const T *gamma,
                                     const T *dgamma, const T *dbeta, I rows, I n, I dx_row, I da_row, I x_row,
                                     double batch_rows)
 {
     V(t) share = V(set1)((T)(1 / batch_rows));
-    for (I first = 0; first < rows; first += FP_SHARE_ROWS)
-        for (I j = 0; j < n; j += L) {
-            V(t) m = FP(load_left)(mean + j, n - j), r = FP(load_left)(rstd + j, n - j);
-            V(t) scale = V(mul)(r, FP(column_or)(gamma, j, n - j, 1));
-            V(t) mean_da = V(mul)(share, FP(load_left)(dbeta + j, n - j));
-            V(t) slope = V(mul)(share, FP(load_left)(dgamma + j, n - j));
-            for (I i = first; i < FP_SHARE_END(first, rows); i++) {
-                V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + i * x_row + j, n - j), m), r);
-                V(t) d = V(sub)(FP(load_left)(da + i * da_row + j, n - j), mean_da);
-                FP(store_left)(dx + i * dx_row + j, V(mul)(scale, V(fnma)(xhat, slope, d)), n - j);
-            }
-        }
+    for (I first = 0; first < rows; first += FP_SHARE_ROWS) {
+        I last = FP_SHARE_END(first, rows), j = 0;
+        for (; j + L <= n; j += L)
+            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, L, dx_row, da_row, x_row);
+        if (j < n)
+            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, n - j, dx_row, da_row,
+                                x_row);
+    }
 }

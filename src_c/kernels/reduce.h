@@ -36,30 +36,22 @@ FP_INLINE FP(lanes) FP(lanes_set1)(T x)
 
 FP_INLINE T FP(lanes_sum)(FP(lanes) s)
 {
-    T lane[16];
-    for (int q = 0; q < FP_LANES; q++)
-        V(store)(lane + q * L, s.lane[q]);
-    for (int width = 8; width >= 1; width /= 2)
-        for (int i = 0; i < width; i++)
-            lane[i] += lane[i + width];
-    return lane[0];
+    FP_UNROLL for (int half = FP_LANES / 2; half >= 1; half /= 2)
+        FP_UNROLL for (int q = 0; q < half; q++)
+            s.lane[q] = V(add)(s.lane[q], s.lane[q + half]);
+    return V(sum)(s.lane[0]);
 }
 
 /* The largest of n >= 1 elements; NaN among them may or may not be returned. Lanes beyond the row hold x[0]. */
 FP_INLINE T FP(row_max)(const T *x, I n)
 {
-    T lane[L];
     V(t) first = V(set1)(x[0]), most = first;
     I j = 0;
     for (; j + L <= n; j += L)
         most = V(max)(most, V(load)(x + j));
     if (j < n)
         most = V(max)(most, V(add)(V(load_n)(x + j, n - j), V(sub)(first, V(keep_n)(first, n - j))));
-    V(store)(lane, most);
-    for (int width = L / 2; width >= 1; width /= 2)
-        for (int i = 0; i < width; i++)
-            lane[i] = lane[i + width] > lane[i] ? lane[i + width] : lane[i];
-    return lane[0];
+    return V(largest)(most);
 }
 
 /* finite numbers times 0 are 0, the others NaN, which no addition loses */
@@ -73,4 +65,43 @@ static void FP(all_finite)(int *ok, const T *x, I n)
     *ok = 1;
     for (int i = 0; i < L; i++)
         *ok &= lane[i] == 0;
+}
+
+/* What a sum over rows may need: where it goes, what it is a sum of, and whether it is added to what is there. */
+typedef struct {
+    T *sum, *other;                     /* (n,) */
+    const T *x, *y;                     /* (rows, n) */
+    const T *mean, *rstd;               /* (n,), or (rows,) */
+    I rows, x_row, y_row;
+    int add;
+} FP(columns);
+
+/* Rows of n numbers that are added up of some columns before the next columns: a block of 4096, which stays in the first-level
+ * cache and is read from the next one along its rows; and 4 at least, since each block reads and writes the sums anew. */
+#define FP_SUM_ROWS(n) ((n) < 1024 ? 4096 / (n) : 4)
+
+/* Calls part for rows [first, last) and nv vectors of columns from j on, of which `left` are left, in row order. */
+FP_INLINE void FP(over_columns)(const FP(columns) *s, I n, void (*part)(const FP(columns) *s, I first, I last, I j, I left, int nv))
+{
+    I first = 0, most = n > 0 ? FP_SUM_ROWS(n) : s->rows;
+    do {
+        I last = s->rows - first < most ? s->rows : first + most, j = 0;
+        for (; n - j >= 4 * L; j += 4 * L)
+            part(s, first, last, j, 4 * L, 4);
+        for (; n - j >= 2 * L; j += 2 * L)
+            part(s, first, last, j, 2 * L, 2);
+        if (n - j >= L) {
+            part(s, first, last, j, L, 1);
+            j += L;
+        }
+        if (j < n)
+            part(s, first, last, j, n - j, 1);
+        first = last;
+    } while (first < s->rows);
+}
+
+/* What a part starts from: 0, or what the rows before it came to. */
+FP_INLINE V(t) FP(sum_so_far)(const FP(columns) *s, const T *sum, I first, I j, I left)
+{
+    return sum && (s->add || first) ? FP(load_left)(sum + j, left) : V(set1)(0);
 }

@@ -1,36 +1,46 @@
 /* Layers that treat each row, or each element, by itself: softmax, PReLU, dropout, sums, products and copies of rows. */
 
-/* Rows for which a column's numbers are loaded once: 8 rows of 1024 floats still fit the first-level cache. */
-#define FP_SHARE_ROWS 8
-#define FP_SHARE_END(first, rows) ((rows) - (first) < FP_SHARE_ROWS ? (rows) : (first) + FP_SHARE_ROWS)
+/* sum of e^(x - most), each of which is left in e, unless that is NULL */
+FP_INLINE T FP(exp_row)(T *e, const T *x, T most, I n)
+{
+    V(t) shift = V(set1)(most);
+    FP(lanes) sum = FP(lanes_set1)(0);
+    for (I j = 0; j < n; j += 16)
+        for (int q = 0; q < FP_LANES; q++) {
+            I at = j + q * L, left = n - at;
+            if (left <= 0)
+                break;
+            V(t) power = FP(exp_below_0)(V(sub)(FP(load_left)(x + at, left), shift));
+            if (left < L)
+                power = V(keep_n)(power, left);
+            sum.lane[q] = V(add)(sum.lane[q], power);
+            if (e)
+                FP(store_left)(e + at, power, left);
+        }
+    return FP(lanes_sum)(sum);
+}
 
-/* As cross_entropy does, from x - max x, so that nothing overflows; e^(x - max x) waits in a for its sum. */
+/* From x - max x, so that nothing overflows. Each step is taken of several rows before the next one, since the largest of a
+ * row, its powers and their sum have to wait for each other. */
 static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_row, I x_row, int logarithm)
 {
-    for (I i = 0; i < rows; i++, a += a_row, x += x_row) {
-        V(t) most = V(set1)(FP(row_max)(x, n));
-        FP(lanes) sum = FP(lanes_set1)(0);
-        for (I j = 0; j < n; j += 16)
-            for (int q = 0; q < FP_LANES; q++) {
-                I at = j + q * L, left = n - at;
-                if (left <= 0)
-                    break;
-                V(t) e = FP(exp)(V(sub)(FP(load_left)(x + at, left), most));
-                if (left < L)
-                    e = V(keep_n)(e, left);
-                sum.lane[q] = V(add)(sum.lane[q], e);
-                if (!logarithm)
-                    FP(store_left)(a + at, e, left);
-            }
-        T total = FP(lanes_sum)(sum);
-        if (logarithm) {
-            V(t) log_total = FP(log)(V(set1)(total));
+    for (I first = 0; first < rows; first += L) {
+        int count = rows - first < L ? (int)(rows - first) : L;
+        T most[L], total[L];
+        V(store)(total, V(set1)(1));
+        for (int i = 0; i < count; i++)
+            most[i] = FP(row_max)(x + (first + i) * x_row, n);
+        for (int i = 0; i < count; i++)
+            total[i] = FP(exp_row)(logarithm ? NULL : a + (first + i) * a_row, x + (first + i) * x_row, most[i], n);
+        V(t) totals = V(load)(total);
+        V(store)(total, logarithm ? FP(log)(totals) : V(div)(V(set1)(1), totals));
+        for (int i = 0; i < count; i++) {
+            T *out = a + (first + i) * a_row;
+            const T *in = x + (first + i) * x_row;
+            V(t) shift = V(set1)(most[i]), last = V(set1)(total[i]);
             for (I j = 0; j < n; j += L)
-                FP(store_left)(a + j, V(sub)(V(sub)(FP(load_left)(x + j, n - j), most), log_total), n - j);
-        } else {
-            V(t) share = V(set1)(1 / total);
-            for (I j = 0; j < n; j += L)
-                FP(store_left)(a + j, V(mul)(FP(load_left)(a + j, n - j), share), n - j);
+                FP(store_left)(out + j, logarithm ? V(sub)(V(sub)(FP(load_left)(in + j, n - j), shift), last)
+                                                  : V(mul)(FP(load_left)(out + j, n - j), last), n - j);
         }
     }
 }
@@ -49,7 +59,7 @@ static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I 
         for (I j = 0; j < n; j += L) {
             I left = n - j;
             V(t) d = FP(load_left)(da + j, left), p = FP(load_left)(a + j, left);
-            d = logarithm ? V(fnma)(FP(exp)(p), total, d) : V(mul)(p, V(sub)(d, total));
+            d = logarithm ? V(fnma)(FP(exp_below_0)(p), total, d) : V(mul)(p, V(sub)(d, total));
             FP(store_left)(dx + j, d, left);
         }
     }
@@ -57,52 +67,41 @@ static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I 
 
 static void FP(prelu_forward)(T *a, const T *x, const T *slope, I rows, I n, I a_row, I x_row)
 {
-    for (I first = 0; first < rows; first += FP_SHARE_ROWS)
+    for (I i = 0; i < rows; i++, a += a_row, x += x_row)
         for (I j = 0; j < n; j += L) {
-            V(t) s = FP(load_left)(slope + j, n - j);
-            for (I i = first; i < FP_SHARE_END(first, rows); i++) {
-                V(t) z = FP(load_left)(x + i * x_row + j, n - j);
-                FP(store_left)(a + i * a_row + j, V(select)(V(gt)(z, V(set1)(0)), z, V(mul)(s, z)), n - j);
-            }
+            V(t) z = FP(load_left)(x + j, n - j), below = V(mul)(FP(load_left)(slope + j, n - j), z);
+            FP(store_left)(a + j, V(select)(V(gt)(z, V(set1)(0)), z, below), n - j);
         }
 }
 
 static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I rows, I n, I dx_row, I da_row, I x_row)
 {
-    for (I first = 0; first < rows; first += FP_SHARE_ROWS)
+    for (I i = 0; i < rows; i++, dx += dx_row, da += da_row, x += x_row)
         for (I j = 0; j < n; j += L) {
-            V(t) s = FP(load_left)(slope + j, n - j);
-            for (I i = first; i < FP_SHARE_END(first, rows); i++) {
-                V(t) z = FP(load_left)(x + i * x_row + j, n - j), d = FP(load_left)(da + i * da_row + j, n - j);
-                FP(store_left)(dx + i * dx_row + j, V(select)(V(gt)(z, V(set1)(0)), d, V(mul)(s, d)), n - j);
-            }
+            V(t) d = FP(load_left)(da + j, n - j), below = V(mul)(FP(load_left)(slope + j, n - j), d);
+            FP(store_left)(dx + j, V(select)(V(gt)(FP(load_left)(x + j, n - j), V(set1)(0)), d, below), n - j);
         }
 }
 
-/* for nv vectors of columns */
-FP_INLINE void FP(prelu_gradient_of)(T *dslope, const T *da, const T *x, I rows, I n, I da_row, I x_row, int accumulate, int nv)
+FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I first, I last, I j, I left, int nv)
 {
     V(t) sum[4];
     FP_UNROLL for (int v = 0; v < nv; v++)
-        sum[v] = accumulate ? FP(load_left)(dslope + v * L, n - v * L) : V(set1)(0);
-    for (I i = 0; i < rows; i++)
+        sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
+    for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
-            V(t) below = V(min)(V(set1)(0), FP(load_left)(x + i * x_row + v * L, n - v * L)); /* in this order NaN stays */
-            sum[v] = V(fma)(FP(load_left)(da + i * da_row + v * L, n - v * L), below, sum[v]);
+            V(t) x = FP(load_left)(s->x + i * s->x_row + j + v * L, left - v * L);
+            V(t) da = FP(load_left)(s->y + i * s->y_row + j + v * L, left - v * L);
+            sum[v] = V(fma)(da, V(min)(V(set1)(0), x), sum[v]); /* min in this order keeps NaN */
         }
     FP_UNROLL for (int v = 0; v < nv; v++)
-        FP(store_left)(dslope + v * L, sum[v], n - v * L);
+        FP(store_left)(s->sum + j + v * L, sum[v], left - v * L);
 }
 
 static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, I da_row, I x_row, int accumulate)
 {
-    I j = 0;
-    for (; n - j >= 4 * L; j += 4 * L)
-        FP(prelu_gradient_of)(dslope + j, da + j, x + j, rows, 4 * L, da_row, x_row, accumulate, 4);
-    for (; n - j >= 2 * L; j += 2 * L)
-        FP(prelu_gradient_of)(dslope + j, da + j, x + j, rows, 2 * L, da_row, x_row, accumulate, 2);
-    for (; j < n; j += L)
-        FP(prelu_gradient_of)(dslope + j, da + j, x + j, rows, n - j < L ? n - j : L, da_row, x_row, accumulate, 1);
+    FP(columns) s = {.sum = dslope, .x = x, .x_row = x_row, .y = da, .y_row = da_row, .rows = rows, .add = accumulate};
+    FP(over_columns)(&s, n, FP(prelu_gradient_part));
 }
 
 /* 32 random bits of a counter: lowbias32 of Wellons 2018 ("Prospecting for hash functions", nullprogram.com/blog/2018/07/31)
@@ -121,8 +120,10 @@ static void FP(dropout)(T *a, T *kept, const T *x, I rows, I n, I a_row, I kept_
     uint64_t mixed = fp_mix64((uint64_t)key + FP_GOLDEN); /* keys may be 0, 1, 2, ... */
     uint32_t low = (uint32_t)mixed, high = (uint32_t)(mixed >> 32), threshold = (uint32_t)(rate * 0x1p32);
     T share = (T)(1 / (1 - rate));
-    for (I i = 0; i < rows; i++, a += a_row, kept += kept_row, x += x_row) {
-        uint32_t counter = (uint32_t)(first + i) * (uint32_t)n;
+    uint32_t counter = (uint32_t)first * (uint32_t)n;
+    if (a_row == n && kept_row == n && x_row == n) /* rows without a gap are one row, as their counters are */
+        n *= rows, rows = rows > 0;
+    for (I i = 0; i < rows; i++, counter += (uint32_t)n, a += a_row, kept += kept_row, x += x_row) {
         for (I j = 0; j < n; j++)
             kept[j] = FP(draw)(counter + (uint32_t)j, low, high) < threshold ? 0 : share;
         for (I j = 0; j < n; j += L)

@@ -19,3 +19,6 @@
 #undef FP_SIN_TERMS
 #undef FP_COS_TERMS
 #undef FP_LANES
+#undef FP_SUM_ROWS
+#undef FP_SHARE_ROWS
+#undef FP_SHARE_END

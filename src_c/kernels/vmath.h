@@ -35,6 +35,15 @@ FP_INLINE V(t) FP(exp)(V(t) x)
     return V(select)(V(gt)(low, x), V(set1)(0), y);
 }
 
+/* e^x for x <= 0, to the same bits: 2^n alone does not overflow. */
+FP_INLINE V(t) FP(exp_below_0)(V(t) x)
+{
+    V(t) n, low = V(set1)(FP_EXP_MIN);
+    V(t) r = FP(reduce_ln2)(V(max)(low, x), &n);
+    V(t) y = V(add)(V(set1)(1), V(fma)(V(mul)(r, r), FP(exp_tail)(r), r));
+    return V(select)(V(gt)(low, x), V(set1)(0), V(mul)(y, V(pow2)(n)));
+}
+
 /* tanh x = sign(x) E / (E + 2) with E = expm1(2 |x|), which keeps small x exact: 2.5 ULP. */
 FP_INLINE V(t) FP(tanh)(V(t) x)
 {

@@ -57,6 +57,18 @@ FP_INLINE f32_t f32_mantissa(f32_t a)
     __m256i bits = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x007fffff));
     return _mm256_or_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(1.0f));
 }
+FP_INLINE float f32_sum(f32_t a)
+{
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+FP_INLINE float f32_largest(f32_t a)
+{
+    __m128 x = _mm_max_ps(_mm256_extractf128_ps(a, 1), _mm256_castps256_ps128(a));
+    x = _mm_max_ps(_mm_movehl_ps(x, x), x);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(x), x));
+}
 FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
 {
     __m256 even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b); /* within each 128-bit half */
@@ -109,6 +121,16 @@ FP_INLINE f64_t f64_mantissa(f64_t a)
 {
     __m256i bits = _mm256_and_si256(_mm256_castpd_si256(a), _mm256_set1_epi64x(0x000fffffffffffff));
     return _mm256_or_pd(_mm256_castsi256_pd(bits), _mm256_set1_pd(1.0));
+}
+FP_INLINE double f64_sum(f64_t a)
+{
+    __m128d x = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)));
+}
+FP_INLINE double f64_largest(f64_t a)
+{
+    __m128d x = _mm_max_pd(_mm256_extractf128_pd(a, 1), _mm256_castpd256_pd128(a));
+    return _mm_cvtsd_f64(_mm_max_sd(_mm_unpackhi_pd(x, x), x));
 }
 FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
 {

@@ -58,6 +58,20 @@ FP_INLINE f32_t f32_mantissa(f32_t a)
     __m512i bits = _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007fffff));
     return _mm512_or_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(1.0f));
 }
+FP_INLINE float f32_sum(f32_t a)
+{
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+FP_INLINE float f32_largest(f32_t a)
+{
+    __m256 half = _mm256_max_ps(_mm512_extractf32x8_ps(a, 1), _mm512_castps512_ps256(a));
+    __m128 x = _mm_max_ps(_mm256_extractf128_ps(half, 1), _mm256_castps256_ps128(half));
+    x = _mm_max_ps(_mm_movehl_ps(x, x), x);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(x), x));
+}
 FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
 {
     __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -108,6 +122,18 @@ FP_INLINE f64_t f64_mantissa(f64_t a)
 {
     __m512i bits = _mm512_and_si512(_mm512_castpd_si512(a), _mm512_set1_epi64(0x000fffffffffffff));
     return _mm512_or_pd(_mm512_castsi512_pd(bits), _mm512_set1_pd(1.0));
+}
+FP_INLINE double f64_sum(f64_t a)
+{
+    __m256d half = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+    __m128d x = _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)));
+}
+FP_INLINE double f64_largest(f64_t a)
+{
+    __m256d half = _mm256_max_pd(_mm512_extractf64x4_pd(a, 1), _mm512_castpd512_pd256(a));
+    __m128d x = _mm_max_pd(_mm256_extractf128_pd(half, 1), _mm256_castpd256_pd128(half));
+    return _mm_cvtsd_f64(_mm_max_sd(_mm_unpackhi_pd(x, x), x));
 }
 FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
 {
