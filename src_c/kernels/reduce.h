@@ -49,8 +49,10 @@ FP_INLINE T FP(row_max)(const T *x, I n)
     I j = 0;
     for (; j + L <= n; j += L)
         most = V(max)(most, V(load)(x + j));
-    if (j < n)
-        most = V(max)(most, V(add)(V(load_n)(x + j, n - j), V(sub)(first, V(keep_n)(first, n - j))));
+    if (j < n) {
+        V(mask) there = V(gt)(V(keep_n)(V(set1)(1), n - j), V(set1)(0));
+        most = V(max)(most, V(select)(there, V(load_n)(x + j, n - j), first));
+    }
     return V(largest)(most);
 }
 
@@ -81,7 +83,8 @@ typedef struct {
 #define FP_SUM_ROWS(n) ((n) < 1024 ? 4096 / (n) : 4)
 
 /* Calls part for rows [first, last) and nv vectors of columns from j on, of which `left` are left, in row order. */
-FP_INLINE void FP(over_columns)(const FP(columns) *s, I n, void (*part)(const FP(columns) *s, I first, I last, I j, I left, int nv))
+FP_INLINE void FP(over_columns)(const FP(columns) *s, I n,
+                                void (*part)(const FP(columns) *s, I first, I last, I j, I left, int nv))
 {
     I first = 0, most = n > 0 ? FP_SUM_ROWS(n) : s->rows;
     do {
