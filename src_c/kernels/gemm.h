@@ -68,18 +68,28 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int n
         }
     }
 
+    const T *quad[(FP_MR + 3) / 4]; /* every fourth row of A; the next three are a_row, 2 a_row and a_row3 further */
+    I a_row3 = 3 * a_row;
+    FP_OPAQUE(a_row3);
+    FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++) {
+        quad[q] = a + 4 * q * a_row;
+        FP_OPAQUE(quad[q]); /* else there would be an offset for each row, more than there are registers */
+    }
     for (I k = at->k1 - at->k0; k > 0; k--) {
         V(t) row[2];
         FP_UNROLL for (int v = 0; v < nv; v++)
             row[v] = FP(get)(b + v * L, tail && v == nv - 1, left);
         FP_UNROLL for (int r = 0; r < mr; r++) {
-            V(t) element = V(set1)(a[r * a_row]);
+            V(t) element = V(set1)(quad[r / 4][r % 4 == 3 ? a_row3 : r % 4 * a_row]);
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = V(fma)(element, row[v], sum[r][v]);
         }
-        a += a_col;
+        FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++)
+            quad[q] += a_col;
         b += b_row;
     }
+    FP_OPAQUE(c); /* the addresses of C's rows are reckoned again: kept through the loop, they would be spilled */
+    FP_OPAQUE(c_row);
 
     int finish = at->k1 == p->k ? p->finish : FP_FINISH_NONE;
     int in_registers = finish && p->activation == FP_ACTIVATION_relu;
@@ -160,12 +170,20 @@ FP_INLINE void FP(transpose)(V(t) row[L])
 /* Rows k0..k1 and columns n0..n1 of B as panels 2 L wide, one after the other; the last panel's missing columns are 0. */
 static void FP(pack)(T *panels, const FP(product) *p, I k0, I k1, I n0, I n1)
 {
-    for (I j = n0; j < n1; j += 2 * L, panels += 2 * L * (k1 - k0))
-        for (I k = k0; k < k1; k++) {
-            const T *row = p->b + k * p->b_row + j;
-            V(store)(panels + (k - k0) * 2 * L, FP(load_left)(row, n1 - j));
-            V(store)(panels + (k - k0) * 2 * L + L, FP(load_left)(row + L, n1 - j - L));
+    I panel = 2 * L * (k1 - k0);
+    for (I k = k0; k < k1; k++, panels += 2 * L) { /* along the rows, as the CPU fetches ahead */
+        const T *row = p->b + k * p->b_row;
+        T *to = panels;
+        I j = n0;
+        for (; j + 2 * L <= n1; j += 2 * L, to += panel) {
+            V(store)(to, V(load)(row + j));
+            V(store)(to + L, V(load)(row + j + L));
         }
+        if (j < n1) {
+            V(store)(to, FP(load_left)(row + j, n1 - j));
+            V(store)(to + L, FP(load_left)(row + j + L, n1 - j - L));
+        }
+    }
 }
 
 /* The same where the columns of B are what is adjacent in memory. */

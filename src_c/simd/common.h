@@ -9,10 +9,12 @@
 #define FP_INLINE static __forceinline
 #define FP_UNROLL
 #define FP_PREFETCH_TO_WRITE(p)
+#define FP_OPAQUE(x)
 #else
 #define FP_INLINE static inline __attribute__((always_inline, unused))
 #define FP_UNROLL _Pragma("GCC unroll 16")
 #define FP_PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1)
+#define FP_OPAQUE(x) __asm__("" : "+r"(x)) /* x, of which the compiler shall assume nothing */
 #endif
 
 #endif
