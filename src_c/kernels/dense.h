@@ -44,7 +44,7 @@ static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *ke
     }, scratch);
 }
 
-/* db[j] = sum over rows of dz, in row order, for up to 4 vectors of columns */
+/* db[j] = sum over rows of dz, in row order, for n columns that are nv vectors */
 FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_row, int accumulate, int nv)
 {
     V(t) sum[4];
@@ -61,11 +61,15 @@ static void FP(dense_weight_gradient)(T *dw, T *db, const T *x, const T *dz, T *
                                       I dw_row, I x_row, I dz_row, int accumulate)
 {
     if (db) {
-        I j = 0;
+        I j = 0; /* 4 vectors at once: one by one, each addition would wait for the one before */
         for (; n_out - j >= 4 * L; j += 4 * L)
             FP(column_sums)(db + j, dz + j, rows, 4 * L, dz_row, accumulate, 4);
-        for (; j < n_out; j += L)
-            FP(column_sums)(db + j, dz + j, rows, n_out - j < L ? n_out - j : L, dz_row, accumulate, 1);
+        if (n_out - j > 2 * L)
+            FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 4);
+        else if (n_out - j > L)
+            FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 2);
+        else if (n_out > j)
+            FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 1);
     }
     if (n_out == 1 && dw_row == 1) { /* one output: dw^T = dz^T x, so that lanes are inputs */
         FP(multiply)(&(FP(product)){

@@ -1,11 +1,12 @@
 /* C = start + A B: the one micro-kernel under all three products of a layer.
  *
  * A tile of C (mr rows, two vectors wide) lives in registers while k runs: each step loads a row of B and broadcasts one
- * element of each row of A. A is read in place through a (row, column) pair of strides, so A^T needs no copy. B is read in
- * place while it is small, else packed into panels as wide as a tile, which are adjacent in memory; so is A^T where a tile
- * has so few columns of it that they would take up a whole cache line for each k. The layout is that of Goto and van de
- * Geijn 2008, "Anatomy of high-performance matrix multiplication", with A left in place. */
+ * element of each row of A. A is read in place through a (row, column) pair of strides, so A^T needs no copy, and so is B,
+ * unless its rows are far apart or its columns are what is adjacent: then pack.h copies a block of it into panels as wide
+ * as a tile. The layout is that of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", with
+ * A left in place. */
 #include "product.h"
+#include "pack.h"
 
 typedef struct {
     T *c;          /* (m, n) */
@@ -21,11 +22,13 @@ typedef struct {
     const double *hyper;
 } FP(product);
 
-/* Where a tile lies: rows i.., columns j.. (`width` of them, at most 2 L), the k of this block, and A and B for it. */
+/* A row of tiles: rows i.. and columns j0..j1 of C, the k of this block, and A and B for it. */
 typedef struct {
     const T *a; /* row i, column k0 */
-    const T *b; /* row k0, column j */
-    I a_row, a_col, b_row, i, j, width, k0, k1;
+    const T *b; /* row k0, column j0 */
+    I a_row, b_row, a_col;
+    I b_panel; /* from a tile's columns of B to the next tile's */
+    I i, j0, j1, k0, k1;
 } FP(place);
 
 /* A vector of a row: all of it, or its first `left` lanes where the last vector of a tile sticks out (`tail`). */
@@ -40,12 +43,12 @@ FP_INLINE void FP(put)(T *p, V(t) x, int tail, I left)
 }
 
 /* mr, nv and tail are constants wherever this is called: each combination compiles to straight code. */
-FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int nv, int tail)
+FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I j, I width, int mr, int nv, int tail)
 {
-    const T *a = at->a, *b = at->b;
-    T *c = p->c + at->i * p->c_row + at->j;
+    const T *a = at->a;
+    T *c = p->c + at->i * p->c_row + j;
     I a_row = at->a_row, a_col = at->a_col, b_row = at->b_row, c_row = p->c_row;
-    I left = at->width - (nv - 1) * L;
+    I left = width - (nv - 1) * L;
     V(t) sum[FP_MR][2];
 
     if (p->add || at->k0 > 0) {
@@ -55,7 +58,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int n
     } else {
         V(t) start[2];
         FP_UNROLL for (int v = 0; v < nv; v++)
-            start[v] = p->bias ? FP(get)(p->bias + at->j + v * L, tail && v == nv - 1, left) : V(set1)(0);
+            start[v] = p->bias ? FP(get)(p->bias + j + v * L, tail && v == nv - 1, left) : V(set1)(0);
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = start[v];
@@ -99,7 +102,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int n
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_a)(sum[r][v], none);
     } else if (in_registers) {
-        const T *kept = p->kept + at->i * p->kept_row + at->j;
+        const T *kept = p->kept + at->i * p->kept_row + j;
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_dz)(
@@ -111,26 +114,6 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, int mr, int n
             FP(put)(c + r * c_row + v * L, sum[r][v], tail && v == nv - 1, left);
 }
 
-/* One function for each number of rows. */
-FP_INLINE void FP(tile_of)(const FP(product) *p, const FP(place) *at, int mr)
-{
-    if (at->width == 2 * L)
-        FP(tile)(p, at, mr, 2, 0);
-    else if (at->width > L)
-        FP(tile)(p, at, mr, 2, 1);
-    else if (at->width == L)
-        FP(tile)(p, at, mr, 1, 0);
-    else
-        FP(tile)(p, at, mr, 1, 1);
-}
-
-#define FP_TILE(mr) static void FP(tile_##mr)(const FP(product) *p, const FP(place) *at) { FP(tile_of)(p, at, mr); }
-#define FP_TILE_NAME(mr) FP(tile_##mr),
-FP_EACH_MR(FP_TILE)
-static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL, FP_EACH_MR(FP_TILE_NAME)};
-#undef FP_TILE
-#undef FP_TILE_NAME
-
 /* `width` summed elements of row i, from column j on, by an activation that the sums' registers did not finish. */
 FP_INLINE void FP(finish_row)(const FP(product) *p, I i, I j, I width)
 {
@@ -141,118 +124,69 @@ FP_INLINE void FP(finish_row)(const FP(product) *p, I i, I j, I width)
         FP(table).backward[p->activation](c, p->kept + i * p->kept_row + j, width, p->hyper);
 }
 
-/* A tile of so many rows, and what its registers could not finish. */
-FP_INLINE void FP(tile_and_finish)(const FP(product) *p, const FP(place) *at, I rows)
+/* mr rows, tile after tile, and what the registers could not finish. */
+FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int mr)
 {
-    FP(tiles)[rows](p, at);
-    if (p->finish == FP_FINISH_NONE || at->k1 != p->k || p->activation == FP_ACTIVATION_relu)
-        return;
-    for (I i = at->i; i < at->i + rows; i++)
-        FP(finish_row)(p, i, at->j, at->width);
-}
-
-/* Rows are dealt out to tiles evenly, since a tile of one row wastes the machine: so many tiles, and where the t-th begins. */
-FP_INLINE I FP(tiles_of)(I rows) { return (rows + FP_MR - 1) / FP_MR; }
-FP_INLINE I FP(tile_start)(I rows, I t) { return rows * t / FP(tiles_of)(rows); }
-
-/* An L x L block, one vector a row, transposed: log2(L) rounds of zipping each row with the one half a block further. */
-FP_INLINE void FP(transpose)(V(t) row[L])
-{
-    V(t) zipped[L];
-    FP_UNROLL for (int stride = 1; stride < L; stride *= 2) {
-        FP_UNROLL for (int i = 0; i < L / 2; i++)
-            V(zip)(row[i], row[i + L / 2], &zipped[2 * i], &zipped[2 * i + 1]);
-        FP_UNROLL for (int i = 0; i < L; i++)
-            row[i] = zipped[i];
+    int unfinished = p->finish != FP_FINISH_NONE && at->k1 == p->k && p->activation != FP_ACTIVATION_relu;
+    const T *b = at->b;
+    for (I j = at->j0; j < at->j1; j += 2 * L, b += at->b_panel) {
+        I width = at->j1 - j < 2 * L ? at->j1 - j : 2 * L;
+        if (width == 2 * L)
+            FP(tile)(p, at, b, j, width, mr, 2, 0);
+        else if (width > L)
+            FP(tile)(p, at, b, j, width, mr, 2, 1);
+        else if (width == L)
+            FP(tile)(p, at, b, j, width, mr, 1, 0);
+        else
+            FP(tile)(p, at, b, j, width, mr, 1, 1);
+        for (I i = at->i; unfinished && i < at->i + mr; i++)
+            FP(finish_row)(p, i, j, width);
     }
 }
 
-/* Rows k0..k1 and columns n0..n1 of B as panels 2 L wide, one after the other; the last panel's missing columns are 0. */
-static void FP(pack)(T *panels, const FP(product) *p, I k0, I k1, I n0, I n1)
-{
-    I panel = 2 * L * (k1 - k0);
-    for (I k = k0; k < k1; k++, panels += 2 * L) { /* along the rows, as the CPU fetches ahead */
-        const T *row = p->b + k * p->b_row;
-        T *to = panels;
-        I j = n0;
-        for (; j + 2 * L <= n1; j += 2 * L, to += panel) {
-            V(store)(to, V(load)(row + j));
-            V(store)(to + L, V(load)(row + j + L));
-        }
-        if (j < n1) {
-            V(store)(to, FP(load_left)(row + j, n1 - j));
-            V(store)(to + L, FP(load_left)(row + j + L, n1 - j - L));
-        }
-    }
-}
+/* One function for each number of rows. */
+#define FP_TILES(mr) static void FP(tiles_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr); }
+#define FP_TILES_NAME(mr) FP(tiles_##mr),
+FP_EACH_MR(FP_TILES)
+static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL, FP_EACH_MR(FP_TILES_NAME)};
+#undef FP_TILES
+#undef FP_TILES_NAME
 
-/* The same where the columns of B are what is adjacent in memory. */
-static void FP(pack_transposed)(T *panels, const FP(product) *p, I k0, I k1, I n0, I n1)
+/* Block after block of B, and for each one all rows of A: a tile's rows stay in L1 while all of the block passes by. */
+static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
 {
-    for (I j = n0; j < n1; j += L) { /* half a panel */
-        T *half = panels + (j - n0) / (2 * L) * (2 * L) * (k1 - k0) + (j - n0) % (2 * L);
-        for (I k = k0; k < k1; k += L) {
-            const T *columns = p->b + j * p->b_col + k;
-            V(t) block[L];
-            FP_UNROLL for (int c = 0; c < L; c++)
-                block[c] = j + c < n1 ? FP(load_left)(columns + c * p->b_col, k1 - k) : V(set1)(0);
-            FP(transpose)(block);
-            FP_UNROLL for (int r = 0; r < L; r++)
-                if (k + r < k1)
-                    V(store)(half + (k - k0 + r) * 2 * L, block[r]);
-        }
-    }
-}
-
-/* A tile's rows of A, which lie beside one another (a_row is 1), as mr numbers for each k. */
-static void FP(pack_tile)(T *tile, const T *a, I a_col, I k, I mr)
-{
-    for (; k > 0; k--, a += a_col, tile += mr)
-        for (I r = 0; r < mr; r += L) /* what is stored beyond the last row, the next k overwrites */
-            V(store)(tile + r, FP(load_left)(a + r, mr - r));
-}
-
-static void FP(multiply_packed)(const FP(product) *p, T *scratch)
-{
-    int narrow = FP_MR * sizeof(T) <= FP_CACHE_LINE / 2;
-    T *tile = scratch;
-    scratch += FP_TILE_SCRATCH(p->k);
+    /* Rows are dealt out evenly, since a tile of one row wastes the machine: `most` to each tile, from row `fewer` on one less. */
+    I tiles = (p->m + FP_MR - 1) / FP_MR, most = (p->m + tiles - 1) / tiles, fewer = (p->m - tiles * (most - 1)) * most;
+    int packs_b = p->b_col != 1 || (tiles > FP_PACK_TILES && p->b_row * (I)sizeof(T) >= FP_PACK_DISTANCE);
+    T *tile = scratch, *panels = scratch + FP_TILE_SCRATCH(p->k);
     for (I n0 = 0; n0 < p->n; n0 += FP_BLOCK_N)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += FP_BLOCK_K) {
             I n1 = n0 + FP_BLOCK_N < p->n ? n0 + FP_BLOCK_N : p->n;
             I k1 = k0 + FP_BLOCK_K < p->k ? k0 + FP_BLOCK_K : p->k;
-            if (p->b_col == 1)
-                FP(pack)(scratch, p, k0, k1, n0, n1);
-            else
-                FP(pack_transposed)(scratch, p, k0, k1, n0, n1);
-            for (I t = 0; t < FP(tiles_of)(p->m); t++) { /* a tile's rows of A stay in L1 while all of the block passes by */
-                I i = FP(tile_start)(p->m, t), rows = FP(tile_start)(p->m, t + 1) - i;
-                FP(place) at = {.a = p->a + i * p->a_row + k0 * p->a_col, .a_row = p->a_row, .a_col = p->a_col,
-                                .b = scratch, .b_row = 2 * L, .i = i, .k0 = k0, .k1 = k1};
-                if (p->a_row == 1 && p->a_col != 1 && narrow && n1 - n0 >= FP_PACK_TILE_N) {
+            FP(place) at = {.b = p->b + k0 * p->b_row + n0 * p->b_col, .b_row = p->b_row, .b_panel = 2 * L,
+                            .a_row = p->a_row, .a_col = p->a_col, .j0 = n0, .j1 = n1, .k0 = k0, .k1 = k1};
+            if (packs_b) {
+                if (p->b_col == 1)
+                    FP(pack)(panels, at.b, p->b_row, k1 - k0, n1 - n0);
+                else
+                    FP(pack_transposed)(panels, at.b, p->b_col, k1 - k0, n1 - n0);
+                at.b = panels;
+                at.b_row = 2 * L;
+                at.b_panel = 2 * L * (k1 - k0);
+            }
+            int packs_a = FP_MR * sizeof(T) <= FP_CACHE_LINE / 2 && p->a_row == 1 && p->a_col != 1 &&
+                          k1 - k0 >= FP_PACK_TILE_K && n1 - n0 >= FP_PACK_TILE_N;
+            for (I rows = most; at.i < p->m; at.i += rows) {
+                rows -= at.i == fewer;
+                at.a = p->a + at.i * p->a_row + k0 * p->a_col;
+                if (packs_a) {
                     FP(pack_tile)(tile, at.a, p->a_col, k1 - k0, rows);
                     at.a = tile;
                     at.a_col = rows;
                 }
-                for (at.j = n0; at.j < n1; at.j += 2 * L, at.b += 2 * L * (k1 - k0)) {
-                    at.width = n1 - at.j < 2 * L ? n1 - at.j : 2 * L;
-                    FP(tile_and_finish)(p, &at, rows);
-                }
+                FP(tiles)[rows](p, &at);
             }
         }
-}
-
-static void FP(multiply_in_place)(const FP(product) *p)
-{
-    FP(place) at = {.a_row = p->a_row, .a_col = p->a_col, .b = p->b, .b_row = p->b_row, .k1 = p->k};
-    for (; at.j < p->n; at.j += 2 * L, at.b += 2 * L) {
-        at.width = p->n - at.j < 2 * L ? p->n - at.j : 2 * L;
-        for (I t = 0; t < FP(tiles_of)(p->m); t++) {
-            at.i = FP(tile_start)(p->m, t);
-            at.a = p->a + at.i * p->a_row;
-            FP(tile_and_finish)(p, &at, FP(tile_start)(p->m, t + 1) - at.i);
-        }
-    }
 }
 
 /* The same sums in the same order, for products of a few numbers. */
@@ -278,11 +212,8 @@ FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
 
 FP_INLINE void FP(multiply)(const FP(product) *p, T *scratch)
 {
-    int small = p->m < FP_PACK_ROWS || p->k * p->n * (I)sizeof(T) < FP_PACK_BYTES;
     if (p->m * p->n * p->k <= FP_SCALAR_PRODUCT)
         FP(multiply_scalars)(p);
-    else if (p->b_col == 1 && small)
-        FP(multiply_in_place)(p);
-    else
-        FP(multiply_packed)(p, scratch);
+    else if (p->m > 0)
+        FP(multiply_tiles)(p, scratch);
 }

@@ -1,0 +1,65 @@
+/* Copies of blocks of a product's operands, in the order in which tiles read them. */
+
+/* B as panels 2 L wide, one after the other, `depth` rows each; the last panel's missing columns are 0. */
+static void FP(pack)(T *panels, const T *b, I b_row, I depth, I width)
+{
+    for (I k = 0; k < depth; k++, b += b_row) { /* along the rows, as the CPU fetches ahead */
+        T *to = panels + 2 * L * k;
+        I j = 0;
+        for (; j + 2 * L <= width; j += 2 * L, to += 2 * L * depth) {
+            V(store)(to, V(load)(b + j));
+            V(store)(to + L, V(load)(b + j + L));
+        }
+        if (j < width) {
+            V(store)(to, FP(load_left)(b + j, width - j));
+            V(store)(to + L, FP(load_left)(b + j + L, width - j - L));
+        }
+    }
+}
+
+/* An L x L block, one vector a row, transposed: log2(L) rounds of zipping each row with the one half a block further. */
+FP_INLINE void FP(transpose)(V(t) row[L])
+{
+    V(t) zipped[L];
+    FP_UNROLL for (int stride = 1; stride < L; stride *= 2) {
+        FP_UNROLL for (int i = 0; i < L / 2; i++)
+            V(zip)(row[i], row[i + L / 2], &zipped[2 * i], &zipped[2 * i + 1]);
+        FP_UNROLL for (int i = 0; i < L; i++)
+            row[i] = zipped[i];
+    }
+}
+
+/* An L x L block of B, or its first k rows and j columns, whose columns are b_col apart: to rows 2 L apart. */
+FP_INLINE void FP(pack_block)(T *to, const T *b, I b_col, I k, I j)
+{
+    V(t) block[L];
+    FP_UNROLL for (int c = 0; c < L; c++)
+        block[c] = c < j ? FP(load_left)(b + c * b_col, k) : V(set1)(0);
+    FP(transpose)(block);
+    FP_UNROLL for (int r = 0; r < L; r++)
+        if (r < k)
+            V(store)(to + r * 2 * L, block[r]);
+}
+
+/* The panels of B where its columns are what is adjacent in memory. */
+static void FP(pack_transposed)(T *panels, const T *b, I b_col, I depth, I width)
+{
+    for (I j = 0; j < width; j += L) { /* half a panel */
+        T *half = panels + j / (2 * L) * (2 * L) * depth + j % (2 * L);
+        for (I k = 0; k < depth; k += L) {
+            const T *from = b + j * b_col + k;
+            if (depth - k >= L && width - j >= L)
+                FP(pack_block)(half + k * 2 * L, from, b_col, L, L);
+            else
+                FP(pack_block)(half + k * 2 * L, from, b_col, depth - k, width - j);
+        }
+    }
+}
+
+/* A tile's rows of A, which lie beside one another (a_row is 1), as mr numbers for each k. */
+static void FP(pack_tile)(T *tile, const T *a, I a_col, I depth, I mr)
+{
+    for (I k = 0; k < depth; k++, a += a_col, tile += mr)
+        for (I r = 0; r < mr; r += L) /* what is stored beyond the last row, the next k overwrites */
+            V(store)(tile + r, FP(load_left)(a + r, mr - r));
+}
