@@ -26,7 +26,7 @@ FLAGS = {
     "unix": ["-O3", "-g0", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
     "msvc": ["/O2", "/std:c11", "/fp:precise"],
 }
-CORE = ["src_c/cpu.c", "src_c/memory.c", "src_c/dispatch.c", "src_c/threads.c"]
+CORE = ["src_c/cpu.c", "src_c/memory.c", "src_c/dispatch.c", "src_c/optimizers.c", "src_c/threads.c"]
 HEADERS = [str(path) for pattern in ("*.h", "*.def", "*/*.h") for path in Path("src_c").glob(pattern)]
 
 

@@ -11,17 +11,27 @@ except ModuleNotFoundError as error:
     ) from None
 from fastprop import losses
 from fastprop._version import __version__
+from fastprop.averages import EMA, SWA
 from fastprop.config import get_num_threads, set_num_threads, show_config
 from fastprop.files import load
 from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
 from fastprop.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
 from fastprop.network import Network
-from fastprop.optimizers import SGD
+from fastprop.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, AdamW, AMSGrad, Lion, NAdam, RMSprop
 from fastprop.trainer import DivergenceError, History, Trainer
 
 __all__ = [
+    "EMA",
+    "LBFGS",
+    "RPROP",
     "SGD",
+    "SWA",
+    "AMSGrad",
     "Activation",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
     "BatchNorm",
     "Dense",
     "DivergenceError",
@@ -29,9 +39,12 @@ __all__ = [
     "Embedding",
     "History",
     "LayerNorm",
+    "Lion",
+    "NAdam",
     "Network",
     "Periodic",
     "PiecewiseLinear",
+    "RMSprop",
     "Residual",
     "Scale",
     "Trainer",
@@ -39,6 +52,7 @@ __all__ = [
     "get_num_threads",
     "load",
     "losses",
+    "schedules",
     "set_num_threads",
     "show_config",
 ]

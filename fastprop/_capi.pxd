@@ -23,6 +23,12 @@ cdef extern from "fastprop.h" nogil:
     ctypedef void fp_gather(
         void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
         ptrdiff_t out_row, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_penalize(void *gradient, const void *theta, ptrdiff_t n, double l1, double l2) noexcept nogil
+    ctypedef void fp_clip(void *x, ptrdiff_t n, double limit) noexcept nogil
+    ctypedef void fp_shrink(void *x, ptrdiff_t n, double factor) noexcept nogil
+    ctypedef void fp_sum_squares(double *sum, const void *x, ptrdiff_t n) noexcept nogil
+    ctypedef void fp_average(void *mean, const void *theta, ptrdiff_t n, double weight) noexcept nogil
+    ctypedef void fp_max_norm(void *w, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t w_row, double limit) noexcept nogil
     ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil
     ctypedef void fp_row_statistics(
         void *mean, void *rstd, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row,
@@ -86,6 +92,7 @@ cdef extern from "fastprop.h" nogil:
 
     enum:
         FP_HYPER
+        FP_MEMORY
         FP_KEEPS_OUTPUT
         FP_KEEPS_SLOPE
         FP_ACTIVATION_identity
@@ -101,6 +108,14 @@ cdef extern from "fastprop.h" nogil:
         FP_LOSS_binary_cross_entropy
         FP_N_LOSSES
         FP_OPTIMIZER_sgd
+        FP_OPTIMIZER_adagrad
+        FP_OPTIMIZER_rmsprop
+        FP_OPTIMIZER_adam
+        FP_OPTIMIZER_amsgrad
+        FP_OPTIMIZER_adamax
+        FP_OPTIMIZER_nadam
+        FP_OPTIMIZER_lion
+        FP_OPTIMIZER_rprop
         FP_N_OPTIMIZERS
 
     ctypedef struct fp_kernels:
@@ -112,6 +127,12 @@ cdef extern from "fastprop.h" nogil:
         fp_dense_weight_gradient *dense_weight_gradient
         fp_tiny_pass *tiny_pass
         fp_gather *gather
+        fp_penalize *penalize
+        fp_clip *clip
+        fp_shrink *shrink
+        fp_sum_squares *sum_squares
+        fp_average *average
+        fp_max_norm *max_norm
         fp_all_finite *all_finite
         fp_row_statistics *row_statistics
         fp_column_statistics *column_statistics
@@ -150,6 +171,8 @@ cdef extern from "fastprop.h" nogil:
     fp_isa *fp_isas
     const fp_isa *fp_select_isa(const char *name) noexcept
 
+    void fp_optimizer_begin(
+        int optimizer, double *now, double *after, const double *memory, const double *hyper) noexcept
     ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out) noexcept
     void fp_cpu_name(char *name) noexcept
     double fp_clock() noexcept

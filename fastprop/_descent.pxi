@@ -1,5 +1,66 @@
 # How a network is trained, as Python sees it. Part of _engine.pyx.
 
+cdef class Optimizer:
+    """An optimiser at work on one network: its numbers, the arrays that change with every step, and what goes with it.
+
+    Parameters
+    ----------
+    number : int
+        Its place in the list (see ``names``).
+    rate : float
+        Of every step for which ``Descent`` is given no other.
+    hyper : tuple of float
+        Its numbers.
+    memory : float64 array of ``memory_size()`` ones
+    state : array of the network's dtype, (n_states, n_parameters), or None
+    segments : float64 array, (n, 4)
+        Of adjacent parameters that are treated alike: where they end, the factor of their rate, l1 and l2.
+    constraints : float64 array, (n, 4)
+        Of each weight whose columns have a largest norm: where it starts in theta, n_in, n_out, and that norm.
+    clip_value, clip_norm : float
+        0: none.
+    squares : float64 array or None
+        Of ``squares_size``, where there is a clip_norm.
+    averaged : array like theta, or None
+    averages : int64 array of one 0, or None
+        How many theta `averaged` is the average of.
+    average : (start, every, weight)
+        The number of the first step after which theta joins the average, how many steps there are between two, and the
+        weight of a new one; 0: all weigh the same.
+    """
+
+    cdef Rule rule
+    cdef tuple buffers
+
+    def __cinit__(self, int number, double rate, tuple hyper, memory, state, segments, constraints, double clip_value,
+                  double clip_norm, squares, averaged, averages, tuple average):
+        cdef Rule *rule = &self.rule
+        cdef Buffer memories = Buffer(memory, True), states = Buffer(state, True), segment = Buffer(segments)
+        cdef Buffer constraint = Buffer(constraints), square = Buffer(squares, True)
+        cdef Buffer means = Buffer(averaged, True), count = Buffer(averages, True)
+        cdef Py_ssize_t i
+        self.buffers = memories, states, segment, constraint, square, means, count
+        rule.optimizer, rule.rate = number, rate
+        for i in range(len(hyper)):
+            rule.hyper[i] = hyper[i]
+        rule.memory, rule.state = <double *>memories.start, states.start
+        rule.segments, rule.n_segments = <const Segment *>segment.start, segment.size // sizeof(Segment)
+        rule.constraints = <const Constraint *>constraint.start
+        rule.n_constraints = constraint.size // sizeof(Constraint)
+        rule.clip_value, rule.clip_norm, rule.squares = clip_value, clip_norm, <double *>square.start
+        rule.averaged, rule.averages = means.start, <int64_t *>count.start
+        rule.average_start, rule.average_every, rule.average_weight = average
+
+    @property
+    def rate(self):
+        """Of the steps to come for which ``Descent`` is given no other."""
+        return self.rule.rate
+
+    @rate.setter
+    def rate(self, double rate):
+        self.rule.rate = rate
+
+
 cdef class Descent:
     """How one network is trained: its loss, its optimiser with that one's state, and the steps so far.
 
@@ -16,33 +77,25 @@ cdef class Descent:
     cdef public uint64_t seed  # of dropout
     cdef readonly Objective objective
     cdef str targets
-    cdef Rule rule
-    cdef Buffer state
+    cdef public Optimizer optimizer
 
     def __init__(self, Engine engine, Objective objective, str targets):
         self.engine, self.objective, self.targets = engine, objective, targets
 
-    def follow(self, int optimizer, double rate, tuple hyper, state):
-        """Takes an optimiser: its number, its rate, its kernel's numbers, and its state, a flat buffer or None."""
-        cdef Py_ssize_t i
-        for i in range(len(hyper)):
-            self.rule.hyper[i] = hyper[i]
-        self.rule.optimizer, self.rule.rate, self.state = optimizer, rate, Buffer(state, True)
-        self.rule.state = self.state.start
-
-    cdef double perform(self, Job *job, progress) except? -1:
+    cdef double perform(self, Job *job, Buffer rates, progress) except? -1:
         """Takes a step for each batch of the job's rows; the mean cost, or NaN where it diverged."""
         cdef Py_ssize_t before
         cdef Rule rule
-        cdef Buffer state
+        cdef Optimizer first = self.optimizer, now
         job.up, job.keep, job.down, job.training, job.rule = True, True, True, True, &rule
         job.seed = self.seed
         self.objective.put(job)
         while job.done < job.rows and not job.diverged:
             self.engine.enter(job, job.batch, False)
-            before = job.steps
-            job.step = self.steps
-            rule, state = self.rule, self.state  # held here: another optimiser, given meanwhile, follows when we come up next
+            before, job.step = job.steps, self.steps
+            now = self.optimizer  # held here: another one, given meanwhile, follows when we come up next, at its rate
+            rule = now.rule
+            rule.rates = <const double *>rates.start if now is first else NULL
             with nogil:
                 begin_work(&job.air)
                 train(job)
@@ -55,19 +108,40 @@ cdef class Descent:
             return NAN
         return job.cost / job.weight_done if job.weight_done > 0 else 0.0
 
-    def run(self, x, y, label, weight, order, Py_ssize_t batch, progress):
+    def apply(self):
+        """One step along the gradient that the engine holds."""
+        cdef Optimizer now
+        cdef Rule rule
+        cdef Job job
+        memset(&job, 0, sizeof(Job))
+        job.loss, job.rule = NO_LOSS, &rule
+        self.engine.enter(&job, 1, False)
+        now = self.optimizer
+        rule, job.step = now.rule, self.steps
+        with nogil:
+            begin_work(&job.air)
+            begin_step(&job)
+            descend(&job)
+            end_step(&job)
+            end_work(&job.air)
+        self.steps += 1
+        self.engine.leave(&job)
+
+    def run(self, x, y, label, weight, order, Py_ssize_t batch, rates, progress):
         """One pass over the rows of x in the given order (None: as they lie), a step for each `batch` of them.
 
         Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to
-        ``steps``, whatever happens. ``progress(rows done, mean cost so far)`` is called about every 50 ms.
+        ``steps``, whatever happens. `rates` holds that of each step; None: the optimiser's. ``progress(rows done, mean
+        cost so far)`` is called about every 50 ms.
         """
-        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight), orders = Buffer(order)
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
+        cdef Buffer orders = Buffer(order)
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.x, job.y, job.label, job.order = xs.start, ys.start, <int64_t *>labels.start, <int64_t *>orders.start
         job.weight = weights.start
         job.rows, job.batch = self.engine.rows_of(xs), batch
-        return self.perform(&job, progress)
+        return self.perform(&job, Buffer(rates), progress)
 
     def step_if_ready(self, x, y):
         """One step, without further ado, on an x and y just as the kernels take them; None: they want a closer look."""
@@ -93,11 +167,14 @@ cdef class Descent:
                     job.label = <int64_t *>ys.buf
                 else:
                     job.y = <char *>ys.buf
-                return self.perform(&job, None)
+                return self.perform(&job, NOTHING, None)
             finally:
                 PyBuffer_Release(&ys)
         finally:
             PyBuffer_Release(&xs)
+
+
+cdef Buffer NOTHING = Buffer(None)
 
 
 cdef bint in_range(const Py_buffer *labels, ptrdiff_t rows, ptrdiff_t n_outputs) noexcept:
@@ -108,3 +185,13 @@ cdef bint in_range(const Py_buffer *labels, ptrdiff_t rows, ptrdiff_t n_outputs)
     for i in range(labels.shape[0]):
         ok &= label[i] < <uint64_t>n_outputs  # as an unsigned number a negative one is too large
     return ok
+
+
+def memory_size():
+    """How many numbers an optimiser remembers from step to step, beside its state."""
+    return FP_MEMORY
+
+
+def squares_size(Py_ssize_t n_parameters):
+    """How many numbers clipping by norm needs room for."""
+    return (n_parameters + CHUNK - 1) // CHUNK

@@ -22,10 +22,11 @@ from libc.string cimport memcpy, memset
 
 from fastprop cimport _portable
 from fastprop._capi cimport (
-    FP_ACTIVATION_identity, FP_HYPER, FP_KEEPS_SLOPE, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
-    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name, fp_denormals_flush,
-    fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_parallel, fp_random_key, fp_scratch, fp_select_isa,
-    fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
+    FP_ACTIVATION_identity, FP_HYPER, FP_KEEPS_SLOPE, FP_MEMORY, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS,
+    FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
+    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name,
+    fp_denormals_flush, fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_optimizer_begin, fp_parallel,
+    fp_random_key, fp_scratch, fp_select_isa, fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
 )
 
 import os

@@ -25,7 +25,7 @@ cdef struct Job:
     bint inputs_only        # no gradient of the parameters
     # how to train with them
     ptrdiff_t batch
-    const Rule *rule
+    Rule *rule
     bint fused              # the step is too short to be stopped in the middle: its update goes with its gradient
     # the rows in work: `count` of them from `first` on, a block of the batch that begins at `batch_first`
     ptrdiff_t batch_first

@@ -10,8 +10,8 @@ from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_leaky_relu, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_sin,
     FP_ACTIVATION_tanh, FP_HYPER,
     FP_LOSS_binary_cross_entropy, FP_LOSS_cross_entropy, FP_LOSS_half_mse, FP_LOSS_squared_error,
-    FP_OPTIMIZER_sgd, fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward,
-    fp_dense_input_gradient, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_optimizer, fp_tiny_pass,
+    fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
+    fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_tiny_pass,
 )
 
 ctypedef fused real:
@@ -250,19 +250,7 @@ cdef inline void lose(
         tables[1].loss[loss](cost, da, a, y, label, NULL, 1, n, n, scale, hyper)
 
 
-# Optimisers: hyper is momentum, nesterov, weight_decay.
-
-cdef void sgd(
-    real *theta, real *state, const real *gradient, ptrdiff_t n, ptrdiff_t stride, double rate, const double *hyper,
-) noexcept nogil:
-    cdef ptrdiff_t j
-    cdef real g, eta = <real>rate, momentum = <real>hyper[0], decay = <real>hyper[2]
-    for j in range(n):
-        g = gradient[j] + decay * theta[j]
-        if momentum != 0:
-            state[j] = momentum * state[j] + g
-            g = g + momentum * state[j] if hyper[1] != 0 else state[j]
-        theta[j] -= eta * g
+include "_portable_descent.pxi"
 
 
 # Data.
@@ -320,7 +308,7 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.loss[FP_LOSS_squared_error] = <fp_loss *>squared_error[real]
     table.loss[FP_LOSS_cross_entropy] = <fp_loss *>cross_entropy[real]
     table.loss[FP_LOSS_binary_cross_entropy] = <fp_loss *>binary_cross_entropy[real]
-    table.optimizer[FP_OPTIMIZER_sgd] = <fp_optimizer *>sgd[real]
+    fill_descent(table, dtype)
 
 
 fill(&tables[0], <float *>NULL)

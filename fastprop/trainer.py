@@ -1,15 +1,22 @@
 """Trainer: steps and epochs of stochastic gradient descent. fit: the loop over epochs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
 
 from fastprop import _engine, _targets, _validate
 from fastprop import losses as _losses
+from fastprop.averages import EMA, SWA
+from fastprop.lbfgs import minimize
 from fastprop.network import Network
-from fastprop.optimizers import SGD
+from fastprop.optimizers import LBFGS, Optimizer
+from fastprop.rules import Rule
+
+# rows as the engine takes them: x, y or labels, and weights
+Examples = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 class DivergenceError(FloatingPointError):
@@ -47,10 +54,25 @@ class Trainer:
     network : Network
     loss : str or Loss
         A name of ``fastprop.losses.LOSSES``, or one with its numbers, as ``fp.losses.huber(delta=0.5)``.
-    optimizer : SGD
+    optimizer : Optimizer or str
+        As ``fp.SGD(0.1, momentum=0.9)``; or a name, as "adam", which stands for one with its defaults.
     class_weight : dict or "balanced", optional
         Label -> weight of its rows in training, 1 where it has none; for losses of classes, or of one output with
         targets 0 and 1. "balanced": rows / (classes in y * rows of the class). ``evaluate`` and validation go without.
+    rates : dict or sequence, optional
+        Factors of the rate, none negative: by group, {"weight": ..., "bias": ..., "first": ..., "last": ...}, of which
+        those that meet multiply ("first" and "last" are layers); or one for each layer that has parameters. 0 freezes.
+    l1, l2 : float, default 0
+        Penalties on the weights, not on biases: l1 |w| + l2/2 w^2 join what is minimised, so l1 sign(w) + l2 w joins
+        the gradient. The costs that are returned and recorded are the loss alone, so that those of training and of
+        validation compare; Keras and scikit-learn add the penalty.
+    clip_value : float, optional
+        Each element of the gradient, penalties included, is cut to [-clip_value, clip_value].
+    clip_norm : float, optional
+        After that the gradient is scaled down to this L2 norm where its own, over all parameters, is larger (Pascanu,
+        Mikolov and Bengio 2013, *On the difficulty of training recurrent neural networks*).
+    average : EMA or SWA, optional
+        An average of the parameters over the steps is kept: see ``averaged``.
     seed : int, optional
         Of the order of rows in ``epoch``; the network's seed by default.
 
@@ -59,14 +81,33 @@ class Trainer:
     network, loss, optimizer, class_weight, seed
     steps : int
         Steps taken so far.
+    rate : float
+        The learning rate of the next step.
+    averaged : ndarray or None
+        A copy of the averaged parameters, (n_parameters,), or of the parameters before the first joins the average.
 
     Raises
     ------
     ValueError, TypeError
-        If the loss is unknown, network or optimizer is something else, or class_weight does not fit the loss.
+        If the loss is unknown, network or optimizer is something else, class_weight does not fit the loss, or a number
+        is out of its range.
     """
 
-    def __init__(self, network: Network, *, loss, optimizer: SGD, class_weight=None, seed: int | None = None):
+    def __init__(
+        self,
+        network: Network,
+        *,
+        loss,
+        optimizer: Optimizer | str,
+        class_weight=None,
+        rates=None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        average: EMA | SWA | None = None,
+        seed: int | None = None,
+    ):
         if not isinstance(network, Network):
             raise TypeError(
                 f"Trainer takes a fastprop Network, got {type(network).__name__}; make one with fp.Network([...])"
@@ -80,21 +121,43 @@ class Trainer:
         self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
         self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling
         self._order: np.ndarray | None = None
+        self._how = {
+            "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
+        }  # fmt: skip
         self.optimizer = optimizer
 
     @property
-    def optimizer(self) -> SGD:
+    def optimizer(self) -> Optimizer:
         """How the parameters follow the gradient. Another one may be given at any time; it starts afresh."""
-        return self._optimizer
+        return self._rule.optimizer
 
     @optimizer.setter
-    def optimizer(self, optimizer: SGD) -> None:
-        if not isinstance(optimizer, SGD):
-            raise TypeError(f"optimizer must be an optimiser, got {optimizer!r}; use for example fp.SGD(0.1)")
-        self._optimizer = optimizer
-        n_state = optimizer.n_states * self.network.n_parameters
-        self._state = np.zeros(n_state, self.network.dtype) if n_state else None
-        self._descent.follow(optimizer.number, optimizer.rate, optimizer.hyper, self._state)
+    def optimizer(self, optimizer: Optimizer | str) -> None:
+        self._rule = Rule(self.network, optimizer, **self._how)
+        self._descent.optimizer = self._rule.engine
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return self._rule.rate
+
+    @property
+    def averaged(self) -> np.ndarray | None:
+        """A copy of the averaged parameters, (n_parameters,); None where none are averaged."""
+        return self._rule.averaged
+
+    @contextmanager
+    def averaging(self) -> Iterator[Network]:
+        """A context in which the network has the averaged parameters, as to evaluate or save it."""
+        averaged = self._rule.averaged
+        if averaged is None:
+            raise ValueError("this trainer averages nothing; use Trainer(..., average=fp.EMA(0.999)) or fp.SWA(...)")
+        before = self.network.parameters.copy()
+        self.network.parameters[:] = averaged
+        try:
+            yield self.network
+        finally:
+            self.network.parameters[:] = before
 
     @property
     def steps(self) -> int:
@@ -127,6 +190,7 @@ class Trainer:
         if sample_weight is None and self.class_weight is None and not self.network.layers[0].checks:
             cost = self._descent.step_if_ready(xb, yb)
             if cost is not None:
+                self._rule.stepped(1)
                 return self._finite(cost)
         if self.class_weight == "balanced":
             raise ValueError(
@@ -134,14 +198,36 @@ class Trainer:
                 "use epoch() or fit(), or give the weights as a dict"
             )
         examples = self._examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
-        return self._run(*examples, None, len(examples[0]), None)
+        return self._run(*examples, None, len(examples[0]), None, None)
+
+    def update(self) -> None:
+        """One step along ``network.gradient`` as it is, for a loss of one's own.
+
+        ::
+
+            Y = net.forward(X)
+            net.backward(dY)  # dLoss/dY
+            trainer.update()
+
+        Raises
+        ------
+        DivergenceError
+            If the gradient is not finite; the step is not taken.
+        """
+        if not self.network._engine.all_finite(self.network.gradient):
+            raise DivergenceError(
+                f"the gradient at step {self.steps} is not finite, so that step was not taken. {_advice(self.rate)}",
+                step=self.steps,
+            )
+        self._descent.apply()
+        self._rule.stepped(1)
 
     def epoch(
         self,
         X,
         y,
         *,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         sample_weight=None,
         progress: Callable[[int, int, float], object] | None = None,
     ) -> float:
@@ -155,7 +241,7 @@ class Trainer:
         y : array_like
             As the loss takes it.
         batch_size : int, default 64
-            From 1 to the number of rows.
+            From 1 to the number of rows. By default all of them where they are fewer, and for RPROP.
         sample_weight : array_like, (rows,), optional
             A weight for each row, none negative.
         progress : callable, optional
@@ -176,10 +262,24 @@ class Trainer:
             On Ctrl-C; the parameters are those of the last whole step.
         """
         examples = self._examples(X, y, sample_weight)
-        batch_size = _validate.batch_size(batch_size, len(examples[0]))
-        return self._epoch(*examples, batch_size, _validate.callback("progress", progress, (None,)))
+        batch_size = self._batch_size(batch_size, len(examples[0]))
+        cost = self._epoch(*examples, batch_size, _validate.callback("progress", progress, (None,)))
+        self._rule.ended(cost)
+        return cost
 
-    def _examples(self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")):
+    def _batch_size(self, batch_size: int | None, rows: int) -> int:
+        """How many rows a step takes; None: as many as suit the optimiser."""
+        if batch_size is None:
+            return rows if self.optimizer.full_batch else min(rows, 64)
+        batch_size = _validate.batch_size(batch_size, rows)
+        if self.optimizer.full_batch and batch_size < rows:
+            name = type(self.optimizer).__name__
+            raise ValueError(f"{name} needs all {rows} rows in every step, got batch_size={batch_size}; omit it")
+        return batch_size
+
+    def _examples(
+        self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")
+    ) -> Examples:
         """Rows to train on, as the engine takes them."""
         x, y, labels, weight = self.network._examples(X, y, sample_weight, self._loss, names)
         return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
@@ -191,25 +291,30 @@ class Trainer:
             self._order = np.empty(rows, np.int64)
         _engine.shuffle(self._order, self.seed, self.steps)
         report = None if progress is None else lambda done, cost: progress(done, rows, cost)
-        cost = self._run(x, y, labels, weight, self._order, batch_size, report)
+        rates = self._rule.rates(-(-rows // batch_size))
+        cost = self._run(x, y, labels, weight, self._order, batch_size, rates, report)
         if progress is not None:
             progress(rows, rows, cost)
         return cost
 
-    def _run(self, x, y, labels, weight, order, batch_size: int, progress) -> float:
-        return self._finite(self._descent.run(x, y, labels, weight, order, batch_size, progress))
+    def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
+        rule, before = self._rule, self.steps
+        try:
+            return self._finite(self._descent.run(x, y, labels, weight, order, batch_size, rates, progress))
+        finally:
+            rule.stepped(self.steps - before)
 
     def _finite(self, cost: float) -> float:
         if cost != cost:
             raise DivergenceError(
-                f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(self.optimizer)}",
+                f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(self.rate)}",
                 step=self.steps,
             )
         return cost
 
     def __reduce__(self):
         how = {"loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "seed": self.seed}
-        return _rebuild, (self.network, how, self.steps, self._state)
+        return _rebuild, (self.network, how | self._how, self.steps, self._rule.state())
 
     def evaluate(self, X, y, *, sample_weight=None) -> float:
         """The mean cost over the rows of X, without a step; weighted by sample_weight, (rows,), where there is one.
@@ -222,17 +327,16 @@ class Trainer:
         return self.network._cost(X, y, self.loss, sample_weight, None)
 
 
-def _rebuild(network: Network, how: dict, steps: int, state: np.ndarray | None) -> Trainer:
+def _rebuild(network: Network, how: dict, steps: int, state: tuple) -> Trainer:
     """For copy and pickle."""
     trainer = Trainer(network, **how)
     trainer._descent.steps = steps
-    if trainer._state is not None and state is not None:
-        trainer._state[:] = state
+    trainer._rule.restore(state)
     return trainer
 
 
-def _advice(optimizer: SGD) -> str:
-    return f"Use a smaller rate than {optimizer.rate:g}, or scale the inputs and targets to about unit size"
+def _advice(rate: float) -> str:
+    return f"Use a smaller rate than {rate:g}, or scale the inputs and targets to about unit size"
 
 
 def fit(
@@ -241,14 +345,15 @@ def fit(
     y,
     *,
     loss,
-    optimizer: SGD,
+    optimizer: Optimizer | LBFGS | str,
     epochs: int = 10,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     sample_weight=None,
     class_weight=None,
     validation: tuple | None = None,
     seed: int | None = None,
     progress: bool | Callable[[int, int, int, int, float], object] = False,
+    **options,
 ) -> History:
     """Trains a network for some epochs.
 
@@ -259,10 +364,11 @@ def fit(
     y : array_like
         As the loss takes it.
     loss, optimizer, class_weight, seed
-        As ``Trainer`` takes them; each class that has a weight must occur in y.
+        As ``Trainer`` takes them; each class that has a weight must occur in y. The optimizer may be ``fp.LBFGS()``.
     epochs : int, default 10
+        With LBFGS it is done earlier where nothing is to be gained.
     batch_size : int, default 64
-        From 1 to the number of rows.
+        From 1 to the number of rows. By default all of them where they are fewer, and for RPROP and LBFGS.
     sample_weight : array_like, (rows,), optional
         A weight for each row, none negative.
     validation : (Xv, yv) or (Xv, yv, weights), optional
@@ -270,6 +376,9 @@ def fit(
     progress : bool or callable, default False
         True prints a line for each epoch; a callable is called about every 50 ms as
         ``progress(epoch, epochs, rows done, rows, mean cost so far)``.
+    rates, l1, l2, clip_value, clip_norm, average
+        As ``Trainer`` takes them. With an average the validation cost is that of the averaged parameters, which the
+        network has in the end. LBFGS takes l2 alone.
 
     Returns
     -------
@@ -283,52 +392,123 @@ def fit(
         If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
     KeyboardInterrupt
         On Ctrl-C; the parameters are those of the last whole step.
+    ImportError
+        If the optimizer is LBFGS and SciPy is not installed.
     """
-    trainer = Trainer(network, loss=loss, optimizer=optimizer, class_weight=class_weight, seed=seed)
+    quasi_newton = optimizer if isinstance(optimizer, LBFGS) else None
+    if quasi_newton and set(options) - {"l2"}:
+        raise ValueError(f"LBFGS knows l2 of the options, not {', '.join(sorted(set(options) - {'l2'}))}; omit it")
+    # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
+    usual = "sgd" if isinstance(optimizer, LBFGS) else optimizer
+    trainer = Trainer(network, loss=loss, optimizer=usual, class_weight=class_weight, seed=seed, **options)
     epochs = _validate.count("epochs", epochs)
     examples = trainer._examples(X, y, sample_weight)
     _targets.check_classes(trainer.class_weight, *examples[1:3])
-    batch_size = _validate.batch_size(batch_size, len(examples[0]))
-    call = _validate.callback("progress", progress, (True, False))
-    if validation is not None:
-        if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
-            raise TypeError(
-                "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, "
-                f"got {type(validation).__name__}; use validation=(Xv, yv)"
-            )
-        Xv, yv, *weights = validation
-        held_out = network._examples(Xv, yv, weights[0] if weights else None, trainer._loss, ("Xv", "yv", "weights"))
-    history = History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []}), seconds=[])
+    rows = len(examples[0])
+    if quasi_newton and batch_size not in (None, rows):
+        raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r}; omit it")
+    batch_size = trainer._batch_size(batch_size, rows)
+    report = _Report(trainer, epochs, rows, progress, validation)
+    if quasi_newton:
+        _quasi_newton(trainer, quasi_newton, examples, report)
+        return report.history
     good, good_state = network.parameters.copy(), network.state.copy()
     for epoch in range(1, epochs + 1):
-        started = time.perf_counter()
-        report = None
-        if call is not None:
-            report = partial(call, epoch, epochs)
+        report.begin(epoch)
         try:
-            cost = trainer._epoch(*examples, batch_size=batch_size, progress=report)
+            cost = trainer._epoch(*examples, batch_size=batch_size, progress=report.progress)
             if not network._engine.all_finite(network.parameters):
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
-            checked = None
-            if validation is not None:
-                checked = network._engine.cost(*held_out, trainer._descent.objective, None)
+            judged = report.end(cost)
         except DivergenceError as error:
             network.parameters[:], network.state[:] = good, good_state
             kept = f"those after epoch {epoch - 1}" if epoch > 1 else "those before training"
             raise DivergenceError(
                 f"training diverged in epoch {epoch} at step {error.step}: the cost is not finite. "
-                f"The parameters are {kept}. {_advice(optimizer)}",
+                f"The parameters are {kept}. {_advice(trainer.rate)}",
                 step=error.step,
                 epoch=epoch,
-                history=history,
+                history=report.history,
             ) from None
+        trainer._rule.ended(judged)
         good[:], good_state[:] = network.parameters, network.state
-        history["epoch"].append(epoch)
+    if trainer.averaged is not None:
+        network.parameters[:] = trainer.averaged
+    return report.history
+
+
+class _Report:
+    """What ``fit`` tells of its epochs: the history, the lines, and the calls of `progress`."""
+
+    def __init__(self, trainer: Trainer, epochs: int, rows: int, progress, validation: tuple | None):
+        self.trainer, self.epochs, self.rows, self.lines = trainer, epochs, rows, progress is True
+        self.call = _validate.callback("progress", progress, (True, False))
+        self.held_out = None
+        if validation is not None:
+            if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
+                raise TypeError(
+                    "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, "
+                    f"got {type(validation).__name__}; use validation=(Xv, yv)"
+                )
+            Xv, yv, *weights = validation
+            self.held_out = trainer.network._examples(
+                Xv, yv, weights[0] if weights else None, trainer._loss, ("Xv", "yv", "weights")
+            )
+        self.history = History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []}), seconds=[])
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins, and its time."""
+        self.epoch, self.started = epoch, time.perf_counter()
+        self.progress = None if self.call is None else partial(self.call, epoch, self.epochs)
+
+    def end(self, cost: float) -> float:
+        """It has ended with that cost. Returns the one by which to judge it: that of the validation rows, if any."""
+        history, checked = self.history, self._check()
+        history["epoch"].append(self.epoch)
         history["cost"].append(cost)
         if checked is not None:
             history["validation_cost"].append(checked)
-        history["seconds"].append(time.perf_counter() - started)
-        if progress is True:
+        history["seconds"].append(time.perf_counter() - self.started)
+        if self.lines:
             beside = "" if checked is None else f"  validation {checked:.6g}"
-            print(f"epoch {epoch}/{epochs}  cost {cost:.6g}{beside}  {history['seconds'][-1]:.3g} s", flush=True)
-    return history
+            seconds = history["seconds"][-1]
+            print(f"epoch {self.epoch}/{self.epochs}  cost {cost:.6g}{beside}  {seconds:.3g} s", flush=True)
+        return cost if checked is None else checked
+
+    def _check(self) -> float | None:
+        """The cost of the validation rows, with the averaged parameters where there are."""
+        if self.held_out is None:
+            return None
+        trainer = self.trainer
+        with nullcontext() if trainer._how["average"] is None else trainer.averaging():
+            return trainer.network._engine.cost(*self.held_out, trainer._descent.objective, None)
+
+
+def _quasi_newton(trainer: Trainer, how: LBFGS, examples: Examples, report: _Report) -> None:
+    """The iterations of L-BFGS on all rows."""
+    network, objective, pull = trainer.network, trainer._descent.objective, trainer._rule.l2
+    gradient = np.empty_like(network.gradient)
+
+    def penalty() -> float:
+        return float(0.5 * np.sum(pull * np.square(network.parameters, dtype=np.float64)))
+
+    def cost_and_gradient() -> tuple[float, np.ndarray]:
+        cost = network._engine.cost(*examples, objective, gradient)
+        if not np.isfinite(cost):
+            raise DivergenceError(
+                "the cost is not finite. The parameters are those of the last iteration. "
+                "Scale the inputs and targets to about unit size",
+                epoch=report.epoch,
+                history=report.history,
+            )
+        return cost + penalty(), gradient + pull * network.parameters
+
+    def iterated(cost: float) -> None:
+        loss = cost - penalty()
+        if report.progress is not None:
+            report.progress(report.rows, report.rows, loss)
+        report.end(loss)
+        report.begin(report.epoch + 1)
+
+    report.begin(1)
+    minimize(network, how, cost_and_gradient, report.epochs, iterated)

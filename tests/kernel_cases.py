@@ -11,6 +11,7 @@ from functools import cache
 from itertools import cycle, product
 from pathlib import Path
 
+import cases_optimizers
 import cases_rows
 import numpy as np
 import reference
@@ -303,36 +304,6 @@ def loss(name, dtype):
             )  # fmt: skip
 
 
-# optimisers
-
-
-def optimizer(name, dtype):
-    return OPTIMIZERS[name](dtype)
-
-
-def sgd(dtype):
-    draw = Drawer(dtype)
-    hypers = [(0.0, 0.0, 0.0), (0.0, 0.0, 0.1), (0.9, 0.0, 0.0), (0.9, 1.0, 0.0), (0.9, 1.0, 0.1)]
-    for n, hyper in product(LENGTHS, hypers):
-        theta, gradient, rate = draw.normal(n), draw.normal(n), 0.05
-        velocity = draw.normal(n) if hyper[0] else None
-        new_theta, state = reference.KERNELS["sgd"](wide(theta), wide(velocity), wide(gradient), rate, hyper)
-        # rate, momentum and decay round to the dtype, and each of at most four products and sums rounds once
-        pull = np.abs(wide(gradient)) + hyper[2] * np.abs(wide(theta))
-        speed = pull + hyper[0] * np.abs(wide(velocity)) if hyper[0] else pull
-        bound = {"theta": 8 * draw.eps * (np.abs(wide(theta)) + rate * (pull + speed)), "state": 8 * draw.eps * speed}
-        expected = {"theta": new_theta, "state": state} if hyper[0] else {"theta": new_theta}
-        yield Case(
-            {"theta": theta, "state": velocity, "gradient": gradient, "n": n, "stride": n, "rate": rate,
-             "hyper": np.array(hyper)},
-            expected,
-            bound,
-        )  # fmt: skip
-
-
-OPTIMIZERS = {"sgd": sgd}
-
-
 # the rest
 
 
@@ -366,6 +337,7 @@ KERNELS = {
     "tiny_pass": tiny_pass,
     "gather": gather,
     "all_finite": all_finite,
+    **cases_optimizers.KERNELS,
     **cases_rows.KERNELS,
 }
 
@@ -375,6 +347,8 @@ def cases(name, kind, dtype):
     """The cases of a kernel of the list; one that has none is an error."""
     if kind in ("forward", "backward"):
         return list(globals()[kind](name.removesuffix(f"_{kind}"), dtype))
-    if kind in ("loss", "optimizer"):
-        return list(globals()[kind](name, dtype))
+    if kind == "loss":
+        return list(loss(name, dtype))
+    if kind == "optimizer":
+        return list(cases_optimizers.optimizer(name, dtype))
     return list(KERNELS[name](dtype))

@@ -9,6 +9,7 @@ A network is three things here: its `widths` (n_0, ..., n_L), its L `activations
 
 import numpy as np
 import reference_activations
+import reference_optimizers
 import reference_rows
 from reference_activations import ACTIVATIONS, activation, sigmoid
 
@@ -184,14 +185,6 @@ def loss_kernel(loss, a, y=None, label=None, weight=None, scale=1.0):
     return float(np.sum(weight * row_losses)), scale * weight[:, None] * da
 
 
-def sgd_kernel(theta, state, gradient, rate, hyper):
-    """(theta, state); `hyper` is (momentum, nesterov, weight_decay), `state` velocity or None."""
-    momentum, nesterov, weight_decay = hyper
-    velocity = np.zeros_like(theta) if state is None else state
-    theta, velocity = sgd(theta, velocity, gradient, rate, momentum, bool(nesterov), weight_decay)
-    return theta, None if state is None else velocity
-
-
 def kernel_twins():
     twins = {
         "dense_forward": dense_forward,
@@ -200,7 +193,7 @@ def kernel_twins():
         "tiny_pass": tiny_pass,
         "gather": gather,
         "all_finite": all_finite,
-        "sgd": sgd_kernel,
+        **reference_optimizers.KERNELS,
         **reference_rows.KERNELS,
     }
     for name in ACTIVATIONS:

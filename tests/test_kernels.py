@@ -314,7 +314,7 @@ def test_cost_is_added_row_by_row(name, kernels, isa, dtype):
 def test_sgd_without_momentum_reads_no_velocity(kernels, dtype):
     draw = Drawer(dtype)
     theta, gradient = draw.normal(19), draw.normal(19)
-    sizes = {"gradient": gradient, "n": 19, "stride": 19, "rate": 0.5, "hyper": np.zeros(3)}
+    sizes = {"gradient": gradient, "n": 19, "stride": 19, "rate": 0.5, "hyper": np.zeros(4)}
     got = kernels["sgd"](theta=theta, state=draw.nan(19), **sizes)
     np.testing.assert_array_equal(got["theta"], kernels["sgd"](theta=theta, **sizes)["theta"])
 

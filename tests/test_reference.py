@@ -295,6 +295,6 @@ def test_all_finite_kernel():
 
 
 def test_sgd_kernel_without_momentum_has_no_state():
-    theta, state = reference.KERNELS["sgd"](np.ones(2), None, np.ones(2), 0.1, (0.0, 0.0, 0.5))
+    theta, state = reference.KERNELS["sgd"](np.ones(2), None, np.ones(2), 0.1, (0.5, 0.0, 0.0, 0.0))
     assert state is None
     np.testing.assert_allclose(theta, [0.85, 0.85])

@@ -319,7 +319,6 @@ def test_cross_entropy_of_one_output():
         (ROWS + 1, ValueError, ["batch_size=7", "6 rows", "use batch_size=6 or less"]),
         (2.0, TypeError, ["positive int", "got 2.0 (float)"]),
         ("2", TypeError, ["positive int", "got '2' (str)"]),
-        (None, TypeError, ["positive int", "got None"]),
         (True, ValueError, ["positive int", "got True"]),
         (np.float32(2), TypeError, ["positive int", "float32"]),
     ],
@@ -542,7 +541,7 @@ def test_what_a_trainer_takes():
     net = fp.Network([2, 1])
     with refuses(TypeError, "Trainer takes a fastprop Network", "got list", "fp.Network("):
         fp.Trainer([2, 1], loss="half_mse", optimizer=RATE)
-    for optimizer in (0.1, "sgd", None, fp.SGD):
+    for optimizer in (0.1, None, fp.SGD):
         with refuses(TypeError, "optimizer must be an optimiser", repr(optimizer), "fp.SGD(0.1)"):
             fp.Trainer(net, loss="half_mse", optimizer=optimizer)
 

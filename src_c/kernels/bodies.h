@@ -11,6 +11,7 @@ static const fp_kernels FP(table);
 #include "loss.h"
 #include "tiny.h"
 #include "optimizer.h"
+#include "descent.h"
 #include "gather.h"
 #include "rows.h"
 #include "normalize.h"

@@ -1,20 +1,186 @@
-/* Optimisers: one pass over the flat vectors. */
+/* Optimisers: one pass over the flat vectors. The formulas are those of the classes in optimizers.py, which name their
+ * sources. hyper is what fp_optimizer_begin wrote for this step; all but rprop begin with the weight decay:
+ *     hyper[0]  coupled: it joins the gradient, g = gradient + hyper[0] theta
+ *     hyper[1]  decoupled: theta shrinks by itself, theta (1 - rate hyper[1]) */
 
-/* g = gradient + weight_decay theta;  v = momentum v + g;  theta -= rate (v, or g + momentum v with Nesterov). The
- * definition is PyTorch's with dampening 0 (Sutskever et al. 2013). state: v, not read without momentum. */
+FP_INLINE V(t) FP(all)(double x) { return V(set1)((T)x); }
+
+/* A mean that forgets: x = hold x + rest new, in memory too; rest is 1 - hold. */
+FP_INLINE V(t) FP(fade)(T *x, V(t) new, V(t) hold, V(t) rest, I left)
+{
+    V(t) mean = V(fma)(hold, FP(load_left)(x, left), V(mul)(rest, new));
+    FP(store_left)(x, mean, left);
+    return mean;
+}
+
+/* -1, 0 or 1; NaN stays NaN. */
+FP_INLINE V(t) FP(sign)(V(t) x)
+{
+    V(t) zero = V(set1)(0);
+    return V(select)(V(gt)(x, zero), V(set1)(1), V(select)(V(gt)(zero, x), V(set1)(-1), x));
+}
+
+/* hyper: ..., momentum, nesterov. state: v, not read without momentum. */
 static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     (void)stride;
-    int nesterov = hyper[1] != 0;
-    V(t) eta = V(set1)((T)rate), mu = V(set1)((T)hyper[0]), decay = V(set1)((T)hyper[2]);
+    int heavy = hyper[2] != 0, nesterov = hyper[3] != 0;
+    V(t) eta = FP(all)(rate), mu = FP(all)(hyper[2]);
+    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_left)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
-        if (hyper[0] != 0) {
+        if (heavy) {
             V(t) v = V(fma)(mu, FP(load_left)(state + j, n - j), g);
             FP(store_left)(state + j, v, n - j);
             g = nesterov ? V(fma)(mu, v, g) : v;
         }
-        FP(store_left)(theta + j, V(fnma)(eta, g, w), n - j);
+        FP(store_left)(theta + j, V(fnma)(eta, g, V(mul)(keep, w)), n - j);
+    }
+}
+
+/* hyper: ..., epsilon. state: s. */
+static void FP(adagrad)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    (void)stride;
+    V(t) eta = FP(all)(rate), epsilon = FP(all)(hyper[2]);
+    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    for (I j = 0; j < n; j += L) {
+        V(t) w = FP(load_left)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) s = V(fma)(g, g, FP(load_left)(state + j, n - j));
+        FP(store_left)(state + j, s, n - j);
+        V(t) step = V(div)(g, V(add)(V(sqrt)(s), epsilon));
+        FP(store_left)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+    }
+}
+
+/* hyper: ..., alpha, epsilon, momentum, centered. state: s; then u with momentum; then m where centered. */
+static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    int heavy = hyper[4] != 0, centered = hyper[5] != 0;
+    T *speed = heavy ? state + stride : NULL, *mean = centered ? state + (1 + heavy) * stride : NULL;
+    V(t) eta = FP(all)(rate), epsilon = FP(all)(hyper[3]), mu = FP(all)(hyper[4]);
+    V(t) alpha = FP(all)(hyper[2]), rest = FP(all)(1 - hyper[2]);
+    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    for (I j = 0; j < n; j += L) {
+        V(t) w = FP(load_left)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) s = FP(fade)(state + j, V(mul)(g, g), alpha, rest, n - j);
+        if (centered) {
+            V(t) m = FP(fade)(mean + j, g, alpha, rest, n - j);
+            s = V(max)(V(set1)(0), V(fnma)(m, m, s)); /* a variance, which rounding may take below 0 */
+        }
+        V(t) step = V(div)(g, V(add)(V(sqrt)(s), epsilon));
+        if (heavy) {
+            step = V(fma)(mu, FP(load_left)(speed + j, n - j), step);
+            FP(store_left)(speed + j, step, n - j);
+        }
+        FP(store_left)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+    }
+}
+
+/* With c1 = 1 - beta1^t and c2 = 1 - beta2^t, rate (m / c1) / (sqrt(v / c2) + epsilon) is
+ * rate (sqrt(c2) / c1) m / (sqrt(v) + sqrt(c2) epsilon): one division. `most` is NULL, or AMSGrad's largest v so far. */
+FP_INLINE void FP(adam_pass)(T *theta, T *m, T *v, T *most, const T *gradient, I n, double rate, const double *hyper)
+{
+    V(t) eta = FP(all)(rate * hyper[4]), epsilon = FP(all)(hyper[5]);
+    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
+    V(t) beta2 = FP(all)(hyper[3]), rest2 = FP(all)(1 - hyper[3]);
+    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    for (I j = 0; j < n; j += L) {
+        V(t) w = FP(load_left)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) mean = FP(fade)(m + j, g, beta1, rest1, n - j);
+        V(t) square = FP(fade)(v + j, V(mul)(g, g), beta2, rest2, n - j);
+        if (most) {
+            square = V(max)(FP(load_left)(most + j, n - j), square);
+            FP(store_left)(most + j, square, n - j);
+        }
+        V(t) step = V(div)(mean, V(add)(V(sqrt)(square), epsilon));
+        FP(store_left)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+    }
+}
+
+/* hyper: ..., beta1, beta2, sqrt(c2) / c1, sqrt(c2) epsilon. state: m, v. */
+static void FP(adam)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    FP(adam_pass)(theta, state, state + stride, NULL, gradient, n, rate, hyper);
+}
+
+/* hyper: as adam. state: m, v, and the largest v so far. */
+static void FP(amsgrad)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    FP(adam_pass)(theta, state, state + stride, state + 2 * stride, gradient, n, rate, hyper);
+}
+
+/* hyper: ..., beta1, beta2, 1 / c1, epsilon. state: m, u. */
+static void FP(adamax)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    T *u = state + stride;
+    V(t) eta = FP(all)(rate * hyper[4]), beta2 = FP(all)(hyper[3]), epsilon = FP(all)(hyper[5]);
+    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
+    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    for (I j = 0; j < n; j += L) {
+        V(t) w = FP(load_left)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) mean = FP(fade)(state + j, g, beta1, rest1, n - j);
+        V(t) size = V(max)(V(mul)(beta2, FP(load_left)(u + j, n - j)), V(add)(V(abs)(g), epsilon));
+        FP(store_left)(u + j, size, n - j);
+        FP(store_left)(theta + j, V(fnma)(eta, V(div)(mean, size), V(mul)(keep, w)), n - j);
+    }
+}
+
+/* hyper: ..., beta1, beta2, the gradient's share, sqrt(c2) epsilon, the mean's share. state: m, v. */
+static void FP(nadam)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    V(t) eta = FP(all)(rate * hyper[4]), ahead = FP(all)(rate * hyper[6]), epsilon = FP(all)(hyper[5]);
+    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
+    V(t) beta2 = FP(all)(hyper[3]), rest2 = FP(all)(1 - hyper[3]);
+    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    for (I j = 0; j < n; j += L) {
+        V(t) w = FP(load_left)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) mean = FP(fade)(state + j, g, beta1, rest1, n - j);
+        V(t) square = FP(fade)(state + stride + j, V(mul)(g, g), beta2, rest2, n - j);
+        V(t) step = V(div)(V(fma)(ahead, mean, V(mul)(eta, g)), V(add)(V(sqrt)(square), epsilon));
+        FP(store_left)(theta + j, V(sub)(V(mul)(keep, w), step), n - j);
+    }
+}
+
+/* hyper: ..., beta1, beta2. state: m. */
+static void FP(lion)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    (void)stride;
+    V(t) eta = FP(all)(rate);
+    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
+    V(t) beta2 = FP(all)(hyper[3]), rest2 = FP(all)(1 - hyper[3]);
+    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    for (I j = 0; j < n; j += L) {
+        V(t) w = FP(load_left)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) way = V(fma)(beta1, FP(load_left)(state + j, n - j), V(mul)(rest1, g));
+        FP(fade)(state + j, g, beta2, rest2, n - j);
+        FP(store_left)(theta + j, V(fnma)(eta, FP(sign)(way), V(mul)(keep, w)), n - j);
+    }
+}
+
+/* hyper: shrink, grow, the least and the largest step. state: the gradient before, the steps. rate is not read. */
+static void FP(rprop)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    (void)rate;
+    V(t) zero = V(set1)(0), one = V(set1)(1), shrink = FP(all)(hyper[0]), grow = FP(all)(hyper[1]);
+    V(t) least = FP(all)(hyper[2]), most = FP(all)(hyper[3]);
+    for (I j = 0; j < n; j += L) {
+        V(t) g = FP(load_left)(gradient + j, n - j), step = FP(load_left)(state + stride + j, n - j);
+        /* signs, since the product of two small gradients may be 0 */
+        V(t) agree = V(mul)(FP(sign)(g), FP(sign)(FP(load_left)(state + j, n - j)));
+        V(mask) turned = V(gt)(zero, agree);
+        step = V(mul)(step, V(select)(turned, shrink, V(select)(V(gt)(agree, zero), grow, one)));
+        step = V(min)(most, V(max)(least, step));
+        g = V(select)(turned, zero, g);
+        FP(store_left)(state + j, g, n - j);
+        FP(store_left)(state + stride + j, step, n - j);
+        FP(store_left)(theta + j, V(fnma)(FP(sign)(g), step, FP(load_left)(theta + j, n - j)), n - j);
     }
 }

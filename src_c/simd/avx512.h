@@ -28,6 +28,7 @@ FP_INLINE f32_t f32_add(f32_t a, f32_t b) { return _mm512_add_ps(a, b); }
 FP_INLINE f32_t f32_sub(f32_t a, f32_t b) { return _mm512_sub_ps(a, b); }
 FP_INLINE f32_t f32_mul(f32_t a, f32_t b) { return _mm512_mul_ps(a, b); }
 FP_INLINE f32_t f32_div(f32_t a, f32_t b) { return _mm512_div_ps(a, b); }
+FP_INLINE f32_t f32_sqrt(f32_t a) { return _mm512_sqrt_ps(a); }
 FP_INLINE f32_t f32_fma(f32_t a, f32_t b, f32_t c) { return _mm512_fmadd_ps(a, b, c); }
 FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return _mm512_fnmadd_ps(a, b, c); }
 FP_INLINE f32_t f32_max(f32_t a, f32_t b) { return _mm512_max_ps(a, b); }
@@ -93,6 +94,7 @@ FP_INLINE f64_t f64_add(f64_t a, f64_t b) { return _mm512_add_pd(a, b); }
 FP_INLINE f64_t f64_sub(f64_t a, f64_t b) { return _mm512_sub_pd(a, b); }
 FP_INLINE f64_t f64_mul(f64_t a, f64_t b) { return _mm512_mul_pd(a, b); }
 FP_INLINE f64_t f64_div(f64_t a, f64_t b) { return _mm512_div_pd(a, b); }
+FP_INLINE f64_t f64_sqrt(f64_t a) { return _mm512_sqrt_pd(a); }
 FP_INLINE f64_t f64_fma(f64_t a, f64_t b, f64_t c) { return _mm512_fmadd_pd(a, b, c); }
 FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return _mm512_fnmadd_pd(a, b, c); }
 FP_INLINE f64_t f64_max(f64_t a, f64_t b) { return _mm512_max_pd(a, b); }

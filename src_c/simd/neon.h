@@ -57,6 +57,7 @@ FP_INLINE f32_t f32_add(f32_t a, f32_t b) { return vaddq_f32(a, b); }
 FP_INLINE f32_t f32_sub(f32_t a, f32_t b) { return vsubq_f32(a, b); }
 FP_INLINE f32_t f32_mul(f32_t a, f32_t b) { return vmulq_f32(a, b); }
 FP_INLINE f32_t f32_div(f32_t a, f32_t b) { return vdivq_f32(a, b); }
+FP_INLINE f32_t f32_sqrt(f32_t a) { return vsqrtq_f32(a); }
 FP_INLINE f32_t f32_fma(f32_t a, f32_t b, f32_t c) { return vfmaq_f32(c, a, b); }
 FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return vfmsq_f32(c, a, b); }
 /* by hand, since vmaxq and vminq have rules of their own for NaN and for zeros of two signs */
@@ -137,6 +138,7 @@ FP_INLINE f64_t f64_add(f64_t a, f64_t b) { return vaddq_f64(a, b); }
 FP_INLINE f64_t f64_sub(f64_t a, f64_t b) { return vsubq_f64(a, b); }
 FP_INLINE f64_t f64_mul(f64_t a, f64_t b) { return vmulq_f64(a, b); }
 FP_INLINE f64_t f64_div(f64_t a, f64_t b) { return vdivq_f64(a, b); }
+FP_INLINE f64_t f64_sqrt(f64_t a) { return vsqrtq_f64(a); }
 FP_INLINE f64_t f64_fma(f64_t a, f64_t b, f64_t c) { return vfmaq_f64(c, a, b); }
 FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return vfmsq_f64(c, a, b); }
 FP_INLINE f64_t f64_max(f64_t a, f64_t b)

@@ -1,0 +1,65 @@
+/* What a step of descent may do beside the optimiser: penalties, clipping, averages of theta, a limit on its columns. */
+
+/* gradient += l1 sign(theta) + l2 theta */
+static void FP(penalize)(T *gradient, const T *theta, I n, double l1, double l2)
+{
+    V(t) lasso = V(set1)((T)l1), ridge = V(set1)((T)l2);
+    for (I j = 0; j < n; j += L) {
+        V(t) w = FP(load_left)(theta + j, n - j), g = FP(load_left)(gradient + j, n - j);
+        FP(store_left)(gradient + j, V(fma)(lasso, FP(sign)(w), V(fma)(ridge, w, g)), n - j);
+    }
+}
+
+/* x = min(max(x, -limit), limit), with NaN as the last operand of both, which they return */
+static void FP(clip)(T *x, I n, double limit)
+{
+    V(t) most = V(set1)((T)limit), least = V(set1)((T)-limit);
+    for (I j = 0; j < n; j += L)
+        FP(store_left)(x + j, V(min)(most, V(max)(least, FP(load_left)(x + j, n - j))), n - j);
+}
+
+static void FP(shrink)(T *x, I n, double factor)
+{
+    V(t) times = V(set1)((T)factor);
+    for (I j = 0; j < n; j += L)
+        FP(store_left)(x + j, V(mul)(times, FP(load_left)(x + j, n - j)), n - j);
+}
+
+static void FP(sum_squares)(double *sum, const T *x, I n)
+{
+    FP(lanes) s = FP(lanes_set1)(0);
+    for (I j = 0; j < n; j += 16)
+        for (int q = 0; q < FP_LANES; q++) {
+            V(t) a = FP(load_left)(x + j + q * L, n - j - q * L);
+            s.lane[q] = V(fma)(a, a, s.lane[q]);
+        }
+    *sum = (double)FP(lanes_sum)(s);
+}
+
+/* mean += weight (theta - mean) */
+static void FP(average)(T *mean, const T *theta, I n, double weight)
+{
+    V(t) share = V(set1)((T)weight);
+    for (I j = 0; j < n; j += L) {
+        V(t) m = FP(load_left)(mean + j, n - j);
+        FP(store_left)(mean + j, V(fma)(share, V(sub)(FP(load_left)(theta + j, n - j), m), m), n - j);
+    }
+}
+
+/* A vector of columns at a time, their squares added in row order. */
+static void FP(max_norm)(T *w, I n_in, I n_out, I w_row, double limit)
+{
+    V(t) most = V(set1)((T)limit), one = V(set1)(1);
+    for (I j = 0; j < n_out; j += L) {
+        V(t) sum = V(set1)(0);
+        for (I i = 0; i < n_in; i++) {
+            V(t) x = FP(load_left)(w + i * w_row + j, n_out - j);
+            sum = V(fma)(x, x, sum);
+        }
+        V(t) norm = V(sqrt)(sum), factor = V(select)(V(gt)(norm, most), V(div)(most, norm), one);
+        for (I i = 0; i < n_in; i++) {
+            T *x = w + i * w_row + j;
+            FP(store_left)(x, V(mul)(factor, FP(load_left)(x, n_out - j)), n_out - j);
+        }
+    }
+}
