@@ -43,11 +43,11 @@ class Embedding(Layer):
 
     def __post_init__(self) -> None:
         given = self.columns
-        rows = [(c, *sizes) for c, sizes in given.items()] if isinstance(given, Mapping) else list(given)
+        rows = list(given.items()) if isinstance(given, Mapping) else list(given)
         checked = []
         for row in rows:
             try:
-                column, categories, width = row
+                column, categories, width = (row[0], *row[1]) if len(row) == 2 else row
             except (TypeError, ValueError):
                 raise TypeError(
                     f"Embedding takes {{column: (categories, width)}}, got {row!r}; use for example {{3: (7, 4)}}"
