@@ -50,6 +50,17 @@ class Engine:
         seed: int = 0,
         step: int = 0,
     ) -> float: ...
+    def trace(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        label: np.ndarray | None,
+        weight: np.ndarray | None,
+        objective: Objective,
+        training: bool = False,
+        seed: int = 0,
+        step: int = 0,
+    ) -> tuple[list[dict[str, np.ndarray]], np.ndarray, np.ndarray, np.ndarray]: ...
     def forward_if_ready(self, x: Any) -> np.ndarray | None: ...
     def all_finite(self, x: np.ndarray) -> bool: ...
 

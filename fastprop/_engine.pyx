@@ -46,6 +46,7 @@ include "_norms.pxi"
 include "_gradients.pxi"
 include "_passes.pxi"
 include "_update.pxi"
+include "_trace.pxi"
 include "_table.pxi"
 
 
@@ -381,6 +382,37 @@ cdef class Engine:
                 memcpy(out.start + i * size, self.plan.gradient, size)
             end_work(&job.air)
         self.leave(&job)
+
+    def trace(
+        self, x, y, label, weight, Objective objective, bint training=False, uint64_t seed=0, int64_t step=0,
+    ):
+        """Every number of both passes over all rows of x.
+
+        Returns
+        -------
+        operations : list of dict
+            For each its "z", "a", "slope" (g'(z)), "da" and "dz", (rows, n_out): derivatives of the cost.
+        losses : ndarray, (rows, members)
+            Of each row, without its weight.
+        gradient : ndarray, (n_parameters,)
+        dx : ndarray, (rows, n_inputs)
+        """
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
+        cdef Job job
+        cdef Buffer dxs
+        dx = numpy.empty_like(x)
+        dxs = Buffer(dx, True)
+        memset(&job, 0, sizeof(Job))
+        job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
+        job.weight, job.dx, job.training, job.seed, job.step = weights.start, dxs.start, training, seed, step
+        objective.put(&job)
+        self.enter(&job, job.rows, True)
+        begin_work(&job.air)
+        try:
+            return trace_passes(&job, dx)
+        finally:
+            end_work(&job.air)
+            self.leave(&job)
 
     def all_finite(self, x):
         """True if every element of x, a buffer of the engine's dtype, is finite."""
