@@ -104,8 +104,22 @@ cdef extern from "fastprop.h" nogil:
         FP_N_ACTIVATIONS
         FP_LOSS_half_mse
         FP_LOSS_squared_error
+        FP_LOSS_mse
+        FP_LOSS_mae
+        FP_LOSS_huber
+        FP_LOSS_log_cosh
+        FP_LOSS_quantile
+        FP_LOSS_poisson
+        FP_LOSS_gamma
+        FP_LOSS_tweedie
+        FP_LOSS_gaussian_nll
         FP_LOSS_cross_entropy
+        FP_LOSS_kl_divergence
+        FP_LOSS_focal
+        FP_LOSS_hinge
         FP_LOSS_binary_cross_entropy
+        FP_LOSS_binary_focal
+        FP_LOSS_binary_hinge
         FP_N_LOSSES
         FP_OPTIMIZER_sgd
         FP_OPTIMIZER_adagrad

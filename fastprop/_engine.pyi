@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+HYPER: int
 KINDS: dict[str, int]
 
 class Buffer:

@@ -172,7 +172,10 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
     cdef double cost = 0
     cdef ptrdiff_t i, at = 0
     job.batch_weight = weight_of(job, first, rows)
-    if p.plain and p.flops * rows <= 2 * TINY and job.order != NULL and job.weight == NULL:
+    if (
+        p.plain and p.n_targets == p.n_outputs and p.flops * rows <= 2 * TINY
+        and job.order != NULL and job.weight == NULL
+    ):
         p.kernels.tiny_pass(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
             p.n_ops, rows, job.loss, 1.0 / rows, p.hyper)

@@ -3,13 +3,16 @@
 
 ``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
 """
-from libc.math cimport cos, exp, isfinite, log, log1p, sin, sqrt, tanh
+from libc.math cimport cos, exp, expm1, isfinite, log, log1p, pow, sin, sqrt, tanh
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_leaky_relu, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_sin,
     FP_ACTIVATION_tanh, FP_HYPER,
-    FP_LOSS_binary_cross_entropy, FP_LOSS_cross_entropy, FP_LOSS_half_mse, FP_LOSS_squared_error,
+    FP_LOSS_binary_cross_entropy, FP_LOSS_binary_focal, FP_LOSS_binary_hinge, FP_LOSS_cross_entropy, FP_LOSS_focal,
+    FP_LOSS_gamma, FP_LOSS_gaussian_nll, FP_LOSS_half_mse, FP_LOSS_hinge, FP_LOSS_huber, FP_LOSS_kl_divergence,
+    FP_LOSS_log_cosh, FP_LOSS_mae, FP_LOSS_mse, FP_LOSS_poisson, FP_LOSS_quantile, FP_LOSS_squared_error,
+    FP_LOSS_tweedie,
     fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
     fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_tiny_pass,
 )
@@ -99,83 +102,7 @@ cdef inline void activate_backward(
         tables[1].backward[activation](dz, kept, n, hyper)
 
 
-# Losses: cost[0] += weight * the loss of each row; da = scale * weight * dLoss/da, unless da is NULL.
-
-cdef inline real weight_of(const real *weight, ptrdiff_t i) noexcept nogil:
-    return weight[i] if weight != NULL else 1
-
-
-cdef void half_mse(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
-    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
-) noexcept nogil:
-    cdef ptrdiff_t i
-    cdef real error, w
-    for i in range(rows * n):
-        error, w = a[i] - y[i], weight_of(weight, i // n)
-        cost[0] += w * 0.5 * error * error
-        if da != NULL:
-            da[i] = <real>(w * scale * error)
-
-
-cdef void squared_error(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
-    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
-) noexcept nogil:
-    cdef ptrdiff_t i
-    cdef real error, w
-    for i in range(rows * n):
-        error, w = a[i] - y[i], weight_of(weight, i // n)
-        cost[0] += w * error * error
-        if da != NULL:
-            da[i] = <real>(w * 2 * scale * error)
-
-
-cdef inline double target(
-    const real *y, const int64_t *label, ptrdiff_t i, ptrdiff_t j, ptrdiff_t n,
-) noexcept nogil:
-    """y[i, j]; a label is the y that is 1 there and 0 elsewhere."""
-    if y != NULL:
-        return y[i * n + j]
-    return 1 if j == label[i] else 0
-
-
-cdef void cross_entropy(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
-    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
-) noexcept nogil:
-    cdef ptrdiff_t i, j
-    cdef double most, total, log_total, sum_y, wanted, score, w
-    for i in range(rows):
-        most = a[i * n]
-        for j in range(1, n):
-            most = max(most, <double>a[i * n + j])
-        total = 0
-        for j in range(n):
-            total += exp(a[i * n + j] - most)
-        log_total = log(total)
-        sum_y, w = 0, weight_of(weight, i)
-        for j in range(n):
-            sum_y += target(y, label, i, j, n)
-        for j in range(n):
-            wanted = target(y, label, i, j, n)
-            score = a[i * n + j] - most
-            cost[0] += w * wanted * (log_total - score)
-            if da != NULL:
-                da[i * n + j] = <real>(scale * w * (sum_y * exp(score) / total - wanted))
-
-
-cdef void binary_cross_entropy(
-    double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
-    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
-) noexcept nogil:
-    cdef ptrdiff_t i
-    cdef double z, w
-    for i in range(rows * n):
-        z, w = a[i], weight_of(weight, i // n)
-        cost[0] += w * (max(z, 0.0) - z * y[i] + log1p(exp(-abs(z))))
-        if da != NULL:
-            da[i] = <real>(scale * w * (1 / (1 + exp(-z)) - y[i]))
+include "_portable_losses.pxi"
 
 
 # All of it: both passes over a network of a few numbers, row by row; _engine.pyx says the mathematics at its top.
@@ -306,8 +233,22 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     fill_activations(table, dtype)
     table.loss[FP_LOSS_half_mse] = <fp_loss *>half_mse[real]
     table.loss[FP_LOSS_squared_error] = <fp_loss *>squared_error[real]
+    table.loss[FP_LOSS_mse] = <fp_loss *>mse[real]
+    table.loss[FP_LOSS_mae] = <fp_loss *>mae[real]
+    table.loss[FP_LOSS_huber] = <fp_loss *>huber[real]
+    table.loss[FP_LOSS_log_cosh] = <fp_loss *>log_cosh[real]
+    table.loss[FP_LOSS_quantile] = <fp_loss *>quantile[real]
+    table.loss[FP_LOSS_poisson] = <fp_loss *>poisson[real]
+    table.loss[FP_LOSS_gamma] = <fp_loss *>gamma[real]
+    table.loss[FP_LOSS_tweedie] = <fp_loss *>tweedie[real]
+    table.loss[FP_LOSS_gaussian_nll] = <fp_loss *>gaussian_nll[real]
     table.loss[FP_LOSS_cross_entropy] = <fp_loss *>cross_entropy[real]
+    table.loss[FP_LOSS_kl_divergence] = <fp_loss *>kl_divergence[real]
+    table.loss[FP_LOSS_focal] = <fp_loss *>focal[real]
+    table.loss[FP_LOSS_hinge] = <fp_loss *>hinge[real]
     table.loss[FP_LOSS_binary_cross_entropy] = <fp_loss *>binary_cross_entropy[real]
+    table.loss[FP_LOSS_binary_focal] = <fp_loss *>binary_focal[real]
+    table.loss[FP_LOSS_binary_hinge] = <fp_loss *>binary_hinge[real]
     fill_descent(table, dtype)
 
 

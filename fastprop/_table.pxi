@@ -79,6 +79,8 @@ def keeps(int activation):
     return "slope" if fp_activation_keeps[activation] == FP_KEEPS_SLOPE else "output"
 
 
+HYPER = FP_HYPER  # how many numbers a loss may have
+
 assert len(names("activation")) == FP_N_ACTIVATIONS
 assert len(names("loss")) == FP_N_LOSSES
 assert len(names("optimizer")) == FP_N_OPTIMIZERS

@@ -11,7 +11,12 @@ from fastprop import _engine, _validate
 from fastprop.losses import Loss
 
 # What is to be used where a network has one output, instead of a loss that wants one for each class.
-BINARY = {"cross_entropy": "binary_cross_entropy"}
+BINARY = {
+    "cross_entropy": "binary_cross_entropy",
+    "kl_divergence": "binary_cross_entropy",
+    "focal": "binary_focal",
+    "hinge": "binary_hinge",
+}
 
 
 def check_outputs(loss: Loss, n_outputs: int) -> None:
@@ -51,8 +56,12 @@ def targets(
             f"X has {rows} rows and the network {n_outputs} outputs{hint}"
         )
     _validate.finite(what, checked, value, engine)
-    if loss.targets != "numbers":
+    if loss.targets in ("probabilities", "classes"):
         _check_probabilities(checked, np.shape(value), loss.targets, what)
+    elif loss.targets == "signs":
+        return _as_signs(checked, np.shape(value), loss.name, what), None
+    elif loss.targets != "numbers":
+        _check_sign(checked, np.shape(value), loss, what)
     return checked, None
 
 
@@ -101,6 +110,26 @@ def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str,
             )
 
 
+def _check_sign(checked: np.ndarray, given: tuple[int, ...], loss: Loss, what: str) -> None:
+    # a positive number that is denormal counts as 0 in the kernels
+    wrong = checked < (np.finfo(checked.dtype).tiny if loss.targets == "positive" else 0)
+    if wrong.any():
+        first = _validate.place(wrong.reshape(given))
+        where, number = ", ".join(map(str, first)), checked.reshape(given)[first]
+        wanted = "above 0" if loss.targets == "positive" else "of at least 0"
+        raise ValueError(f"{what}[{where}] is {number}; {loss.name} takes targets {wanted}: drop or shift such rows")
+
+
+def _as_signs(checked: np.ndarray, given: tuple[int, ...], name: str, what: str) -> np.ndarray:
+    """-1 and 1; where there is no -1, 0 stands for it."""
+    wrong = np.abs(checked) != 1 if np.any(checked == -1) else (checked != 0) & (checked != 1)
+    if wrong.any():
+        first = _validate.place(wrong.reshape(given))
+        where, number = ", ".join(map(str, first)), checked.reshape(given)[first]
+        raise ValueError(f"{what}[{where}] is {number}; {name} takes -1 and 1, or 0 and 1: encode the classes so")
+    return np.where(checked == 1, 1, -1).astype(checked.dtype)
+
+
 # ---- weights ----
 
 ClassWeight = dict[int, float] | str | None
@@ -129,7 +158,7 @@ def class_weight(value: Any, loss: Loss, n_outputs: int) -> ClassWeight:
     """A dict of label -> weight, "balanced", or None."""
     if value is None:
         return None
-    if not (loss.targets == "classes" or (loss.targets == "probabilities" and n_outputs == 1)):
+    if not (loss.targets == "classes" or (loss.targets in ("probabilities", "signs") and n_outputs == 1)):
         raise ValueError(
             f"class_weight is for losses of classes, got {loss.name} with {n_outputs} outputs; "
             "use sample_weight, a weight for each row"
@@ -183,11 +212,11 @@ def weigh_classes(
 
 
 def _labels_of(y: np.ndarray | None, labels: np.ndarray | None) -> np.ndarray:
-    """The class of each row: its label, or the 0 or 1 of a single output."""
+    """The class of each row: its label, or that of a single output, 0 or 1 (-1 counts as 0)."""
     if labels is not None:
         return labels
-    if y.shape[1] > 1 or not np.all((y == 0) | (y == 1)):
+    if y.shape[1] > 1 or not np.all((y == 0) | (np.abs(y) == 1)):
         raise ValueError(
             "class_weight needs the class of each row as a label, got probabilities; use sample_weight instead"
         )
-    return y[:, 0].astype(np.int64)
+    return (y[:, 0] > 0).astype(np.int64)

@@ -82,6 +82,17 @@ def number(
     return real
 
 
+def levels(what: str, value: Any, most: int) -> tuple[float, ...]:
+    """Up to `most` numbers between 0 and 1, each larger than the one before; one may come by itself."""
+    given = list(value) if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1 else [value]
+    checked = tuple(number(f"{what}[{i}]", level, above=0, below=1) for i, level in enumerate(given))
+    if any(left >= right for left, right in zip(checked, checked[1:])):
+        raise ValueError(f"{what} must increase, got {checked}; use sorted(set({what}))")
+    if not 1 <= len(checked) <= most:
+        raise ValueError(f"{what} must be 1 to {most} numbers, got {len(checked)}; train the others in another network")
+    return checked
+
+
 def flag(what: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):

@@ -29,7 +29,7 @@ typedef void fp_optimizer FP_OPTIMIZER_ARGS;
 #undef T
 #undef I
 
-enum { FP_HYPER = 8 }; /* numbers that an activation, a loss or a step of an optimiser may take */
+enum { FP_HYPER = 16 }; /* numbers that an activation, a loss (quantile has most) or a step of an optimiser may take */
 enum { FP_MEMORY = 4 }; /* numbers that an optimiser remembers from step to step, beside its state arrays; they start at 1 */
 enum { FP_KEEPS_OUTPUT, FP_KEEPS_SLOPE };
 

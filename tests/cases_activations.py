@@ -8,10 +8,10 @@ import inspect
 
 import numpy as np
 import reference_activations as twin
+from kernel_draws import HYPER
 
 from fastprop import _engine
 
-HYPER = 8  # FP_HYPER of fastprop.h
 ACTIVATIONS = _engine.names("activation")
 KEEPS_SLOPE = [name for number, name in enumerate(ACTIVATIONS) if _engine.keeps(number) == "slope"]
 KEEPS_OUTPUT = [name for name in ACTIVATIONS if name not in KEEPS_SLOPE]

@@ -108,6 +108,13 @@ def check_gradient(case, draws=20, tolerance=TOLERANCE):
             continue
         errors = relative_errors(gradient, numeric)
         worst = np.unravel_index(np.argmax(errors), errors.shape)
+        # A slope with a corner (Huber's) leaves differences an error that shrinks with the step, as no wrong gradient's
+        # does: rounding moves a smooth cost's by less than a quarter of the tolerance.
+        if errors[worst] > tolerance:
+            finer = relative_errors(numeric_gradient(cost, theta, STEP / 2), numeric)[worst]
+            if finer > errors[worst] / 4:
+                reasons.append(f"half the step changes the difference of element {worst} by {finer:.1e}")
+                continue
         assert errors[worst] <= tolerance, (
             f"element {worst} is {gradient[worst]!r}, finite differences give {numeric[worst]!r}:"
             f" relative error {errors[worst]:.1e}, tolerance {tolerance:.0e} (draw {seed})"

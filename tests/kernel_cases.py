@@ -6,11 +6,11 @@ float64 twin rounds too, so every bound here counts eps where the kernel alone w
 """
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from itertools import cycle, product
 from pathlib import Path
 
+import cases_losses
 import cases_optimizers
 import cases_rows
 import numpy as np
@@ -29,51 +29,11 @@ from cases_activations import (
     usual,
     value_bound,
 )  # fmt: skip
-from kernels_ctypes import Same
+from kernel_draws import LENGTHS, ROWS, WIDTHS, Case, Drawer, wide
 
 from fastprop import _engine
 
-# vectors hold 4, 8 or 16 lanes; a tile is two vectors wide and 6 (avx2) or 14 (avx512) rows high
-WIDTHS = [0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33]
-ROWS = [0, 1, 2, 5, 6, 7, 13, 14, 15, 29]
-LENGTHS = sorted({*WIDTHS, 63, 64, 65, 1000})
-
 PRODUCT_H = Path(__file__).parents[1] / "src_c" / "kernels" / "product.h"
-
-
-@dataclass
-class Case:
-    """One call: its arguments, and of each output what the twin says and how far from it the kernel may be."""
-
-    arguments: dict
-    expected: dict
-    bound: dict
-
-    def sizes(self):
-        """The arguments that are numbers, for messages."""
-        return {name: value for name, value in self.arguments.items() if isinstance(value, int | float)}
-
-
-class Drawer:
-    """Random numbers as arrays of one dtype; what they are depends on nothing but the order of the calls."""
-
-    def __init__(self, dtype):
-        self.dtype, self.rng = np.dtype(dtype), np.random.default_rng(0)
-        self.eps = float(np.finfo(self.dtype).eps)
-        self.tiny = float(np.finfo(self.dtype).tiny)
-
-    def normal(self, *shape):
-        return self.rng.normal(size=shape).astype(self.dtype)
-
-    def nan(self, *shape):
-        """What an output holds before a kernel that must not read it."""
-        return np.full(shape, np.nan, self.dtype)
-
-
-def wide(array):
-    """As float64, in which the twins reckon."""
-    return None if array is None else array.astype(np.float64)
-
 
 # the products of a dense layer
 
@@ -171,15 +131,19 @@ def dense_weight_gradient(dtype):
 # both passes at once
 
 
+# their slopes are at most 2 |a - y| + 2
+TINY_LOSSES = ("half_mse", "squared_error", "cross_entropy", "binary_cross_entropy")
+
+
 def tiny_pass(dtype):
     draw = Drawer(dtype)
     shapes = [(1, 1), (1, 1, 1, 1), (2, 4, 1), (3, 2, 2), (1, 3, 2, 4), (5, 1, 1), (17, 2)]
-    for widths, rows, loss, indexed in product(shapes, [1, 2, 5], LOSS_BOUNDS, [True, False]):
+    for widths, rows, loss, indexed in product(shapes, [1, 2, 5], TINY_LOSSES, [True, False]):
         if loss == "cross_entropy" and widths[-1] == 1:
             continue
         names = [KEEPS_OUTPUT[draw.rng.integers(len(KEEPS_OUTPUT))] for _ in widths[1:]]
         theta, x = draw.normal(reference.n_parameters(widths)), draw.normal(9, widths[0])
-        y, label = draw_target(draw, loss, 9, widths[-1])
+        y, label = cases_losses.draw_target(draw, loss, 9, widths[-1])
         index, scale, start = draw.rng.integers(9, size=rows) if indexed else None, 1 / 7, 1.5
         read = np.arange(rows) if index is None else index
         twin = [wide(theta), wide(x), wide(y), label, read, widths, names]
@@ -235,73 +199,6 @@ def backward(name, dtype):
         )
 
 
-# losses
-
-
-def squares_bound(draw, a, y, n):
-    """(cost, da): a - y rounds once, its square and the sum n + 1 times; every term is positive."""
-    return 4 * draw.eps * np.abs(a - y), (n + 4) * draw.eps * np.sum((a - y) ** 2)
-
-
-def cross_entropy_bound(draw, a, y, n):
-    """A score rounds once, which moves e^score by |score| u and log sum by sum p |score| u; exp, log, sum: n + 8."""
-    score = a - a.max(axis=1, keepdims=True)
-    p = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
-    weight = y.sum(axis=1, keepdims=True)
-    da = (n + 8) * draw.eps * (weight * p * (1 + np.abs(score)) + np.abs(y))
-    row = weight * (1 + np.log(n) + np.sum(p * np.abs(score), axis=1, keepdims=True)) + np.abs(y * score)
-    return da, (n + 8) * draw.eps * np.sum(row)
-
-
-def binary_cross_entropy_bound(draw, a, y, n):
-    """Three terms an element, of at most |z|, |z| y and ln 2, each with its own roundings, and the sum."""
-    da = 8 * draw.eps * (reference.sigmoid(a) + np.abs(y)) + draw.tiny
-    return da, (n + 8) * draw.eps * np.sum(np.abs(a) * (1 + np.abs(y)) + 1)
-
-
-LOSS_BOUNDS = {
-    "half_mse": squares_bound,
-    "squared_error": squares_bound,
-    "cross_entropy": cross_entropy_bound,
-    "binary_cross_entropy": binary_cross_entropy_bound,
-}
-
-
-def draw_target(draw, name, rows, n):
-    """(y, label), one of them None."""
-    if name == "cross_entropy" and draw.rng.integers(2):
-        return None, draw.rng.integers(n, size=rows)
-    if name == "cross_entropy":
-        return draw.rng.dirichlet(np.ones(n), size=rows).astype(draw.dtype), None
-    if name == "binary_cross_entropy":
-        return draw.rng.random((rows, n)).astype(draw.dtype), None
-    return draw.normal(rows, n), None
-
-
-def loss(name, dtype):
-    draw = Drawer(dtype)
-    widths = [n for n in (*WIDTHS, 100) if n > 0]
-    for rows, n in [*product([0, 1, 2, 15], widths), *product(widths, [1, 2])]:  # lanes are columns, or rows
-        a, (y, label), scale = 4 * draw.normal(rows, n), draw_target(draw, name, rows, n), 1 / 7
-        start = 1.5
-        weight = np.abs(draw.normal(rows)) if draw.rng.integers(2) else None
-        cost, da = reference.KERNELS[name](wide(a), wide(y), label, wide(weight), scale)
-        da_bound, cost_bound = LOSS_BOUNDS[name](
-            draw, wide(a), reference.targets(name, label if y is None else y, a.shape), n
-        )
-        if weight is not None:  # two more roundings, which each bound has room for; it bounds the sum over rows
-            da_bound, cost_bound = da_bound * weight[:, None], cost_bound * np.max(weight, initial=0)
-        cost_bound += rows * np.finfo(np.float64).eps * (abs(cost) + start)
-        for da_before in (draw.nan(rows, n), None, Same("a")):
-            expected = {"cost": np.array([start + cost])}
-            if da_before is not None:
-                expected["da"] = da
-            yield Case(
-                {"cost": np.array([start]), "da": da_before, "a": a, "y": y, "label": label, "weight": weight,
-                 "rows": rows, "n": n, "n_y": n, "scale": scale},
-                expected,
-                {"cost": cost_bound, "da": scale * da_bound},
-            )  # fmt: skip
 
 
 # the rest
@@ -348,7 +245,7 @@ def cases(name, kind, dtype):
     if kind in ("forward", "backward"):
         return list(globals()[kind](name.removesuffix(f"_{kind}"), dtype))
     if kind == "loss":
-        return list(loss(name, dtype))
+        return list(cases_losses.loss(name, dtype))
     if kind == "optimizer":
         return list(cases_optimizers.optimizer(name, dtype))
     return list(KERNELS[name](dtype))

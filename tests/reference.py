@@ -11,47 +11,10 @@ import numpy as np
 import reference_activations
 import reference_optimizers
 import reference_rows
-from reference_activations import ACTIVATIONS, activation, sigmoid
+from reference_activations import ACTIVATIONS, activation
+from reference_losses import LOSSES, targets
 
-# losses: name -> function of (a, y) giving (loss of each row, dLoss/da)
-
-
-def half_mse(a, y):
-    """1/2 sum (a - y)^2."""
-    return 0.5 * np.sum((a - y) ** 2, axis=1), a - y
-
-
-def squared_error(a, y):
-    """Sum (a - y)^2."""
-    return np.sum((a - y) ** 2, axis=1), 2.0 * (a - y)
-
-
-def cross_entropy(a, y):
-    """-sum y log softmax(a); derivative softmax(a) sum(y) - y, where sum(y) is 1 as a rule."""
-    log_p = a - np.max(a, axis=1, keepdims=True)
-    log_p = log_p - np.log(np.sum(np.exp(log_p), axis=1, keepdims=True))
-    return -np.sum(y * log_p, axis=1), np.exp(log_p) * np.sum(y, axis=1, keepdims=True) - y
-
-
-def binary_cross_entropy(a, y):
-    """-sum [y log s(a) + (1 - y) log(1 - s(a))], where log s(a) = -log(1 + e^-a)."""
-    return np.sum(np.logaddexp(0.0, a) - y * a, axis=1), sigmoid(a) - y
-
-
-LOSSES = {
-    "half_mse": half_mse,
-    "squared_error": squared_error,
-    "cross_entropy": cross_entropy,
-    "binary_cross_entropy": binary_cross_entropy,
-}
-
-
-def targets(loss, y, shape):
-    """`y` as float64 of `shape`: labels become one-hot rows, one value per row a column."""
-    y = np.asarray(y)
-    if loss == "cross_entropy" and y.ndim == 1:
-        return np.eye(shape[1])[y]
-    return y.astype(np.float64).reshape(shape)
+# losses
 
 
 def cost_and_output_gradient(loss, a, y):
@@ -178,9 +141,9 @@ def all_finite(x):
     return int(np.all(np.isfinite(x)))
 
 
-def loss_kernel(loss, a, y=None, label=None, weight=None, scale=1.0):
+def loss_kernel(loss, a, y=None, label=None, weight=None, scale=1.0, hyper=()):
     """(cost, da): the SUM of the row losses, and scale * dLoss/da, each times its row's weight."""
-    row_losses, da = LOSSES[loss](a, targets(loss, label if y is None else y, a.shape))
+    row_losses, da = LOSSES[loss](a, targets(loss, label if y is None else y, a.shape), *hyper)
     weight = np.ones(len(a)) if weight is None else weight
     return float(np.sum(weight * row_losses)), scale * weight[:, None] * da
 

@@ -71,12 +71,21 @@ def targets(loss, rng, rows, n_outputs, labels=False):
     Rows of probabilities are a target for every loss, also for one that this module does not know.
     Losses of numbers get any numbers, and losses of classes integers where `labels` asks for them.
     """
-    kind = LOSSES[loss].targets
+    kind, columns = LOSSES[loss].targets, n_outputs // LOSSES[loss].outputs
     if kind == "numbers":
-        return rng.normal(size=(rows, n_outputs))
+        return rng.normal(size=(rows, columns))
     if kind == "classes" and labels:
         return rng.integers(n_outputs, size=rows)
-    return rng.dirichlet(np.ones(n_outputs), size=rows)
+    if kind == "signs":
+        return rng.choice([-1.0, 1.0], size=(rows, columns))
+    return rng.dirichlet(np.ones(columns), size=rows)
+
+
+def outputs_for(loss, n):
+    """How many outputs a network has that this loss takes: at least n."""
+    loss = LOSSES[loss]
+    n = max(n, 2) if loss.targets == "classes" else n
+    return -(-n // loss.outputs) * loss.outputs
 
 
 def in_c_order(array):

@@ -13,10 +13,11 @@ from kernel_cases import Drawer, wide
 from kernels_ctypes import GUARD, Guarded, Same, exact_isas, kernels_of, parse
 
 from fastprop import _engine
+from fastprop.losses import LOSSES
 
 SIGNATURES = [(name, kind) for name, kind, _ in _engine.signatures()]
 EACH_KERNEL = pytest.mark.parametrize("name, kind", SIGNATURES, ids=[name for name, _ in SIGNATURES])
-LOSSES = _engine.names("loss")
+OF_CLASSES = [name for name, loss in LOSSES.items() if loss.targets == "classes"]
 
 # rows adjacent and aligned to 64 bytes; rows an odd distance apart, and everything one element off
 LAYOUTS = [{"padding": 0, "offset": 0}, {"padding": 3, "offset": 1}]
@@ -239,21 +240,25 @@ def test_nan_gradient_stays_nan(name, kernels, dtype):
 
 
 def call_loss(kernels, name, a, y=None, label=None, **more):
-    got = kernels[name](cost=np.zeros(1), a=a, y=y, label=label, rows=a.shape[0], n=a.shape[1], n_y=a.shape[1], scale=1.0, **more)
+    """(cost, da) with the numbers that are the loss's defaults."""
+    sizes = {"rows": a.shape[0], "n": a.shape[1], "n_y": a.shape[1] // LOSSES[name].outputs, "scale": 1.0}
+    hyper = np.resize(np.append(LOSSES[name].hyper, np.zeros(_engine.HYPER)), _engine.HYPER)
+    got = kernels[name](cost=np.zeros(1), a=a, y=y, label=label, hyper=hyper, **sizes, **more)
     return float(got["cost"][0]), got.get("da")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name, labelled", [(name, False) for name in LOSSES] + [("cross_entropy", True)])
+@pytest.mark.parametrize("name, labelled", [(name, False) for name in LOSSES] + [(name, True) for name in OF_CLASSES])
 def test_cost_of_what_is_not_finite_is_not_finite(name, bad, labelled, kernels, dtype):
     """Else training on would look well: a cost that is not finite is how divergence is seen."""
     draw = Drawer(dtype)
-    for n in (1, 2, 7, 16, 19, 33):
+    for columns in (1, 2, 7, 16, 19, 33):
+        n = columns * LOSSES[name].outputs
         for at in range(n):
             a = draw.normal(3, n)
             a[1, at] = bad
             label = np.full(3, (at + 1) % n if bad != -np.inf else at) if labelled else None
-            y = None if labelled else np.full((3, n), 1 / n, dtype)
+            y = None if labelled else np.full((3, columns), 1 / columns, dtype)
             cost, da = call_loss(kernels, name, a, y, label, da=draw.nan(3, n))
             assert not np.isfinite(cost), f"{cost} where a[1, {at}] of {n} is {bad}"
             if np.isnan(bad):
@@ -268,26 +273,27 @@ def test_cost_of_a_target_of_nan_is_nan(name, kernels, dtype):
         for at in range(n):
             y = np.full((3, n), 1 / n, dtype)
             y[1, at] = np.nan
-            assert np.isnan(call_loss(kernels, name, draw.normal(3, n), y)[0])
+            assert np.isnan(call_loss(kernels, name, draw.normal(3, n * LOSSES[name].outputs), y)[0])
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("name", [*OF_CLASSES, "binary_cross_entropy", "binary_focal"])
 def test_large_scores_do_not_overflow(name, kernels, dtype):
     largest = np.finfo(dtype).max / 4
     a, y = np.array([[largest, -largest], [-largest, largest], [1e4, -1e4]], dtype), np.array([[1, 0]] * 3, dtype)
     cost, da = call_loss(kernels, name, a, y, da=np.zeros_like(a))
-    expected, expected_da = reference.KERNELS[name](wide(a), wide(y))
+    expected, expected_da = reference.KERNELS[name](wide(a), y.astype(float), hyper=LOSSES[name].hyper)
     eps = Drawer(dtype).eps
     assert cost == pytest.approx(expected, rel=4 * eps)
     np.testing.assert_allclose(da, expected_da, atol=4 * eps)
 
 
-def test_label_is_the_one_hot_row(kernels, dtype):
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_label_is_the_one_hot_row(name, kernels, dtype):
     draw = Drawer(dtype)
     for n in (1, 2, 16, 33):
         a, label = draw.normal(9, n), draw.rng.integers(n, size=9)
-        from_label = call_loss(kernels, "cross_entropy", a, label=label, da=draw.nan(9, n))
-        from_y = call_loss(kernels, "cross_entropy", a, np.eye(n, dtype=dtype)[label], da=draw.nan(9, n))
+        from_label = call_loss(kernels, name, a, label=label, da=draw.nan(9, n))
+        from_y = call_loss(kernels, name, a, np.eye(n, dtype=dtype)[label], da=draw.nan(9, n))
         assert from_label[0] == pytest.approx(from_y[0], rel=8 * draw.eps, abs=draw.eps)
         np.testing.assert_allclose(from_label[1], from_y[1], rtol=8 * draw.eps, atol=draw.eps)
 
@@ -296,16 +302,17 @@ def test_label_is_the_one_hot_row(kernels, dtype):
 def test_cost_is_added_row_by_row(name, kernels, isa, dtype):
     """In double, in row order: to the bit what adding up each row's own cost gives, whether da is wanted or not."""
     draw = Drawer(dtype)
-    a = draw.normal(23, 19)
-    y = np.abs(draw.normal(23, 19))
-    total = 0.0
-    for i in range(23):
-        total += call_loss(kernels, name, a[i : i + 1], y[i : i + 1])[0]
-    cost, _ = call_loss(kernels, name, a, y, da=Same("a"))
-    if isa == "portable":  # adds the elements of a row to the cost one by one
-        assert cost == pytest.approx(total, rel=23 * 19 * np.finfo(np.float64).eps)
-    else:
-        assert cost == total
+    for columns in (1, 19):
+        a = draw.normal(23, columns * LOSSES[name].outputs)
+        y = np.abs(draw.normal(23, columns))
+        total = 0.0
+        for i in range(23):
+            total += call_loss(kernels, name, a[i : i + 1], y[i : i + 1])[0]
+        cost, _ = call_loss(kernels, name, a, y, da=Same("a"))
+        if isa == "portable":  # adds the elements of a row to the cost one by one
+            assert cost == pytest.approx(total, rel=23 * 19 * np.finfo(np.float64).eps)
+        else:
+            assert cost == total
 
 
 # optimisers

@@ -8,7 +8,7 @@ import gradcheck
 import numpy as np
 import pytest
 import reference
-from reference_activations import activation, with_other_numbers
+from reference_activations import activation, sigmoid, with_other_numbers
 
 GENTLE = pytest.mark.parametrize(
     "given", [with_other_numbers(name) for name in reference.ACTIVATIONS], ids=list(reference.ACTIVATIONS)
@@ -17,10 +17,12 @@ KERNELS_DEF = Path(__file__).parents[1] / "src_c" / "kernels.def"
 
 
 def draw_target(loss, rng, rows, n_out):
-    """Rows of probabilities fit every loss; the regression losses get any number."""
+    """Rows of probabilities fit every loss; the regression losses get any number, hinges whole classes."""
     if loss in ("half_mse", "squared_error"):
         return rng.normal(size=(rows, n_out))
-    return rng.dirichlet(np.ones(n_out), size=rows)
+    if loss == "binary_hinge":
+        return rng.choice([-1.0, 1.0], size=(rows, n_out))
+    return rng.dirichlet(np.ones(n_out // 2 if loss == "gaussian_nll" else n_out), size=rows)
 
 
 @GENTLE
@@ -49,12 +51,12 @@ def test_loss_derivative(loss):
 @pytest.mark.parametrize("loss", reference.LOSSES)
 @GENTLE
 def test_network_gradient(given, loss, depth):
-    widths = [3] + [4] * (depth - 1) + [3]
+    widths = [3] + [4] * (depth - 1) + [4]
     activations = [given] * (depth - 1) + ["identity"]
 
     def case(rng):
         theta = rng.normal(0.0, 0.7, reference.n_parameters(widths))
-        x, y = rng.normal(size=(5, 3)), draw_target(loss, rng, 5, 3)
+        x, y = rng.normal(size=(5, 3)), draw_target(loss, rng, 5, 4)
 
         def both(theta):
             return reference.value_and_gradient(widths, activations, loss, theta, x, y)
@@ -110,7 +112,7 @@ def test_activation_by_hand(name, z, a, derivative):
 
 def test_sigmoid_keeps_its_digits_in_the_tail():
     z = np.array([-700.0, -40.0])
-    np.testing.assert_allclose(reference.sigmoid(z), np.exp(z) / (1.0 + np.exp(z)), rtol=1e-13)
+    np.testing.assert_allclose(sigmoid(z), np.exp(z) / (1.0 + np.exp(z)), rtol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +125,22 @@ def test_sigmoid_keeps_its_digits_in_the_tail():
         ("cross_entropy", [1000.0, 0.0], [0.0, 1.0], 1000.0, [1.0, -1.0]),
         ("binary_cross_entropy", [0.0, math.log(3.0)], [1.0, 0.0], math.log(8.0), [-0.5, 0.75]),
         ("binary_cross_entropy", [-1000.0, 1000.0], [1.0, 1.0], 1000.0, [-1.0, 0.0]),
+        ("mse", [1.0, 5.0], [3.0, 2.0], 6.5, [-2.0, 3.0]),
+        ("mae", [1.0, 5.0, 2.0], [3.0, 2.0, 2.0], 5.0, [-1.0, 1.0, 0.0]),
+        ("huber", [1.0, 5.0], [1.5, 2.0], 2.625, [-0.5, 1.0]),
+        ("log_cosh", [math.log(2.0)], [0.0], math.log(1.25), [0.6]),
+        ("quantile", [1.0, 5.0], [3.0, 2.0], 2.5, [-0.5, 0.5]),
+        ("poisson", [math.log(3.0)], [2.0], 3.0 - 2.0 * math.log(3.0), [1.0]),
+        ("gamma", [math.log(2.0)], [4.0], 2.0 * (1.0 - math.log(2.0)), [-2.0]),
+        ("tweedie", [math.log(4.0)], [1.0], 2.0, [3.0]),
+        ("gaussian_nll", [1.0, math.log(4.0)], [3.0], math.log(2.0) + 0.5, [-0.5, 0.0]),
+        ("kl_divergence", [0.0, math.log(3.0)], [0.25, 0.75], 0.0, [0.0, 0.0]),
+        ("kl_divergence", [0.0, math.log(3.0)], [1.0, 0.0], math.log(4.0), [-0.75, 0.75]),
+        ("focal", [0.0, 0.0], [1.0, 0.0], math.log(2.0) / 4.0, [-(1 + 2 * math.log(2)) / 8, (1 + 2 * math.log(2)) / 8]),
+        ("hinge", [1.0, 1.5, 0.0], [1.0, 0.0, 0.0], 1.5, [-1.0, 1.0, 0.0]),
+        ("hinge", [3.0, 1.5], [1.0, 0.0], 0.0, [0.0, 0.0]),
+        ("binary_focal", [0.0], [1.0], math.log(2.0) / 4.0, [-(1 + 2 * math.log(2.0)) / 8]),
+        ("binary_hinge", [0.5, -2.0], [-1.0, -1.0], 1.5, [1.0, 0.0]),
     ],
 )
 def test_loss_by_hand(loss, a, y, row_loss, da):

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from kernels_ctypes import exact_isas, kernels_of
 
+from fastprop import _engine
+
 VMATH_H = Path(__file__).parents[1] / "src_c" / "kernels" / "vmath.h"
 EVERY = bool(os.environ.get("FASTPROP_EVERY_FLOAT32"))
 
@@ -38,6 +40,8 @@ def stated():
 
 
 STATED = stated()
+HYPER = np.zeros(_engine.HYPER)  # no smoothing
+HYPER_AT = HYPER.ctypes.data
 
 
 def ulp_error(got, exact, dtype):
@@ -188,7 +192,8 @@ def softmax_parts(isa, dtype, scores):
     at_zero = np.argmax(scores, axis=1)
     for steps in (0, 1, -1, 2, -2):
         y[:, n] = guess + steps * np.spacing(guess)
-        raw(cost.ctypes.data, da.ctypes.data, padded.ctypes.data, y.ctypes.data, None, None, rows, n + 1, n + 1, 1.0, None)
+        arrays = (array.ctypes.data for array in (cost, da, padded, y))
+        raw(*arrays, None, None, rows, n + 1, n + 1, 1.0, HYPER_AT)
         right = (da[np.arange(rows), at_zero] == 1) & ~known
         e[right], total[right] = da[right, :n], y[right, n]
         known |= right
@@ -201,9 +206,9 @@ def costs_of_rows(isa, dtype, loss, a, y=None, label=None):
     cost = np.zeros(len(a))
     step = a.strides[0]
     target = None if y is None else y.ctypes.data
-    labels = None if label is None else label.ctypes.data
+    labels, n = None if label is None else label.ctypes.data, a.shape[1]
     for i in range(len(a)):
-        raw(cost.ctypes.data + 8 * i, None, a.ctypes.data + i * step, target, labels, None, 1, a.shape[1], a.shape[1], 1.0, None)
+        raw(cost.ctypes.data + 8 * i, None, a.ctypes.data + i * step, target, labels, None, 1, n, n, 1.0, HYPER_AT)
     return cost
 
 

@@ -9,6 +9,7 @@ static const fp_kernels FP(table);
 #include "gemm.h"
 #include "dense.h"
 #include "loss.h"
+#include "loss_classes.h"
 #include "tiny.h"
 #include "optimizer.h"
 #include "descent.h"

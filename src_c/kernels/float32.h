@@ -20,5 +20,6 @@
 #define FP_HALF_PI_3 (-0x1.ee59dap-50f)
 #define FP_SIN_TERMS 4               /* r^10 / 11! < 2^-24 for |r| <= pi / 4 */
 #define FP_COS_TERMS 5               /* r^12 / 12! < 2^-24 */
+#define FP_SMALLEST 0x1p-126f         /* normal number above 0 */
 #include "bodies.h"
 #include "undefine.h"

@@ -20,5 +20,6 @@
 #define FP_HALF_PI_3 (-0x1.f1976b7ed8fbcp-110)
 #define FP_SIN_TERMS 8                    /* r^18 / 19! < 2^-53 for |r| <= pi / 4 */
 #define FP_COS_TERMS 8                    /* r^18 / 18! < 2^-53 */
+#define FP_SMALLEST 0x1p-1022         /* normal number above 0 */
 #include "bodies.h"
 #include "undefine.h"

@@ -43,101 +43,199 @@ static void FP(squared_error)(double *cost, T *da, const T *a, const T *y, const
     FP(squares)(cost, da, a, y, weight, rows, n, 1, (T)(2 * scale));
 }
 
-/* What cross_entropy knows of a row after its first sweep. */
-typedef struct {
-    T total[L];    /* sum_k e^(a_k - max a) */
-    T weighted[L]; /* sum_j y_j (a_j - max a) */
-    T weight[L];   /* sum_j y_j, which is 1 */
-} FP(softmax_rows);
-
-/* First sweep over row i: e^(a - max a), summed, and kept in da if there is one. */
-FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, const T *y, I chosen, I n)
-{
-    T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[chosen] - most; /* before da, which may be a, is written */
-    V(t) shift = V(set1)(most);
-    FP(lanes) sum = FP(lanes_set1)(0), weighted = sum, weight = sum;
-    for (I j = 0; j < n; j += 16)
-        for (int q = 0; q < FP_LANES; q++) {
-            I at = j + q * L, left = n - at;
-            if (left <= 0)
-                break;
-            V(t) score = V(sub)(FP(load_left)(a + at, left), shift), e = FP(exp)(score);
-            if (left < L)
-                e = V(keep_n)(e, left);
-            sum.lane[q] = V(add)(sum.lane[q], e);
-            if (y) {
-                V(t) wanted = FP(load_left)(y + at, left);
-                weighted.lane[q] = V(fma)(wanted, score, weighted.lane[q]);
-                weight.lane[q] = V(add)(weight.lane[q], wanted);
-            }
-            if (da)
-                FP(store_left)(da + at, e, left);
-        }
-    s->total[i] = FP(lanes_sum)(sum);
-    s->weighted[i] = y ? FP(lanes_sum)(weighted) : chosen_score;
-    s->weight[i] = y ? FP(lanes_sum)(weight) : 1;
-}
-
-/* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its derivative
- * is softmax(a) sum_j y_j - y; a label is the y that is 1 there and 0 elsewhere. Logarithms are taken of L rows at once. */
-static void FP(cross_entropy)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
-    I rows, I n, I n_y, double scale, const double *hyper)
-{
-    (void)n_y, (void)hyper;
-    for (I first = 0; first < rows; first += L) {
-        int count = rows - first < L ? (int)(rows - first) : L;
-        FP(softmax_rows) s;
-        V(store)(s.total, V(set1)(1));
-        for (int i = 0; i < count; i++) {
-            I row = first + i;
-            FP(softmax_row)(&s, i, da ? da + row * n : NULL, a + row * n, y ? y + row * n : NULL, label ? label[row] : 0, n);
-        }
-        T log_total[L];
-        V(store)(log_total, FP(log)(V(load)(s.total)));
-        for (int i = 0; i < count; i++) {
-            I row = first + i;
-            T w = weight ? weight[row] : 1, slope_of_1 = w * (T)scale;
-            *cost += (double)(w * (s.weight[i] * log_total[i] - s.weighted[i]));
-            if (!da)
-                continue;
-            T *out = da + row * n;
-            V(t) factor = V(set1)(slope_of_1 * s.weight[i] / s.total[i]), minus = V(set1)(slope_of_1);
-            for (I j = 0; j < n; j += L) {
-                V(t) slope = V(mul)(factor, FP(load_left)(out + j, n - j));
-                if (y)
-                    slope = V(fnma)(minus, FP(load_left)(y + row * n + j, n - j), slope);
-                FP(store_left)(out + j, slope, n - j);
-            }
-            if (!y)
-                out[label[row]] -= slope_of_1;
-        }
-    }
-}
-
-/* max(z, 0) - z y + ln(1 + e^-|z|), which is -[y ln s(z) + (1 - y) ln(1 - s(z))] without overflow; derivative s(z) - y. */
-static void FP(binary_cross_entropy)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
-    I rows, I n, I n_y, double scale, const double *hyper)
+static void FP(mse) FP_LOSS_ARGS
 {
     (void)label, (void)n_y, (void)hyper;
-    V(t) zero = V(set1)(0);
-    for (I i = 0; i < rows; i++, a += n, y += n) {
+    FP(squares)(cost, da, a, y, weight, rows, n, (T)(1.0 / (double)n), (T)(2 * scale / (double)n));
+}
+
+/* Up to L numbers at p, p + every, ... of which n are left: what lies beyond reads as 0. */
+FP_INLINE V(t) FP(load_every)(const T *p, I every, I n)
+{
+    if (every == 1)
+        return FP(load_left)(p, n);
+    T lane[L];
+    for (int i = 0; i < L; i++)
+        lane[i] = i < n ? p[i * every] : 0;
+    return V(load)(lane);
+}
+
+FP_INLINE void FP(store_every)(T *p, I every, V(t) x, I n)
+{
+    if (every == 1) {
+        FP(store_left)(p, x, n);
+        return;
+    }
+    T lane[L];
+    V(store)(lane, x);
+    for (int i = 0; i < L && i < n; i++)
+        p[i * every] = lane[i];
+}
+
+/* A loss that is a sum over targets. `block` returns the losses of up to L targets, of which `left` are left, each with
+ * n / n_y outputs at a, and puts their slopes times factor at da, unless that is NULL. `number`: the loss's own. */
+FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, I n_y,
+    double scale, const T *number,
+    V(t) (*block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number))
+{
+    I outputs = n / n_y;
+    if (n_y == 1) { /* nothing to sum along a row, so that lanes are rows */
+        for (I i = 0; i < rows; i += L) {
+            I left = rows - i;
+            V(t) w = weight ? FP(load_left)(weight + i, left) : V(set1)(1);
+            V(t) loss = block(da ? da + i * outputs : NULL, a + i * outputs, y + i, left, outputs,
+                V(mul)(w, V(set1)((T)scale)), number);
+            T lane[L];
+            V(store)(lane, V(mul)(w, loss));
+            for (int k = 0; k < L && k < left; k++)
+                *cost += (double)lane[k];
+        }
+        return;
+    }
+    for (I i = 0; i < rows; i++, a += n, y += n_y) {
         T w = weight ? weight[i] : 1;
         V(t) factor = V(set1)(w * (T)scale);
         FP(lanes) sum = FP(lanes_set1)(0);
-        for (I j = 0; j < n; j += 16)
+        for (I j = 0; j < n_y; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
-                I at = j + q * L, left = n - at;
+                I at = j + q * L, left = n_y - at;
                 if (left <= 0)
                     break;
-                V(t) z = FP(load_left)(a + at, left), wanted = FP(load_left)(y + at, left);
-                V(t) loss = FP(log1p)(FP(exp)(V(sub)(zero, V(abs)(z))));
-                loss = V(add)(loss, V(fnma)(z, wanted, V(max)(zero, z)));
-                if (left < L)
-                    loss = V(keep_n)(loss, left);
-                sum.lane[q] = V(add)(sum.lane[q], loss);
-                if (da)
-                    FP(store_left)(da + i * n + at, V(mul)(factor, V(sub)(FP(sigmoid)(z), wanted)), left);
+                V(t) loss = block(da ? da + i * n + at * outputs : NULL, a + at * outputs, y + at, left, outputs, factor, number);
+                sum.lane[q] = V(add)(sum.lane[q], left < L ? V(keep_n)(loss, left) : loss);
             }
         *cost += (double)(w * FP(lanes_sum)(sum));
     }
 }
+
+/* The kernel of a loss NAME that is a sum over targets, from NAME_block and the numbers that this is given. */
+#define FP_TARGETS_KERNEL(name, ...)                                                                                   \
+    static void FP(name) FP_LOSS_ARGS                                                                                  \
+    {                                                                                                                  \
+        (void)label, (void)hyper;                                                                                      \
+        const T number[] = {__VA_ARGS__};                                                                              \
+        FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, number, FP(name##_block));                   \
+    }
+
+/* The same where each output has its own target, from NAME_of(a, y, number, &slope), which returns the loss. */
+#define FP_OUTPUTS_KERNEL(name, ...)                                                                                   \
+    FP_INLINE V(t) FP(name##_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)    \
+    {                                                                                                                  \
+        (void)outputs;                                                                                                 \
+        V(t) slope, loss = FP(name##_of)(FP(load_left)(a, left), FP(load_left)(y, left), number, &slope);              \
+        if (da)                                                                                                        \
+            FP(store_left)(da, V(mul)(factor, slope), left);                                                           \
+        return loss;                                                                                                   \
+    }                                                                                                                  \
+    FP_TARGETS_KERNEL(name, __VA_ARGS__)
+
+/* up where x > 0, down where x < 0, else x: 0 at the kink, and NaN stays NaN */
+FP_INLINE V(t) FP(either_side)(V(t) x, V(t) up, V(t) down)
+{
+    V(t) zero = V(set1)(0);
+    return V(select)(V(gt)(x, zero), up, V(select)(V(gt)(zero, x), down, x));
+}
+
+/* |a - y| */
+FP_INLINE V(t) FP(mae_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+{
+    (void)number;
+    V(t) error = V(sub)(a, y);
+    *slope = FP(either_side)(error, V(set1)(1), V(set1)(-1));
+    return V(abs)(error);
+}
+FP_OUTPUTS_KERNEL(mae, 0)
+
+/* With e = a - y and c = e clamped to [-delta, delta], c (e - c / 2): e^2 / 2 where |e| <= delta, else
+ * delta (|e| - delta / 2). The slope is c. */
+FP_INLINE V(t) FP(huber_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+{
+    V(t) error = V(sub)(a, y), delta = V(set1)(number[0]);
+    *slope = V(min)(delta, V(max)(V(set1)(-number[0]), error));
+    return V(mul)(*slope, V(fnma)(V(set1)((T)0.5), *slope, error));
+}
+FP_OUTPUTS_KERNEL(huber, (T)hyper[0])
+
+/* ln cosh e = |e| + ln(1 + e^(-2 |e|)) - ln 2 with e = a - y, without overflow; the slope is tanh e. */
+FP_INLINE V(t) FP(log_cosh_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+{
+    (void)number;
+    V(t) error = V(sub)(a, y), size = V(abs)(error);
+    *slope = FP(tanh)(error);
+    V(t) below = FP(log1p)(FP(exp)(V(mul)(V(set1)(-2), size)));
+    return V(add)(size, V(sub)(below, V(set1)((T)0.6931471805599453)));
+}
+FP_OUTPUTS_KERNEL(log_cosh, 0)
+
+/* The pinball loss for each level q of a target: q (y - a) where a < y, else (1 - q) (a - y). number: the levels. */
+FP_INLINE V(t) FP(quantile_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)
+{
+    V(t) wanted = FP(load_left)(y, left), loss = V(set1)(0);
+    for (I q = 0; q < outputs; q++) {
+        V(t) over = V(sub)(FP(load_every)(a + q, outputs, left), wanted);
+        V(t) above = V(set1)(1 - number[q]), below = V(set1)(-number[q]);
+        loss = V(add)(loss, V(max)(V(mul)(above, over), V(mul)(below, over)));
+        if (da)
+            FP(store_every)(da + q, outputs, V(mul)(factor, FP(either_side)(over, above, below)), left);
+    }
+    return loss;
+}
+static void FP(quantile) FP_LOSS_ARGS
+{
+    (void)label;
+    T level[FP_HYPER];
+    for (I q = 0; q < n / n_y; q++)
+        level[q] = (T)hyper[q];
+    FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, level, FP(quantile_block));
+}
+
+/* e^a - y a: -ln of Poisson's y with mean e^a, without ln y!. */
+FP_INLINE V(t) FP(poisson_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+{
+    (void)number;
+    V(t) mean = FP(exp)(a);
+    *slope = V(sub)(mean, y);
+    return V(fnma)(y, a, mean);
+}
+FP_OUTPUTS_KERNEL(poisson, 0)
+
+/* 2 (ln(m / y) + y / m - 1) with m = e^a: the deviance of the gamma distribution; y > 0. */
+FP_INLINE V(t) FP(gamma_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+{
+    (void)number;
+    V(t) ratio = V(mul)(y, FP(exp)(V(sub)(V(set1)(0), a))), two = V(set1)(2);
+    *slope = V(fnma)(two, ratio, two);
+    return V(mul)(two, V(add)(V(sub)(a, FP(log)(y)), V(sub)(ratio, V(set1)(1))));
+}
+FP_OUTPUTS_KERNEL(gamma, 0)
+
+/* 2 (y^(2-p) / ((1-p) (2-p)) - y m^(1-p) / (1-p) + m^(2-p) / (2-p)) with m = e^a: Tweedie's deviance, 1 < p < 2; y >= 0.
+ * number: 1 - p, 2 - p, 2 / (1-p), 2 / (2-p), 2 / ((1-p) (2-p)). */
+FP_INLINE V(t) FP(tweedie_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+{
+    V(t) one_less = V(set1)(number[0]), two_less = V(set1)(number[1]), two = V(set1)(2);
+    V(t) falling = V(mul)(y, FP(exp)(V(mul)(one_less, a))), rising = FP(exp)(V(mul)(two_less, a));
+    V(t) own = V(keep)(V(gt)(y, V(set1)(0)), FP(exp)(V(mul)(two_less, FP(log)(y))));
+    *slope = V(mul)(two, V(sub)(rising, falling));
+    V(t) loss = V(fnma)(V(set1)(number[2]), falling, V(mul)(V(set1)(number[4]), own));
+    return V(fma)(V(set1)(number[3]), rising, loss);
+}
+FP_OUTPUTS_KERNEL(tweedie, (T)(1 - hyper[0]), (T)(2 - hyper[0]), (T)(2 / (1 - hyper[0])), (T)(2 / (2 - hyper[0])),
+    (T)(2 / ((1 - hyper[0]) * (2 - hyper[0]))))
+
+/* (v + (m - y)^2 e^-v) / 2 with the mean m and the log variance v: -ln of the normal density, without ln(2 pi) / 2. */
+FP_INLINE V(t) FP(gaussian_nll_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)
+{
+    (void)number;
+    V(t) half = V(set1)((T)0.5), log_variance = FP(load_every)(a + 1, outputs, left);
+    V(t) error = V(sub)(FP(load_every)(a, outputs, left), FP(load_left)(y, left));
+    V(t) precise = V(mul)(error, FP(exp)(V(sub)(V(set1)(0), log_variance))), square = V(mul)(error, precise);
+    if (da) {
+        V(t) low, high;
+        V(zip)(V(mul)(factor, precise), V(mul)(factor, V(fnma)(half, square, half)), &low, &high);
+        FP(store_left)(da, low, 2 * left);
+        FP(store_left)(da + L, high, 2 * left - L);
+    }
+    return V(mul)(half, V(add)(log_variance, square));
+}
+FP_TARGETS_KERNEL(gaussian_nll, 0)

@@ -18,6 +18,7 @@
 #undef FP_HALF_PI_3
 #undef FP_SIN_TERMS
 #undef FP_COS_TERMS
+#undef FP_SMALLEST
 #undef FP_LANES
 #undef FP_SUM_ROWS
 #undef FP_SHARE_ROWS

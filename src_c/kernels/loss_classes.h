@@ -1,0 +1,246 @@
+/* Losses of classes: of one class out of n, from softmax(a) or the scores themselves, and of n yeses and nos. */
+
+/* What a loss of softmax(a) knows of a row after its first sweep. */
+typedef struct {
+    T total[L];    /* sum_k e^(a_k - max a) */
+    T weighted[L]; /* sum_j y_j (a_j - max a); with `entropy` less y_j ln y_j each */
+    T weight[L];   /* sum_j y_j, which is 1 */
+    T scores[L];   /* with `smooth`: sum_j (a_j - max a) */
+} FP(softmax_rows);
+
+/* First sweep over row i: e^(a - max a), summed, and kept in da if there is one. */
+FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, const T *y, I chosen, I n, int smooth, int entropy)
+{
+    T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[chosen] - most; /* before da, which may be a, is written */
+    V(t) shift = V(set1)(most);
+    FP(lanes) sum = FP(lanes_set1)(0), weighted = sum, weight = sum, scores = sum;
+    for (I j = 0; j < n; j += 16)
+        for (int q = 0; q < FP_LANES; q++) {
+            I at = j + q * L, left = n - at;
+            if (left <= 0)
+                break;
+            V(t) score = V(sub)(FP(load_left)(a + at, left), shift), e = FP(exp)(score);
+            if (left < L)
+                e = V(keep_n)(e, left);
+            sum.lane[q] = V(add)(sum.lane[q], e);
+            if (smooth)
+                scores.lane[q] = V(add)(scores.lane[q], left < L ? V(keep_n)(score, left) : score);
+            if (y) {
+                V(t) wanted = FP(load_left)(y + at, left);
+                if (entropy) /* 0 ln 0 = 0 */
+                    score = V(sub)(score, V(keep)(V(gt)(wanted, V(set1)(0)), FP(log)(wanted)));
+                weighted.lane[q] = V(fma)(wanted, score, weighted.lane[q]);
+                weight.lane[q] = V(add)(weight.lane[q], wanted);
+            }
+            if (da)
+                FP(store_left)(da + at, e, left);
+        }
+    s->total[i] = FP(lanes_sum)(sum);
+    s->weighted[i] = y ? FP(lanes_sum)(weighted) : chosen_score;
+    s->weight[i] = y ? FP(lanes_sum)(weight) : 1;
+    s->scores[i] = smooth ? FP(lanes_sum)(scores) : 0;
+}
+
+/* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its derivative
+ * is softmax(a) sum_j y_j - y; a label is the y that is 1 there and 0 elsewhere. Smoothing takes (1 - smoothing) y +
+ * smoothing / n for y; `entropy` adds y_j ln y_j. Logarithms are taken of L rows at once. */
+FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight, I rows, I n,
+    double scale, T smoothing, int entropy)
+{
+    T rest = 1 - smoothing, each = smoothing / (T)n;
+    for (I first = 0; first < rows; first += L) {
+        int count = rows - first < L ? (int)(rows - first) : L;
+        FP(softmax_rows) s;
+        V(store)(s.total, V(set1)(1));
+        for (int i = 0; i < count; i++) {
+            I row = first + i;
+            FP(softmax_row)(&s, i, da ? da + row * n : NULL, a + row * n, y ? y + row * n : NULL, label ? label[row] : 0, n,
+                smoothing != 0, entropy);
+        }
+        T log_total[L];
+        V(store)(log_total, FP(log)(V(load)(s.total)));
+        for (int i = 0; i < count; i++) {
+            I row = first + i;
+            T w = weight ? weight[row] : 1, slope_of_1 = w * (T)scale, sum_y = s.weight[i], sum_score = s.weighted[i];
+            if (smoothing != 0) {
+                sum_y = rest * sum_y + smoothing;
+                sum_score = rest * sum_score + each * s.scores[i];
+            }
+            *cost += (double)(w * (sum_y * log_total[i] - sum_score));
+            if (!da)
+                continue;
+            T *out = da + row * n;
+            V(t) factor = V(set1)(slope_of_1 * sum_y / s.total[i]), minus = V(set1)(slope_of_1 * rest);
+            V(t) minus_each = V(set1)(slope_of_1 * each);
+            for (I j = 0; j < n; j += L) {
+                V(t) slope = V(mul)(factor, FP(load_left)(out + j, n - j));
+                if (smoothing != 0)
+                    slope = V(sub)(slope, minus_each);
+                if (y)
+                    slope = V(fnma)(minus, FP(load_left)(y + row * n + j, n - j), slope);
+                FP(store_left)(out + j, slope, n - j);
+            }
+            if (!y)
+                out[label[row]] -= slope_of_1 * rest;
+        }
+    }
+}
+
+/* hyper: label_smoothing (Szegedy et al. 2016) */
+static void FP(cross_entropy) FP_LOSS_ARGS
+{
+    (void)n_y;
+    if (hyper[0] == 0)
+        FP(softmax_losses)(cost, da, a, y, label, weight, rows, n, scale, 0, 0);
+    else
+        FP(softmax_losses)(cost, da, a, y, label, weight, rows, n, scale, (T)hyper[0], 0);
+}
+
+/* sum_j y_j (ln y_j - ln softmax(a)_j) */
+static void FP(kl_divergence) FP_LOSS_ARGS
+{
+    (void)n_y, (void)hyper;
+    FP(softmax_losses)(cost, da, a, y, label, weight, rows, n, scale, 0, 1);
+}
+
+/* The targets of up to L outputs from `at` on, as a vector: y, or the row that stands for a label. */
+FP_INLINE V(t) FP(wanted)(const T *y, I chosen, I at, I left)
+{
+    if (y)
+        return FP(load_left)(y + at, left);
+    T lane[L] = {0};
+    if (chosen >= at && chosen < at + L)
+        lane[chosen - at] = 1;
+    return V(load)(lane);
+}
+
+/* For y_j, ln p_j and p_j: y (1 - p)^gamma (-ln p), and in `pull` p times its derivative by p,
+ * y (1 - p)^gamma (gamma p ln p / (1 - p) - 1). */
+FP_INLINE V(t) FP(focal_of)(V(t) wanted, V(t) log_p, V(t) p, V(t) gamma, V(t) *pull)
+{
+    /* 1 - p without cancellation: 1 - e^x = -2 t / (1 - t) with t = tanh(x / 2); not 0, so that it has a logarithm */
+    V(t) half = FP(tanh)(V(mul)(V(set1)((T)0.5), log_p)), one = V(set1)(1);
+    V(t) rest = V(div)(V(mul)(V(set1)(-2), half), V(sub)(one, half));
+    rest = V(max)(V(set1)(FP_SMALLEST), rest);
+    V(t) share = V(mul)(wanted, FP(exp)(V(mul)(gamma, FP(log)(rest))));
+    V(t) bend = V(div)(V(mul)(p, log_p), rest);
+    *pull = V(mul)(share, V(sub)(V(mul)(gamma, bend), one));
+    return V(mul)(share, V(sub)(V(set1)(0), log_p));
+}
+
+/* alpha sum_j y_j (1 - p_j)^gamma (-ln p_j) with p = softmax(a) (Lin et al. 2017); hyper: gamma, alpha. The derivative is
+ * pull_j - p_j sum_k pull_k. It is computed from a twice, since da may be a. */
+static void FP(focal) FP_LOSS_ARGS
+{
+    (void)n_y;
+    V(t) gamma = V(set1)((T)hyper[0]);
+    for (I i = 0; i < rows; i++, a += n, y = y ? y + n : NULL) {
+        T w = (weight ? weight[i] : 1) * (T)hyper[1];
+        I chosen = label ? label[i] : 0;
+        V(t) shift = V(set1)(FP(row_max)(a, n)), total = V(set1)(0), total_pull = total;
+        for (int pass = 0; pass < (da ? 3 : 2); pass++) { /* sum e^(a - max a); the loss and sum pull; da */
+            FP(lanes) sum = FP(lanes_set1)(0), pulls = sum;
+            for (I j = 0; j < n; j += 16)
+                for (int q = 0; q < FP_LANES; q++) {
+                    I at = j + q * L, left = n - at;
+                    if (left <= 0)
+                        break;
+                    V(t) log_p = V(sub)(V(sub)(FP(load_left)(a + at, left), shift), total), p = FP(exp)(log_p), pull = p, loss = p;
+                    if (pass > 0)
+                        loss = FP(focal_of)(FP(wanted)(y, chosen, at, left), log_p, p, gamma, &pull);
+                    if (pass == 2) {
+                        V(t) slope = V(mul)(V(set1)(w * (T)scale), V(fnma)(p, total_pull, pull));
+                        FP(store_left)(da + i * n + at, slope, left);
+                        continue;
+                    }
+                    sum.lane[q] = V(add)(sum.lane[q], left < L ? V(keep_n)(loss, left) : loss);
+                    if (pass == 1)
+                        pulls.lane[q] = V(add)(pulls.lane[q], left < L ? V(keep_n)(pull, left) : pull);
+                }
+            if (pass == 0)
+                total = FP(log)(V(set1)(FP(lanes_sum)(sum)));
+            if (pass == 1) {
+                *cost += (double)(w * FP(lanes_sum)(sum));
+                total_pull = V(set1)(FP(lanes_sum)(pulls));
+            }
+        }
+    }
+}
+
+/* max_j (a_j + 1 - y_j) - sum_j y_j a_j; for a label c this is max(0, 1 + max_{j != c} a_j - a_c) (Crammer and Singer 2001).
+ * Its slope is 1 at the first j that is largest, less y. 0 a is added so that NaN is not lost. */
+static void FP(hinge) FP_LOSS_ARGS
+{
+    (void)n_y, (void)hyper;
+    V(t) zero = V(set1)(0), one = V(set1)(1);
+    for (I i = 0; i < rows; i++, a += n, y = y ? y + n : NULL) {
+        T w = weight ? weight[i] : 1;
+        I chosen = label ? label[i] : 0, top = 0;
+        T most = 0;
+        FP(lanes) sum = FP(lanes_set1)(0);
+        for (I j = 0; j < n; j += 16)
+            for (int q = 0; q < FP_LANES; q++) {
+                I at = j + q * L, left = n - at;
+                if (left <= 0)
+                    break;
+                V(t) score = FP(load_left)(a + at, left), wanted = FP(wanted)(y, chosen, at, left);
+                sum.lane[q] = V(fma)(wanted, score, sum.lane[q]);
+                T margin[L];
+                V(store)(margin, V(add)(score, V(sub)(one, wanted)));
+                for (int k = 0; k < L && k < left; k++)
+                    if (at + k == 0 || margin[k] > most) {
+                        most = margin[k];
+                        top = at + k;
+                    }
+            }
+        *cost += (double)(w * (most - FP(lanes_sum)(sum)));
+        if (!da)
+            continue;
+        T slope_of_1 = w * (T)scale, *out = da + i * n;
+        for (I j = 0; j < n; j += L) {
+            V(t) nothing = V(mul)(zero, FP(load_left)(a + j, n - j));
+            V(t) slope = V(fnma)(V(set1)(slope_of_1), FP(wanted)(y, chosen, j, n - j), nothing);
+            FP(store_left)(out + j, slope, n - j);
+        }
+        out[top] += slope_of_1;
+    }
+}
+
+/* max(z, 0) - z y + ln(1 + e^-|z|), which is -[y ln s(z) + (1 - y) ln(1 - s(z))] without overflow; derivative s(z) - y. */
+FP_INLINE V(t) FP(binary_cross_entropy_of)(V(t) z, V(t) y, const T *number, V(t) *slope)
+{
+    (void)number;
+    V(t) zero = V(set1)(0);
+    V(t) loss = FP(log1p)(FP(exp)(V(sub)(zero, V(abs)(z))));
+    *slope = V(sub)(FP(sigmoid)(z), y);
+    return V(add)(loss, V(fnma)(z, y, V(max)(zero, z)));
+}
+FP_OUTPUTS_KERNEL(binary_cross_entropy, 0)
+
+/* y on_1 (1 - s)^gamma (-ln s) + (1 - y) on_0 s^gamma (-ln(1 - s)) with s = s(z) (Lin et al. 2017); hyper: gamma, on_1, on_0.
+ * With yes = -ln s and no = -ln(1 - s), (1 - s)^gamma is e^(-gamma no). */
+FP_INLINE V(t) FP(binary_focal_of)(V(t) z, V(t) y, const T *number, V(t) *slope)
+{
+    V(t) zero = V(set1)(0), gamma = V(set1)(number[0]), minus = V(sub)(zero, z);
+    V(t) both = FP(log1p)(FP(exp)(V(sub)(zero, V(abs)(z))));
+    V(t) yes = V(add)(both, V(max)(zero, minus)), no = V(add)(both, V(max)(zero, z));
+    V(t) s = FP(sigmoid)(z), rest = FP(sigmoid)(minus);
+    V(t) on_1 = V(mul)(V(mul)(V(set1)(number[1]), y), FP(exp)(V(mul)(gamma, V(sub)(zero, no))));
+    V(t) on_0 = V(mul)(V(mul)(V(set1)(number[2]), V(sub)(V(set1)(1), y)), FP(exp)(V(mul)(gamma, V(sub)(zero, yes))));
+    V(t) up = V(mul)(on_0, V(fma)(V(mul)(gamma, rest), no, s));
+    *slope = V(fnma)(on_1, V(fma)(V(mul)(gamma, s), yes, rest), up);
+    return V(fma)(on_1, yes, V(mul)(on_0, no));
+}
+FP_OUTPUTS_KERNEL(binary_focal, (T)hyper[0], (T)hyper[1], (T)hyper[2])
+
+/* max(0, 1 - y a) with y = -1 or 1. 0 a is added so that what is not finite is not lost. */
+FP_INLINE V(t) FP(binary_hinge_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+{
+    (void)number;
+    V(t) zero = V(set1)(0), margin = V(fnma)(y, a, V(set1)(1));
+    *slope = V(fma)(zero, a, V(keep)(V(gt)(margin, zero), V(sub)(zero, y)));
+    return V(fma)(zero, a, V(max)(zero, margin));
+}
+FP_OUTPUTS_KERNEL(binary_hinge, 0)
+#undef FP_TARGETS_KERNEL
+#undef FP_OUTPUTS_KERNEL
