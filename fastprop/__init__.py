@@ -13,6 +13,7 @@ from fastprop import losses
 from fastprop._version import __version__
 from fastprop.averages import EMA, SWA
 from fastprop.config import get_num_threads, set_num_threads, show_config
+from fastprop.ensemble import Ensemble, EnsembleTrainer
 from fastprop.files import load
 from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
 from fastprop.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
@@ -37,6 +38,8 @@ __all__ = [
     "DivergenceError",
     "Dropout",
     "Embedding",
+    "Ensemble",
+    "EnsembleTrainer",
     "History",
     "LayerNorm",
     "Lion",

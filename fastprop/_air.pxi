@@ -4,6 +4,7 @@ cdef struct Air:
     double due        # when to look for Ctrl-C and progress again
     double work       # flops to go until the clock is worth a look
     bint now          # it is time to report progress, at the next whole step
+    bint quiet        # on a thread that is not Python's own: whoever waits for it asks, at the next whole step
     int64_t stopped   # a signal's handler raised: drop the step
     PyObject *raised  # what it raised, or NULL
     uint64_t state    # the caller's floating-point state
@@ -18,7 +19,7 @@ cdef void begin_work(Air *air) noexcept nogil:
     air.state = fp_work_begin()
     air.due = fp_clock() + AIR_SECONDS
     air.work = LOOK
-    air.now = False
+    air.now = air.quiet = False
     air.stopped = False
     air.raised = NULL
 
@@ -44,7 +45,7 @@ cdef bint look(Air *air) noexcept nogil:
         return False
     air.now = True
     air.due = fp_clock() + AIR_SECONDS
-    return ask_python(air)
+    return False if air.quiet else ask_python(air)
 
 cdef inline bint out_of_air(Air *air, int part, double flops) noexcept nogil:
     """After so much work, in mid-step: True if the step must be dropped. Part 0, on the caller's thread, asks."""

@@ -204,6 +204,7 @@ cdef extern from "fastprop.h" nogil:
 
 cdef extern from "atomic.h" nogil:
     int64_t fp_atomic_load(int64_t *x) noexcept
+    int64_t fp_atomic_add(int64_t *x, int64_t value) noexcept
     void fp_atomic_store(int64_t *x, int64_t value) noexcept
 
 cdef extern from "random.h" nogil:

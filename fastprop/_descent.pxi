@@ -87,9 +87,7 @@ cdef class Descent:
         cdef Py_ssize_t before
         cdef Rule rule
         cdef Optimizer first = self.optimizer, now
-        job.up, job.keep, job.down, job.training, job.rule = True, True, True, True, &rule
-        job.seed = self.seed
-        self.objective.put(job)
+        self.begin(job, &rule)
         while job.done < job.rows and not job.diverged:
             self.engine.enter(job, job.batch, False)
             before, job.step = job.steps, self.steps
@@ -104,9 +102,26 @@ cdef class Descent:
             self.engine.leave(job)
             if job.air.now and progress is not None and 0 < job.done < job.rows:
                 progress(job.done, job.cost / job.weight_done if job.weight_done > 0 else 0.0)
-        if job.diverged:
-            return NAN
-        return job.cost / job.weight_done if job.weight_done > 0 else 0.0
+        return mean_cost(job)
+
+    cdef void begin(self, Job *job, Rule *rule) noexcept:
+        """What every job of training is."""
+        job.up, job.keep, job.down, job.training, job.rule = True, True, True, True, rule
+        job.seed = self.seed
+        self.objective.put(job)
+
+    cdef int join(
+        self, Job *job, Rule *rule, Buffer x, Buffer y, Buffer label, tuple own, Py_ssize_t batch,
+    ) except -1:
+        """Makes this one of several descents that run side by side; `own` are the buffers of its order, weights and rates."""
+        cdef Buffer order, weight, rates
+        order, weight, rates = own
+        job.x, job.y, job.label, job.order = x.start, y.start, <int64_t *>label.start, <int64_t *>order.start
+        job.weight, job.rows, job.batch, job.step = weight.start, self.engine.rows_of(x), batch, self.steps
+        self.begin(job, rule)
+        rule[0] = self.optimizer.rule
+        rule.rates = <const double *>rates.start
+        return self.engine.enter(job, batch, False, 1)
 
     def apply(self):
         """One step along the gradient that the engine holds."""
@@ -172,6 +187,13 @@ cdef class Descent:
                 PyBuffer_Release(&ys)
         finally:
             PyBuffer_Release(&xs)
+
+
+cdef double mean_cost(const Job *job) noexcept:
+    """Of the rows visited; NaN where the job diverged."""
+    if job.diverged:
+        return NAN
+    return job.cost / job.weight_done if job.weight_done > 0 else 0.0
 
 
 cdef Buffer NOTHING = Buffer(None)

@@ -24,7 +24,7 @@ from fastprop cimport _portable
 from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_HYPER, FP_KEEPS_SLOPE, FP_MEMORY, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS,
     FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
-    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name,
+    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name,
     fp_denormals_flush, fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_optimizer_begin, fp_parallel,
     fp_random_key, fp_scratch, fp_select_isa, fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
 )
@@ -208,14 +208,17 @@ cdef class Engine:
         fp_free(self.plan.activations)
         fp_free(self.plan.hyper)
 
-    cdef int enter(self, Job *job, ptrdiff_t rows, bint whole) except -1:
-        """Takes the engine for this thread, with an arena for batches of `rows`: all of them at once if `whole`."""
+    cdef int enter(self, Job *job, ptrdiff_t rows, bint whole, int parts=0) except -1:
+        """Takes the engine for this thread, with an arena for batches of `rows`: all of them at once if `whole`.
+
+        So many `parts` may be worked on at once; 0: as many as there are threads.
+        """
         cdef ptrdiff_t size
         self.lock.acquire()
         try:
             self.refuse_in_step()
             self.kept = 0
-            self.plan.parts = n_threads
+            self.plan.parts = parts if parts else n_threads
             if job.loss != NO_LOSS:
                 self.plan.n_targets = job.n_targets
                 memcpy(self.plan.hyper + self.plan.n_ops * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
@@ -432,6 +435,7 @@ cdef class Engine:
 
 
 include "_descent.pxi"
+include "_ensemble.pxi"
 
 
 def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):

@@ -42,6 +42,7 @@ cdef struct Job:
     # how far it is
     ptrdiff_t done          # rows visited
     ptrdiff_t steps         # steps taken
+    ptrdiff_t steps_told    # of them, how many Python knows of, where several jobs run at once
     double cost             # sum over the rows visited, each before its step and times its weight
     double weight_done      # of the rows visited
     bint diverged           # the next step's cost is not finite: it was not taken

@@ -1,0 +1,149 @@
+"""Ensembles: the same numbers as their networks trained one by one, on any number of threads; and their errors."""
+
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastprop as fp
+
+LAYERS = [4, 17, fp.Dropout(0.2), fp.Dense(5, "tanh"), 1]
+
+
+def data(rows=300, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, 4)).astype("float32")
+    return X, np.sin(X.sum(axis=1)).astype("float32")
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request):
+    before = fp.get_num_threads()
+    fp.set_num_threads(request.param)
+    yield
+    fp.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("optimizer", [fp.SGD(0.1, momentum=0.9), fp.Adam(fp.schedules.Cosine(0.01, steps=40))])
+def test_as_one_by_one(optimizer):
+    X, y = data()
+    weight = np.random.default_rng(1).uniform(0.5, 2, 300)
+    ensemble = fp.Ensemble(7, LAYERS, seed=5)
+    together = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=optimizer, clip_norm=1.0)
+    costs = [together.epoch(X, y, batch_size=32, sample_weight=weight) for _ in range(3)]
+    for i, network in enumerate(ensemble.networks):
+        alone = fp.Network(LAYERS, seed=5 + i)
+        trainer = fp.Trainer(alone, loss="half_mse", optimizer=optimizer, clip_norm=1.0)
+        assert [trainer.epoch(X, y, batch_size=32, sample_weight=weight) for _ in range(3)] == [c[i] for c in costs]
+        np.testing.assert_array_equal(network.parameters, alone.parameters)
+        assert together.trainers[i].steps == trainer.steps == 30
+
+
+def test_outputs_are_means():
+    X, _ = data(20)
+    ensemble = fp.Ensemble(3, [4, 8, 2], seed=0)
+    assert ensemble.members(X).shape == (20, 3, 2)
+    np.testing.assert_allclose(ensemble(X), ensemble.members(X).mean(axis=1), rtol=1e-6)
+    assert ensemble(X[0]).shape == (2,)
+    assert len({network.parameters.tobytes() for network in ensemble.networks}) == 3
+
+
+def test_fit_and_an_optimiser_for_each():
+    X, y = data()
+    rates = [1e-4, 0.05, 0.1]
+    ensemble = fp.Ensemble(3, [4, 16, 1], seed=0)
+    histories = ensemble.fit(
+        X[:200], y[:200], loss="half_mse", optimizer=[fp.SGD(rate) for rate in rates], epochs=5, batch_size=16,
+        validation=(X[200:], y[200:]),
+    )  # fmt: skip
+    ends = [history["validation_cost"][-1] for history in histories]
+    assert ends[0] > max(ends[1:])  # a rate that is too small
+    for network, history in zip(ensemble.networks, histories):
+        trainer = fp.Trainer(network, loss="half_mse", optimizer="sgd")
+        assert history["validation_cost"][-1] == trainer.evaluate(X[200:], y[200:])
+        assert history["epoch"] == [1, 2, 3, 4, 5]
+
+
+def test_shared_batches_are_those_of_the_first():
+    X, y = data()
+    ensemble = fp.Ensemble(2, [4, 8, 1], seed=3)
+    ensemble.networks[1].parameters = ensemble.networks[0].parameters
+    trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=fp.SGD(0.1), shared_batches=True)
+    costs = trainer.epoch(X, y)
+    assert costs[0] == costs[1]
+    np.testing.assert_array_equal(ensemble.networks[0].parameters, ensemble.networks[1].parameters)
+
+
+def test_bootstrap_weighs_rows_as_often_as_they_are_drawn():
+    X, y = data(50)
+    ensemble = fp.Ensemble(2, [4, 8, 1], seed=3)
+    alone = [fp.Network([4, 8, 1], seed=3 + i) for i in range(2)]
+    fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=fp.SGD(0.1), bootstrap=True).epoch(X, y, batch_size=50)
+    for i, network in enumerate(alone):
+        drawn = np.random.default_rng(3 + i).integers(50, size=50)
+        trainer = fp.Trainer(network, loss="half_mse", optimizer=fp.SGD(0.1))
+        trainer.step(X[drawn], y[drawn])  # a weight of k is k copies
+        np.testing.assert_allclose(network.parameters, ensemble.networks[i].parameters, atol=1e-6)
+
+
+def test_one_that_diverges_leaves_the_others_alone():
+    X, y = data()
+    ensemble = fp.Ensemble(2, [4, 16, 1], seed=0)
+    trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=[fp.SGD(1e6), fp.SGD(0.05)])
+    with np.errstate(all="ignore"):
+        costs = [trainer.epoch(X, y, batch_size=8) for _ in range(2)][-1]
+    assert np.isnan(costs[0])
+    assert np.isfinite(costs[1])
+    trainer = fp.EnsembleTrainer(fp.Ensemble(2, [4, 16, 1]), loss="half_mse", optimizer=fp.SGD(1e6))
+    with pytest.raises(fp.DivergenceError, match="all 2 networks"):
+        trainer.epoch(X, y, batch_size=8)
+
+
+def test_ctrl_c_is_answered():
+    """While eight networks train for seconds; each is then at a whole step, and can go on."""
+    X, y = data(20000)
+    ensemble = fp.Ensemble(8, [4, 128, 128, 1], seed=0)
+    trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=fp.SGD(1e-4))
+    sent = []
+
+    def interrupt():
+        time.sleep(0.2)
+        sent.append(time.perf_counter())
+        signal.raise_signal(signal.SIGINT)
+
+    def handle(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    thread = threading.Thread(target=interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            thread.start()
+            for _ in range(100):
+                trainer.epoch(X, y, batch_size=32)
+        assert time.perf_counter() - sent[0] < 2  # 0.1 s is promised; a busy machine is no error
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+    steps = [one.steps for one in trainer.trainers]
+    trainer.epoch(X, y, batch_size=2000)
+    assert [one.steps for one in trainer.trainers] == [step + 10 for step in steps]
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: fp.Ensemble(0, [4, 1]), "number of networks, must be a positive int"),
+        (lambda: fp.Ensemble(2, [4]), "at least one layer"),
+        (lambda: fp.EnsembleTrainer(fp.Network([4, 1]), loss="half_mse", optimizer="sgd"), "takes a fastprop Ensemble"),
+        (lambda: fp.EnsembleTrainer(fp.Ensemble(2, [4, 1]), loss="half_mse", optimizer=["sgd"]), "each of the 2"),
+        (lambda: fp.Ensemble(2, [4, 1]).fit(*data(), loss="half_mse", optimizer="sgd", epochs=0), "epochs"),
+        (lambda: fp.Ensemble(2, [4, 1]).fit(*data(), loss="half_mse", optimizer="sgd", batch_size=0), "batch_size"),
+    ],
+)
+def test_errors(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()
