@@ -1,12 +1,15 @@
 """fastprop against PyTorch, number by number, and against scikit-learn on real data."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastprop as fp
+from fastprop import optimizers as fp_optimizers
+from fastprop import schedules
 from fastprop.activations import ACTIVATIONS
 from fastprop.losses import LOSSES
 
@@ -133,6 +136,127 @@ def test_twenty_steps(torch, dtype, name, loss, how):
         assert trainer.step(X, y) == pytest.approx(cost.item(), rel=10 * TOLERANCES[dtype])
     assert_close(net.parameters, twin.flat(), TOLERANCES[dtype])
     assert np.max(np.abs(net.parameters - before)) > 1e-2, "they went somewhere"
+
+
+# Ours -> the class of torch.optim, its options, and how it calls ours. Lion it does not have.
+PEERS = {
+    "sgd": ("SGD", {"momentum": 0.9}),
+    "adagrad": ("Adagrad", {}),
+    "rmsprop": ("RMSprop", {}),
+    "adam": ("Adam", {}),
+    "adamw": ("AdamW", {}),
+    "amsgrad": ("Adam", {"amsgrad": True}),
+    "adamax": ("Adamax", {}),
+    "nadam": ("NAdam", {}),
+    "rprop": ("Rprop", {}),
+}
+OPTIONS = {
+    "defaults": {},
+    "decay": {"weight_decay": 0.1},
+    "numbers": {"beta1": 0.7, "beta2": 0.9, "epsilon": 1e-4},
+    "RMS": {"alpha": 0.9, "momentum": 0.5, "centered": True, "epsilon": 1e-3},
+    "initial": {"initial": 0.1},
+    "momentum_decay": {"momentum_decay": 0.1},
+    "decoupled": {"weight_decay": 0.1, "decoupled": True},
+}
+
+
+def of_torch(options):
+    """Our options as torch.optim has them."""
+    betas = {"betas": (options["beta1"], options["beta2"])} if "beta1" in options else {}
+    names = {
+        "epsilon": "eps", "initial": "initial_accumulator_value", "decoupled": "decoupled_weight_decay"
+    }  # fmt: skip
+    return betas | {names.get(name, name): value for name, value in options.items() if name not in ("beta1", "beta2")}
+
+
+def optimizers_and_options():
+    """Every pair that makes sense."""
+    for name, kind in fp_optimizers.OPTIMIZERS.items():
+        known = {field.name for field in dataclasses.fields(kind)}
+        for label, options in OPTIONS.items():
+            # PyTorch knows decoupled decay by that name in NAdam alone; its AdamW is the default of ours
+            fits = set(options) <= known and (label != "decoupled" or name == "nadam")
+            if name in PEERS and fits:
+                yield pytest.param(name, options, id=f"{name}-{label}")
+
+
+@pytest.fixture
+def default_dtype(torch, dtype):
+    """PyTorch keeps NAdam's product of mu in its default dtype, whatever that of the parameters is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, dtype))
+    yield
+    torch.set_default_dtype(before)
+
+
+def test_every_optimiser_but_lion_has_a_peer():
+    assert set(fp_optimizers.OPTIMIZERS) == {*PEERS, "lion"}
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-10)])
+@pytest.mark.parametrize("name, options", list(optimizers_and_options()))
+@pytest.mark.usefixtures("default_dtype")
+def test_fifty_steps_of_every_optimiser(torch, name, options, dtype, tolerance):
+    net = network([6, 19, 8, 3], ["tanh", "sigmoid"], dtype)
+    twin, rng = Twin(torch, net), np.random.default_rng(7)
+    kind, more = PEERS[name]
+    ours = {"momentum": 0.9} if name == "sgd" else {}
+    # with momentum RMSprop's first steps are 10 times as long, and errors grow as fast
+    rate = 0.001 if "momentum" in options else 0.01
+    trainer = fp.Trainer(net, loss="half_mse", optimizer=fp_optimizers.OPTIMIZERS[name](rate, **ours, **options))
+    descent = getattr(torch.optim, kind)(twin.parameters, lr=rate, **more, **of_torch(options))
+    before = net.parameters.copy()
+    X, y = rng.normal(size=(50, 32, 6)).astype(dtype), rng.normal(size=(50, 32, 3)).astype(dtype)
+    for step in range(50):
+        batch = 0 if name == "rprop" else step
+        descent.zero_grad()
+        twin.cost("half_mse", X[batch], y[batch]).backward()
+        descent.step()
+        trainer.step(X[batch], y[batch])
+        assert_close(net.parameters, twin.flat(), tolerance)
+    assert np.max(np.abs(net.parameters - before)) > 1e-2, "they went somewhere"
+
+
+SCHEDULES = {
+    "step": (schedules.Step(0.1, steps=7, factor=0.5), "StepLR", {"step_size": 7, "gamma": 0.5}),
+    "exponential": (schedules.Exponential(0.1, steps=1, factor=0.9), "ExponentialLR", {"gamma": 0.9}),
+    "cosine": (schedules.Cosine(0.1, steps=60, final=0.01), "CosineAnnealingLR", {"T_max": 60, "eta_min": 0.01}),
+    "restarts": (
+        schedules.Cosine(0.1, steps=8, restarts=True), "CosineAnnealingWarmRestarts", {"T_0": 8}
+    ),
+    "longer restarts": (
+        schedules.Cosine(0.1, steps=5, restarts=True, growth=2), "CosineAnnealingWarmRestarts", {"T_0": 5, "T_mult": 2}
+    ),
+    "one cycle": (schedules.OneCycle(0.1, steps=60), "OneCycleLR", {"max_lr": 0.1, "total_steps": 60}),
+    "polynomial": (schedules.Polynomial(0.1, steps=40, power=2), "PolynomialLR", {"total_iters": 40, "power": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules(torch, name):
+    schedule, kind, options = SCHEDULES[name]
+    descent = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    peer = getattr(torch.optim.lr_scheduler, kind)(descent, **options)
+    rates = []
+    for _ in range(60):
+        rates.append(descent.param_groups[0]["lr"])
+        descent.step()
+        peer.step()
+    np.testing.assert_allclose(schedule.rates(np.arange(60)), rates, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"cooldown": 2}, {"patience": 0, "factor": 0.5, "threshold": 0.05}], ids=str)
+def test_a_plateau(torch, options):
+    descent = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    peer = torch.optim.lr_scheduler.ReduceLROnPlateau(descent, **{"patience": 3, "min_lr": 1e-4} | options)
+    schedule = schedules.ReduceOnPlateau(0.1, **{"patience": 3, "least": 1e-4} | options)
+    known, rng = schedule.fresh(), np.random.default_rng(8)
+    for cost in 1 / np.arange(1, 80) ** 0.2 + 0.1 * rng.random(79):
+        peer.step(cost)
+        known = schedule.told(known, cost)
+        assert 0.1 * schedule.scale(known) == pytest.approx(descent.param_groups[0]["lr"], rel=1e-12)
+    assert schedule.scale(known) < 0.1
 
 
 @pytest.mark.parametrize("labels", [False, True])
