@@ -52,13 +52,13 @@ def product_shapes(itemsize):
     yield usual
     for name, number in edges().items():
         around = (number - 1, number, number + 1)
-        if name.endswith("_BYTES"):  # of B
-            for n in (32, 64, 96):
-                yield from ((usual[0], n, number // itemsize // n + more) for more in (-1, 0, 1))
+        if name.endswith("_BYTES"):  # from row to row of B; it is packed if C has many tiles of rows
+            yield from ((300, number // itemsize + more, 5) for more in (-1, 0, 1))
         elif name.endswith("_PRODUCT"):  # m n k
             yield from ((*[1] * axis, size, *[1] * (2 - axis)) for axis in range(3) for size in around)
         else:
             yield from ((*usual[:axis], size, *usual[axis + 1 :]) for axis in range(3) for size in around)
+    yield usual[0], edges()["PACK_TILE_N"], edges()["PACK_TILE_K"]  # as wide and as deep as a packed A^T wants both
     yield 2, 1, 4097  # a long sum
     yield from ((rows, 1, 40) for rows in (*WIDTHS, 300))  # one column, which may be a row in disguise
 

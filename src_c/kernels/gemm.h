@@ -157,7 +157,7 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
 {
     /* Rows are dealt out evenly, since a tile of one row wastes the machine: `most` to each tile, from row `fewer` on one less. */
     I tiles = (p->m + FP_MR - 1) / FP_MR, most = (p->m + tiles - 1) / tiles, fewer = (p->m - tiles * (most - 1)) * most;
-    int packs_b = p->b_col != 1 || (tiles > FP_PACK_TILES && p->b_row * (I)sizeof(T) >= FP_PACK_DISTANCE);
+    int packs_b = p->b_col != 1 || (tiles > FP_PACK_TILES && p->b_row * (I)sizeof(T) >= FP_PACK_ROW_BYTES);
     T *tile = scratch, *panels = scratch + FP_TILE_SCRATCH(p->k);
     for (I n0 = 0; n0 < p->n; n0 += FP_BLOCK_N)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += FP_BLOCK_K) {

@@ -15,7 +15,7 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
 /* B is packed where its rows are a page apart, so that each k takes another entry of the TLB and, if 2^k apart, the same set
  * of the cache; but not for so few tiles' rows that this costs more than it gains (AVX-512: 5% at 64 rows, AVX2: the first
  * gain is at 64). Closer rows are faster read in place: by 1 to 15% on both, on a Zen 5. */
-#define FP_PACK_DISTANCE 4096
+#define FP_PACK_ROW_BYTES 4096
 #define FP_PACK_TILES 8
 
 /* So is a tile of A^T with so few columns that they would take up a whole cache line for each k, where that many lines fill
