@@ -35,11 +35,73 @@ FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, c
         FP(table).backward[activation](dx, x, n_in, hyper);
 }
 
+/* da = dLoss/da of one row times scale, whose loss is added to the cost */
+FP_INLINE void FP(tiny_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss, double scale,
+                             const double *hyper)
+{
+    if (loss == FP_LOSS_half_mse)
+        FP(half_mse)(cost, da, a, y, NULL, NULL, 1, n, n, scale, NULL);
+    else
+        FP(table).loss[loss](cost, da, a, y, label, NULL, 1, n, n, scale, hyper);
+}
+
+/* g(z), and da g'(z), of one number */
+FP_INLINE T FP(tiny_activation)(T z, int activation, const double *hyper)
+{
+    if (activation == FP_ACTIVATION_relu)
+        return 0 > z ? 0 : z;
+    if (activation == FP_ACTIVATION_identity)
+        return z;
+    T a = z; /* a variable of its own, so that z needs no memory where nothing is called */
+    FP(table).forward[activation](&a, NULL, 1, hyper);
+    return a;
+}
+
+FP_INLINE T FP(tiny_slope)(T da, T a, int activation, const double *hyper)
+{
+    if (activation == FP_ACTIVATION_relu)
+        return a > 0 ? da : 0;
+    if (activation == FP_ACTIVATION_identity)
+        return da;
+    T dz = da, kept = a;
+    FP(table).backward[activation](&dz, &kept, 1, hyper);
+    return dz;
+}
+
+/* One row through layers of one neuron each: what goes from layer to layer is a number, which stays in a register. */
+FP_INLINE void FP(tiny_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y, const int64_t *label,
+                              const int *activations, I layers, int loss, double scale, const double *hyper, int add)
+{
+    T a = x;
+    for (I k = 0; k < layers; k++) {
+        work[k] = a; /* the layer's input */
+        a = FP(tiny_activation)(FP_FMA(a, theta[2 * k], theta[2 * k + 1]), activations[k], hyper + k * FP_HYPER);
+    }
+    T output = a, slope;
+    FP(tiny_loss)(cost, &slope, &output, y, label, 1, loss, scale, hyper + layers * FP_HYPER);
+    T da = slope;
+    for (I k = layers - 1; k >= 0; k--) {
+        T dz = FP(tiny_slope)(da, a, activations[k], hyper + k * FP_HYPER), *dw = &gradient[2 * k], *db = dw + 1;
+        a = work[k];
+        *dw = FP_FMA(a, dz, add ? *dw : 0);
+        *db = (add ? *db : 0) + dz;
+        da = FP_FMA(dz, theta[2 * k], 0);
+    }
+}
+
 static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y, const int64_t *label,
                           const int64_t *index, const I *widths, const int *activations, I layers, I rows, int loss, double scale,
                           const double *hyper)
 {
-    for (I r = 0; r < rows; r++) {
+    I widest = widths[0];
+    for (I k = 1; k <= layers; k++)
+        widest = widths[k] > widest ? widths[k] : widest;
+    for (I r = 0; r < rows && widest == 1; r++) {
+        I row = index ? index[r] : r;
+        FP(tiny_chain)(cost, gradient, work, theta, x[row], y ? y + row : NULL, label ? label + row : NULL, activations,
+                       layers, loss, scale, hyper, r > 0);
+    }
+    for (I r = 0; r < rows && widest > 1; r++) {
         I row = index ? index[r] : r, n_out = widths[layers], start = 0;
         const T *input = x + row * widths[0], *below = input;
         T *a = work;
@@ -51,11 +113,8 @@ static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, co
             a += widths[k + 1];
         }
         T *dz = a; /* and dz[L], ..., dz[1] after them */
-        if (loss == FP_LOSS_half_mse)
-            FP(half_mse)(cost, dz, below, y + row * n_out, NULL, NULL, 1, n_out, n_out, scale, NULL);
-        else
-            FP(table).loss[loss](cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, NULL, 1, n_out, n_out, scale,
-                                 hyper + layers * FP_HYPER);
+        FP(tiny_loss)(cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, n_out, loss, scale,
+                      hyper + layers * FP_HYPER);
         if (activations[layers - 1] != FP_ACTIVATION_identity)
             FP(table).backward[activations[layers - 1]](dz, below, n_out, hyper + (layers - 1) * FP_HYPER);
         for (I k = layers - 1; k >= 0; k--) {
