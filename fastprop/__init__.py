@@ -59,3 +59,12 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
+
+
+def __getattr__(name: str):
+    """``fp.plots`` is imported when it is first used."""
+    if name == "plots":
+        import importlib
+
+        return importlib.import_module("fastprop.plots")
+    raise AttributeError(f"module 'fastprop' has no attribute {name!r}")

@@ -1,0 +1,35 @@
+"""Pictures of a training run and of what came out of it. They need matplotlib: ``pip install 'fastprop-nn[plots]'``.
+
+Each picture is a function, which takes the axes to draw on and returns them, and a class named as scikit-learn names
+them, which keeps the numbers it drew and can draw them again::
+
+    fp.plots.curves(history, ax=axes)
+    fp.plots.CurvesDisplay.from_history(history).figure_.savefig("curves.png")
+
+A picture of several panels takes an array of so many axes as well, or divides the one it is given.
+"""
+
+from fastprop.plots.boundary import DecisionBoundaryDisplay, decision_boundary
+from fastprop.plots.confusion import ConfusionMatrixDisplay, confusion_matrix
+from fastprop.plots.curves import CurvesDisplay, curves
+from fastprop.plots.histograms import HistogramsDisplay, activation_histograms, weight_histograms
+from fastprop.plots.predictions import PredictionErrorDisplay, prediction_error
+from fastprop.plots.rates import RateFinderDisplay, RateSearch, find_rate, rate_finder
+
+__all__ = [
+    "ConfusionMatrixDisplay",
+    "CurvesDisplay",
+    "DecisionBoundaryDisplay",
+    "HistogramsDisplay",
+    "PredictionErrorDisplay",
+    "RateFinderDisplay",
+    "RateSearch",
+    "activation_histograms",
+    "confusion_matrix",
+    "curves",
+    "decision_boundary",
+    "find_rate",
+    "prediction_error",
+    "rate_finder",
+    "weight_histograms",
+]

@@ -1,0 +1,178 @@
+"""What a network makes of a plane through its inputs: regions of classes, or heights of a number."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastprop.plots import checks, style
+
+
+class DecisionBoundaryDisplay:
+    """A network's outputs over two of its inputs.
+
+    Of classes, each point has the colour of the one predicted, the stronger the further it is ahead of the next; a line
+    parts them. Of numbers, heights.
+
+    Parameters
+    ----------
+    x1, x2 : ndarray, (n,)
+        The values of the two inputs.
+    outputs : ndarray, (n, n, n_outputs)
+        The network's, outputs[i, j] at (x1[j], x2[i]).
+    points : ndarray, (rows, 2)
+        Rows to draw on top.
+    y : ndarray, (rows,)
+        Their classes, if it holds integers, or numbers.
+    names : sequence, optional
+        Of the classes 0, 1, ...
+    axis_names : pair of str, default ("x1", "x2")
+
+    Attributes
+    ----------
+    x1, x2, outputs, points, y, names, axis_names
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    """
+
+    def __init__(self, x1, x2, outputs, *, points, y, names=None, axis_names=("x1", "x2")):
+        self.x1, self.x2, self.outputs, self.points, self.y = x1, x2, outputs, points, y
+        self.names, self.axis_names = names, axis_names
+
+    @classmethod
+    def from_network(
+        cls,
+        network,
+        X,
+        y,
+        *,
+        columns: Sequence[int] = (0, 1),
+        fixed=None,
+        resolution: int = 200,
+        names: Sequence[Any] | None = None,
+        axis_names: Sequence[str] | None = None,
+        ax=None,
+    ) -> "DecisionBoundaryDisplay":
+        """Draws what a network predicts around the rows of X, and the rows themselves.
+
+        Parameters
+        ----------
+        network : Network
+            With raw scores for outputs, as losses of classes take them: of several the largest counts, of one its sign.
+        X : array_like, (rows, n_inputs)
+        y : array_like, (rows,)
+            Integers are classes, other numbers what a network of one output predicts.
+        columns : pair of int, default (0, 1)
+            The inputs to draw.
+        fixed : array_like, (n_inputs,), optional
+            What the other inputs are; their medians over X by default.
+        resolution : int, default 200
+            Points along each side, at least 2.
+        names : sequence, optional
+            Of the classes.
+        axis_names : pair of str, optional
+            Of the two inputs.
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        DecisionBoundaryDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is wrong.
+        ImportError
+            If matplotlib is not installed.
+        """
+        x, y = checks.plane(network, X, y, names)
+        first, second = checks.pair(columns, network.n_inputs)
+        n = checks.resolution(resolution)
+        plane = np.tile(checks.fixed(fixed, x), (n * n, 1))
+        sides = _side(x[:, first], n), _side(x[:, second], n)
+        for column, values in zip((first, second), np.meshgrid(*sides)):
+            plane[:, column] = values.ravel()
+        outputs = network.forward(plane).reshape(n, n, -1)
+        if axis_names is None:
+            axis_names = f"x{first + 1}", f"x{second + 1}"
+        axis_names = checks.strings("axis_names", axis_names, 2)
+        points = x[:, [first, second]]
+        return cls(*sides, outputs, points=points, y=y, names=names, axis_names=axis_names).plot(ax)
+
+    def plot(self, ax=None) -> "DecisionBoundaryDisplay":
+        """Draws regions or heights, and the rows, on `ax`, or on a new figure."""
+        (self.ax_,) = style.panels(ax, 1, size=(5.0, 4.2))
+        self.figure_ = self.ax_.figure
+        if self.y.dtype.kind in "iub":
+            self._classes()
+        else:
+            self._heights()
+        self.ax_.set_xlim(self.x1[[0, -1]])
+        self.ax_.set_ylim(self.x2[[0, -1]])
+        style.quiet(self.ax_, "what the network predicts", *self.axis_names)
+        return self
+
+    def _classes(self) -> None:
+        scores = np.asarray(self.outputs, np.float64)
+        if scores.shape[2] == 1:  # the score of class 1 against 0
+            scores = np.concatenate([np.zeros_like(scores), scores], axis=2)
+        share = np.exp(scores - scores.max(axis=2, keepdims=True))
+        share /= share.sum(axis=2, keepdims=True)
+        winner = scores.argmax(axis=2)
+        ahead = np.ptp(np.sort(share, axis=2)[..., -2:], axis=2)
+        tints = np.empty((*winner.shape, 4))
+        tints[..., :3] = np.array([_colour(k) for k in range(scores.shape[2])])[winner]
+        tints[..., 3] = 0.1 + 0.35 * ahead  # strong enough to tell regions apart, weak enough for the points on top
+        ends = [*self.x1[[0, -1]], *self.x2[[0, -1]]]
+        self.ax_.imshow(tints, origin="lower", extent=ends, aspect="auto", interpolation="bilinear")
+        for k in np.unique(winner):
+            lead = scores[..., k] - np.delete(scores, k, axis=2).max(axis=2)
+            if lead.min() < 0:  # else there is no other class
+                self.ax_.contour(self.x1, self.x2, lead, levels=[0.0], colors=[style.QUIET], linewidths=1)
+        for k in np.unique(self.y).tolist():
+            rows = self.y == k
+            name = self.names[k] if self.names is not None else k
+            self.ax_.scatter(
+                *self.points[rows].T,
+                s=_size(len(self.y)),
+                color=_colour(k),
+                marker=style.MARKERS[k % len(style.MARKERS)],
+                edgecolors="white",
+                linewidths=0.5,
+                label=style.plain(name, 18),
+            )
+        self.ax_.legend(frameon=False, fontsize=style.SMALL, loc="upper left", bbox_to_anchor=(1, 1))
+
+    def _heights(self) -> None:
+        heights = self.outputs[..., 0]
+        scale = {"vmin": min(heights.min(), self.y.min()), "vmax": max(heights.max(), self.y.max()), "cmap": "cividis"}
+        filled = self.ax_.pcolormesh(self.x1, self.x2, heights, shading="gouraud", **scale)
+        self.ax_.scatter(*self.points.T, c=self.y, s=_size(len(self.y)), edgecolors="white", linewidths=0.5, **scale)
+        bar = self.figure_.colorbar(filled, ax=self.ax_)
+        bar.set_label("prediction; rows: target", fontsize=style.SMALL)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=style.SMALL, color=style.QUIET)
+
+
+def decision_boundary(network, X, y, *, ax=None, **how):
+    """Draws predictions over two inputs and returns the axes; see ``DecisionBoundaryDisplay.from_network``."""
+    return DecisionBoundaryDisplay.from_network(network, X, y, ax=ax, **how).ax_
+
+
+def _side(values: np.ndarray, n: int) -> np.ndarray:
+    """From a little below the least value to a little above the largest."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.1 * (high - low) or 1.0
+    return np.linspace(low - margin, high + margin, n)
+
+
+def _colour(k: int) -> tuple[float, float, float]:
+    from matplotlib.colors import to_rgb
+
+    return to_rgb(style.COLOURS[k % len(style.COLOURS)])
+
+
+def _size(rows: int) -> float:
+    """Of a point, in square points: smaller in a crowd."""
+    return float(np.clip(6000 / rows, 8, 36))

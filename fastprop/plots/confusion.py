@@ -1,0 +1,122 @@
+"""The confusion matrix: what each class was taken for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastprop.plots import checks, style
+
+# Up to so many classes a cell has room for its count, and a tick for its name, on a panel of 500 pixels.
+NUMBERED, NAMED = 16, 24
+
+
+class ConfusionMatrixDisplay:
+    """How many rows of each class were predicted as each class. A cell's colour is its share of the true class.
+
+    Parameters
+    ----------
+    matrix : array_like of int, (classes, classes)
+        A row for each true class, a column for each predicted one.
+    names : sequence
+        Of the classes.
+
+    Attributes
+    ----------
+    matrix, names
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    """
+
+    def __init__(self, matrix, *, names: Sequence[Any]):
+        self.matrix = np.asarray(matrix)
+        self.names = list(names)
+        if self.matrix.shape != (len(self.names), len(self.names)):
+            raise ValueError(
+                f"matrix must have a row and a column for each of the {len(self.names)} names, got {self.matrix.shape}"
+            )
+
+    @classmethod
+    def from_predictions(
+        cls, y, predicted, *, names: Sequence[Any] | None = None, ax=None
+    ) -> "ConfusionMatrixDisplay":
+        """Draws the confusion matrix of predictions.
+
+        Parameters
+        ----------
+        y : array_like, (rows,)
+            The true classes: integers or names.
+        predicted : array_like, (rows,) or (rows, classes)
+            The predicted classes; or a score for each class, of which the largest counts.
+        names : sequence, optional
+            How to call the classes 0, 1, ...; by default the classes are all values that occur, in their order.
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        ConfusionMatrixDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            If y and predicted do not fit each other, or the names do not fit them.
+        ImportError
+            If matplotlib is not installed.
+        """
+        true, taken, names = checks.classes(y, predicted, names)
+        matrix = np.zeros((len(names), len(names)), np.int64)
+        np.add.at(matrix, (true, taken), 1)
+        return cls(matrix, names=names).plot(ax)
+
+    @classmethod
+    def from_network(cls, network, X, y, *, names: Sequence[Any] | None = None, ax=None) -> "ConfusionMatrixDisplay":
+        """Draws that of a network's predictions: the largest of its outputs, or of one output whether it is above 0."""
+        outputs = checks.network(network).forward(X)
+        predicted = (outputs[:, 0] > 0).astype(int) if network.n_outputs == 1 else outputs
+        return cls.from_predictions(y, predicted, names=names, ax=ax)
+
+    def plot(self, ax=None) -> "ConfusionMatrixDisplay":
+        """Draws the matrix on `ax`, or on a new figure."""
+        n = len(self.names)
+        side = 4.4 if n <= 6 else 5.4
+        (axes,) = style.panels(ax, 1, size=(side, side))
+        rows = self.matrix.sum(axis=1, keepdims=True)
+        share = self.matrix / np.maximum(rows, 1)
+        # Nothing is transparent, so that an empty cell has the colour of the page, whichever that is.
+        axes.pcolormesh(_tints(share), edgecolors="none", rasterized=n > NAMED)
+        axes.invert_yaxis()
+        axes.set_aspect("equal")
+        if n <= NUMBERED:
+            size = style.SMALL + 1 if n <= 6 else style.SMALL - 1
+            for i, j in np.argwhere(self.matrix):
+                # white where it reads better on the tint than the figure's own colour would
+                colour = {"color": "white"} if share[i, j] > 0.75 else {}
+                axes.text(j + 0.5, i + 0.5, f"{self.matrix[i, j]}", ha="center", va="center", fontsize=size, **colour)
+        shown = np.unique(np.linspace(0, n - 1, min(n, NAMED)).round().astype(int))
+        names = [style.plain(self.names[k], 18) for k in shown]
+        long = sum(map(len, names)) > 40
+        axes.set_xticks(shown + 0.5, names, rotation=45 if long else 0, ha="right" if long else "center",
+                        rotation_mode="anchor")
+        axes.set_yticks(shown + 0.5, names)
+        right, total = int(np.trace(self.matrix)), int(self.matrix.sum())
+        style.quiet(axes, "confusion matrix", "predicted", "true", f"{right} of {total} right")
+        axes.spines[:].set(visible=True, color=style.QUIET, alpha=0.5)
+        axes.tick_params(length=0)
+        self.ax_, self.figure_ = axes, axes.figure
+        return self
+
+
+def confusion_matrix(y, predicted, *, names: Sequence[Any] | None = None, ax=None):
+    """Draws the confusion matrix and returns the axes; see ``ConfusionMatrixDisplay.from_predictions``."""
+    return ConfusionMatrixDisplay.from_predictions(y, predicted, names=names, ax=ax).ax_
+
+
+def _tints(share: np.ndarray) -> np.ndarray:
+    """The first colour, as opaque as the share is large; the smallest share can still be seen."""
+    from matplotlib.colors import to_rgb
+
+    tints = np.empty((*share.shape, 4))
+    tints[..., :3] = to_rgb(style.COLOURS[0])
+    tints[..., 3] = np.where(share > 0, 0.2 + 0.8 * share, 0.0)
+    return tints
