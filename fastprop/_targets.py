@@ -26,7 +26,7 @@ def check_outputs(loss: Loss, n_outputs: int) -> None:
         raise ValueError(f"{loss.name} needs an output for each class, got a network of 1 output; use {instead}")
     if n_outputs % loss.outputs:
         raise ValueError(
-            f"{loss!r} needs {loss.outputs} outputs for each column of y, got a network of {n_outputs} outputs; "
+            f"{loss!r} needs {loss.outputs} outputs for each column of y, got a network of {n_outputs}; "
             f"give it a multiple of {loss.outputs}"
         )
 
@@ -35,6 +35,8 @@ def targets(
     value: Any, rows: int, n_outputs: int, loss: Loss, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets of a loss: (an array (rows, columns), None), or (None, int64 labels (rows,))."""
+    if loss.targets == "own":
+        return _own_targets(value, rows, what), None
     check_outputs(loss, n_outputs)
     columns = n_outputs // loss.outputs
     if loss.targets == "classes":
@@ -63,6 +65,14 @@ def targets(
     elif loss.targets != "numbers":
         _check_sign(checked, np.shape(value), loss, what)
     return checked, None
+
+
+def _own_targets(value: Any, rows: int, what: str) -> np.ndarray:
+    """Targets of a loss of the user's own: whatever it takes, a row for each of X."""
+    found = np.asarray(value)
+    if not found.ndim or len(found) != rows:
+        raise ValueError(f"{what} must have a row for each of the {rows} rows of X, got shape {found.shape}")
+    return found
 
 
 def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> np.ndarray | None:
@@ -136,11 +146,13 @@ ClassWeight = dict[int, float] | str | None
 
 
 def weights(
-    value: Any, rows: int, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
+    value: Any, rows: int, loss: Loss, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
 ) -> np.ndarray | None:
     """A weight for each row: finite, none negative, some positive; None stays None."""
     if value is None:
         return None
+    if loss.targets == "own":
+        raise ValueError(f"{what} is not given to a loss of your own: make it a column of y, and weigh there")
     checked = _validate.array(what, value, dtype)
     if checked.shape != (rows,):
         hint = f"use {what}.ravel()" if checked.shape == (rows, 1) else "give a weight for each row of X"

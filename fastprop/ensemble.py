@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastprop import _engine, _validate
+from fastprop import _engine, _validate, losses
 from fastprop.network import Network
 from fastprop.trainer import DivergenceError, History, Trainer
 
@@ -148,6 +148,7 @@ class EnsembleTrainer:
     ):
         if not isinstance(ensemble, Ensemble):
             raise TypeError(f"EnsembleTrainer takes a fastprop Ensemble, got {type(ensemble).__name__}")
+        losses.parse(loss)  # one of the user's own is called batch by batch, which is not side by side
         n = len(ensemble)
         each = list(optimizer) if isinstance(optimizer, Sequence) and not isinstance(optimizer, str) else [optimizer] * n
         if len(each) != n:

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from fastprop import _targets, _validate, members
+from fastprop import _own_loss, _targets, _validate, members
 from fastprop import layers as _layers
-from fastprop import losses as _losses
 from fastprop._engine import Engine
 from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation
@@ -182,8 +181,10 @@ class Network:
         X : array_like, (rows, n_inputs)
         y : array_like
             As the loss takes it: (rows, n_outputs), or (rows,) for one output or for class labels.
-        loss : str or Loss
-            A name of ``fastprop.losses.LOSSES``, or one with its numbers, as ``fp.losses.huber(delta=0.5)``.
+        loss : str, Loss or callable
+            A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function of
+            one's own, (Y, y) -> (cost, dY), of the outputs (rows, n_outputs) and the targets as given, with dY the
+            derivative of the cost, already a mean, with respect to Y.
         sample_weight : array_like, (rows,), optional
             A weight for each row, none negative.
         training : bool, default False
@@ -208,17 +209,22 @@ class Network:
         return self._cost(X, y, loss, sample_weight, gradient, *how), gradient
 
     def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None, *how) -> float:
-        chosen = _losses.parse(loss)
-        examples = self._examples(X, y, sample_weight, chosen)
-        return self._engine.cost(*examples, chosen.objective(self.n_outputs), gradient, *how)
+        chosen = _own_loss.parse(loss)
+        return self._cost_of(self._examples(X, y, sample_weight, chosen), chosen, gradient, *how)
+
+    def _cost_of(self, examples, loss, gradient: np.ndarray | None, *how) -> float:
+        """The cost over rows that were checked, and its gradient if wanted."""
+        if isinstance(loss, _own_loss.OwnLoss):
+            return _own_loss.cost_of(self, loss, *examples[:2], gradient, *how)
+        return self._engine.cost(*examples, loss.objective(self.n_outputs), gradient, *how)
 
     def _examples(
-        self, X, y, weight, loss: _losses.Loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
+        self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         """X and y as the engine takes them: x, y or labels, and weights."""
         x = self._matrix(names[0], X)
         target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])
-        return x, *target, _targets.weights(weight, len(x), self._engine, self.dtype, names[2])
+        return x, *target, _targets.weights(weight, len(x), loss, self._engine, self.dtype, names[2])
 
     def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:
         """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.

@@ -7,8 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from fastprop import _engine, _targets, _validate
-from fastprop import losses as _losses
+from fastprop import _engine, _own_loss, _targets, _validate
 from fastprop.averages import EMA, SWA
 from fastprop.lbfgs import minimize
 from fastprop.network import Network
@@ -52,8 +51,10 @@ class Trainer:
     Parameters
     ----------
     network : Network
-    loss : str or Loss
-        A name of ``fastprop.losses.LOSSES``, or one with its numbers, as ``fp.losses.huber(delta=0.5)``.
+    loss : str, Loss or callable
+        A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function of
+        one's own, (Y, y) -> (cost, dY), called once a batch, as ``Network.value_and_gradient`` takes it. The network is
+        as before a batch where it raises.
     optimizer : Optimizer or str
         As ``fp.SGD(0.1, momentum=0.9)``; or a name, as "adam", which stands for one with its defaults.
     class_weight : dict or "balanced", optional
@@ -115,7 +116,7 @@ class Trainer:
         self.network = network
         self.loss = loss
         self.seed = network.seed if seed is None else _validate.seed(seed)
-        self._loss = _losses.parse(loss)
+        self._loss = _own_loss.parse(loss)
         _targets.check_outputs(self._loss, network.n_outputs)
         self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
         self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
@@ -298,6 +299,8 @@ class Trainer:
         return cost
 
     def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
+        if isinstance(self._loss, _own_loss.OwnLoss):
+            return self._finite(_own_loss.descend(self, x, y, order, batch_size, rates, progress))
         rule, before = self._rule, self.steps
         try:
             return self._finite(self._descent.run(x, y, labels, weight, order, batch_size, rates, progress))
@@ -481,19 +484,19 @@ class _Report:
             return None
         trainer = self.trainer
         with nullcontext() if trainer._how["average"] is None else trainer.averaging():
-            return trainer.network._engine.cost(*self.held_out, trainer._descent.objective, None)
+            return trainer.network._cost_of(self.held_out, trainer._loss, None)
 
 
 def _quasi_newton(trainer: Trainer, how: LBFGS, examples: Examples, report: _Report) -> None:
     """The iterations of L-BFGS on all rows."""
-    network, objective, pull = trainer.network, trainer._descent.objective, trainer._rule.l2
+    network, pull = trainer.network, trainer._rule.l2
     gradient = np.empty_like(network.gradient)
 
     def penalty() -> float:
         return float(0.5 * np.sum(pull * np.square(network.parameters, dtype=np.float64)))
 
     def cost_and_gradient() -> tuple[float, np.ndarray]:
-        cost = network._engine.cost(*examples, objective, gradient)
+        cost = network._cost_of(examples, trainer._loss, gradient)
         if not np.isfinite(cost):
             raise DivergenceError(
                 "the cost is not finite. The parameters are those of the last iteration. "

@@ -463,8 +463,9 @@ def test_unknown_names(make, kind, name, near, known):
 def test_names_that_are_no_names(value):
     with refuses(TypeError, "activation must be a name", repr(value), *ACTIVATIONS):
         fp.Dense(3, value)
-    with refuses(TypeError, "loss must be a name", repr(value), *LOSSES):
-        fp.Trainer(fp.Network([2, 1]), loss=value, optimizer=RATE)
+    if not callable(value):  # which is a loss of one's own
+        with refuses(TypeError, "loss must be a name", repr(value), *LOSSES):
+            fp.Trainer(fp.Network([2, 1]), loss=value, optimizer=RATE)
 
 
 @pytest.mark.parametrize("value", [int, "int32", None, "f4,f4", np.complex64, 3, object()])
