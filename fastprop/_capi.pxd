@@ -81,6 +81,30 @@ cdef extern from "fastprop.h" nogil:
     ctypedef void fp_sum_copies(
         void *dx, const void *da, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t dx_row,
         ptrdiff_t da_row) noexcept nogil
+    ctypedef void fp_embed_forward(
+        void *a, const void *x, const void *tables, const int64_t *categories, const int64_t *width, ptrdiff_t rows,
+        ptrdiff_t n_in, ptrdiff_t a_row, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_embed_gradient(
+        void *dtables, const void *da, const void *x, const int64_t *categories, const int64_t *width, ptrdiff_t rows,
+        ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_row, ptrdiff_t x_row, int accumulate) noexcept nogil
+    ctypedef void fp_embed_backward(
+        void *dx, const void *da, const int64_t *categories, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t dx_row,
+        ptrdiff_t da_row) noexcept nogil
+    ctypedef void fp_piecewise_forward(
+        void *a, const void *x, const void *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
+        ptrdiff_t a_row, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_piecewise_backward(
+        void *dx, const void *da, const void *x, const void *edges, const int64_t *bins, ptrdiff_t rows,
+        ptrdiff_t n_in, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_periodic_forward(
+        void *a, const void *x, const void *frequency, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_frequencies,
+        ptrdiff_t a_row, ptrdiff_t x_row) noexcept nogil
+    ctypedef void fp_periodic_backward(
+        void *dx, const void *da, const void *a, const void *frequency, ptrdiff_t rows, ptrdiff_t n_in,
+        ptrdiff_t n_frequencies, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t a_row) noexcept nogil
+    ctypedef void fp_periodic_gradient(
+        void *dfrequency, const void *da, const void *a, const void *x, ptrdiff_t rows, ptrdiff_t n_in,
+        ptrdiff_t n_frequencies, ptrdiff_t da_row, ptrdiff_t a_row, ptrdiff_t x_row, int accumulate) noexcept nogil
     ctypedef void fp_activation_forward(void *a, void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
     ctypedef void fp_activation_backward(void *dz, const void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
     ctypedef void fp_loss(
@@ -165,6 +189,14 @@ cdef extern from "fastprop.h" nogil:
         fp_add_rows *add_rows
         fp_repeat_rows *repeat_rows
         fp_sum_copies *sum_copies
+        fp_embed_forward *embed_forward
+        fp_embed_gradient *embed_gradient
+        fp_embed_backward *embed_backward
+        fp_piecewise_forward *piecewise_forward
+        fp_piecewise_backward *piecewise_backward
+        fp_periodic_forward *periodic_forward
+        fp_periodic_backward *periodic_backward
+        fp_periodic_gradient *periodic_gradient
         fp_activation_forward **forward
         fp_activation_backward **backward
         fp_loss **loss

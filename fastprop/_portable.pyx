@@ -200,6 +200,7 @@ cdef void all_finite(int *ok, const real *x, ptrdiff_t n) noexcept nogil:
 
 
 include "_portable_rows.pxi"
+include "_portable_inputs.pxi"
 
 
 cdef void fill(fp_kernels *table, real *dtype) noexcept:
@@ -230,6 +231,14 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.add_rows = <fp_add_rows *>add_rows[real]
     table.repeat_rows = <fp_repeat_rows *>repeat_rows[real]
     table.sum_copies = <fp_sum_copies *>sum_copies[real]
+    table.embed_forward = <fp_embed_forward *>embed_forward[real]
+    table.embed_gradient = <fp_embed_gradient *>embed_gradient[real]
+    table.embed_backward = <fp_embed_backward *>embed_backward[real]
+    table.piecewise_forward = <fp_piecewise_forward *>piecewise_forward[real]
+    table.piecewise_backward = <fp_piecewise_backward *>piecewise_backward[real]
+    table.periodic_forward = <fp_periodic_forward *>periodic_forward[real]
+    table.periodic_backward = <fp_periodic_backward *>periodic_backward[real]
+    table.periodic_gradient = <fp_periodic_gradient *>periodic_gradient[real]
     fill_activations(table, dtype)
     table.loss[FP_LOSS_half_mse] = <fp_loss *>half_mse[real]
     table.loss[FP_LOSS_squared_error] = <fp_loss *>squared_error[real]

@@ -10,6 +10,7 @@ from functools import cache
 from itertools import cycle, product
 from pathlib import Path
 
+import cases_inputs
 import cases_losses
 import cases_optimizers
 import cases_rows
@@ -236,6 +237,7 @@ KERNELS = {
     "all_finite": all_finite,
     **cases_optimizers.KERNELS,
     **cases_rows.KERNELS,
+    **cases_inputs.KERNELS,
 }
 
 

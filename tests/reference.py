@@ -9,6 +9,7 @@ A network is three things here: its `widths` (n_0, ..., n_L), its L `activations
 
 import numpy as np
 import reference_activations
+import reference_inputs
 import reference_optimizers
 import reference_rows
 from reference_activations import ACTIVATIONS, activation
@@ -158,6 +159,7 @@ def kernel_twins():
         "all_finite": all_finite,
         **reference_optimizers.KERNELS,
         **reference_rows.KERNELS,
+        **reference_inputs.KERNELS,
     }
     for name in ACTIVATIONS:
         twins[f"{name}_forward"] = reference_activations.forward

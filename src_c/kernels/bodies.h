@@ -16,4 +16,5 @@ static const fp_kernels FP(table);
 #include "gather.h"
 #include "rows.h"
 #include "normalize.h"
+#include "inputs.h"
 #include "table.h"

@@ -1,0 +1,144 @@
+# Layers that read the network's input columns: the kernels of inputs.h.
+from libc.math cimport M_PI, round
+
+from fastprop._capi cimport (
+    fp_embed_backward, fp_embed_forward, fp_embed_gradient, fp_periodic_backward, fp_periodic_forward,
+    fp_periodic_gradient, fp_piecewise_backward, fp_piecewise_forward,
+)
+
+
+cdef void embed_forward(
+    real *a, const real *x, const real *tables, const int64_t *categories, const int64_t *width,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t a_row, ptrdiff_t x_row,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, c, at = 0
+    for c in range(n_in):
+        if categories[c] == 0:
+            for i in range(rows):
+                a[i * a_row + at] = x[i * x_row + c]
+            at += 1
+    for c in range(n_in):
+        if categories[c] > 0:
+            for i in range(rows):
+                for j in range(width[c]):
+                    a[i * a_row + at + j] = tables[<ptrdiff_t>x[i * x_row + c] * width[c] + j]
+            at += width[c]
+            tables += categories[c] * width[c]
+
+
+cdef void embed_gradient(
+    real *dtables, const real *da, const real *x, const int64_t *categories, const int64_t *width,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_row, ptrdiff_t x_row, int accumulate,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, c, at = 0
+    if not accumulate:
+        for j in range(n_tables):
+            dtables[j] = 0
+    for c in range(n_in):
+        if categories[c] == 0:
+            at += 1
+    for c in range(n_in):
+        if categories[c] > 0:
+            for i in range(rows):
+                for j in range(width[c]):
+                    dtables[<ptrdiff_t>x[i * x_row + c] * width[c] + j] += da[i * da_row + at + j]
+            at += width[c]
+            dtables += categories[c] * width[c]
+
+
+cdef void embed_backward(
+    real *dx, const real *da, const int64_t *categories, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t dx_row, ptrdiff_t da_row,
+) noexcept nogil:
+    cdef ptrdiff_t i, c, at = 0
+    for c in range(n_in):
+        for i in range(rows):
+            dx[i * dx_row + c] = da[i * da_row + at] if categories[c] == 0 else 0
+        if categories[c] == 0:
+            at += 1
+
+
+cdef void piecewise_forward(
+    real *a, const real *x, const real *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t a_row, ptrdiff_t x_row,
+) noexcept nogil:
+    cdef ptrdiff_t i, t, c, at = 0
+    cdef real share
+    for c in range(n_in):
+        for i in range(rows):
+            for t in range(bins[c]):
+                share = (x[i * x_row + c] - edges[t]) / (edges[t + 1] - edges[t])
+                if share < 0 and t > 0:
+                    share = 0
+                if share > 1 and t < bins[c] - 1:
+                    share = 1
+                a[i * a_row + at + t] = share
+        at += bins[c]
+        edges += bins[c] + 1
+
+
+cdef void piecewise_backward(
+    real *dx, const real *da, const real *x, const real *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row,
+) noexcept nogil:
+    cdef ptrdiff_t i, t, c, at = 0
+    for c in range(n_in):
+        for i in range(rows):
+            t = 0
+            while t < bins[c] - 1 and x[i * x_row + c] >= edges[t + 1]:
+                t += 1
+            dx[i * dx_row + c] = da[i * da_row + at + t] / (edges[t + 1] - edges[t])
+        at += bins[c]
+        edges += bins[c] + 1
+
+
+cdef void periodic_forward(
+    real *a, const real *x, const real *frequency, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_frequencies,
+    ptrdiff_t a_row, ptrdiff_t x_row,
+) noexcept nogil:
+    cdef ptrdiff_t i, k, c
+    cdef double turns
+    for i in range(rows):
+        for c in range(n_in):
+            for k in range(n_frequencies):
+                turns = <double>frequency[c * n_frequencies + k] * x[i * x_row + c]
+                turns -= round(turns)
+                a[i * a_row + 2 * c * n_frequencies + k] = <real>cos(2 * M_PI * turns)
+                a[i * a_row + (2 * c + 1) * n_frequencies + k] = <real>sin(2 * M_PI * turns)
+
+
+cdef inline real periodic_slope(const real *da, const real *a, ptrdiff_t n) noexcept nogil:
+    """cos dsin - sin dcos, where a and da point at the cosine and the sine is n further on."""
+    return a[0] * da[n] - a[n] * da[0]
+
+
+cdef void periodic_backward(
+    real *dx, const real *da, const real *a, const real *frequency, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t n_frequencies, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t a_row,
+) noexcept nogil:
+    cdef ptrdiff_t i, k, c, at
+    cdef double total
+    for i in range(rows):
+        for c in range(n_in):
+            total = 0
+            for k in range(n_frequencies):
+                at = 2 * c * n_frequencies + k
+                total += frequency[c * n_frequencies + k] * periodic_slope(
+                    da + i * da_row + at, a + i * a_row + at, n_frequencies)
+            dx[i * dx_row + c] = <real>(2 * M_PI * total)
+
+
+cdef void periodic_gradient(
+    real *dfrequency, const real *da, const real *a, const real *x, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t n_frequencies, ptrdiff_t da_row, ptrdiff_t a_row, ptrdiff_t x_row, int accumulate,
+) noexcept nogil:
+    cdef ptrdiff_t i, k, c, at
+    if not accumulate:
+        for k in range(n_in * n_frequencies):
+            dfrequency[k] = 0
+    for i in range(rows):
+        for c in range(n_in):
+            for k in range(n_frequencies):
+                at = 2 * c * n_frequencies + k
+                dfrequency[c * n_frequencies + k] += <real>(2 * M_PI) * x[i * x_row + c] * periodic_slope(
+                    da + i * da_row + at, a + i * a_row + at, n_frequencies)

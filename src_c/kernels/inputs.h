@@ -1,0 +1,178 @@
+/* Layers that read the network's input columns: embeddings of categories, piecewise-linear and periodic encodings of numbers. */
+
+/* to = from, n columns of each row; 0 where from is NULL */
+FP_INLINE void FP(copy_columns)(T *to, const T *from, I rows, I n, I to_row, I from_row)
+{
+    for (I i = 0; i < rows; i++)
+        for (I j = 0; j < n; j += L)
+            FP(store_left)(to + i * to_row + j, from ? FP(load_left)(from + i * from_row + j, n - j) : V(set1)(0), n - j);
+}
+
+/* How many columns from c on are numbers (or, if `indices`, are not). */
+FP_INLINE I FP(run)(const int64_t *categories, I c, I n_in, int indices)
+{
+    I end = c;
+    while (end < n_in && (categories[end] > 0) == indices)
+        end++;
+    return end - c;
+}
+
+static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *categories, const int64_t *width, I rows, I n_in,
+                              I a_row, I x_row)
+{
+    for (I c = 0, n; c < n_in; c += n ? n : 1, a += n) {
+        n = FP(run)(categories, c, n_in, 0);
+        FP(copy_columns)(a, x + c, rows, n, a_row, x_row);
+    }
+    for (I c = 0; c < n_in; c++) {
+        if (!categories[c])
+            continue;
+        for (I i = 0; i < rows; i++)
+            FP(copy_columns)(a + i * a_row, tables + (I)x[i * x_row + c] * width[c], 1, width[c], a_row, 0);
+        a += width[c];
+        tables += categories[c] * width[c];
+    }
+}
+
+static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_t *categories, const int64_t *width,
+                               I rows, I n_in, I n_tables, I da_row, I x_row, int accumulate)
+{
+    if (!accumulate)
+        FP(copy_columns)(dtables, NULL, 1, n_tables, 0, 0);
+    for (I c = 0; c < n_in; c++)
+        da += !categories[c]; /* the embeddings come after the numbers */
+    for (I c = 0; c < n_in; c++) {
+        if (!categories[c])
+            continue;
+        for (I i = 0; i < rows; i++) {
+            T *sum = dtables + (I)x[i * x_row + c] * width[c];
+            for (I j = 0; j < width[c]; j += L) {
+                I left = width[c] - j;
+                FP(store_left)(sum + j, V(add)(FP(load_left)(sum + j, left), FP(load_left)(da + i * da_row + j, left)), left);
+            }
+        }
+        da += width[c];
+        dtables += categories[c] * width[c];
+    }
+}
+
+static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I rows, I n_in, I dx_row, I da_row)
+{
+    for (I c = 0, n; c < n_in; c += n) {
+        n = FP(run)(categories, c, n_in, 0);
+        FP(copy_columns)(dx + c, da, rows, n, dx_row, da_row);
+        da += n, c += n;
+        n = FP(run)(categories, c, n_in, 1);
+        FP(copy_columns)(dx + c, NULL, rows, n, dx_row, 0);
+    }
+}
+
+/* The encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features in tabular deep learning". */
+static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_t *bins, I rows, I n_in, I a_row, I x_row)
+{
+    for (I c = 0; c < n_in; a += bins[c], edges += bins[c] + 1, c++)
+        for (I t = 0; t < bins[c]; t += L) {
+            I left = bins[c] - t;
+            T least[L], most[L];
+            V(store)(least, V(set1)(0));
+            V(store)(most, V(set1)(1));
+            if (t == 0)
+                least[0] = -INFINITY;
+            if (left <= L)
+                most[left - 1] = INFINITY;
+            V(t) low = FP(load_left)(edges + t, left), size = V(sub)(FP(load_left)(edges + t + 1, left), low);
+            V(t) floor = V(load)(least), ceiling = V(load)(most);
+            for (I i = 0; i < rows; i++) {
+                V(t) share = V(div)(V(sub)(V(set1)(x[i * x_row + c]), low), size);
+                FP(store_left)(a + i * a_row + t, V(min)(ceiling, V(max)(floor, share)), left); /* in this order NaN stays */
+            }
+        }
+}
+
+/* All bins but one add 0, so that no order of the sum changes it. */
+static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edges, const int64_t *bins, I rows, I n_in,
+                                   I dx_row, I da_row, I x_row)
+{
+    for (I c = 0; c < n_in; da += bins[c], edges += bins[c] + 1, c++)
+        for (I t = 0; t < bins[c]; t += L) {
+            I left = bins[c] - t;
+            T from[L], to[L];
+            V(t) low = FP(load_left)(edges + t, left), high = FP(load_left)(edges + t + 1, left), size = V(sub)(high, low);
+            V(store)(from, low);
+            V(store)(to, high);
+            if (t == 0)
+                from[0] = -INFINITY;
+            if (left <= L)
+                to[left - 1] = INFINITY;
+            low = V(load)(from), high = V(load)(to);
+            for (I i = 0; i < rows; i++) {
+                V(t) value = V(set1)(x[i * x_row + c]), slope = V(div)(FP(load_left)(da + i * da_row + t, left), size);
+                slope = V(select)(V(gt)(low, value), V(set1)(0), V(keep)(V(gt)(high, value), slope));
+                T *out = dx + i * dx_row + c;
+                *out = (t ? *out : 0) + V(sum)(slope);
+            }
+        }
+}
+
+/* sin and cos of 2 pi f x, from f x less the nearest integer, which an FMA gives as it is */
+FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
+{
+    V(t) turns = V(round)(V(mul)(f, x)), rest = V(fma)(f, x, V(sub)(V(set1)(0), turns));
+    return FP(sincos)(V(mul)(rest, V(set1)((T)6.283185307179586)), cosine);
+}
+
+static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I n_in, I n_frequencies, I a_row, I x_row)
+{
+    for (I i = 0; i < rows; i++, x += x_row)
+        for (I c = 0; c < n_in; c++) {
+            T *cosines = a + i * a_row + 2 * c * n_frequencies, *sines = cosines + n_frequencies;
+            for (I k = 0; k < n_frequencies; k += L) {
+                I left = n_frequencies - k;
+                V(t) cosine, sine;
+                sine = FP(periodic)(FP(load_left)(frequency + c * n_frequencies + k, left), V(set1)(x[c]), &cosine);
+                FP(store_left)(cosines + k, cosine, left);
+                FP(store_left)(sines + k, sine, left);
+            }
+        }
+}
+
+/* cos dsin - sin dcos of L of n outputs at a, each of which has its cosine there and its sine n further on */
+FP_INLINE V(t) FP(periodic_slope)(const T *da, const T *a, I n, I left)
+{
+    V(t) turned = V(mul)(FP(load_left)(a, left), FP(load_left)(da + n, left));
+    return V(fnma)(FP(load_left)(a + n, left), FP(load_left)(da, left), turned);
+}
+
+static void FP(periodic_backward)(T *dx, const T *da, const T *a, const T *frequency, I rows, I n_in, I n_frequencies,
+                                  I dx_row, I da_row, I a_row)
+{
+    for (I i = 0; i < rows; i++, dx += dx_row)
+        for (I c = 0; c < n_in; c++) {
+            I from = 2 * c * n_frequencies;
+            FP(lanes) sum = FP(lanes_set1)(0);
+            for (I k = 0; k < n_frequencies; k += 16)
+                for (int q = 0; q < FP_LANES; q++) {
+                    I at = k + q * L, left = n_frequencies - at;
+                    if (left <= 0)
+                        break;
+                    V(t) slope = FP(periodic_slope)(da + i * da_row + from + at, a + i * a_row + from + at, n_frequencies, left);
+                    sum.lane[q] = V(fma)(FP(load_left)(frequency + c * n_frequencies + at, left), slope, sum.lane[q]);
+                }
+            dx[c] = (T)6.283185307179586 * FP(lanes_sum)(sum);
+        }
+}
+
+static void FP(periodic_gradient)(T *dfrequency, const T *da, const T *a, const T *x, I rows, I n_in, I n_frequencies,
+                                  I da_row, I a_row, I x_row, int accumulate)
+{
+    for (I c = 0; c < n_in; c++, dfrequency += n_frequencies, da += 2 * n_frequencies, a += 2 * n_frequencies)
+        for (I k = 0; k < n_frequencies; k += L) {
+            I left = n_frequencies - k;
+            V(t) sum = accumulate ? FP(load_left)(dfrequency + k, left) : V(set1)(0);
+            for (I i = 0; i < rows; i++) {
+                V(t) slope = FP(periodic_slope)(da + i * da_row + k, a + i * a_row + k, n_frequencies, left);
+                sum = V(fma)(V(set1)((T)6.283185307179586 * x[i * x_row + c]), slope, sum);
+            }
+            FP(store_left)(dfrequency + k, sum, left);
+        }
+}
