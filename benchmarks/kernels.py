@@ -51,6 +51,8 @@ OTHER_SHAPE_OF = {
     **dict.fromkeys(("index", "label"), ("rows",)),
     **dict.fromkeys(("widths", "activations"), ("three",)),
     **dict.fromkeys(("hyper", "work", ("tiny_pass", "theta"), ("tiny_pass", "gradient")), ("few",)),
+    **dict.fromkeys(("tables", "dtables", "edges", "frequency", "dfrequency"), ("few",)),
+    **dict.fromkeys(("categories", "width", "bins"), ("n_in",)),
     ("repeat_rows", "a"): ("rows", "copies_n"),
     ("sum_copies", "da"): ("rows", "copies_n"),
 }
@@ -58,8 +60,11 @@ COPIES = 4
 NUMBERS = {
     "activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6, "copies": COPIES, "by_row": 0, "logarithm": 0,
     "first": 0, "key": 1, "epsilon": 1e-5, "batch_rows": ROWS, "layers": 2, "loss": 0,
+    "n_frequencies": 4, "n_tables": 480,
 }  # fmt: skip
-TINY, FEW = 4, 64  # width of tiny_pass's layers; no less than its parameters, or any hyper
+# Layers of inputs read two numbers and two of 16 categories, or four numbers, and write N outputs.
+INTEGERS = {"categories": [0, 0, 16, 16], "width": [0, 0, 15, 15], "bins": [8, 8, 8, 8]}
+TINY, FEW = 4, 512  # width of tiny_pass's layers; no less than its parameters, any hyper or any table
 
 
 def parameters(arguments):
@@ -73,7 +78,10 @@ def shape_of(name, kernel, listed):
     """The sizes of an array, or of more than its kernel reads: of statistics and other numbers of a column."""
     if kernel in PRODUCTS:
         return ("rows", "n_out") if (kernel, name) == ("dense_input_gradient", "dz") else SHAPE_OF[name]
-    usual = ("rows", "n") if any(other == "rows" for other, _, _ in listed) else ("n",)
+    names = [other for other, _, _ in listed]
+    usual = ("rows", "n") if "rows" in names else ("n",)
+    if "n_in" in names and name in ("x", "dx"):
+        usual = ("rows", "n_in")
     return OTHER_SHAPE_OF.get((kernel, name), OTHER_SHAPE_OF.get(name, usual))
 
 
@@ -95,6 +103,12 @@ def prepare(kernel, arguments, address, dtype, sizes):
             array = np.zeros(shape)
         elif name == "widths":
             array = np.full(shape, TINY)
+        elif name in INTEGERS:
+            array = np.resize(INTEGERS[name], shape)
+        elif name == "edges":
+            array = np.arange(*shape) / 16
+        elif name == "x" and kernel.startswith("embed"):
+            array = rng.integers(16, size=shape)
         else:
             array = rng.standard_normal(shape) * 0.1
         arrays[name] = np.ascontiguousarray(array, element)
@@ -131,7 +145,7 @@ def nanoseconds(call, turns):
 
 def overhead(kernel, arguments, address, dtype):
     """Nanoseconds that ctypes takes: the best call of the kernel with nothing to do."""
-    nothing = dict.fromkeys(("rows", "n", "n_in", "n_out", "n_y", "stride", "copies_n"), 0)
+    nothing = dict.fromkeys(("rows", "n", "n_in", "n_out", "n_y", "n_tables", "stride", "copies_n"), 0)
     sizes = nothing | {"scratch": 1, "one": 1, "three": 3, "few": FEW}
     call, _arrays = prepare(kernel, arguments, address, dtype, sizes)
     return min(nanoseconds(call, 5))
@@ -142,7 +156,7 @@ def bench(engine, isa, dtype, turns):
     signatures = {name: arguments for name, _, arguments in engine.signatures()}
     for kernel, address in engine.kernel_addresses(isa, dtype).items():
         empty = overhead(kernel, signatures[kernel], address, dtype)
-        for rows, n_in, n_out in SHAPES if kernel in PRODUCTS else ((ROWS, N, N),):
+        for rows, n_in, n_out in SHAPES if kernel in PRODUCTS else ((ROWS, len(INTEGERS["bins"]), N),):
             sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "one": 1, "three": 3, "few": FEW, "stride": 0}
             sizes["n"] = n_out if "rows" in signatures[kernel] else rows * n_out
             sizes |= {"n_y": sizes["n"], "copies_n": COPIES * sizes["n"]}

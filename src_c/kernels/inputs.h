@@ -1,11 +1,12 @@
-/* Layers that read the network's input columns: embeddings of categories, piecewise-linear and periodic encodings of numbers. */
+/* Layers that read the network's input columns: embeddings of categories, encodings of numbers. */
 
 /* to = from, n columns of each row; 0 where from is NULL */
 FP_INLINE void FP(copy_columns)(T *to, const T *from, I rows, I n, I to_row, I from_row)
 {
     for (I i = 0; i < rows; i++)
         for (I j = 0; j < n; j += L)
-            FP(store_left)(to + i * to_row + j, from ? FP(load_left)(from + i * from_row + j, n - j) : V(set1)(0), n - j);
+            FP(store_left)(to + i * to_row + j,
+                           from ? FP(load_left)(from + i * from_row + j, n - j) : V(set1)(0), n - j);
 }
 
 /* How many columns from c on are numbers (or, if `indices`, are not). */
@@ -17,8 +18,8 @@ FP_INLINE I FP(run)(const int64_t *categories, I c, I n_in, int indices)
     return end - c;
 }
 
-static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *categories, const int64_t *width, I rows, I n_in,
-                              I a_row, I x_row)
+static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *categories, const int64_t *width,
+                              I rows, I n_in, I a_row, I x_row)
 {
     for (I c = 0, n; c < n_in; c += n ? n : 1, a += n) {
         n = FP(run)(categories, c, n_in, 0);
@@ -48,7 +49,8 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
             T *sum = dtables + (I)x[i * x_row + c] * width[c];
             for (I j = 0; j < width[c]; j += L) {
                 I left = width[c] - j;
-                FP(store_left)(sum + j, V(add)(FP(load_left)(sum + j, left), FP(load_left)(da + i * da_row + j, left)), left);
+                V(t) more = FP(load_left)(da + i * da_row + j, left);
+                FP(store_left)(sum + j, V(add)(FP(load_left)(sum + j, left), more), left);
             }
         }
         da += width[c];
@@ -67,8 +69,10 @@ static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I 
     }
 }
 
-/* The encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features in tabular deep learning". */
-static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_t *bins, I rows, I n_in, I a_row, I x_row)
+/* The encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features in tabular deep
+ * learning". */
+static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_t *bins, I rows, I n_in,
+                                  I a_row, I x_row)
 {
     for (I c = 0; c < n_in; a += bins[c], edges += bins[c] + 1, c++)
         for (I t = 0; t < bins[c]; t += L) {
@@ -84,7 +88,8 @@ static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_
             V(t) floor = V(load)(least), ceiling = V(load)(most);
             for (I i = 0; i < rows; i++) {
                 V(t) share = V(div)(V(sub)(V(set1)(x[i * x_row + c]), low), size);
-                FP(store_left)(a + i * a_row + t, V(min)(ceiling, V(max)(floor, share)), left); /* in this order NaN stays */
+                share = V(min)(ceiling, V(max)(floor, share)); /* in this order NaN stays */
+                FP(store_left)(a + i * a_row + t, share, left);
             }
         }
 }
@@ -97,7 +102,8 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
         for (I t = 0; t < bins[c]; t += L) {
             I left = bins[c] - t;
             T from[L], to[L];
-            V(t) low = FP(load_left)(edges + t, left), high = FP(load_left)(edges + t + 1, left), size = V(sub)(high, low);
+            V(t) low = FP(load_left)(edges + t, left), high = FP(load_left)(edges + t + 1, left);
+            V(t) size = V(sub)(high, low);
             V(store)(from, low);
             V(store)(to, high);
             if (t == 0)
@@ -121,7 +127,8 @@ FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
     return FP(sincos)(V(mul)(rest, V(set1)((T)6.283185307179586)), cosine);
 }
 
-static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I n_in, I n_frequencies, I a_row, I x_row)
+static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I n_in, I n_frequencies,
+                                 I a_row, I x_row)
 {
     for (I i = 0; i < rows; i++, x += x_row)
         for (I c = 0; c < n_in; c++) {
@@ -148,14 +155,14 @@ static void FP(periodic_backward)(T *dx, const T *da, const T *a, const T *frequ
 {
     for (I i = 0; i < rows; i++, dx += dx_row)
         for (I c = 0; c < n_in; c++) {
-            I from = 2 * c * n_frequencies;
+            const T *here = a + i * a_row + 2 * c * n_frequencies, *d = da + i * da_row + 2 * c * n_frequencies;
             FP(lanes) sum = FP(lanes_set1)(0);
             for (I k = 0; k < n_frequencies; k += 16)
                 for (int q = 0; q < FP_LANES; q++) {
                     I at = k + q * L, left = n_frequencies - at;
                     if (left <= 0)
                         break;
-                    V(t) slope = FP(periodic_slope)(da + i * da_row + from + at, a + i * a_row + from + at, n_frequencies, left);
+                    V(t) slope = FP(periodic_slope)(d + at, here + at, n_frequencies, left);
                     sum.lane[q] = V(fma)(FP(load_left)(frequency + c * n_frequencies + at, left), slope, sum.lane[q]);
                 }
             dx[c] = (T)6.283185307179586 * FP(lanes_sum)(sum);

@@ -64,8 +64,8 @@ static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n,
     FP(over_columns)(&s, n, FP(variance_part));
 }
 
-/* Rows that share a load of their columns' numbers: with 1 or 2 batch_norm_backward takes half as long again at 32 columns, and
- * 8 rows 4096 bytes apart, in one set of the first-level cache, drive each other out. */
+/* Rows that share a load of their columns' numbers: with 1 or 2 batch_norm_backward takes half as long again at 32 columns,
+ * and 8 rows 4096 bytes apart, in one set of the first-level cache, drive each other out. */
 #define FP_SHARE_ROWS 4
 #define FP_SHARE_END(first, rows) ((rows) - (first) < FP_SHARE_ROWS ? (rows) : (first) + FP_SHARE_ROWS)
 
@@ -100,8 +100,8 @@ FP_INLINE void FP(scale_forward_rows)(T *a, const T *x, const T *mean, const T *
     }
 }
 
-static void FP(scale_forward)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta, I rows, I n,
-                              I a_row, I x_row, int by_row)
+static void FP(scale_forward)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
+                              I rows, I n, I a_row, I x_row, int by_row)
 {
     if (by_row && mean)
         FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_row, x_row, 1);
@@ -197,7 +197,8 @@ FP_INLINE void FP(batch_norm_part)(T *dx, const T *da, const T *x, const T *mean
 {
     V(t) m = FP(load_left)(mean + j, left), r = FP(load_left)(rstd + j, left);
     V(t) gain = V(mul)(r, FP(column_or)(gamma, j, left, 1));
-    V(t) mean_da = V(mul)(share, FP(load_left)(dbeta + j, left)), slope = V(mul)(share, FP(load_left)(dgamma + j, left));
+    V(t) mean_da = V(mul)(share, FP(load_left)(dbeta + j, left));
+    V(t) slope = V(mul)(share, FP(load_left)(dgamma + j, left));
     for (I i = first; i < last; i++) {
         V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + i * x_row + j, left), m), r);
         V(t) d = V(sub)(FP(load_left)(da + i * da_row + j, left), mean_da);
@@ -213,9 +214,10 @@ static void FP(batch_norm_backward)(T *dx, const T *da, const T *x, const T *mea
     for (I first = 0; first < rows; first += FP_SHARE_ROWS) {
         I last = FP_SHARE_END(first, rows), j = 0;
         for (; j + L <= n; j += L)
-            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, L, dx_row, da_row, x_row);
+            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, L,
+                                dx_row, da_row, x_row);
         if (j < n)
-            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, n - j, dx_row, da_row,
-                                x_row);
+            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, n - j,
+                                dx_row, da_row, x_row);
     }
 }

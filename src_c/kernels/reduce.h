@@ -78,8 +78,9 @@ typedef struct {
     int add;
 } FP(columns);
 
-/* Rows of n numbers that are added up of some columns before the next columns: a block of 4096, which stays in the first-level
- * cache and is read from the next one along its rows; and 4 at least, since each block reads and writes the sums anew. */
+/* Rows of n numbers that are added up of some columns before the next columns: a block of 4096, which stays in the
+ * first-level cache and is read from the next one along its rows; and 4 at least, since each block reads and writes the
+ * sums anew. */
 #define FP_SUM_ROWS(n) ((n) < 1024 ? 4096 / (n) : 4)
 
 /* Calls part for rows [first, last) and nv vectors of columns from j on, of which `left` are left, in row order. */

@@ -1,4 +1,4 @@
-/* Layers that treat each row, or each element, by itself: softmax, PReLU, dropout, sums, products and copies of rows. */
+/* Layers that treat each row, or each element, by itself: softmax, PReLU, dropout, sums, products and copies. */
 
 /* sum of e^(x - most), each of which is left in e, unless that is NULL */
 FP_INLINE T FP(exp_row)(T *e, const T *x, T most, I n)
@@ -20,8 +20,8 @@ FP_INLINE T FP(exp_row)(T *e, const T *x, T most, I n)
     return FP(lanes_sum)(sum);
 }
 
-/* From x - max x, so that nothing overflows. Each step is taken of several rows before the next one, since the largest of a
- * row, its powers and their sum have to wait for each other. */
+/* From x - max x, so that nothing overflows. Each step is taken of several rows before the next one, since the largest
+ * of a row, its powers and their sum have to wait for each other. */
 static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_row, I x_row, int logarithm)
 {
     for (I first = 0; first < rows; first += L) {
@@ -45,7 +45,8 @@ static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_row, I x_row,
     }
 }
 
-static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I dx_row, I da_row, I a_row, int logarithm)
+static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I dx_row, I da_row, I a_row,
+                                 int logarithm)
 {
     for (I i = 0; i < rows; i++, dx += dx_row, da += da_row, a += a_row) {
         FP(lanes) sum = FP(lanes_set1)(0);
@@ -104,9 +105,9 @@ static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, 
     FP(over_columns)(&s, n, FP(prelu_gradient_part));
 }
 
-/* 32 random bits of a counter: lowbias32 of Wellons 2018 ("Prospecting for hash functions", nullprogram.com/blog/2018/07/31)
- * with half of the key between its rounds, since of two keys added to the counter one draws the other's numbers shifted; and
- * without its last xor-shift, which leaves the high bits as they are. */
+/* 32 random bits of a counter: lowbias32 of Wellons 2018, "Prospecting for hash functions" (nullprogram.com), with half of
+ * the key between its rounds, since of two keys added to the counter one draws the other's numbers shifted; and without
+ * its last xor-shift, which leaves the high bits as they are. */
 FP_INLINE uint32_t FP(draw)(uint32_t counter, uint32_t key, uint32_t other_key)
 {
     uint32_t x = counter + key;
@@ -115,7 +116,8 @@ FP_INLINE uint32_t FP(draw)(uint32_t counter, uint32_t key, uint32_t other_key)
 }
 
 /* The first loop is plain C, of integers, which compilers make vectors of. */
-static void FP(dropout)(T *a, T *kept, const T *x, I rows, I n, I a_row, I kept_row, I x_row, I first, double rate, I key)
+static void FP(dropout)(T *a, T *kept, const T *x, I rows, I n, I a_row, I kept_row, I x_row, I first, double rate,
+                        I key)
 {
     uint64_t mixed = fp_mix64((uint64_t)key + FP_GOLDEN); /* keys may be 0, 1, 2, ... */
     uint32_t low = (uint32_t)mixed, high = (uint32_t)(mixed >> 32), threshold = (uint32_t)(rate * 0x1p32);
