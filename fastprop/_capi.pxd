@@ -122,8 +122,23 @@ cdef extern from "fastprop.h" nogil:
         FP_ACTIVATION_identity
         FP_ACTIVATION_relu
         FP_ACTIVATION_leaky_relu
+        FP_ACTIVATION_elu
+        FP_ACTIVATION_selu
+        FP_ACTIVATION_celu
+        FP_ACTIVATION_gelu
+        FP_ACTIVATION_gelu_tanh
+        FP_ACTIVATION_silu
+        FP_ACTIVATION_mish
+        FP_ACTIVATION_softplus
+        FP_ACTIVATION_softsign
         FP_ACTIVATION_sigmoid
+        FP_ACTIVATION_hard_sigmoid
         FP_ACTIVATION_tanh
+        FP_ACTIVATION_hard_tanh
+        FP_ACTIVATION_relu6
+        FP_ACTIVATION_hard_swish
+        FP_ACTIVATION_log_sigmoid
+        FP_ACTIVATION_gaussian
         FP_ACTIVATION_sin
         FP_N_ACTIVATIONS
         FP_LOSS_half_mse

@@ -3,12 +3,11 @@
 
 ``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
 """
-from libc.math cimport cos, exp, expm1, isfinite, log, log1p, pow, sin, sqrt, tanh
+from libc.math cimport cos, erfc, exp, expm1, isfinite, log, log1p, pow, sin, sqrt, tanh
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastprop._capi cimport (
-    FP_ACTIVATION_identity, FP_ACTIVATION_leaky_relu, FP_ACTIVATION_relu, FP_ACTIVATION_sigmoid, FP_ACTIVATION_sin,
-    FP_ACTIVATION_tanh, FP_HYPER,
+    FP_HYPER,
     FP_LOSS_binary_cross_entropy, FP_LOSS_binary_focal, FP_LOSS_binary_hinge, FP_LOSS_cross_entropy, FP_LOSS_focal,
     FP_LOSS_gamma, FP_LOSS_gaussian_nll, FP_LOSS_half_mse, FP_LOSS_hinge, FP_LOSS_huber, FP_LOSS_kl_divergence,
     FP_LOSS_log_cosh, FP_LOSS_mae, FP_LOSS_mse, FP_LOSS_poisson, FP_LOSS_quantile, FP_LOSS_squared_error,

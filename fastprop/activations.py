@@ -137,6 +137,72 @@ leaky_relu = Activation(
     "Maas, Hannun and Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
     (Number("slope", 0.01, least=0.0),),
 )
+elu = Activation(
+    "elu",
+    "z if z > 0 else alpha (exp(z) - 1)",
+    "1 if z > 0 else a + alpha",
+    "he_normal",
+    "Clevert, Unterthiner and Hochreiter 2016, Fast and accurate deep network learning by exponential linear units",
+    (Number("alpha", 1.0, above=0.0),),
+)
+selu = Activation(
+    "selu",
+    "1.0507 (z if z > 0 else 1.6733 (exp(z) - 1))",
+    "1.0507 if z > 0 else a + 1.0507 1.6733",
+    "lecun_normal",
+    "Klambauer, Unterthiner, Mayr and Hochreiter 2017, Self-normalizing neural networks",
+)
+celu = Activation(
+    "celu",
+    "z if z > 0 else alpha (exp(z / alpha) - 1)",
+    "1 if z > 0 else a / alpha + 1",
+    "he_normal",
+    "Barron 2017, Continuously differentiable exponential linear units",
+    (Number("alpha", 1.0, above=0.0),),
+)
+gelu = Activation(
+    "gelu",
+    "z Phi(z) = z / 2 (1 + erf(z / sqrt(2)))",
+    "Phi(z) + z phi(z)",
+    "he_normal",
+    "Hendrycks and Gimpel 2016, Gaussian error linear units",
+)
+gelu_tanh = Activation(
+    "gelu_tanh",
+    "z / 2 (1 + tanh(v / 2)) = z s(v), v = 2 sqrt(2 / pi) (z + 0.044715 z^3)",
+    "s(v) + z s(v) (1 - s(v)) 2 sqrt(2 / pi) (1 + 0.134145 z^2)",
+    "he_normal",
+    "Hendrycks and Gimpel 2016, Gaussian error linear units",
+)
+silu = Activation(
+    "silu",
+    "z s(z)",
+    "s(z) + z s(z) (1 - s(z))",
+    "he_normal",
+    "Elfwing, Uchibe and Doya 2018, Sigmoid-weighted linear units for neural network function approximation",
+)
+mish = Activation(
+    "mish",
+    "z t, t = tanh(ln(1 + exp(z)))",
+    "t + z (1 - t^2) s(z)",
+    "he_normal",
+    "Misra 2019, Mish: a self regularized non-monotonic activation function",
+)
+softplus = Activation(
+    "softplus",
+    "ln(1 + exp(beta z)) / beta",
+    "s(beta z)",
+    "he_normal",
+    "Dugas, Bengio, Belisle, Nadeau and Garcia 2001, Incorporating second-order functional knowledge",
+    (Number("beta", 1.0, above=0.0),),
+)
+softsign = Activation(
+    "softsign",
+    "z / (1 + |z|)",
+    "(1 - |a|)^2",
+    "glorot_uniform",
+    "Bergstra, Desjardins, Lamblin and Bengio 2009, Quadratic polynomials learn better image features",
+)
 sigmoid = Activation(
     "sigmoid",
     "s(z) = 1 / (1 + exp(-z))",
@@ -144,12 +210,55 @@ sigmoid = Activation(
     "glorot_uniform",
     "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors",
 )
+hard_sigmoid = Activation(
+    "hard_sigmoid",
+    "min(max(z + 3, 0), 6) / 6",
+    "1 / 6 if -3 < z < 3 else 0",
+    "glorot_uniform",
+    "Courbariaux, Bengio and David 2015, BinaryConnect; in the form of PyTorch",
+)
 tanh = Activation(
     "tanh",
     "tanh(z)",
     "1 - a^2",
     "glorot_uniform",
     "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp",
+)
+hard_tanh = Activation(
+    "hard_tanh",
+    "min(max(z, low), high)",
+    "1 if low < z < high else 0",
+    "glorot_uniform",
+    "Collobert 2004, Large scale machine learning",
+    (Number("low", -1.0, below=0.0), Number("high", 1.0, above=0.0)),
+)
+relu6 = Activation(
+    "relu6",
+    "min(max(z, 0), 6)",
+    "1 if 0 < z < 6 else 0",
+    "he_normal",
+    "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
+)
+hard_swish = Activation(
+    "hard_swish",
+    "z min(max(z + 3, 0), 6) / 6",
+    "0 if z <= -3 else 1 if z >= 3 else z / 3 + 1 / 2",
+    "he_normal",
+    "Howard et al. 2019, Searching for MobileNetV3",
+)
+log_sigmoid = Activation(
+    "log_sigmoid",
+    "ln s(z) = min(z, 0) - ln(1 + exp(-|z|))",
+    "s(-z)",
+    "glorot_uniform",
+    "PyTorch, torch.nn.LogSigmoid",
+)
+gaussian = Activation(
+    "gaussian",
+    "exp(-z^2)",
+    "-2 z a",
+    "glorot_uniform",
+    "Stanley 2007, Compositional pattern producing networks; as in FANN",
 )
 sin = Activation(
     "sin",

@@ -155,7 +155,8 @@ def test_initializer(name, n_in, n_out):
     assert abs(weight.var() / variance - 1) < 0.02
     assert np.all(net.biases[0] == 0)
     shares = np.mean(np.abs(weight) < np.sqrt(variance)), np.max(np.abs(weight)) / np.sqrt(variance)
-    if not name.endswith("normal"):  # uniform: all within the limit sqrt(3 variance), and a share of 1/sqrt(3) within one deviation
+    # uniform: all within the limit sqrt(3 variance), and a share of 1/sqrt(3) within one deviation
+    if not name.endswith("normal"):
         assert abs(shares[0] - 0.5774) < 0.01 and 1.7 < shares[1] <= np.sqrt(3)
     else:
         assert abs(shares[0] - 0.6827) < 0.01 and shares[1] > 3.5

@@ -47,7 +47,7 @@ def test_loss_derivative(loss):
     gradcheck.check_gradient(case)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize("loss", reference.LOSSES)
 @GENTLE
 def test_network_gradient(given, loss, depth):
@@ -101,13 +101,37 @@ def test_input_gradient(given):
         ("leaky_relu", 3.0, 3.0, 1.0),
         ("sin", 0.0, 0.0, 30.0),
         (("sin", 2.0), math.pi / 12, 0.5, math.sqrt(3.0)),
+        ("elu", math.log(0.5), -0.5, 0.5),
+        (("elu", 3.0), math.log(0.5), -1.5, 1.5),
+        ("selu", 2.0, 2.1014019747, 1.0507009874),
+        ("selu", math.log(0.5), -0.8790496704, 0.8790496704),
+        (("celu", 2.0), 2 * math.log(0.5), -1.0, 0.5),
+        ("gelu", 0.0, 0.0, 0.5),
+        ("gelu", 1.0, 0.8413447461, 1.0833154706),
+        ("gelu_tanh", 1.0, 0.8411919906, 1.0829640838),
+        ("silu", math.log(3.0), 0.75 * math.log(3.0), 0.75 + 0.1875 * math.log(3.0)),
+        ("mish", 0.0, 0.0, 0.6),
+        ("mish", math.log(2.0), 0.8 * math.log(2.0), 0.8 + 0.24 * math.log(2.0)),
+        ("softplus", math.log(3.0), math.log(4.0), 0.75),
+        (("softplus", 2.0), 0.5 * math.log(3.0), math.log(2.0), 0.75),
+        ("softsign", -3.0, -0.75, 0.0625),
+        ("hard_sigmoid", 1.0, 2 / 3, 1 / 6),
+        ("hard_sigmoid", -3.5, 0.0, 0.0),
+        ("hard_tanh", 0.25, 0.25, 1.0),
+        (("hard_tanh", -0.5, 2.0), -1.0, -0.5, 0.0),
+        ("relu6", 7.0, 6.0, 0.0),
+        ("hard_swish", 1.5, 1.125, 1.0),
+        ("hard_swish", -3.0, 0.0, 0.0),
+        ("hard_swish", 4.0, 4.0, 1.0),
+        ("log_sigmoid", math.log(3.0), math.log(0.75), 0.25),
+        ("gaussian", 1.0, math.exp(-1.0), -2 * math.exp(-1.0)),
     ],
 )
 def test_activation_by_hand(name, z, a, derivative):
     g, g_derivative = activation(name)
     z = np.array([z])
-    np.testing.assert_allclose(g(z), [a], rtol=1e-15)
-    np.testing.assert_allclose(g_derivative(z, g(z)), [derivative], rtol=1e-15)
+    np.testing.assert_allclose(g(z), [a], rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(g_derivative(z, g(z)), [derivative], rtol=1e-9, atol=1e-15)
 
 
 def test_sigmoid_keeps_its_digits_in_the_tail():

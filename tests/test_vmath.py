@@ -148,6 +148,104 @@ def test_activation_ulp(name, isa, dtype):
             assert_within(limit, x, g(x), EXACT_OF[name](x.astype(WIDER[dtype])), dtype)
 
 
+# what activations are made of, through those that it is all of
+
+
+def finite(dtype, least, most):
+    """Numbers of all sizes in [least, most], chunk by chunk."""
+    for chunk in chunks(dtype):
+        yield np.append(chunk[(chunk >= least) & (chunk <= most)], least).astype(dtype)
+
+
+def underflow(dtype):
+    """E^-this is still normal."""
+    return -float(np.log(np.finfo(dtype).tiny)) - 1e-3
+
+
+def exact_decay_product(x):
+    """E^(-x^2), without rounding x^2: (high + low)^2 = high^2 + low (x + high), and high^2 has few enough bits."""
+    high = x.astype(np.float32).astype(x.dtype) if x.dtype == np.longdouble else x
+    return np.exp(-high * high) * np.exp(-(x - high) * (x + high))
+
+
+def exact_normal_tail(x):
+    """Phi(-x) for x >= 0: a series up to 2, a continued fraction from there on (Abramowitz and Stegun 26.2.11, 26.2.14)."""
+    half = np.sqrt(x.dtype.type(0.5))
+    density = exact_decay_product(x * half) if x.dtype == np.float64 else np.sqrt(exact_decay_product(x))
+    density *= x.dtype.type("0.398942280401432677939946059934381868")
+    near = np.minimum(x, 2)
+    term, series = near.copy(), near.copy()
+    for k in range(1, 60):
+        term = term * near * near / (2 * k + 1)
+        series += term
+    far = np.maximum(x, 2)
+    fraction = far.copy()
+    for k in range(400, 0, -1):
+        fraction = far + k / fraction
+    return np.where(x < 2, 0.5 - density * series, density / fraction)
+
+
+@DTYPES
+@EXACT
+def test_expm1_ulp(isa, dtype):
+    elu = activation(isa, dtype, "elu", [1.0])
+    for x in finite(dtype, -np.finfo(dtype).max, 0):
+        assert_within(STATED["expm1"], x, elu(x), np.expm1(x.astype(WIDER[dtype])), dtype)
+
+
+@DTYPES
+@EXACT
+def test_decay_ulp(isa, dtype):
+    """Through e^(-z^2), for every z and for those whose square is exact."""
+    gaussian, most = activation(isa, dtype, "gaussian"), np.sqrt(underflow(dtype))
+    for x in finite(dtype, -most, most):
+        assert_within(STATED["decay_product"], x, gaussian(x), exact_decay_product(x.astype(WIDER[dtype])), dtype)
+    few_bits = np.arange(4096 * most) / 4096
+    x = few_bits[: int(most * 4096)].astype(dtype)
+    x = x[(x.astype(WIDER[dtype]) ** 2).astype(dtype) == x.astype(WIDER[dtype]) ** 2]
+    assert x.size > 4000
+    assert_within(STATED["decay"], x, gaussian(x), np.exp(-(x.astype(WIDER[dtype]) ** 2)), dtype)
+
+
+@DTYPES
+@EXACT
+def test_softplus_ulp(isa, dtype):
+    """Through ln s(z) for z > 0, and both sigmoids through its slope."""
+    log_sigmoid, most = activation(isa, dtype, "log_sigmoid", slope=True), underflow(dtype)
+    for x in finite(dtype, 0, most):
+        a, slope = log_sigmoid(x)
+        _, other = log_sigmoid(-x)
+        wide = x.astype(WIDER[dtype])
+        assert_within(STATED["softplus_of_minus"], x, -a, np.log1p(np.exp(-wide)), dtype)
+        assert_within(STATED["sigmoids"], x, slope, np.exp(-wide) / (1 + np.exp(-wide)), dtype)
+        assert_within(STATED["sigmoids"], x, other, 1 / (1 + np.exp(-wide)), dtype)
+
+
+@DTYPES
+@EXACT
+def test_normal_tail_ulp(isa, dtype):
+    """Through gelu(-x) / -x, whose one rounding more is at most a unit of the quotient's last place."""
+    gelu, most = activation(isa, dtype, "gelu"), np.sqrt(2 * underflow(dtype)) - 1
+    for chunk in finite(dtype, 1e-6, most):
+        x = chunk[:: chunk.size // 100_000 + 1]
+        wide = x.astype(WIDER[dtype])
+        assert_within(STATED["normal_tail"] + 1, x, -gelu(-x) / wide, exact_normal_tail(wide), dtype)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "silu", "mish", "softplus", "log_sigmoid", "gaussian"])
+@EXACT
+def test_far_out(isa, dtype, name):
+    """Value and slope at the largest numbers and at infinity are their limits, and NaN stays NaN."""
+    info = np.finfo(dtype)
+    z = np.array([info.max, np.inf, -info.max, -np.inf], dtype)
+    a, slope = activation(isa, dtype, name, [1.0], slope=True)(z)
+    below, above = np.zeros(2), z[:2]
+    expected = {"log_sigmoid": (z[2:], below, 1, 0), "gaussian": (below, below, 0, 0)}.get(name, (below, above, 0, 1))
+    np.testing.assert_allclose(a, [*expected[1], *expected[0]], atol=1e4 * info.tiny)
+    np.testing.assert_allclose(slope, np.repeat([expected[3], expected[2]], 2), atol=1e4 * info.tiny)
+    assert np.all(np.isnan(activation(isa, dtype, name, [1.0], slope=True)(np.full(3, np.nan, dtype))))
+
+
 # sine and cosine, as the activation and its slope
 
 
@@ -258,7 +356,10 @@ def test_log1p_ulp(isa, dtype):
 
 
 def test_every_stated_ulp_is_measured():
-    assert set(STATED) == {"exp", "tanh", "sigmoid", "log", "log1p", "sincos"}
+    assert set(STATED) == {
+        "exp", "tanh", "sigmoid", "log", "log1p", "sincos",
+        "expm1", "decay", "decay_product", "sigmoids", "softplus_of_minus", "normal_tail",
+    }  # fmt: skip
 
 
 # edges
@@ -317,4 +418,4 @@ def test_ulp_error():
 
 
 def test_stated_reads_the_header():
-    assert all(0.5 <= ulp <= 4 for ulp in STATED.values())
+    assert all(0.5 <= ulp <= 7 for ulp in STATED.values())

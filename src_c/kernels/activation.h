@@ -3,12 +3,13 @@
 
 /* An activation's numbers, in every lane; those that its formula does not name cost nothing. */
 typedef struct {
-    V(t) first, second;
+    V(t) first, second, inverse; /* inverse: 1 / first */
 } FP(numbers);
 
 FP_INLINE FP(numbers) FP(numbers_of)(const double *hyper)
 {
-    FP(numbers) h = {V(set1)(hyper ? (T)hyper[0] : 0), V(set1)(hyper ? (T)hyper[1] : 0)};
+    FP(numbers) h = {V(set1)(hyper ? (T)hyper[0] : 0), V(set1)(hyper ? (T)hyper[1] : 0), V(set1)(0)};
+    h.inverse = V(div)(V(set1)(1), h.first);
     return h;
 }
 
@@ -64,6 +65,61 @@ FP_INLINE V(t) FP(leaky_relu_dz)(V(t) da, V(t) a, FP(numbers) h)
 static void FP(leaky_relu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(leaky_relu_a)); }
 static void FP(leaky_relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(leaky_relu_dz)); }
 
+/* z where z > 0, else alpha (e^z - 1); g' = 1, else a + alpha */
+FP_INLINE V(t) FP(elu_a)(V(t) z, FP(numbers) h)
+{
+    return V(select)(V(gt)(z, V(set1)(0)), z, V(mul)(h.first, FP(expm1)(V(max)(V(set1)(-2 * FP_TANH_MAX), z))));
+}
+FP_INLINE V(t) FP(elu_dz)(V(t) da, V(t) a, FP(numbers) h)
+{
+    return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(da, V(add)(a, h.first)));
+}
+static void FP(elu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(elu_a)); }
+static void FP(elu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(elu_dz)); }
+
+/* lambda elu(z), with the two numbers that keep mean 0 and variance 1 from layer to layer (appendix of the paper) */
+#define FP_SELU_LAMBDA ((T)1.0507009873554805)
+#define FP_SELU_ALPHA ((T)1.6732632423543772)
+FP_INLINE V(t) FP(selu_a)(V(t) z, FP(numbers) h)
+{
+    h.first = V(set1)(FP_SELU_ALPHA);
+    return V(mul)(V(set1)(FP_SELU_LAMBDA), FP(elu_a)(z, h));
+}
+FP_INLINE V(t) FP(selu_dz)(V(t) da, V(t) a, FP(numbers) h)
+{
+    (void)h;
+    V(t) lambda = V(set1)(FP_SELU_LAMBDA), slope = V(add)(a, V(set1)(FP_SELU_LAMBDA * FP_SELU_ALPHA));
+    return V(mul)(da, V(select)(V(gt)(a, V(set1)(0)), lambda, slope));
+}
+static void FP(selu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(selu_a)); }
+static void FP(selu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(selu_dz)); }
+#undef FP_SELU_LAMBDA
+#undef FP_SELU_ALPHA
+
+/* z where z > 0, else alpha (e^(z / alpha) - 1); g' = 1, else a / alpha + 1 */
+FP_INLINE V(t) FP(celu_a)(V(t) z, FP(numbers) h)
+{
+    return V(select)(V(gt)(z, V(set1)(0)), z, FP(elu_a)(V(mul)(z, h.inverse), h));
+}
+FP_INLINE V(t) FP(celu_dz)(V(t) da, V(t) a, FP(numbers) h)
+{
+    V(t) one = V(set1)(1), slope = V(fma)(a, h.inverse, one);
+    return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(da, slope));
+}
+static void FP(celu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(celu_a)); }
+static void FP(celu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(celu_dz)); }
+
+/* z / (1 + |z|); g' = 1 / (1 + |z|)^2 = (1 - |a|)^2 */
+FP_INLINE V(t) FP(softsign_a)(V(t) z, FP(numbers) h) { return (void)h, V(div)(z, V(add)(V(set1)(1), V(abs)(z))); }
+FP_INLINE V(t) FP(softsign_dz)(V(t) da, V(t) a, FP(numbers) h)
+{
+    (void)h;
+    V(t) rest = V(sub)(V(set1)(1), V(abs)(a));
+    return V(mul)(da, V(mul)(rest, rest));
+}
+static void FP(softsign_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(softsign_a)); }
+static void FP(softsign_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(softsign_dz)); }
+
 /* g' = a (1 - a) */
 FP_INLINE V(t) FP(sigmoid_a)(V(t) z, FP(numbers) h) { return (void)h, FP(sigmoid)(z); }
 FP_INLINE V(t) FP(sigmoid_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(mul)(da, V(fnma)(a, a, a)); }
@@ -75,3 +131,40 @@ FP_INLINE V(t) FP(tanh_a)(V(t) z, FP(numbers) h) { return (void)h, FP(tanh)(z); 
 FP_INLINE V(t) FP(tanh_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(mul)(da, V(fnma)(a, a, V(set1)(1))); }
 static void FP(tanh_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(tanh_a)); }
 static void FP(tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(tanh_dz)); }
+
+/* z held within [low, high], in this order of operands so that NaN stays NaN */
+FP_INLINE V(t) FP(clamp)(V(t) z, V(t) low, V(t) high) { return V(min)(high, V(max)(low, z)); }
+
+/* dz where low < a < high, else 0 */
+FP_INLINE V(t) FP(keep_between)(V(t) dz, V(t) a, V(t) low, V(t) high)
+{
+    return V(keep)(V(gt)(a, low), V(keep)(V(gt)(high, a), dz));
+}
+
+FP_INLINE V(t) FP(hard_tanh_a)(V(t) z, FP(numbers) h) { return FP(clamp)(z, h.first, h.second); }
+FP_INLINE V(t) FP(hard_tanh_dz)(V(t) da, V(t) a, FP(numbers) h) { return FP(keep_between)(da, a, h.first, h.second); }
+static void FP(hard_tanh_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(hard_tanh_a)); }
+static void FP(hard_tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(hard_tanh_dz)); }
+
+FP_INLINE V(t) FP(relu6_a)(V(t) z, FP(numbers) h) { return (void)h, FP(clamp)(z, V(set1)(0), V(set1)(6)); }
+FP_INLINE V(t) FP(relu6_dz)(V(t) da, V(t) a, FP(numbers) h)
+{
+    return (void)h, FP(keep_between)(da, a, V(set1)(0), V(set1)(6));
+}
+static void FP(relu6_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(relu6_a)); }
+static void FP(relu6_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(relu6_dz)); }
+
+/* relu6(z + 3) / 6 */
+FP_INLINE V(t) FP(hard_sigmoid_a)(V(t) z, FP(numbers) h)
+{
+    (void)h;
+    V(t) line = V(mul)(V(add)(z, V(set1)(3)), V(set1)((T)(1.0 / 6)));
+    return FP(clamp)(line, V(set1)(0), V(set1)(1));
+}
+FP_INLINE V(t) FP(hard_sigmoid_dz)(V(t) da, V(t) a, FP(numbers) h)
+{
+    (void)h;
+    return FP(keep_between)(V(mul)(da, V(set1)((T)(1.0 / 6))), a, V(set1)(0), V(set1)(1));
+}
+static void FP(hard_sigmoid_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(hard_sigmoid_a)); }
+static void FP(hard_sigmoid_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(hard_sigmoid_dz)); }

@@ -21,5 +21,14 @@
 #define FP_SIN_TERMS 4               /* r^10 / 11! < 2^-24 for |r| <= pi / 4 */
 #define FP_COS_TERMS 5               /* r^12 / 12! < 2^-24 */
 #define FP_SMALLEST 0x1p-126f         /* normal number above 0 */
+#define FP_ROUND_MAGIC 0x1.8p23f     /* a number and this, added, round to an integer and this */
+#define FP_DECAY_MAX 87.5f           /* e^-this is below the smallest normal, by less than half a power of 2 */
+#define FP_GAUSS_MAX 9.354f          /* sqrt(FP_DECAY_MAX) */
+#define FP_NORMAL_MAX 13.228f        /* sqrt(2 FP_DECAY_MAX) */
+#define FP_GELU_TANH_MAX 10.008f     /* where the argument of gelu_tanh's sigmoid is FP_DECAY_MAX */
+#define FP_TAIL_SERIES 0.153838608f, -0.133076486f, 0.0990612946f, -0.0627071053f, 0.0330010012f, -0.0138208198f, \
+    0.00417870844f, -0.000596637235f, -0.000204083394f, 7.65803637e-05f /* 2^-26.2 off, up to x = 14 */
+#define FP_LOG1P_SERIES 0.810930216f, -0.144263337f, 0.0331523735f, -0.00846389833f, 0.00228910037f, -0.000632198143f, \
+    0.000181868365f, -6.69504384e-05f, 2.00238365e-05f /* 2^-24.8 off */
 #include "bodies.h"
 #include "undefine.h"

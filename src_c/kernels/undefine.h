@@ -19,6 +19,13 @@
 #undef FP_SIN_TERMS
 #undef FP_COS_TERMS
 #undef FP_SMALLEST
+#undef FP_ROUND_MAGIC
+#undef FP_LOG1P_SERIES
+#undef FP_DECAY_MAX
+#undef FP_GAUSS_MAX
+#undef FP_NORMAL_MAX
+#undef FP_GELU_TANH_MAX
+#undef FP_TAIL_SERIES
 #undef FP_LANES
 #undef FP_SUM_ROWS
 #undef FP_SHARE_ROWS

@@ -44,15 +44,52 @@ FP_INLINE V(t) FP(exp_below_0)(V(t) x)
     return V(select)(V(gt)(low, x), V(set1)(0), V(mul)(y, V(pow2)(n)));
 }
 
+/* e^-(x - over) for 0 <= x <= FP_DECAY_MAX and an `over` that is below the rounding error of x: 1.5 ULP. At FP_DECAY_MAX the
+ * result is denormal, so 0 where those are flushed: who holds x there needs no comparison to make it 0 beyond. It is the
+ * larger part of most activations, so it saves what it can: signs are in the constants, and the rounding is two sums. */
+FP_INLINE V(t) FP(decay)(V(t) x, V(t) over)
+{
+    static const T inverse_factorial[] = {(T)1, (T)-1, (T)(1.0 / 2), (T)(-1.0 / 6), (T)(1.0 / 24), (T)(-1.0 / 120),
+        (T)(1.0 / 720), (T)(-1.0 / 5040), (T)(1.0 / 40320), (T)(-1.0 / 362880), (T)(1.0 / 3628800),
+        (T)(-1.0 / 39916800), (T)(1.0 / 479001600), (T)(-1.0 / 6227020800)};
+    V(t) magic = V(set1)(FP_ROUND_MAGIC), n = V(sub)(V(fma)(x, V(set1)((T)-1.4426950408889634), magic), magic);
+    V(t) r = V(fma)(n, V(set1)(FP_LN2_LOW), V(fma)(n, V(set1)(FP_LN2_HIGH), x)); /* x = r - n ln 2 */
+    r = V(sub)(r, over);
+    V(t) sum = V(set1)(inverse_factorial[FP_EXP_TERMS]);
+    FP_UNROLL for (int k = FP_EXP_TERMS - 1; k >= 2; k--)
+        sum = V(fma)(sum, r, V(set1)(inverse_factorial[k]));
+    return V(mul)(V(fma)(V(mul)(r, r), sum, V(sub)(V(set1)(1), r)), V(pow2)(n));
+}
+
+/* e^(-x y) of the exact product, for 0 <= x y <= FP_DECAY_MAX: 1.6 ULP. */
+FP_INLINE V(t) FP(decay_product)(V(t) x, V(t) y)
+{
+    V(t) xy = V(mul)(x, y);
+    return FP(decay)(xy, V(fnma)(x, y, xy));
+}
+
+/* The polynomial of t with these coefficients, the constant first. */
+FP_INLINE V(t) FP(polynomial)(V(t) t, const T *series, int terms)
+{
+    V(t) sum = V(set1)(series[terms - 1]);
+    FP_UNROLL for (int k = terms - 2; k >= 0; k--)
+        sum = V(fma)(sum, t, V(set1)(series[k]));
+    return sum;
+}
+
+/* e^x - 1 for |x| <= 2 FP_TANH_MAX: 1.5 ULP. */
+FP_INLINE V(t) FP(expm1)(V(t) x)
+{
+    V(t) n, r = FP(reduce_ln2)(x, &n), power = V(pow2)(n);
+    V(t) e = V(fma)(V(mul)(r, r), FP(exp_tail)(r), r);
+    return V(fma)(power, e, V(sub)(power, V(set1)(1)));
+}
+
 /* tanh x = sign(x) E / (E + 2) with E = expm1(2 |x|), which keeps small x exact: 2.5 ULP. */
 FP_INLINE V(t) FP(tanh)(V(t) x)
 {
-    V(t) n, one = V(set1)(1);
     V(t) size = V(min)(V(set1)(FP_TANH_MAX), V(abs)(x));
-    V(t) r = FP(reduce_ln2)(V(add)(size, size), &n);
-    V(t) power = V(pow2)(n);
-    V(t) e = V(fma)(V(mul)(r, r), FP(exp_tail)(r), r);
-    e = V(fma)(power, e, V(sub)(power, one));
+    V(t) e = FP(expm1)(V(add)(size, size));
     return V(copysign)(V(div)(e, V(add)(e, V(set1)(2))), x);
 }
 
@@ -61,6 +98,35 @@ FP_INLINE V(t) FP(sigmoid)(V(t) x)
 {
     V(t) one = V(set1)(1);
     return V(div)(one, V(add)(one, FP(exp)(V(sub)(V(set1)(0), x))));
+}
+
+/* s(x) and, into *other, s(-x) = 1 - s(x), neither by cancellation, from e = e^-x for x >= 0: 3.5 ULP. */
+FP_INLINE V(t) FP(sigmoids)(V(t) e, V(t) *other)
+{
+    V(t) one = V(set1)(1), s = V(div)(one, V(add)(one, e));
+    *other = V(mul)(e, s);
+    return s;
+}
+
+/* ln(1 + e^-x) and, into *s and *other, s(x) and s(-x), for 0 <= x <= FP_DECAY_MAX: 3.5 ULP. ln(1 + e) / e is a polynomial in
+ * 2 e - 1, its interpolation in Chebyshev's nodes. */
+FP_INLINE V(t) FP(softplus_of_minus)(V(t) x, V(t) *s, V(t) *other)
+{
+    static const T series[] = {FP_LOG1P_SERIES};
+    V(t) e = FP(decay)(x, V(set1)(0)), t = V(sub)(V(add)(e, e), V(set1)(1));
+    *s = FP(sigmoids)(e, other);
+    return V(mul)(e, FP(polynomial)(t, series, sizeof series / sizeof *series));
+}
+
+/* Phi(-x), the part of a normal distribution above x, and e^(-x^2 / 2) into *e, for 0 <= x <= FP_NORMAL_MAX: 7 ULP. Phi(-x) is
+ * e^(-x^2 / 2) times a function that bends little in t = (x - 5) / (x + 5) (Shepherd and Laframboise 1981, "Chebyshev
+ * approximation of (1 + 2x) exp(x^2) erfc x"): here (1 - t) / 2 times a polynomial, its interpolation in Chebyshev's nodes. */
+FP_INLINE V(t) FP(normal_tail)(V(t) x, V(t) *e)
+{
+    static const T series[] = {FP_TAIL_SERIES};
+    V(t) u = V(div)(V(set1)(5), V(add)(x, V(set1)(5))), t = V(fnma)(V(set1)(2), u, V(set1)(1));
+    *e = FP(decay_product)(x, V(mul)(V(set1)((T)0.5), x));
+    return V(mul)(V(mul)(u, *e), FP(polynomial)(t, series, sizeof series / sizeof *series));
 }
 
 /* ln x for positive normal x, NaN for NaN and infinity: 1 ULP. x = 2^n m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh(s), s = (m - 1) / (m + 1). */
