@@ -1,6 +1,6 @@
-/* exp, tanh, sigmoid, log, sine and cosine on vectors. The error of each in units in the last place (ULP) stands beside it and is what
+/* Elementary functions on vectors. The error of each in units in the last place (ULP) stands beside it and is what
  * tests/test_vmath.py measured at most. Series are Taylor's, cut where the next term is below the rounding error: their
- * coefficients explain themselves. */
+ * coefficients explain themselves. Where one is not, its comment says so. */
 
 /* Sum of x^k / k! for k = 2..FP_EXP_TERMS, divided by x^2: so that expm1(r) = r + r^2 tail(r). */
 FP_INLINE V(t) FP(exp_tail)(V(t) r)
@@ -44,9 +44,10 @@ FP_INLINE V(t) FP(exp_below_0)(V(t) x)
     return V(select)(V(gt)(low, x), V(set1)(0), V(mul)(y, V(pow2)(n)));
 }
 
-/* e^-(x - over) for 0 <= x <= FP_DECAY_MAX and an `over` that is below the rounding error of x: 1.5 ULP. At FP_DECAY_MAX the
- * result is denormal, so 0 where those are flushed: who holds x there needs no comparison to make it 0 beyond. It is the
- * larger part of most activations, so it saves what it can: signs are in the constants, and the rounding is two sums. */
+/* e^-(x - over) for 0 <= x <= FP_DECAY_MAX and an `over` that is below the rounding error of x: 1.5 ULP. At
+ * FP_DECAY_MAX the result is denormal, so 0 where those are flushed: who holds x there needs no comparison to make it 0
+ * beyond. It is the larger part of most activations, so it saves what it can: signs are in the constants, and the
+ * rounding is two sums. */
 FP_INLINE V(t) FP(decay)(V(t) x, V(t) over)
 {
     static const T inverse_factorial[] = {(T)1, (T)-1, (T)(1.0 / 2), (T)(-1.0 / 6), (T)(1.0 / 24), (T)(-1.0 / 120),
@@ -108,8 +109,8 @@ FP_INLINE V(t) FP(sigmoids)(V(t) e, V(t) *other)
     return s;
 }
 
-/* ln(1 + e^-x) and, into *s and *other, s(x) and s(-x), for 0 <= x <= FP_DECAY_MAX: 3.5 ULP. ln(1 + e) / e is a polynomial in
- * 2 e - 1, its interpolation in Chebyshev's nodes. */
+/* ln(1 + e^-x) and, into *s and *other, s(x) and s(-x), for 0 <= x <= FP_DECAY_MAX: 3.5 ULP. ln(1 + e) / e is a
+ * polynomial in 2 e - 1, its interpolation in Chebyshev's nodes. */
 FP_INLINE V(t) FP(softplus_of_minus)(V(t) x, V(t) *s, V(t) *other)
 {
     static const T series[] = {FP_LOG1P_SERIES};
@@ -118,9 +119,10 @@ FP_INLINE V(t) FP(softplus_of_minus)(V(t) x, V(t) *s, V(t) *other)
     return V(mul)(e, FP(polynomial)(t, series, sizeof series / sizeof *series));
 }
 
-/* Phi(-x), the part of a normal distribution above x, and e^(-x^2 / 2) into *e, for 0 <= x <= FP_NORMAL_MAX: 7 ULP. Phi(-x) is
- * e^(-x^2 / 2) times a function that bends little in t = (x - 5) / (x + 5) (Shepherd and Laframboise 1981, "Chebyshev
- * approximation of (1 + 2x) exp(x^2) erfc x"): here (1 - t) / 2 times a polynomial, its interpolation in Chebyshev's nodes. */
+/* Phi(-x), the part of a normal distribution above x, and e^(-x^2 / 2) into *e, for 0 <= x <= FP_NORMAL_MAX: 7 ULP.
+ * Phi(-x) is e^(-x^2 / 2) times a function that bends little in t = (x - 5) / (x + 5) (Shepherd and Laframboise 1981,
+ * "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x"): here (1 - t) / 2 times a polynomial, its interpolation in
+ * Chebyshev's nodes. */
 FP_INLINE V(t) FP(normal_tail)(V(t) x, V(t) *e)
 {
     static const T series[] = {FP_TAIL_SERIES};
