@@ -53,6 +53,8 @@ OTHER_SHAPE_OF = {
     **dict.fromkeys(("hyper", "work", ("tiny_pass", "theta"), ("tiny_pass", "gradient")), ("few",)),
     **dict.fromkeys(("tables", "dtables", "edges", "frequency", "dfrequency"), ("few",)),
     **dict.fromkeys(("categories", "width", "bins"), ("n_in",)),
+    "sum": ("one",),
+    ("max_norm", "w"): ("n_in", "n_out"),
     ("repeat_rows", "a"): ("rows", "copies_n"),
     ("sum_copies", "da"): ("rows", "copies_n"),
 }
@@ -60,7 +62,7 @@ COPIES = 4
 NUMBERS = {
     "activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6, "copies": COPIES, "by_row": 0, "logarithm": 0,
     "first": 0, "key": 1, "epsilon": 1e-5, "batch_rows": ROWS, "layers": 2, "loss": 0,
-    "n_frequencies": 4, "n_tables": 480,
+    "n_frequencies": 4, "n_tables": 480, "l1": 1e-6, "l2": 1e-6, "limit": 1.0, "factor": 1.0, "weight": 0.01,
 }  # fmt: skip
 # Layers of inputs read two numbers and two of 16 categories, or four numbers, and write N outputs.
 INTEGERS = {"categories": [0, 0, 16, 16], "width": [0, 0, 15, 15], "bins": [8, 8, 8, 8]}
@@ -115,7 +117,7 @@ def prepare(kernel, arguments, address, dtype, sizes):
     for name, _, pointer in listed:
         if pointer:
             # Labels and not rows of probabilities for cross_entropy; sgd has no velocity.
-            null = (name == "label" and kernel != "cross_entropy") or name == "state"
+            null = (name == "label" and kernel != "cross_entropy") or (name == "state" and kernel == "sgd")
             null = null or (name == "y" and kernel == "cross_entropy")
             values.append(None if null else arrays[name].ctypes.data)
         elif name.removesuffix("_row") in arrays:
@@ -145,8 +147,9 @@ def nanoseconds(call, turns):
 
 def overhead(kernel, arguments, address, dtype):
     """Nanoseconds that ctypes takes: the best call of the kernel with nothing to do."""
-    nothing = dict.fromkeys(("rows", "n", "n_in", "n_out", "n_y", "n_tables", "stride", "copies_n"), 0)
-    sizes = nothing | {"scratch": 1, "one": 1, "three": 3, "few": FEW}
+    nothing = dict.fromkeys(("rows", "n_in", "n_out", "n_tables", "stride", "copies_n"), 0)
+    n = int("rows" in arguments)  # losses divide n by n_y
+    sizes = nothing | {"n": n, "n_y": n, "scratch": 1, "one": 1, "three": 3, "few": FEW}
     call, _arrays = prepare(kernel, arguments, address, dtype, sizes)
     return min(nanoseconds(call, 5))
 
@@ -158,8 +161,10 @@ def bench(engine, isa, dtype, turns):
         empty = overhead(kernel, signatures[kernel], address, dtype)
         for rows, n_in, n_out in SHAPES if kernel in PRODUCTS else ((ROWS, len(INTEGERS["bins"]), N),):
             sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "one": 1, "three": 3, "few": FEW, "stride": 0}
+            if kernel == "max_norm":
+                sizes["n_in"] = rows
             sizes["n"] = n_out if "rows" in signatures[kernel] else rows * n_out
-            sizes |= {"n_y": sizes["n"], "copies_n": COPIES * sizes["n"]}
+            sizes |= {"n_y": sizes["n"] // (2 if kernel == "gaussian_nll" else 1), "copies_n": COPIES * sizes["n"]}
             sizes["scratch"] = engine.scratch(rows, n_in, n_out)
             call, _arrays = prepare(kernel, signatures[kernel], address, dtype, sizes)
             samples = [max(sample - empty, 1.0) for sample in nanoseconds(call, turns)]
