@@ -112,6 +112,12 @@ cdef void op_forward(Job *job, int part, ptrdiff_t k, Rows a, ptrdiff_t first, p
         kernels.add_rows(a.at, x.at, fork.at, count, op.n_out, a.row, x.row, fork.row)
     elif op.kind == REPEAT:
         kernels.repeat_rows(a.at, x.at, count, op.n_in, op.pieces, a.row, x.row)
+    elif op.kind == EMBED:
+        kernels.embed_forward(a.at, x.at, op.w, op.sizes, op.sizes + op.n_in, count, op.n_in, a.row, x.row)
+    elif op.kind == PIECEWISE:
+        kernels.piecewise_forward(a.at, x.at, op.state, op.sizes, count, op.n_in, a.row, x.row)
+    elif op.kind == PERIODIC:
+        kernels.periodic_forward(a.at, x.at, op.w, count, op.n_in, op.n_weights // op.n_in, a.row, x.row)
     activate_rows(p, op, a, kept, count)
 
 # ---- backward ----
@@ -193,6 +199,15 @@ cdef void op_backward(Job *job, int part, ptrdiff_t k, Rows dx, ptrdiff_t first,
             dx.at, dz.at, op.a + first * op.row * p.size, count, op.n_in, dx.row, dz.row, op.row, op.logarithm)
     elif op.kind == REPEAT:
         kernels.sum_copies(dx.at, dz.at, count, op.n_in, op.pieces, dx.row, dz.row)
+    elif op.kind == EMBED:
+        kernels.embed_backward(dx.at, dz.at, op.sizes, count, op.n_in, dx.row, dz.row)
+    elif op.kind == PIECEWISE:
+        kernels.piecewise_backward(
+            dx.at, dz.at, x.at, op.state, op.sizes, count, op.n_in, dx.row, dz.row, x.row)
+    elif op.kind == PERIODIC:
+        a = from_row(op.a, op.row, first, p.size)
+        kernels.periodic_backward(
+            dx.at, dz.at, a.at, op.w, count, op.n_in, op.n_weights // op.n_in, dx.row, dz.row, a.row)
     if k > 0:
         multiply_slope(job, k - 1, dx, first, count)
 
@@ -217,3 +232,10 @@ cdef void op_gradient(Job *job, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count, b
             op.dw, db, dz.at, x.at, op.mean, op.rstd, count, op.n_out, dz.row, x.row, False, accumulate)
     elif op.kind == PRELU:
         kernels.prelu_gradient(op.dw, dz.at, x.at, count, op.n_out, dz.row, x.row, accumulate)
+    elif op.kind == EMBED:
+        kernels.embed_gradient(
+            op.dw, dz.at, x.at, op.sizes, op.sizes + op.n_in, count, op.n_in, op.n_weights, dz.row, x.row, accumulate)
+    elif op.kind == PERIODIC:
+        a = from_row(op.a, op.row, first, p.size)
+        kernels.periodic_gradient(
+            op.dw, dz.at, a.at, x.at, count, op.n_in, op.n_weights // op.n_in, dz.row, a.row, x.row, accumulate)
