@@ -112,6 +112,22 @@ def read_notes(path):
     return _json().loads(metadata.get("notes", "{}"))
 
 
+def write_file(path, data):
+    """Write bytes to `path`. A file that is there is replaced in one step, or left whole.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    data : bytes
+
+    Raises
+    ------
+    TypeError, OSError
+        The path is none, or cannot be written.
+    """
+    _write_whole(_target(path), (data,))
+
+
 def _json():
     import json  # here and not above: `import fastprop` stays fast
 
@@ -196,7 +212,7 @@ def _checked(path):
     if isinstance(path, (str, os.PathLike)):
         return os.fspath(path)
     raise TypeError(
-        f"got {type(path).__name__} as the path of a model, wanted a str or an os.PathLike"
+        f"got {type(path).__name__} as the path of a file, wanted a str or an os.PathLike"
     )
 
 
@@ -204,7 +220,7 @@ def _regular(path, status):
     """Refuse a directory, or a device such as /dev/null, which `save` would replace by a file."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(
-            f"{_name(path)} is a directory, wanted a file; add a name such as 'model.safetensors'"
+            f"{_name(path)} is a directory, wanted a file; add the name of one"
         )
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(
@@ -217,7 +233,7 @@ def _target(path):
     path = _checked(path)
     if not os.path.basename(path):
         raise IsADirectoryError(
-            f"got {_name(path)!r}, which names no file; add a name such as 'model.safetensors'"
+            f"got {_name(path)!r}, which names no file; add the name of one"
         )
     target = os.path.realpath(path)
     if not os.path.isdir(os.path.dirname(target)):

@@ -1,0 +1,174 @@
+"""What the ways in and out share: operations with their numbers, and layers with theirs made into a network."""
+
+import importlib
+from dataclasses import replace
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastprop import _validate
+from fastprop.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, Residual, Scale
+from fastprop.network import Network
+from fastprop.operations import Operation
+
+# Layers that apply an activation themselves.
+ACTIVATED = (Dense, BatchNorm, LayerNorm, Scale, Residual)
+
+
+def needed(library: str, extra: str, what: str) -> ModuleType:
+    """A library that is there only if its extra was installed.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If it is not there.
+    """
+    try:
+        return importlib.import_module(library)
+    except ModuleNotFoundError as error:
+        if error.name != library.partition(".")[0]:
+            raise
+        raise ModuleNotFoundError(
+            f"{what} needs {error.name}, which is not installed; pip install 'fastprop-nn[{extra}]'", name=error.name
+        ) from None
+
+
+def checked(network: Any, what: str) -> Network:
+    """A network.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"{what} takes a fastprop.Network, got {type(network).__name__}")
+    return network
+
+
+class Part(NamedTuple):
+    """An operation with its numbers; an array that it does not have is None."""
+
+    operation: Operation
+    weight: np.ndarray | None
+    bias: np.ndarray | None
+    state: np.ndarray | None
+
+    def normalization(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of a batch norm in prediction: the running mean, and w over the running deviation."""
+        mean, variance = self.state.reshape(2, -1)  # type: ignore[union-attr]
+        deviation = np.sqrt(variance + np.float64(self.operation.fields["epsilon"]))
+        return mean, (self.weight / deviation).astype(mean.dtype)
+
+
+def parts(network: Network) -> list[Part]:
+    """The operations of a network in their order."""
+    numbers, found, start = iter(zip(network.weights, network.biases)), [], 0
+    for operation in network._operations:
+        weight, bias, state = None, None, None
+        if operation.weight is not None:
+            weight, bias = next(numbers)
+        if operation.state is not None:
+            state = network.state[start : start + operation.state.size]
+            start += operation.state.size
+        found.append(Part(operation, weight, bias if operation.n_biases else None, state))
+    return found
+
+
+def pieces(part: Part) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Of a product whose pieces have weights of their own: those of each, (n_in, n_out), and biases."""
+    weight, operation = part.weight, part.operation
+    assert weight is not None
+    count = operation.fields.get("pieces", 1)
+    rows = weight.reshape(-1, operation.n_out // count)
+    sizes = operation.fields.get("sizes", [len(rows) // count] * count)
+    biases: Any = [None] * count if part.bias is None else np.split(part.bias, count)
+    return list(zip(np.split(rows, np.cumsum(sizes)[:-1]), biases))
+
+
+class Stack:
+    """Layers one after the other, with the numbers that they had elsewhere.
+
+    Attributes
+    ----------
+    layers : list of Layer
+    numbers : list of ndarray
+        What goes into ``Network.parameters``, in its order.
+    state : list of ndarray
+        What goes into ``Network.state``.
+    n_in : int or None
+        The number of inputs, as soon as a layer says it.
+    n_out : int or None
+        How many numbers come out of the last layer.
+    """
+
+    def __init__(self, n_in: int | None = None):
+        self.layers: list[Layer] = []
+        self.numbers: list[np.ndarray] = []
+        self.state: list[np.ndarray] = []
+        self.n_in = self.n_out = n_in
+
+    def add(self, layer: Layer, *numbers: np.ndarray, state=(), n_in: int | None = None, n_out: int | None = None) -> None:
+        """Puts a layer on top, which takes `n_in` numbers and gives `n_out`, by default as many.
+
+        Raises
+        ------
+        ValueError
+            If the layers below give another number.
+        """
+        if n_in is not None and self.n_out is not None and n_in != self.n_out:
+            raise ValueError(
+                f"layer {len(self.layers) + 1}, {layer!r}, takes {n_in} numbers, but gets {self.n_out}; "
+                "give the layers in the order in which they are applied"
+            )
+        if self.n_in is None:
+            self.n_in = n_in
+        self.layers.append(layer)
+        self.numbers += numbers
+        self.state += state
+        self.n_out = n_out or n_in or self.n_out
+
+    def dense(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
+        """Puts a dense layer on top: weight (n_in, n_out), bias (n_out,)."""
+        n_in, n_out = weight.shape
+        numbers = [weight] if bias is None else [weight, bias]
+        self.add(Dense(n_out, bias=bias is not None), *numbers, n_in=n_in, n_out=n_out)
+
+    def activate(self, activation: Any, *numbers: np.ndarray) -> None:
+        """Applies an activation, which the layer on top takes over where it can."""
+        top = self.layers[-1] if self.layers else None
+        if isinstance(top, ACTIVATED) and top.activation == "identity":
+            self.layers[-1] = replace(top, activation=activation)
+            self.numbers += numbers
+        elif activation != "identity":
+            self.add(Activation(activation), *numbers)
+
+    def network(self, what: str, seed: int | None = None) -> Network:
+        """The network of these layers, with these numbers, in their dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the numbers are of no or several dtypes, the number of inputs is unknown, or no network is of such layers.
+        """
+        dtypes = {array.dtype for array in [*self.numbers, *self.state]}
+        if len(dtypes) > 1 or not dtypes <= set(_validate.DTYPES.values()):
+            listed = ", ".join(sorted(map(str, dtypes)))
+            raise ValueError(f"{what} holds numbers of {listed}; make all of them float32, or all float64")
+        if self.n_in is None:
+            raise ValueError(f"no layer of {what} says how many inputs it has; give n_inputs")
+        described = {
+            "n_inputs": self.n_in,
+            "layers": [layer.describe() for layer in self.layers],
+            "dtype": dtypes.pop().name if dtypes else "float32",
+            "seed": seed,
+        }
+        network = Network.from_description(described)
+        network.parameters[:] = _flat(self.numbers)
+        network.state[:] = _flat(self.state)
+        return network
+
+
+def _flat(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(array) for array in arrays]) if arrays else np.empty(0)
