@@ -1,5 +1,7 @@
 """fastprop trains multi-layer perceptrons on CPUs: NumPy arrays in, NumPy arrays out."""
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import fastprop._engine  # noqa: F401  is it there?
 except ModuleNotFoundError as error:
@@ -52,19 +54,46 @@ __all__ = [
     "Scale",
     "Trainer",
     "__version__",
+    "from_keras",
+    "from_sklearn",
+    "from_state_dict",
+    "from_torch",
     "get_num_threads",
     "load",
     "losses",
     "schedules",
     "set_num_threads",
     "show_config",
+    "to_c",
+    "to_onnx",
+    "to_torch",
 ]
 
+# Name -> its room, imported when it is first asked for: most programs need none of them.
+_LATER = {
+    "from_keras": "keras_bridge",
+    "from_sklearn": "sklearn_bridge",
+    "from_state_dict": "torch_bridge",
+    "from_torch": "torch_bridge",
+    "plots": "plots",
+    "to_c": "c_export",
+    "to_onnx": "onnx_export",
+    "to_torch": "torch_bridge",
+}
 
-def __getattr__(name: str):
-    """``fp.plots`` is imported when it is first used."""
-    if name == "plots":
-        import importlib
+if TYPE_CHECKING:
+    from fastprop import plots
+    from fastprop.c_export import to_c
+    from fastprop.keras_bridge import from_keras
+    from fastprop.onnx_export import to_onnx
+    from fastprop.sklearn_bridge import from_sklearn
+    from fastprop.torch_bridge import from_state_dict, from_torch, to_torch
 
-        return importlib.import_module("fastprop.plots")
-    raise AttributeError(f"module 'fastprop' has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'fastprop' has no attribute {name!r}")
+    from importlib import import_module
+
+    room = import_module(f"fastprop.{_LATER[name]}")
+    return room if name == _LATER[name] else getattr(room, name)

@@ -94,7 +94,7 @@ class Stack:
     ----------
     layers : list of Layer
     numbers : list of ndarray
-        What goes into ``Network.parameters``, in its order.
+        What goes into ``Network.parameters``, in its order; ints suit every dtype.
     state : list of ndarray
         What goes into ``Network.state``.
     n_in : int or None
@@ -152,7 +152,7 @@ class Stack:
         ValueError, TypeError
             If the numbers are of no or several dtypes, the number of inputs is unknown, or no network is of such layers.
         """
-        dtypes = {array.dtype for array in [*self.numbers, *self.state]}
+        dtypes = {array.dtype for array in [*self.numbers, *self.state] if array.dtype.kind != "i"}
         if len(dtypes) > 1 or not dtypes <= set(_validate.DTYPES.values()):
             listed = ", ".join(sorted(map(str, dtypes)))
             raise ValueError(f"{what} holds numbers of {listed}; make all of them float32, or all float64")

@@ -318,6 +318,24 @@ class Network:
 
         files.save(self, path)
 
+    def to_onnx(self, path=None):
+        """The network as an ONNX model, written to a file if one is named; see ``fastprop.onnx_export.to_onnx``."""
+        from fastprop import onnx_export
+
+        return onnx_export.to_onnx(self, path)
+
+    def to_torch(self):
+        """The network as a ``torch.nn.Sequential`` with the same numbers; see ``fastprop.torch_bridge.to_torch``."""
+        from fastprop import torch_bridge
+
+        return torch_bridge.to_torch(self)
+
+    def to_c(self, path, *, name: str = "predict") -> None:
+        """Writes the network as a C99 file without dependencies; see ``fastprop.c_export.to_c``."""
+        from fastprop import c_export
+
+        c_export.to_c(self, path, name=name)
+
     # ---- description ----
 
     def describe(self) -> dict:

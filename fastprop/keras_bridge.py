@@ -1,0 +1,172 @@
+"""From Keras: the network of a Sequential model. It asks the model for its layers, and needs no Keras itself."""
+
+from typing import Any
+
+import numpy as np
+
+from fastprop import activations as _activations
+from fastprop.bridges import Stack
+from fastprop.layers import BatchNorm, Dropout, LayerNorm
+from fastprop.network import Network
+
+# Keras's name -> fastprop's activation.
+ACTIVATIONS: dict[str, Any] = {
+    "linear": "identity",
+    "relu": "relu",
+    "leaky_relu": _activations.leaky_relu(slope=0.2),
+    "swish": "silu",
+    "hard_silu": "hard_swish",
+    "softmax": "softmax",
+    "log_softmax": "log_softmax",
+} | {
+    name: name
+    for name in (
+        *("elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "sigmoid", "hard_sigmoid"),
+        *("tanh", "hard_tanh", "relu6", "hard_swish", "log_sigmoid"),
+    )
+}
+
+NOTHING = ("InputLayer", "Flatten")  # on rows
+NORMS = ("BatchNormalization", "LayerNormalization")
+
+
+def from_keras(model: Any, *, seed: int | None = None) -> Network:
+    """The network of a Keras ``Sequential``, with its numbers, in their dtype.
+
+    It may hold Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization, LayerNormalization, Flatten
+    (rows of X are then flat), Sequential. Keras's momentum of a batch norm is what stays of the old statistics, fastprop's what
+    comes of the new ones: 1 less Keras's. A normalisation without weights gets such as change nothing. Regularisers and
+    constraints belong to training, so they do not come along. Activations are those of Keras 3.
+
+    Parameters
+    ----------
+    model : keras.Sequential
+        Built: its number of inputs is known.
+    seed : int, optional
+        Of the network: see ``Network``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError
+        If it is no such model, or holds a layer that has no counterpart here.
+    ValueError
+        If a layer has no weights yet, or a choice that has no counterpart here.
+    """
+    if not _is_sequential(model):
+        raise TypeError(
+            f"from_keras takes a keras.Sequential, got {type(model).__name__}; if its layers are a chain, give "
+            "keras.Sequential(model.layers)"
+        )
+    shape = getattr(model, "input_shape", None)
+    stack = Stack(shape[1] if isinstance(shape, tuple) and len(shape) == 2 else None)
+    _stack(stack, model)
+    return stack.network("this model", seed)
+
+
+def _is_sequential(model: Any) -> bool:
+    return any(cls.__name__ == "Sequential" for cls in type(model).__mro__) and hasattr(model, "layers")
+
+
+def _stack(stack: Stack, model: Any) -> None:
+    """Puts what a model is on top of a stack."""
+    for layer in model.layers:
+        if _is_sequential(layer):
+            _stack(stack, layer)
+        elif type(layer).__name__ not in NOTHING:
+            _put(stack, layer)
+
+
+def _put(stack: Stack, layer: Any) -> None:
+    """Puts a layer on top of a stack."""
+    kind, config, weights = type(layer).__name__, layer.get_config(), layer.get_weights()
+    described = f"the layer {config.get('name')!r}, {kind},"
+    if kind == "Dense":
+        stack.dense(*_expected(weights, [True, config["use_bias"]], described))
+        _activate(stack, config["activation"], described)
+    elif kind == "Activation":
+        _activate(stack, config["activation"], described)
+    elif kind == "Dropout":
+        _demand(config.get("noise_shape") is None, described, "has a noise_shape; fastprop draws each number by itself")
+        stack.add(Dropout(config["rate"]))
+    elif kind in NORMS:
+        _normalize(stack, kind, config, weights, described)
+    elif kind == "PReLU":
+        (slope,) = _expected(weights, [True], described)[:1]
+        _demand(slope.ndim == 1, described, "shares its slopes over axes that rows do not have; use one for each number")
+        stack.activate("prelu", slope)
+    elif kind in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
+        stack.activate(_advanced(kind, config, described))
+    else:
+        raise TypeError(
+            f"{described} has no counterpart in fastprop; use a Sequential of Dense, Activation, Dropout, BatchNormalization "
+            "and LayerNormalization, and do what other layers do to X before it"
+        )
+
+
+def _demand(right: bool, described: str, fault: str) -> None:
+    if not right:
+        raise ValueError(f"{described} {fault}")
+
+
+def _expected(weights: list[np.ndarray], present: list[bool], described: str) -> list[Any]:
+    """The arrays of a layer, None where it has none."""
+    wanted = sum(present)
+    _demand(
+        len(weights) == wanted, described,
+        f"holds {len(weights)} arrays, wanted {wanted}: build the model first, as with model.build((None, n_inputs)); a "
+        "quantised one cannot be read",
+    )  # fmt: skip
+    arrays = iter(weights)
+    return [next(arrays) if there else None for there in present]
+
+
+def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray], described: str) -> None:
+    """Puts a normalisation on top of a stack."""
+    axes = np.ravel(config["axis"]).tolist()
+    _demand(axes in ([-1], [1]), described, f"is over the axis {config['axis']}; fastprop's are over the last of a row: use -1")
+    for choice in ("renorm", "rms_scaling"):
+        _demand(not config.get(choice), described, f"has {choice}=True, which fastprop's has not")
+    is_batch = kind == "BatchNormalization"
+    arrays = _expected(weights, [config["scale"], config["center"]] + 2 * [True] * is_batch, described)
+    known = [array for array in arrays if array is not None]
+    n = len(known[0]) if known else stack.n_out
+    _demand(n is not None, described, "has no weights that say how many inputs there are; build the model first")
+    numbers = [default(n, int) if array is None else array for array, default in zip(arrays, (np.ones, np.zeros))]
+    if is_batch:
+        layer = BatchNorm(momentum=1 - config["momentum"], epsilon=config["epsilon"])
+        stack.add(layer, *numbers, state=arrays[2:], n_in=n)
+    else:
+        stack.add(LayerNorm(epsilon=config["epsilon"]), *numbers, n_in=n)
+
+
+def _activate(stack: Stack, activation: Any, described: str) -> None:
+    """Applies an activation as ``get_config`` gives it."""
+    if isinstance(activation, dict) and activation.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
+        stack.activate(_advanced(activation["class_name"], activation["config"], described))
+    elif isinstance(activation, str) and activation in ACTIVATIONS:
+        stack.activate(ACTIVATIONS[activation])
+    else:
+        name = activation.get("class_name", "a function of your own") if isinstance(activation, dict) else repr(activation)
+        raise ValueError(f"{described} has an activation that fastprop has not, {name}; use one of {', '.join(ACTIVATIONS)}")
+
+
+def _advanced(kind: str, config: dict, described: str) -> Any:
+    """The activation that a layer of its own is."""
+    if kind == "Softmax":
+        _demand(np.ravel(config["axis"]).tolist() in ([-1], [1]), described, "is not over the last axis; use axis=-1")
+        return "softmax"
+    if kind == "ELU":
+        return _activations.parse("elu")(alpha=config["alpha"])
+    slope = config.get("negative_slope", config.get("alpha"))  # alpha: Keras 2
+    if kind == "LeakyReLU":
+        return _activations.leaky_relu(slope=slope)
+    most = config["max_value"]
+    _demand(config["threshold"] == 0, described, "has a threshold, which fastprop's relu has not")
+    _demand(most is None or (most == 6 and slope == 0), described, "ends at a max_value; fastprop's relu6 at 6, without a slope")
+    if most is not None:
+        return "relu6"
+    return _activations.leaky_relu(slope=slope) if slope else "relu"

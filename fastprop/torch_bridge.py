@@ -1,0 +1,401 @@
+"""To and from PyTorch: modules, and the state_dict of a stack of layers."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastprop import _validate
+from fastprop import activations as _activations
+from fastprop import layers as _layers
+from fastprop.bridges import Part, Stack, checked, needed, parts, pieces
+from fastprop.layers import BatchNorm, Dropout, LayerNorm, Residual, Scale
+from fastprop.network import Network
+
+# Where torch.nn.Softplus becomes linear: from there on the difference is below an eps of float64. Its own default of 20 is
+# 2e-9 off at most, which is let pass on the way in.
+SOFTPLUS_THRESHOLD = 50
+SOFTPLUS_LEAST = 20
+
+# Activation -> its class in torch.nn, and the class's arguments by the names of the activation's numbers.
+ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "identity": ("Identity", {}),
+    "relu": ("ReLU", {}),
+    "leaky_relu": ("LeakyReLU", {"slope": "negative_slope"}),
+    "elu": ("ELU", {"alpha": "alpha"}),
+    "selu": ("SELU", {}),
+    "celu": ("CELU", {"alpha": "alpha"}),
+    "gelu": ("GELU", {}),
+    "silu": ("SiLU", {}),
+    "mish": ("Mish", {}),
+    "softplus": ("Softplus", {"beta": "beta"}),
+    "softsign": ("Softsign", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "hard_sigmoid": ("Hardsigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "hard_tanh": ("Hardtanh", {"low": "min_val", "high": "max_val"}),
+    "relu6": ("ReLU6", {}),
+    "hard_swish": ("Hardswish", {}),
+    "log_sigmoid": ("LogSigmoid", {}),
+    # of torch_modules
+    "gaussian": ("Gaussian", {}),
+    "sin": ("Sin", {"omega": "omega"}),
+}
+NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
+
+
+# ---- out ----
+
+
+def to_torch(network: Network) -> Any:
+    """The network as a ``torch.nn.Sequential`` with the same numbers, in prediction mode (``eval()``).
+
+    Modules are those of ``torch.nn`` wherever it has one; ``fastprop.torch_modules`` has the rest. A member's mean, a residual
+    block and the layers that read columns of a table are modules in the same row. Trained there, its outputs are those of
+    ``network``, whose numbers are copied.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    torch.nn.Sequential
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If PyTorch is not installed.
+    TypeError
+        If it is no network.
+    """
+    checked(network, "to_torch")
+    torch = needed("torch", "torch", "to_torch")
+    from fastprop import torch_modules
+
+    blocks: list[list[Any]] = [[]]
+    for part in parts(network):
+        if part.operation.kind == "fork":
+            blocks.append([])
+        elif part.operation.kind == "add":
+            block = torch.nn.Sequential(*blocks.pop())
+            blocks[-1].append(torch_modules.Residual(block))
+        elif part.operation.kind != "copy":
+            blocks[-1].append(_module(torch, torch_modules, part))
+        if part.operation.activation != _activations.identity:
+            blocks[-1].append(_activation(torch, torch_modules, part.operation.activation))
+    if network.n_members > 1:
+        blocks[-1].append(torch_modules.MeanOfMembers(network.n_members))
+    return torch.nn.Sequential(*blocks[0]).eval()
+
+
+def _activation(torch: Any, own: Any, activation: _activations.Activation) -> Any:
+    if activation.name == "gelu_tanh":
+        return torch.nn.GELU(approximate="tanh")
+    kind, arguments = ACTIVATIONS[activation.name]
+    numbers = {arguments[name]: value for name, value in activation.values.items()}
+    if kind == "Softplus":
+        numbers["threshold"] = SOFTPLUS_THRESHOLD
+    return getattr(torch.nn if hasattr(torch.nn, kind) else own, kind)(**numbers)
+
+
+def _module(torch: Any, own: Any, part: Part) -> Any:
+    """The module of an operation, with its numbers."""
+    nn, operation, fields = torch.nn, part.operation, part.operation.fields
+    kind, n = operation.kind, operation.n_out
+
+    def tensor(array):
+        return torch.tensor(np.array(array))
+
+    def filled(module, weight, bias):
+        module = module.to(tensor(part.weight).dtype)
+        with torch.no_grad():
+            module.weight.copy_(tensor(weight))
+            if bias is not None:
+                module.bias.copy_(tensor(bias))
+        return module
+
+    def linear(weight, bias):
+        n_in, n_out = weight.shape
+        return filled(nn.Linear(n_in, n_out, bias=bias is not None), weight.T, bias)
+
+    if kind == "dense" and fields.get("shared"):
+        return own.Shared(linear(part.weight, part.bias), fields["pieces"])
+    if kind == "dense" and "pieces" in fields:
+        return own.Pieces([linear(*each) for each in pieces(part)])
+    if kind == "dense":
+        return linear(part.weight, part.bias)
+    if kind == "scale":
+        return own.Scale(tensor(part.weight), None if part.bias is None else tensor(part.bias))
+    if kind == "layer_norm":
+        return filled(nn.LayerNorm(n, eps=fields["epsilon"]), part.weight, part.bias)
+    if kind == "batch_norm":
+        norm = filled(nn.BatchNorm1d(n, eps=fields["epsilon"], momentum=fields["momentum"]), part.weight, part.bias)
+        mean, variance = part.state.reshape(2, n)  # type: ignore[union-attr]
+        norm.running_mean.copy_(tensor(mean))
+        norm.running_var.copy_(tensor(variance))
+        return norm
+    if kind == "prelu":
+        return filled(nn.PReLU(n), part.weight, None)
+    if kind == "embed":
+        categories, widths = fields["sizes"].reshape(2, -1)
+        columns = np.flatnonzero(categories)
+        tables = np.split(part.weight, np.cumsum(categories * widths)[columns][:-1])
+        rows = [tensor(table.reshape(categories[c], widths[c])) for c, table in zip(columns, tables)]
+        return own.Embeddings(len(categories), columns.tolist(), rows)
+    if kind == "piecewise":
+        return own.PiecewiseLinear([tensor(each) for each in np.split(part.state, np.cumsum(fields["sizes"] + 1)[:-1])])
+    return {
+        "dropout": lambda: nn.Dropout(fields["rate"]),
+        "softmax": lambda: (nn.LogSoftmax if fields["logarithm"] else nn.Softmax)(dim=-1),
+        "repeat": lambda: own.Repeat(fields["pieces"]),
+        "periodic": lambda: own.Periodic(tensor(part.weight)),
+    }[kind]()
+
+
+# ---- in ----
+
+
+def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = None) -> Network:
+    """The network of a ``torch.nn.Sequential``, with its numbers, in their dtype.
+
+    It may hold Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax of the last axis, Dropout,
+    BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of Residual, Scale, "sin" and "gaussian".
+    A normalisation without weights gets such as change nothing. A network has no mode: it trains and predicts as PyTorch does in
+    ``train()`` and in ``eval()``.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    n_inputs : int, optional
+        Needed only where no module says how many numbers come in.
+    seed : int, optional
+        Of the network: see ``Network``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError
+        If it is no such module, or holds one that has no counterpart here.
+    ValueError
+        If a module has a choice that has no counterpart here.
+
+    Examples
+    --------
+    >>> fp.from_torch(nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)))  # doctest: +SKIP
+    <Network 784-128-10 (relu, identity), 101770 parameters, float32>
+    """
+    nn = needed("torch", "torch", "from_torch").nn
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"from_torch takes a torch.nn.Sequential, got {type(module).__name__}; for a state_dict use fp.from_state_dict"
+        )
+    stack = Stack(None if n_inputs is None else _validate.count("n_inputs", n_inputs))
+    _stack(stack, module, "module", nn)
+    return stack.network("this module", seed)
+
+
+def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
+    """Puts what a module is on top of a stack; `place` is how one finds it."""
+    kind, described = _kind(module, nn), f"{place}, {type(module).__name__},"
+    if kind == "Sequential":
+        for name, child in enumerate(module):
+            _stack(stack, child, f"{place}[{name}]", nn)
+    elif kind == "Linear":
+        stack.dense(_array(module.weight).T, _array(module.bias))
+    elif kind == "Dropout":
+        stack.add(Dropout(module.p))
+    elif kind == "BatchNorm1d":
+        if module.running_mean is None or module.momentum is None:
+            raise ValueError(
+                f"{described} keeps no running statistics, or their plain mean; fastprop's follow by a momentum: make it with "
+                "track_running_stats=True and a momentum, and train it again"
+            )
+        state = _array(module.running_mean), _array(module.running_var)
+        layer = BatchNorm(momentum=module.momentum, epsilon=module.eps)
+        numbers = _affine(_array(module.weight), _array(module.bias), len(state[0]))
+        stack.add(layer, *numbers, state=state, n_in=len(state[0]))
+    elif kind == "LayerNorm":
+        if len(module.normalized_shape) > 1:
+            raise ValueError(f"{described} is over several axes {module.normalized_shape}; fastprop's are over one, of a row")
+        (n,) = module.normalized_shape
+        stack.add(LayerNorm(epsilon=module.eps), *_affine(_array(module.weight), _array(module.bias), n), n_in=n)
+    elif kind in ("Softmax", "LogSoftmax"):
+        if module.dim not in (-1, 1):
+            raise ValueError(f"{described} is over the axis {module.dim}; fastprop's is over the last: use dim=-1")
+        stack.activate("softmax" if kind == "Softmax" else "log_softmax")
+    elif kind == "PReLU":
+        _prelu(stack, _array(module.weight), described)
+    elif kind == "Flatten":
+        if (module.start_dim, module.end_dim) != (1, -1):
+            raise ValueError(f"{described} does not give rows; use start_dim=1 and end_dim=-1")
+    elif kind == "Scale":
+        weight, bias = _array(module.weight), _array(module.bias)
+        stack.add(Scale(bias=bias is not None), *([weight] if bias is None else [weight, bias]), n_in=len(weight))
+    elif kind == "Residual":
+        inner = Stack(stack.n_out)
+        _stack(inner, module.block, f"{place}.block", nn)
+        stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
+    elif kind in NAMES:
+        stack.activate(_named(module, kind, described))
+    else:
+        raise TypeError(
+            f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, Softmax "
+            f"and activations ({', '.join(NAMES)}), or take the weights of the rest with fp.from_state_dict"
+        )
+
+
+def _kind(module: Any, nn: Any) -> str:
+    """The class of a module of PyTorch or of ours; "" of others, where a Linear may be anything."""
+    cls = type(module)
+    if cls.forward is nn.Sequential.forward:
+        return "Sequential"
+    return cls.__name__ if cls.__module__.startswith(("torch.nn.modules.", "fastprop.torch_modules")) else ""
+
+
+def _named(module: Any, kind: str, described: str) -> Any:
+    """The activation that a module is."""
+    if kind == "GELU":
+        return {"none": "gelu", "tanh": "gelu_tanh"}[module.approximate]
+    if kind == "Softplus" and module.threshold < SOFTPLUS_LEAST:
+        raise ValueError(f"{described} becomes linear at {module.threshold}, fastprop's nowhere; use a threshold of 20 or more")
+    name = NAMES[kind]
+    numbers = {number: getattr(module, argument) for number, argument in ACTIVATIONS[name][1].items()}
+    return _activations.parse(name)(**numbers) if numbers else name
+
+
+def _affine(weight: np.ndarray | None, bias: np.ndarray | None, n: int) -> list[np.ndarray]:
+    """Of a normalisation; what it does not have changes nothing."""
+    return [np.ones(n, int) if weight is None else weight, np.zeros(n, int) if bias is None else bias]
+
+
+def _prelu(stack: Stack, slope: np.ndarray, described: str) -> None:
+    """PyTorch's has one slope, or one for each input."""
+    if stack.n_out is None:
+        raise ValueError(f"{described} comes before any module that says how many inputs there are; give n_inputs")
+    stack.activate("prelu", np.array(np.broadcast_to(slope, stack.n_out)))
+
+
+def _array(tensor: Any) -> Any:
+    """A tensor, a parameter or an array as an array; None stays None."""
+    if tensor is None:
+        return None
+    if not hasattr(tensor, "detach"):
+        return np.asarray(tensor)
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) not in ("torch.float32", "torch.float64"):
+        raise ValueError(f"got numbers of {tensor.dtype}, wanted float32 or float64; call the module's float() first")
+    return tensor.numpy()
+
+
+def from_state_dict(
+    state: Mapping[str, Any], *, activation: Any = "relu", last: Any = "identity", epsilon: float = 1e-5, seed: int | None = None
+) -> Network:
+    """The network of the ``state_dict`` of a stack of linear layers and normalisations, with its numbers, in their dtype.
+
+    A state holds no activations. Where its names are numbered and numbers are left out (0, 2, 4 of a Sequential of Linear and
+    ReLU), they are where the numbers are missing; else after each linear layer, or the normalisation that follows it. Names
+    that differ in their number alone are taken by number, others in the order of the state, which must be that in which the
+    layers are applied.
+
+    Parameters
+    ----------
+    state : mapping
+        Name -> tensor or array, as of ``module.state_dict()`` or ``safetensors.numpy.load_file``: "NAME.weight" (n_out, n_in)
+        of a linear layer, or (n,) of a normalisation (with "NAME.running_mean" a batch norm, with "NAME.bias" else a layer norm);
+        alone it is the slopes of a PReLU.
+    activation : str or Activation, default "relu"
+        Of the hidden layers.
+    last : str or Activation, default "identity"
+        Of the last one.
+    epsilon : float, default 1e-5
+        Of the normalisations.
+    seed : int, optional
+        Of the network: see ``Network``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such state.
+
+    Examples
+    --------
+    >>> state = {"0.weight": np.zeros((128, 784)), "0.bias": np.zeros(128), "2.weight": np.zeros((10, 128))}
+    >>> from_state_dict(state).layers
+    (Dense(128, 'relu'), Dense(10, bias=False))
+    """
+    activation, last = _layers.parse_activation(activation), _layers.parse_activation(last)
+    groups = _groups(state)
+    here = _left_out(list(groups))
+    stack = Stack()
+    pending = False  # a linear layer's activation is still to come
+    for (name, tensors), left_out in zip(groups.items(), here):
+        is_linear = tensors["weight"].ndim == 2
+        if pending and (is_linear if left_out is None else left_out):
+            stack.activate(activation)
+            pending = False
+        _put(stack, name, tensors, epsilon)
+        if is_linear or set(tensors) == {"weight"}:  # a PReLU is the activation
+            pending = is_linear
+    stack.activate(last)
+    return stack.network("this state", seed)
+
+
+def _groups(state: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Name of a layer -> its tensors by their own names, in the order of the layers."""
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise TypeError(f"from_state_dict takes a dict of names and tensors, got {type(state).__name__}; use module.state_dict()")
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for full, tensor in state.items():
+        name, _, own = full.rpartition(".")
+        if own not in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            raise ValueError(f"the tensor {full!r} is of no linear layer or normalisation; leave it out, or use fp.from_torch(module)")
+        if own != "num_batches_tracked":
+            groups.setdefault(name, {})[own] = _array(tensor)
+    for name, tensors in groups.items():
+        if "weight" not in tensors or tensors["weight"].ndim not in (1, 2):
+            raise ValueError(f"the layer {name!r} has no weight of one or two axes, so it is no linear layer or normalisation")
+    if not any(tensors["weight"].ndim == 2 for tensors in groups.values()):
+        raise ValueError("this state holds no weight of a linear layer, (n_out, n_in); use the state_dict() of a stack of them")
+    if len({_numbered(name)[0] for name in groups}) == 1:
+        return dict(sorted(groups.items(), key=lambda item: _numbered(item[0])[1]))
+    return groups
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """A name with its last number taken out, and that number; 0 where there is none."""
+    found = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
+    return (f"{found[1]}#{found[3]}", int(found[2])) if found else (name, 0)
+
+
+def _left_out(names: list[str]) -> list[bool | None]:
+    """For each name, whether numbers between it and the one before are left out; None where names do not tell."""
+    numbered = [_numbered(name) for name in names]
+    steps = [
+        after - before if same == kind else None
+        for (same, before), (kind, after) in zip([("", 0), *numbered], numbered)
+    ]
+    tell = any(step is not None and step > 1 for step in steps)
+    return [step > 1 if tell and step is not None else None for step in steps]
+
+
+def _put(stack: Stack, name: str, tensors: Mapping[str, np.ndarray], epsilon: float) -> None:
+    """A layer of a state on top of a stack."""
+    weight, bias = tensors["weight"], tensors.get("bias")
+    if weight.ndim == 2:
+        stack.dense(weight.T, bias)
+    elif "running_mean" in tensors:
+        state = tensors["running_mean"], tensors["running_var"]
+        stack.add(BatchNorm(epsilon=epsilon), *_affine(weight, bias, len(weight)), state=state, n_in=len(weight))
+    elif bias is not None:
+        stack.add(LayerNorm(epsilon=epsilon), weight, bias, n_in=len(weight))
+    else:
+        _prelu(stack, weight, f"the layer {name!r}")

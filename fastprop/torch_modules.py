@@ -1,0 +1,153 @@
+"""What layers of fastprop are in PyTorch that ``torch.nn`` has no module for. It is imported only where PyTorch is used."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Gaussian(nn.Module):
+    """exp(-z^2)."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The activation."""
+        return torch.exp(-z * z)
+
+
+class Sin(nn.Module):
+    """sin(omega z)."""
+
+    def __init__(self, omega: float):
+        super().__init__()
+        self.omega = omega
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The activation."""
+        return torch.sin(self.omega * z)
+
+    def extra_repr(self) -> str:
+        """What its repr says."""
+        return f"omega={self.omega}"
+
+
+class Scale(nn.Module):
+    """x * weight + bias."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        self.bias = None if bias is None else nn.Parameter(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The products."""
+        y = x * self.weight
+        return y if self.bias is None else y + self.bias
+
+
+class Residual(nn.Module):
+    """x + block(x)."""
+
+    def __init__(self, block: nn.Sequential):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum."""
+        return x + self.block(x)
+
+
+class Shared(nn.Module):
+    """One module applied to each of the pieces, of equal width, that a row falls into."""
+
+    def __init__(self, module: nn.Module, pieces: int):
+        super().__init__()
+        self.module, self.pieces = module, pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Their outputs, one after the other."""
+        return self.module(x.unflatten(-1, (self.pieces, -1))).flatten(-2)
+
+
+class Pieces(nn.Module):
+    """To each piece of a row its own module."""
+
+    def __init__(self, modules: list[nn.Linear]):
+        super().__init__()
+        self.pieces = nn.ModuleList(modules)
+        self.widths = [module.in_features for module in modules]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Their outputs, one after the other."""
+        return torch.cat([module(piece) for module, piece in zip(self.pieces, x.split(self.widths, -1))], -1)
+
+
+class Repeat(nn.Module):
+    """A row, several times."""
+
+    def __init__(self, pieces: int):
+        super().__init__()
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The copies, one after the other."""
+        return torch.cat([x] * self.pieces, -1)
+
+
+class MeanOfMembers(nn.Module):
+    """The mean of the outputs of a network's members."""
+
+    def __init__(self, members: int):
+        super().__init__()
+        self.members = members
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean."""
+        return x.unflatten(-1, (self.members, -1)).mean(-2)
+
+
+class Embeddings(nn.Module):
+    """Columns that hold categories become rows of tables, after the other columns."""
+
+    def __init__(self, n_inputs: int, columns: list[int], tables: list[Tensor]):
+        super().__init__()
+        self.columns = columns
+        self.passed = [column for column in range(n_inputs) if column not in columns]
+        self.tables = nn.ModuleList([nn.Embedding.from_pretrained(table, freeze=False) for table in tables])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The other columns, and the rows."""
+        rows = [table(x[..., column].long()) for column, table in zip(self.columns, self.tables)]
+        return torch.cat([x[..., self.passed], *rows], -1)
+
+
+class PiecewiseLinear(nn.Module):
+    """Each column in piecewise-linear encoding, see ``fastprop.PiecewiseLinear``."""
+
+    def __init__(self, edges: list[Tensor]):
+        super().__init__()
+        self.n_bins = [len(each) - 1 for each in edges]
+        self.register_buffer("edges", torch.cat(edges))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The encoding."""
+        encoded = []
+        for value, edges in zip(x.unbind(-1), self.edges.split([n + 1 for n in self.n_bins])):
+            bins = (value.unsqueeze(-1) - edges[:-1]) / (edges[1:] - edges[:-1])
+            # the outer bins go on
+            lower, upper = torch.zeros_like(edges[1:]), torch.ones_like(edges[1:])
+            lower[0], upper[-1] = -math.inf, math.inf
+            encoded.append(torch.minimum(torch.maximum(bins, lower), upper))
+        return torch.cat(encoded, -1)
+
+
+class Periodic(nn.Module):
+    """cos(2 pi f x), sin(2 pi f x) of each column."""
+
+    def __init__(self, frequencies: Tensor):
+        super().__init__()
+        self.frequencies = nn.Parameter(frequencies)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The waves."""
+        angle = 2 * math.pi * self.frequencies * x.unsqueeze(-1)
+        return torch.cat([angle.cos(), angle.sin()], -1).flatten(-2)

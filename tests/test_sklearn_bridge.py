@@ -1,0 +1,101 @@
+"""From scikit-learn: the network predicts what the fitted estimator predicts."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import fastprop as fp
+from fastprop.losses import LOSSES
+from fastprop.sklearn_bridge import ACTIVATIONS
+from fastprop.sklearn_bridge import LOSSES as OUTPUTS
+
+pytestmark = pytest.mark.peer
+
+
+@pytest.fixture(scope="module")
+def neural():
+    return pytest.importorskip("sklearn.neural_network", reason="the `peers` extra is not installed")
+
+
+def fitted(estimator, X, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says that it has not converged
+        return estimator.fit(X, y)
+
+
+def softmax(z):
+    return np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+# classes -> targets, the loss that goes with them, and scores to probabilities
+KINDS = {
+    "three": (lambda rng: np.array(["a", "b", "c"])[rng.integers(3, size=40)], "cross_entropy", softmax),
+    "two": (lambda rng: rng.integers(2, size=40), "binary_cross_entropy", lambda z: np.hstack([1 - sigmoid(z), sigmoid(z)])),
+    "labels": (lambda rng: rng.integers(2, size=(40, 3)), "binary_cross_entropy", sigmoid),
+}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_classifier(neural, kind, activation, dtype):
+    make, loss, probabilities = KINDS[kind]
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)).astype(dtype), make(rng)
+    estimator = fitted(neural.MLPClassifier((7, 6), activation=activation, max_iter=5, random_state=0), X, y)
+    net, named, classes = fp.from_sklearn(estimator)
+    assert net.dtype == dtype and named == loss
+    np.testing.assert_array_equal(classes, estimator.classes_)
+    tolerance = {"float32": 1e-6, "float64": 1e-14}[dtype]
+    np.testing.assert_allclose(probabilities(net(X)), estimator.predict_proba(X), atol=tolerance)
+    if kind == "three":
+        np.testing.assert_array_equal(classes[net(X).argmax(axis=1)], estimator.predict(X))
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_regressor(neural, activation, outputs):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.normal(size=(40, outputs))
+    estimator = fitted(neural.MLPRegressor((7,), activation=activation, max_iter=5, random_state=0), X, y[:, 0] if outputs == 1 else y)
+    net, loss, classes = fp.from_sklearn(estimator)
+    assert loss == "half_mse" and classes is None
+    np.testing.assert_allclose(net(X).reshape(estimator.predict(X).shape), estimator.predict(X), atol=1e-14)
+
+
+def test_poisson(neural):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.poisson(2.0, size=40)
+    estimator = fitted(neural.MLPRegressor((7,), loss="poisson", max_iter=5, random_state=0), X, y)
+    net, loss, _ = fp.from_sklearn(estimator)
+    assert loss == "poisson"
+    np.testing.assert_allclose(np.exp(net(X))[:, 0], estimator.predict(X), rtol=1e-13)
+
+
+def test_training_goes_on(neural):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 5)), rng.integers(3, size=60)
+    estimator = fitted(neural.MLPClassifier((7,), max_iter=5, random_state=0), X, y)
+    net, loss, _ = fp.from_sklearn(estimator, seed=3)
+    assert net.seed == 3
+    history = net.fit(X, y, loss=loss, optimizer=fp.SGD(0.1), epochs=5)
+    assert history.cost[-1] < estimator.loss_
+
+
+def test_every_loss_is_one():
+    assert set(OUTPUTS.values()) <= set(LOSSES)
+
+
+def test_errors(neural):
+    with pytest.raises(ValueError, match=r"was not fitted.*call its fit"):
+        fp.from_sklearn(neural.MLPClassifier())
+    with pytest.raises(TypeError, match="takes a fitted MLPClassifier or MLPRegressor, got list"):
+        fp.from_sklearn([1, 2])
+    linear = pytest.importorskip("sklearn.linear_model", reason="the `peers` extra is not installed")
+    with pytest.raises(TypeError, match="got LogisticRegression"):
+        fp.from_sklearn(linear.LogisticRegression())
