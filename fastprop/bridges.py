@@ -51,13 +51,13 @@ class Part(NamedTuple):
     """An operation with its numbers; an array that it does not have is None."""
 
     operation: Operation
-    weight: np.ndarray | None
-    bias: np.ndarray | None
-    state: np.ndarray | None
+    weight: Any
+    bias: Any
+    state: Any
 
     def normalization(self) -> tuple[np.ndarray, np.ndarray]:
         """Of a batch norm in prediction: the running mean, and w over the running deviation."""
-        mean, variance = self.state.reshape(2, -1)  # type: ignore[union-attr]
+        mean, variance = self.state.reshape(2, -1)
         deviation = np.sqrt(variance + np.float64(self.operation.fields["epsilon"]))
         return mean, (self.weight / deviation).astype(mean.dtype)
 
@@ -79,7 +79,6 @@ def parts(network: Network) -> list[Part]:
 def pieces(part: Part) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """Of a product whose pieces have weights of their own: those of each, (n_in, n_out), and biases."""
     weight, operation = part.weight, part.operation
-    assert weight is not None
     count = operation.fields.get("pieces", 1)
     rows = weight.reshape(-1, operation.n_out // count)
     sizes = operation.fields.get("sizes", [len(rows) // count] * count)
@@ -109,7 +108,9 @@ class Stack:
         self.state: list[np.ndarray] = []
         self.n_in = self.n_out = n_in
 
-    def add(self, layer: Layer, *numbers: np.ndarray, state=(), n_in: int | None = None, n_out: int | None = None) -> None:
+    def add(
+        self, layer: Layer, *numbers: np.ndarray, state=(), n_in: int | None = None, n_out: int | None = None
+    ) -> None:
         """Puts a layer on top, which takes `n_in` numbers and gives `n_out`, by default as many.
 
         Raises
@@ -132,6 +133,8 @@ class Stack:
     def dense(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
         """Puts a dense layer on top: weight (n_in, n_out), bias (n_out,)."""
         n_in, n_out = weight.shape
+        if bias is not None and bias.shape != (n_out,):
+            raise ValueError(f"layer {len(self.layers) + 1} has {n_out} outputs, but a bias of shape {bias.shape}")
         numbers = [weight] if bias is None else [weight, bias]
         self.add(Dense(n_out, bias=bias is not None), *numbers, n_in=n_in, n_out=n_out)
 
@@ -150,7 +153,8 @@ class Stack:
         Raises
         ------
         ValueError, TypeError
-            If the numbers are of no or several dtypes, the number of inputs is unknown, or no network is of such layers.
+            If the numbers are of no or several dtypes, the number of inputs is unknown, or no network is of such
+            layers.
         """
         dtypes = {array.dtype for array in [*self.numbers, *self.state] if array.dtype.kind != "i"}
         if len(dtypes) > 1 or not dtypes <= set(_validate.DTYPES.values()):

@@ -11,9 +11,10 @@ from fastprop.c_source import ACTIVATIONS, FUNCTIONS, LIBRARY, NEEDS
 from fastprop.files import write_file
 from fastprop.network import Network
 
-KEYWORDS = set(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while main".split()
+# Words that cannot be the name of a function.
+TAKEN = (
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|inline|"
+    "int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile|while|main"
 )
 WIDTH = 120  # of a line
 
@@ -22,8 +23,8 @@ def to_c(network: Network, path, *, name: str = "predict") -> None:
     """Writes the network to a C99 file: constant arrays, and ``void predict(const float *x, float *y)``.
 
     The file needs no other, allocates nothing, and includes ``<math.h>`` where an activation does. It computes what
-    ``network(X)`` does, a row at a time (float64: in double), to the rounding of sums in another order. Every other name in
-    it is static. Inputs are not checked; a category outside its range counts as 0.
+    ``network(X)`` does, a row at a time (float64: in double), to the rounding of sums in another order. Every other
+    name in it is static. Inputs are not checked; a category outside its range counts as 0.
 
     Parameters
     ----------
@@ -46,10 +47,12 @@ def to_c(network: Network, path, *, name: str = "predict") -> None:
 def source(network: Network, *, name: str = "predict") -> str:
     """The text of the file that ``to_c`` writes."""
     checked(network, "to_c")
-    if not isinstance(name, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or name in KEYWORDS:
-        raise ValueError(f"the name of a C function must be a word that C does not use itself, got {name!r}; use 'predict'")
+    if not isinstance(name, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or re.fullmatch(TAKEN, name):
+        raise ValueError(f"the name of a C function must be a word that C leaves free, got {name!r}; use 'predict'")
     if not (np.isfinite(network.parameters).all() and np.isfinite(network.state).all()):
-        raise ValueError("the network holds NaN or infinity, of which C has no constants; train it again, with a smaller rate")
+        raise ValueError(
+            "the network holds NaN or infinity, which C has no constants for; train it with a smaller rate"
+        )
     return _Writer(network, name).text()
 
 
@@ -92,8 +95,10 @@ class _Writer:
             "",
             f"    {prototype};",
             "",
-            f"x: {net.n_inputs} inputs, a row; y: its {net.n_outputs} outputs, apart from x. May run in several threads at once.",
-            f"Memory: {self.constants} bytes of constants; on the stack {item * sum(self.buffers)} bytes, and those of calls.",
+            f"x: {net.n_inputs} inputs, a row; y: its {net.n_outputs} outputs, apart from x. May run in several "
+            "threads at once.",
+            f"Memory: {self.constants} bytes of constants; on the stack {item * sum(self.buffers)} bytes, and those of "
+            "calls.",
         ]
         return "/* " + "\n   ".join(lines).replace("\n   \n", "\n\n") + " */\n"
 
@@ -125,7 +130,8 @@ class _Writer:
             line += word
         shape = " x ".join(map(str, values.shape))
         self.arrays.append(
-            f"static const {self.real} {name}[{values.size}] = {{  /* {shape} */\n" + "\n".join([*lines, line]) + "\n};\n"
+            f"static const {self.real} {name}[{values.size}] = "
+            f"{{  /* {shape} */\n" + "\n".join([*lines, line]) + "\n};\n"
         )
         self.constants += values.size * self.network.dtype.itemsize
         return name

@@ -1,7 +1,7 @@
 """The C of ``c_export``: a function for each operation, and each activation.
 
-`real` stands for float or double, `@` for the beginning of names. In float, constants such as 0.5 and functions of the library
-get their f.
+`real` stands for float or double, `@` for the beginning of names. In float, constants such as 0.5 and functions of the
+library get their f.
 """
 
 # name -> the numbers that it takes, its value at z

@@ -33,10 +33,11 @@ NORMS = ("BatchNormalization", "LayerNormalization")
 def from_keras(model: Any, *, seed: int | None = None) -> Network:
     """The network of a Keras ``Sequential``, with its numbers, in their dtype.
 
-    It may hold Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization, LayerNormalization, Flatten
-    (rows of X are then flat), Sequential. Keras's momentum of a batch norm is what stays of the old statistics, fastprop's what
-    comes of the new ones: 1 less Keras's. A normalisation without weights gets such as change nothing. Regularisers and
-    constraints belong to training, so they do not come along. Activations are those of Keras 3.
+    It may hold Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization,
+    LayerNormalization, Flatten (rows of X are then flat), Sequential. Keras's momentum of a batch norm is what stays of
+    the old statistics, fastprop's what comes of the new ones: 1 less Keras's. A normalisation without weights gets such
+    as change nothing. Regularisers and constraints belong to training, so they do not come along. Activations are those
+    of Keras 3.
 
     Parameters
     ----------
@@ -96,13 +97,14 @@ def _put(stack: Stack, layer: Any) -> None:
         _normalize(stack, kind, config, weights, described)
     elif kind == "PReLU":
         (slope,) = _expected(weights, [True], described)[:1]
-        _demand(slope.ndim == 1, described, "shares its slopes over axes that rows do not have; use one for each number")
+        _demand(slope.ndim == 1, described, "shares slopes over axes that rows do not have; use one for each number")
         stack.activate("prelu", slope)
     elif kind in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
         stack.activate(_advanced(kind, config, described))
     else:
         raise TypeError(
-            f"{described} has no counterpart in fastprop; use a Sequential of Dense, Activation, Dropout, BatchNormalization "
+            f"{described} has no counterpart in fastprop; use a Sequential of Dense, Activation, Dropout, "
+            "BatchNormalization "
             "and LayerNormalization, and do what other layers do to X before it"
         )
 
@@ -117,7 +119,8 @@ def _expected(weights: list[np.ndarray], present: list[bool], described: str) ->
     wanted = sum(present)
     _demand(
         len(weights) == wanted, described,
-        f"holds {len(weights)} arrays, wanted {wanted}: build the model first, as with model.build((None, n_inputs)); a "
+        f"holds {len(weights)} arrays, wanted {wanted}: build the model first, as with model.build((None, n_inputs)); "
+        "a "
         "quantised one cannot be read",
     )  # fmt: skip
     arrays = iter(weights)
@@ -127,7 +130,7 @@ def _expected(weights: list[np.ndarray], present: list[bool], described: str) ->
 def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray], described: str) -> None:
     """Puts a normalisation on top of a stack."""
     axes = np.ravel(config["axis"]).tolist()
-    _demand(axes in ([-1], [1]), described, f"is over the axis {config['axis']}; fastprop's are over the last of a row: use -1")
+    _demand(axes in ([-1], [1]), described, f"is over the axis {config['axis']}, fastprop's over the last: use -1")
     for choice in ("renorm", "rms_scaling"):
         _demand(not config.get(choice), described, f"has {choice}=True, which fastprop's has not")
     is_batch = kind == "BatchNormalization"
@@ -135,7 +138,8 @@ def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray],
     known = [array for array in arrays if array is not None]
     n = len(known[0]) if known else stack.n_out
     _demand(n is not None, described, "has no weights that say how many inputs there are; build the model first")
-    numbers = [default(n, int) if array is None else array for array, default in zip(arrays, (np.ones, np.zeros))]
+    neutral = np.ones(n or 0, int), np.zeros(n or 0, int)
+    numbers = [default if array is None else array for array, default in zip(arrays, neutral)]
     if is_batch:
         layer = BatchNorm(momentum=1 - config["momentum"], epsilon=config["epsilon"])
         stack.add(layer, *numbers, state=arrays[2:], n_in=n)
@@ -150,8 +154,8 @@ def _activate(stack: Stack, activation: Any, described: str) -> None:
     elif isinstance(activation, str) and activation in ACTIVATIONS:
         stack.activate(ACTIVATIONS[activation])
     else:
-        name = activation.get("class_name", "a function of your own") if isinstance(activation, dict) else repr(activation)
-        raise ValueError(f"{described} has an activation that fastprop has not, {name}; use one of {', '.join(ACTIVATIONS)}")
+        name = activation if isinstance(activation, str) else "a function or layer of its own"
+        raise ValueError(f"{described} has an activation unknown here, {name}; use one of {', '.join(ACTIVATIONS)}")
 
 
 def _advanced(kind: str, config: dict, described: str) -> Any:
@@ -161,12 +165,14 @@ def _advanced(kind: str, config: dict, described: str) -> Any:
         return "softmax"
     if kind == "ELU":
         return _activations.parse("elu")(alpha=config["alpha"])
-    slope = config.get("negative_slope", config.get("alpha"))  # alpha: Keras 2
+    slope = config["negative_slope"] if "negative_slope" in config else config["alpha"]  # alpha: Keras 2
     if kind == "LeakyReLU":
         return _activations.leaky_relu(slope=slope)
     most = config["max_value"]
     _demand(config["threshold"] == 0, described, "has a threshold, which fastprop's relu has not")
-    _demand(most is None or (most == 6 and slope == 0), described, "ends at a max_value; fastprop's relu6 at 6, without a slope")
+    _demand(
+        most is None or (most == 6 and slope == 0), described, "has a max_value; fastprop's relu6 has 6, and no slope"
+    )
     if most is not None:
         return "relu6"
     return _activations.leaky_relu(slope=slope) if slope else "relu"

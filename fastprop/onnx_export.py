@@ -1,4 +1,4 @@
-"""A network as an ONNX model: the graph of its operations in prediction, for onnxruntime and whatever else reads the format."""
+"""A network as an ONNX model: the graph of its operations in prediction, for whatever reads the format."""
 
 import json
 from typing import Any
@@ -58,8 +58,9 @@ FORMULAS: dict[str, Any] = {
 def to_onnx(network: Network, path=None) -> Any:
     """The network as an ONNX model: inputs "X", (rows, n_inputs), to outputs "Y", (rows, n_outputs), both of its dtype.
 
-    The outputs are those of ``network(X)`` to the rounding of sums in another order; in a float64 network "gelu" is exact to
-    1e-7, since onnxruntime has the error function in float32 alone. The model's metadata hold the network's description.
+    The outputs are those of ``network(X)`` to the rounding of sums in another order; in a float64 network "gelu" is
+    exact to 1e-7, since onnxruntime has the error function in float32 alone. The model's metadata hold the network's
+    description.
 
     Parameters
     ----------
@@ -208,7 +209,7 @@ class _Value:
         return self.node("Gather", self.graph.constant(indices, np.int64), axis=1)
 
     def joined(self, *others: "_Value", axis: int = 1) -> "_Value":
-        """This, then others."""
+        """All, one after the other."""
         return self.node("Concat", *others, axis=axis)
 
 

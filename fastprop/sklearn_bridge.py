@@ -31,13 +31,13 @@ class FromSklearn(NamedTuple):
 
 
 def from_sklearn(estimator: Any, *, seed: int | None = None) -> FromSklearn:
-    """The network of a fitted ``sklearn.neural_network.MLPClassifier`` or ``MLPRegressor``, in the dtype that it was fitted in.
+    """The network of a fitted ``sklearn.neural_network.MLPClassifier`` or ``MLPRegressor``, in the dtype of its fit.
 
-    Outputs are those before scikit-learn's last step. Of a classifier they are raw scores: with the loss "cross_entropy"
-    ``predict_proba`` is their softmax, with "binary_cross_entropy" (two classes, whose one score is that of
-    ``classes[1]``; or several labels at once) their sigmoid. Of a regressor they are the predictions, with the loss
-    "poisson" the logarithms of them. scikit-learn's squared error is a mean over outputs, fastprop's half_mse the sum, so
-    with several outputs a learning rate means less here by that factor.
+    Outputs are those before scikit-learn's last step. Of a classifier they are raw scores: with the loss
+    "cross_entropy" ``predict_proba`` is their softmax, with "binary_cross_entropy" (two classes, whose one score is
+    that of ``classes[1]``; or several labels at once) their sigmoid. Of a regressor they are the predictions, with the
+    loss "poisson" the logarithms of them. scikit-learn's squared error is a mean over outputs, fastprop's half_mse the
+    sum, so with several outputs a learning rate means less here by that factor.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ from fastprop.bridges import Part, Stack, checked, needed, parts, pieces
 from fastprop.layers import BatchNorm, Dropout, LayerNorm, Residual, Scale
 from fastprop.network import Network
 
-# Where torch.nn.Softplus becomes linear: from there on the difference is below an eps of float64. Its own default of 20 is
-# 2e-9 off at most, which is let pass on the way in.
+# Where torch.nn.Softplus becomes linear: from there on the difference is below an eps of float64. Its own default of 20
+# is 2e-9 off at most, which is let pass on the way in.
 SOFTPLUS_THRESHOLD = 50
 SOFTPLUS_LEAST = 20
 
@@ -51,9 +51,9 @@ NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
 def to_torch(network: Network) -> Any:
     """The network as a ``torch.nn.Sequential`` with the same numbers, in prediction mode (``eval()``).
 
-    Modules are those of ``torch.nn`` wherever it has one; ``fastprop.torch_modules`` has the rest. A member's mean, a residual
-    block and the layers that read columns of a table are modules in the same row. Trained there, its outputs are those of
-    ``network``, whose numbers are copied.
+    Modules are those of ``torch.nn`` wherever it has one; ``fastprop.torch_modules`` has the rest. A member's mean, a
+    residual block and the layers that read columns of a table are modules in the same row. Trained there, its outputs
+    are those of ``network``, whose numbers are copied.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _module(torch: Any, own: Any, part: Part) -> Any:
         return filled(nn.LayerNorm(n, eps=fields["epsilon"]), part.weight, part.bias)
     if kind == "batch_norm":
         norm = filled(nn.BatchNorm1d(n, eps=fields["epsilon"], momentum=fields["momentum"]), part.weight, part.bias)
-        mean, variance = part.state.reshape(2, n)  # type: ignore[union-attr]
+        mean, variance = part.state.reshape(2, n)
         norm.running_mean.copy_(tensor(mean))
         norm.running_var.copy_(tensor(variance))
         return norm
@@ -160,10 +160,10 @@ def _module(torch: Any, own: Any, part: Part) -> Any:
 def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = None) -> Network:
     """The network of a ``torch.nn.Sequential``, with its numbers, in their dtype.
 
-    It may hold Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax of the last axis, Dropout,
-    BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of Residual, Scale, "sin" and "gaussian".
-    A normalisation without weights gets such as change nothing. A network has no mode: it trains and predicts as PyTorch does in
-    ``train()`` and in ``eval()``.
+    It may hold Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax of the last axis,
+    Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of Residual, Scale,
+    "sin" and "gaussian". A normalisation without weights gets such as change nothing. A network has no mode: it trains
+    and predicts as PyTorch does in ``train()`` and in ``eval()``.
 
     Parameters
     ----------
@@ -192,7 +192,8 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
     nn = needed("torch", "torch", "from_torch").nn
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"from_torch takes a torch.nn.Sequential, got {type(module).__name__}; for a state_dict use fp.from_state_dict"
+            f"from_torch takes a torch.nn.Sequential, got {type(module).__name__}; for a state_dict use "
+            "fp.from_state_dict"
         )
     stack = Stack(None if n_inputs is None else _validate.count("n_inputs", n_inputs))
     _stack(stack, module, "module", nn)
@@ -212,7 +213,8 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
     elif kind == "BatchNorm1d":
         if module.running_mean is None or module.momentum is None:
             raise ValueError(
-                f"{described} keeps no running statistics, or their plain mean; fastprop's follow by a momentum: make it with "
+                f"{described} keeps no running statistics, or their plain mean; fastprop's follow by a momentum: make "
+                "it with "
                 "track_running_stats=True and a momentum, and train it again"
             )
         state = _array(module.running_mean), _array(module.running_var)
@@ -221,7 +223,9 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
         stack.add(layer, *numbers, state=state, n_in=len(state[0]))
     elif kind == "LayerNorm":
         if len(module.normalized_shape) > 1:
-            raise ValueError(f"{described} is over several axes {module.normalized_shape}; fastprop's are over one, of a row")
+            raise ValueError(
+                f"{described} is over the axes {module.normalized_shape}; fastprop's are over one, of a row"
+            )
         (n,) = module.normalized_shape
         stack.add(LayerNorm(epsilon=module.eps), *_affine(_array(module.weight), _array(module.bias), n), n_in=n)
     elif kind in ("Softmax", "LogSoftmax"):
@@ -244,7 +248,8 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
         stack.activate(_named(module, kind, described))
     else:
         raise TypeError(
-            f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, Softmax "
+            f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "
+            "Softmax "
             f"and activations ({', '.join(NAMES)}), or take the weights of the rest with fp.from_state_dict"
         )
 
@@ -262,7 +267,7 @@ def _named(module: Any, kind: str, described: str) -> Any:
     if kind == "GELU":
         return {"none": "gelu", "tanh": "gelu_tanh"}[module.approximate]
     if kind == "Softplus" and module.threshold < SOFTPLUS_LEAST:
-        raise ValueError(f"{described} becomes linear at {module.threshold}, fastprop's nowhere; use a threshold of 20 or more")
+        raise ValueError(f"{described} becomes linear at {module.threshold}, fastprop's nowhere; use 20 or more")
     name = NAMES[kind]
     numbers = {number: getattr(module, argument) for number, argument in ACTIVATIONS[name][1].items()}
     return _activations.parse(name)(**numbers) if numbers else name
@@ -277,6 +282,8 @@ def _prelu(stack: Stack, slope: np.ndarray, described: str) -> None:
     """PyTorch's has one slope, or one for each input."""
     if stack.n_out is None:
         raise ValueError(f"{described} comes before any module that says how many inputs there are; give n_inputs")
+    if slope.size not in (1, stack.n_out):
+        raise ValueError(f"{described} has {slope.size} slopes for {stack.n_out} numbers")
     stack.activate("prelu", np.array(np.broadcast_to(slope, stack.n_out)))
 
 
@@ -293,21 +300,26 @@ def _array(tensor: Any) -> Any:
 
 
 def from_state_dict(
-    state: Mapping[str, Any], *, activation: Any = "relu", last: Any = "identity", epsilon: float = 1e-5, seed: int | None = None
+    state: Mapping[str, Any],
+    *,
+    activation: Any = "relu",
+    last: Any = "identity",
+    epsilon: float = 1e-5,
+    seed: int | None = None,
 ) -> Network:
-    """The network of the ``state_dict`` of a stack of linear layers and normalisations, with its numbers, in their dtype.
+    """The network of the ``state_dict`` of a stack of linear layers and normalisations, with its numbers.
 
-    A state holds no activations. Where its names are numbered and numbers are left out (0, 2, 4 of a Sequential of Linear and
-    ReLU), they are where the numbers are missing; else after each linear layer, or the normalisation that follows it. Names
-    that differ in their number alone are taken by number, others in the order of the state, which must be that in which the
-    layers are applied.
+    A state holds no activations. Where its names are numbered and numbers are left out (0, 2, 4 of a Sequential of
+    Linear and ReLU), they are where the numbers are missing; else after each linear layer, or the normalisation that
+    follows it. Names that differ in their number alone are taken by number, others in the order of the state, which
+    must be that in which the layers are applied.
 
     Parameters
     ----------
     state : mapping
-        Name -> tensor or array, as of ``module.state_dict()`` or ``safetensors.numpy.load_file``: "NAME.weight" (n_out, n_in)
-        of a linear layer, or (n,) of a normalisation (with "NAME.running_mean" a batch norm, with "NAME.bias" else a layer norm);
-        alone it is the slopes of a PReLU.
+        Name -> tensor or array, as of ``module.state_dict()`` or ``safetensors.numpy.load_file``: "NAME.weight" (n_out,
+        n_in) of a linear layer, or (n,) of a normalisation (with "NAME.running_mean" a batch norm, with "NAME.bias"
+        else a layer norm); alone it is the slopes of a PReLU.
     activation : str or Activation, default "relu"
         Of the hidden layers.
     last : str or Activation, default "identity"
@@ -352,19 +364,27 @@ def from_state_dict(
 def _groups(state: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     """Name of a layer -> its tensors by their own names, in the order of the layers."""
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
-        raise TypeError(f"from_state_dict takes a dict of names and tensors, got {type(state).__name__}; use module.state_dict()")
+        raise TypeError(
+            f"from_state_dict takes names and their tensors, got {type(state).__name__}; use module.state_dict()"
+        )
     groups: dict[str, dict[str, np.ndarray]] = {}
     for full, tensor in state.items():
         name, _, own = full.rpartition(".")
         if own not in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-            raise ValueError(f"the tensor {full!r} is of no linear layer or normalisation; leave it out, or use fp.from_torch(module)")
+            raise ValueError(
+                f"the tensor {full!r} is of no linear layer or normalisation; leave it out, or use fp.from_torch"
+            )
         if own != "num_batches_tracked":
             groups.setdefault(name, {})[own] = _array(tensor)
     for name, tensors in groups.items():
+        if ("running_mean" in tensors) != ("running_var" in tensors):
+            raise ValueError(f"the layer {name!r} has one of running_mean and running_var; give both")
         if "weight" not in tensors or tensors["weight"].ndim not in (1, 2):
-            raise ValueError(f"the layer {name!r} has no weight of one or two axes, so it is no linear layer or normalisation")
+            raise ValueError(
+                f"the layer {name!r} has no weight of one or two axes: it is no linear layer or normalisation"
+            )
     if not any(tensors["weight"].ndim == 2 for tensors in groups.values()):
-        raise ValueError("this state holds no weight of a linear layer, (n_out, n_in); use the state_dict() of a stack of them")
+        raise ValueError("this state holds no weight of a linear layer, (n_out, n_in); use that of a stack of them")
     if len({_numbered(name)[0] for name in groups}) == 1:
         return dict(sorted(groups.items(), key=lambda item: _numbered(item[0])[1]))
     return groups

@@ -1,4 +1,4 @@
-"""What layers of fastprop are in PyTorch that ``torch.nn`` has no module for. It is imported only where PyTorch is used."""
+"""The modules that ``torch.nn`` has not. Imported only where PyTorch is used."""
 
 import math
 

@@ -42,5 +42,5 @@ def assert_close(outputs, net, X, tolerance):
     """The same as net(X), relative to the largest number."""
     wanted = net(X)
     assert outputs.dtype == wanted.dtype and outputs.shape == wanted.shape
-    error = np.max(np.abs(outputs - wanted)) / np.max(np.abs(wanted))
-    assert error <= tolerance, f"an error of {error:.2e}, wanted at most {tolerance:.2e}"
+    error, largest = np.max(np.abs(outputs - wanted)), np.max(np.abs(wanted))
+    assert error <= tolerance * largest, f"an error of {error:.1e} beside {largest:.1e}, wanted {tolerance:.0e} of it"

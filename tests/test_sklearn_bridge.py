@@ -35,7 +35,7 @@ def sigmoid(z):
 # classes -> targets, the loss that goes with them, and scores to probabilities
 KINDS = {
     "three": (lambda rng: np.array(["a", "b", "c"])[rng.integers(3, size=40)], "cross_entropy", softmax),
-    "two": (lambda rng: rng.integers(2, size=40), "binary_cross_entropy", lambda z: np.hstack([1 - sigmoid(z), sigmoid(z)])),
+    "two": (lambda rng: rng.integers(2, size=40), "binary_cross_entropy", lambda z: sigmoid(np.hstack([-z, z]))),
     "labels": (lambda rng: rng.integers(2, size=(40, 3)), "binary_cross_entropy", sigmoid),
 }
 
@@ -62,7 +62,11 @@ def test_classifier(neural, kind, activation, dtype):
 def test_regressor(neural, activation, outputs):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 5)), rng.normal(size=(40, outputs))
-    estimator = fitted(neural.MLPRegressor((7,), activation=activation, max_iter=5, random_state=0), X, y[:, 0] if outputs == 1 else y)
+    estimator = fitted(
+        neural.MLPRegressor(hidden_layer_sizes=(7,), activation=activation, max_iter=5, random_state=0),
+        X,
+        y[:, 0] if outputs == 1 else y,
+    )
     net, loss, classes = fp.from_sklearn(estimator)
     assert loss == "half_mse" and classes is None
     np.testing.assert_allclose(net(X).reshape(estimator.predict(X).shape), estimator.predict(X), atol=1e-14)
@@ -71,7 +75,7 @@ def test_regressor(neural, activation, outputs):
 def test_poisson(neural):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 5)), rng.poisson(2.0, size=40)
-    estimator = fitted(neural.MLPRegressor((7,), loss="poisson", max_iter=5, random_state=0), X, y)
+    estimator = fitted(neural.MLPRegressor(hidden_layer_sizes=(7,), loss="poisson", max_iter=5, random_state=0), X, y)
     net, loss, _ = fp.from_sklearn(estimator)
     assert loss == "poisson"
     np.testing.assert_allclose(np.exp(net(X))[:, 0], estimator.predict(X), rtol=1e-13)
@@ -84,7 +88,7 @@ def test_training_goes_on(neural):
     net, loss, _ = fp.from_sklearn(estimator, seed=3)
     assert net.seed == 3
     history = net.fit(X, y, loss=loss, optimizer=fp.SGD(0.1), epochs=5)
-    assert history.cost[-1] < estimator.loss_
+    assert history["cost"][-1] < estimator.loss_
 
 
 def test_every_loss_is_one():
