@@ -11,6 +11,8 @@ except ModuleNotFoundError as error:
         f"{__path__[0]} is fastprop's source tree, where nothing is compiled: start Python in another directory, "
         "or compile in place with `pip install -e .`"
     ) from None
+import sys
+
 from fastprop import losses
 from fastprop._version import __version__
 from fastprop.averages import EMA, SWA
@@ -22,6 +24,9 @@ from fastprop.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Re
 from fastprop.network import Network
 from fastprop.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, AdamW, AMSGrad, Lion, NAdam, RMSprop
 from fastprop.trainer import DivergenceError, History, Trainer
+
+if "threadpoolctl" in sys.modules:  # whose import is not ours to pay for
+    import fastprop.threadpool
 
 __all__ = [
     "EMA",

@@ -245,6 +245,9 @@ cdef extern from "fastprop.h" nogil:
     uint64_t fp_denormals_flush() noexcept
     void fp_denormals_restore(uint64_t state) noexcept
     void fp_threads_init() noexcept
+    int fp_forks() noexcept
+    int fp_get_num_threads() noexcept
+    void fp_set_num_threads(int n) noexcept
     uint64_t fp_work_begin() noexcept
     void fp_work_end(uint64_t state) noexcept
     void fp_parallel(fp_task *task, void *context, int chunks) noexcept

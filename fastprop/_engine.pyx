@@ -25,8 +25,8 @@ from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_HYPER, FP_KEEPS_SLOPE, FP_MEMORY, FP_N_ACTIVATIONS, FP_N_LOSSES, FP_N_OPTIMIZERS,
     FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
     fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name,
-    fp_denormals_flush, fp_denormals_restore, fp_free, fp_isa, fp_isas, fp_kernels, fp_optimizer_begin, fp_parallel,
-    fp_random_key, fp_scratch, fp_select_isa, fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
+    fp_denormals_flush, fp_denormals_restore, fp_forks, fp_free, fp_get_num_threads, fp_isa, fp_isas, fp_kernels,
+    fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_num_threads, fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
 )
 
 import os
@@ -145,6 +145,7 @@ cdef class Engine:
     cdef char *arena
     cdef ptrdiff_t arena_size
     cdef object lock
+    cdef int forks           # fp_forks() when the lock was last looked at
     cdef bint in_step
     cdef ptrdiff_t kept      # how many rows of the last `forward_keep` the arena still holds
     cdef bint kept_training  # and whether that was in training
@@ -152,7 +153,7 @@ cdef class Engine:
     def __cinit__(self, str dtype, Py_ssize_t n_inputs, Py_ssize_t members, operations, parameters, gradient, state):
         cdef Plan *p = &self.plan
         cdef ptrdiff_t k, n_in = n_inputs, n_state = 0
-        self.lock, self.sizes = threading.RLock(), []
+        self.lock, self.forks, self.sizes = threading.RLock(), fp_forks(), []
         self.theta, self.gradient, self.state = Buffer(parameters, True), Buffer(gradient, True), Buffer(state, True)
         p.kernels = serving.kernels[1 if dtype == "float64" else 0]
         p.size = p.kernels.size
@@ -214,11 +215,11 @@ cdef class Engine:
         So many `parts` may be worked on at once; 0: as many as there are threads.
         """
         cdef ptrdiff_t size
-        self.lock.acquire()
+        self.own_lock().acquire()
         try:
             self.refuse_in_step()
             self.kept = 0
-            self.plan.parts = parts if parts else n_threads
+            self.plan.parts = parts if parts else fp_get_num_threads()
             if job.loss != NO_LOSS:
                 self.plan.n_targets = job.n_targets
                 memcpy(self.plan.hyper + self.plan.n_ops * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
@@ -241,10 +242,23 @@ cdef class Engine:
         self.in_step = True
         return 0
 
+    cdef object own_lock(self):
+        """The lock. In a forked child a new one, if a thread holds it that is not there; in_step tells what that one did."""
+        if self.forks != fp_forks():
+            self.forks = fp_forks()
+            if self.lock.acquire(blocking=False):
+                self.lock.release()
+            else:
+                self.lock = threading.RLock()
+        return self.lock
+
     cdef int refuse_in_step(self) except -1:
         """The lock lets the same thread in again, which is right between steps only."""
         if self.in_step:
-            raise RuntimeError("this network is in the middle of a step: a signal handler must not use it")
+            raise RuntimeError(
+                "this network is in the middle of a step: a signal handler must not use it, "
+                "nor a process that was forked during the step, which has half of it"
+            )
         return 0
 
     cdef int leave(self, Job *job) except -1:
@@ -327,7 +341,7 @@ cdef class Engine:
         memset(&job, 0, sizeof(Job))
         job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
         job.training, job.inputs_only = self.kept_training, not gradient
-        with self.lock:
+        with self.own_lock():
             self.refuse_in_step()
             if self.kept != job.rows:
                 return False
@@ -457,15 +471,12 @@ def allocations():
 
 fp_threads_init()
 
-cdef int n_threads = 1  # fastprop/config.py sets the default
-
 
 def set_num_threads(int n):
     """See fastprop.config."""
-    global n_threads
-    n_threads = n
+    fp_set_num_threads(n)
 
 
 def get_num_threads():
     """See fastprop.config."""
-    return n_threads
+    return fp_get_num_threads()

@@ -1,6 +1,8 @@
 """What serves on this machine: kernel table and threads."""
 
+import math
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -13,8 +15,9 @@ MOST_THREADS = 256  # as many workers as the pool keeps
 def set_num_threads(n: int) -> None:
     """Sets how many threads training and prediction may use, on all networks.
 
-    The same seed gives the same bits on any number. The default is FASTPROP_NUM_THREADS where that is set, else the
-    number of CPUs that this process may run on.
+    The same seed gives the same bits on any number. The default is the environment's FASTPROP_NUM_THREADS where that is
+    set, else its OMP_NUM_THREADS, else the number of CPUs that this process may use: those of its affinity, or fewer if a
+    control group's quota (a container's limit) is for fewer.
 
     Raises
     ------
@@ -32,6 +35,20 @@ def get_num_threads() -> int:
     return _engine.get_num_threads()
 
 
+def _cpus_of_quota(root: str = "/sys/fs/cgroup") -> int:
+    """For how many CPUs the control group's quota is, version 2 or 1; where there is none, more than any machine has."""
+    version_2, version_1 = Path(root, "cpu.max"), Path(root, "cpu")
+    try:
+        if version_2.exists():
+            quota, period = version_2.read_text(encoding="ascii").split()
+        else:
+            quota, period = ((version_1 / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period"))
+        cpus = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no such file, or "max"
+        return MOST_THREADS
+    return cpus if cpus > 0 else MOST_THREADS  # version 1 says -1 for no limit
+
+
 def _default_threads() -> int:
     wanted = os.environ.get("FASTPROP_NUM_THREADS")
     if wanted:
@@ -39,8 +56,12 @@ def _default_threads() -> int:
             bounds = f"an int from 1 to {MOST_THREADS}"
             raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be {bounds}; mend or unset it")
         return int(wanted)
-    mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return min(len(mine), MOST_THREADS)
+    # Those who share out the CPUs among processes, as joblib does, say it in this; "4,2" is 4, and then 2 in each of them.
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if wanted.isdecimal() and int(wanted) > 0:
+        return min(int(wanted), MOST_THREADS)
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(mine, _cpus_of_quota(), MOST_THREADS)
 
 
 def config() -> dict[str, str]:

@@ -7,6 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(_WIN32)
+#define FP_EXPORT __declspec(dllexport)
+#else
+#define FP_EXPORT __attribute__((visibility("default")))
+#endif
+
 /* ---- the kernel table, derived from kernels.def ---- */
 
 /* One table type serves both dtypes: in it T is void, and the dtype is the table's. Every ABI that we build for passes
@@ -115,7 +121,15 @@ int64_t fp_allocations(void);
 
 typedef void fp_task(void *context, int chunk);
 
+enum { FP_MAX_THREADS = 256 };
+
 void fp_threads_init(void); /* once, at import */
+int fp_forks(void); /* how many lie between the process that imported fastprop and this one */
+
+/* How many threads one job may use, 1 to FP_MAX_THREADS (what is outside is brought in). Exported, so that whoever looks
+ * for thread pools in a process, as threadpoolctl does, finds this one. */
+FP_EXPORT int fp_get_num_threads(void);
+FP_EXPORT void fp_set_num_threads(int n);
 
 /* Around all work of one caller: flushes denormals, and lets the pool know how many callers there are. */
 uint64_t fp_work_begin(void);

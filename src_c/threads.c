@@ -10,7 +10,7 @@
 #include "fastprop.h"
 #include "atomic.h"
 
-enum { FP_MAX_WORKERS = 255 };
+enum { FP_MAX_WORKERS = FP_MAX_THREADS - 1 };
 
 /* How long a worker spins before it sleeps. Longer than the gap between two parallel phases of a step (a few
  * microseconds) and than the Python between two steps; short enough that an idle pool takes no CPU. */
@@ -21,6 +21,7 @@ enum { FP_MAX_WORKERS = 255 };
 
 #if defined(_WIN32)
 #include <windows.h>
+#define OF_EACH_THREAD __declspec(thread)
 static SRWLOCK lock = SRWLOCK_INIT;
 static CONDITION_VARIABLE bell = CONDITION_VARIABLE_INIT;
 static void lock_take(void) { AcquireSRWLockExclusive(&lock); }
@@ -46,6 +47,7 @@ static int thread_start(void)
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#define OF_EACH_THREAD _Thread_local
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
 static void lock_take(void) { pthread_mutex_lock(&lock); }
@@ -89,6 +91,11 @@ static volatile int64_t sleepers;
 static volatile int64_t busy;    /* a caller has the pool */
 static volatile int64_t callers; /* between fp_work_begin and fp_work_end */
 static int workers;           /* started so far; guarded by busy */
+static volatile int64_t wanted = 1;
+static int forks;
+
+/* Of the busy and callers above, what is this thread's: after a fork no other is left. */
+static OF_EACH_THREAD int my_busy, my_callers;
 
 static int take_and_do_a_chunk(void)
 {
@@ -130,41 +137,76 @@ static void work(void)
     }
 }
 
+/* The other chunks of this thread's job, until only `left` of them, its own, are unfinished. */
+static void finish_all_but(int left)
+{
+    while (take_and_do_a_chunk())
+        ;
+    for (int spins = 1; fp_atomic_load(&unfinished) > left; spins++) {
+        fp_relax();
+        if (spins % (16 * FP_SPINS_PER_LOOK) == 0) /* whoever has the last chunk may be waiting for this core */
+            let_others_run();
+    }
+}
+
 #if !defined(_WIN32)
-/* Only the forking thread lives on in the child: the pool starts anew there. */
+/* A signal's handler may fork in mid-step, from within chunk 0: what workers hold then would be lost to the child. */
+static void before_a_fork(void)
+{
+    if (my_busy) {
+        uint64_t state = fp_denormals_flush(); /* the handler's own state is its program's */
+        finish_all_but(1);
+        fp_denormals_restore(state);
+    }
+}
+
+/* Only the forking thread lives on in the child: the pool starts anew there, around that thread's own job if it has one. */
 static void forget_the_pool(void)
 {
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&bell, NULL);
     workers = 0;
-    sleepers = busy = callers = unfinished = 0;
+    sleepers = 0;
+    busy = my_busy;
+    callers = my_callers;
+    unfinished = my_busy;
     ticket = 0;
+    forks++;
 }
 #endif
 
 void fp_threads_init(void)
 {
 #if !defined(_WIN32)
-    pthread_atfork(NULL, NULL, forget_the_pool);
+    pthread_atfork(before_a_fork, NULL, forget_the_pool);
 #endif
 }
+
+int fp_forks(void) { return forks; }
 
 uint64_t fp_work_begin(void)
 {
     fp_atomic_add(&callers, 1);
+    my_callers++;
     return fp_denormals_flush();
 }
 
 void fp_work_end(uint64_t state)
 {
     fp_denormals_restore(state);
+    my_callers--;
     fp_atomic_add(&callers, -1);
 }
+
+int fp_get_num_threads(void) { return (int)fp_atomic_load(&wanted); }
+
+void fp_set_num_threads(int n) { fp_atomic_store(&wanted, n < 1 ? 1 : n > FP_MAX_THREADS ? FP_MAX_THREADS : n); }
 
 void fp_parallel(fp_task *task, void *context, int chunks)
 {
     /* Programs that call from several threads have their parallelism already: a pool on top would only get in the way. */
     if (chunks > 1 && fp_atomic_load(&callers) <= 1 && fp_atomic_swap_if(&busy, 0, 1)) {
+        my_busy = 1;
         while (workers < chunks - 1 && workers < FP_MAX_WORKERS && thread_start())
             workers++;
         job.task = task;
@@ -179,13 +221,8 @@ void fp_parallel(fp_task *task, void *context, int chunks)
         }
         task(context, 0);
         fp_atomic_add(&unfinished, -1);
-        while (take_and_do_a_chunk())
-            ;
-        for (int spins = 1; fp_atomic_load(&unfinished); spins++) {
-            fp_relax();
-            if (spins % (16 * FP_SPINS_PER_LOOK) == 0) /* whoever has the last chunk may be waiting for this core */
-                let_others_run();
-        }
+        finish_all_but(0);
+        my_busy = 0;
         fp_atomic_store(&busy, 0);
     } else {
         for (int chunk = 0; chunk < chunks; chunk++)
