@@ -26,7 +26,7 @@ from fastprop.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, AdamW,
 from fastprop.trainer import DivergenceError, History, Trainer
 
 if "threadpoolctl" in sys.modules:  # whose import is not ours to pay for
-    import fastprop.threadpool
+    from fastprop import threadpool  # noqa: F401  registers itself
 
 __all__ = [
     "EMA",

@@ -34,7 +34,7 @@ cdef int train_together(Together *all, list descents) except -1:
         all.next, all.due = 0, fp_clock() + AIR_SECONDS
         with nogil:
             state = fp_work_begin()
-            fp_parallel(train_some, all, <int>min(<ptrdiff_t>n_threads, all.n_jobs))
+            fp_parallel(train_some, all, <int>min(<ptrdiff_t>fp_get_num_threads(), all.n_jobs))
             fp_work_end(state)
         for i in range(all.n_jobs):
             descent = descents[i]

@@ -16,8 +16,8 @@ def set_num_threads(n: int) -> None:
     """Sets how many threads training and prediction may use, on all networks.
 
     The same seed gives the same bits on any number. The default is the environment's FASTPROP_NUM_THREADS where that is
-    set, else its OMP_NUM_THREADS, else the number of CPUs that this process may use: those of its affinity, or fewer if a
-    control group's quota (a container's limit) is for fewer.
+    set, else its OMP_NUM_THREADS, else the number of CPUs that this process may use: those of its affinity, or fewer if
+    the quota of its control group (a container's limit) is for fewer.
 
     Raises
     ------
@@ -36,13 +36,14 @@ def get_num_threads() -> int:
 
 
 def _cpus_of_quota(root: str = "/sys/fs/cgroup") -> int:
-    """For how many CPUs the control group's quota is, version 2 or 1; where there is none, more than any machine has."""
-    version_2, version_1 = Path(root, "cpu.max"), Path(root, "cpu")
+    """For how many CPUs the quota of the control group is, version 2 or 1; without one MOST_THREADS."""
+    version_2 = Path(root, "cpu.max")
+    version_1 = [Path(root, "cpu", f"cpu.cfs_{name}_us") for name in ("quota", "period")]
     try:
         if version_2.exists():
             quota, period = version_2.read_text(encoding="ascii").split()
         else:
-            quota, period = ((version_1 / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period"))
+            quota, period = (path.read_text(encoding="ascii") for path in version_1)
         cpus = math.ceil(int(quota) / int(period))
     except (OSError, ValueError):  # no such file, or "max"
         return MOST_THREADS
@@ -56,7 +57,7 @@ def _default_threads() -> int:
             bounds = f"an int from 1 to {MOST_THREADS}"
             raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be {bounds}; mend or unset it")
         return int(wanted)
-    # Those who share out the CPUs among processes, as joblib does, say it in this; "4,2" is 4, and then 2 in each of them.
+    # Who shares out the CPUs among processes, as joblib does, says it in this; "4,2" is 4, and 2 in each of these.
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdecimal() and int(wanted) > 0:
         return min(int(wanted), MOST_THREADS)

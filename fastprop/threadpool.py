@@ -1,6 +1,6 @@
 """threadpoolctl, once this was imported, sees fastprop's pool and limits it.
 
-``import fastprop`` imports it by itself where threadpoolctl was imported before; elsewhere say ``import fastprop.threadpool``.
+``import fastprop`` imports it where threadpoolctl was imported before; elsewhere say ``import fastprop.threadpool``.
 """
 
 import threadpoolctl
@@ -9,7 +9,7 @@ from fastprop import _engine
 from fastprop._version import __version__
 
 
-class PoolController(threadpoolctl.LibController):  # type: ignore[misc]  # it has no types
+class PoolController(threadpoolctl.LibController):
     """fastprop's pool of threads. A limit is for the whole process, as ``fastprop.set_num_threads`` is."""
 
     user_api = "fastprop"
