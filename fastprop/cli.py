@@ -114,12 +114,14 @@ network and all that `fastprop predict` must know of the columns.""",
         epilog="""examples:
   fastprop train iris.csv --target species
   fastprop train housing.csv --target price --ignore id --hidden 128,64 --epochs 100
-  fastprop train wine.csv --target quality --task regression --out wine.safetensors""",
+  fastprop train wine.csv --target quality --task regression --out wine.safetensors
+  fastprop train iris.csv --target species --report iris.html""",
     )
     add = train.add_argument
     add("file", metavar="FILE.csv")
     add("--target", metavar="COLUMN", required=True, help="the column to predict")
     add("--out", metavar="FILE", help="the model file (default: FILE.safetensors, here)")
+    add("--report", metavar="FILE", help="write what came out as one HTML page (needs the extra `plots`)")
     add(
         "--task",
         choices=["auto", "regression", "classification"],

@@ -105,6 +105,11 @@ def train(args):
     table = read_csv(args.file)
     out = args.out or f"{Path(args.file).stem}.safetensors"
     _check_out(out, args.file)
+    if args.report:
+        report = _report()
+        _check_out(args.report, args.file, option="--report")
+        if Path(args.report).resolve() == Path(out).resolve():
+            raise ValueError(f"--report {args.report} is the model file too; give another name")
     target = Target.recognise(table, args.target, args.task)
     values, known = target.encode(table)
     inputs = _input_names(table, args)
@@ -141,6 +146,14 @@ def train(args):
     def score(rows):
         return _scores(target, target.decode(net(X[rows])), values[rows])
 
+    history = {"epoch": [], "cost": []}
+
+    def record(epoch, cost):
+        history["epoch"].append(epoch)
+        history["cost"].append(cost)
+        if len(test):
+            history.setdefault("test_cost", []).append(trainer.evaluate(X[test], y[test]))
+
     loss = "cross_entropy" if target.task == "classification" else "half_mse"
     optimizer = fp.SGD(rate, momentum=args.momentum)
     trainer = fp.Trainer(net, loss=loss, optimizer=optimizer, seed=args.seed)
@@ -152,6 +165,7 @@ def train(args):
             batch_size=batch_size,
             lines=20,
             score=lambda: f"test {score(test)}" if len(test) else "",
+            record=record if args.report else None,
         )
     except fp.DivergenceError as error:
         raise ValueError(
@@ -166,6 +180,23 @@ def train(args):
     notes = {"table": {"encoder": encoder.to_dict(), "target": target.to_dict()}}
     files.save(net, out, notes=notes)
     print(f"model: {out}  (fastprop predict {out} FILE.csv)")
+    if args.report:
+        run = report.Run(
+            table=table,
+            target=target,
+            encoder=encoder,
+            training=training,
+            test=test,
+            values=values,
+            predictions=target.decode(net(X)),
+            trainer=trainer,
+            history=history,
+            epochs=epochs,
+            batch_size=batch_size,
+            seconds=seconds,
+        )
+        report.write(run, args.report)
+        print(f"report: {args.report}")
 
 
 def predict(args):
@@ -209,8 +240,23 @@ def info(args):
     print(f"{'installed in:':14}{Path(fp.__file__).parent}")
 
 
-def _train_epochs(trainer, data, *, epochs, batch_size, lines, score):
-    """Train with a progress bar and about `lines` lines; return the seconds of training alone."""
+def _report():
+    """The room of reports, whose pictures need matplotlib."""
+    from fastprop import report  # imported here: without --report nothing of it is needed
+    from fastprop.plots import style
+
+    try:
+        style.require()
+    except ImportError as error:
+        raise ValueError(f"--report: {error}") from None
+    return report
+
+
+def _train_epochs(trainer, data, *, epochs, batch_size, lines, score, record=None):
+    """Train with a progress bar and about `lines` lines; return the seconds of training alone.
+
+    record(epoch, cost) is called after each epoch.
+    """
     every = math.ceil(epochs / lines)
     n_rows, seconds = len(data[0]), 0.0
     with _bar(epochs * n_rows) as (update, say):
@@ -221,6 +267,8 @@ def _train_epochs(trainer, data, *, epochs, batch_size, lines, score):
             seconds += time.perf_counter() - start
             if not np.isfinite(trainer.network.parameters).all():
                 raise fp.DivergenceError("a weight overflowed", step=trainer.steps)
+            if record is not None:
+                record(epoch, cost)
             if epoch % every == 0 or epoch in (1, epochs):
                 width = len(str(epochs))
                 say(f"epoch {epoch:{width}}/{epochs}  cost {cost:.5f}  {score()}".rstrip())
@@ -349,16 +397,16 @@ def _load(path):
     return encoder, target, net
 
 
-def _check_out(out, *inputs):
+def _check_out(out, *inputs, option="--out"):
     """Refuse, before the work and not after it, an output that cannot be written or is an input."""
     path = Path(out)
     if path.is_dir():
-        raise ValueError(f"--out {out} is a directory; add the name of a file")
+        raise ValueError(f"{option} {out} is a directory; add the name of a file")
     if not path.absolute().parent.is_dir():
-        raise ValueError(f"--out {out}: its directory does not exist; make it first")
+        raise ValueError(f"{option} {out}: its directory does not exist; make it first")
     for name in inputs:
         if path.exists() and path.samefile(name):
-            raise ValueError(f"--out {out} would overwrite the input {name}; give another name")
+            raise ValueError(f"{option} {out} would overwrite the input {name}; give another name")
 
 
 def _note(*sentences):

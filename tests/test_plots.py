@@ -68,7 +68,7 @@ class TestWithoutMatplotlib:
             with pytest.raises(ImportError, match=r"pip install 'fastprop-nn\[plots\]'"):
                 draw()
 
-    @pytest.mark.parametrize("optimizer", [None, fp.SGD(123.0, momentum=0.9)])
+    @pytest.mark.parametrize("optimizer", ["sgd", fp.SGD(123.0, momentum=0.9), "adam"])
     def test_the_rate_found_is_one_to_train_with(self, optimizer):
         X, y = blobs()
         net = network([2, 16, 2])
@@ -81,7 +81,7 @@ class TestWithoutMatplotlib:
 
         def cost_after(rate):
             trained = network([2, 16, 2])
-            there = fp.SGD(rate) if optimizer is None else fp.SGD(rate, momentum=0.9)
+            there = {"sgd": fp.SGD(rate), "adam": fp.Adam(rate)}.get(optimizer, fp.SGD(rate, momentum=0.9))
             return trained.fit(X, y, loss="cross_entropy", optimizer=there, epochs=5, batch_size=16)["cost"][-1]
 
         assert cost_after(found.suggestion) < 0.2 * cost_after(found.suggestion / 100)
@@ -199,6 +199,7 @@ class TestRefusals:
             ({"lowest": 1, "highest": 1}, "highest must be a number above 1"),
             ({"n_rates": 4}, "at least 5"),
             ({"batch_size": 121}, "more than the 120 rows"),
+            ({"optimizer": "rprop"}, "RPROP finds its own steps"),
             ({"loss": "crossentropy"}, "did you mean 'cross_entropy'"),
         ],
     )

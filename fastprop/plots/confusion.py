@@ -95,9 +95,9 @@ class ConfusionMatrixDisplay:
                 axes.text(j + 0.5, i + 0.5, f"{self.matrix[i, j]}", ha="center", va="center", fontsize=size, **colour)
         shown = np.unique(np.linspace(0, n - 1, min(n, NAMED)).round().astype(int))
         names = [style.plain(self.names[k], 18) for k in shown]
-        long = sum(map(len, names)) > 40
-        axes.set_xticks(shown + 0.5, names, rotation=45 if long else 0, ha="right" if long else "center",
-                        rotation_mode="anchor")
+        long = sum(map(len, names)) > 30  # letters side by side on the smaller panel
+        turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if long else {}
+        axes.set_xticks(shown + 0.5, names, **turned)
         axes.set_yticks(shown + 0.5, names)
         right, total = int(np.trace(self.matrix)), int(self.matrix.sum())
         style.quiet(axes, "confusion matrix", "predicted", "true", f"{right} of {total} right")

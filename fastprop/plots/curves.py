@@ -86,7 +86,8 @@ class CurvesDisplay:
         if drawn.size and drawn.min() > 0 and drawn.max() > LOGARITHMIC * drawn.min():
             axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        style.quiet(axes, title.replace("_", " "), "epoch", note=note)
+        shown = title if len(names) > 1 else names[0]
+        style.quiet(axes, shown.replace("_", " "), "epoch", note=note)
         style.guides(axes)
         if len(names) > 1:
             axes.legend(frameon=False, fontsize=style.SMALL)

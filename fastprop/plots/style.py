@@ -17,22 +17,14 @@ SMALL = 9  # points, for what is read second
 PANEL = (4.8, 3.4)  # inches of a panel: 480 by 340 pixels at matplotlib's 100 dots per inch
 
 
-def pyplot() -> Any:
-    """``matplotlib.pyplot``.
+def require() -> None:
+    """Refuses to go on without matplotlib.
 
     Raises
     ------
     ImportError
-        If matplotlib is not installed.
+        If it is not installed.
     """
-    require()
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def require() -> None:
-    """Refuses to go on without matplotlib."""
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
@@ -53,10 +45,12 @@ def panels(ax: Any, n: int, *, columns: int = 3, size: tuple[float, float] = PAN
     ValueError
         If there are more or fewer of them.
     """
-    plt = pyplot()
+    require()
     columns = min(n, columns)
     shape = (-(-n // columns), columns)
     if ax is None:
+        import matplotlib.pyplot as plt
+
         figure = plt.figure(figsize=(size[0] * shape[1], size[1] * shape[0]), layout="constrained")
         return _grid(figure, figure.add_gridspec(*shape), n)
     given = list(np.ravel(np.array(ax, dtype=object)))
