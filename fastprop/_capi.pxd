@@ -232,7 +232,7 @@ cdef extern from "fastprop.h" nogil:
     fp_isa *fp_isas
     const fp_isa *fp_select_isa(const char *name) noexcept
 
-    void fp_optimizer_begin(
+    int fp_optimizer_begin(
         int optimizer, double *now, double *after, const double *memory, const double *hyper) noexcept
     ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out) noexcept
     void fp_cpu_name(char *name) noexcept

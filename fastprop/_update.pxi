@@ -23,6 +23,7 @@ cdef struct Rule:
     double hyper[FP_HYPER]
     double now[FP_HYPER]     # the same for the step in work, as the kernel takes it
     double after[FP_MEMORY]  # what memory becomes once the step is taken
+    bint ready        # these two are as they should be
     double *memory    # (FP_MEMORY,)
     char *state       # (n_states, n_parameters), or NULL
     const Segment *segments
@@ -94,8 +95,8 @@ cdef void update(void *context, int part, int parts) noexcept nogil:
     cdef ptrdiff_t first, count, n
     part_of_theta(p, part, parts, &first, &count)
     while count > 0:
-        n = min(count, STRETCH // p.size)
-        step_theta(job, p.theta + first * p.size, n)
+        n = min(count, STRETCH // 8)
+        each_segment(job, step_segment, first, n)
         first, count = first + n, count - n
 
 cdef void measure(void *context, int part, int parts) noexcept nogil:
@@ -140,7 +141,8 @@ cdef void begin_step(Job *job) noexcept nogil:
     cdef Rule *rule = job.rule
     if rule.rates != NULL:
         rule.rate = rule.rates[job.steps]
-    fp_optimizer_begin(rule.optimizer, rule.now, rule.after, rule.memory, rule.hyper)
+    if not rule.ready:
+        rule.ready = not fp_optimizer_begin(rule.optimizer, rule.now, rule.after, rule.memory, rule.hyper)
 
 cdef void descend(Job *job) noexcept nogil:
     """The update of all of theta, along a gradient that is whole."""
@@ -159,7 +161,8 @@ cdef void end_step(Job *job) noexcept nogil:
     cdef Rule *rule = job.rule
     cdef double n = job.plan.n_parameters
     cdef ptrdiff_t late
-    memcpy(rule.memory, rule.after, sizeof(rule.after))
+    if not rule.ready:
+        memcpy(rule.memory, rule.after, sizeof(rule.after))
     job.steps, job.step = job.steps + 1, job.step + 1
     if rule.n_constraints > 0:
         parallel(job, constrain, 8.0 * n)

@@ -30,6 +30,8 @@ class Rule:
     optimizer : Optimizer
     engine : _engine.Optimizer
         The same as the engine takes it.
+    schedule : Schedule or None
+        Its rate, where that is one.
     """
 
     def __init__(
@@ -54,8 +56,8 @@ class Rule:
         if average is not None and not isinstance(average, (EMA, SWA)):
             raise TypeError(f"average must be fp.EMA(...), fp.SWA(...) or None, got {average!r}")
         n, dtype = network.n_parameters, network.dtype
-        self._schedule = self.optimizer.rate if isinstance(self.optimizer.rate, Schedule) else None
-        self._known = self._schedule.fresh() if self._schedule is not None else ()
+        self.schedule = self.optimizer.rate if isinstance(self.optimizer.rate, Schedule) else None
+        self._known = self.schedule.fresh() if self.schedule is not None else ()
         self._steps = self._epochs = 0
         self._memory = np.ones(_engine.memory_size())
         self._state = self.optimizer.initial_state(n, dtype)
@@ -91,23 +93,23 @@ class Rule:
 
     def rates(self, n_steps: int) -> np.ndarray | None:
         """The rate of each step of an epoch of so many; None where all are ``rate``."""
-        if self._schedule is None:
+        if self.schedule is None:
             return None
-        span = 1 / n_steps if self._schedule.by_epoch else 1.0
-        start = self._epochs if self._schedule.by_epoch else self._steps
-        return self._schedule.rates(start + span * np.arange(n_steps), span) * self._schedule.scale(self._known)
+        span = 1 / n_steps if self.schedule.by_epoch else 1.0
+        start = self._epochs if self.schedule.by_epoch else self._steps
+        return self.schedule.rates(start + span * np.arange(n_steps), span) * self.schedule.scale(self._known)
 
     def stepped(self, n_steps: int) -> None:
         """So many steps have been taken."""
-        if self._schedule is not None:
+        if self.schedule is not None:
             self._steps += n_steps
             self.engine.rate = self.rate
 
     def ended(self, cost: float) -> None:
         """An epoch has ended, with this cost."""
-        if self._schedule is not None:
+        if self.schedule is not None:
             self._epochs += 1
-            self._known = self._schedule.told(self._known, cost)
+            self._known = self.schedule.told(self._known, cost)
             self.engine.rate = self.rate
 
     # ---- what changes ----

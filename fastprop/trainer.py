@@ -191,7 +191,8 @@ class Trainer:
         if sample_weight is None and self.class_weight is None and not self.network.layers[0].checks:
             cost = self._descent.step_if_ready(xb, yb)
             if cost is not None:
-                self._rule.stepped(1)
+                if self._rule.schedule is not None:
+                    self._rule.stepped(1)
                 return self._finite(cost)
         if self.class_weight == "balanced":
             raise ValueError(

@@ -80,9 +80,10 @@ extern const int fp_activation_keeps[FP_N_ACTIVATIONS]; /* FP_KEEPS_... */
 /* How many elements of scratch the dense_* kernels may use for a layer of this shape. */
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out);
 
-/* The numbers of an optimiser's next step, which its kernel takes as hyper: now (FP_HYPER,) from hyper (FP_HYPER,), as its class
- * in optimizers.py has them, and memory (FP_MEMORY,). `after` is what memory becomes once the step is taken. */
-void fp_optimizer_begin(int optimizer, double *now, double *after, const double *memory, const double *hyper);
+/* The numbers of an optimiser's next step, which its kernel takes as hyper: now (FP_HYPER,) from hyper (FP_HYPER,), as its
+ * class in optimizers.py has them, and memory (FP_MEMORY,). `after` is what memory becomes once the step is taken. Returns 0
+ * where both are the same in every step. */
+int fp_optimizer_begin(int optimizer, double *now, double *after, const double *memory, const double *hyper);
 
 /* ---- dispatch: which table serves ---- */
 

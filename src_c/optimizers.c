@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-void fp_optimizer_begin(int optimizer, double *now, double *after, const double *memory, const double *hyper)
+int fp_optimizer_begin(int optimizer, double *now, double *after, const double *memory, const double *hyper)
 {
     memcpy(now, hyper, FP_HYPER * sizeof *now);
     memcpy(after, memory, FP_MEMORY * sizeof *after);
@@ -17,13 +17,13 @@ void fp_optimizer_begin(int optimizer, double *now, double *after, const double 
         double root = sqrt(1 - after[1]);
         now[4] = root / (1 - after[0]);
         now[5] = root * hyper[4];
-        break;
+        return 1;
     }
     case FP_OPTIMIZER_adamax: /* hyper: ..., beta1, beta2, epsilon; memory: beta1^t */
         after[0] = memory[0] * hyper[2];
         now[4] = 1 / (1 - after[0]);
         now[5] = hyper[4];
-        break;
+        return 1;
     case FP_OPTIMIZER_nadam: { /* hyper: ..., beta1, beta2, epsilon, d; memory: mu[1] ... mu[t], beta2^t, d^t */
         after[1] = memory[1] * hyper[3];
         after[2] = memory[2] * hyper[5];
@@ -33,9 +33,9 @@ void fp_optimizer_begin(int optimizer, double *now, double *after, const double 
         now[4] = root * (1 - mu) / (1 - after[0]);
         now[5] = root * hyper[4];
         now[6] = root * mu_next / (1 - after[0] * mu_next);
-        break;
+        return 1;
     }
-    default: /* the others are the same in every step */
-        break;
+    default:
+        return 0;
     }
 }

@@ -15,10 +15,7 @@ class Trainer(Contestant):
         fp.set_num_threads(task.threads)
         net = fp.Network(list(task.widths), activation=task.activation, dtype=task.dtype, seed=0)
         net.parameters[:] = task.theta()
-        kind = getattr(fp, {"sgd": "SGD", "adam": "Adam"}[task.optimizer], None)
-        if kind is None:
-            raise NotImplementedError(f"fastprop {fp.__version__} has no {task.optimizer}")
-        optimizer = kind(task.rate)
+        optimizer = {"sgd": fp.SGD, "adam": fp.Adam}[task.optimizer](task.rate)
         self.trainer = fp.Trainer(net, loss=task.loss, optimizer=optimizer, seed=0)
 
     def epoch(self, order=None):
