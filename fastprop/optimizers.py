@@ -428,7 +428,7 @@ class Lion(_Decaying):
         theta = theta - rate (sign(beta1 m + (1 - beta1) g) + weight_decay theta)
         m     = beta2 m + (1 - beta2) g                         (m starts at 0)
 
-    Chen et al. 2023, *Symbolic discovery of optimization algorithms*. sign(0) is 0. Its rate is some 3 to 10 times
+    Chen and others 2023, *Symbolic discovery of optimization algorithms*. sign(0) is 0. Its rate is some 3 to 10 times
     smaller than Adam's, its weight decay as much larger.
 
     Parameters
