@@ -67,7 +67,7 @@ def parse(loss: Any) -> losses.Loss | OwnLoss:
     return losses.parse(loss)
 
 
-def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: np.ndarray, gradient: np.ndarray | None, *how: Any) -> float:
+def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.ndarray | None, *how: Any) -> float:
     """What ``Engine.cost`` computes for the losses that it knows. If the function raises, the network is as before."""
     outputs = np.empty((len(x), network.n_outputs * network.n_members), network.dtype)
     engine, before = network._engine, network.state.copy()
@@ -88,7 +88,7 @@ def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: np.ndarray, gradient:
     return cost
 
 
-def descend(trainer: Any, x: np.ndarray, y: np.ndarray, order: np.ndarray | None, batch: int, rates, progress) -> float:
+def descend(trainer: Any, x: np.ndarray, y: Any, order: np.ndarray | None, batch: int, rates, progress) -> float:
     """What ``Descent.run`` does for the losses that it knows: a step for each batch; the mean cost, or NaN."""
     network, rule, descent = trainer.network, trainer._rule, trainer._descent
     gradient, total, told = np.empty_like(network.gradient), 0.0, time.monotonic()

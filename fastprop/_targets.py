@@ -3,12 +3,26 @@
 A message says what was got, what was wanted, and what to do.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from fastprop import _engine, _validate
-from fastprop.losses import Loss
+
+# rows as the engine takes them: x, y or labels, and weights
+Examples = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
+
+
+class Judge(Protocol):
+    """A loss, of ``fastprop.losses`` or the user's own."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def targets(self) -> str: ...
+    @property
+    def outputs(self) -> int: ...
+
 
 # What is to be used where a network has one output, instead of a loss that wants one for each class.
 BINARY = {
@@ -19,7 +33,7 @@ BINARY = {
 }
 
 
-def check_outputs(loss: Loss, n_outputs: int) -> None:
+def check_outputs(loss: Judge, n_outputs: int) -> None:
     """Refuses a loss that has no use for so many outputs."""
     if loss.targets == "classes" and n_outputs < 2:
         instead = BINARY[loss.name]
@@ -32,7 +46,7 @@ def check_outputs(loss: Loss, n_outputs: int) -> None:
 
 
 def targets(
-    value: Any, rows: int, n_outputs: int, loss: Loss, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
+    value: Any, rows: int, n_outputs: int, loss: Judge, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets of a loss: (an array (rows, columns), None), or (None, int64 labels (rows,))."""
     if loss.targets == "own":
@@ -120,7 +134,7 @@ def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str,
             )
 
 
-def _check_sign(checked: np.ndarray, given: tuple[int, ...], loss: Loss, what: str) -> None:
+def _check_sign(checked: np.ndarray, given: tuple[int, ...], loss: Judge, what: str) -> None:
     # a positive number that is denormal counts as 0 in the kernels
     wrong = checked < (np.finfo(checked.dtype).tiny if loss.targets == "positive" else 0)
     if wrong.any():
@@ -146,7 +160,7 @@ ClassWeight = dict[int, float] | str | None
 
 
 def weights(
-    value: Any, rows: int, loss: Loss, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
+    value: Any, rows: int, loss: Judge, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
 ) -> np.ndarray | None:
     """A weight for each row: finite, none negative, some positive; None stays None."""
     if value is None:
@@ -166,7 +180,7 @@ def weights(
     return checked
 
 
-def class_weight(value: Any, loss: Loss, n_outputs: int) -> ClassWeight:
+def class_weight(value: Any, loss: Judge, n_outputs: int) -> ClassWeight:
     """A dict of label -> weight, "balanced", or None."""
     if value is None:
         return None
@@ -208,10 +222,10 @@ def weigh_classes(
     if chosen is None:
         return weight
     found, which, count = np.unique(_labels_of(y, labels), return_inverse=True, return_counts=True)
-    if chosen == "balanced":
-        each = len(which) / (len(found) * count)
-    else:
+    if isinstance(chosen, dict):
         each = np.array([chosen.get(label, 1.0) for label in found.tolist()])
+    else:
+        each = len(which) / (len(found) * count)
     product = each[which].astype(dtype)
     if weight is not None:
         product *= weight
@@ -223,7 +237,7 @@ def weigh_classes(
     return product
 
 
-def _labels_of(y: np.ndarray | None, labels: np.ndarray | None) -> np.ndarray:
+def _labels_of(y: Any, labels: np.ndarray | None) -> np.ndarray:
     """The class of each row: its label, or that of a single output, 0 or 1 (-1 counts as 0)."""
     if labels is not None:
         return labels

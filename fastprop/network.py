@@ -182,8 +182,8 @@ class Network:
         y : array_like
             As the loss takes it: (rows, n_outputs), or (rows,) for one output or for class labels.
         loss : str, Loss or callable
-            A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function of
-            one's own, (Y, y) -> (cost, dY), of the outputs (rows, n_outputs) and the targets as given, with dY the
+            A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function
+            of one's own, (Y, y) -> (cost, dY), of the outputs (rows, n_outputs) and the targets as given, with dY the
             derivative of the cost, already a mean, with respect to Y.
         sample_weight : array_like, (rows,), optional
             A weight for each row, none negative.
@@ -212,7 +212,7 @@ class Network:
         chosen = _own_loss.parse(loss)
         return self._cost_of(self._examples(X, y, sample_weight, chosen), chosen, gradient, *how)
 
-    def _cost_of(self, examples, loss, gradient: np.ndarray | None, *how) -> float:
+    def _cost_of(self, examples: _targets.Examples, loss, gradient: np.ndarray | None, *how) -> float:
         """The cost over rows that were checked, and its gradient if wanted."""
         if isinstance(loss, _own_loss.OwnLoss):
             return _own_loss.cost_of(self, loss, *examples[:2], gradient, *how)
@@ -220,7 +220,7 @@ class Network:
 
     def _examples(
         self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    ) -> _targets.Examples:
         """X and y as the engine takes them: x, y or labels, and weights."""
         x = self._matrix(names[0], X)
         target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])

@@ -8,14 +8,12 @@ from functools import partial
 import numpy as np
 
 from fastprop import _engine, _own_loss, _targets, _validate
+from fastprop._targets import Examples
 from fastprop.averages import EMA, SWA
 from fastprop.lbfgs import minimize
 from fastprop.network import Network
 from fastprop.optimizers import LBFGS, Optimizer
 from fastprop.rules import Rule
-
-# rows as the engine takes them: x, y or labels, and weights
-Examples = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 class DivergenceError(FloatingPointError):

@@ -101,7 +101,8 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
                 I at = j + q * L, left = n_y - at;
                 if (left <= 0)
                     break;
-                V(t) loss = block(da ? da + i * n + at * outputs : NULL, a + at * outputs, y + at, left, outputs, factor, number);
+                T *slopes = da ? da + i * n + at * outputs : NULL;
+                V(t) loss = block(slopes, a + at * outputs, y + at, left, outputs, factor, number);
                 sum.lane[q] = V(add)(sum.lane[q], left < L ? V(keep_n)(loss, left) : loss);
             }
         *cost += (double)(w * FP(lanes_sum)(sum));

@@ -9,7 +9,8 @@ typedef struct {
 } FP(softmax_rows);
 
 /* First sweep over row i: e^(a - max a), summed, and kept in da if there is one. */
-FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, const T *y, I chosen, I n, int smooth, int entropy)
+FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, const T *y, I chosen, I n, int smooth,
+    int entropy)
 {
     T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[chosen] - most; /* before da, which may be a, is written */
     V(t) shift = V(set1)(most);
@@ -44,8 +45,8 @@ FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, co
 /* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its derivative
  * is softmax(a) sum_j y_j - y; a label is the y that is 1 there and 0 elsewhere. Smoothing takes (1 - smoothing) y +
  * smoothing / n for y; `entropy` adds y_j ln y_j. Logarithms are taken of L rows at once. */
-FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight, I rows, I n,
-    double scale, T smoothing, int entropy)
+FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
+    I rows, I n, double scale, T smoothing, int entropy)
 {
     T rest = 1 - smoothing, each = smoothing / (T)n;
     for (I first = 0; first < rows; first += L) {
@@ -54,8 +55,8 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
         V(store)(s.total, V(set1)(1));
         for (int i = 0; i < count; i++) {
             I row = first + i;
-            FP(softmax_row)(&s, i, da ? da + row * n : NULL, a + row * n, y ? y + row * n : NULL, label ? label[row] : 0, n,
-                smoothing != 0, entropy);
+            FP(softmax_row)(&s, i, da ? da + row * n : NULL, a + row * n, y ? y + row * n : NULL,
+                label ? label[row] : 0, n, smoothing != 0, entropy);
         }
         T log_total[L];
         V(store)(log_total, FP(log)(V(load)(s.total)));
@@ -145,7 +146,8 @@ static void FP(focal) FP_LOSS_ARGS
                     I at = j + q * L, left = n - at;
                     if (left <= 0)
                         break;
-                    V(t) log_p = V(sub)(V(sub)(FP(load_left)(a + at, left), shift), total), p = FP(exp)(log_p), pull = p, loss = p;
+                    V(t) log_p = V(sub)(V(sub)(FP(load_left)(a + at, left), shift), total);
+                    V(t) p = FP(exp)(log_p), pull = p, loss = p;
                     if (pass > 0)
                         loss = FP(focal_of)(FP(wanted)(y, chosen, at, left), log_p, p, gamma, &pull);
                     if (pass == 2) {
