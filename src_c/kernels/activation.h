@@ -1,5 +1,5 @@
-/* Activations that keep their output: a = g(z), and beside it da g'(z) in terms of a. activation_smooth.h has those that
- * keep their slope. */
+/* Activations that keep their output: a = g(z), and beside it da g'(z) in terms of a. activation_smooth.h has those
+ * that keep their slope. */
 
 /* An activation's numbers, in every lane; those that its formula does not name cost nothing. */
 typedef struct {

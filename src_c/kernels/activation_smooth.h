@@ -28,7 +28,7 @@ FP_INLINE V(t) FP(kept_dz)(V(t) da, V(t) kept, FP(numbers) h) { return (void)h, 
 static void FP(times_kept) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(kept_dz)); }
 
 /* z F(z) where F rises from 0 to 1 and F(-z) = 1 - F(z), so that g(z) = max(z, 0) - |z| F(-|z|) and g'(-z) = 1 - g'(z):
- * given x = |z|, its F(-x), and x F'(x) as two factors. x is held where F(-x) vanishes, so that infinity makes no NaN. */
+ * given x = |z|, its F(-x), and x F'(x) as two factors. x is held where F(-x) vanishes: infinity makes no NaN. */
 FP_INLINE FP(pair) FP(gated)(V(t) z, V(t) x, V(t) tail, V(t) factor, V(t) other)
 {
     V(t) zero = V(set1)(0), low = V(fnma)(factor, other, tail); /* g'(-x); to the other side 1 - 2 low more */
@@ -72,8 +72,8 @@ FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(numbers) h)
 static void FP(silu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(silu_pair)); }
 static void FP(silu_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
 
-/* z t, t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z). With e = e^-|z|, and p and q being 1 and e^2 for z > 0, e^2 and 1
- * for the others: t = N / M, N = 2 e + p, M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
+/* z t, t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z). With e = e^-|z|, and p and q being 1 and e^2 for z > 0, e^2
+ * and 1 for the others: t = N / M, N = 2 e + p, M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
 FP_INLINE FP(pair) FP(mish_pair)(V(t) z, FP(numbers) h)
 {
     (void)h;
