@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-MNIST = EXAMPLES.parents[1] / "shared" / "data"
+DATA = EXAMPLES.parents[1] / "shared" / "data"
 
 # What a learner must get to see, one line or number of each part.
 EXPECTED = {
@@ -42,7 +42,10 @@ EXPECTED = {
         r"agrees to 12 digits",
     ],
     "06_mnist.py": [r"epoch 10 +cost 0\.\d+ +test accuracy 0\.9\d+\n", r"the goal was 0\.955"],
+    "07_mnist_recipe.py": [r"epoch 40 +rate 0\.0000 +cost 0\.\d+ +test accuracy 0\.97\d+\n", r"the goal was 0\.972"],
+    "08_housing.py": [r"epoch 40 +cost 0\.\d+ +test RMSE 4[45],\d+ dollars\n", r"the goal was 46,256"],
 }
+WITH_DATA = [name for name in EXPECTED if "mnist" in name or "housing" in name]
 
 
 def run(name, *arguments):
@@ -50,7 +53,7 @@ def run(name, *arguments):
         [sys.executable, "-W", "error", EXAMPLES / name, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
 
@@ -61,8 +64,8 @@ def test_every_example_is_expected():
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_example(name):
-    if name == "06_mnist.py" and not MNIST.is_dir():
-        pytest.skip(f"no MNIST in {MNIST}: it is too large to ship")
+    if name in WITH_DATA and not DATA.is_dir():
+        pytest.skip(f"no {DATA}: MNIST and housing are too large to ship")
     done = run(name)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
