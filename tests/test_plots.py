@@ -340,6 +340,7 @@ class TestDrawn:
         make = plots.DecisionBoundaryDisplay.from_network
         assert set(make(net, X, [0.0, 1.0, 2.0], columns=(2, 0)).outputs.ravel()) == {20.0}
         assert set(make(net, X, [0, 1, 1], columns=(2, 0), fixed=[0, 0.5, 0]).outputs.ravel()) == {5.0}
+        assert set(make(net, X[:2], [0, 1], columns=(2, 0)).outputs.ravel()) == {10.0}  # a value that occurs
         display = make(net, X, [0, 1, 1], columns=[1, 2])
         np.testing.assert_allclose(display.outputs[3, :, 0], 10 * display.x1, rtol=1e-5)
         assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("x2", "x3")

@@ -128,8 +128,8 @@ def pair(columns: Any, n_inputs: int) -> tuple[int, int]:
 
 def fixed(values: Any, x: np.ndarray) -> np.ndarray:
     """What the inputs are that do not vary: those given, or the medians of x."""
-    if values is None:
-        return np.median(x, axis=0).astype(x.dtype)
+    if values is None:  # the lower of two, so that it is a value that occurs: of categories no other will do
+        return np.quantile(x, 0.5, axis=0, method="lower")
     found = _validate.array("fixed", values, x.dtype)
     if found.shape != (x.shape[1],):
         raise ValueError(f"fixed must have shape ({x.shape[1]},), a value for each input, got {found.shape}")

@@ -125,6 +125,7 @@ class HistogramsDisplay:
             axes.set_title(style.plain(panel.title, 44) + "\n", loc="left", fontsize=style.SMALL + 1)
             axes.text(0, 1.03, style.plain(panel.note), transform=axes.transAxes, fontsize=style.SMALL - 1, alpha=0.8)
             style.guides(axes)
+            axes.locator_params(axis="x", nbins=5)
             if len(panel.values) > 1:
                 axes.legend(frameon=False, fontsize=style.SMALL - 1)
         return self

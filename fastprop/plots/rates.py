@@ -20,8 +20,8 @@ STEPS_EACH = 10
 # The search ends where the cost is so many times its lowest: beyond, every rate diverges.
 GIVE_UP = 4.0
 # The rate of the lowest cost is the last before training becomes unstable. Of 1/10, 1/4, 1/3 and 1/2 of it, half left
-# the lowest cost after ten epochs in 19 of 21 trials, and nearly so in the others: seven tasks (digits, housing, spiral,
-# a deep network, ...) with plain SGD, momentum 0.9 and Adam.
+# the lowest cost after ten epochs in 19 of 21 trials, and nearly so in the others: seven tasks (digits, housing, a
+# spiral, a deep network, ...) with plain SGD, momentum 0.9 and Adam.
 SHARE = 0.5
 
 
