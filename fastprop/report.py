@@ -135,10 +135,10 @@ def _scores(run: Run) -> str:
             columns[label] = [(scores[each], blind[each]) for each in scores]
             names = list(scores)
     header = ["", *(f"{side}, {label}" for label in columns for side in ("network", "guess"))]
-    rows = [
+    listed = [
         [name, *(_figure(value) for pairs in columns.values() for value in pairs[k])] for k, name in enumerate(names)
     ]
-    return _table(header, rows) + f"<p>The guess: {escape(_short(what))}, whatever the columns hold.</p>"
+    return _table(header, listed) + f"<p>The guess: {escape(_short(what))}, whatever the columns hold.</p>"
 
 
 def _predictions(run: Run) -> str:

@@ -1,7 +1,9 @@
 """The pictures: what is drawn is what was given, on the axes that were given; what they refuse, and how."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,6 +42,16 @@ def blobs(n=120, seed=3):
 
 def network(sizes, **how):
     return fp.Network(sizes, seed=0, **how)
+
+
+def test_the_page_of_pictures_shows_each_and_stays_light():
+    docs = Path(__file__).resolve().parent.parent / "docs"
+    text = (docs / "plots.md").read_text(encoding="utf-8")
+    shown = [docs / path for path in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)]
+    assert sorted(shown) == sorted((docs / "plots").iterdir())
+    assert max(path.stat().st_size for path in shown) < 60_000
+    functions = [name for name in plots.__all__ if name.islower()]
+    assert [name for name in functions if f"fp.plots.{name}(" not in text] == []
 
 
 class TestWithoutMatplotlib:
@@ -250,15 +262,15 @@ class TestDrawn:
             plots.curves(HISTORY, ax="here")
 
     def test_the_confusion_matrix_counts(self, plt):
-        display = plots.ConfusionMatrixDisplay.from_predictions(["b", "a", "b", "b"], ["b", "b", "a", "b"])
-        assert display.matrix.tolist() == [[0, 1], [1, 2]] and display.names == ["a", "b"]
+        display = plots.ConfusionMatrixDisplay.from_predictions(list("babbbbb"), list("bbabaab"))
+        assert display.matrix.tolist() == [[0, 1], [3, 3]] and display.names == ["a", "b"]
         texts = {text.get_position(): text.get_text() for text in display.ax_.texts}
-        assert texts == {(1.5, 0.5): "1", (0.5, 1.5): "1", (1.5, 1.5): "2"}  # x: predicted, y: true
-        assert display.ax_.get_title(loc="right") == "2 of 4 right"
+        assert texts == {(1.5, 0.5): "1", (0.5, 1.5): "3", (1.5, 1.5): "3"}  # x: predicted, y: true
+        assert display.ax_.get_title(loc="right") == "3 of 7 right"
         assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["a", "b"]
         shades = display.ax_.collections[0].get_array()[..., 3]
         assert shades[0, 0] == 0 and shades[0, 1] == 1  # no row; all of the row
-        assert shades[1, 0] < shades[1, 1]
+        assert 0 < shades[1, 0] == shades[1, 1] < 1
 
     def test_scores_and_networks_are_taken_at_their_largest(self, plt):
         X, y = blobs()
