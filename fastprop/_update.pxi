@@ -153,6 +153,7 @@ cdef void descend(Job *job) noexcept nogil:
         parallel(job, measure, 8.0 * n)
         for c in range((job.plan.n_parameters + CHUNK - 1) // CHUNK):
             squares += rule.squares[c]
+        # squares of a float32 overflow from 2e19 on: along such a gradient there is no step
         rule.factor = min(1.0, rule.clip_norm / sqrt(squares)) if squares > 0 else 1
     parallel(job, update, 8.0 * n)  # memory decides: 12 to 16 bytes for 2 flops
 

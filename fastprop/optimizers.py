@@ -15,6 +15,9 @@ import numpy as np
 from fastprop import _engine, _validate
 from fastprop.schedules import Schedule
 
+# it still is a normal float32 where it is multiplied by sqrt(1 - beta2^t), so that nothing is divided by 0
+LEAST_EPSILON = 1e-30
+
 
 @dataclass(frozen=True)
 class Optimizer:
@@ -162,7 +165,7 @@ class Adagrad(_Decaying):
     initial : float, default 0
         Not negative.
     epsilon : float, default 1e-10
-        Above 0; added to the root.
+        At least 1e-30; added to the root.
     weight_decay : float, default 0
     decoupled : bool, default False
 
@@ -182,7 +185,7 @@ class Adagrad(_Decaying):
     def _checked(self) -> dict[str, Any]:
         return super()._checked() | {
             "initial": _validate.number("initial", self.initial, least=0),
-            "epsilon": _validate.number("epsilon", self.epsilon, above=0),
+            "epsilon": _validate.number("epsilon", self.epsilon, least=LEAST_EPSILON),
         }
 
     @property
@@ -223,7 +226,7 @@ class RMSprop(_Decaying):
         In [0, 1).
     centered : bool, default False
     epsilon : float, default 1e-8
-        Above 0; added to the root.
+        At least 1e-30; added to the root.
     weight_decay : float, default 0
     decoupled : bool, default False
 
@@ -247,7 +250,7 @@ class RMSprop(_Decaying):
             "alpha": _validate.number("alpha", self.alpha, least=0, below=1),
             "momentum": _validate.number("momentum", self.momentum, least=0, below=1),
             "centered": _validate.flag("centered", self.centered),
-            "epsilon": _validate.number("epsilon", self.epsilon, above=0),
+            "epsilon": _validate.number("epsilon", self.epsilon, least=LEAST_EPSILON),
         }
 
     @property
@@ -273,7 +276,7 @@ class _Moments(_Decaying):
         return super()._checked() | {
             "beta1": _validate.number("beta1", self.beta1, least=0, below=1),
             "beta2": _validate.number("beta2", self.beta2, least=0, below=1),
-            "epsilon": _validate.number("epsilon", self.epsilon, above=0),
+            "epsilon": _validate.number("epsilon", self.epsilon, least=LEAST_EPSILON),
         }
 
     @property
@@ -305,7 +308,7 @@ class Adam(_Moments):
     beta1, beta2 : float, default 0.9 and 0.999
         In [0, 1).
     epsilon : float, default 1e-8
-        Above 0; added to the root.
+        At least 1e-30; added to the root.
     weight_decay : float, default 0
     decoupled : bool, default False
 

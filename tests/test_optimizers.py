@@ -194,6 +194,19 @@ def test_a_new_optimiser_starts_afresh(name):
     assert train(trained, given[3:])[-1].tobytes() == train(fresh, given[3:])[-1].tobytes()
 
 
+@EACH
+def test_a_gradient_of_0_divides_nothing_by_0(name, dtype):
+    least = {"epsilon": 1e-30} if hasattr(OPTIMIZERS[name](), "epsilon") else {}
+    trained = trainer(OPTIMIZERS[name](0.1, **least), dtype)
+    before = trained.network.parameters.copy()
+    for _ in range(3):
+        trained.network.gradient[:] = 0
+        trained.update()
+    if name == "adamw":
+        before *= (1 - 0.1 * 0.01) ** 3
+    np.testing.assert_allclose(trained.network.parameters, before, rtol=1e-6)
+
+
 def test_small_gradients_of_rprop_agree():
     """Whose product is 0 in float32."""
     trained = trainer(fp.RPROP(0.1), "float32")
@@ -545,7 +558,7 @@ BAD_NUMBERS = [
     (lambda: fp.Adam(0), "rate must be a number above 0, got 0"),
     (lambda: fp.Adam(beta1=1), "beta1 must be a number at least 0 and below 1, got 1"),
     (lambda: fp.AdamW(beta2=-0.1), "beta2 must be"),
-    (lambda: fp.AMSGrad(epsilon=0), "epsilon must be a number above 0"),
+    (lambda: fp.AMSGrad(epsilon=0), "epsilon must be a number at least 1e-30"),
     (lambda: fp.Adamax(weight_decay=-1), "weight_decay must be a number at least 0"),
     (lambda: fp.NAdam(momentum_decay=-1), "momentum_decay must be"),
     (lambda: fp.Adagrad(initial=-1), "initial must be"),
