@@ -113,7 +113,7 @@ cdef class Descent:
     cdef int join(
         self, Job *job, Rule *rule, Buffer x, Buffer y, Buffer label, tuple own, Py_ssize_t batch,
     ) except -1:
-        """Makes this one of several descents that run side by side; `own` are the buffers of its order, weights and rates."""
+        """Makes this one of several descents side by side; `own` are the buffers of its order, weights and rates."""
         cdef Buffer order, weight, rates
         order, weight, rates = own
         job.x, job.y, job.label, job.order = x.start, y.start, <int64_t *>label.start, <int64_t *>order.start
