@@ -87,7 +87,7 @@ _LATER = {
 }
 
 if TYPE_CHECKING:
-    from fastprop import plots
+    from fastprop import plots as plots
     from fastprop.c_export import to_c
     from fastprop.keras_bridge import from_keras
     from fastprop.onnx_export import to_onnx

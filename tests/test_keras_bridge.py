@@ -1,0 +1,156 @@
+"""From Keras: the network predicts what the model predicts."""
+
+import os
+
+import bridge_cases
+import numpy as np
+import pytest
+
+import fastprop as fp
+from fastprop.keras_bridge import ACTIVATIONS
+
+pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore")]  # of its own use of NumPy
+
+
+@pytest.fixture(scope="module")
+def keras():
+    """With the PyTorch beneath that the other peers bring."""
+    pytest.importorskip("torch", reason="the `peers` extra is not installed")
+    before = os.environ.get("KERAS_BACKEND")
+    os.environ["KERAS_BACKEND"] = "torch"
+    keras = pytest.importorskip("keras", reason="the `peers` extra is not installed")
+    yield keras
+    if before is None:
+        del os.environ["KERAS_BACKEND"]
+    else:
+        os.environ["KERAS_BACKEND"] = before
+
+
+def randomized(model, seed=0):
+    """The model with numbers that tell its arrays apart; variances positive."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            randomized(layer, seed + 1)
+        else:
+            layer.set_weights([rng.uniform(0.2, 1.2, w.shape).astype(w.dtype) for w in layer.get_weights()])
+    return model
+
+
+def assert_same(model, net, dtype="float32", tolerance=2e-6):
+    X = np.random.default_rng(2).normal(size=(30, net.n_inputs)).astype(dtype)
+    bridge_cases.assert_close(np.asarray(model.predict(X, verbose=0)), net, X, tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_dense_stacks(keras, activation, dtype):
+    before = keras.config.floatx()
+    keras.config.set_floatx(dtype)
+    try:
+        layers = [
+            keras.layers.Dense(7, activation=activation),
+            keras.layers.Dense(6, use_bias=False),
+            keras.layers.Activation(activation),
+            keras.layers.Dense(3),
+        ]
+        model = keras.Sequential([keras.Input((5,)), *layers])
+        net = fp.from_keras(model, seed=4)
+        assert net.seed == 4 and net.dtype == dtype and len(net.layers) == 3
+        assert_same(model, net, dtype, {"float32": 2e-6, "float64": 1e-13}[dtype])
+    finally:
+        keras.config.set_floatx(before)
+
+
+def test_layers_of_every_kind(keras):
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.BatchNormalization(center=False),
+            layers.Dense(9, activation="relu"),
+            layers.BatchNormalization(momentum=0.9, epsilon=0.01),
+            layers.PReLU(),
+            layers.Dropout(0.25),
+            layers.Flatten(),
+            keras.Sequential([keras.Input((9,)), layers.LayerNormalization(scale=False), layers.LeakyReLU(0.15)]),
+            layers.Dense(8, activation=layers.LeakyReLU(0.3)),
+            layers.LayerNormalization(epsilon=0.1, axis=1),
+            layers.ReLU(),
+            layers.Dense(7),
+            layers.ReLU(max_value=6),
+            layers.Dense(6),
+            layers.ReLU(negative_slope=0.2),
+            layers.Dense(5),
+            layers.ELU(0.7),
+            layers.BatchNormalization(axis=1, scale=False, center=False),
+            layers.Softmax(),
+        ]
+    )
+    net = fp.from_keras(randomized(model))
+    assert_same(model, net)
+    assert fp.Dropout(0.25) in net.layers
+    norm = net.layers[2]
+    assert norm.activation == "prelu" and norm.epsilon == 0.01 and norm.momentum == pytest.approx(0.1)
+
+
+def test_batch_norm_follows_as_in_keras(keras):
+    """The running mean after a step in training; Keras's variance is the biased one, less by (n - 1) / n."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization(momentum=0.8)])
+    net = fp.from_keras(model)
+    X = np.random.default_rng(0).normal(2, 3, size=(50, 3)).astype(np.float32)
+    model(X, training=True)
+    net.forward(X, training=True)
+    _, _, mean, variance = model.layers[0].get_weights()
+    np.testing.assert_allclose(net.state[:3], mean, rtol=1e-5)
+    np.testing.assert_allclose(net.state[3:], variance, rtol=0.02)
+
+
+def test_a_fitted_model_trains_on(keras):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(64, 4)).astype(np.float32), rng.normal(size=(64, 1)).astype(np.float32)
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="build the model first"):
+        fp.from_keras(model)
+    model.compile("sgd", "mse")
+    model.fit(X, y, epochs=2, verbose=0)
+    net = fp.from_keras(model)
+    assert_same(model, net)
+    history = net.fit(X, y, loss="half_mse", optimizer=fp.SGD(0.05), epochs=5)
+    assert history["cost"][-1] < history["cost"][0]
+
+
+@pytest.mark.parametrize(
+    "make, error, message",
+    [
+        (lambda L: [L.Dense(2), L.GaussianNoise(0.1)], TypeError, r"'noise', GaussianNoise, has no counterpart"),
+        (
+            lambda L: [L.Dense(2, activation="exponential")],
+            ValueError,
+            "activation unknown here, exponential; use one of",
+        ),
+        (lambda L: [L.Dense(2, activation=L.PReLU())], ValueError, "a function or layer of its own"),
+        (lambda L: [L.Dense(2), L.ReLU(threshold=1.0)], ValueError, "has a threshold"),
+        (lambda L: [L.Dense(2), L.ReLU(max_value=3.0)], ValueError, "has a max_value"),
+        (lambda L: [L.Dense(2), L.Softmax(axis=0)], ValueError, "not over the last axis"),
+        (lambda L: [L.Dropout(0.5, noise_shape=(None, 1)), L.Dense(2)], ValueError, "has a noise_shape"),
+        (lambda L: [L.LayerNormalization(rms_scaling=True)], ValueError, "rms_scaling=True"),
+        (lambda L: [L.Dense(2), L.Dropout(0.5)], ValueError, "Dropout must not be the last"),
+        (lambda L: [L.Dense(2), L.Dense(2, dtype="float64")], ValueError, "float32, float64"),
+    ],
+)
+def test_what_has_no_counterpart(keras, make, error, message):
+    layers = make(keras.layers)
+    layers[-1].name = "noise"
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    with pytest.raises(error, match=message):
+        fp.from_keras(model)
+
+
+def test_other_models(keras):
+    inputs = keras.Input((4,))
+    with pytest.raises(TypeError, match=r"got Functional; if its layers are a chain, give keras.Sequential"):
+        fp.from_keras(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
+    with pytest.raises(TypeError, match="got str"):
+        fp.from_keras("model.keras")
