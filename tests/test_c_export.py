@@ -11,6 +11,7 @@ import pytest
 
 import fastprop as fp
 from fastprop import c_export, c_source
+from fastprop._engine import KINDS
 from fastprop.activations import ACTIVATIONS
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
@@ -22,7 +23,8 @@ compiled = pytest.mark.skipif(compiler is None, reason="there is no C compiler c
 def build(path, name="predict"):
     """The function in a C file, compiled as strictly as can be."""
     library = path.with_suffix(".so")
-    strict = ["-std=c99", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Werror", "-pedantic"]
+    strict = ["-std=c99", "-pedantic", "-Werror", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes"]
+    strict += ["-Wdouble-promotion"]  # no double where there is hardware for float alone
     result = subprocess.run(
         [compiler, *strict, "-O1", "-shared", "-fPIC", "-o", library, path, "-lm"], capture_output=True, text=True
     )
@@ -71,6 +73,11 @@ def test_far_out(activation, tmp_path):
 
 def test_every_activation_has_its_c():
     assert set(c_source.ACTIVATIONS) | {"identity"} >= set(ACTIVATIONS)
+
+
+def test_every_operation_has_its_c():
+    nothing = {"fork", "dropout"}
+    assert all(callable(getattr(c_export._Writer, f"_{kind}", None)) for kind in set(KINDS) - nothing)
 
 
 def test_the_file_stands_alone():

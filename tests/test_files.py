@@ -6,6 +6,7 @@ import pathlib
 import stat
 import sys
 
+import bridge_cases
 import numpy as np
 import pytest
 
@@ -346,6 +347,32 @@ def test_readable_by_the_safetensors_package(path, dtype):
             )
     with peer.safe_open(path, framework="numpy") as file:
         assert json.loads(file.metadata()["notes"]) == {"n": 1}
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", bridge_cases.NETWORKS)
+def test_every_kind_of_layer_is_readable_by_both(name, path, monkeypatch):
+    """By the safetensors package, the state too; and by fastprop where that is not installed."""
+    peer = pytest.importorskip("safetensors")
+    numpy_peer = pytest.importorskip("safetensors.numpy")
+    net = bridge_cases.network(name, "float32")
+    net.save(path)
+    tensors = numpy_peer.load_file(path)
+    assert tensors.pop("state", np.empty(0, "f4")).tobytes() == net.state.tobytes()
+    biased = {k for k, bias in enumerate(net.biases) if bias.size}
+    assert set(tensors) == {f"layers.{k}.weight" for k in range(len(net.weights))} | {
+        f"layers.{k}.bias" for k in biased
+    }
+    for k, (weight, bias) in enumerate(zip(net.weights, net.biases)):
+        np.testing.assert_array_equal(tensors[f"layers.{k}.weight"], weight)
+        np.testing.assert_array_equal(tensors.get(f"layers.{k}.bias", np.empty(0)), bias)
+    with peer.safe_open(path, framework="numpy") as file:
+        assert json.loads(file.metadata()["description"]) == json.loads(json.dumps(net.describe()))
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    again = fp.load(path)
+    assert again.layers == net.layers and again.n_members == net.n_members
+    np.testing.assert_array_equal(again.state, net.state)
+    np.testing.assert_array_equal(again(bridge_cases.rows(net)), net(bridge_cases.rows(net)))
 
 
 @pytest.mark.peer

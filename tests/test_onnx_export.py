@@ -5,6 +5,8 @@ import json
 import bridge_cases
 import numpy as np
 import pytest
+import strategies
+from hypothesis import given, settings
 
 import fastprop as fp
 from fastprop import onnx_export
@@ -40,6 +42,16 @@ def test_predicts_the_same(onnx, run, name, dtype):
     for count in (30, 1):
         X = bridge_cases.rows(net, count)
         bridge_cases.assert_close(run(model, X), net, X, TOLERANCE)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    widths=strategies.widths(), activation=strategies.activations(), dtype=strategies.dtypes(), rows=strategies.rows()
+)
+def test_any_shape(onnx, run, widths, activation, dtype, rows):
+    net = fp.Network(widths, activation=activation, dtype=dtype, seed=0)
+    X = bridge_cases.rows(net, rows)
+    bridge_cases.assert_close(run(net.to_onnx(), X), net, X, TOLERANCE)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -1,10 +1,14 @@
 """To and from PyTorch: the same numbers, and outputs equal to rounding."""
 
+import dataclasses
 import io
 
 import bridge_cases
 import numpy as np
 import pytest
+import strategies
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fastprop as fp
 from fastprop import torch_bridge
@@ -102,6 +106,18 @@ def test_there_and_back(torch, name, dtype):
     np.testing.assert_array_equal(again(X), net(X))
     if not name.startswith(("activation", "residual")):
         assert [layer for layer in again.layers if layer != fp.Activation("identity")] == _merged(net.layers)
+
+
+@settings(deadline=None, max_examples=50)
+@given(widths=strategies.widths(), activation=strategies.activations(), dtype=strategies.dtypes(), bias=st.booleans())
+def test_any_stack(torch, widths, activation, dtype, bias):
+    """As a module and as its state, which says where activations are by leaving numbers out."""
+    *hidden, last = [fp.Dense(n, activation, bias=bias) for n in widths[1:]]
+    net = fp.Network([widths[0], *hidden, dataclasses.replace(last, activation="identity")], dtype=dtype)
+    module = net.to_torch()
+    for again in (fp.from_torch(module), fp.from_state_dict(module.state_dict(), activation=activation)):
+        assert again.layers == net.layers and again.dtype == net.dtype
+        np.testing.assert_array_equal(again.parameters, net.parameters)
 
 
 def _merged(layers):
@@ -214,8 +230,8 @@ def test_state_of_arrays_in_the_order_of_words():
     numbers = {f"{2 * k}.weight": rng.normal(size=(3, 3)) for k in range(7)}
     net = fp.from_state_dict(dict(sorted(numbers.items())), activation="sigmoid", last="softmax")
     assert net.dtype == np.float64 and [layer.activation for layer in net.layers] == ["sigmoid"] * 6 + ["softmax"]
-    for weight, given in zip(net.weights, numbers.values()):
-        np.testing.assert_array_equal(weight, given.T)
+    for weight, theirs in zip(net.weights, numbers.values()):
+        np.testing.assert_array_equal(weight, theirs.T)
 
 
 def test_names_that_leave_no_number_out():
