@@ -16,6 +16,7 @@ import sys
 from fastprop import losses
 from fastprop._version import __version__
 from fastprop.averages import EMA, SWA
+from fastprop.callbacks import Callback, EarlyStopping
 from fastprop.config import get_num_threads, set_num_threads, show_config
 from fastprop.ensemble import Ensemble, EnsembleTrainer
 from fastprop.files import load
@@ -41,9 +42,11 @@ __all__ = [
     "AdamW",
     "Adamax",
     "BatchNorm",
+    "Callback",
     "Dense",
     "DivergenceError",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "Ensemble",
     "EnsembleTrainer",

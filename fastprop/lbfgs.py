@@ -13,7 +13,7 @@ def minimize(
     how: LBFGS,
     cost_and_gradient: Callable[[], tuple[float, np.ndarray]],
     iterations: int,
-    iterated: Callable[[float], object],
+    iterated: Callable[[float], bool],
 ) -> None:
     """Moves the network's parameters towards a minimum.
 
@@ -26,7 +26,7 @@ def minimize(
     iterations : int
         At most so many.
     iterated : callable
-        Called after each with its cost; the network holds its parameters then.
+        Called after each with its cost; the network holds its parameters then. True: that is enough.
 
     Raises
     ------
@@ -48,7 +48,8 @@ def minimize(
     def callback(intermediate_result) -> None:
         good[:] = intermediate_result.x
         network.parameters[:] = good
-        iterated(float(intermediate_result.fun))
+        if iterated(float(intermediate_result.fun)):
+            raise StopIteration
 
     good = network.parameters.astype(np.float64)
     options = {

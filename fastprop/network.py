@@ -289,10 +289,10 @@ class Network:
     # ---- doors upwards, for convenience: imported when called, since those floors stand on this one ----
 
     def fit(self, X, y, **how):
-        """Trains the network; see ``fastprop.trainer.fit`` for the parameters and the History that is returned."""
-        from fastprop import trainer
+        """Trains the network; see ``fastprop.fitting.fit`` for the parameters and the History that is returned."""
+        from fastprop import fitting
 
-        return trainer.fit(self, X, y, **how)
+        return fitting.fit(self, X, y, **how)
 
     def jacobian(self, X) -> np.ndarray:
         """The derivative of every output with respect to every input; see ``fastprop.derivatives.jacobian``."""

@@ -1,18 +1,15 @@
-"""Trainer: steps and epochs of stochastic gradient descent. fit: the loop over epochs."""
+"""Trainer: steps and epochs of stochastic gradient descent."""
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from functools import partial
+from contextlib import contextmanager
 
 import numpy as np
 
 from fastprop import _engine, _own_loss, _targets, _validate
 from fastprop._targets import Examples
 from fastprop.averages import EMA, SWA
-from fastprop.lbfgs import minimize
 from fastprop.network import Network
-from fastprop.optimizers import LBFGS, Optimizer
+from fastprop.optimizers import Optimizer
 from fastprop.rules import Rule
 
 
@@ -39,8 +36,22 @@ class History(dict):
     """What ``fit`` recorded: a dict of lists, one entry an epoch.
 
     Keys: "epoch" (from 1), "cost" (the mean over the epoch's rows, each before its step), "validation_cost" (with a
-    validation set), "seconds".
+    validation set), a column for each metric ("validation_accuracy" with a validation set, else "accuracy"), "seconds".
     """
+
+    def to_dataframe(self):
+        """The columns as a ``pandas.DataFrame``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_dataframe() needs pandas, which is not installed: pip install pandas") from error
+        return pandas.DataFrame(dict(self))
 
 
 class Trainer:
@@ -281,21 +292,47 @@ class Trainer:
         self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> Examples:
         """Rows to train on, as the engine takes them."""
-        x, y, labels, weight = self.network._examples(X, y, sample_weight, self._loss, names)
+        return self._weighed(self.network._examples(X, y, sample_weight, self._loss, names))
+
+    def _weighed(self, examples: Examples) -> Examples:
+        """The same, each row weighing what its class does."""
+        x, y, labels, weight = examples
         return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
 
-    def _epoch(self, x, y, labels, weight, batch_size: int, progress) -> float:
-        """An epoch over arrays that were checked."""
+    def _epoch(self, x, y, labels, weight, batch_size: int, progress, stepped=None) -> float:
+        """An epoch over arrays that were checked. stepped(cost), where there is one, is called after each step.
+
+        The epoch ends where that returns True.
+        """
         rows = len(x)
         if self._order is None or len(self._order) != rows:
             self._order = np.empty(rows, np.int64)
         _engine.shuffle(self._order, self.seed, self.steps)
         report = None if progress is None else lambda done, cost: progress(done, rows, cost)
         rates = self._rule.rates(-(-rows // batch_size))
-        cost = self._run(x, y, labels, weight, self._order, batch_size, rates, report)
+        if stepped is None:
+            cost = self._run(x, y, labels, weight, self._order, batch_size, rates, report)
+        else:
+            cost = self._step_by_step((x, y, labels, weight), batch_size, rates, report, stepped)
         if progress is not None:
             progress(rows, rows, cost)
         return cost
+
+    def _step_by_step(self, examples: Examples, batch_size: int, rates, report, stepped) -> float:
+        """What ``_run`` does, with the same bits in the parameters, in one step after the other."""
+        total = mass = 0.0
+        for step, first in enumerate(range(0, len(self._order), batch_size)):
+            rows = self._order[first : first + batch_size]
+            x, y, labels, weight = (None if array is None else array[rows] for array in examples)
+            rate = None if rates is None else rates[step : step + 1]
+            cost = self._run(x, y, labels, weight, None, len(rows), rate, None)
+            weighs = len(rows) if weight is None else float(weight.sum(dtype=np.float64))
+            total, mass = total + weighs * cost, mass + weighs
+            if report is not None:
+                report(first + len(rows), total / mass if mass else 0.0)
+            if stepped(cost):
+                break
+        return total / mass if mass else 0.0
 
     def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
         if isinstance(self._loss, _own_loss.OwnLoss):
@@ -339,178 +376,3 @@ def _rebuild(network: Network, how: dict, steps: int, state: tuple) -> Trainer:
 
 def _advice(rate: float) -> str:
     return f"Use a smaller rate than {rate:g}, or scale the inputs and targets to about unit size"
-
-
-def fit(
-    network: Network,
-    X,
-    y,
-    *,
-    loss,
-    optimizer: Optimizer | LBFGS | str,
-    epochs: int = 10,
-    batch_size: int | None = None,
-    sample_weight=None,
-    class_weight=None,
-    validation: tuple | None = None,
-    seed: int | None = None,
-    progress: bool | Callable[[int, int, int, int, float], object] = False,
-    **options,
-) -> History:
-    """Trains a network for some epochs.
-
-    Parameters
-    ----------
-    network : Network
-    X : array_like, (rows, n_inputs)
-    y : array_like
-        As the loss takes it.
-    loss, optimizer, class_weight, seed
-        As ``Trainer`` takes them; each class that has a weight must occur in y. The optimizer may be ``fp.LBFGS()``.
-    epochs : int, default 10
-        With LBFGS it is done earlier where nothing is to be gained.
-    batch_size : int, default 64
-        From 1 to the number of rows. By default all of them where they are fewer, and for RPROP and LBFGS.
-    sample_weight : array_like, (rows,), optional
-        A weight for each row, none negative.
-    validation : (Xv, yv) or (Xv, yv, weights), optional
-        The cost on these rows is recorded after each epoch.
-    progress : bool or callable, default False
-        True prints a line for each epoch; a callable is called about every 50 ms as
-        ``progress(epoch, epochs, rows done, rows, mean cost so far)``.
-    rates, l1, l2, clip_value, clip_norm, average
-        As ``Trainer`` takes them. With an average the validation cost is that of the averaged parameters, which the
-        network has in the end. LBFGS takes l2 alone.
-
-    Returns
-    -------
-    History
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is wrong; nothing has changed then.
-    DivergenceError
-        If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
-    KeyboardInterrupt
-        On Ctrl-C; the parameters are those of the last whole step.
-    ImportError
-        If the optimizer is LBFGS and SciPy is not installed.
-    """
-    quasi_newton = optimizer if isinstance(optimizer, LBFGS) else None
-    if quasi_newton and set(options) - {"l2"}:
-        raise ValueError(f"LBFGS knows l2 of the options, not {', '.join(sorted(set(options) - {'l2'}))}; omit it")
-    # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
-    usual = "sgd" if isinstance(optimizer, LBFGS) else optimizer
-    trainer = Trainer(network, loss=loss, optimizer=usual, class_weight=class_weight, seed=seed, **options)
-    epochs = _validate.count("epochs", epochs)
-    examples = trainer._examples(X, y, sample_weight)
-    _targets.check_classes(trainer.class_weight, *examples[1:3])
-    rows = len(examples[0])
-    if quasi_newton and batch_size not in (None, rows):
-        raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r}; omit it")
-    batch_size = trainer._batch_size(batch_size, rows)
-    report = _Report(trainer, epochs, rows, progress, validation)
-    if quasi_newton:
-        _quasi_newton(trainer, quasi_newton, examples, report)
-        return report.history
-    good, good_state = network.parameters.copy(), network.state.copy()
-    for epoch in range(1, epochs + 1):
-        report.begin(epoch)
-        try:
-            cost = trainer._epoch(*examples, batch_size=batch_size, progress=report.progress)
-            if not network._engine.all_finite(network.parameters):
-                raise DivergenceError("a parameter overflowed", step=trainer.steps)
-            judged = report.end(cost)
-        except DivergenceError as error:
-            network.parameters[:], network.state[:] = good, good_state
-            kept = f"those after epoch {epoch - 1}" if epoch > 1 else "those before training"
-            raise DivergenceError(
-                f"training diverged in epoch {epoch} at step {error.step}: the cost is not finite. "
-                f"The parameters are {kept}. {_advice(trainer.rate)}",
-                step=error.step,
-                epoch=epoch,
-                history=report.history,
-            ) from None
-        trainer._rule.ended(judged)
-        good[:], good_state[:] = network.parameters, network.state
-    if trainer.averaged is not None:
-        network.parameters[:] = trainer.averaged
-    return report.history
-
-
-class _Report:
-    """What ``fit`` tells of its epochs: the history, the lines, and the calls of `progress`."""
-
-    def __init__(self, trainer: Trainer, epochs: int, rows: int, progress, validation: tuple | None):
-        self.trainer, self.epochs, self.rows, self.lines = trainer, epochs, rows, progress is True
-        self.call = _validate.callback("progress", progress, (True, False))
-        self.held_out = None
-        if validation is not None:
-            if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
-                raise TypeError(
-                    "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, "
-                    f"got {type(validation).__name__}; use validation=(Xv, yv)"
-                )
-            Xv, yv, *weights = validation
-            self.held_out = trainer.network._examples(
-                Xv, yv, weights[0] if weights else None, trainer._loss, ("Xv", "yv", "weights")
-            )
-        self.history = History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []}), seconds=[])
-
-    def begin(self, epoch: int) -> None:
-        """An epoch begins, and its time."""
-        self.epoch, self.started = epoch, time.perf_counter()
-        self.progress = None if self.call is None else partial(self.call, epoch, self.epochs)
-
-    def end(self, cost: float) -> float:
-        """It has ended with that cost. Returns the one by which to judge it: that of the validation rows, if any."""
-        history, checked = self.history, self._check()
-        history["epoch"].append(self.epoch)
-        history["cost"].append(cost)
-        if checked is not None:
-            history["validation_cost"].append(checked)
-        history["seconds"].append(time.perf_counter() - self.started)
-        if self.lines:
-            beside = "" if checked is None else f"  validation {checked:.6g}"
-            seconds = history["seconds"][-1]
-            print(f"epoch {self.epoch}/{self.epochs}  cost {cost:.6g}{beside}  {seconds:.3g} s", flush=True)
-        return cost if checked is None else checked
-
-    def _check(self) -> float | None:
-        """The cost of the validation rows, with the averaged parameters where there are."""
-        if self.held_out is None:
-            return None
-        trainer = self.trainer
-        with nullcontext() if trainer._how["average"] is None else trainer.averaging():
-            return trainer.network._cost_of(self.held_out, trainer._loss, None)
-
-
-def _quasi_newton(trainer: Trainer, how: LBFGS, examples: Examples, report: _Report) -> None:
-    """The iterations of L-BFGS on all rows."""
-    network, pull = trainer.network, trainer._rule.l2
-    gradient = np.empty_like(network.gradient)
-
-    def penalty() -> float:
-        return float(0.5 * np.sum(pull * np.square(network.parameters, dtype=np.float64)))
-
-    def cost_and_gradient() -> tuple[float, np.ndarray]:
-        cost = network._cost_of(examples, trainer._loss, gradient)
-        if not np.isfinite(cost):
-            raise DivergenceError(
-                "the cost is not finite. The parameters are those of the last iteration. "
-                "Scale the inputs and targets to about unit size",
-                epoch=report.epoch,
-                history=report.history,
-            )
-        return cost + penalty(), gradient + pull * network.parameters
-
-    def iterated(cost: float) -> None:
-        loss = cost - penalty()
-        if report.progress is not None:
-            report.progress(report.rows, report.rows, loss)
-        report.end(loss)
-        report.begin(report.epoch + 1)
-
-    report.begin(1)
-    minimize(network, how, cost_and_gradient, report.epochs, iterated)

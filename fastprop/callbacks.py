@@ -1,0 +1,156 @@
+"""Callbacks: what a user has done between the steps and epochs of ``fit``, and when it stops early."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from fastprop import _validate
+
+
+class Callback:
+    """What ``fit`` calls along the way. Override what is of use; each is given the run.
+
+    ::
+
+        class Patience(fp.Callback):
+            def on_epoch_end(self, run):
+                if run.history["cost"][-1] < 0.01:
+                    run.stop()
+
+    A run has ``network``, ``trainer``, ``history``, ``epoch`` (from 1), ``epochs``, ``steps``, ``rate``, ``cost`` (of
+    the step, or the epoch), and ``stop()``. What a callback raises ends the training, with the parameters of the last
+    whole step.
+    """
+
+    def on_train_begin(self, run: Any) -> None:
+        """Before the first epoch, or the first after a resumption."""
+
+    def on_step_end(self, run: Any) -> None:
+        """After each step. Steps run in compiled code, many at once; where this is overridden, one by one."""
+
+    def on_epoch_end(self, run: Any) -> None:
+        """After each epoch, when the history has its row."""
+
+    def on_train_end(self, run: Any) -> None:
+        """At the end, however it comes."""
+
+
+def parse(given: Any) -> tuple[Callback, ...]:
+    """Callbacks, one or a sequence.
+
+    Raises
+    ------
+    TypeError
+        If one is none.
+    """
+    listed = (given,) if isinstance(given, Callback) else tuple(given)
+    for callback in listed:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"a callback must be a fastprop.Callback, got {callback!r}; make it a subclass")
+    return listed
+
+
+def per_step(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
+    """Those that want to be called after each step."""
+    return tuple(one for one in callbacks if type(one).on_step_end is not Callback.on_step_end)
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Ends a training that no longer becomes better.
+
+    Parameters
+    ----------
+    patience : int, default 10
+        So many epochs without a better value are waited for.
+    min_delta : float, default 0
+        Better is by more than this.
+    monitor : str, default "validation_cost"
+        A column of the history.
+    restore_best : bool, default True
+        Whether the network has the parameters and state of the best epoch in the end, not those of the last.
+    mode : "auto", "min" or "max"
+        Whether less or more is better; "auto" knows it of costs and of the metrics that have a name.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a value is out of its range.
+    """
+
+    _: KW_ONLY
+    patience: int = 10
+    min_delta: float = 0.0
+    monitor: str = "validation_cost"
+    restore_best: bool = True
+    mode: str = "auto"
+
+    def __post_init__(self) -> None:
+        _validate.count("patience", self.patience)
+        object.__setattr__(self, "min_delta", _validate.number("min_delta", self.min_delta, least=0))
+        _validate.flag("restore_best", self.restore_best)
+        _validate.choice("mode", self.mode, ("auto", "min", "max"))
+
+
+def direction(monitor: str, columns: dict[str, bool | None], mode: str = "auto") -> float:
+    """1 where more of that column is better, -1 where less is.
+
+    Parameters
+    ----------
+    monitor : str
+    columns : dict
+        The history's columns, and whether more of each is better (None: not known).
+    mode : "auto", "min" or "max"
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or it is not known.
+    """
+    if monitor not in columns:
+        hint = "; give validation=(Xv, yv), or a fraction of the rows" if monitor.startswith("validation_") else ""
+        listed = ", ".join(columns)
+        raise ValueError(f"there is no {monitor!r} to watch in this history, which has {listed}{hint}")
+    greater = {"min": False, "max": True}.get(mode, columns[monitor])
+    if greater is None:
+        raise ValueError(f"whether more of {monitor!r} is better is not known; use EarlyStopping(mode='min') or 'max'")
+    return 1.0 if greater else -1.0
+
+
+class Watch:
+    """What an ``EarlyStopping`` has seen of one run.
+
+    Attributes
+    ----------
+    best : float
+        The best value so far, times the direction; minus infinity before the first.
+    epoch, waited : int
+        The epoch of it, and how many came since.
+    parameters, network_state : ndarray or None
+        Those of the best epoch.
+    """
+
+    def __init__(self, how: EarlyStopping, columns: dict[str, bool | None]):
+        self.how, self.sign = how, direction(how.monitor, columns, how.mode)
+        self.best, self.epoch, self.waited = -np.inf, 0, 0
+        self.parameters: np.ndarray | None = None
+        self.network_state: np.ndarray | None = None
+
+    def see(self, value: float, epoch: int, network: Any) -> None:
+        """The value after an epoch, of the parameters that the network has."""
+        if self.sign * value > self.best + self.how.min_delta or (self.parameters is None and value == value):
+            self.best, self.epoch, self.waited = self.sign * value, epoch, 0
+            self.parameters, self.network_state = network.parameters.copy(), network.state.copy()
+        else:
+            self.waited += 1
+
+    @property
+    def over(self) -> bool:
+        """True where patience is at its end."""
+        return self.waited >= self.how.patience
+
+    def restore(self, network: Any) -> None:
+        """The best, where that is wanted and there is one."""
+        if self.how.restore_best and self.parameters is not None:
+            network.parameters[:], network.state[:] = self.parameters, self.network_state

@@ -1,0 +1,359 @@
+"""fit: the loop over epochs, and what goes with it: validation, metrics, early stopping, callbacks."""
+
+import time
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastprop import _targets, _validate
+from fastprop import callbacks as _callbacks
+from fastprop import metrics as _metrics
+from fastprop import progress as _progress
+from fastprop.callbacks import EarlyStopping, Watch
+from fastprop.lbfgs import minimize
+from fastprop.network import Network
+from fastprop.optimizers import LBFGS, Optimizer
+from fastprop.trainer import DivergenceError, Examples, History, Trainer, _advice
+
+# of the rows that a fraction holds out; its stream is not that of the initial weights
+HOLD_OUT = 1
+
+
+def fit(
+    network: Network,
+    X,
+    y,
+    *,
+    loss,
+    optimizer: Optimizer | LBFGS | str,
+    epochs: int = 10,
+    batch_size: int | None = None,
+    sample_weight=None,
+    class_weight=None,
+    validation=None,
+    metrics=(),
+    early_stopping: EarlyStopping | bool | None = None,
+    callbacks=(),
+    seed: int | None = None,
+    progress=False,
+    **options,
+) -> History:
+    """Trains a network for some epochs.
+
+    Parameters
+    ----------
+    network : Network
+    X : array_like, (rows, n_inputs)
+    y : array_like
+        As the loss takes it.
+    loss, optimizer, class_weight, seed
+        As ``Trainer`` takes them; each class that has a weight must occur in y. The optimizer may be ``fp.LBFGS()``.
+    epochs : int, default 10
+        With LBFGS it is done earlier where nothing is to be gained.
+    batch_size : int, default 64
+        From 1 to the number of rows. By default all of them where they are fewer, and for RPROP and LBFGS.
+    sample_weight : array_like, (rows,), optional
+        A weight for each row, none negative.
+    validation : (Xv, yv), (Xv, yv, weights) or float, optional
+        The cost on these rows is recorded after each epoch. A number in (0, 1): such a share of the rows is drawn (by
+        the seed, from all classes alike) and held out.
+    metrics : str, callable, sequence or dict of them, optional
+        Recorded after each epoch, of the validation rows if there are, else of those that were trained on: "accuracy",
+        "balanced_accuracy", "f1" (of each class, the mean), "auc", "log_loss", "rmse", "mae", "r2"; the name of a
+        scorer of scikit-learn; or a function (y, outputs) -> float. A dict gives them names.
+    early_stopping : EarlyStopping or bool, optional
+        True stands for ``EarlyStopping()``, which watches the validation cost.
+    callbacks : Callback or sequence of them, optional
+    progress : bool or callable, default False
+        True shows a bar in a terminal or a notebook where tqdm or rich is installed, else prints a line for each epoch;
+        a callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so far)``.
+    rates, l1, l2, clip_value, clip_norm, average
+        As ``Trainer`` takes them. With an average the validation cost and the metrics are those of the averaged
+        parameters, which the network has in the end. LBFGS takes l2 alone.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong; nothing has changed then.
+    DivergenceError
+        If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
+    KeyboardInterrupt
+        On Ctrl-C; the parameters are those of the last whole step, and the exception has the ``history`` so far.
+    ImportError
+        If the optimizer is LBFGS and SciPy is not installed.
+    """
+    quasi_newton = optimizer if isinstance(optimizer, LBFGS) else None
+    if quasi_newton and set(options) - {"l2"}:
+        raise ValueError(f"LBFGS knows l2 of the options, not {', '.join(sorted(set(options) - {'l2'}))}; omit it")
+    # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
+    usual = "sgd" if isinstance(optimizer, LBFGS) else optimizer
+    trainer = Trainer(network, loss=loss, optimizer=usual, class_weight=class_weight, seed=seed, **options)
+    epochs = _validate.count("epochs", epochs)
+    examples, targets, held_out = _split(trainer, X, y, sample_weight, validation)
+    _targets.check_classes(trainer.class_weight, *examples[1:3])
+    rows = len(examples[0])
+    if quasi_newton and batch_size not in (None, rows):
+        raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r}; omit it")
+    batch_size = trainer._batch_size(batch_size, rows)
+    weighed = trainer._weighed(examples)
+    run = Run(trainer, epochs, rows, (examples, targets), held_out, metrics, early_stopping, callbacks, progress)
+    try:
+        run.begin()
+        if quasi_newton:
+            _quasi_newton(run, quasi_newton, weighed)
+        else:
+            _descend(run, weighed, batch_size)
+    except KeyboardInterrupt as interrupt:
+        interrupt.history = run.history  # type: ignore[attr-defined]
+        raise
+    finally:
+        run.close()
+    run.settle()
+    return run.history
+
+
+def _split(trainer: Trainer, X, y, sample_weight, validation) -> tuple[Examples, Any, tuple[Examples, Any] | None]:
+    """The rows to train on, their targets as given, and the same of those held out, if any."""
+    network, loss = trainer.network, trainer._loss
+    examples, targets = network._examples(X, y, sample_weight, loss), np.asarray(y)
+    if validation is None:
+        return examples, targets, None
+    if isinstance(validation, (tuple, list)) and len(validation) in (2, 3):
+        Xv, yv, *weights = validation
+        given = network._examples(Xv, yv, weights[0] if weights else None, loss, ("Xv", "yv", "weights"))
+        return examples, targets, (given, np.asarray(yv))
+    if isinstance(validation, (str, bool)) or not np.isscalar(validation):
+        raise TypeError(
+            "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, or a fraction of the "
+            f"rows, got {type(validation).__name__}; use validation=(Xv, yv)"
+        )
+    held = _drawn(_validate.number("validation", validation, above=0, below=1), len(targets), examples[2], trainer.seed)
+
+    def part(rows: np.ndarray) -> tuple[Examples, np.ndarray]:
+        x, wanted, labels, weight = (None if array is None else array[rows] for array in examples)
+        return (x, wanted, labels, weight), targets[rows]
+
+    return *part(~held), part(held)
+
+
+def _drawn(share: float, rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
+    """Which rows are held out: evenly spaced in a random order, in which rows of a class are neighbours."""
+    if not 1 <= int(share * rows) < rows:
+        raise ValueError(f"validation={share:g} of {rows} rows leaves none on one side; give validation=(Xv, yv)")
+    order = np.random.default_rng([seed, HOLD_OUT]).permutation(rows)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    ends = (share * np.arange(1, rows + 1)).astype(np.int64)
+    held = np.empty(rows, bool)
+    held[order] = np.diff(ends, prepend=0) > 0
+    return held
+
+
+class Run:
+    """A training that is under way, as callbacks see it.
+
+    Attributes
+    ----------
+    trainer, network, history
+    epoch : int
+        The number of the epoch that is under way or just over, from 1; 0 before the first.
+    epochs : int
+        How many there are to be.
+    cost : float
+        Of the last step in ``on_step_end``, else of the last epoch.
+    stopped : bool
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        epochs: int,
+        rows: int,
+        trained: tuple[Examples, Any],
+        held_out: tuple[Examples, Any] | None,
+        wanted: Any,
+        early_stopping: Any,
+        callbacks: Any,
+        progress: Any,
+    ):
+        self.trainer, self.epochs, self.rows = trainer, epochs, rows
+        self.epoch, self.cost, self.stopped = 0, float("nan"), False
+        self._held_out = held_out
+        self._metrics = _metrics.parse(wanted, trainer._loss, trainer.network.n_outputs)
+        self._judged = (held_out or trained) if self._metrics else None
+        self._prefix = "" if held_out is None else "validation_"
+        # the columns of what is judged, and whether more of each is better
+        self.better: dict[str, bool | None] = {"cost": False}
+        if held_out is not None:
+            self.better["validation_cost"] = False
+        for metric in self._metrics:
+            name = self._prefix + metric.name
+            if name in ("epoch", "seconds", *self.better):
+                raise ValueError(f"{name!r} is a column of every history; give the metric a name of its own in a dict")
+            self.better[name] = metric.greater
+        self.history = History({name: [] for name in ("epoch", *self.better, "seconds")})
+        self.watch = _watch(early_stopping, self.better)
+        self.callbacks = _callbacks.parse(callbacks)
+        self._per_step = _callbacks.per_step(self.callbacks)
+        self.show = _progress.parse(progress)
+
+    @property
+    def network(self) -> Network:
+        """What is trained."""
+        return self.trainer.network
+
+    @property
+    def steps(self) -> int:
+        """Steps taken so far."""
+        return self.trainer.steps
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.trainer.rate
+
+    def stop(self) -> None:
+        """Ends the training after the step or epoch that is just over."""
+        self.stopped = True
+
+    # ---- what the loops below call ----
+
+    def begin(self) -> None:
+        """The training begins."""
+        for callback in self.callbacks:
+            callback.on_train_begin(self)
+
+    def begin_epoch(self) -> Any:
+        """The next epoch begins, and its time. Returns what is to be told of its progress."""
+        self.epoch, self._started = self.epoch + 1, time.perf_counter()
+        return None if self.show.rows is None else partial(self.show.rows, self.epoch, self.epochs)
+
+    @property
+    def stepped(self) -> Any:
+        """What is to be called after each step, if anything: it returns True where the training is to end."""
+        return self._step if self._per_step else None
+
+    def _step(self, cost: float) -> bool:
+        self.cost = cost
+        for callback in self._per_step:
+            callback.on_step_end(self)
+        return self.stopped
+
+    def end_epoch(self, cost: float) -> float:
+        """It has ended with that cost. Returns the one by which to judge it: that of the validation rows, if any."""
+        row = {"epoch": self.epoch, "cost": cost}
+        with nullcontext() if self.trainer._how["average"] is None else self.trainer.averaging():
+            row |= self._look()
+            if self.watch is not None:
+                self.watch.see(row[self.watch.how.monitor], self.epoch, self.network)
+        row["seconds"] = time.perf_counter() - self._started
+        for name, column in self.history.items():
+            column.append(row[name])
+        self.cost = cost
+        if self.watch is not None and self.watch.over:
+            self.stop()
+        self.show.epoch(self.history, self.epochs)
+        return row.get("validation_cost", cost)
+
+    def tell(self) -> None:
+        """The epoch is over for the trainer too: the callbacks' turn."""
+        for callback in self.callbacks:
+            callback.on_epoch_end(self)
+
+    def close(self) -> None:
+        """The training is over, one way or another."""
+        self.show.close()
+        for callback in self.callbacks:
+            callback.on_train_end(self)
+
+    def settle(self) -> None:
+        """The parameters with which it ends: the best, or the averaged ones, where that is wanted."""
+        if self.trainer.averaged is not None:
+            self.network.parameters[:] = self.trainer.averaged
+        if self.watch is not None:
+            self.watch.restore(self.network)
+
+    def _look(self) -> dict[str, float]:
+        """The validation cost and the metrics, of the parameters that the network has."""
+        found, loss = {}, self.trainer._loss
+        if self._held_out is not None:
+            found["validation_cost"] = self.network._cost_of(self._held_out[0], loss, None)
+        if self._judged is not None:
+            (x, _, _, weight), y = self._judged
+            judged = _metrics.Judged(y, self.network(x), weight, loss, x)
+            found |= {self._prefix + metric.name: metric.function(judged) for metric in self._metrics}
+        return found
+
+
+def _watch(given: Any, better: dict[str, bool | None]) -> Watch | None:
+    if given is None or given is False:
+        return None
+    if given is not True and not isinstance(given, EarlyStopping):
+        raise TypeError(f"early_stopping must be fp.EarlyStopping(...), True or False, got {given!r}")
+    return Watch(EarlyStopping() if given is True else given, better)
+
+
+def _descend(run: Run, examples: Examples, batch_size: int) -> None:
+    """The epochs of a trainer."""
+    trainer, network = run.trainer, run.network
+    good, good_state = network.parameters.copy(), network.state.copy()
+    while run.epoch < run.epochs and not run.stopped:
+        progress = run.begin_epoch()
+        try:
+            cost = trainer._epoch(*examples, batch_size, progress, run.stepped)
+            if not network._engine.all_finite(network.parameters):
+                raise DivergenceError("a parameter overflowed", step=trainer.steps)
+            judged = run.end_epoch(cost)
+        except DivergenceError as error:
+            network.parameters[:], network.state[:] = good, good_state
+            kept = f"those after epoch {run.epoch - 1}" if run.epoch > 1 else "those before training"
+            raise DivergenceError(
+                f"training diverged in epoch {run.epoch} at step {error.step}: the cost is not finite. "
+                f"The parameters are {kept}. {_advice(trainer.rate)}",
+                step=error.step,
+                epoch=run.epoch,
+                history=run.history,
+            ) from None
+        trainer._rule.ended(judged)
+        good[:], good_state[:] = network.parameters, network.state
+        run.tell()
+
+
+def _quasi_newton(run: Run, how: LBFGS, examples: Examples) -> None:
+    """The iterations of L-BFGS on all rows."""
+    network, loss, pull = run.network, run.trainer._loss, run.trainer._rule.l2
+    gradient = np.empty_like(network.gradient)
+    progress = run.begin_epoch()
+
+    def penalty() -> float:
+        return float(0.5 * np.sum(pull * np.square(network.parameters, dtype=np.float64)))
+
+    def cost_and_gradient() -> tuple[float, np.ndarray]:
+        cost = network._cost_of(examples, loss, gradient)
+        if not np.isfinite(cost):
+            raise DivergenceError(
+                "the cost is not finite. The parameters are those of the last iteration. "
+                "Scale the inputs and targets to about unit size",
+                epoch=run.epoch,
+                history=run.history,
+            )
+        return cost + penalty(), gradient + pull * network.parameters
+
+    def iterated(penalised: float) -> bool:
+        nonlocal progress
+        cost = penalised - penalty()
+        if progress is not None:
+            progress(run.rows, run.rows, cost)
+        run.end_epoch(cost)
+        run.tell()
+        if run.epoch < run.epochs and not run.stopped:
+            progress = run.begin_epoch()
+        return run.stopped
+
+    minimize(network, how, cost_and_gradient, run.epochs, iterated)
