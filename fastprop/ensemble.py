@@ -190,7 +190,9 @@ class EnsembleTrainer:
         x, y, labels, weight = first._examples(X, y, sample_weight)
         rows = len(x)
         size = first._batch_size(batch_size, rows)
-        orders, weights, rates = [], [], []
+        orders: list[np.ndarray | None] = []
+        weights: list[np.ndarray | None] = []
+        rates: list[np.ndarray | None] = []
         for trainer in self.trainers:
             order = np.empty(rows, np.int64)
             lead = first if self.shared_batches else trainer
@@ -200,14 +202,12 @@ class EnsembleTrainer:
             rates.append(trainer._rule.rates(-(-rows // size)))
         before = [trainer.steps for trainer in self.trainers]
         try:
-            costs = np.array(
-                _engine.run_together(
-                    [trainer._descent for trainer in self.trainers], x, y, labels, weights, orders, size, rates
-                )
-            )
+            descents = [trainer._descent for trainer in self.trainers]
+            found = _engine.run_together(descents, x, y, labels, weights, orders, size, rates)
         finally:
             for trainer, steps in zip(self.trainers, before):
                 trainer._rule.stepped(trainer.steps - steps)
+        costs: np.ndarray = np.array(found, np.float64)
         if np.isnan(costs).all():
             raise DivergenceError(
                 f"the cost of all {len(costs)} networks is not finite; use smaller rates, or scale inputs and targets",

@@ -508,7 +508,7 @@ def test_good_dtype(value):
         ([3, "relu"], TypeError, ["layer 1", "fp.Dense(", "got 'relu' (str)"]),
         ([3, None], TypeError, ["layer 1", "got None"]),
         ([3, [4, 2]], TypeError, ["layer 1", "got [4, 2] (list)"]),
-        ([fp.Dense(3), 2], TypeError, ["first entry", "number of inputs", "Dense(n_outputs=3", "[n_inputs, "]),
+        ([fp.Dense(3), 2], TypeError, ["first entry", "number of inputs", "Dense(3)", "[n_inputs, "]),
         (np.array([3.0, 2.0]), TypeError, ["number of inputs", "float64"]),
     ],
     ids=str,
