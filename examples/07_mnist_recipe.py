@@ -18,7 +18,16 @@ X, y, X_test, y_test = images(sys.argv[1] if len(sys.argv) > 1 else None)
 EPOCHS, BATCH = 40, 64
 steps = EPOCHS * len(X) // BATCH
 network = fp.Network(
-    [784, fp.Dense(512), fp.BatchNorm("relu"), fp.Dropout(0.4), fp.Dense(512), fp.BatchNorm("relu"), fp.Dropout(0.4), 10],
+    [
+        784,
+        fp.Dense(512),
+        fp.BatchNorm("relu"),
+        fp.Dropout(0.4),
+        fp.Dense(512),
+        fp.BatchNorm("relu"),
+        fp.Dropout(0.4),
+        10,
+    ],
     seed=0,
 )
 trainer = fp.Trainer(

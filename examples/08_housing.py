@@ -2,9 +2,10 @@
 
     python 08_housing.py [FILE]
 
-FILE is housing.csv (default: shared/data beside the repository). A fifth of its 20,640 rows test. What makes a plain network
-match trees on such a table is the piecewise-linear encoding of each column; four members that share their weights (TabM)
-bring a little more. scikit-learn's HistGradientBoostingRegressor with its defaults errs by 46,256 dollars on this split.
+FILE is housing.csv (default: shared/data beside the repository). A fifth of its 20,640 rows test. What makes a plain
+network match trees on such a table is the piecewise-linear encoding of each column; four members that share their
+weights (TabM) bring a little more. scikit-learn's HistGradientBoostingRegressor with its defaults errs by 46,256
+dollars on this split.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """fastprop trains multi-layer perceptrons on CPUs: NumPy arrays in, NumPy arrays out."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
     import fastprop._engine  # noqa: F401  is it there?
@@ -18,24 +18,7 @@ from fastprop.config import get_num_threads, set_num_threads, show_config
 if "threadpoolctl" in sys.modules:  # whose import is not ours to pay for
     from fastprop import threadpool  # noqa: F401  registers itself
 
-if TYPE_CHECKING:
-    from fastprop import activations, losses, plots, schedules
-    from fastprop.averages import EMA, SWA
-    from fastprop.c_export import to_c
-    from fastprop.callbacks import Callback, EarlyStopping
-    from fastprop.ensemble import Ensemble, EnsembleTrainer
-    from fastprop.files import load
-    from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
-    from fastprop.keras_bridge import from_keras
-    from fastprop.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
-    from fastprop.network import Network
-    from fastprop.onnx_export import to_onnx
-    from fastprop.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, AdamW, AMSGrad, Lion, NAdam, RMSprop
-    from fastprop.sklearn_bridge import from_sklearn
-    from fastprop.torch_bridge import from_state_dict, from_torch, to_torch
-    from fastprop.trainer import DivergenceError, History, Trainer
-
-# Room -> what it is known for, imported when it is first asked for: no program needs all of them.
+# Room -> what it is known for, imported when it is first asked for. Type checkers read __init__.pyi.
 _ROOMS = {
     "averages": ("EMA", "SWA"),
     "callbacks": ("Callback", "EarlyStopping"),
@@ -48,8 +31,8 @@ _ROOMS = {
     "network": ("Network",),
     "onnx_export": ("to_onnx",),
     "optimizers": (
-        "LBFGS", "RPROP", "SGD", "AMSGrad", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "RMSprop",
-    ),  # fmt: skip
+        *("SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Adamax", "NAdam", "AMSGrad", "Lion", "RPROP", "LBFGS"),
+    ),
     "sklearn_bridge": ("from_sklearn",),
     "torch_bridge": ("from_state_dict", "from_torch", "to_torch"),
     "trainer": ("DivergenceError", "History", "Trainer"),
@@ -57,14 +40,8 @@ _ROOMS = {
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 _MODULES = ("activations", "losses", "plots", "schedules")  # known as themselves
 
-__all__ = [  # noqa: PLE0604  names, though computed
-    "__version__",
-    "get_num_threads",
-    "set_num_threads",
-    "show_config",
-    *_MODULES,
-    *_ROOM_OF,
-]
+__all__ = ["__version__", "get_num_threads", "set_num_threads", "show_config"]
+__all__ += [*_MODULES, *_ROOM_OF]
 
 
 def __getattr__(name: str) -> Any:

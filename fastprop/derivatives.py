@@ -73,9 +73,9 @@ def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
 def hessian_vector_product(network: Network, X, y, vector, *, loss, sample_weight=None) -> np.ndarray:
     """H v, H being the matrix of second derivatives of the cost with respect to ``parameters``, in prediction.
 
-    It is the derivative of the gradient along v, by central differences of exact gradients in float64 over one and over two
-    steps, extrapolated (Richardson 1911): the relative error is about 1e-9. Steps shorten until no corner of the cost (a
-    ReLU that switches) lies within them.
+    It is the derivative of the gradient along v, by central differences of exact gradients in float64 over one and
+    over two steps, extrapolated (Richardson 1911): the relative error is about 1e-9. Steps shorten until no corner of
+    the cost (a ReLU that switches) lies within them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Ensemble: networks of one shape, trained together across threads: to bag small networks, or to try rates and seeds."""
+"""Ensemble: networks of one shape, trained together across threads: to bag small networks, or to try rates."""
 
 from collections.abc import Sequence
 
@@ -72,8 +72,8 @@ class Ensemble:
         validation : (Xv, yv), optional
             The cost of each network on these rows is recorded after each epoch.
         **how
-            What else ``EnsembleTrainer`` and its ``epoch`` take: batch_size, sample_weight; shared_batches, bootstrap, seed
-            and the options of ``Trainer``.
+            What else ``EnsembleTrainer`` and its ``epoch`` take: batch_size, sample_weight; shared_batches, bootstrap,
+            seed and the options of ``Trainer``.
 
         Returns
         -------
@@ -90,7 +90,9 @@ class Ensemble:
         of_epoch = {name: how.pop(name) for name in ("batch_size", "sample_weight") if name in how}
         trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **how)
         epochs = _validate.count("epochs", epochs)
-        histories = [History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []})) for _ in self.networks]
+        histories = [
+            History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []})) for _ in self.networks
+        ]
         for epoch in range(1, epochs + 1):
             costs = trainer.epoch(X, y, **of_epoch)
             checked = None if validation is None else trainer.evaluate(*validation)
@@ -117,8 +119,8 @@ class EnsembleTrainer:
     shared_batches : bool, default False
         Whether all see the rows in the same order; else each draws its own.
     bootstrap : bool, default False
-        Whether each network trains on a bootstrap sample (Breiman 1996, *Bagging predictors*): row i weighs as often as it
-        is drawn.
+        Whether each network trains on a bootstrap sample (Breiman 1996, *Bagging predictors*): row i weighs as often
+        as it is drawn.
     seed : int, optional
         Of orders, dropout and samples; the first network's seed by default.
     **options
@@ -150,7 +152,9 @@ class EnsembleTrainer:
             raise TypeError(f"EnsembleTrainer takes a fastprop Ensemble, got {type(ensemble).__name__}")
         losses.parse(loss)  # one of the user's own is called batch by batch, which is not side by side
         n = len(ensemble)
-        each = list(optimizer) if isinstance(optimizer, Sequence) and not isinstance(optimizer, str) else [optimizer] * n
+        each = (
+            list(optimizer) if isinstance(optimizer, Sequence) and not isinstance(optimizer, str) else [optimizer] * n
+        )
         if len(each) != n:
             raise ValueError(f"optimizer must be one, or one for each of the {n} networks, got {len(each)}")
         self.seed = ensemble.networks[0].seed if seed is None else _validate.seed(seed)

@@ -16,8 +16,9 @@ from fastprop.operations import Operation
 class Embedding(Layer):
     """Columns of X that hold categories, each become a row of a table that is learned; the other columns are passed on.
 
-    The outputs are first the other columns, in their order, then the rows of the tables, in the order of theirs. Weights
-    start normal, with the variance 1 / width. Guo and Berkhahn 2016, *Entity embeddings of categorical variables*.
+    The outputs are first the other columns, in their order, then the rows of the tables, in the order of theirs.
+    Weights start normal, with the variance 1 / width. Guo and Berkhahn 2016, *Entity embeddings of categorical
+    variables*.
 
     Parameters
     ----------
@@ -52,7 +53,13 @@ class Embedding(Layer):
                 raise TypeError(
                     f"Embedding takes {{column: (categories, width)}}, got {row!r}; use for example {{3: (7, 4)}}"
                 ) from None
-            checked.append((_validate.whole("a column of Embedding", column), _validate.count("categories", categories), _validate.count("width", width)))
+            checked.append(
+                (
+                    _validate.whole("a column of Embedding", column),
+                    _validate.count("categories", categories),
+                    _validate.count("width", width),
+                )
+            )
         if not checked:
             raise ValueError("Embedding needs at least one column, got none; use for example Embedding({3: (7, 4)})")
         if len({column for column, _, _ in checked}) < len(checked):
@@ -103,10 +110,10 @@ class Embedding(Layer):
 class PiecewiseLinear(Layer):
     """The numbers of each column in piecewise-linear encoding, which makes tabular networks match trees.
 
-    A column whose bins have the edges e_0 < e_1 < ... becomes a number for each bin, (x - e_t) / (e_(t+1) - e_t), cut off
-    at 0 below (the first bin is not) and at 1 above (the last bin is not). With a `width` each column's encoding then goes
-    through a dense layer of its own. Gorishniy, Rubachev and Babenko 2022, *On embeddings for numerical features in tabular
-    deep learning*; ``PiecewiseLinear.of`` takes the edges from data.
+    A column whose bins have the edges e_0 < e_1 < ... becomes a number for each bin, (x - e_t) / (e_(t+1) - e_t), cut
+    off at 0 below (the first bin is not) and at 1 above (the last bin is not). With a `width` each column's encoding
+    then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko 2022, *On embeddings for numerical
+    features in tabular deep learning*; ``PiecewiseLinear.of`` takes the edges from data.
 
     Parameters
     ----------
@@ -202,16 +209,16 @@ class PiecewiseLinear(Layer):
 class Periodic(Layer):
     """The numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with frequencies f that are learned.
 
-    With a `width` each column's encoding then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko 2022,
-    *On embeddings for numerical features in tabular deep learning*.
+    With a `width` each column's encoding then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko
+    2022, *On embeddings for numerical features in tabular deep learning*.
 
     Parameters
     ----------
     n_frequencies : int, default 48
         Of each column.
     sigma : float, default 0.05
-        The frequencies start normal with this standard deviation, cut off at three of them. What suits differs from table
-        to table: 0.01 to 1 for standardised columns.
+        The frequencies start normal with this standard deviation, cut off at three of them. What suits differs from
+        table to table: 0.01 to 1 for standardised columns.
     width : int, optional
         Outputs of each column's own dense layer; without it there is none.
     activation : str or Activation, default "relu"

@@ -184,10 +184,11 @@ class Activation(Layer):
 
 @dataclass(frozen=True, repr=False)
 class Dropout(Layer):
-    """In training each number is 0 with probability `rate`, and else divided by 1 - rate; in prediction nothing happens.
+    """In training each number is 0 with probability `rate`, and else divided by 1 - rate; in prediction nothing
+    happens.
 
-    Which are 0 depends on the trainer's seed, the step and the place alone. Srivastava, Hinton, Krizhevsky, Sutskever and
-    Salakhutdinov 2014, *Dropout: a simple way to prevent neural networks from overfitting*.
+    Which are 0 depends on the trainer's seed, the step and the place alone. Srivastava, Hinton, Krizhevsky, Sutskever
+    and Salakhutdinov 2014, *Dropout: a simple way to prevent neural networks from overfitting*.
 
     Parameters
     ----------
@@ -327,8 +328,8 @@ class Residual(Layer):
     Parameters
     ----------
     layers : sequence
-        The block: layers, or ints for ``Dense`` layers of that width with ReLU, the last one linear. Its outputs must be as
-        many as its inputs.
+        The block: layers, or ints for ``Dense`` layers of that width with ReLU, the last one linear. Its outputs must
+        be as many as its inputs.
     activation : str or Activation, default "identity"
         Of the sum.
 
@@ -346,7 +347,9 @@ class Residual(Layer):
     def __post_init__(self) -> None:
         block = parse_each(listed("the layers of Residual", self.layers), "relu", 1)
         if not block:
-            raise ValueError("Residual needs at least one layer in its block, got none; use Residual([Dense(64, 'relu'), 32])")
+            raise ValueError(
+                "Residual needs at least one layer in its block, got none; use Residual([Dense(64, 'relu'), 32])"
+            )
         for layer in block:
             if layer.first_only:
                 raise ValueError(f"{type(layer).__name__} reads the columns of X, so it cannot be inside a Residual")
@@ -361,8 +364,8 @@ class Residual(Layer):
         block = chain(n_in, self.layers)
         if block[-1].n_out != n_in:
             raise ValueError(
-                f"the block of a Residual must give as many numbers as it takes: got {n_in} in and {block[-1].n_out} out; "
-                f"end it with a layer of {n_in} outputs"
+                f"the block of a Residual must give as many numbers as it takes: got {n_in} in and {block[-1].n_out} "
+                f"out; end it with a layer of {n_in} outputs"
             )
         back = len(block) + 1
         joined = activated(Operation("add", n_in, fields={"fork": -back}), self.activation)

@@ -1,8 +1,9 @@
 """TabM: many networks that share their weights, each with scales of its own, trained at once.
 
 Gorishniy, Kotelnikov and Babenko 2024, *TabM: advancing tabular deep learning with parameter-efficient ensembling*; the
-scales are those of Wen, Tran and Ba 2020, *BatchEnsemble*. A member's layer is ((x * r) W) * s + b, with its own r, s and b and
-the common W; its last layer is all its own. r of the first layer starts at +1 and -1 by chance, every other scale at 1.
+scales are those of Wen, Tran and Ba 2020, *BatchEnsemble*. A member's layer is ((x * r) W) * s + b, with its own r, s
+and b and the common W; its last layer is all its own. r of the first layer starts at +1 and -1 by chance, every other
+scale at 1.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Ope
             result += layer.operations(n)
         elif not isinstance(layer, Dense):
             raise ValueError(
-                f"members={members} takes Dense, Dropout and Activation layers after the first, got {type(layer).__name__}; "
-                "use fp.Ensemble for members of other layers"
+                f"members={members} takes Dense, Dropout and Activation layers after the first, got "
+                f"{type(layer).__name__}; use fp.Ensemble for members of other layers"
             )
         elif place == products[-1]:
             result += layer.product(n, pieces=members)
@@ -45,6 +46,7 @@ def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Ope
 
 def _shared(layer: Dense, n: int, members: int, first_product: bool, *, first: bool) -> list[Operation]:
     """((x * r) W) * s + b for every member."""
+
     def signs(generator):
         return generator.choice([-1.0, 1.0], n)
 

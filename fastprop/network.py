@@ -22,11 +22,11 @@ class Network:
     dtype : "float32" (default) or "float64"
         Of parameters, activations and outputs.
     seed : int, optional
-        Of the initial weights, and of a Trainer's shuffling and dropout where that has no seed of its own. The same seed
-        gives the same numbers; without one a fresh seed is drawn, and kept in ``seed``.
+        Of the initial weights, and of a Trainer's shuffling and dropout where that has no seed of its own. The same
+        seed gives the same numbers; without one a fresh seed is drawn, and kept in ``seed``.
     members : int, default 1
-        So many networks that share their weights, as ``fastprop.members`` describes (TabM). Each learns; outputs are their
-        mean.
+        So many networks that share their weights, as ``fastprop.members`` describes (TabM). Each learns; outputs are
+        their mean.
 
     Attributes
     ----------

@@ -149,9 +149,9 @@ def tiny_pass(dtype):
         read = np.arange(rows) if index is None else index
         twin = [wide(theta), wide(x), wide(y), label, read, widths, names]
         cost, gradient = reference.KERNELS["tiny_pass"](*twin, loss, scale)
-        # |g'| is at most `steep` and |g(z)| at most steep |z| + 1, so a network of |theta| and identities bounds the sum
-        # of all terms, but for a factor of steep in each layer each way. A path through it rounds n + 1 times in each
-        # layer going up, n going down, and in g, g' and the loss.
+        # |g'| is at most `steep` and |g(z)| at most steep |z| + 1, so a network of |theta| and identities bounds the
+        # sum of all terms, but for a factor of steep in each layer each way. A path through it rounds n + 1 times in
+        # each layer going up, n going down, and in g, g' and the loss.
         z, a = reference.forward(widths, ["identity"] * len(names), np.abs(wide(theta)), np.abs(wide(x[read])) + 1)
         da = scale * (2 * (a[-1] + np.abs(wide(y[read])) if y is not None else a[-1] + 1) + 2)
         terms = reference.backward(widths, ["identity"] * len(names), np.abs(wide(theta)), z, a, da)[0]

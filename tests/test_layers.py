@@ -1,4 +1,5 @@
-"""Every kind of layer: its gradient against finite differences, its numbers against the equations, its two modes, its errors.
+"""Every kind of layer: its gradient against finite differences, its numbers against the equations, its two modes, its
+errors.
 
 The list of kinds says what is tested: one without an example here fails.
 """
@@ -28,7 +29,10 @@ EXAMPLES = {
         [fp.Dense(7), fp.BatchNorm("tanh"), fp.Dense(17), fp.BatchNorm(epsilon=0.1), fp.Activation("sigmoid"), 4],
         [5, fp.BatchNorm(), fp.BatchNorm("tanh"), 4, fp.BatchNorm()],
     ],
-    "layer_norm": [[fp.LayerNorm(), 4], [fp.Dense(19), fp.LayerNorm("tanh"), fp.Dense(4, "tanh"), fp.LayerNorm(epsilon=0.1)]],
+    "layer_norm": [
+        [fp.LayerNorm(), 4],
+        [fp.Dense(19), fp.LayerNorm("tanh"), fp.Dense(4, "tanh"), fp.LayerNorm(epsilon=0.1)],
+    ],
     "scale": [[fp.Scale(), 4], [fp.Scale(bias=True), fp.Dense(4, "tanh"), fp.Scale("sigmoid", bias=True)]],
     "residual": [
         [fp.Residual([5, 3]), 4],
@@ -300,7 +304,9 @@ def test_periodic_waves():
     net = fp.Network([2, fp.Periodic(3, sigma=0.5), fp.Scale()], dtype="float64", seed=6)
     X = np.random.default_rng(12).normal(size=(4, 2))
     angle = 2 * np.pi * X[:, :, None] * net.weights[0]
-    np.testing.assert_allclose(net(X), np.concatenate([np.cos(angle), np.sin(angle)], axis=2).reshape(4, 12), atol=1e-14)
+    np.testing.assert_allclose(
+        net(X), np.concatenate([np.cos(angle), np.sin(angle)], axis=2).reshape(4, 12), atol=1e-14
+    )
     assert np.all(np.abs(net.weights[0]) <= 1.5)
 
 
@@ -320,7 +326,7 @@ def test_members_are_networks_of_their_own():
     np.testing.assert_allclose(net.members(X), np.stack(outputs, axis=1), rtol=1e-12)
     np.testing.assert_allclose(net(X), np.mean(outputs, axis=0), rtol=1e-12)
     np.testing.assert_allclose(net(X[0]), np.mean(outputs, axis=0)[0], rtol=1e-12)
-    cost, gradient = net.value_and_gradient(X, y, loss="half_mse")
+    cost, _gradient = net.value_and_gradient(X, y, loss="half_mse")
     assert cost == pytest.approx(np.mean([np.sum((a - y) ** 2, axis=1) / 2 for a in outputs]), rel=1e-12)
     gradcheck.check_gradient(case_of(net, "half_mse", training=False), tolerance=1e-6)
     fresh = fp.Network([3, 5, 2], seed=8, members=16)
@@ -367,7 +373,7 @@ def test_per_example_gradients(loss):
     net = fp.Network([3, fp.Dense(5, "tanh"), 3 if LOSSES[loss].outputs == 3 else 2], dtype="float64", seed=11)
     X, y = rng.normal(size=(6, 3)), strategies.targets(loss, rng, 6, net.n_outputs)
     each = net.per_example_gradients(X, y, loss=loss)
-    cost, gradient = net.value_and_gradient(X, y, loss=loss)
+    _cost, gradient = net.value_and_gradient(X, y, loss=loss)
     np.testing.assert_allclose(each.mean(axis=0), gradient, atol=1e-14)
     np.testing.assert_allclose(each[2], net.value_and_gradient(X[2:3], y[2:3], loss=loss)[1], rtol=1e-14)
 

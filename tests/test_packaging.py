@@ -104,3 +104,15 @@ def test_import_is_lazy():
     new = set(python(code).split())
     assert not new & {"argparse", "csv", "hashlib", "json", "fastprop.cli", "fastprop.tables"}
     assert {name for name in new if name.split(".")[0] in {"torch", "sklearn", "tqdm", "rich"}} == set()
+
+
+def test_everything_on_offer_can_be_had_and_is_in_the_stub():
+    import ast
+
+    stub = ast.parse((ROOT / "fastprop" / "__init__.pyi").read_text(encoding="utf-8"))
+    told = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert told == set(fp.__all__) == set(dir(fp))
+    for name in fp.__all__:
+        assert getattr(fp, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Netwrok'"):
+        fp.Netwrok  # noqa: B018
