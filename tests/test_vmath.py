@@ -169,7 +169,7 @@ def exact_decay_product(x):
 
 
 def exact_normal_tail(x):
-    """Phi(-x) for x >= 0: a series up to 2, a continued fraction from there on (Abramowitz, Stegun 26.2.11, 26.2.14)."""
+    """Phi(-x) for x >= 0: a series up to 2, a continued fraction from there (Abramowitz, Stegun 26.2.11, 26.2.14)."""
     half = np.sqrt(x.dtype.type(0.5))
     density = exact_decay_product(x * half) if x.dtype == np.float64 else np.sqrt(exact_decay_product(x))
     density *= x.dtype.type("0.398942280401432677939946059934381868")
