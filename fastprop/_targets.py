@@ -13,6 +13,13 @@ from fastprop import _engine, _validate
 Examples = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
+def rows_of(examples: Examples, rows: np.ndarray) -> Examples:
+    """Some of them."""
+    x, *others = examples
+    y, labels, weight = (None if array is None else array[rows] for array in others)
+    return x[rows], y, labels, weight
+
+
 class Judge(Protocol):
     """A loss, of ``fastprop.losses`` or the user's own."""
 

@@ -11,11 +11,12 @@ from fastprop import _targets, _validate
 from fastprop import callbacks as _callbacks
 from fastprop import metrics as _metrics
 from fastprop import progress as _progress
+from fastprop._targets import Examples
 from fastprop.callbacks import EarlyStopping, Watch
 from fastprop.lbfgs import minimize
 from fastprop.network import Network
 from fastprop.optimizers import LBFGS, Optimizer
-from fastprop.trainer import DivergenceError, Examples, History, Trainer, _advice
+from fastprop.trainer import DivergenceError, History, Trainer, _advice
 
 # of the rows that a fraction holds out; its stream is not that of the initial weights
 HOLD_OUT = 1
@@ -134,12 +135,7 @@ def _split(trainer: Trainer, X, y, sample_weight, validation) -> tuple[Examples,
             f"rows, got {type(validation).__name__}; use validation=(Xv, yv)"
         )
     held = _drawn(_validate.number("validation", validation, above=0, below=1), len(targets), examples[2], trainer.seed)
-
-    def part(rows: np.ndarray) -> tuple[Examples, np.ndarray]:
-        x, wanted, labels, weight = (None if array is None else array[rows] for array in examples)
-        return (x, wanted, labels, weight), targets[rows]
-
-    return *part(~held), part(held)
+    return _targets.rows_of(examples, ~held), targets[~held], (_targets.rows_of(examples, held), targets[held])
 
 
 def _drawn(share: float, rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:

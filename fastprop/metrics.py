@@ -239,8 +239,8 @@ def parse(given: Any, loss: Any, n_outputs: int) -> list[Metric]:
 
 def _one(given: Any, loss: Any, n_outputs: int, name: str | None = None) -> Metric:
     if callable(given):
-        name = name or getattr(given, "__name__", type(given).__name__)
-        return Metric(name, _own(name, given), None)
+        called = name or str(getattr(given, "__name__", type(given).__name__))
+        return Metric(called, _own(called, given), None)
     if not isinstance(given, str):
         raise TypeError(f"a metric is a name or a function (y, outputs) -> float, got {given!r}")
     if given not in METRICS:

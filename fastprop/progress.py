@@ -41,9 +41,10 @@ class Bar(Silent):
     """A bar over all rows of all epochs, with rate, cost and remaining time, drawn by tqdm."""
 
     def __init__(self, tqdm: Any):
-        self._tqdm, self._bar, self._beside = tqdm, None, ""
+        self._tqdm, self._beside = tqdm, ""
+        self._bar: Any = None
 
-    def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:  # type: ignore[override]
+    def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:
         """Moves it."""
         if self._bar is None:
             self._bar = self._tqdm(total=epochs * rows, initial=(epoch - 1) * rows, unit=" rows", unit_scale=True)
@@ -69,7 +70,7 @@ class RichBar(Silent):
         self._bar: Any = None
         self._task: Any = None
 
-    def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:  # type: ignore[override]
+    def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:
         """Moves it."""
         if self._bar is None:
             from rich import console

@@ -321,9 +321,10 @@ class Trainer:
     def _step_by_step(self, examples: Examples, batch_size: int, rates, report, stepped) -> float:
         """What ``_run`` does, with the same bits in the parameters, in one step after the other."""
         total = mass = 0.0
-        for step, first in enumerate(range(0, len(self._order), batch_size)):
-            rows = self._order[first : first + batch_size]
-            x, y, labels, weight = (None if array is None else array[rows] for array in examples)
+        order = np.asarray(self._order)
+        for step, first in enumerate(range(0, len(order), batch_size)):
+            rows = order[first : first + batch_size]
+            x, y, labels, weight = _targets.rows_of(examples, rows)
             rate = None if rates is None else rates[step : step + 1]
             cost = self._run(x, y, labels, weight, None, len(rows), rate, None)
             weighs = len(rows) if weight is None else float(weight.sum(dtype=np.float64))
