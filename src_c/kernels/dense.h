@@ -3,7 +3,8 @@
 static void FP(dense_forward)(T *a, T *kept, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
                               I a_row, I kept_row, I x_row, I w_row, int activation, const double *hyper)
 {
-    if (n_out == 1 && a_row == 1 && (!kept || kept_row == 1)) { /* one output: z^T = w^T x^T, so that lanes are rows, not one output and L - 1 blanks */
+    /* one output: z^T = w^T x^T, so that lanes are rows, not one output and L - 1 blanks */
+    if (n_out == 1 && a_row == 1 && (!kept || kept_row == 1)) {
         for (I i = 0; i < rows; i++)
             a[i] = b ? b[0] : 0;
         FP(multiply)(&(FP(product)){

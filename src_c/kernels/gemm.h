@@ -1,10 +1,10 @@
 /* C = start + A B: the one micro-kernel under all three products of a layer.
  *
- * A tile of C (mr rows, two vectors wide) lives in registers while k runs: each step loads a row of B and broadcasts one
- * element of each row of A. A is read in place through a (row, column) pair of strides, so A^T needs no copy, and so is B,
- * unless its rows are far apart or its columns are what is adjacent: then pack.h copies a block of it into panels as wide
- * as a tile. The layout is that of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", with
- * A left in place. */
+ * A tile of C (mr rows, two vectors wide) lives in registers while k runs: each step loads a row of B and broadcasts
+ * one element of each row of A. A is read in place through a (row, column) pair of strides, so A^T needs no copy, and so
+ * is B, unless its rows are far apart or its columns are what is adjacent: then pack.h copies a block of it into panels
+ * as wide as a tile. The layout is that of Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+ * multiplication", with A left in place. */
 #include "product.h"
 #include "pack.h"
 
@@ -145,7 +145,8 @@ FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int 
 }
 
 /* One function for each number of rows. */
-#define FP_TILES(mr) static void FP(tiles_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr); }
+#define FP_TILES(mr) \
+    static void FP(tiles_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr); }
 #define FP_TILES_NAME(mr) FP(tiles_##mr),
 FP_EACH_MR(FP_TILES)
 static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL, FP_EACH_MR(FP_TILES_NAME)};
@@ -155,7 +156,7 @@ static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL
 /* Block after block of B, and for each one all rows of A: a tile's rows stay in L1 while all of the block passes by. */
 static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
 {
-    /* Rows are dealt out evenly, since a tile of one row wastes the machine: `most` to each tile, from row `fewer` on one less. */
+    /* Dealt out evenly, since a tile of one row wastes the machine: `most` rows to a tile, one less from row `fewer` on. */
     I tiles = (p->m + FP_MR - 1) / FP_MR, most = (p->m + tiles - 1) / tiles, fewer = (p->m - tiles * (most - 1)) * most;
     int packs_b = p->b_col != 1 || (tiles > FP_PACK_TILES && p->b_row * (I)sizeof(T) >= FP_PACK_ROW_BYTES);
     T *tile = scratch, *panels = scratch + FP_TILE_SCRATCH(p->k);

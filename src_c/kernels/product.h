@@ -12,14 +12,15 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
 #define FP_TILE_MAX 16  /* the most rows of a tile of any ISA, rounded up to a vector */
 #define FP_PANEL_MAX 32 /* the widest panel of any ISA (two AVX-512 vectors of float32): packed widths round up to it */
 
-/* B is packed where its rows are a page apart, so that each k takes another entry of the TLB and, if 2^k apart, the same set
- * of the cache; but not for so few tiles' rows that this costs more than it gains (AVX-512: 5% at 64 rows, AVX2: the first
- * gain is at 64). Closer rows are faster read in place: by 1 to 15% on both, on a Zen 5. */
+/* B is packed where its rows are a page apart, so that each k takes another entry of the TLB and, if 2^k apart, the same
+ * set of the cache; but not for so few tiles' rows that this costs more than it gains (Zen 5 at 64 rows of 1024 wide:
+ * AVX-512 loses 10%, AVX2, whose tiles are lower and thus more, gains 25%). Closer rows are faster read in place, by 1 to
+ * 15% on both. */
 #define FP_PACK_ROW_BYTES 4096
 #define FP_PACK_TILES 8
 
-/* So is a tile of A^T with so few columns that they would take up a whole cache line for each k, where that many lines fill
- * a 32 KB L1 and many tiles of C share the copy: AVX2 gains 2 to 7% at 1024 and 2048 wide, and loses up to 7% below. */
+/* So is a tile of A^T with so few columns that they would take up a whole cache line for each k, where that many lines
+ * fill a 32 KB L1 and many tiles of C share the copy: AVX2 gains 2 to 7% at 1024 and 2048 wide, loses up to 7% below. */
 #define FP_CACHE_LINE 64
 #define FP_PACK_TILE_K 512
 #define FP_PACK_TILE_N 256

@@ -16,8 +16,8 @@ FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in
         FP(table).forward[activation](a, NULL, n_out, hyper);
 }
 
-FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out, int activation,
-                              const double *hyper, int add)
+FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out,
+                                 int activation, const double *hyper, int add)
 {
     for (I i = 0; i < n_in; i++) {
         T sum = 0;
@@ -36,8 +36,8 @@ FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, c
 }
 
 /* da = dLoss/da of one row times scale, whose loss is added to the cost */
-FP_INLINE void FP(tiny_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss, double scale,
-                             const double *hyper)
+FP_INLINE void FP(tiny_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss,
+                             double scale, const double *hyper)
 {
     if (loss == FP_LOSS_half_mse)
         FP(half_mse)(cost, da, a, y, NULL, NULL, 1, n, n, scale, NULL);
@@ -89,9 +89,9 @@ FP_INLINE void FP(tiny_chain)(double *cost, T *gradient, T *work, const T *theta
     }
 }
 
-static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y, const int64_t *label,
-                          const int64_t *index, const I *widths, const int *activations, I layers, I rows, int loss, double scale,
-                          const double *hyper)
+static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y,
+                          const int64_t *label, const int64_t *index, const I *widths, const int *activations,
+                          I layers, I rows, int loss, double scale, const double *hyper)
 {
     I widest = widths[0];
     for (I k = 1; k <= layers; k++)
