@@ -34,7 +34,8 @@ _ROOMS = {
         *("SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Adamax", "NAdam", "AMSGrad", "Lion", "RPROP", "LBFGS"),
     ),
     "sklearn_bridge": ("from_sklearn",),
-    "torch_bridge": ("from_state_dict", "from_torch", "to_torch"),
+    "torch_bridge": ("from_state_dict", "from_torch"),
+    "torch_export": ("to_torch",),
     "trainer": ("DivergenceError", "History", "Trainer"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

@@ -43,7 +43,7 @@ from fastprop.optimizers import RMSprop as RMSprop
 from fastprop.sklearn_bridge import from_sklearn as from_sklearn
 from fastprop.torch_bridge import from_state_dict as from_state_dict
 from fastprop.torch_bridge import from_torch as from_torch
-from fastprop.torch_bridge import to_torch as to_torch
+from fastprop.torch_export import to_torch as to_torch
 from fastprop.trainer import DivergenceError as DivergenceError
 from fastprop.trainer import History as History
 from fastprop.trainer import Trainer as Trainer

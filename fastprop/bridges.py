@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastprop import _validate
+from fastprop.inputs import Periodic, PiecewiseLinear
 from fastprop.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, Residual, Scale
 from fastprop.network import Network
 from fastprop.operations import Operation
 
-# Layers that apply an activation themselves.
-ACTIVATED = (Dense, BatchNorm, LayerNorm, Scale, Residual)
+# Layers that apply an activation themselves, the last two where they have a width.
+ACTIVATED = (Dense, BatchNorm, LayerNorm, Scale, Residual, Periodic, PiecewiseLinear)
 
 
 def needed(library: str, extra: str, what: str) -> ModuleType:

@@ -325,10 +325,10 @@ class Network:
         return onnx_export.to_onnx(self, path)
 
     def to_torch(self):
-        """The network as a ``torch.nn.Sequential`` with the same numbers; see ``fastprop.torch_bridge.to_torch``."""
-        from fastprop import torch_bridge
+        """The network as a ``torch.nn.Sequential`` with the same numbers; see ``fastprop.torch_export.to_torch``."""
+        from fastprop import torch_export
 
-        return torch_bridge.to_torch(self)
+        return torch_export.to_torch(self)
 
     def to_c(self, path, *, name: str = "predict") -> None:
         """Writes the network as a C99 file without dependencies; see ``fastprop.c_export.to_c``."""

@@ -1,7 +1,8 @@
-"""To and from PyTorch: modules, and the state_dict of a stack of layers."""
+"""From PyTorch: the network that a module is, or the state_dict of a stack of layers."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,160 +10,24 @@ import numpy as np
 from fastprop import _validate
 from fastprop import activations as _activations
 from fastprop import layers as _layers
-from fastprop.bridges import Part, Stack, checked, needed, parts, pieces
+from fastprop.bridges import Stack, needed
+from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
 from fastprop.layers import BatchNorm, Dropout, LayerNorm, Residual, Scale
 from fastprop.network import Network
+from fastprop.torch_export import ACTIVATIONS
 
-# Where torch.nn.Softplus becomes linear: from there on the difference is below an eps of float64. Its own default of 20
-# is 2e-9 off at most, which is let pass on the way in.
-SOFTPLUS_THRESHOLD = 50
-SOFTPLUS_LEAST = 20
-
-# Activation -> its class in torch.nn, and the class's arguments by the names of the activation's numbers.
-ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
-    "identity": ("Identity", {}),
-    "relu": ("ReLU", {}),
-    "leaky_relu": ("LeakyReLU", {"slope": "negative_slope"}),
-    "elu": ("ELU", {"alpha": "alpha"}),
-    "selu": ("SELU", {}),
-    "celu": ("CELU", {"alpha": "alpha"}),
-    "gelu": ("GELU", {}),
-    "silu": ("SiLU", {}),
-    "mish": ("Mish", {}),
-    "softplus": ("Softplus", {"beta": "beta"}),
-    "softsign": ("Softsign", {}),
-    "sigmoid": ("Sigmoid", {}),
-    "hard_sigmoid": ("Hardsigmoid", {}),
-    "tanh": ("Tanh", {}),
-    "hard_tanh": ("Hardtanh", {"low": "min_val", "high": "max_val"}),
-    "relu6": ("ReLU6", {}),
-    "hard_swish": ("Hardswish", {}),
-    "log_sigmoid": ("LogSigmoid", {}),
-    # of torch_modules
-    "gaussian": ("Gaussian", {}),
-    "sin": ("Sin", {"omega": "omega"}),
-}
 NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
 
-
-# ---- out ----
-
-
-def to_torch(network: Network) -> Any:
-    """The network as a ``torch.nn.Sequential`` with the same numbers, in prediction mode (``eval()``).
-
-    Modules are those of ``torch.nn`` wherever it has one; ``fastprop.torch_modules`` has the rest. A member's mean, a
-    residual block and the layers that read columns of a table are modules in the same row. Trained there, its outputs
-    are those of ``network``, whose numbers are copied.
-
-    Parameters
-    ----------
-    network : Network
-
-    Returns
-    -------
-    torch.nn.Sequential
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If PyTorch is not installed.
-    TypeError
-        If it is no network.
-    """
-    checked(network, "to_torch")
-    torch = needed("torch", "torch", "to_torch")
-    from fastprop import torch_modules
-
-    blocks: list[list[Any]] = [[]]
-    for part in parts(network):
-        if part.operation.kind == "fork":
-            blocks.append([])
-        elif part.operation.kind == "add":
-            block = torch.nn.Sequential(*blocks.pop())
-            blocks[-1].append(torch_modules.Residual(block))
-        elif part.operation.kind != "copy":
-            blocks[-1].append(_module(torch, torch_modules, part))
-        if part.operation.activation != _activations.identity:
-            blocks[-1].append(_activation(torch, torch_modules, part.operation.activation))
-    if network.n_members > 1:
-        blocks[-1].append(torch_modules.MeanOfMembers(network.n_members))
-    return torch.nn.Sequential(*blocks[0]).eval()
-
-
-def _activation(torch: Any, own: Any, activation: _activations.Activation) -> Any:
-    if activation.name == "gelu_tanh":
-        return torch.nn.GELU(approximate="tanh")
-    kind, arguments = ACTIVATIONS[activation.name]
-    numbers = {arguments[name]: value for name, value in activation.values.items()}
-    if kind == "Softplus":
-        numbers["threshold"] = SOFTPLUS_THRESHOLD
-    return getattr(torch.nn if hasattr(torch.nn, kind) else own, kind)(**numbers)
-
-
-def _module(torch: Any, own: Any, part: Part) -> Any:
-    """The module of an operation, with its numbers."""
-    nn, operation, fields = torch.nn, part.operation, part.operation.fields
-    kind, n = operation.kind, operation.n_out
-
-    def tensor(array):
-        return torch.tensor(np.array(array))
-
-    def filled(module, weight, bias):
-        module = module.to(tensor(part.weight).dtype)
-        with torch.no_grad():
-            module.weight.copy_(tensor(weight))
-            if bias is not None:
-                module.bias.copy_(tensor(bias))
-        return module
-
-    def linear(weight, bias):
-        n_in, n_out = weight.shape
-        return filled(nn.Linear(n_in, n_out, bias=bias is not None), weight.T, bias)
-
-    if kind == "dense" and fields.get("shared"):
-        return own.Shared(linear(part.weight, part.bias), fields["pieces"])
-    if kind == "dense" and "pieces" in fields:
-        return own.Pieces([linear(*each) for each in pieces(part)])
-    if kind == "dense":
-        return linear(part.weight, part.bias)
-    if kind == "scale":
-        return own.Scale(tensor(part.weight), None if part.bias is None else tensor(part.bias))
-    if kind == "layer_norm":
-        return filled(nn.LayerNorm(n, eps=fields["epsilon"]), part.weight, part.bias)
-    if kind == "batch_norm":
-        norm = filled(nn.BatchNorm1d(n, eps=fields["epsilon"], momentum=fields["momentum"]), part.weight, part.bias)
-        mean, variance = part.state.reshape(2, n)
-        norm.running_mean.copy_(tensor(mean))
-        norm.running_var.copy_(tensor(variance))
-        return norm
-    if kind == "prelu":
-        return filled(nn.PReLU(n), part.weight, None)
-    if kind == "embed":
-        categories, widths = fields["sizes"].reshape(2, -1)
-        columns = np.flatnonzero(categories)
-        tables = np.split(part.weight, np.cumsum(categories * widths)[columns][:-1])
-        rows = [tensor(table.reshape(categories[c], widths[c])) for c, table in zip(columns, tables)]
-        return own.Embeddings(len(categories), columns.tolist(), rows)
-    if kind == "piecewise":
-        return own.PiecewiseLinear([tensor(each) for each in np.split(part.state, np.cumsum(fields["sizes"] + 1)[:-1])])
-    return {
-        "dropout": lambda: nn.Dropout(fields["rate"]),
-        "softmax": lambda: (nn.LogSoftmax if fields["logarithm"] else nn.Softmax)(dim=-1),
-        "repeat": lambda: own.Repeat(fields["pieces"]),
-        "periodic": lambda: own.Periodic(tensor(part.weight)),
-    }[kind]()
-
-
-# ---- in ----
+# Where torch.nn.Softplus becomes linear by default; it is 2e-9 off there, which is let pass.
+SOFTPLUS_LEAST = 20
 
 
 def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = None) -> Network:
     """The network of a ``torch.nn.Sequential``, with its numbers, in their dtype.
 
     It may hold Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax of the last axis,
-    Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of Residual, Scale,
-    "sin" and "gaussian". A normalisation without weights gets such as change nothing. A network has no mode: it trains
+    Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of other layers, members
+    excepted. A normalisation without weights gets such as change nothing. A network has no mode: it trains
     and predicts as PyTorch does in ``train()`` and in ``eval()``.
 
     Parameters
@@ -202,11 +67,29 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
 
 def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
     """Puts what a module is on top of a stack; `place` is how one finds it."""
-    kind, described = _kind(module, nn), f"{place}, {type(module).__name__},"
-    if kind == "Sequential":
+    cls, described = type(module), f"{place}, {type(module).__name__},"
+    if cls.forward is nn.Sequential.forward:
         for name, child in enumerate(module):
             _stack(stack, child, f"{place}[{name}]", nn)
-    elif kind == "Linear":
+    elif cls.__module__ == "fastprop.torch_modules" and cls.__name__ == "Residual":
+        inner = Stack(stack.n_out)
+        _stack(inner, module.block, f"{place}.block", nn)
+        stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
+    # another library's Linear may be anything
+    elif not (
+        (cls.__module__.startswith("torch.nn.modules.") and _put(stack, module, described))
+        or (cls.__module__ == "fastprop.torch_modules" and _put_ours(stack, module))
+    ):
+        raise TypeError(
+            f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "
+            f"Softmax and activations ({', '.join(NAMES)}), or take the weights of the rest with fp.from_state_dict"
+        )
+
+
+def _put(stack: Stack, module: Any, described: str) -> bool:
+    """Puts a module of ``torch.nn`` on top of a stack; False if it has no counterpart."""
+    kind = type(module).__name__
+    if kind == "Linear":
         stack.dense(_array(module.weight).T, _array(module.bias))
     elif kind == "Dropout":
         stack.add(Dropout(module.p))
@@ -214,13 +97,11 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
         if module.running_mean is None or module.momentum is None:
             raise ValueError(
                 f"{described} keeps no running statistics, or their plain mean; fastprop's follow by a momentum: make "
-                "it with "
-                "track_running_stats=True and a momentum, and train it again"
+                "it with track_running_stats=True and a momentum, and train it again"
             )
         state = _array(module.running_mean), _array(module.running_var)
-        layer = BatchNorm(momentum=module.momentum, epsilon=module.eps)
         numbers = _affine(_array(module.weight), _array(module.bias), len(state[0]))
-        stack.add(layer, *numbers, state=state, n_in=len(state[0]))
+        stack.add(BatchNorm(momentum=module.momentum, epsilon=module.eps), *numbers, state=state, n_in=len(state[0]))
     elif kind == "LayerNorm":
         if len(module.normalized_shape) > 1:
             raise ValueError(
@@ -237,29 +118,42 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
     elif kind == "Flatten":
         if (module.start_dim, module.end_dim) != (1, -1):
             raise ValueError(f"{described} does not give rows; use start_dim=1 and end_dim=-1")
-    elif kind == "Scale":
-        weight, bias = _array(module.weight), _array(module.bias)
-        stack.add(Scale(bias=bias is not None), *([weight] if bias is None else [weight, bias]), n_in=len(weight))
-    elif kind == "Residual":
-        inner = Stack(stack.n_out)
-        _stack(inner, module.block, f"{place}.block", nn)
-        stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
     elif kind in NAMES:
         stack.activate(_named(module, kind, described))
     else:
-        raise TypeError(
-            f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "
-            "Softmax "
-            f"and activations ({', '.join(NAMES)}), or take the weights of the rest with fp.from_state_dict"
-        )
+        return False
+    return True
 
 
-def _kind(module: Any, nn: Any) -> str:
-    """The class of a module of PyTorch or of ours; "" of others, where a Linear may be anything."""
-    cls = type(module)
-    if cls.forward is nn.Sequential.forward:
-        return "Sequential"
-    return cls.__name__ if cls.__module__.startswith(("torch.nn.modules.", "fastprop.torch_modules")) else ""
+def _put_ours(stack: Stack, module: Any) -> bool:
+    """The same for a module of ``fastprop.torch_modules``."""
+    kind, top = type(module).__name__, stack.layers[-1] if stack.layers else None
+    if kind == "Scale":
+        weight, bias = _array(module.weight), _array(module.bias)
+        stack.add(Scale(bias=bias is not None), *([weight] if bias is None else [weight, bias]), n_in=len(weight))
+    elif kind == "Embeddings":
+        tables = [_array(table.weight) for table in module.tables]
+        columns = tuple((column, *table.shape) for column, table in zip(module.columns, tables))
+        width = len(module.passed) + sum(table.shape[1] for table in tables)
+        stack.add(Embedding(columns), *tables, n_in=len(module.passed) + len(tables), n_out=width)
+    elif kind == "PiecewiseLinear":
+        edges, bins = _array(module.edges), module.n_bins
+        each = tuple(tuple(row.tolist()) for row in np.split(edges, np.cumsum(np.add(bins, 1))[:-1]))
+        stack.add(PiecewiseLinear(each), state=[edges], n_in=len(bins), n_out=sum(bins))
+    elif kind == "Periodic":
+        frequencies = _array(module.frequencies)
+        n_in, n = frequencies.shape
+        stack.add(Periodic(n), frequencies, n_in=n_in, n_out=2 * n * n_in)
+    elif kind == "Pieces" and isinstance(top, (PiecewiseLinear, Periodic)):
+        linear = list(module.pieces)
+        stack.layers[-1] = replace(top, width=linear[0].out_features, activation="identity")
+        stack.numbers += [_array(each.weight).T for each in linear] + [_array(each.bias) for each in linear]
+        stack.n_out = len(linear) * linear[0].out_features
+    elif kind in NAMES:
+        stack.activate(_named(module, kind, kind))
+    else:
+        return False
+    return True
 
 
 def _named(module: Any, kind: str, described: str) -> Any:
@@ -354,7 +248,7 @@ def from_state_dict(
         if pending and (is_linear if left_out is None else left_out):
             stack.activate(activation)
             pending = False
-        _put(stack, name, tensors, epsilon)
+        _put_tensors(stack, name, tensors, epsilon)
         if is_linear or set(tensors) == {"weight"}:  # a PReLU is the activation
             pending = is_linear
     stack.activate(last)
@@ -407,7 +301,7 @@ def _left_out(names: list[str]) -> list[bool | None]:
     return [step > 1 if tell and step is not None else None for step in steps]
 
 
-def _put(stack: Stack, name: str, tensors: Mapping[str, np.ndarray], epsilon: float) -> None:
+def _put_tensors(stack: Stack, name: str, tensors: Mapping[str, np.ndarray], epsilon: float) -> None:
     """A layer of a state on top of a stack."""
     weight, bias = tensors["weight"], tensors.get("bias")
     if weight.ndim == 2:
