@@ -54,6 +54,17 @@ def test_any_shape(onnx, run, widths, activation, dtype, rows):
     bridge_cases.assert_close(run(net.to_onnx(), X), net, X, TOLERANCE)
 
 
+def test_a_wide_network(onnx, run):
+    """In float32 it is as near to the exact numbers as we are; in float64 both are there."""
+    wide = fp.Network([784, fp.Dense(256, "tanh"), fp.Dense(128, "silu"), 10], dtype="float64", seed=0)
+    net = fp.Network([784, fp.Dense(256, "tanh"), fp.Dense(128, "silu"), 10], seed=0)
+    wide.parameters = net.parameters
+    X = np.random.default_rng(0).random((50, 784), dtype=np.float32)
+    exact = wide(X)
+    bridge_cases.assert_close(run(wide.to_onnx(), X.astype("float64")), wide, X, 1e-13)
+    assert np.abs(run(net.to_onnx(), X) - exact).max() < 2 * np.abs(net(X) - exact).max()
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_far_out(onnx, run, activation, dtype):
