@@ -20,8 +20,8 @@ compiler = shutil.which("cc")
 compiled = pytest.mark.skipif(compiler is None, reason="there is no C compiler called cc")
 
 
-def build(path, name="predict"):
-    """The function in a C file, compiled as strictly as can be."""
+def build(path):
+    """The library that a C file compiles to, as strictly as can be."""
     library = path.with_suffix(".so")
     strict = ["-std=c99", "-pedantic", "-Werror", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes"]
     strict += ["-Wdouble-promotion"]  # no double where there is hardware for float alone
@@ -29,25 +29,41 @@ def build(path, name="predict"):
         [compiler, *strict, "-O1", "-shared", "-fPIC", "-o", library, path, "-lm"], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    return getattr(ctypes.CDLL(str(library)), name)
+    return library
 
 
-def predict(function, net, X):
-    """What the function makes of each row of X."""
+def function(path, name="predict"):
+    """The function in a C file."""
+    return getattr(ctypes.CDLL(str(build(path))), name)
+
+
+def predict(compute, net, X):
+    """What a function makes of each row of X."""
     Y = np.full((len(X), net.n_outputs), np.nan, net.dtype)
     for x, y in zip(X, Y):
-        function(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data))
+        compute(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data))
     return Y
+
+
+@pytest.fixture(scope="module", params=TOLERANCES)
+def models(request, tmp_path_factory):
+    """The dtype, and every network's function by its name: all in one file, in which their names must not meet."""
+    path = tmp_path_factory.mktemp("models") / "models.c"
+    names = {name: f"f{k}" for k, name in enumerate(bridge_cases.NETWORKS)}
+    path.write_text(
+        "\n".join(c_export.source(bridge_cases.network(name, request.param), name=f) for name, f in names.items())
+    )
+    library = ctypes.CDLL(str(build(path)))
+    return request.param, {name: getattr(library, f) for name, f in names.items()}
 
 
 @compiled
 @pytest.mark.parametrize("name", bridge_cases.NETWORKS)
-@pytest.mark.parametrize("dtype", TOLERANCES)
-def test_predicts_the_same(name, dtype, tmp_path):
+def test_predicts_the_same(name, models):
+    dtype, functions = models
     net = bridge_cases.network(name, dtype)
-    net.to_c(tmp_path / "model.c")
     X = bridge_cases.rows(net)
-    bridge_cases.assert_close(predict(build(tmp_path / "model.c"), net, X), net, X, TOLERANCES[dtype])
+    bridge_cases.assert_close(predict(functions[name], net, X), net, X, TOLERANCES[dtype])
 
 
 @compiled
@@ -55,7 +71,7 @@ def test_a_network_as_people_train_them(tmp_path):
     net = fp.Network([784, fp.Dense(128, "relu"), fp.Dropout(0.2), fp.BatchNorm(), 10], seed=0)
     fp.to_c(net, tmp_path / "digits.c", name="digits")
     X = np.random.default_rng(0).random((20, 784), dtype=np.float32)
-    bridge_cases.assert_close(predict(build(tmp_path / "digits.c", "digits"), net, X), net, X, 1e-5)
+    bridge_cases.assert_close(predict(function(tmp_path / "digits.c", "digits"), net, X), net, X, 1e-5)
 
 
 @compiled
@@ -66,7 +82,7 @@ def test_far_out(activation, tmp_path):
     net.parameters = [1.0, 0.0]
     net.to_c(tmp_path / "model.c")
     X = np.array([[-1e4], [-95.0], [-17.0], [-1e-6], [0.0], [1e-6], [17.0], [95.0], [1e4]], np.float32)
-    got = predict(build(tmp_path / "model.c"), net, X)
+    got = predict(function(tmp_path / "model.c"), net, X)
     # sin(30 z): the product of float32 is good to 2^-24 of itself
     np.testing.assert_allclose(got, net(X), rtol=2e-5, atol=0.04 if activation == "sin" else 1e-10)
 
@@ -101,7 +117,7 @@ def test_a_category_outside_its_range_reads_nothing_outside_the_table(tmp_path):
     net = fp.Network([2, fp.Embedding({1: (3, 2)}), fp.Scale()], seed=0)
     net.to_c(tmp_path / "model.c")
     X = np.array([[0.5, 0], [0.5, -1], [0.5, 3], [0.5, 1e9], [0.5, np.nan], [0.5, np.inf]], np.float32)
-    Y = predict(build(tmp_path / "model.c"), net, X)
+    Y = predict(function(tmp_path / "model.c"), net, X)
     np.testing.assert_array_equal(Y, np.tile(net(X[:1]), (6, 1)))
 
 
