@@ -95,10 +95,8 @@ class _Writer:
             "",
             f"    {prototype};",
             "",
-            f"x: {net.n_inputs} inputs, a row; y: its {net.n_outputs} outputs, apart from x. May run in several "
-            "threads at once.",
-            f"Memory: {self.constants} bytes of constants; on the stack {item * sum(self.buffers)} bytes, and those of "
-            "calls.",
+            f"x: {net.n_inputs} inputs, a row; y: its {net.n_outputs} outputs, apart from x. Threads may share it.",
+            f"Memory: {self.constants} bytes of constants, {item * sum(self.buffers)} bytes of stack beside its calls.",
         ]
         return "/* " + "\n   ".join(lines).replace("\n   \n", "\n\n") + " */\n"
 

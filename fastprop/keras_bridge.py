@@ -1,5 +1,6 @@
 """From Keras: the network of a Sequential model. It asks the model for its layers, and needs no Keras itself."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -57,10 +58,15 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
     ValueError
         If a layer has no weights yet, or a choice that has no counterpart here.
     """
-    if not _is_sequential(model):
+    if _kind(model) != "Sequential":
         raise TypeError(
             f"from_keras takes a keras.Sequential, got {type(model).__name__}; if its layers are a chain, give "
             "keras.Sequential(model.layers)"
+        )
+    version = getattr(sys.modules.get("keras"), "__version__", "3")
+    if int(version.partition(".")[0]) < 3:
+        raise ValueError(
+            f"from_keras knows the layers of Keras 3, got Keras {version}; save the model and load it there"
         )
     shape = getattr(model, "input_shape", None)
     stack = Stack(shape[1] if isinstance(shape, tuple) and len(shape) == 2 else None)
@@ -68,23 +74,25 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
     return stack.network("this model", seed)
 
 
-def _is_sequential(model: Any) -> bool:
-    return any(cls.__name__ == "Sequential" for cls in type(model).__mro__) and hasattr(model, "layers")
+def _kind(layer: Any) -> str:
+    """The class of a layer of Keras; "" of others, where a Dense may be anything."""
+    cls = type(layer)
+    return cls.__name__ if cls.__module__.partition(".")[0] == "keras" else ""
 
 
 def _stack(stack: Stack, model: Any) -> None:
     """Puts what a model is on top of a stack."""
     for layer in model.layers:
-        if _is_sequential(layer):
+        if _kind(layer) == "Sequential":
             _stack(stack, layer)
-        elif type(layer).__name__ not in NOTHING:
+        elif _kind(layer) not in NOTHING:
             _put(stack, layer)
 
 
 def _put(stack: Stack, layer: Any) -> None:
     """Puts a layer on top of a stack."""
-    kind, config, weights = type(layer).__name__, layer.get_config(), layer.get_weights()
-    described = f"the layer {config.get('name')!r}, {kind},"
+    kind, config, weights = _kind(layer), layer.get_config(), layer.get_weights()
+    described = f"the layer {config.get('name')!r}, {type(layer).__name__},"
     if kind == "Dense":
         stack.dense(*_expected(weights, [True, config["use_bias"]], described))
         _activate(stack, config["activation"], described)
@@ -104,8 +112,7 @@ def _put(stack: Stack, layer: Any) -> None:
     else:
         raise TypeError(
             f"{described} has no counterpart in fastprop; use a Sequential of Dense, Activation, Dropout, "
-            "BatchNormalization "
-            "and LayerNormalization, and do what other layers do to X before it"
+            "BatchNormalization and LayerNormalization, and do what other layers do to X before it"
         )
 
 
@@ -120,8 +127,7 @@ def _expected(weights: list[np.ndarray], present: list[bool], described: str) ->
     _demand(
         len(weights) == wanted, described,
         f"holds {len(weights)} arrays, wanted {wanted}: build the model first, as with model.build((None, n_inputs)); "
-        "a "
-        "quantised one cannot be read",
+        "a quantised one cannot be read",
     )  # fmt: skip
     arrays = iter(weights)
     return [next(arrays) if there else None for there in present]
@@ -165,7 +171,7 @@ def _advanced(kind: str, config: dict, described: str) -> Any:
         return "softmax"
     if kind == "ELU":
         return _activations.parse("elu")(alpha=config["alpha"])
-    slope = config["negative_slope"] if "negative_slope" in config else config["alpha"]  # alpha: Keras 2
+    slope = config["negative_slope"]
     if kind == "LeakyReLU":
         return _activations.leaky_relu(slope=slope)
     most = config["max_value"]

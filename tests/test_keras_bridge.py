@@ -150,9 +150,26 @@ def test_what_has_no_counterpart(keras, make, error, message):
         fp.from_keras(model)
 
 
-def test_other_models(keras):
+def test_other_models(keras, monkeypatch):
     inputs = keras.Input((4,))
     with pytest.raises(TypeError, match=r"got Functional; if its layers are a chain, give keras.Sequential"):
         fp.from_keras(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
+
+    class Mine(keras.Sequential):
+        def call(self, inputs):
+            return -super().call(inputs)
+
+    class Dense(keras.layers.Dense):
+        def call(self, inputs):
+            return -super().call(inputs)
+
+    with pytest.raises(TypeError, match="takes a keras.Sequential, got Mine"):
+        fp.from_keras(Mine([inputs, keras.layers.Dense(2)]))
+    with pytest.raises(TypeError, match="Dense, has no counterpart"):
+        fp.from_keras(keras.Sequential([inputs, Dense(2)]))
+    with monkeypatch.context() as patch:
+        patch.setattr(keras, "__version__", "2.15.0")
+        with pytest.raises(ValueError, match=r"got Keras 2\.15\.0"):
+            fp.from_keras(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
     with pytest.raises(TypeError, match="got str"):
         fp.from_keras("model.keras")
