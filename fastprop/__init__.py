@@ -36,6 +36,7 @@ _ROOMS = {
     "sklearn_bridge": ("from_sklearn",),
     "torch_bridge": ("from_state_dict", "from_torch"),
     "torch_export": ("to_torch",),
+    "tracing": ("trace",),
     "trainer": ("DivergenceError", "History", "Trainer"),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

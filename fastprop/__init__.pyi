@@ -44,6 +44,7 @@ from fastprop.sklearn_bridge import from_sklearn as from_sklearn
 from fastprop.torch_bridge import from_state_dict as from_state_dict
 from fastprop.torch_bridge import from_torch as from_torch
 from fastprop.torch_export import to_torch as to_torch
+from fastprop.tracing import trace as trace
 from fastprop.trainer import DivergenceError as DivergenceError
 from fastprop.trainer import History as History
 from fastprop.trainer import Trainer as Trainer
