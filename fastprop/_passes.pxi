@@ -14,6 +14,11 @@ cdef void bring_targets(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nog
     """The targets of these rows, and their weights, brought together: once for each member."""
     cdef Plan *p = job.plan
     cdef ptrdiff_t i, j, row, to = first * p.members, y_row = p.n_targets * p.size
+    if p.members == 1 and job.y != NULL:
+        p.kernels.gather(
+            p.y + first * y_row, job.y, job.order + job.first + first, count, p.n_targets, p.n_targets, p.n_targets)
+        if job.weight == NULL:
+            return
     for i in range(job.first + first, job.first + first + count):
         row = job.order[i] if job.order != NULL else i
         for j in range(p.members):
