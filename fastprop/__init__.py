@@ -38,6 +38,7 @@ _ROOMS = {
     "torch_export": ("to_torch",),
     "tracing": ("trace",),
     "trainer": ("DivergenceError", "History", "Trainer"),
+    "watch": ("Watch",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 _MODULES = ("activations", "losses", "plots", "schedules")  # known as themselves

@@ -48,3 +48,4 @@ from fastprop.tracing import trace as trace
 from fastprop.trainer import DivergenceError as DivergenceError
 from fastprop.trainer import History as History
 from fastprop.trainer import Trainer as Trainer
+from fastprop.watch import Watch as Watch

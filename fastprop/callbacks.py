@@ -118,7 +118,7 @@ def direction(monitor: str, columns: dict[str, bool | None], mode: str = "auto")
     return 1.0 if greater else -1.0
 
 
-class Watch:
+class Patience:
     """What an ``EarlyStopping`` has seen of one run.
 
     Attributes

@@ -12,7 +12,7 @@ from fastprop import callbacks as _callbacks
 from fastprop import metrics as _metrics
 from fastprop import progress as _progress
 from fastprop._targets import Examples
-from fastprop.callbacks import EarlyStopping, Watch
+from fastprop.callbacks import EarlyStopping, Patience
 from fastprop.lbfgs import minimize
 from fastprop.network import Network
 from fastprop.optimizers import LBFGS, Optimizer
@@ -103,7 +103,7 @@ def fit(
         raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r}; omit it")
     batch_size = trainer._batch_size(batch_size, rows)
     weighed = trainer._weighed(examples)
-    run = Run(trainer, epochs, rows, (examples, targets), held_out, metrics, early_stopping, callbacks, progress)
+    run = Run(trainer, epochs, weighed, (examples, targets), held_out, metrics, early_stopping, callbacks, progress)
     try:
         run.begin()
         if quasi_newton:
@@ -163,6 +163,10 @@ class Run:
         How many there are to be.
     cost : float
         Of the last step in ``on_step_end``, else of the last epoch.
+    examples : tuple
+        The rows that are trained on, as the engine takes them: x, y or labels, and weights.
+    rows : int
+        How many these are.
     stopped : bool
     """
 
@@ -170,7 +174,7 @@ class Run:
         self,
         trainer: Trainer,
         epochs: int,
-        rows: int,
+        examples: Examples,
         trained: tuple[Examples, Any],
         held_out: tuple[Examples, Any] | None,
         wanted: Any,
@@ -178,7 +182,7 @@ class Run:
         callbacks: Any,
         progress: Any,
     ):
-        self.trainer, self.epochs, self.rows = trainer, epochs, rows
+        self.trainer, self.epochs, self.examples, self.rows = trainer, epochs, examples, len(examples[0])
         self.epoch, self.cost, self.stopped = 0, float("nan"), False
         self._held_out = held_out
         self._metrics = _metrics.parse(wanted, trainer._loss, trainer.network.n_outputs)
@@ -194,7 +198,7 @@ class Run:
                 raise ValueError(f"{name!r} is a column of every history; give the metric a name of its own in a dict")
             self.better[name] = metric.greater
         self.history = History({name: [] for name in ("epoch", *self.better, "seconds")})
-        self.watch = _watch(early_stopping, self.better)
+        self.patience = _patience(early_stopping, self.better)
         self.callbacks = _callbacks.parse(callbacks)
         self._per_step = _callbacks.per_step(self.callbacks)
         self.show = _progress.parse(progress)
@@ -246,13 +250,13 @@ class Run:
         row = {"epoch": self.epoch, "cost": cost}
         with nullcontext() if self.trainer._how["average"] is None else self.trainer.averaging():
             row |= self._look()
-            if self.watch is not None:
-                self.watch.see(row[self.watch.how.monitor], self.epoch, self.network)
+            if self.patience is not None:
+                self.patience.see(row[self.patience.how.monitor], self.epoch, self.network)
         row["seconds"] = time.perf_counter() - self._started
         for name, column in self.history.items():
             column.append(row[name])
         self.cost = cost
-        if self.watch is not None and self.watch.over:
+        if self.patience is not None and self.patience.over:
             self.stop()
         self.show.epoch(self.history, self.epochs)
         return row.get("validation_cost", cost)
@@ -272,8 +276,8 @@ class Run:
         """The parameters with which it ends: the best, or the averaged ones, where that is wanted."""
         if self.trainer.averaged is not None:
             self.network.parameters[:] = self.trainer.averaged
-        if self.watch is not None:
-            self.watch.restore(self.network)
+        if self.patience is not None:
+            self.patience.restore(self.network)
 
     def _look(self) -> dict[str, float]:
         """The validation cost and the metrics, of the parameters that the network has."""
@@ -287,12 +291,12 @@ class Run:
         return found
 
 
-def _watch(given: Any, better: dict[str, bool | None]) -> Watch | None:
+def _patience(given: Any, better: dict[str, bool | None]) -> Patience | None:
     if given is None or given is False:
         return None
     if given is not True and not isinstance(given, EarlyStopping):
         raise TypeError(f"early_stopping must be fp.EarlyStopping(...), True or False, got {given!r}")
-    return Watch(EarlyStopping() if given is True else given, better)
+    return Patience(EarlyStopping() if given is True else given, better)
 
 
 def _descend(run: Run, examples: Examples, batch_size: int) -> None:

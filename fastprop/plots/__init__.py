@@ -15,6 +15,7 @@ from fastprop.plots.curves import CurvesDisplay, curves
 from fastprop.plots.histograms import HistogramsDisplay, activation_histograms, weight_histograms
 from fastprop.plots.predictions import PredictionErrorDisplay, prediction_error
 from fastprop.plots.rates import RateFinderDisplay, RateSearch, find_rate, rate_finder
+from fastprop.plots.watching import WatchDisplay, watch
 
 __all__ = [
     "ConfusionMatrixDisplay",
@@ -24,6 +25,7 @@ __all__ = [
     "PredictionErrorDisplay",
     "RateFinderDisplay",
     "RateSearch",
+    "WatchDisplay",
     "activation_histograms",
     "confusion_matrix",
     "curves",
@@ -31,5 +33,6 @@ __all__ = [
     "find_rate",
     "prediction_error",
     "rate_finder",
+    "watch",
     "weight_histograms",
 ]
