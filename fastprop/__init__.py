@@ -23,6 +23,7 @@ _ROOMS = {
     "averages": ("EMA", "SWA"),
     "callbacks": ("Callback", "EarlyStopping"),
     "c_export": ("to_c",),
+    "checkpoints": ("Checkpoint", "load_checkpoint"),
     "ensemble": ("Ensemble", "EnsembleTrainer"),
     "files": ("load",),
     "inputs": ("Embedding", "Periodic", "PiecewiseLinear"),

@@ -10,6 +10,8 @@ from fastprop.averages import SWA as SWA
 from fastprop.c_export import to_c as to_c
 from fastprop.callbacks import Callback as Callback
 from fastprop.callbacks import EarlyStopping as EarlyStopping
+from fastprop.checkpoints import Checkpoint as Checkpoint
+from fastprop.checkpoints import load_checkpoint as load_checkpoint
 from fastprop.config import get_num_threads as get_num_threads
 from fastprop.config import set_num_threads as set_num_threads
 from fastprop.config import show_config as show_config

@@ -137,6 +137,17 @@ class Patience:
         self.parameters: np.ndarray | None = None
         self.network_state: np.ndarray | None = None
 
+    def state(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """All of it, as numbers and arrays, for ``restore``."""
+        arrays = {"best.parameters": self.parameters, "best.state": self.network_state}
+        known = {name: array for name, array in arrays.items() if array is not None}
+        return {"best": self.best, "epoch": self.epoch, "waited": self.waited}, known
+
+    def resume(self, numbers: dict[str, float], arrays: dict[str, np.ndarray]) -> None:
+        """Goes on from what ``state`` returned."""
+        self.best, self.epoch, self.waited = numbers["best"], int(numbers["epoch"]), int(numbers["waited"])
+        self.parameters, self.network_state = arrays.get("best.parameters"), arrays.get("best.state")
+
     def see(self, value: float, epoch: int, network: Any) -> None:
         """The value after an epoch, of the parameters that the network has."""
         if self.sign * value > self.best + self.how.min_delta or (self.parameters is None and value == value):

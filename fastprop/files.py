@@ -26,6 +26,11 @@ from fastprop.network import Network
 __all__ = ["load", "read_notes", "save"]
 
 FORMAT = "fastprop"
+CHECKPOINT = "fastprop-checkpoint"
+KINDS = {  # of files, and where each belongs
+    FORMAT: "a model file, for fastprop.load",
+    CHECKPOINT: "a checkpoint of a training, for fastprop.load_checkpoint",
+}
 FORMAT_VERSION = 1
 MAX_HEADER = 100_000_000  # bytes; the safetensors package refuses longer ones too
 
@@ -35,7 +40,7 @@ _DIGITS = 64
 _ZEROS = b"0" * _DIGITS
 _DIGITS_AT = slice(len(_PREFIX), len(_PREFIX) + _DIGITS)  # within the header
 
-_DTYPES = {"float32": ("F32", "<f4"), "float64": ("F64", "<f8")}
+_DTYPES = {"float32": ("F32", "<f4"), "float64": ("F64", "<f8"), "int64": ("I64", "<i8")}
 
 
 def save(network, path, *, notes=None):
@@ -54,10 +59,7 @@ def save(network, path, *, notes=None):
     target = _target(path)
     header = _header(network, notes)
     numbers = np.concatenate([network.parameters, network.state])
-    data = numbers.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B")
-    length = len(header).to_bytes(8, "little")
-    header[_DIGITS_AT] = _checksum(length, header, data)
-    _write_whole(target, (length, header, data))
+    _write_sealed(target, header, numbers.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B"))
 
 
 def load(path):
@@ -128,6 +130,66 @@ def write_file(path, data):
     _write_whole(_target(path), (data,))
 
 
+def write_tensors(path, kind, metadata, arrays):
+    """Write arrays to a safetensors file with the same checksum as a model's, in the same way.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    kind : str
+        What ``read_tensors`` is to ask for.
+    metadata : dict of str to str
+    arrays : dict of str to ndarray
+        Of float32, float64 or int64.
+    """
+    target = _target(path)
+    tensors, parts, end = {}, [], 0
+    for name, array in arrays.items():
+        code, stored = _DTYPES[array.dtype.name]
+        part = np.ascontiguousarray(array, stored).tobytes()
+        tensors[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": [end, end + len(part)]}
+        parts.append(part)
+        end += len(part)
+    header = _sealed({"format": kind, **metadata}, tensors)
+    if len(header) > MAX_HEADER:
+        raise ValueError(f"got {len(header)} bytes of metadata, wanted at most {MAX_HEADER}")
+    _write_sealed(target, header, b"".join(parts))
+
+
+def read_tensors(path, kind):
+    """Read what ``write_tensors`` wrote.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    kind : str
+
+    Returns
+    -------
+    metadata : dict of str to str
+    arrays : dict of str to ndarray
+        Read-only.
+
+    Raises
+    ------
+    ValueError
+        The file is of another kind, or is truncated, damaged, or of a newer format.
+    """
+    metadata, entries, data = _read(path, kind)
+    dtypes = dict(_DTYPES.values())
+    arrays, last = {}, 0
+    try:
+        for name, entry in entries.items():
+            begin, end = entry["data_offsets"]
+            if begin != last:
+                raise ValueError("tensors overlap, or leave gaps")
+            arrays[name] = np.frombuffer(data[begin:end], dtypes[entry["dtype"]]).reshape(entry["shape"])
+            last = end
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{_name(path)} is damaged: its tensors are not where it says ({error})") from None
+    return metadata, arrays
+
+
 def _json():
     import json  # here and not above: `import fastprop` stays fast
 
@@ -185,22 +247,26 @@ def _header(network, notes):
             f"the notes cannot be written as JSON ({error}); keep to dicts with string keys, "
             "lists, strings, finite numbers, True, False and None"
         ) from error
-    metadata = {
-        "checksum": _ZEROS.decode("ascii"),
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "fastprop_version": __version__,
-        "description": json.dumps(network.describe()),
-        "notes": notes_text,
-    }
-    text = json.dumps({"__metadata__": metadata, **_layout(network)}, separators=(",", ":"))
-    header = bytearray(text, "ascii")
-    header += b" " * (-len(header) % 8)
+    metadata = {"format": FORMAT, "description": json.dumps(network.describe()), "notes": notes_text}
+    header = _sealed(metadata, _layout(network))
     if len(header) > MAX_HEADER:
         raise ValueError(
             f"got {len(notes_text)} bytes of notes, wanted at most {MAX_HEADER} for the whole "
             "header; keep large data in a file of its own"
         )
+    return header
+
+
+def _sealed(metadata, tensors):
+    """A header as a bytearray: the metadata and what they all have, the checksum first, still zeros."""
+    always = {
+        "checksum": _ZEROS.decode("ascii"),
+        "format": metadata["format"],
+        "format_version": str(FORMAT_VERSION),
+        "fastprop_version": __version__,
+    }
+    header = bytearray(_json().dumps({"__metadata__": always | metadata, **tensors}, separators=(",", ":")), "ascii")
+    header += b" " * (-len(header) % 8)
     return header
 
 
@@ -245,6 +311,13 @@ def _target(path):
     return target
 
 
+def _write_sealed(target, header, data):
+    """Write the file of a header and data, its checksum put in."""
+    length = len(header).to_bytes(8, "little")
+    header[_DIGITS_AT] = _checksum(length, header, data)
+    _write_whole(target, (length, header, data))
+
+
 def _write_whole(target, parts):
     """Write beside the target, push to disk, rename: others see the old file or the new one."""
     directory = os.path.dirname(target)
@@ -271,8 +344,8 @@ def _write_whole(target, parts):
             os.close(descriptor)
 
 
-def _read(path):
-    """Read and check a whole file: its metadata, the entries of its tensors, and their data."""
+def _read(path, kind=FORMAT):
+    """Read and check a whole file of a kind: its metadata, the entries of its tensors, and their data."""
     path = _checked(path)
     name = _name(path)
     _regular(path, os.stat(path))
@@ -285,13 +358,16 @@ def _read(path):
         if (
             not header.startswith(_PREFIX)
             or not isinstance(metadata, dict)
-            or metadata.get("format") != FORMAT
+            or metadata.get("format") not in tuple(KINDS)
         ):
             raise ValueError(
                 f"{name} is a safetensors file that was not written by fastprop, or its header is "
                 "damaged; read it with the safetensors package, and copy its tensors into the "
                 "weights and biases of a fastprop.Network"
             )
+        if metadata["format"] != kind:
+            found = metadata["format"]
+            raise ValueError(f"{name} is {KINDS[found]}, wanted {KINDS[kind]}")
         wanted = 8 + len(header) + _data_length(name, entries)
         if size != wanted:
             fault = "is truncated" if size < wanted else "has something appended"

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _targets, _validate
+from fastprop import _targets, _validate, checkpoints
 from fastprop import callbacks as _callbacks
 from fastprop import metrics as _metrics
 from fastprop import progress as _progress
 from fastprop._targets import Examples
 from fastprop.callbacks import EarlyStopping, Patience
+from fastprop.checkpoints import Checkpoint
 from fastprop.lbfgs import minimize
 from fastprop.network import Network
 from fastprop.optimizers import LBFGS, Optimizer
@@ -37,6 +38,8 @@ def fit(
     metrics=(),
     early_stopping: EarlyStopping | bool | None = None,
     callbacks=(),
+    resume=None,
+    fallback: bool = False,
     seed: int | None = None,
     progress=False,
     **options,
@@ -67,6 +70,11 @@ def fit(
     early_stopping : EarlyStopping or bool, optional
         True stands for ``EarlyStopping()``, which watches the validation cost.
     callbacks : Callback or sequence of them, optional
+    resume : str or os.PathLike, optional
+        A directory of a ``Checkpoint``: the training goes on after the newest, to the same bits as if it had never been
+        broken off; it begins where there is none. All else must be given as before, but for epochs.
+    fallback : bool, default False
+        Whether it goes on from the one before, with a warning, where the newest is damaged.
     progress : bool or callable, default False
         True shows a bar in a terminal or a notebook where tqdm or rich is installed, else prints a line for each epoch;
         a callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so far)``.
@@ -92,6 +100,11 @@ def fit(
     quasi_newton = optimizer if isinstance(optimizer, LBFGS) else None
     if quasi_newton and set(options) - {"l2"}:
         raise ValueError(f"LBFGS knows l2 of the options, not {', '.join(sorted(set(options) - {'l2'}))}; omit it")
+    if quasi_newton and (resume is not None or any(isinstance(one, Checkpoint) for one in _callbacks.parse(callbacks))):
+        raise ValueError("a checkpoint cannot hold what LBFGS remembers; use another optimizer, or save the network")
+    saved = None if resume is None else checkpoints.newest(resume, fallback=_validate.flag("fallback", fallback))
+    if saved is not None and seed is None:
+        seed = saved.description["seed"]
     # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
     usual = "sgd" if isinstance(optimizer, LBFGS) else optimizer
     trainer = Trainer(network, loss=loss, optimizer=usual, class_weight=class_weight, seed=seed, **options)
@@ -103,7 +116,10 @@ def fit(
         raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r}; omit it")
     batch_size = trainer._batch_size(batch_size, rows)
     weighed = trainer._weighed(examples)
-    run = Run(trainer, epochs, weighed, (examples, targets), held_out, metrics, early_stopping, callbacks, progress)
+    trained = examples, targets
+    run = Run(trainer, epochs, weighed, batch_size, trained, held_out, metrics, early_stopping, callbacks, progress)
+    if saved is not None:
+        checkpoints.resume(run, saved)
     try:
         run.begin()
         if quasi_newton:
@@ -175,6 +191,7 @@ class Run:
         trainer: Trainer,
         epochs: int,
         examples: Examples,
+        batch_size: int,
         trained: tuple[Examples, Any],
         held_out: tuple[Examples, Any] | None,
         wanted: Any,
@@ -182,7 +199,8 @@ class Run:
         callbacks: Any,
         progress: Any,
     ):
-        self.trainer, self.epochs, self.examples, self.rows = trainer, epochs, examples, len(examples[0])
+        self.trainer, self.epochs, self.batch_size = trainer, epochs, batch_size
+        self.examples, self.rows = examples, len(examples[0])
         self.epoch, self.cost, self.stopped = 0, float("nan"), False
         self._held_out = held_out
         self._metrics = _metrics.parse(wanted, trainer._loss, trainer.network.n_outputs)
@@ -221,6 +239,27 @@ class Run:
     def stop(self) -> None:
         """Ends the training after the step or epoch that is just over."""
         self.stopped = True
+
+    # ---- what a checkpoint keeps ----
+
+    def setting(self) -> dict[str, Any]:
+        """What must be the same where it goes on."""
+        watched = None if self.patience is None else repr(self.patience.how)
+        columns = list(self.history)
+        return {"batch_size": self.batch_size, "rows": self.rows, "columns": columns, "early_stopping": watched}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Where it is, as JSON has it, and arrays."""
+        seen, arrays = (None, {}) if self.patience is None else self.patience.state()
+        return {"setting": self.setting(), "epoch": self.epoch, "history": self.history, "patience": seen}, arrays
+
+    def restore(self, at: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Goes on from what ``state`` returned."""
+        self.epoch = at["epoch"]
+        self.history.update(at["history"])
+        if self.patience is not None:
+            self.patience.resume(at["patience"], arrays)
+            self.stopped = self.patience.over
 
     # ---- what the loops below call ----
 
