@@ -16,9 +16,9 @@
 /* Clang (14 at least) makes vmaxq of a > b ? a : b where a is zero, as in ReLU, and so +0 of -0. It cannot see what a mask
  * is that went through this. */
 #if defined(__clang__)
-#define FP_OPAQUE(mask) __asm__("" : "+w"(mask))
+#define FP_OPAQUE_MASK(mask) __asm__("" : "+w"(mask))
 #else
-#define FP_OPAQUE(mask) (void)0
+#define FP_OPAQUE_MASK(mask) (void)0
 #endif
 
 typedef float32x4_t f32_t;
@@ -64,13 +64,13 @@ FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return vfmsq_f32(c, a, b);
 FP_INLINE f32_t f32_max(f32_t a, f32_t b)
 {
     f32_mask a_wins = vcgtq_f32(a, b);
-    FP_OPAQUE(a_wins);
+    FP_OPAQUE_MASK(a_wins);
     return vbslq_f32(a_wins, a, b);
 }
 FP_INLINE f32_t f32_min(f32_t a, f32_t b)
 {
     f32_mask a_wins = vcltq_f32(a, b);
-    FP_OPAQUE(a_wins);
+    FP_OPAQUE_MASK(a_wins);
     return vbslq_f32(a_wins, a, b);
 }
 FP_INLINE f32_t f32_abs(f32_t a) { return vabsq_f32(a); }
@@ -144,13 +144,13 @@ FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return vfmsq_f64(c, a, b);
 FP_INLINE f64_t f64_max(f64_t a, f64_t b)
 {
     f64_mask a_wins = vcgtq_f64(a, b);
-    FP_OPAQUE(a_wins);
+    FP_OPAQUE_MASK(a_wins);
     return vbslq_f64(a_wins, a, b);
 }
 FP_INLINE f64_t f64_min(f64_t a, f64_t b)
 {
     f64_mask a_wins = vcltq_f64(a, b);
-    FP_OPAQUE(a_wins);
+    FP_OPAQUE_MASK(a_wins);
     return vbslq_f64(a_wins, a, b);
 }
 FP_INLINE f64_t f64_abs(f64_t a) { return vabsq_f64(a); }
