@@ -1,6 +1,6 @@
 """Write a network to one file, and read it back.
 
-The layout is safetensors, so every tool of that format can read the numbers:
+The layout is safetensors, so every tool of that format can read the numbers::
 
     8 bytes    length of the header, little-endian
     header     JSON, padded with spaces to a multiple of 8: the dtype, shape and place of each

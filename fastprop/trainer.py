@@ -73,9 +73,9 @@ class Trainer:
         Factors of the rate, none negative: by group, {"weight": ..., "bias": ..., "first": ..., "last": ...}, of which
         those that meet multiply ("first" and "last" are layers); or one for each layer that has parameters. 0 freezes.
     l1, l2 : float, default 0
-        Penalties on the weights, not on biases: l1 |w| + l2/2 w^2 join what is minimised, so l1 sign(w) + l2 w joins
-        the gradient. The costs that are returned and recorded are the loss alone, so that those of training and of
-        validation compare; Keras and scikit-learn add the penalty.
+        Penalties on the weights, not on biases: ``l1 |w| + l2/2 w^2`` join what is minimised, so l1 sign(w) + l2 w
+        joins the gradient. The costs that are returned and recorded are the loss alone, so that those of training and
+        of validation compare; Keras and scikit-learn add the penalty.
     clip_value : float, optional
         Each element of the gradient, penalties included, is cut to [-clip_value, clip_value].
     clip_norm : float, optional

@@ -1,0 +1,147 @@
+"""The pictures of the pages of lists, drawn from numbers that the engine computes."""
+
+import io
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+import fastprop as fp
+from generated import write
+
+# Text is kept as text, in the reader's own font; the same numbers give the same file.
+matplotlib.rcParams |= {
+    "svg.hashsalt": "fastprop",
+    "svg.fonttype": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9,
+}
+VALUE, SLOPE = "#0072b2", "#d55e00"
+WHITE = {"facecolor": "white"}  # a picture is a sheet of paper on a page of any colour
+
+# What a curve of a loss is drawn for, by what targets it takes.
+TARGETS = {"numbers": 0.0, "not negative": 1.0, "positive": 1.0, "probabilities": 1.0, "signs": 1.0}
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+STEPS = 60
+OPTIMIZER_CAPTION = (
+    "Its way down the bowl 1/2 (w1^2 + 10 w2^2), 60 steps from the cross at (-2, 1), with that of the rates "
+    + ", ".join(map(str, RATES))
+    + " which ends lowest, and its other numbers as they are by default. The dot is the lowest point."
+)
+
+
+def _save(figure, name):
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None}, **WHITE)
+    plt.close(figure)
+    write(name, text.getvalue())
+
+
+def _pair(x, value, slope, labels, name, xlabel):
+    """A function and its derivative."""
+    figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
+    ax.axhline(0, color="#cccccc", linewidth=0.8)
+    ax.plot(x, value, color=VALUE, label=labels[0])
+    ax.plot(x, slope, color=SLOPE, linestyle="--", label=labels[1])
+    ax.set_xlabel(xlabel)
+    ax.legend(frameon=False)
+    _save(figure, name)
+
+
+def activation(one):
+    """g and g'."""
+    half = 0.3 if one.name == "sin" else 4.0  # three waves of it, with its default omega
+    z = np.linspace(-half, half, 401).reshape(-1, 1)
+    net = fp.Network([1, fp.Activation(one)], dtype="float64")
+    value = net.forward(z)
+    slope = net.backward(np.ones_like(z))
+    _pair(z.ravel(), value.ravel(), slope.ravel(), ("g(z)", "g'(z)"), f"activations/{one.name}.svg", "z")
+
+
+def loss(one):
+    """The loss of a row by its first output, and the derivative; returns what was drawn, in words."""
+    n = 2 if one.targets == "classes" else one.outputs
+    y = [0] if one.targets == "classes" else [[TARGETS[one.targets]]]
+    net = fp.Network([n, fp.Scale()], dtype="float64")  # for inputs of 1 its outputs are its parameters
+    a = np.linspace(-3, 3, 301)
+    value, slope = np.empty_like(a), np.empty_like(a)
+    for i, first in enumerate(a):
+        net.parameters[:] = [first, *[0.0] * (n - 1)]
+        value[i], gradient = net.value_and_gradient(np.ones((1, n)), y, loss=one)
+        slope[i] = gradient[0]
+    _pair(a, value, slope, ("loss", "dLoss/da"), f"losses/{one.name}.svg", "a" if n == 1 else "the first output")
+    if one.targets == "classes":
+        return "The loss of a row of class 0 by the first of two outputs; the second is 0."
+    others = "" if n == 1 else f" by the first of {n} outputs; the others are 0"
+    return f"The loss of a row with the target {TARGETS[one.targets]:g}{others}, and its derivative."
+
+
+def _way(kind, rate):
+    """Where each step leads on the bowl, and the cost at the end."""
+    net = fp.Network([2, fp.Dense(1, bias=False)], dtype="float64")
+    net.parameters[:] = [-2.0, 1.0]
+    X, y = np.diag(np.sqrt([2.0, 20.0])), [0.0, 0.0]  # cost: 1/2 (w1^2 + 10 w2^2)
+    trainer = fp.Trainer(net, loss="half_mse", optimizer=kind(rate))
+    way = [net.parameters.copy()]
+    for _ in range(STEPS):
+        trainer.step(X, y)
+        way.append(net.parameters.copy())
+    return np.array(way), trainer.evaluate(X, y)
+
+
+def optimizer(kind):
+    """The way down a bowl; returns whether there is one."""
+    if kind is fp.LBFGS:  # it takes no single steps
+        return False
+    rate = min(RATES, key=lambda rate: _way(kind, rate)[1])
+    way, _ = _way(kind, rate)
+    figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
+    w1, w2 = np.meshgrid(np.linspace(-2.4, 1.2, 121), np.linspace(-1.2, 1.2, 81))
+    ax.contour(w1, w2, 0.5 * (w1**2 + 10 * w2**2), levels=np.geomspace(0.05, 8, 9), colors="#cccccc", linewidths=0.8)
+    ax.plot(*way.T, color=VALUE, marker=".", markersize=3, linewidth=1)
+    ax.plot(*way[0], "x", color=SLOPE)
+    ax.plot(0, 0, "o", color=SLOPE)
+    ax.set(xlim=(-2.4, 1.2), ylim=(-1.2, 1.2), xlabel="w1", ylabel="w2", title=f"{kind.__name__}({rate:g})")
+    _save(figure, f"optimizers/{kind.__name__}.svg")
+    return True
+
+
+def _drawn(kind):
+    """The schedule whose rate is drawn."""
+    if kind is fp.schedules.Constant:
+        return kind(0.1, warmup=100)
+    if kind is fp.schedules.ReduceOnPlateau:
+        return kind(0.1)
+    length = {"Step": 300, "Exponential": 100, "InverseSquareRoot": 100}.get(kind.__name__, 1000)
+    return kind(0.1, steps=length, warmup=100)
+
+
+def schedule(kind):
+    """The rate of each of 1,000 steps."""
+    one = _drawn(kind)
+    times = np.arange(1000.0)
+    if kind is fp.schedules.ReduceOnPlateau:  # a cost that stops falling: its rate depends on nothing else
+        known, rates = one.fresh(), []
+        for epoch in range(50):
+            rates.append(one.rates([0.0])[0] * one.scale(known))
+            known = one.told(known, max(1.0 - 0.1 * epoch, 0.5))
+        times, rates, unit = np.arange(50), np.array(rates), "epoch"
+    else:
+        rates, unit = one.rates(times), "step"
+    figure, ax = plt.subplots(figsize=(5, 2.4), layout="constrained")
+    ax.plot(times, rates, color=VALUE)
+    ax.set(xlabel=unit, ylabel="rate", ylim=(0, None))
+    _save(figure, f"schedules/{kind.__name__}.svg")
+
+
+def schedule_caption(kind):
+    """What is drawn."""
+    one = _drawn(kind)
+    if kind is fp.schedules.ReduceOnPlateau:
+        return "`ReduceOnPlateau(0.1)`, with a cost that falls for five epochs and then stays."
+    given = {name: getattr(one, name) for name in ("steps", "warmup") if getattr(one, name)}
+    said = ", ".join(f"{name}={value:g}" for name, value in given.items())
+    return f"`{kind.__name__}(0.1, {said})`."

@@ -1,0 +1,131 @@
+"""A page for each layer, activation, loss, optimiser and schedule: formula, derivative, curve, source.
+
+The lists are the package's own, read as tools/lists reads them, so that a new entry has its page by existing.
+"""
+
+import inspect
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+
+import curves
+import fastprop as fp
+from fastprop import inputs, layers, optimizers, schedules
+from fastprop.activations import ACTIVATIONS
+from fastprop.losses import LOSSES
+from generated import ROOT, tree, write
+
+
+def _script(path):
+    """A script without a suffix, as a module."""
+    loader = SourceFileLoader(path.name, str(path))
+    module = module_from_spec(spec_from_loader(path.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+lists = _script(ROOT / "tools" / "lists")
+
+TARGETS = {
+    "numbers": "any numbers",
+    "not negative": "numbers from 0 up",
+    "positive": "numbers above 0",
+    "probabilities": "probabilities, 0 to 1",
+    "signs": "-1 and 1, or 0 and 1",
+    "classes": "integer labels, or rows of probabilities",
+}
+
+
+def _activation(one):
+    facts = [["g(z)", f"`{one.formula}`"], ["g'(z)", f"`{one.derivative}`"], ["its backward pass keeps", one.keeps]]
+    facts += [[f"`{n.name}`", f"{n.value:g} by default{_bounds(n)}"] for n in one.numbers]
+    facts += [["initial weights", f"`{one.initializer}`"], ["source", one.source or "-"]]
+    spelled = f'"{one.name}"' if not one.numbers else f"fp.activations.{one.name}({_values(one)})"
+    return (
+        f"# {one.name}\n\n{lists.table(['', ''], facts)}\n\nIn a layer: `fp.Dense(64, {spelled})`.\n\n"
+        f"![{one.name} and its derivative]({one.name}.svg)\n\n"
+        "Blue: g(z). Orange, dashed: g'(z). Both are what the engine computes.\n"
+    )
+
+
+def _bounds(number):
+    limits = {"at least": number.least, "above": number.above, "below": number.below}
+    said = [f"{word} {limit:g}" for word, limit in limits.items() if limit is not None]
+    return f"; {' and '.join(said)}" if said else ""
+
+
+def _values(one):
+    return ", ".join(f"{name}={value:g}" for name, value in one.values.items())
+
+
+def _loss(one):
+    facts = [["loss of a row", f"`{one.formula}`"], ["dLoss/da", f"`{one.derivative}`"]]
+    facts += [[f"`{n.name}`", f"{n.value!r} by default"] for n in one.numbers]
+    facts += [["targets", TARGETS[one.targets]], ["source", one.source]]
+    spelled = f'"{one.name}"' if not one.numbers else f"fp.losses.{one!r}"
+    text = f"# {one.name}\n\n{lists.table(['', ''], facts)}\n\nIn training: `loss={spelled}`. "
+    text += "The cost is the mean of this over the rows, weighted where there are weights.\n"
+    return f"{text}\n![{one.name} and its derivative]({one.name}.svg)\n\n{curves.loss(one)}\n"
+
+
+def _class(one, picture="", caption=""):
+    module = one.__module__
+    text = f"# {one.__name__}\n\n"
+    if picture:
+        text += f"![{caption}]({one.__name__}.svg)\n\n{picture}\n\n"
+    return text + f"```{{eval-rst}}\n.. currentmodule:: {module}\n\n.. autoclass:: {one.__name__}\n   :no-index:\n```\n"
+
+
+def _family(folder, title, text, pages):
+    """The pages of a list, and the one that leads to them."""
+    for name, content in pages.items():
+        write(f"{folder}/{name}.md", content)
+    write(f"{folder}/index.md", f"# {title}\n\n{text}\n\n" + tree(pages))
+
+
+def generate(app):
+    """Write every page and picture."""
+    every_layer = [*lists.of_module(layers, layers.Layer), *lists.of_module(inputs, layers.Layer)]
+    _family(
+        "layers",
+        "Layers",
+        'Layers are frozen descriptions, without arrays. An int in `fp.Network([...])` stands for `Dense`.',
+        {one.__name__: _class(one) for one in every_layer},
+    )
+    for one in ACTIVATIONS.values():
+        curves.activation(one)
+    _family(
+        "activations",
+        "Activations",
+        "By name, or with numbers of your own: `fp.activations.leaky_relu(slope=0.1)`. Of a whole row or with weights "
+        "of their own there are besides `softmax`, `log_softmax` and `prelu`: see [Dense](../layers/Dense.md).",
+        {one.name: _activation(one) for one in ACTIVATIONS.values()},
+    )
+    _family(
+        "losses",
+        "Losses",
+        "By name, or with numbers of your own: `fp.losses.huber(delta=0.5)`. A loss of your own is a Python function: "
+        "[Losses of your own](../../guide/own_losses.md).",
+        {one.name: _loss(one) for one in LOSSES.values()},
+    )
+    steps = {}
+    for one in [*lists.of_module(optimizers, optimizers.Optimizer), fp.LBFGS]:
+        drawn = curves.optimizer(one)
+        steps[one.__name__] = _class(one, curves.OPTIMIZER_CAPTION if drawn else "", f"The way of {one.__name__}")
+    _family("optimizers", "Optimisers", "What follows the gradient, and how.", steps)
+    rates = {}
+    for one in lists.of_module(schedules, schedules.Schedule):
+        curves.schedule(one)
+        rates[one.__name__] = _class(one, curves.schedule_caption(one), f"The rate of {one.__name__}")
+    _family(
+        "schedules",
+        "Schedules",
+        inspect.getdoc(schedules).split("\n\n")[0].split(": ", 1)[1].capitalize()
+        + " Each takes `warmup`, and its length as `steps` or as `epochs`.",
+        rates,
+    )
+
+
+def setup(app):
+    """What Sphinx calls."""
+    app.connect("builder-inited", generate)
+    return {"parallel_read_safe": True}

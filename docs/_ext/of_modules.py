@@ -1,0 +1,44 @@
+"""The reference: a page for each public room of the package, from its docstrings."""
+
+import importlib
+import pkgutil
+
+import fastprop
+from generated import tree, write
+
+# The command line has a page in the guide, and its rooms have no interface of their own.
+WITHOUT = ("cli", "commands", "c_source", "torch_modules", "operations", "rules", "lbfgs", "bridges", "threadpool")
+
+
+def rooms():
+    """The names of the rooms."""
+    return [one.name for one in pkgutil.iter_modules(fastprop.__path__) if not _hidden(one.name)]
+
+
+def _hidden(name):
+    return name.startswith("_") or name in WITHOUT
+
+
+def _known(name):
+    """What `import fastprop as fp` offers of a room, in a line."""
+    known = [f"`fp.{each}`" for each in fastprop._ROOMS.get(name, ())]
+    if name in fastprop._MODULES:
+        known = [f"`fp.{name}`"]
+    return f"Known as {', '.join(known)}.\n\n" if known else ""
+
+
+def generate(app):
+    """Write the pages."""
+    for name in rooms():
+        purpose = importlib.import_module(f"fastprop.{name}").__doc__.splitlines()[0]
+        heading = f"fastprop.{name}"
+        directive = f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n   :members:\n```\n"
+        write(f"api/{name}.md", f"# {heading}\n\n{_known(name)}{directive}")
+        assert purpose
+    write("api/index.md", "# Reference\n\nA page for each room of the package.\n\n" + tree(rooms()))
+
+
+def setup(app):
+    """What Sphinx calls."""
+    app.connect("builder-inited", generate)
+    return {"parallel_read_safe": True}

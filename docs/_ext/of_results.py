@@ -1,0 +1,92 @@
+"""The page of performance, from the committed results of the benchmarks."""
+
+import json
+import shutil
+
+from generated import FOLDER, ROOT, write
+from of_lists import lists
+
+RESULTS = ROOT / "benchmarks" / "results"
+HEAD = """# Performance
+
+Every number of this page is read from `benchmarks/results/*.json` when the page is built. `benchmarks/README.md` says
+what is compared, how it is checked that all do the same work, and which commands measure it again. Numbers of different
+machines cannot be compared; ratios can, with care.
+"""
+# What is drawn from which result by benchmarks/charts.py: title, file.
+CHARTS = {
+    "peers_relu": ("A training step, one thread", "benchmark_relu_float32_sgd_1t"),
+    "peers_relu_2t": ("A training step, two threads", "benchmark_relu_float32_sgd_2t"),
+    "peers_tanh": ("A training step with tanh, one thread", "benchmark_tanh_float32_sgd_1t"),
+    "time_to_accuracy": ("Time until MNIST is learnt", "benchmark_time_to_accuracy"),
+    "latency": ("One call from Python", "benchmark_latency_one_row benchmark_latency_many_rows"),
+    "memory": ("Memory, import time, installed size", "benchmark_memory benchmark_import benchmark_installed"),
+    "sweep_cliffs": ("Every width and batch from 1 to 130", "benchmark_cliffs"),
+}
+
+
+def _three(number):
+    """Three digits, as far as they say something."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def _steps(result):
+    """Microseconds of a step, a row for each network."""
+    names = list(result["rows"][0]["contestants"])
+    rows = []
+    for row in result["rows"]:
+        times = [row["contestants"].get(name, {}).get("us") for name in names]
+        ratio = row.get("ratio")
+        rows.append(
+            [
+                row["task"],
+                *("" if time is None else _three(time) for time in times),
+                f"{row['fastest_peer']}, {ratio:.2f}x" if ratio else "",
+            ]
+        )
+    text = "Microseconds of a training step, the median of epochs taken in turns. The last column says which of the "
+    text += "others was fastest, and how much longer than fastprop it took.\n\n"
+    return text + lists.table(["network / batch", *names, "fastest other"], rows)
+
+
+def _measurements(result):
+    """Name, value, unit."""
+    rows = [[one["name"], f"{_three(one['value'])} {one['unit']}"] for one in result["measurements"]]
+    return lists.table(["what", "measured"], rows)
+
+
+def _machine(result):
+    """Where and when a result was measured."""
+    machine = result["machine"]
+    clock = {row.get("clock") for row in result.get("rows", [result])} - {None}
+    how = f", {clock.pop()} time" if len(clock) == 1 else ""
+    return f"{machine['cpu']}, {machine['cores']} cores, CPython {machine['python']}, {result['date'][:10]}{how}."
+
+
+def page():
+    """The page, as text."""
+    parts = [HEAD]
+    for name, (title, charts) in CHARTS.items():
+        path = RESULTS / f"{name}.json"
+        if not path.exists():  # as in an sdist
+            continue
+        result = json.loads(path.read_text(encoding="utf-8"))
+        parts.append(f"## {title}\n\n{_machine(result)}\n")
+        for chart in charts.split():
+            shutil.copy(ROOT / "docs" / f"{chart}.svg", FOLDER)
+            parts.append(f"![{title}, as a chart]({chart}.svg)\n")
+        parts.append((_steps if "rows" in result else _measurements)(result) + "\n")
+    if len(parts) == 1:
+        parts.append("This page was built from a source distribution, which is without the results.\n")
+    return "\n".join(parts)
+
+
+def generate(app):
+    """Write the page."""
+    write("performance.md", page())
+
+
+def setup(app):
+    """What Sphinx calls."""
+    app.connect("builder-inited", generate)
+    return {"parallel_read_safe": True}

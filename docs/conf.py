@@ -1,0 +1,43 @@
+"""Sphinx: the documentation of fastprop. `tools/docs` builds it."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import fastprop
+
+project = "fastprop"
+author = "the fastprop developers"
+release = version = fastprop.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "mathml",
+    "of_lists",
+    "of_modules",
+    "of_examples",
+    "of_results",
+]
+exclude_patterns = ["_ext"]
+default_role = "literal"
+
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+myst_update_mathjax = False
+html_math_renderer = "mathml"
+
+# Parameters are described in words ("array_like, (rows, n_inputs)"), which are not names to be looked up.
+numpydoc_xref_param_type = False
+numpydoc_show_class_members = False
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+
+html_theme = "furo"
+html_title = f"fastprop {release}"
+html_static_path = ["_static"]
+html_css_files = ["numbers.css"]
+pygments_style = "default"

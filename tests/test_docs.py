@@ -1,0 +1,51 @@
+"""Every block of code in docs/ runs, and prints what its page says."""
+
+import shutil
+
+import doc_blocks
+import pytest
+
+PAGES = doc_blocks.pages()
+
+
+def _cases():
+    for page in PAGES:
+        marks = [pytest.mark.peer] if doc_blocks.needs(page) else []
+        yield pytest.param(page, id=str(page.relative_to(doc_blocks.DOCS)), marks=marks)
+
+
+@pytest.mark.parametrize("page", list(_cases()))
+def test_page(page):
+    for package in doc_blocks.needs(page):
+        pytest.importorskip(package)
+    if "```console" in page.read_text("utf-8") and not shutil.which("bash"):
+        pytest.skip("commands in this page are for bash")
+    for block, printed in zip(*doc_blocks.run(page)):
+        wanted = block.code if block.kind == "console" else block.expected
+        assert doc_blocks.same(block, printed), f"line {block.line}: printed\n{printed}\nwanted\n{wanted}"
+
+
+def test_there_are_pages():
+    assert len(PAGES) > 3
+
+
+def test_a_wrong_output_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1 + 1)\n```\n\n```output\n3\n```\n")
+    (block,), (printed,) = doc_blocks.run(page)
+    assert printed == "2\n"
+    assert not doc_blocks.same(block, printed)
+
+
+def test_an_output_that_the_page_does_not_show_is_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint('silence')\n```\n")
+    (block,), (printed,) = doc_blocks.run(page)
+    assert not doc_blocks.same(block, printed)
+
+
+def test_an_exception_is_its_last_line(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nx = 1\nprint(x)\n{}['a']\n```\n\n```output\n1\nKeyError: 'a'\n```\n")
+    (block,), (printed,) = doc_blocks.run(page)
+    assert doc_blocks.same(block, printed)
