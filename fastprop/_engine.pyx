@@ -244,7 +244,7 @@ cdef class Engine:
         return 0
 
     cdef object own_lock(self):
-        """The lock. In a forked child a new one, if a thread holds it that is not there; in_step tells what that one did."""
+        """The lock. In a forked child a new one, if a thread that is not there holds it; in_step stays as it was."""
         if self.forks != fp_forks():
             self.forks = fp_forks()
             if self.lock.acquire(blocking=False):
