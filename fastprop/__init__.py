@@ -42,6 +42,7 @@ _ROOMS = {
     "watch": ("Watch",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor")  # not in __all__: a star import must do without scikit-learn
 _MODULES = ("activations", "losses", "plots", "schedules")  # known as themselves
 
 __all__ = ["__version__", "get_num_threads", "set_num_threads", "show_config"]
@@ -53,11 +54,12 @@ def __getattr__(name: str) -> Any:
 
     if name in _MODULES:
         return import_module(f"fastprop.{name}")
-    if name not in _ROOM_OF:
+    room = "estimators" if name in _ESTIMATORS else _ROOM_OF.get(name)
+    if room is None:
         raise AttributeError(f"module 'fastprop' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"fastprop.{_ROOM_OF[name]}"), name)
+    found = globals()[name] = getattr(import_module(f"fastprop.{room}"), name)
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_ESTIMATORS])

@@ -17,6 +17,8 @@ from fastprop.config import set_num_threads as set_num_threads
 from fastprop.config import show_config as show_config
 from fastprop.ensemble import Ensemble as Ensemble
 from fastprop.ensemble import EnsembleTrainer as EnsembleTrainer
+from fastprop.estimators import MLPClassifier as MLPClassifier
+from fastprop.estimators import MLPRegressor as MLPRegressor
 from fastprop.files import load as load
 from fastprop.inputs import Embedding as Embedding
 from fastprop.inputs import Periodic as Periodic

@@ -78,7 +78,7 @@ def fit(
     progress : bool or callable, default False
         True shows a bar in a terminal or a notebook where tqdm or rich is installed, else prints a line for each epoch;
         a callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so far)``.
-    rates, l1, l2, clip_value, clip_norm, average
+    rates, l1, l2, clip_value, clip_norm, average, shuffle
         As ``Trainer`` takes them. With an average the validation cost and the metrics are those of the averaged
         parameters, which the network has in the end. LBFGS takes l2 alone.
 
@@ -364,8 +364,8 @@ def _descend(run: Run, examples: Examples, batch_size: int) -> None:
         run.tell()
 
 
-def _quasi_newton(run: Run, how: LBFGS, examples: Examples) -> None:
-    """The iterations of L-BFGS on all rows."""
+def _quasi_newton(run: Run, how: LBFGS, examples: Examples, looks: int | None = None) -> bool:
+    """The iterations of L-BFGS on all rows; `looks` and the result are those of ``minimize``."""
     network, loss, pull = run.network, run.trainer._loss, run.trainer._rule.l2
     gradient = np.empty_like(network.gradient)
     progress = run.begin_epoch()
@@ -395,4 +395,4 @@ def _quasi_newton(run: Run, how: LBFGS, examples: Examples) -> None:
             progress = run.begin_epoch()
         return run.stopped
 
-    minimize(network, how, cost_and_gradient, run.epochs, iterated)
+    return minimize(network, how, cost_and_gradient, run.epochs, iterated, looks)

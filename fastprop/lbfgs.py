@@ -14,7 +14,8 @@ def minimize(
     cost_and_gradient: Callable[[], tuple[float, np.ndarray]],
     iterations: int,
     iterated: Callable[[float], bool],
-) -> None:
+    looks: int | None = None,
+) -> bool:
     """Moves the network's parameters towards a minimum.
 
     Parameters
@@ -27,6 +28,13 @@ def minimize(
         At most so many.
     iterated : callable
         Called after each with its cost; the network holds its parameters then. True: that is enough.
+    looks : int, optional
+        At most about so many calls of cost_and_gradient; by default as many as the iterations may need.
+
+    Returns
+    -------
+    bool
+        Whether it ended because there was nothing more to be gained.
 
     Raises
     ------
@@ -54,14 +62,15 @@ def minimize(
     good = network.parameters.astype(np.float64)
     options = {
         "maxiter": iterations,
-        "maxfun": 20 * iterations + 20,  # its line search takes up to 20 looks
+        "maxfun": 20 * iterations + 20 if looks is None else looks,  # its line search takes up to 20
         "maxcor": how.memory,
         "ftol": how.cost_tolerance,
         "gtol": how.gradient_tolerance,
     }
     try:
-        scipy.optimize.minimize(
+        result = scipy.optimize.minimize(
             objective, good.copy(), jac=True, method="L-BFGS-B", callback=callback, options=options
         )
     finally:
         network.parameters[:] = good  # those of the last whole iteration, whatever the line search tried since
+    return result.status == 0

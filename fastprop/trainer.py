@@ -83,12 +83,14 @@ class Trainer:
         Mikolov and Bengio 2013, *On the difficulty of training recurrent neural networks*).
     average : EMA or SWA, optional
         An average of the parameters over the steps is kept: see ``averaged``.
+    shuffle : bool, default True
+        Whether an epoch takes the rows in a fresh random order, not in theirs.
     seed : int, optional
         Of the order of rows in ``epoch``; the network's seed by default.
 
     Attributes
     ----------
-    network, loss, optimizer, class_weight, seed
+    network, loss, optimizer, class_weight, shuffle, seed
     steps : int
         Steps taken so far.
     rate : float
@@ -116,6 +118,7 @@ class Trainer:
         clip_value: float | None = None,
         clip_norm: float | None = None,
         average: EMA | SWA | None = None,
+        shuffle: bool = True,
         seed: int | None = None,
     ):
         if not isinstance(network, Network):
@@ -125,6 +128,7 @@ class Trainer:
         self.network = network
         self.loss = loss
         self.seed = network.seed if seed is None else _validate.seed(seed)
+        self.shuffle = _validate.flag("shuffle", shuffle)
         self._loss = _own_loss.parse(loss)
         _targets.check_outputs(self._loss, network.n_outputs)
         self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
@@ -306,8 +310,9 @@ class Trainer:
         """
         rows = len(x)
         if self._order is None or len(self._order) != rows:
-            self._order = np.empty(rows, np.int64)
-        _engine.shuffle(self._order, self.seed, self.steps)
+            self._order = np.arange(rows, dtype=np.int64)
+        if self.shuffle:
+            _engine.shuffle(self._order, self.seed, self.steps)
         report = None if progress is None else lambda done, cost: progress(done, rows, cost)
         rates = self._rule.rates(-(-rows // batch_size))
         if stepped is None:
@@ -359,7 +364,10 @@ class Trainer:
         checkpoints.write(path, self)
 
     def __reduce__(self):
-        how = {"loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "seed": self.seed}
+        how = {
+            "loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "shuffle": self.shuffle,
+            "seed": self.seed,
+        }  # fmt: skip
         return _rebuild, (self.network, how | self._how, self.steps, self._rule.state())
 
     def evaluate(self, X, y, *, sample_weight=None) -> float:

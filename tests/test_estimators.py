@@ -1,0 +1,404 @@
+"""MLPClassifier and MLPRegressor inside scikit-learn: its checks, its tools, and what its own MLPs do not have."""
+
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("pandas")
+pytest.importorskip("joblib")
+
+import joblib
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_multilabel_classification
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.neural_network import MLPClassifier as Theirs
+from sklearn.neural_network import MLPRegressor as TheirRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import fastprop as fp
+
+pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+
+IRIS = load_iris(return_X_y=True)
+CANCER = load_breast_cancer(return_X_y=True)
+DIABETES = load_diabetes(return_X_y=True)
+BOTH = pytest.mark.parametrize("kind, data", [(fp.MLPClassifier, IRIS), (fp.MLPRegressor, DIABETES)])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning", "ignore::DeprecationWarning")
+@parametrize_with_checks([fp.MLPClassifier(), fp.MLPRegressor()])
+def test_checks_of_scikit_learn(estimator, check):
+    if getattr(check, "func", check).__name__ == "check_array_api_input":
+        assert not get_tags(estimator).array_api_support  # which it is about, and skips by itself
+    else:
+        check(estimator)
+
+
+# ---- the tools of scikit-learn ----
+
+
+def test_pipeline_and_set_output():
+    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), fp.MLPClassifier(random_state=0))
+    assert pipeline.fit(*IRIS).score(*IRIS) > 0.95
+    assert list(pipeline[-1].feature_names_in_) == list(pipeline[0].get_feature_names_out())
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_grid_search(backend):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # loky's processes have filters of their own
+        search = GridSearchCV(fp.MLPClassifier(max_iter=30, random_state=0), {"alpha": [1e-4, 1.0]}, cv=3, n_jobs=2)
+        with joblib.parallel_backend(backend):
+            found = search.fit(*IRIS).cv_results_["mean_test_score"]
+    alone = GridSearchCV(fp.MLPClassifier(max_iter=30, random_state=0), {"alpha": [1e-4, 1.0]}, cv=3).fit(*IRIS)
+    assert np.array_equal(found, alone.cv_results_["mean_test_score"])
+    assert search.best_estimator_.score(*IRIS) > 0.8
+
+
+@BOTH
+def test_cross_val_score(kind, data):
+    assert cross_val_score(kind(random_state=0), *data).mean() > (0.9 if kind is fp.MLPClassifier else 0.4)
+
+
+@BOTH
+@pytest.mark.parametrize("copied", [lambda e: pickle.loads(pickle.dumps(e)), None], ids=["pickle", "joblib"])
+def test_copies_go_on_with_the_same_bits(kind, data, copied, tmp_path):
+    """An optimiser with state, an adaptive rate and dropout, stored in the middle."""
+    X, y = data
+    estimator = kind(random_state=0, solver="sgd", learning_rate="invscaling", dropout=0.1, batch_size=32)
+    how = {"classes": np.unique(y)} if kind is fp.MLPClassifier else {}
+    for _ in range(3):
+        estimator.partial_fit(X, y, **how)
+    if copied is None:
+        joblib.dump(estimator, tmp_path / "estimator")
+        copy = joblib.load(tmp_path / "estimator")
+    else:
+        copy = copied(estimator)
+    assert np.array_equal(copy.predict(X), estimator.predict(X))
+    for each in (copy, estimator):
+        each.partial_fit(X, y)
+    assert np.array_equal(copy.network_.parameters, estimator.network_.parameters)
+    assert copy.loss_curve_ == estimator.loss_curve_
+
+
+@BOTH
+def test_clone(kind, data):
+    layers = {"hidden_layer_sizes": (7, 5), "activation": ["tanh", "gelu"]}
+    estimator = kind(**layers, solver=fp.Lion(3e-4), random_state=3, max_iter=5)
+    copy = clone(estimator.fit(*data))
+    assert copy.get_params() == estimator.get_params() and not hasattr(copy, "coefs_")
+    with pytest.raises(NotFittedError):
+        copy.predict(data[0])
+    assert np.array_equal(copy.fit(*data).coefs_[0], estimator.coefs_[0])
+
+
+def test_permutation_importance():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    regressor = fp.MLPRegressor(random_state=0, solver="lbfgs", max_iter=100).fit(X, X[:, 1] ** 2)
+    assert permutation_importance(regressor, X, X[:, 1] ** 2, random_state=0).importances_mean.argmax() == 1
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "hinge"])
+def test_calibration(loss):
+    """Of probabilities, and of the decision function where there are none."""
+    classifier = fp.MLPClassifier(loss=loss, max_iter=30, random_state=0)
+    assert hasattr(classifier, "predict_proba") == (loss == "log_loss")
+    calibrated = CalibratedClassifierCV(classifier, cv=3).fit(*CANCER)
+    p = calibrated.predict_proba(CANCER[0])
+    assert p.shape == (len(CANCER[1]), 2) and np.allclose(p.sum(axis=1), 1) and calibrated.score(*CANCER) > 0.95
+
+
+@BOTH
+def test_random_state(kind, data):
+    def weights(random_state):
+        return kind(random_state=random_state, max_iter=3, dropout=0.2).fit(*data).coefs_[0]
+
+    assert np.array_equal(weights(0), weights(0)) and not np.array_equal(weights(0), weights(1))
+    assert np.array_equal(weights(np.random.RandomState(0)), weights(0))
+    assert not np.array_equal(weights(None), weights(None))
+
+
+@BOTH
+def test_warm_start_goes_on(kind, data):
+    cold = kind(random_state=0, max_iter=40).fit(*data)
+    warm = kind(random_state=0, max_iter=20, warm_start=True).fit(*data)
+    first = warm.loss_
+    warm.fit(*data)
+    assert warm.n_iter_ == 20 and len(warm.loss_curve_) == 40 and warm.loss_ < first
+    assert warm.loss_ == pytest.approx(cold.loss_, rel=0.2)  # Adam starts anew in between
+    assert cold.fit(*data).loss_curve_[0] == warm.loss_curve_[0]
+
+
+@BOTH
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_partial_fit_is_fit(kind, data, shuffle):
+    X, y = data
+    whole = kind(random_state=0, max_iter=5, batch_size=40, shuffle=shuffle).fit(X, y)
+    by_epoch = kind(random_state=0, batch_size=40, shuffle=shuffle)
+    for _ in range(5):
+        by_epoch.partial_fit(X, y, **({"classes": [0, 1, 2]} if kind is fp.MLPClassifier else {}))
+    assert np.array_equal(whole.network_.parameters, by_epoch.network_.parameters)
+    assert whole.t_ == by_epoch.t_ == 5 * len(X)
+
+
+# ---- the same as scikit-learn's ----
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("theirs, ours, data", [
+    (Theirs, fp.MLPClassifier, IRIS), (Theirs, fp.MLPClassifier, CANCER), (TheirRegressor, fp.MLPRegressor, DIABETES),
+])  # fmt: skip
+def test_the_same_steps_as_scikit_learn(theirs, ours, data, solver):
+    """From the same weights, rows in their order: so its penalty, momentum and means are ours."""
+    X, y = StandardScaler().fit_transform(data[0]), data[1]
+    y = (y - y.mean()) / y.std() if ours is fp.MLPRegressor else y
+    how = {
+        "hidden_layer_sizes": (6,), "solver": solver, "max_iter": 3, "shuffle": False, "batch_size": len(X),
+        "alpha": 2.0, "learning_rate_init": 0.1, "random_state": 0, "activation": "tanh", "warm_start": True,
+    }  # fmt: skip
+    a, b = theirs(**how).fit(X, y), ours(standardize=False, **how).fit(X, y)
+    for mine, its in zip([*b.coefs_, *b.intercepts_], [*a.coefs_, *a.intercepts_]):
+        mine[...] = its
+    weights = [each.copy() for each in b.coefs_]
+    a.fit(X, y), b.fit(X, y)
+    assert not np.allclose(weights[0], b.coefs_[0], rtol=1e-3)
+    for mine, its in zip([*b.coefs_, *b.intercepts_], [*a.coefs_, *a.intercepts_]):
+        np.testing.assert_allclose(mine, its, rtol=1e-7, atol=1e-9)  # float64; what three line searches leave of it
+    assert (b.n_layers_, b.n_outputs_, b.out_activation_, b.n_iter_) == (
+        a.n_layers_, a.n_outputs_, a.out_activation_, a.n_iter_
+    )  # fmt: skip
+    np.testing.assert_allclose(b.predict(X), a.predict(X), rtol=1e-6)
+    if ours is fp.MLPClassifier:
+        np.testing.assert_allclose(b.predict_proba(X), a.predict_proba(X), rtol=1e-5)
+
+
+def test_learning_rates():
+    X, y = DIABETES
+    how = {"solver": "sgd", "random_state": 0, "hidden_layer_sizes": 4}
+    falling = fp.MLPRegressor(learning_rate="invscaling", power_t=0.25, max_iter=3, **how).fit(X, y)
+    assert falling._rate == pytest.approx(0.001 / (3 * len(X) + 1) ** 0.25)
+    adaptive = fp.MLPRegressor(learning_rate="adaptive", tol=0.5, max_iter=3000, n_iter_no_change=2, **how).fit(X, y)
+    assert adaptive._rate < 1e-6 and adaptive.n_iter_ < 3000
+    schedule = fp.schedules.Exponential(0.01, epochs=1, factor=0.5)
+    scheduled = fp.MLPRegressor(learning_rate=schedule, max_iter=3, **how).fit(X, y)
+    assert scheduled._trainer.rate == pytest.approx(0.01 * 0.5**3)
+
+
+def test_lbfgs_ends_after_max_fun():
+    with pytest.warns(ConvergenceWarning, match="lbfgs: Maximum iterations"):
+        regressor = fp.MLPRegressor(solver="lbfgs", max_fun=10).fit(*DIABETES)
+    assert 0 < regressor.n_iter_ <= 10
+
+
+def test_early_stopping_keeps_the_best():
+    classifier = fp.MLPClassifier(early_stopping=True, random_state=0, n_iter_no_change=3, learning_rate_init=0.02)
+    X, y = CANCER
+    classifier.fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
+    scores = classifier.validation_scores_
+    assert classifier.score(X[400:], y[400:]) == classifier.best_validation_score_ == max(scores)
+    assert len(scores) == classifier.n_iter_ < 200 and scores[-1] < max(scores) and classifier.best_loss_ is None
+    followed = fp.MLPClassifier(random_state=0, max_iter=7).fit(X[:400], y[:400], X_val=X[400:], y_val=y[400:])
+    assert len(followed.validation_scores_) == 7 and followed.best_loss_ == min(followed.loss_curve_)
+    with pytest.raises(ValueError, match="y_val is missing"):
+        classifier.fit(X, y, X_val=X)
+
+
+# ---- what scikit-learn's have not ----
+
+
+@pytest.mark.parametrize("how", [
+    {"activation": ["tanh", "silu"], "hidden_layer_sizes": (20, 10)},
+    {"dropout": [0.1, 0.0], "batch_norm": True, "hidden_layer_sizes": (20, 10)},
+    {"layer_norm": True},
+    {"members": 4},
+    {"members": 3, "hidden_layer_sizes": ()},
+    {"hidden_layer_sizes": ()},
+    {"embedding": "piecewise"},
+    {"embedding": fp.Periodic(8, sigma=0.1)},
+    {"dtype": "float32", "solver": "adamw", "n_threads": 1},
+    {"solver": "rprop", "learning_rate_init": None},
+], ids=str)  # fmt: skip
+@BOTH
+def test_networks_of_all_kinds(how, kind, data):
+    X, y = data
+    estimator = kind(random_state=0, max_iter=150, **{"learning_rate_init": 0.01, **how}).fit(X, y)
+    assert estimator.score(X, y) > (0.85 if kind is fp.MLPClassifier else 0.25)
+    outputs = estimator.network_(X)  # which knows of the standardising
+    predicted = estimator.classes_[outputs.argmax(axis=1)] if kind is fp.MLPClassifier else outputs[:, 0]
+    rtol = 1e-4 if estimator.network_.dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(predicted, estimator.predict(X), rtol=rtol)
+
+
+@pytest.mark.parametrize("loss", [
+    "cross_entropy", "focal", "binary_cross_entropy", "kl_divergence", "hinge", "binary_hinge",
+    fp.losses.cross_entropy(label_smoothing=0.1), fp.losses.binary_focal,
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("data", [IRIS, CANCER], ids=["three", "two"])
+def test_losses_of_classes(loss, data):
+    X, y = data
+    names = np.array(["a", "b", "c"])[y]
+    classifier = fp.MLPClassifier(loss=loss, random_state=0, max_iter=100, learning_rate_init=0.01).fit(X, names)
+    assert classifier.score(X, names) > 0.93
+    decisions = classifier.decision_function(X)
+    decided = decisions.argmax(axis=1) if decisions.ndim == 2 else (decisions > 0).astype(int)
+    assert np.array_equal(classifier.classes_[decided], classifier.predict(X))
+    if hasattr(classifier, "predict_proba"):
+        p = classifier.predict_proba(X)
+        assert np.allclose(p.sum(axis=1), 1) and np.array_equal(p.argmax(axis=1), decided)
+        assert np.allclose(np.exp(classifier.predict_log_proba(X)), p)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "focal", "binary_hinge"])
+def test_several_labels_at_once(loss):
+    X, Y = make_multilabel_classification(100, random_state=0)
+    classifier = fp.MLPClassifier(loss=loss, random_state=0, learning_rate_init=0.01).fit(X, Y)
+    assert classifier.score(X, Y) > 0.95
+    assert np.array_equal(classifier.predict(X), classifier.decision_function(X) > 0)
+    with pytest.raises(ValueError, match="kl_divergence tells one class a row"):
+        fp.MLPClassifier(loss=fp.losses.kl_divergence).fit(X, Y)
+
+
+def half_squared(Y, y):
+    return float(np.sum((Y - y) ** 2) / 2 / len(Y)), (Y - y) / len(Y)
+
+
+def entropy(Y, y):
+    p = np.exp(Y - Y.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    rows = np.arange(len(y))
+    dY = p.copy()
+    dY[rows, y] -= 1
+    return float(-np.log(p[rows, y]).mean()), dY / len(Y)
+
+
+def test_losses_of_ones_own():
+    """They take the way of the built-in losses that they repeat, but for rounding."""
+    X, y = DIABETES
+    Y = np.stack([y, y**2], axis=1) / 100
+    how = {"random_state": 0, "max_iter": 20}
+    pairs = [
+        [fp.MLPClassifier(loss=loss, **how).fit(*IRIS) for loss in (entropy, "log_loss")],
+        [fp.MLPRegressor(loss, standardize=False, **how).fit(X, Y) for loss in (half_squared, "squared_error")],
+    ]
+    for own, known in pairs:
+        np.testing.assert_allclose(own.coefs_[0], known.coefs_[0], rtol=1e-6, atol=1e-9)
+        assert own.loss_ == pytest.approx(known.loss_)
+
+
+@pytest.mark.parametrize("loss", ["huber", "mae", "log_cosh", "poisson", "gamma", fp.losses.tweedie], ids=str)
+def test_losses_of_numbers(loss):
+    X, y = DIABETES
+    Y = np.stack([y, 400 - y], axis=1)
+    for target in (y, Y / 1000):
+        regressor = fp.MLPRegressor(loss, random_state=0, learning_rate_init=0.01).fit(X, target)
+        assert regressor.predict(X).shape == target.shape and regressor.score(X, target) > 0.4
+
+
+def test_intervals_of_the_prediction():
+    """Quantiles and a standard deviation cover what they should, in the units of y."""
+    random = np.random.default_rng(0)
+    X = random.uniform(-1, 1, (2000, 1))
+    y = 1000 + 50 * X[:, 0] + 20 * random.normal(size=2000)
+    quantiles = fp.MLPRegressor(fp.losses.quantile(levels=[0.1, 0.5, 0.9]), random_state=0, max_iter=60).fit(X, y)
+    low, middle, high = quantiles.predict_quantiles(X).T
+    assert np.array_equal(middle, quantiles.predict(X))
+    assert np.mean((low < y) & (y < high)) == pytest.approx(0.8, abs=0.05)
+    both = np.stack([y, -y], axis=1)
+    normal = fp.MLPRegressor("gaussian_nll", random_state=0, max_iter=60, learning_rate_init=0.01).fit(X, both)
+    mean, deviation = normal.predict(X, return_std=True)
+    assert r2_score(both, mean) > 0.6 and deviation.shape == both.shape
+    assert np.median(deviation) == pytest.approx(20, rel=0.1)
+    assert not hasattr(fp.MLPRegressor(), "predict_quantiles")
+
+
+def test_class_weight_is_sample_weight():
+    X, y = IRIS
+    how = {"random_state": 0, "max_iter": 10}
+    weights = {0: 1.0, 1: 3.0, 2: 0.5}
+    by_class = fp.MLPClassifier(class_weight=weights, **how).fit(X, y)
+    by_row = fp.MLPClassifier(**how).fit(X, y, sample_weight=np.array([1.0, 3.0, 0.5])[y])
+    assert np.array_equal(by_class.coefs_[0], by_row.coefs_[0])
+    rare = np.r_[0:50, 50:55]
+    balanced = fp.MLPClassifier(class_weight="balanced", **how).fit(X[rare], y[rare])
+    counts = fp.MLPClassifier(class_weight={0: 55 / 100, 1: 55 / 10}, **how).fit(X[rare], y[rare])
+    np.testing.assert_allclose(balanced.coefs_[0], counts.coefs_[0], rtol=1e-9)
+    with pytest.raises(ValueError, match="partial_fit does not see"):
+        fp.MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1, 2])
+
+
+def test_rows_that_weigh_nothing_are_not_there():
+    X, y = DIABETES
+    weight = np.ones(len(y))
+    weight[::3] = 0
+    a = fp.MLPRegressor(random_state=0, max_iter=3).fit(X, y, sample_weight=weight)
+    b = fp.MLPRegressor(random_state=0, max_iter=3).fit(X[weight > 0], y[weight > 0])
+    np.testing.assert_allclose(a.predict(X), b.predict(X), rtol=1e-9)
+
+
+def test_callbacks():
+    class Third(fp.Callback):
+        steps = 0
+
+        def on_step_end(self, run):
+            self.steps += 1
+
+        def on_epoch_end(self, run):
+            if run.epoch == 3:
+                run.stop()
+
+    third = Third()
+    classifier = fp.MLPClassifier(callbacks=third, batch_size=50).fit(*IRIS)
+    assert classifier.n_iter_ == 3 and third.steps == 9
+
+
+def test_threads_are_given_back():
+    before = fp.get_num_threads()
+    with pytest.raises(ValueError, match="max_iter"):
+        fp.MLPClassifier(n_threads=1, max_iter=0).fit(*IRIS)
+    assert fp.get_num_threads() == before
+
+
+def test_what_diverges_says_so():
+    X, y = DIABETES
+    with pytest.raises(ValueError, match="non-finite parameter weights.*The parameters are those"):
+        fp.MLPRegressor(solver="sgd", learning_rate_init=1e6, activation="identity").fit(X, y)
+
+
+@pytest.mark.parametrize("how, message", [
+    ({"activation": ["relu", "tanh"]}, "activation has 2 values for 1 hidden layers"),
+    ({"solver": "adan"}, "unknown solver 'adan'; did you mean 'adam'"),
+    ({"loss": "half_mse"}, "half_mse is a loss of numbers"),
+    ({"learning_rate": "falling"}, "unknown learning_rate"),
+    ({"hidden_layer_sizes": (-3,)}, "hidden_layer_sizes must be > 0"),
+    ({"batch_norm": True, "layer_norm": True}, "exclude each other"),
+    ({"embedding": "periodic"}, "unknown embedding"),
+    ({"alpha": -1}, "alpha must be a number at least 0"),
+])  # fmt: skip
+def test_wrong_parameters(how, message):
+    with pytest.raises(ValueError, match=message):
+        fp.MLPClassifier(**how).fit(*IRIS)
+
+
+def test_without_scikit_learn():
+    """Importing fastprop, and all names at once, does without; the estimators say which extra has it."""
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "from fastprop import *\n"
+        "import fastprop as fp\n"
+        "try: fp.MLPClassifier\n"
+        "except ImportError as error: print(error)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert "pip install 'fastprop-nn[sklearn]'" in told
