@@ -218,18 +218,18 @@ class Perceptron(BaseEstimator):
         examples = network._examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, self._loss)
         epochs = 1 if further else _validate.count("max_iter", self.max_iter)
         judge = Judge(self, rows, further)
-        run = fitting.Run(
-            trainer, epochs, len(rows.X), (examples, None), None, (), None, [judge, *parse(self.callbacks)], False
-        )
+        solver = self._solver()
+        batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
+        callbacks = [judge, *parse(self.callbacks)]
+        run = fitting.Run(trainer, epochs, examples, batch, (examples, None), None, (), None, callbacks, False)
         converged = False
         try:
             run.begin()
-            solver = self._solver()
             if isinstance(solver, LBFGS):
                 converged = fitting._quasi_newton(run, solver, examples, self.max_fun)
             else:
                 judge.set_rate()
-                fitting._descend(run, examples, self._batch(len(rows.X), solver))
+                fitting._descend(run, examples, batch)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         except DivergenceError as error:

@@ -8,6 +8,7 @@ import numpy as np
 from fastprop.metrics import LOG_MEAN
 from fastprop.network import Network
 
+
 @dataclass(frozen=True)
 class Standards:
     """Means and deviations of the columns of X and of y; None where they are left as they are.
