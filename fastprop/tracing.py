@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from fastprop import _own_loss, _validate, bridges
 from fastprop.losses import Loss
 from fastprop.network import Network, _views
 from fastprop.operations import Operation
+
+if TYPE_CHECKING:
+    from fastprop.explain import Explanation
 
 SHOWN = 6  # so many numbers of an array stand in the table, of a longer one its range: a row of 100 letters
 NAMES = ("W", "b", "z", "a", "slope", "da", "dz", "dW", "db")
@@ -145,8 +148,14 @@ class Trace:
             raise ValueError(f"row must be in [0, {len(self.x)}), got {row}; the trace has {len(self.x)} rows")
         return _run(self.network, self.loss, self.x, self.y, self._only(row), self.training, self.step)
 
+    def explain(self, quantity: str, *, row: int | None = None, paths: int = 8) -> "Explanation":
+        """The chain rule for one number, such as "W2[0,3]"; see ``fastprop.explain.explain``."""
+        from fastprop import explain
+
+        return explain.explain(self, quantity, row=row, paths=paths)
+
     def tree(self) -> dict[str, Any]:
-        """All of it as nested dicts whose leaves are floats, under names such as W1[0,2]."""
+        """All of it as nested dicts whose leaves are floats, under the names that ``explain`` takes."""
         result: dict[str, Any] = {"cost": self.cost}
         for row in range(len(self.x)):
             branch: dict[str, Any] = {f"loss[{m}]": float(loss) for m, loss in enumerate(self.losses[row])}
