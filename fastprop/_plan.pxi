@@ -130,6 +130,15 @@ cdef ptrdiff_t row_length(const Plan *p, ptrdiff_t k) noexcept nogil:
         return op.n_out
     return padded_row(op.n_out, p.size)
 
+cdef bint works_in_place(const Plan *p, ptrdiff_t k) noexcept nogil:
+    """Whether a DROPOUT may do so: nobody else reads the output below, whose backward pass needs its sign at most."""
+    cdef const Op *op = &p.ops[k]
+    cdef const Op *below = &p.ops[k - 1] if k > 0 else NULL
+    return (
+        op.kind == DROPOUT and below != NULL and row_length(p, k - 1) == row_length(p, k)
+        and (below.kind == DENSE or below.kind == SCALE or below.kind == LAYER_NORM or below.kind == BATCH_NORM)
+        and (below.activation == FP_ACTIVATION_identity or below.activation == FP_ACTIVATION_relu))
+
 cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
     """Places everything that a pass over p.block rows needs, from `memory` on, and returns how many bytes that took."""
     cdef char *free_space = memory
@@ -145,11 +154,14 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
     for k in range(p.n_ops):
         op = &p.ops[k]
         op.row = row_length(p, k)
-        if op.kind != FORK:
-            op.a = op.kept = take(&free_space, p.block * op.row * p.size)
+        if works_in_place(p, k):
+            op.a, op.dz = p.ops[k - 1].a, p.ops[k - 1].dz
+        else:
+            if op.kind != FORK:
+                op.a = op.kept = take(&free_space, p.block * op.row * p.size)
+            op.dz = take(&free_space, p.block * op.row * p.size)
         if keeps_more(op):
             op.kept = take(&free_space, p.block * op.row * p.size)
-        op.dz = take(&free_space, p.block * op.row * p.size)
         if op.kind == LAYER_NORM or op.kind == BATCH_NORM:
             statistics = p.block if op.kind == LAYER_NORM else op.n_out
             op.mean = take(&free_space, statistics * p.size)
@@ -167,9 +179,10 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
 
 cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
     """How many rows go through the network at once, a multiple of SLICE unless all do."""
-    cdef ptrdiff_t k, row = p.n_inputs + p.n_outputs * p.members, longest = LONGEST_BLOCK
+    cdef ptrdiff_t k, arrays, row = p.n_inputs + p.n_outputs * p.members, longest = LONGEST_BLOCK
     for k in range(p.n_ops):
-        row += (3 if keeps_more(&p.ops[k]) else 2) * p.ops[k].n_out
+        arrays = (0 if works_in_place(p, k) else 2) + (1 if keeps_more(&p.ops[k]) else 0)
+        row += arrays * p.ops[k].n_out
     if p.n_parameters * p.size < CACHE:
         longest = min(max(CACHE // (row * p.size) // SLICE * SLICE, 2 * SLICE), LONGEST_BLOCK)
     return min(longest * p.parts, rows)
