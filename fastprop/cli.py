@@ -1,4 +1,4 @@
-"""The command line: `fastprop demo`, `train`, `predict` and `info` (also as `python -m fastprop.cli`).
+"""The command line: `fastprop demo`, `train`, `predict`, `playground` and `info` (also as `python -m fastprop.cli`).
 
 Results go to the standard output, notes and errors to the standard error. Bad input ends with status
 2 and one line that says what to do, Ctrl-C with status 130.
@@ -57,6 +57,7 @@ def _parser():
   fastprop demo                                     train on handwritten digits, beside NumPy
   fastprop train housing.csv --target price         writes housing.safetensors
   fastprop predict housing.safetensors new.csv --out predictions.csv
+  fastprop playground                               watch a network train, in the browser
   fastprop info                                     version, CPU, kernels, threads
 
 `fastprop COMMAND --help` says more. Exit status: 0, 2 for bad input, 130 after Ctrl-C.""",
@@ -95,6 +96,22 @@ has the target too, the predictions are scored. Classes come with the probabilit
     predict.add_argument("model", metavar="MODEL", help="what `fastprop train` wrote")
     predict.add_argument("file", metavar="FILE.csv")
     predict.add_argument("--out", metavar="FILE", help="where to write (default: to the screen)")
+    playground = command(
+        "playground",
+        commands.playground,
+        "open a page on which a network trains live on points in the plane",
+        description="""Open a page in the browser on which a network trains live, in the real engine, on points in the
+plane: change its layers, watch its weights and gradients, take one step, see every number of it.
+
+The page is served to this machine alone, and only to whoever has its address, which holds a token.
+Ctrl-C ends it.""",
+        epilog="""examples:
+  fastprop playground
+  fastprop playground iris.csv                      two columns, and the last one to predict""",
+    )
+    playground.add_argument("file", metavar="FILE.csv", nargs="?", help="a table to begin with")
+    playground.add_argument("--port", metavar="N", type=_integer(0), default=0, help="default: one that is free")
+    playground.add_argument("--no-browser", action="store_true", help="only print the address")
     command("info", commands.info, "say version, CPU, kernels and threads")
     return parser
 

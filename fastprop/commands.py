@@ -14,6 +14,7 @@ import platform
 import statistics
 import sys
 import time
+import webbrowser
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from fastprop.encoders import Encoder, Target, split_rows
 from fastprop.samples import load_digits, numpy_training
 from fastprop.tables import read_csv
 
-__all__ = ["demo", "info", "one_line", "predict", "train"]
+__all__ = ["demo", "info", "one_line", "playground", "predict", "train"]
 
 
 def demo(args):
@@ -238,6 +239,25 @@ def info(args):
     print(f"{'python:':14}{platform.python_version()} on {platform.platform()}")
     print(f"{'cores:':14}{os.cpu_count()}")
     print(f"{'installed in:':14}{Path(fp.__file__).parent}")
+
+
+def playground(args):
+    """Serve the playground until Ctrl-C."""
+    from fastprop.playground.server import Server  # imported here: no other command needs an HTTP server
+    from fastprop.playground.session import Session
+
+    if args.port > 65535:
+        raise ValueError(f"--port must be at most 65535, got {args.port}")
+    session = Session(read_csv(args.file) if args.file else None)
+    with Server(session, args.port) as server:
+        print(f"playground: {server.address}")
+        print("for this machine alone, and whoever has the address; Ctrl-C ends it", flush=True)
+        if not args.no_browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print("playground: ended")
 
 
 def _report():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Table", "TableError", "nearest", "read_csv"]
+__all__ = ["Table", "TableError", "nearest", "parse_csv", "read_csv"]
 
 GAPS = frozenset({"", "na", "n/a", "nan", "null"})  # compared in lower case
 DELIMITERS = ",;\t|"
@@ -117,8 +117,12 @@ def read_csv(path):
     OSError
         If it cannot be read.
     """
-    path = Path(path)
-    text = _text(path)
+    return parse_csv(Path(path).read_bytes(), path)
+
+
+def parse_csv(data, path):
+    """Return the table that the bytes of a CSV file hold; `path` is what messages call it. See ``read_csv``."""
+    text = _text(data, path)
     if not text.strip():
         raise TableError(f"{path} is empty; wanted a line of column names and a line per row")
     delimiter = _delimiter(text)
@@ -146,8 +150,7 @@ def read_csv(path):
     return Table(str(path), cells, lines, delimiter, tuple(notes))
 
 
-def _text(path):
-    data = path.read_bytes()
+def _text(data, path):
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = data.decode(encoding)

@@ -87,6 +87,8 @@ class Watch(Callback):
         self.seconds = 0.0
         self._table: dict[str, list] = {name: [] for name in COLUMNS}
         self._told: set[tuple[str, int]] = set()
+        self._examples: Any = None
+        self._before: Any = None
 
     def table(self) -> dict[str, list]:
         """A dict of lists, a row for each epoch and layer; ``fastprop.watch.COLUMNS`` says what each column is.

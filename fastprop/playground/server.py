@@ -1,0 +1,196 @@
+"""The playground's server: one page and a JSON interface, for this machine and whoever knows the token alone.
+
+Bound to 127.0.0.1. Every address begins with a token that is drawn at the start; without it the answer is 403 whatever
+was asked for. So is it for a Host that is not this server's (a name that was rebound to 127.0.0.1) and for an Origin
+that is another page's. What can be read is a list of four files; nothing is looked up on the disk.
+"""
+
+import hmac
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import Any
+from urllib.parse import unquote
+
+from fastprop._version import __version__
+from fastprop.playground.session import Session
+
+MOST_JSON = 64_000  # bytes of a request: settings and a row number
+MOST_CSV = 5_000_000  # bytes of an upload: 2000 points of three columns are some 100 kB
+DRAINED = 50_000_000  # bytes of a body that is too large, read and dropped so that the browser gets to read the answer
+PATIENCE = 30  # seconds without a byte after which a connection is closed
+
+PAGES = {
+    "": ("playground.html", "text/html; charset=utf-8"),
+    "playground.css": ("playground.css", "text/css; charset=utf-8"),
+    "playground.js": ("playground.js", "text/javascript; charset=utf-8"),
+    "playground_draw.js": ("playground_draw.js", "text/javascript; charset=utf-8"),
+}
+HEADERS = {
+    # Nothing from anywhere else, nothing inline, no frame around it.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",  # the address holds the token
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class Refusal(Exception):
+    """An answer other than 200: its status, and a sentence for people."""
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a session on 127.0.0.1.
+
+    Parameters
+    ----------
+    session : Session
+    port : int, default 0
+        0: one that is free.
+
+    Attributes
+    ----------
+    token : str
+    address : str
+        What to open in a browser, token included.
+    """
+
+    daemon_threads = True  # a browser's open connection does not keep the process alive
+
+    def __init__(self, session: Session, port: int = 0):
+        super().__init__(("127.0.0.1", port), Handler)
+        self.session, self.token = session, secrets.token_urlsafe(24)
+        self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A page that was closed while it was answered is no error of ours."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+    @property
+    def address(self) -> str:
+        """The page's address."""
+        return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection. Whatever is wrong with a request is told as JSON, {"error": ...}."""
+
+    server: Server
+    server_version, sys_version = f"fastprop/{__version__}", ""
+    protocol_version = "HTTP/1.1"  # a page that asks 30 times a second keeps its connection
+    timeout = PATIENCE
+    disable_nagle_algorithm = True  # head and body are two packets: the second is not to wait for the first's receipt
+
+    def do_GET(self) -> None:
+        """A file of the page, or what there is to see."""
+        self._serve(self._get)
+
+    def do_POST(self) -> None:
+        """Something to do; the answer is what there is to see then."""
+        self._serve(self._post)
+
+    def _get(self, path: str) -> tuple[bytes, str]:
+        if path in PAGES:
+            name, kind = PAGES[path]
+            return (files("fastprop") / "pages" / name).read_bytes(), kind
+        if path == "api/scene":
+            return _json(self.server.session.scene())
+        if path == "api/snapshot":
+            return _json(self.server.session.snapshot())
+        raise self._unknown(path)
+
+    def _post(self, path: str) -> tuple[bytes, str]:
+        session = self.server.session
+        if path == "api/upload":
+            data = self._body(MOST_CSV, "text/csv")
+            return _json(session.upload(data, unquote(self.headers.get("X-File-Name", ""))))
+        actions: dict[str, Callable[[dict], Any]] = {
+            "api/configure": session.configure,
+            "api/restart": lambda given: session.restart(given.get("seed")),
+            "api/train": lambda given: session.train(given.get("steps")),
+            "api/step_example": lambda given: session.step_example(),
+            "api/trace": lambda given: session.trace(given.get("row")),
+        }
+        if path not in actions:
+            raise self._unknown(path)
+        try:
+            given = json.loads(self._body(MOST_JSON, "application/json"))
+        except (ValueError, RecursionError):
+            raise Refusal(400, "the request's body is not JSON") from None
+        if not isinstance(given, dict):
+            raise Refusal(400, f"the request's body must be a JSON object, got {type(given).__name__}")
+        return _json(actions[path](given))
+
+    def _unknown(self, path: str) -> Refusal:
+        return Refusal(404, f"there is no {path!r:.100} for {self.command}")
+
+    # ---- the door ----
+
+    def _serve(self, answer: Callable[[str], tuple[bytes, str]]) -> None:
+        status, kind = 200, "application/json"
+        length = self.headers.get("Content-Length", "")
+        self._length = int(length) if length.isascii() and length.isdigit() else None
+        self._left = self._length or 0  # bytes of the body that are to be read
+        try:
+            body, kind = answer(self._admitted())
+        except Refusal as refusal:
+            status, (body, _) = refusal.status, _json({"error": str(refusal)})
+        except (ValueError, TypeError) as error:  # what a session says of what it was asked for
+            status, (body, _) = 400, _json({"error": str(error)})
+        self.send_response(status)
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if status != 200:
+            # a body that was not read would be taken for the next request
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        if status != 200:
+            self._drain()
+
+    def _admitted(self) -> str:
+        """The path behind the token, of a request that may be answered."""
+        token, _, path = self.path.removeprefix("/").partition("?")[0].partition("/")
+        if not hmac.compare_digest(token.encode(), self.server.token.encode()):
+            raise Refusal(403, "the address lacks this playground's token; open the one that the terminal shows")
+        if self.headers.get("Host") not in self.server.hosts:
+            raise Refusal(403, "the request is for another host")
+        origin = self.headers.get("Origin")
+        if origin is not None and origin.removeprefix("http://") not in self.server.hosts:
+            raise Refusal(403, "the request comes from another page")
+        return path
+
+    def _body(self, most: int, kind: str) -> bytes:
+        if self.headers.get_content_type() != kind:
+            raise Refusal(415, f"the request's Content-Type must be {kind}, got {self.headers.get_content_type()}")
+        if self._length is None:
+            raise Refusal(411, "the request must say its Content-Length")
+        if self._left > most:
+            raise Refusal(413, f"the request has {self._left:,} bytes; at most {most:,} are taken")
+        data, self._left = self.rfile.read(self._left), 0
+        return data
+
+    def _drain(self) -> None:
+        """Reads and drops what is left of a body."""
+        left = min(self._left, DRAINED)
+        while left > 0:
+            left -= len(self.rfile.read(min(left, 1 << 16))) or left
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the terminal is the user's."""
+
+
+def _json(value: Any) -> tuple[bytes, str]:
+    return json.dumps(value, allow_nan=False).encode(), "application/json"

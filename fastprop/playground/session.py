@@ -1,0 +1,405 @@
+"""The network of the playground, its points, and what one may do with them."""
+
+import base64
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fastprop as fp
+from fastprop import _validate
+from fastprop.activations import ACTIVATIONS
+from fastprop.encoders import split_rows
+from fastprop.losses import LOSSES
+from fastprop.playground import datasets
+from fastprop.tables import Table, parse_csv
+
+LOSSES_FOR = {
+    "classification": ("cross_entropy", "focal", "hinge"),
+    "two classes": ("binary_cross_entropy", "binary_hinge"),  # of one output; besides those above
+    "regression": ("half_mse", "squared_error", "mae", "huber", "log_cosh"),
+}
+OPTIMIZERS: dict[str, Callable[[float], Any]] = {
+    "sgd": fp.SGD,
+    "momentum": lambda rate: fp.SGD(rate, momentum=0.9),
+    "adam": fp.Adam,
+    "rmsprop": fp.RMSprop,
+    "adagrad": fp.Adagrad,
+    "lion": fp.Lion,
+}
+MOST_LAYERS, MOST_UNITS = 6, 12  # hidden ones: a network of this size can be drawn with a line for each weight
+SURFACE, THUMB = 64, 20  # cells of a side of the decision surface, and of a neuron's picture
+MOST_HISTORY = 400  # points of the cost curve, which is as many pixels wide
+TEST_SHARE = 0.25
+LONGEST = 0.1  # seconds that one request may train for: the page is to answer
+
+START = {
+    "data": "circles",
+    "n": 300,
+    "noise": 0.1,
+    "hidden": [6, 4],
+    "activation": "tanh",
+    "loss": "cross_entropy",
+    "optimizer": "adam",
+    "rate": 0.01,
+    "batch_size": 16,
+    "seed": 0,
+    "columns": None,
+}
+# Settings that can change without the network's starting afresh.
+LIGHT = {"optimizer", "rate", "batch_size"}
+
+
+class Session:
+    """One network that trains on points in the plane. Every method may be called from any thread.
+
+    Each raises ValueError or TypeError where it is asked for what it does not know; nothing has changed then. What they
+    return is JSON-able, every number finite or None: a ``scene`` where that is a new one, else a ``snapshot``.
+    """
+
+    def __init__(self, table: Table | None = None):
+        self._lock = threading.RLock()
+        self._table: Table | None = None
+        self.settings: dict[str, Any] = {}
+        self.trainer: fp.Trainer
+        self._history: list[list[Any]]
+        self._version = 0
+        self._apply(START)
+        if table is not None:
+            self.take(table)
+
+    # ---- what may be done ----
+
+    def choices(self) -> dict[str, Any]:
+        """What the settings can be."""
+        with self._lock:
+            return {
+                "data": {"classification": list(datasets.CLASSES), "regression": list(datasets.NUMBERS)},
+                "activation": list(ACTIVATIONS),
+                "losses": list(self._losses(self.points)),
+                "optimizer": list(OPTIMIZERS),
+                "layers": MOST_LAYERS,
+                "units": MOST_UNITS,
+                "table": None if self._table is None else {"name": self._table.path, "columns": self._table.names},
+            }
+
+    def configure(self, changes: Any) -> dict[str, Any]:
+        """Changes settings; the network starts afresh unless only the rate, optimiser or batch size change."""
+        if not isinstance(changes, dict):
+            raise TypeError(f"settings must be an object, got {type(changes).__name__}")
+        for name in changes:
+            _validate.choice("setting", name, START)
+        with self._lock:
+            self._apply(self.settings | changes)
+            return self.scene()
+
+    def upload(self, data: bytes, name: str) -> dict[str, Any]:
+        """Takes a CSV file as a table, and its first columns that will do as points."""
+        return self.take(parse_csv(data, " ".join(name.split())[:80] or "your file"))
+
+    def take(self, table: Table) -> dict[str, Any]:
+        """The same for a table that was read."""
+        datasets.check(table)
+        numeric = [name for name in table.names if not table.numbers(name)[1]]
+        target = table.names[-1]
+        inputs = [name for name in numeric if name != target][:2]
+        if len(inputs) < 2:
+            raise ValueError(f"{table.path} has fewer than two columns of numbers besides {target!r}, its last one")
+        with self._lock:
+            before, self._table = self._table, table
+            try:
+                columns = {"x": inputs[0], "y": inputs[1], "target": target}
+                self._apply(self.settings | {"data": "table", "columns": columns})
+            except (ValueError, TypeError):
+                self._table = before
+                raise
+            return self.scene()
+
+    def restart(self, seed: Any = None) -> dict[str, Any]:
+        """New initial weights, from another seed if one is given."""
+        with self._lock:
+            self._apply(self.settings | ({} if seed is None else {"seed": seed}))
+            return self.scene()
+
+    def train(self, steps: Any) -> dict[str, Any]:
+        """So many mini-batches, or fewer where they take longer than 100 milliseconds."""
+        steps = _validate.count("steps", steps)
+        end = time.perf_counter() + LONGEST
+        with self._lock:
+            for _ in range(steps):
+                if not self._step(self._next(self.settings["batch_size"])) or time.perf_counter() > end:
+                    break
+            self._record()
+            return self.snapshot()
+
+    def step_example(self) -> dict[str, Any]:
+        """A step on the next example alone. Returns its "trace", before the step, and the "snapshot" after it."""
+        with self._lock:
+            row = self._next(1)
+            traced = self._trace(int(row[0]))
+            self._step(row)
+            self._record()
+            return {"trace": traced, "snapshot": self.snapshot()}
+
+    def trace(self, row: Any) -> dict[str, Any]:
+        """Every number of both passes for one point."""
+        with self._lock:
+            row = _validate.whole("row", row)
+            if not 0 <= row < len(self.points.X):
+                raise ValueError(f"row must be 0 to {len(self.points.X) - 1}, got {row}")
+            return self._trace(row)
+
+    # ---- what there is to see ----
+
+    def snapshot(self) -> dict[str, Any]:
+        """The network as it is: numbers, costs, and pictures of what it computes over the plane."""
+        with self._lock:
+            net, points, X, y = self.network, self.points, self.points.X, self.points.y
+            training, test = self._training, self._test
+            cost, gradient = net.value_and_gradient(X[training], y[training], loss=self._loss)
+            seen = {
+                "version": self._version,
+                "steps": self.trainer.steps,
+                "epochs": round(self._rows_done / len(training), 2),
+                "message": self._message,
+                "cost": _number(cost),
+                "test_cost": _number(net.value_and_gradient(X[test], y[test], loss=self._loss)[0]),
+                "history": self._history,
+                "layers": self._layers(gradient),
+                "surface": self._surface(),
+            }
+            if points.task == "classification":
+                seen["accuracy"], seen["test_accuracy"] = (
+                    float((self._classes(X[rows]) == y[rows]).mean()) for rows in (training, test)
+                )
+            return seen
+
+    def scene(self) -> dict[str, Any]:
+        """What changes with the settings alone: these, and the points."""
+        with self._lock:
+            points = self.points
+            return {
+                "version": self._version,
+                "settings": self.settings,
+                "choices": self.choices(),
+                "task": points.task,
+                "classes": points.classes,
+                "axes": points.axes,
+                "target": points.target,
+                "notes": points.notes,
+                "points": np.round(np.column_stack([points.X, points.y]), 4).tolist(),
+                "test": self._test.tolist(),
+                "domain": self._domain,
+                "loss": {"formula": self._formula.formula, "derivative": self._formula.derivative},
+                "activation": {
+                    "formula": ACTIVATIONS[self.settings["activation"]].formula,
+                    "derivative": ACTIVATIONS[self.settings["activation"]].derivative,
+                },
+            }
+
+    # ---- how ----
+
+    @staticmethod
+    def _losses(points: datasets.Points) -> tuple[str, ...]:
+        return LOSSES_FOR[points.task] + (LOSSES_FOR["two classes"] if len(points.classes) == 2 else ())
+
+    def _apply(self, settings: dict[str, Any]) -> None:
+        """All or nothing: whatever is refused is refused before anything changes."""
+        settings = settings | {"seed": _validate.seed(settings["seed"])}
+        light = bool(self.settings) and all(self.settings[k] == v for k, v in settings.items() if k not in LIGHT)
+        light = light and any(self.settings[name] != settings[name] for name in LIGHT)
+        optimizer = self._optimizer(settings)
+        _validate.count("batch_size", settings["batch_size"])
+        if light:
+            self.settings, self.trainer.optimizer = settings, optimizer
+            return
+        points = self._points(settings)
+        losses = self._losses(points)
+        if settings["loss"] not in losses:
+            if self.settings and settings["loss"] != self.settings["loss"]:
+                _validate.choice("loss", settings["loss"], losses)
+            settings["loss"] = losses[0]  # the points ask for another kind
+        n_outputs = len(points.classes) if settings["loss"] in LOSSES_FOR["classification"] else 1
+        network = fp.Network(
+            [2, *_hidden(settings["hidden"]), n_outputs],
+            activation=_validate.choice("activation", settings["activation"], ACTIVATIONS),
+            dtype="float64",
+            seed=settings["seed"],
+        )
+        self.trainer = fp.Trainer(network, loss=settings["loss"], optimizer=optimizer)
+        self.network, self.points, self.settings = network, points, settings
+        self._loss, self._formula = settings["loss"], LOSSES[settings["loss"]]
+        labels = points.y if points.task == "classification" else None
+        self._training, self._test = split_rows(np.arange(len(points.X)), TEST_SHARE, settings["seed"], labels)
+        if not len(self._test):
+            self._test = self._training
+        self._random = np.random.default_rng(settings["seed"])
+        self._order, self._at, self._rows_done = self._random.permutation(self._training), 0, 0
+        self._message, self._history = "", []
+        self._version += 1
+        self._domain = _domain(points.X)
+        self._record()
+
+    def _points(self, settings: dict[str, Any]) -> datasets.Points:
+        if settings["data"] == "table":
+            columns = settings["columns"]
+            if self._table is None:
+                raise ValueError("there is no table yet; upload a CSV file first")
+            if not isinstance(columns, dict) or set(columns) != {"x", "y", "target"}:
+                raise ValueError(f"columns must name x, y and target, got {columns!r:.100}")
+            x, y, target = (str(columns[axis]) for axis in ("x", "y", "target"))
+            return datasets.from_table(self._table, x, y, target, settings["seed"])
+        _validate.choice("data", settings["data"], datasets.MADE)
+        n = _validate.count("n", settings["n"])
+        if not 20 <= n <= datasets.MOST_ROWS:
+            raise ValueError(f"n must be 20 to {datasets.MOST_ROWS}, got {n}")
+        noise = _validate.number("noise", settings["noise"], least=0)
+        if noise > 1:
+            raise ValueError(f"noise must be at most 1, got {noise:g}")
+        return datasets.make(settings["data"], n, noise, settings["seed"])
+
+    @staticmethod
+    def _optimizer(settings: dict[str, Any]) -> Any:
+        rate = _validate.number("rate", settings["rate"], above=0)
+        return OPTIMIZERS[_validate.choice("optimizer", settings["optimizer"], OPTIMIZERS)](rate)
+
+    def _next(self, n: int) -> np.ndarray:
+        """The next rows in the order of this epoch: fewer at its end."""
+        if self._at >= len(self._order):
+            self._order, self._at = self._random.permutation(self._training), 0
+        rows = self._order[self._at : self._at + n]
+        self._at += len(rows)
+        return rows
+
+    def _step(self, rows: np.ndarray) -> bool:
+        """A step on those rows, unless it diverges."""
+        try:
+            self.trainer.step(self.points.X[rows], self.points.y[rows])
+        except fp.DivergenceError as error:
+            self._message = f"Training diverged: {error}"
+            return False
+        self._rows_done += len(rows)
+        self._message = ""
+        return True
+
+    def _record(self) -> None:
+        """A point of the cost curve; where there are too many, every other one is left out."""
+        costs = [
+            _number(self.trainer.evaluate(self.points.X[rows], self.points.y[rows]))
+            for rows in (self._training, self._test)
+        ]
+        self._history.append([self.trainer.steps, *costs])
+        if len(self._history) > MOST_HISTORY:
+            del self._history[1:-1:2]
+
+    def _layers(self, gradient: np.ndarray) -> list[dict[str, Any]]:
+        """Of each layer its weights, biases, their gradients, and a picture of each unit over the plane."""
+        grid = _grid(self._domain, THUMB)
+        operations, *_ = self._passes(grid, np.zeros(len(grid), self.points.y.dtype))  # no target: forward pass alone
+        layers = []
+        for W, b, slopes, operation in zip(
+            self.network.weights, self.network.biases, self._by_layer(gradient), operations
+        ):
+            pictures = [_bytes(unit, *_span(unit)) for unit in operation["a"].T]
+            layers.append({"W": _short(W), "b": _short(b), "pictures": pictures} | slopes)
+        return layers
+
+    def _by_layer(self, gradient: np.ndarray) -> list[dict[str, Any]]:
+        """dW and db of each layer, of a gradient laid out as the parameters."""
+        layers, start = [], 0
+        for W, b in zip(self.network.weights, self.network.biases):
+            middle, end = start + W.size, start + W.size + b.size
+            layers.append({"dW": _short(gradient[start:middle].reshape(W.shape)), "db": _short(gradient[middle:end])})
+            start = end
+        return layers
+
+    def _surface(self) -> dict[str, Any]:
+        """What the network says over the plane: the share of each class, or the value, as bytes from low to high."""
+        outputs = self.network(_grid(self._domain, SURFACE))
+        if self.points.task == "regression":
+            low, high = float(self.points.y.min()), float(self.points.y.max())
+            return {"size": SURFACE, "channels": [_bytes(outputs[:, 0], low, high)]}
+        return {"size": SURFACE, "channels": [_bytes(share, 0, 1) for share in self._shares(outputs).T]}
+
+    def _shares(self, outputs: np.ndarray) -> np.ndarray:
+        """Of each class: softmax of the outputs, or the logistic function of the one."""
+        scores = outputs if outputs.shape[1] > 1 else np.column_stack([np.zeros(len(outputs)), outputs[:, 0]])
+        raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return raised / raised.sum(axis=1, keepdims=True)
+
+    def _classes(self, X: np.ndarray) -> np.ndarray:
+        return self._shares(self.network(X)).argmax(axis=1)
+
+    def _trace(self, row: int) -> dict[str, Any]:
+        X, y = self.points.X[row : row + 1], self.points.y[row : row + 1]
+        operations, losses, gradient, dx = self._passes(X, y)
+        outputs = operations[-1]["a"]
+        return {
+            "row": row,
+            "test": bool(np.isin(row, self._test)),
+            "x": _short(X[0]),
+            "y": self.points.classes[int(y[0])] if self.points.classes else _number(y[0]),
+            "shares": _short(self._shares(outputs)[0]) if self.points.classes else None,
+            "loss": _number(losses[0, 0]),
+            "dx": _short(dx[0]),
+            "layers": [
+                {name: _short(values[0]) for name, values in operation.items()} | slopes
+                for operation, slopes in zip(operations, self._by_layer(gradient))
+            ],
+        }
+
+    def _passes(self, X: np.ndarray, y: np.ndarray) -> Any:
+        """Both passes with every number, as ``Engine.trace`` gives them."""
+        examples = self.network._examples(X, y, None, self._formula)
+        return self.network._engine.trace(*examples, self._formula.objective(self.network.n_outputs))
+
+
+def _hidden(given: Any) -> list[int]:
+    if not isinstance(given, list) or len(given) > MOST_LAYERS:
+        raise ValueError(f"hidden must be a list of at most {MOST_LAYERS} widths, got {given!r:.100}")
+    for width in given:
+        if _validate.count("a hidden layer's width", width) > MOST_UNITS:
+            raise ValueError(f"a hidden layer can have at most {MOST_UNITS} units here, got {width!r:.100}")
+    return given
+
+
+def _domain(X: np.ndarray) -> list[list[float]]:
+    """From where to where the plane is shown: the points and a tenth around them, (2 axes, from and to)."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    edge = np.where(high > low, 0.1 * (high - low), 1.0)
+    return np.column_stack([low - edge, high + edge]).tolist()
+
+
+def _grid(domain: list[list[float]], size: int) -> np.ndarray:
+    """The centres of size x size cells, from the top left one row by row."""
+    (left, right), (bottom, top) = domain
+    middle = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(left + (right - left) * middle, top - (top - bottom) * middle)
+    return np.column_stack([x.ravel(), y.ravel()])
+
+
+def _span(values: np.ndarray) -> tuple[float, float]:
+    """Values around 0, as far as the largest."""
+    far = float(np.abs(np.nan_to_num(values, posinf=0, neginf=0)).max()) or 1.0
+    return -far, far
+
+
+def _bytes(values: np.ndarray, low: float, high: float) -> str:
+    """Values from low (0) to high (255), a byte each, as base64."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        level = np.clip(np.nan_to_num((values - low) / (high - low), nan=0.5), 0, 1)
+    return base64.b64encode(np.rint(255 * level).astype(np.uint8).tobytes()).decode()
+
+
+def _number(value: Any) -> float | None:
+    """Six digits of a number, None if it is not finite."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def _short(values: np.ndarray) -> Any:
+    """The same for every number of an array, as lists."""
+    if values.ndim > 1:
+        return [_short(part) for part in values]
+    return [_number(value) for value in values.tolist()]
