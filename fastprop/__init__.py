@@ -24,6 +24,7 @@ _ROOMS = {
     "callbacks": ("Callback", "EarlyStopping"),
     "c_export": ("to_c",),
     "checkpoints": ("Checkpoint", "load_checkpoint"),
+    "data": ("Scaled",),
     "ensemble": ("Ensemble", "EnsembleTrainer"),
     "files": ("load",),
     "inputs": ("Embedding", "Periodic", "PiecewiseLinear"),

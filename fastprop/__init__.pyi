@@ -15,6 +15,7 @@ from fastprop.checkpoints import load_checkpoint as load_checkpoint
 from fastprop.config import get_num_threads as get_num_threads
 from fastprop.config import set_num_threads as set_num_threads
 from fastprop.config import show_config as show_config
+from fastprop.data import Scaled as Scaled
 from fastprop.ensemble import Ensemble as Ensemble
 from fastprop.ensemble import EnsembleTrainer as EnsembleTrainer
 from fastprop.estimators import MLPClassifier as MLPClassifier

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastprop import _engine, _own_loss, _validate, fitting, losses
+from fastprop import _engine, _own_loss, _validate, data, fitting, losses
 from fastprop.callbacks import Callback, parse
 from fastprop.inputs import PiecewiseLinear
 from fastprop.layers import BatchNorm, Dense, Dropout, Layer, LayerNorm
@@ -221,15 +221,16 @@ class Perceptron(BaseEstimator):
         solver = self._solver()
         batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
         callbacks = [judge, *parse(self.callbacks)]
-        run = fitting.Run(trainer, epochs, examples, batch, (examples, None), None, (), None, callbacks, False)
+        source = data.Stored(examples)
+        run = fitting.Run(trainer, epochs, source, batch, None, (source, None), (), None, callbacks, False)
         converged = False
         try:
             run.begin()
             if isinstance(solver, LBFGS):
-                converged = fitting._quasi_newton(run, solver, examples, self.max_fun)
+                converged = fitting._quasi_newton(run, solver, self.max_fun)
             else:
                 judge.set_rate()
-                fitting._descend(run, examples, batch)
+                fitting._descend(run)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=4)
         except DivergenceError as error:

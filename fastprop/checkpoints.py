@@ -142,6 +142,7 @@ def describe_trainer(trainer: Trainer) -> dict[str, Any]:
         "optimizer": describe(trainer.optimizer),
         "class_weight": describe(trainer.class_weight),
         "how": {name: describe(value) for name, value in trainer._how.items()},
+        "shuffle": trainer.shuffle,
         "seed": trainer.seed,
     }
 
@@ -221,6 +222,7 @@ class Saved:
             loss=loss if own else described["loss"],
             optimizer=made(described["optimizer"]),
             class_weight=made(described["class_weight"]),
+            shuffle=described["shuffle"],
             seed=described["seed"],
             **how,
         )

@@ -1,5 +1,6 @@
 """fit: the loop over epochs, and what goes with it: validation, metrics, early stopping, callbacks."""
 
+import sys
 import time
 from contextlib import nullcontext
 from functools import partial
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _targets, _validate, checkpoints
+from fastprop import _targets, _validate, checkpoints, data
 from fastprop import callbacks as _callbacks
 from fastprop import metrics as _metrics
 from fastprop import progress as _progress
@@ -26,7 +27,7 @@ HOLD_OUT = 1
 def fit(
     network: Network,
     X,
-    y,
+    y=None,
     *,
     loss,
     optimizer: Optimizer | LBFGS | str,
@@ -42,6 +43,7 @@ def fit(
     fallback: bool = False,
     seed: int | None = None,
     progress=False,
+    window: int | None = None,
     **options,
 ) -> History:
     """Trains a network for some epochs.
@@ -49,7 +51,10 @@ def fit(
     Parameters
     ----------
     network : Network
-    X : array_like, (rows, n_inputs)
+    X : array_like, (rows, n_inputs), or iterable
+        Also a ``numpy.memmap`` of any size, ``fp.Scaled``, or a table of pandas, polars or pyarrow, as
+        ``fastprop.data`` says; or, without y, an iterable of batches (xb, yb) or (xb, yb, weights), each a step as it
+        comes, in every epoch anew.
     y : array_like
         As the loss takes it.
     loss, optimizer, class_weight, seed
@@ -77,7 +82,11 @@ def fit(
         Whether it goes on from the one before, with a warning, where the newest is damaged.
     progress : bool or callable, default False
         True shows a bar in a terminal or a notebook where tqdm or rich is installed, else prints a line for each epoch;
-        a callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so far)``.
+        a callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so far)``, where
+        rows is None of batches.
+    window : int, default 64 MiB
+        How many bytes of converted rows are held of data that are not used as they are. A larger memmap is shuffled
+        block by block, and within the window.
     rates, l1, l2, clip_value, clip_norm, average, shuffle
         As ``Trainer`` takes them. With an average the validation cost and the metrics are those of the averaged
         parameters, which the network has in the end. LBFGS takes l2 alone.
@@ -89,7 +98,8 @@ def fit(
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong; nothing has changed then.
+        If an argument is wrong; nothing has changed then. Rows that are converted while they are gathered are looked at
+        when their turn comes: the parameters are those of the last whole step then.
     DivergenceError
         If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
     KeyboardInterrupt
@@ -109,23 +119,29 @@ def fit(
     usual = "sgd" if isinstance(optimizer, LBFGS) else optimizer
     trainer = Trainer(network, loss=loss, optimizer=usual, class_weight=class_weight, seed=seed, **options)
     epochs = _validate.count("epochs", epochs)
-    examples, targets, held_out = _split(trainer, X, y, sample_weight, validation)
-    _targets.check_classes(trainer.class_weight, *examples[1:3])
-    rows = len(examples[0])
+    if quasi_newton:
+        window = sys.maxsize  # all rows at once
+    source, targets, held_out = _split(trainer, X, y, sample_weight, validation, window)
+    if isinstance(source, data.Batches) and (quasi_newton or (source.once and epochs > 1)):
+        wanted = "arrays for LBFGS" if quasi_newton else "a list, or an object whose iter() begins anew"
+        raise TypeError(f"batches come one by one, from {type(X).__name__}; give {wanted}")
+    if source.targets is not None:
+        _targets.check_classes(trainer.class_weight, *source.targets)
+    rows = source.rows
     if quasi_newton and batch_size not in (None, rows):
         raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r}; omit it")
     batch_size = trainer._batch_size(batch_size, rows)
-    weighed = trainer._weighed(examples)
-    trained = examples, targets
-    run = Run(trainer, epochs, weighed, batch_size, trained, held_out, metrics, early_stopping, callbacks, progress)
+    judged = (source, targets) if held_out is None else held_out
+    weighed = trainer._weigh(source)
+    run = Run(trainer, epochs, weighed, batch_size, held_out, judged, metrics, early_stopping, callbacks, progress)
     if saved is not None:
         checkpoints.resume(run, saved)
     try:
         run.begin()
         if quasi_newton:
-            _quasi_newton(run, quasi_newton, weighed)
+            _quasi_newton(run, quasi_newton)
         else:
-            _descend(run, weighed, batch_size)
+            _descend(run)
     except KeyboardInterrupt as interrupt:
         interrupt.history = run.history  # type: ignore[attr-defined]
         raise
@@ -135,23 +151,31 @@ def fit(
     return run.history
 
 
-def _split(trainer: Trainer, X, y, sample_weight, validation) -> tuple[Examples, Any, tuple[Examples, Any] | None]:
+Judged = tuple[data.Source, Any]  # rows, and their targets as given
+
+
+def _split(trainer: Trainer, X, y, sample_weight, validation, window: int | None) -> tuple[Any, Any, Judged | None]:
     """The rows to train on, their targets as given, and the same of those held out, if any."""
     network, loss = trainer.network, trainer._loss
-    examples, targets = network._examples(X, y, sample_weight, loss), np.asarray(y)
+    source = data.source(network, loss, X, y, sample_weight, window=window)
     if validation is None:
-        return examples, targets, None
+        return source, y, None
     if isinstance(validation, (tuple, list)) and len(validation) in (2, 3):
         Xv, yv, *weights = validation
-        given = network._examples(Xv, yv, weights[0] if weights else None, loss, ("Xv", "yv", "weights"))
-        return examples, targets, (given, np.asarray(yv))
+        names = "Xv", "yv", "weights"
+        weight = weights[0] if weights else None
+        return source, y, (data.source(network, loss, Xv, yv, weight, window=window, names=names), yv)
     if isinstance(validation, (str, bool)) or not np.isscalar(validation):
         raise TypeError(
             "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, or a fraction of the "
             f"rows, got {type(validation).__name__}; use validation=(Xv, yv)"
         )
-    held = _drawn(_validate.number("validation", validation, above=0, below=1), len(targets), examples[2], trainer.seed)
-    return _targets.rows_of(examples, ~held), targets[~held], (_targets.rows_of(examples, held), targets[held])
+    share = _validate.number("validation", validation, above=0, below=1)
+    if isinstance(source, data.Batches):
+        raise ValueError("no fraction is held out of batches that come one by one; give validation=(Xv, yv)")
+    held = _drawn(share, source.rows, None if source.targets is None else source.targets[1], trainer.seed)
+    targets = np.asarray(data.plain("y", y, network.dtype, targets=True))
+    return source.subset(~held), targets[~held], (source.subset(held), targets[held])
 
 
 def _drawn(share: float, rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
@@ -179,10 +203,8 @@ class Run:
         How many there are to be.
     cost : float
         Of the last step in ``on_step_end``, else of the last epoch.
-    examples : tuple
-        The rows that are trained on, as the engine takes them: x, y or labels, and weights.
-    rows : int
-        How many these are.
+    rows : int or None
+        How many are trained on; None where batches come one by one.
     stopped : bool
     """
 
@@ -190,21 +212,23 @@ class Run:
         self,
         trainer: Trainer,
         epochs: int,
-        examples: Examples,
+        source: data.Source,
         batch_size: int,
-        trained: tuple[Examples, Any],
-        held_out: tuple[Examples, Any] | None,
+        held_out: Judged | None,
+        judged: Judged,
         wanted: Any,
         early_stopping: Any,
         callbacks: Any,
         progress: Any,
     ):
         self.trainer, self.epochs, self.batch_size = trainer, epochs, batch_size
-        self.examples, self.rows = examples, len(examples[0])
+        self.source, self.rows = source, source.rows
         self.epoch, self.cost, self.stopped = 0, float("nan"), False
         self._held_out = held_out
         self._metrics = _metrics.parse(wanted, trainer._loss, trainer.network.n_outputs)
-        self._judged = (held_out or trained) if self._metrics else None
+        self._judged = judged if self._metrics else None
+        if self._metrics and held_out is None and not isinstance(source, data.Stored):
+            raise ValueError("metrics of rows that are not held in memory cost a pass; give validation=(Xv, yv)")
         self._prefix = "" if held_out is None else "validation_"
         # the columns of what is judged, and whether more of each is better
         self.better: dict[str, bool | None] = {"cost": False}
@@ -219,7 +243,7 @@ class Run:
         self.patience = _patience(early_stopping, self.better)
         self.callbacks = _callbacks.parse(callbacks)
         self._per_step = _callbacks.per_step(self.callbacks)
-        self.show = _progress.parse(progress)
+        self.show = _progress.parse(progress, self.rows)
 
     @property
     def network(self) -> Network:
@@ -239,6 +263,10 @@ class Run:
     def stop(self) -> None:
         """Ends the training after the step or epoch that is just over."""
         self.stopped = True
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Some of the rows that are trained on, as the engine takes them: x, y or labels, and weights."""
+        return self.source.take(rows)
 
     # ---- what a checkpoint keeps ----
 
@@ -320,12 +348,15 @@ class Run:
 
     def _look(self) -> dict[str, float]:
         """The validation cost and the metrics, of the parameters that the network has."""
-        found, loss = {}, self.trainer._loss
+        found = {}
         if self._held_out is not None:
-            found["validation_cost"] = self.network._cost_of(self._held_out[0], loss, None)
+            found["validation_cost"] = self.trainer._mean_cost(self._held_out[0])
         if self._judged is not None:
-            (x, _, _, weight), y = self._judged
-            judged = _metrics.Judged(y, self.network(x), weight, loss, x)
+            source, y = self._judged
+            outputs, weights = zip(*((self.network(x), weight) for x, _, _, weight in source.straight()))
+            weight = None if weights[0] is None else np.concatenate(weights)
+            y = np.asarray(data.plain("y", y, self.network.dtype, targets=True))
+            judged = _metrics.Judged(y, np.concatenate(outputs), weight, self.trainer._loss)
             found |= {self._prefix + metric.name: metric.function(judged) for metric in self._metrics}
         return found
 
@@ -338,14 +369,14 @@ def _patience(given: Any, better: dict[str, bool | None]) -> Patience | None:
     return Patience(EarlyStopping() if given is True else given, better)
 
 
-def _descend(run: Run, examples: Examples, batch_size: int) -> None:
+def _descend(run: Run) -> None:
     """The epochs of a trainer."""
     trainer, network = run.trainer, run.network
     good, good_state = network.parameters.copy(), network.state.copy()
     while run.epoch < run.epochs and not run.stopped:
         progress = run.begin_epoch()
         try:
-            cost = trainer._epoch(*examples, batch_size, progress, run.stepped)
+            cost = trainer._epoch(run.source, run.batch_size, progress, run.stepped)
             if not network._engine.all_finite(network.parameters):
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
             judged = run.end_epoch(cost)
@@ -364,10 +395,10 @@ def _descend(run: Run, examples: Examples, batch_size: int) -> None:
         run.tell()
 
 
-def _quasi_newton(run: Run, how: LBFGS, examples: Examples, looks: int | None = None) -> bool:
+def _quasi_newton(run: Run, how: LBFGS, looks: int | None = None) -> bool:
     """The iterations of L-BFGS on all rows; `looks` and the result are those of ``minimize``."""
     network, loss, pull = run.network, run.trainer._loss, run.trainer._rule.l2
-    gradient = np.empty_like(network.gradient)
+    gradient, (examples,) = np.empty_like(network.gradient), run.source.straight()
     progress = run.begin_epoch()
 
     def penalty() -> float:

@@ -30,15 +30,12 @@ class Judged:
     weight : ndarray, (rows,), or None
     loss : Loss or OwnLoss
         Says what the outputs mean.
-    x : ndarray, optional
-        The inputs, for scorers that look at them.
     """
 
     y: np.ndarray
     outputs: np.ndarray
     weight: np.ndarray | None
     loss: Any
-    x: Any = None
 
     @property
     def many(self) -> bool:
@@ -313,7 +310,7 @@ def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Judged], float]:
     def judge(judged: Judged) -> float:
         y = judged.labels if classes else judged.y
         how = {} if judged.weight is None else {"sample_weight": judged.weight}
-        return float(scorer(Predicted(judged), judged.x, y, **how))
+        return float(scorer(Predicted(judged), judged.outputs, y, **how))
 
     return judge
 
@@ -345,4 +342,4 @@ def evaluate(metric: Any, network: Any, X: Any, y: Any, *, loss: Any, sample_wei
     chosen = _own_loss.parse(loss)
     (wanted,) = parse(metric, chosen, network.n_outputs)
     x, *_, weight = network._examples(X, y, sample_weight, chosen)
-    return wanted.function(Judged(np.asarray(y), network(x), weight, chosen, x))
+    return wanted.function(Judged(np.asarray(y), network(x), weight, chosen))

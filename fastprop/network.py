@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastprop import _own_loss, _targets, _validate, members
+from fastprop import _own_loss, _targets, _validate, data, members
 from fastprop import layers as _layers
 from fastprop._engine import Engine
 from fastprop.layers import Dense, Layer
@@ -142,6 +142,8 @@ class Network:
             If X has another shape, holds no numbers, or holds NaN or infinity.
         """
         outputs = None if self.layers[0].checks else self._engine.forward_if_ready(X)
+        if outputs is None and data.streams(X, self.dtype):
+            return np.concatenate([self(x) for x in data.converted(self, X)])
         if outputs is None:
             x = self._matrix("X", X, row=True)
             outputs = np.empty((*x.shape[:-1], self.n_outputs * self.n_members), self.dtype)
@@ -166,6 +168,7 @@ class Network:
 
     def _matrix(self, what: str, X, *, row: bool = False) -> np.ndarray:
         """X as the engine takes it."""
+        X = data.plain(what, X, self.dtype)
         x = _validate.matrix(what, X, self.n_inputs, self._engine, self.dtype, row=row)
         if self.layers[0].checks:
             self.layers[0].check(what, np.atleast_2d(x))
@@ -223,6 +226,7 @@ class Network:
     ) -> _targets.Examples:
         """X and y as the engine takes them: x, y or labels, and weights."""
         x = self._matrix(names[0], X)
+        y = data.plain(names[1], y, self.dtype, targets=True)
         target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])
         return x, *target, _targets.weights(weight, len(x), loss, self._engine, self.dtype, names[2])
 
@@ -288,7 +292,7 @@ class Network:
 
     # ---- doors upwards, for convenience: imported when called, since those floors stand on this one ----
 
-    def fit(self, X, y, **how):
+    def fit(self, X, y=None, **how):
         """Trains the network; see ``fastprop.fitting.fit`` for the parameters and the History that is returned."""
         from fastprop import fitting
 

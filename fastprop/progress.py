@@ -98,8 +98,8 @@ class RichBar(Silent):
             self._bar.stop()
 
 
-def parse(given: Any) -> Silent:
-    """How to show it: False for not at all, a function, or True.
+def parse(given: Any, rows: int | None) -> Silent:
+    """How to show it: False for not at all, a function, or True. A bar wants to know how many rows there are.
 
     Raises
     ------
@@ -111,6 +111,8 @@ def parse(given: Any) -> Silent:
         return Called(function)
     if not given:
         return Silent()
+    if rows is None:
+        return Lines()
     if sys.stderr.isatty() or "ipykernel" in sys.modules:
         try:
             from tqdm.auto import tqdm

@@ -1,11 +1,12 @@
 """Trainer: steps and epochs of stochastic gradient descent."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from fastprop import _engine, _own_loss, _targets, _validate
+from fastprop import _engine, _own_loss, _targets, _validate, data
 from fastprop._targets import Examples
 from fastprop.averages import EMA, SWA
 from fastprop.network import Network
@@ -134,7 +135,6 @@ class Trainer:
         self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
         self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
         self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling
-        self._order: np.ndarray | None = None
         self._how = {
             "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
         }  # fmt: skip
@@ -240,11 +240,12 @@ class Trainer:
     def epoch(
         self,
         X,
-        y,
+        y=None,
         *,
         batch_size: int | None = None,
         sample_weight=None,
         progress: Callable[[int, int, float], object] | None = None,
+        window: int | None = None,
     ) -> float:
         """One pass over all rows in a fresh random order, a step for each `batch_size` of them.
 
@@ -252,7 +253,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : array_like, (rows, n_inputs)
+        X : array_like, (rows, n_inputs), or iterable
+            Also a ``numpy.memmap`` of any size, ``fp.Scaled``, or a table of pandas, polars or pyarrow, as
+            ``fastprop.data`` says; or, without y, an iterable of batches (xb, yb) or (xb, yb, weights), each a step as
+            it comes.
         y : array_like
             As the loss takes it.
         batch_size : int, default 64
@@ -260,7 +264,11 @@ class Trainer:
         sample_weight : array_like, (rows,), optional
             A weight for each row, none negative.
         progress : callable, optional
-            ``progress(rows done, rows, mean cost so far)``, called about every 50 ms and at the end.
+            ``progress(rows done, rows, mean cost so far)``, called about every 50 ms and at the end; rows is None of
+            batches.
+        window : int, default 64 MiB
+            How many bytes of converted rows are held of data that are not used as they are. A larger memmap is shuffled
+            block by block, and within the window.
 
         Returns
         -------
@@ -270,20 +278,37 @@ class Trainer:
         Raises
         ------
         ValueError, TypeError
-            If X, y, batch_size or sample_weight is wrong; nothing has changed then.
+            If X, y, batch_size or sample_weight is wrong; nothing has changed then. What is not used as it is is looked
+            at when its turn comes: the parameters are those of the last whole step then.
         DivergenceError
             If a cost is not finite; the parameters are those of the last step whose cost was.
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step.
         """
-        examples = self._examples(X, y, sample_weight)
-        batch_size = self._batch_size(batch_size, len(examples[0]))
-        cost = self._epoch(*examples, batch_size, _validate.callback("progress", progress, (None,)))
+        source = self._weigh(data.source(self.network, self._loss, X, y, sample_weight, window=window))
+        size = self._batch_size(batch_size, source.rows)
+        cost = self._epoch(source, size, _validate.callback("progress", progress, (None,)))
         self._rule.ended(cost)
         return cost
 
-    def _batch_size(self, batch_size: int | None, rows: int) -> int:
-        """How many rows a step takes; None: as many as suit the optimiser."""
+    def _weigh(self, source: data.Source) -> data.Source:
+        """The same, each row weighing what its class does."""
+        if self.class_weight == "balanced" and source.targets is None:
+            raise ValueError(
+                "class_weight='balanced' counts the rows of all classes, which batches and a y in a file do not show; "
+                "give the weights as a dict"
+            )
+        return source.weighed(self._weighed)
+
+    def _batch_size(self, batch_size: int | None, rows: int | None) -> int:
+        """How many rows a step takes; None: as many as suit the optimiser. Of batches as they come it is 0."""
+        if rows is None:
+            if batch_size is not None:
+                raise ValueError(f"batches are steps as they come, got batch_size={batch_size}; omit it or give arrays")
+            if self.optimizer.full_batch:
+                name = type(self.optimizer).__name__
+                raise ValueError(f"{name} needs all rows in every step, got batches that come one by one; give arrays")
+            return 0
         if batch_size is None:
             return rows if self.optimizer.full_batch else min(rows, 64)
         batch_size = _validate.batch_size(batch_size, rows)
@@ -303,42 +328,34 @@ class Trainer:
         x, y, labels, weight = examples
         return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
 
-    def _epoch(self, x, y, labels, weight, batch_size: int, progress, stepped=None) -> float:
-        """An epoch over arrays that were checked. stepped(cost), where there is one, is called after each step.
+    def _epoch(self, source: data.Source, batch_size: int, progress, stepped=None) -> float:
+        """An epoch. stepped(cost), where there is one, is called after each step; the epoch ends where it is True."""
+        n_steps = source.n_steps(batch_size)
+        rates = None if n_steps is None else self._rule.rates(n_steps)
+        parts = source.parts(self.seed if self.shuffle else None, lambda: self.steps, batch_size)
+        costs: list[tuple[float, float]] = []
+        done, steps, told = 0, 0, time.monotonic()
 
-        The epoch ends where that returns True.
-        """
-        rows = len(x)
-        if self._order is None or len(self._order) != rows:
-            self._order = np.arange(rows, dtype=np.int64)
-        if self.shuffle:
-            _engine.shuffle(self._order, self.seed, self.steps)
-        report = None if progress is None else lambda done, cost: progress(done, rows, cost)
-        rates = self._rule.rates(-(-rows // batch_size))
-        if stepped is None:
-            cost = self._run(x, y, labels, weight, self._order, batch_size, rates, report)
-        else:
-            cost = self._step_by_step((x, y, labels, weight), batch_size, rates, report, stepped)
-        if progress is not None:
-            progress(rows, rows, cost)
-        return cost
+        def report(there: int, cost: float) -> None:
+            progress(done + there, source.rows, data.mean([*costs, (there, cost)]))
 
-    def _step_by_step(self, examples: Examples, batch_size: int, rates, report, stepped) -> float:
-        """What ``_run`` does, with the same bits in the parameters, in one step after the other."""
-        total = mass = 0.0
-        order = np.asarray(self._order)
-        for step, first in enumerate(range(0, len(order), batch_size)):
-            rows = order[first : first + batch_size]
-            x, y, labels, weight = _targets.rows_of(examples, rows)
-            rate = None if rates is None else rates[step : step + 1]
-            cost = self._run(x, y, labels, weight, None, len(rows), rate, None)
-            weighs = len(rows) if weight is None else float(weight.sum(dtype=np.float64))
-            total, mass = total + weighs * cost, mass + weighs
-            if report is not None:
-                report(first + len(rows), total / mass if mass else 0.0)
-            if stepped(cost):
+        for examples, order in parts if stepped is None else data.singly(parts, batch_size):
+            rows = len(examples[0])
+            size = batch_size or rows
+            begin = 0 if rates is None else min(steps, len(rates) - 1)  # there may be more batches than were announced
+            some = None if rates is None else rates[begin : begin - (-rows // size)]
+            cost = self._run(*examples, order, size, some, None if progress is None else report)
+            costs.append((data.mass(examples), cost))
+            done, steps = done + rows, steps - (-rows // size)
+            if progress is not None and done != source.rows and time.monotonic() - told > _own_loss.PROGRESS:
+                progress(done, source.rows, data.mean(costs))
+                told = time.monotonic()
+            if stepped is not None and stepped(cost):
                 break
-        return total / mass if mass else 0.0
+        cost = data.mean(costs)
+        if progress is not None:
+            progress(done, done if source.rows is None else source.rows, cost)
+        return cost
 
     def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
         if isinstance(self._loss, _own_loss.OwnLoss):
@@ -370,7 +387,7 @@ class Trainer:
         }  # fmt: skip
         return _rebuild, (self.network, how | self._how, self.steps, self._rule.state())
 
-    def evaluate(self, X, y, *, sample_weight=None) -> float:
+    def evaluate(self, X, y=None, *, sample_weight=None) -> float:
         """The mean cost over the rows of X, without a step; weighted by sample_weight, (rows,), where there is one.
 
         Raises
@@ -378,7 +395,12 @@ class Trainer:
         ValueError, TypeError
             If X, y or sample_weight is wrong.
         """
-        return self.network._cost(X, y, self.loss, sample_weight, None)
+        return self._mean_cost(data.source(self.network, self._loss, X, y, sample_weight))
+
+    def _mean_cost(self, source: data.Source) -> float:
+        """The mean cost over all rows, with the parameters as they are."""
+        network, loss = self.network, self._loss
+        return data.mean([(data.mass(part), network._cost_of(part, loss, None)) for part in source.straight()])
 
 
 def _rebuild(network: Network, how: dict, steps: int, state: tuple) -> Trainer:

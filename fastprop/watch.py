@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _targets, _validate
+from fastprop import _validate
 from fastprop.activations import identity
 from fastprop.callbacks import Callback
 
@@ -106,7 +106,9 @@ class Watch(Callback):
         if self._objective is None:
             raise TypeError("Watch needs one of fastprop's losses, got a Python function; train without fp.Watch()")
         n = run.rows
-        self._examples = _targets.rows_of(run.examples, np.arange(min(self.rows, n)) * n // min(self.rows, n))
+        if n is None:
+            raise ValueError("Watch takes a sample of the rows, got batches that come one by one; give arrays")
+        self._examples = run.take(np.arange(min(self.rows, n)) * n // min(self.rows, n))
         self._layers = _layers(net)
         self._before, self._steps = net.parameters.copy(), run.steps
         self._began, self._last = time.perf_counter(), 0.0

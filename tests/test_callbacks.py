@@ -400,7 +400,7 @@ def test_a_bar_in_a_terminal(library, monkeypatch, capsys):
     if library == "rich":
         monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    shown = progress.parse(True)
+    shown = progress.parse(True, 9)
     assert type(shown) is {"tqdm": progress.Bar, "rich": progress.RichBar}[library]
     net = net_of()
     history = net.fit(*classes(), validation=0.2, epochs=3, progress=True, **HOW)
@@ -413,7 +413,7 @@ def test_neither_is_installed(monkeypatch):
     for name in ("tqdm.auto", "rich"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert type(progress.parse(True)) is progress.Lines
+    assert type(progress.parse(True, 9)) is progress.Lines
 
 
 def test_progress_is_true_false_or_a_function():
