@@ -25,7 +25,7 @@ extensions = [
 exclude_patterns = ["_ext"]
 default_role = "literal"
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 myst_update_mathjax = False
 html_math_renderer = "mathml"
@@ -37,6 +37,7 @@ autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 
 html_theme = "furo"
+html_show_copyright = False
 html_title = f"fastprop {release}"
 html_static_path = ["_static"]
 html_css_files = ["numbers.css"]
