@@ -29,7 +29,7 @@ COLUMNS = {
     "update_norm": "Euclidean, of what the weights changed by since the last record, per step",
     "update_ratio": "update_norm / weight_norm; at a good rate often about 1e-3",
     "dead": "share of units with g'(z) = 0 in every row: they learn nothing",
-    "saturated": "share of the other units whose |g'(z)| is below 1/20 on average",
+    "saturated": "share of units whose |g'(z)| is below 1/20 on average, dead ones not counted",
 }
 
 # A layer whose signal is so many times smaller, or larger, than that at the outputs: with one rate for both, where one
@@ -159,13 +159,13 @@ class Watch(Callback):
         self._tell(
             "gradients vanish",
             [row for row in rows if row["signal"] < end / FAR],
-            lambda row: f"{row['signal']:.2g} arrives there, at the outputs {end:.2g}. It hardly learns; "
+            lambda row: f"a gradient of {row['signal']:.2g} arrives there, at the outputs {end:.2g}. It hardly learns; "
             "try relu or gelu, fewer layers, or BatchNorm, LayerNorm or Residual between them",
         )
         self._tell(
             "gradients explode",
             [row for row in rows if row["signal"] > end * FAR and end],
-            lambda row: f"{row['signal']:.2g} arrives there, at the outputs {end:.2g}. Its weights jump; "
+            lambda row: f"a gradient of {row['signal']:.2g} arrives there, at the outputs {end:.2g}. Its weights jump; "
             "try smaller initial weights, a smaller rate, clip_norm=1.0, or LayerNorm between layers",
         )
         self._tell(

@@ -64,7 +64,7 @@ def test_columns_of_a_table():
     assert points.axes == ("b", "a") and points.classes == ("no", "yes")
     assert points.X.shape == (10, 2) and points.X.mean(axis=0) == pytest.approx([0, 0], abs=1e-12)
     assert points.y.tolist() == [0] * 4 + [1] * 6
-    assert points.notes == ("2 rows have a gap and are left out",)
+    assert points.notes == ("2 of 12 rows left out for a gap",)
 
 
 def test_a_long_table_is_drawn_from():
@@ -184,6 +184,15 @@ def test_divergence_is_told_and_nothing_but_numbers_is_sent():
     json.dumps([snapshot, session.scene(), session.trace(0)], allow_nan=False)
     session.restart()
     assert session.snapshot()["message"] == ""
+
+
+def test_a_network_that_overflows_is_still_drawn():
+    session = Session()
+    session.configure({"activation": "relu"})
+    session.network.parameters *= 1e160
+    snapshot = session.snapshot()
+    json.dumps([snapshot, session.trace(0), session.step_example()], allow_nan=False)
+    assert snapshot["cost"] is None or snapshot["cost"] > 1e100
 
 
 def test_the_cost_curve_stays_short():
@@ -401,6 +410,15 @@ def test_a_body_without_an_end_is_refused(server):
         connection.close()
 
 
+def test_a_body_that_breaks_off_is_refused(server):
+    with socket.create_connection(server.server_address, timeout=20) as connection:
+        head = f"POST /{server.token}/api/upload HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n"
+        connection.sendall(f"{head}Content-Type: text/csv\r\nContent-Length: 100\r\n\r\na,b,c\n".encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b" 400 " in answer and b"after 6 of 100 bytes" in answer
+
+
 # ---- uploads ----
 
 
@@ -442,12 +460,14 @@ def test_a_column_named_script_is_text(server):
         (csv_of(["a", "a", "c"], [[1, 2, 3]]), "both named 'a'"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "points.csv"),
         ("a,b,c", "no rows"),
+        (csv_of(["a", "b", "c" * 100_000], [[1, 2, 3]] * 5), "in every row"),
         ("a,b,c\n1,2", "2 cells where the first line names 3"),
     ],
 )
 def test_tables_that_will_not_do_get_a_sentence_and_change_nothing(server, content, message):
     status, answer, _ = upload(server, content)
-    assert status == 400 and message in answer["error"]
+    assert status == 400 and len(answer["error"]) <= 600
+    assert message in answer["error"] or len(answer["error"]) == 600
     assert ask(server, "api/scene")[1]["settings"]["data"] == "circles"
     assert ask(server, "api/configure", {"data": "table"})[0] == 400, "the table was not kept"
 

@@ -177,7 +177,10 @@ def test_it_is_operated_by_keyboard(page):
         )
     assert {"run", "step", "data", "file", "add-layer", "rate", "row", "hidden 2, unit 4", "output 1"} <= reached
     page.driver.execute_script("document.querySelector('[aria-label=\"hidden 1, unit 2\"]').focus()")
-    page.wait(lambda: page["selected"].text.startswith("hidden 1, unit 2: bias "))
+    page.wait(lambda: page["pointed"].text == "hidden 1, unit 2")
+    numbers = page.server.session.network
+    shown = [float(cell.text) for cell in page.driver.find_elements("css selector", "#incoming tbody td:nth-child(2)")]
+    assert shown == pytest.approx([numbers.biases[0][1], *numbers.weights[0][:, 1]], rel=1e-3)
 
 
 def upload(page, tmp_path, name, header, rows):

@@ -77,22 +77,34 @@ function draw(pictures = performance.now() - pictured > PICTURES) {
   showPointed();
 }
 
-// The numbers of the line or neuron that was pointed at, as they are now.
+// Rows of numbers with a name in front.
+function fill(part, rows, cell = "td") {
+  part.replaceChildren(...rows.map(([name, ...cells]) => {
+    const line = document.createElement("tr"), head = document.createElement("th");
+    head.scope = cell === "th" ? "col" : "row";
+    head.textContent = name;
+    line.append(head, ...cells.map((text) => {
+      const made = document.createElement(cell);
+      made.textContent = text;
+      return made;
+    }));
+    return line;
+  }));
+}
+
+// The numbers of the line or neuron that was pointed at, as they are now: for a neuron, of all lines into it.
 function showPointed() {
+  $("incoming").hidden = !pointed || pointed.layer === 0;
   if (!pointed || !snapshot) return;
   const { layer, unit, i, j } = pointed, numbers = snapshot.layers[layer - 1], example = trace?.layers[layer - 1];
-  const slope = (what, of) => `dC/d${what} ${number(of(numbers))}` + (example ? ` (of example ${trace.row} alone ${number(of(example))})` : "");
-  const into = (k, u) => `${network.names(layer - 1, k)}: w ${number(numbers.W[k][u])}, dC/dw ${number(numbers.dW[k][u])}`;
-  let text;
-  if (i !== undefined) {
-    const slopes = slope("w", (of) => of.dW[i][j]);
-    text = `${network.names(layer - 1, i)} \u2192 ${network.names(layer, j)}: w ${number(numbers.W[i][j])}, ${slopes}`;
-  } else if (layer === 0) text = `${network.names(0, unit)}: an input`;
-  else {
-    const parts = numbers.W.map((_, k) => into(k, unit));
-    text = `${network.names(layer, unit)}: bias ${number(numbers.b[unit])}, ${slope("b", (of) => of.db[unit])}; from ${parts.join("; from ")}`;
-  }
-  if ($("selected").textContent !== text) $("selected").textContent = text;
+  $("pointed").textContent = i === undefined ? `${network.names(layer, unit)}${layer ? "" : ": an input"}`
+    : `${network.names(layer - 1, i)} \u2192 ${network.names(layer, j)}`;
+  if (layer === 0) return;
+  const row = (name, value, of) => [name, number(value), number(of(numbers)), ...(example ? [number(of(example))] : [])];
+  const weight = (from, to) => row(`w, from ${network.names(layer - 1, from)}`, numbers.W[from][to], (of) => of.dW[from][to]);
+  fill($("incoming").tHead, [["", "value", "dC/d of it", ...(example ? [`of example ${trace.row} alone`] : [])]], "th");
+  fill($("incoming").tBodies[0], i !== undefined ? [weight(i, j)]
+    : [row("bias", numbers.b[unit], (of) => of.db[unit]), ...numbers.W.map((_, from) => weight(from, unit))]);
 }
 
 function showTrace() {
@@ -108,18 +120,12 @@ function showTrace() {
   const said = trace.shares ? ` The network gives it ${(100 * trace.shares[scene.classes.indexOf(trace.y)]).toFixed(1)} %.` : "";
   $("trace-words").textContent = `Example ${trace.row}${trace.test ? ", of the test points" : ""}: ${where}; `
     + `${scene.target} ${typeof trace.y === "number" ? number(trace.y) : trace.y}.${said} Its loss is C = ${number(trace.loss)}.`;
-  const body = $("trace").tBodies[0];
-  body.replaceChildren();
-  const add = (name, cells) => {
-    const line = body.insertRow(), head = document.createElement("th");
-    head.scope = "row";
-    head.textContent = name;
-    line.append(head);
-    for (const cell of cells) line.insertCell().textContent = cell;
-  };
-  trace.x.forEach((x, k) => add(scene.axes[k], ["", number(x), "", number(trace.dx[k]), ""]));
-  trace.layers.forEach((layer, at) => layer.z.forEach((_, unit) =>
-    add(network.names(at + 1, unit), ["z", "a", "slope", "da", "dz"].map((name) => number(layer[name][unit])))));
+  const units = (layer, at) => layer.z.map((_, unit) =>
+    [network.names(at + 1, unit), ...["z", "a", "slope", "da", "dz"].map((name) => number(layer[name][unit]))]);
+  fill($("trace").tBodies[0], [
+    ...trace.x.map((x, k) => [scene.axes[k], "", number(x), "", number(trace.dx[k]), ""]),
+    ...trace.layers.flatMap(units),
+  ]);
 }
 
 // ---- the settings ----

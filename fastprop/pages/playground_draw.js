@@ -96,7 +96,7 @@ export function drawCurve(canvas, history) {
   context.textAlign = "right";
   for (const share of [0, 0.5, 1]) {
     const level = low + share * (high - low), value = logarithmic ? 10 ** level : level;
-    context.fillText(String(+value.toPrecision(2)), left - 8, up(value) + 4);
+    context.fillText(number(+value.toPrecision(2)), left - 8, up(value) + 4);
     context.beginPath();
     context.moveTo(left, up(value));
     context.lineTo(width - 6, up(value));

@@ -164,9 +164,10 @@ def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
     whole = np.flatnonzero(known & np.isfinite(columns).all(axis=0))
     if len(whole) < 4:
         raise TableError(f"{table.path}: {len(whole)} rows have all three columns; wanted at least 4")
-    notes = [f"{table.n_rows - len(whole)} rows have a gap and are left out"] if len(whole) < table.n_rows else []
+    gaps = table.n_rows - len(whole)
+    notes = [f"{gaps:,} of {table.n_rows:,} rows left out for a gap"] if gaps else []
     if len(whole) > MOST_ROWS:
-        notes.append(f"{MOST_ROWS:,} of {len(whole):,} rows are drawn at random")
+        notes.append(f"{MOST_ROWS:,} of {len(whole):,} rows drawn at random")
         whole = np.sort(np.random.default_rng(seed).choice(whole, MOST_ROWS, replace=False))
     X = np.column_stack([_standard(name, column[whole]) for name, column in zip((x, y), columns)])
     learned = labels[whole] if aim.classes else _standard(target, labels[whole])

@@ -21,6 +21,7 @@ from fastprop.playground.session import Session
 MOST_JSON = 64_000  # bytes of a request: settings and a row number
 MOST_CSV = 5_000_000  # bytes of an upload: 2000 points of three columns are some 100 kB
 DRAINED = 50_000_000  # bytes of a body that is too large, read and dropped so that the browser gets to read the answer
+LONGEST = 600  # letters of a message, which may name a column of the user's
 PATIENCE = 30  # seconds without a byte after which a connection is closed
 
 PAGES = {
@@ -146,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             status, (body, _) = refusal.status, _json({"error": str(refusal)})
         except (ValueError, TypeError) as error:  # what a session says of what it was asked for
-            status, (body, _) = 400, _json({"error": str(error)})
+            status, (body, _) = 400, _json({"error": f"{error!s:.{LONGEST}}"})
         self.send_response(status)
         for name, value in HEADERS.items():
             self.send_header(name, value)
@@ -180,6 +181,8 @@ class Handler(BaseHTTPRequestHandler):
         if self._left > most:
             raise Refusal(413, f"the request has {self._left:,} bytes; at most {most:,} are taken")
         data, self._left = self.rfile.read(self._left), 0
+        if len(data) < self._length:
+            raise Refusal(400, f"the request ended after {len(data):,} of {self._length:,} bytes")
         return data
 
     def _drain(self) -> None:

@@ -1,6 +1,5 @@
 """The network of the playground, its points, and what one may do with them."""
 
-import base64
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from fastprop import _validate
 from fastprop.activations import ACTIVATIONS
 from fastprop.encoders import split_rows
 from fastprop.losses import LOSSES
-from fastprop.playground import datasets
+from fastprop.playground import datasets, views
 from fastprop.tables import Table, parse_csv
 
 LOSSES_FOR = {
@@ -164,8 +163,8 @@ class Session:
                 "steps": self.trainer.steps,
                 "epochs": round(self._rows_done / len(training), 2),
                 "message": self._message,
-                "cost": _number(cost),
-                "test_cost": _number(net.value_and_gradient(X[test], y[test], loss=self._loss)[0]),
+                "cost": views.number(cost),
+                "test_cost": views.number(net.value_and_gradient(X[test], y[test], loss=self._loss)[0]),
                 "history": self._history,
                 "layers": self._layers(gradient),
                 "surface": self._surface(),
@@ -239,7 +238,7 @@ class Session:
         self._order, self._at, self._rows_done = self._random.permutation(self._training), 0, 0
         self._message, self._history = "", []
         self._version += 1
-        self._domain = _domain(points.X)
+        self._domain = views.domain(points.X)
         self._record()
 
     def _points(self, settings: dict[str, Any]) -> datasets.Points:
@@ -287,7 +286,7 @@ class Session:
     def _record(self) -> None:
         """A point of the cost curve; where there are too many, every other one is left out."""
         costs = [
-            _number(self.trainer.evaluate(self.points.X[rows], self.points.y[rows]))
+            views.number(self.trainer.evaluate(self.points.X[rows], self.points.y[rows]))
             for rows in (self._training, self._test)
         ]
         self._history.append([self.trainer.steps, *costs])
@@ -296,14 +295,14 @@ class Session:
 
     def _layers(self, gradient: np.ndarray) -> list[dict[str, Any]]:
         """Of each layer its weights, biases, their gradients, and a picture of each unit over the plane."""
-        grid = _grid(self._domain, THUMB)
+        grid = views.grid(self._domain, THUMB)
         operations, *_ = self._passes(grid, np.zeros(len(grid), self.points.y.dtype))  # no target: forward pass alone
         layers = []
         for W, b, slopes, operation in zip(
             self.network.weights, self.network.biases, self._by_layer(gradient), operations
         ):
-            pictures = [_bytes(unit, *_span(unit)) for unit in operation["a"].T]
-            layers.append({"W": _short(W), "b": _short(b), "pictures": pictures} | slopes)
+            pictures = [views.levels(unit, *views.span(unit)) for unit in operation["a"].T]
+            layers.append({"W": views.numbers(W), "b": views.numbers(b), "pictures": pictures} | slopes)
         return layers
 
     def _by_layer(self, gradient: np.ndarray) -> list[dict[str, Any]]:
@@ -311,22 +310,28 @@ class Session:
         layers, start = [], 0
         for W, b in zip(self.network.weights, self.network.biases):
             middle, end = start + W.size, start + W.size + b.size
-            layers.append({"dW": _short(gradient[start:middle].reshape(W.shape)), "db": _short(gradient[middle:end])})
+            layers.append(
+                {
+                    "dW": views.numbers(gradient[start:middle].reshape(W.shape)),
+                    "db": views.numbers(gradient[middle:end]),
+                }
+            )
             start = end
         return layers
 
     def _surface(self) -> dict[str, Any]:
         """What the network says over the plane: the share of each class, or the value, as bytes from low to high."""
-        outputs = self.network(_grid(self._domain, SURFACE))
+        outputs = self.network(views.grid(self._domain, SURFACE))
         if self.points.task == "regression":
             low, high = float(self.points.y.min()), float(self.points.y.max())
-            return {"size": SURFACE, "channels": [_bytes(outputs[:, 0], low, high)]}
-        return {"size": SURFACE, "channels": [_bytes(share, 0, 1) for share in self._shares(outputs).T]}
+            return {"size": SURFACE, "channels": [views.levels(outputs[:, 0], low, high)]}
+        return {"size": SURFACE, "channels": [views.levels(share, 0, 1) for share in self._shares(outputs).T]}
 
     def _shares(self, outputs: np.ndarray) -> np.ndarray:
         """Of each class: softmax of the outputs, or the logistic function of the one."""
         scores = outputs if outputs.shape[1] > 1 else np.column_stack([np.zeros(len(outputs)), outputs[:, 0]])
-        raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+        with np.errstate(invalid="ignore"):  # infinity minus infinity, of a network that diverged
+            raised = np.exp(scores - scores.max(axis=1, keepdims=True))
         return raised / raised.sum(axis=1, keepdims=True)
 
     def _classes(self, X: np.ndarray) -> np.ndarray:
@@ -339,13 +344,13 @@ class Session:
         return {
             "row": row,
             "test": bool(np.isin(row, self._test)),
-            "x": _short(X[0]),
-            "y": self.points.classes[int(y[0])] if self.points.classes else _number(y[0]),
-            "shares": _short(self._shares(outputs)[0]) if self.points.classes else None,
-            "loss": _number(losses[0, 0]),
-            "dx": _short(dx[0]),
+            "x": views.numbers(X[0]),
+            "y": self.points.classes[int(y[0])] if self.points.classes else views.number(y[0]),
+            "shares": views.numbers(self._shares(outputs)[0]) if self.points.classes else None,
+            "loss": views.number(losses[0, 0]),
+            "dx": views.numbers(dx[0]),
             "layers": [
-                {name: _short(values[0]) for name, values in operation.items()} | slopes
+                {name: views.numbers(values[0]) for name, values in operation.items()} | slopes
                 for operation, slopes in zip(operations, self._by_layer(gradient))
             ],
         }
@@ -363,43 +368,3 @@ def _hidden(given: Any) -> list[int]:
         if _validate.count("a hidden layer's width", width) > MOST_UNITS:
             raise ValueError(f"a hidden layer can have at most {MOST_UNITS} units here, got {width!r:.100}")
     return given
-
-
-def _domain(X: np.ndarray) -> list[list[float]]:
-    """From where to where the plane is shown: the points and a tenth around them, (2 axes, from and to)."""
-    low, high = X.min(axis=0), X.max(axis=0)
-    edge = np.where(high > low, 0.1 * (high - low), 1.0)
-    return np.column_stack([low - edge, high + edge]).tolist()
-
-
-def _grid(domain: list[list[float]], size: int) -> np.ndarray:
-    """The centres of size x size cells, from the top left one row by row."""
-    (left, right), (bottom, top) = domain
-    middle = (np.arange(size) + 0.5) / size
-    x, y = np.meshgrid(left + (right - left) * middle, top - (top - bottom) * middle)
-    return np.column_stack([x.ravel(), y.ravel()])
-
-
-def _span(values: np.ndarray) -> tuple[float, float]:
-    """Values around 0, as far as the largest."""
-    far = float(np.abs(np.nan_to_num(values, posinf=0, neginf=0)).max()) or 1.0
-    return -far, far
-
-
-def _bytes(values: np.ndarray, low: float, high: float) -> str:
-    """Values from low (0) to high (255), a byte each, as base64."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        level = np.clip(np.nan_to_num((values - low) / (high - low), nan=0.5), 0, 1)
-    return base64.b64encode(np.rint(255 * level).astype(np.uint8).tobytes()).decode()
-
-
-def _number(value: Any) -> float | None:
-    """Six digits of a number, None if it is not finite."""
-    return float(f"{value:.6g}") if np.isfinite(value) else None
-
-
-def _short(values: np.ndarray) -> Any:
-    """The same for every number of an array, as lists."""
-    if values.ndim > 1:
-        return [_short(part) for part in values]
-    return [_number(value) for value in values.tolist()]
