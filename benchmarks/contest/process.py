@@ -11,7 +11,7 @@ MARK = "FASTPROP_BENCHMARK_THREADS"
 def environment(threads):
     """A copy of the environment in which every library keeps to the threads."""
     env = dict(os.environ)
-    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # set here and there for an old OpenBLAS; they slow a new one
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # set for an old OpenBLAS; they slow a new one
         env.pop(name, None)
     for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "VECLIB_MAXIMUM"):
         env[f"{name}_NUM_THREADS"] = str(threads)
