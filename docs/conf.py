@@ -33,6 +33,7 @@ html_math_renderer = "mathml"
 # Parameters are described in words ("array_like, (rows, n_inputs)"), which are not names to be looked up.
 numpydoc_xref_param_type = False
 numpydoc_show_class_members = False
+nitpick_ignore = [("py:obj", "network_")]  # of the estimators, inherited from a room without a page
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 

@@ -72,7 +72,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     batch_size : int or "auto", default "auto"
         Rows in a step; "auto" is min(200, rows). All of them with "lbfgs" and "rprop".
     learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
-        "invscaling": learning_rate_init / (t_ + 1)^power_t. "adaptive": divided by 5 whenever n_iter_no_change epochs
+        "invscaling": ``learning_rate_init / (t_ + 1)^power_t``. "adaptive": divided by 5 whenever n_iter_no_change epochs
         were no better; training stops when it is below 1e-6. A schedule of ``fastprop.schedules`` says the rate itself.
         All of them with every solver but "lbfgs".
     learning_rate_init : float or None, default 0.001
@@ -134,7 +134,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         The weights (n_in, n_out) and biases of each layer, of the inputs as standardised.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_, feature_names_in_
     loss_, best_loss_ : float
-        The mean loss of the last epoch and the best, without the penalty; best_loss_ is None with early_stopping.
+        The mean loss of the last epoch and the best, without the penalty; ``best_loss_`` is None with early_stopping.
     loss_curve_ : list of float
     validation_scores_ : list of float, or None
     best_validation_score_ : float or None
