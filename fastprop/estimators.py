@@ -72,8 +72,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     batch_size : int or "auto", default "auto"
         Rows in a step; "auto" is min(200, rows). All of them with "lbfgs" and "rprop".
     learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
-        "invscaling": ``learning_rate_init / (t_ + 1)^power_t``. "adaptive": divided by 5 whenever n_iter_no_change epochs
-        were no better; training stops when it is below 1e-6. A schedule of ``fastprop.schedules`` says the rate itself.
+        "invscaling": ``learning_rate_init / (t_ + 1)^power_t``. "adaptive": divided by 5 whenever n_iter_no_change
+        epochs were no better; training stops when it is below 1e-6. A schedule of ``fastprop.schedules`` says the rate.
         All of them with every solver but "lbfgs".
     learning_rate_init : float or None, default 0.001
         None: what the optimiser has by default.
