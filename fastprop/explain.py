@@ -146,6 +146,12 @@ class Explanation:
         whole = _fraction(Node(end), self.node)
         return rf"\begin{{aligned}} {whole} &= {body} \\ &= {_tex(self.total)} \end{{aligned}}"
 
+    def svg(self) -> str:
+        """The paths that are shown as a drawing, the largest lit; see ``fastprop.graph.paths``."""
+        from fastprop import graph
+
+        return graph.paths(self)
+
     def _repr_latex_(self) -> str:
         return f"$${self.latex()}$$"
 

@@ -1,9 +1,11 @@
 """Every number of a forward and a backward pass, from the engine that trains."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from fastprop.operations import Operation
 
 if TYPE_CHECKING:
     from fastprop.explain import Explanation
+    from fastprop.graph import Graph
 
 SHOWN = 6  # so many numbers of an array stand in the table, of a longer one its range: a row of 100 letters
 NAMES = ("W", "b", "z", "a", "slope", "da", "dz", "dW", "db")
@@ -154,6 +157,25 @@ class Trace:
 
         return explain.explain(self, quantity, row=row, paths=paths)
 
+    def graph(self, *, row: int = 0, names: Sequence[str] | None = None) -> "Graph":
+        """The computational graph as SVG; see ``fastprop.graph.graph``."""
+        from fastprop import graph
+
+        return graph.graph(self, row=row, names=names)
+
+    def to_html(self, path: str | Path, *, names: Sequence[str] | None = None) -> None:
+        """Writes one page on which both passes can be played; see ``fastprop.trace_page.write``."""
+        from fastprop import trace_page
+
+        trace_page.write(self, path, names=names)
+
+    def _repr_html_(self) -> str:
+        """The same page, in a notebook: in a frame of its own, where its script and style touch nothing else."""
+        from fastprop import trace_page
+
+        page = escape(trace_page.page(self))
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0" title="Trace"></iframe>'
+
     def tree(self) -> dict[str, Any]:
         """All of it as nested dicts whose leaves are floats, under the names that ``explain`` takes."""
         result: dict[str, Any] = {"cost": self.cost}
@@ -202,14 +224,14 @@ class Trace:
         return "\n".join([self._title(), *lines])
 
     def __rich__(self) -> Any:
-        from rich.markup import escape
+        from rich.markup import escape as plain
         from rich.table import Table
 
-        table = Table(title=escape(self._title()))
+        table = Table(title=plain(self._title()))
         for heading in ("", "quantity", "shape", "numbers"):
             table.add_column(heading)
         for row in self._table():
-            table.add_row(*map(escape, row), style="bold" if row[0] else None)
+            table.add_row(*map(plain, row), style="bold" if row[0] else None)
         return table
 
     def _title(self) -> str:
