@@ -165,6 +165,8 @@ def test_it_stops_looking_where_that_would_take_too_long():
     fp.Network([4, 8, 3], seed=0).fit(X, y, optimizer="sgd", epochs=50, callbacks=watch, **HOW)
     assert watch.table()["epoch"] == [1, 1]
     assert watch.seconds > 0
+    fp.Network([4, 8, 3], seed=0).fit(X, y, optimizer="sgd", epochs=50, callbacks=watch, **HOW)
+    assert watch.table()["epoch"] == [1, 1, 1, 1], "the first of another training is looked at again"
 
 
 def test_what_it_refuses():
