@@ -6,10 +6,12 @@ that of a model file (``files.py``): safetensors, a checksum over the whole, and
 any moment a file is the old one or the new one.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -203,10 +205,13 @@ class Saved:
         given = [self.arrays.get("parameters"), self.arrays.get("state"), *changing]
         if [a is None or a.shape for a in wanted] != [a is None or a.shape for a in given]:
             raise ValueError(f"{self.path} does not hold the arrays of the trainer that it describes")
-        network.parameters[:], network.state[:] = given[:2]
         steps, epochs, known = self.at["rule"]
-        trainer._descent.steps = self.at["steps"]
-        trainer._rule.restore((changing, steps, epochs, tuple(known)))
+        if len(known) != len(trainer._rule.state()[3]):
+            raise ValueError(f"{self.path} does not hold what the schedule that it describes knows")
+        trainer._descent.steps = _validate.whole("steps", self.at["steps"])
+        how_far = _validate.whole("steps", steps), _validate.whole("epochs", epochs)
+        trainer._rule.restore((changing, *how_far, tuple(known)))
+        network.parameters[:], network.state[:] = given[:2]
 
     def trainer(self, loss: Any = None) -> Trainer:
         """A trainer as it was, of a network as it was."""
@@ -240,7 +245,7 @@ def read(path) -> Saved:
     """
     metadata, arrays = files.read_tensors(path, files.CHECKPOINT)
     try:
-        trainer, at, run = (json.loads(metadata[name]) for name in ("trainer", "at", "run"))
+        trainer, at, run = (dict(json.loads(metadata[name])) for name in ("trainer", "at", "run"))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{os.fsdecode(path)} is damaged: it does not say what it holds ({error})") from None
     return Saved(Path(os.fsdecode(path)), trainer, at, run, arrays)
@@ -273,6 +278,17 @@ def newest(directory, *, fallback: bool = False) -> Saved | None:
     return None
 
 
+@contextlib.contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """A file that says what makes no sense here is refused as a whole."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: this version of fastprop cannot build what it describes ({error!r})") from error
+
+
 def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
     """The trainer that was saved, with its network, ready to go on.
 
@@ -299,10 +315,8 @@ def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
     saved = newest(path, fallback=fallback) if os.path.isdir(path) else read(path)
     if saved is None:
         raise FileNotFoundError(f"{os.fsdecode(path)} has no checkpoint; one is called {NAME.format(12)}, for example")
-    try:
+    with _understood(saved.path):
         return saved.trainer(loss)
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{saved.path}: this version of fastprop cannot build the trainer it describes") from error
 
 
 def resume(run: Any, saved: Saved) -> None:
@@ -313,6 +327,11 @@ def resume(run: Any, saved: Saved) -> None:
     ValueError
         If it is not the same training.
     """
+    with _understood(saved.path):
+        _resume(run, saved)
+
+
+def _resume(run: Any, saved: Saved) -> None:
     trainer = run.trainer
     ours, theirs = describe_trainer(trainer), dict(saved.description)
     for described in (ours, theirs):  # that of the initial weights does not matter any more

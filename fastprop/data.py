@@ -182,6 +182,7 @@ class Stored:
 
     def __init__(self, examples: Examples):
         self.examples, self.rows = examples, len(examples[0])
+        self._order: np.ndarray | None = None  # of the last epoch; room for that of the next
 
     @property
     def targets(self) -> tuple[np.ndarray | None, np.ndarray | None] | None:
@@ -197,7 +198,8 @@ class Stored:
 
         Without a seed they come in their own order.
         """
-        yield self.examples, shuffled(self.rows, seed, step())
+        self._order = shuffled(self.rows, seed, step(), self._order)
+        yield self.examples, self._order
 
     def straight(self) -> Iterator[Examples]:
         """All rows, in parts, as they lie."""
@@ -496,9 +498,9 @@ def _as_they_are(examples: Examples) -> Examples:
     return examples
 
 
-def shuffled(n: int, seed: int | None, step: int) -> np.ndarray:
+def shuffled(n: int, seed: int | None, step: int, out: np.ndarray | None = None) -> np.ndarray:
     """A random permutation of n numbers that follows from seed and step; without a seed in their order."""
-    order = np.arange(n, dtype=np.int64)
+    order = np.arange(n, dtype=np.int64) if out is None else out
     if seed is not None:
         _engine.shuffle(order, seed, step)
     return order

@@ -82,7 +82,7 @@ def load(path):
     metadata, tensors, data = _read(path)
     try:
         network = Network.from_description(_json().loads(metadata["description"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ValueError(
             f"{_name(path)}: this version of fastprop cannot build the network that the file "
             f"describes ({error}); load it with fastprop {_writer(metadata)}, which wrote it"
