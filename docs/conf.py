@@ -42,4 +42,5 @@ html_show_copyright = False
 html_title = f"fastprop {release}"
 html_static_path = ["_static"]
 html_css_files = ["numbers.css"]
+highlight_language = "none"  # what is no block of code with a language is a formula
 pygments_style = "default"
