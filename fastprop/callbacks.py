@@ -27,7 +27,7 @@ class Callback:
         """Before the first epoch, or the first after a resumption."""
 
     def on_step_end(self, run: Any) -> None:
-        """After each step. Steps run in compiled code, many at once; where this is overridden, one by one."""
+        """After each step, of which LBFGS has none. They run in compiled code; where this is overridden, one by one."""
 
     def on_epoch_end(self, run: Any) -> None:
         """After each epoch, when the history has its row."""

@@ -36,6 +36,7 @@ class Checkpoint(Callback):
         net.fit(X, y, ..., callbacks=fp.Checkpoint("run"), resume="run")
 
     goes on where it was killed, however often that happens, and starts afresh where there is nothing to go on from.
+    What other callbacks remember is not in it.
 
     Parameters
     ----------

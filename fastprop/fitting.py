@@ -173,9 +173,17 @@ def _split(trainer: Trainer, X, y, sample_weight, validation, window: int | None
     share = _validate.number("validation", validation, above=0, below=1)
     if isinstance(source, data.Batches):
         raise ValueError("no fraction is held out of batches that come one by one; give validation=(Xv, yv)")
-    held = _drawn(share, source.rows, None if source.targets is None else source.targets[1], trainer.seed)
+    held = _drawn(share, source.rows, _classes(source, loss), trainer.seed)
     targets = np.asarray(data.plain("y", y, network.dtype, targets=True))
     return source.subset(~held), targets[~held], (source.subset(held), targets[held])
+
+
+def _classes(source: data.Source, loss: Any) -> np.ndarray | None:
+    """What tells rows of one class from those of another; None where there are no classes."""
+    y, labels = source.targets or (None, None)
+    if y is not None and loss.targets in ("probabilities", "signs") and y.shape[1] == 1:
+        return y[:, 0]
+    return labels
 
 
 def _drawn(share: float, rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
@@ -227,7 +235,7 @@ class Run:
         self._held_out = held_out
         self._metrics = _metrics.parse(wanted, trainer._loss, trainer.network.n_outputs)
         self._judged = judged if self._metrics else None
-        if self._metrics and held_out is None and not isinstance(source, data.Stored):
+        if self._metrics and (judged[1] is None or (held_out is None and not isinstance(source, data.Stored))):
             raise ValueError("metrics of rows that are not held in memory cost a pass; give validation=(Xv, yv)")
         self._prefix = "" if held_out is None else "validation_"
         # the columns of what is judged, and whether more of each is better

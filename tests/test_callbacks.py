@@ -49,6 +49,15 @@ def test_a_fraction_is_held_out():
     assert counted.rows == 80
 
 
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "binary_hinge"])
+def test_two_classes_are_held_out_alike(loss):
+    X, _ = classes(100)
+    y, seen = np.repeat([0, 1], [70, 30]), []
+    how = {"loss": loss, "optimizer": "adam", "epochs": 1}
+    net_of(1).fit(X, y, validation=0.2, metrics={"rows": lambda y, Y: seen.append(y) or 0}, **how)
+    assert np.bincount(seen[0]).tolist() == [14, 6]
+
+
 def test_the_held_out_rows_follow_the_seed():
     X, y = classes()
 

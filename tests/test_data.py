@@ -315,6 +315,16 @@ def test_batches_are_steps(kind, rate):
     assert net.parameters.tobytes() == trainer.network.parameters.tobytes()
 
 
+def test_batches_may_be_held_out():
+    X, y = pixels()
+    net, how = net_of(), {"loss": "cross_entropy", "optimizer": "sgd", "epochs": 1}
+    history = net.fit(in_batches(X, y), validation=(in_batches(X, y), None), **how)
+    cost = net.value_and_gradient(X, y, loss="cross_entropy")[0]
+    assert history["validation_cost"][0] == pytest.approx(cost, rel=1e-6)
+    with pytest.raises(ValueError, match="give validation"):
+        net.fit(in_batches(X, y), validation=(in_batches(X, y), None), metrics="accuracy", **how)
+
+
 def test_a_generator_is_one_epoch():
     X, y = pixels()
     trainer = fp.Trainer(net_of(), loss="cross_entropy", optimizer="sgd")
