@@ -33,23 +33,21 @@ def choice(what: str, name: object, known: Collection[str]) -> str:
 
 def count(what: str, value: Any, hint: str = "") -> int:
     """A whole number of at least 1."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{what} must be a positive int{hint}, got {value!r} ({type(value).__name__})") from None
-    if isinstance(value, bool) or number < 1:
-        raise ValueError(f"{what} must be a positive int{hint}, got {value!r}")
-    return number
+    return _at_least(1, f"{what} must be a positive int{hint}", value)
 
 
 def whole(what: str, value: Any) -> int:
     """A whole number of at least 0."""
+    return _at_least(0, f"{what} must be an int of at least 0", value)
+
+
+def _at_least(least: int, wanted: str, value: Any) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{what} must be an int of at least 0, got {value!r} ({type(value).__name__})") from None
-    if isinstance(value, bool) or number < 0:
-        raise ValueError(f"{what} must be an int of at least 0, got {value!r}")
+        raise TypeError(f"{wanted}, got {value!r} ({type(value).__name__})") from None
+    if isinstance(value, bool) or number < least:
+        raise ValueError(f"{wanted}, got {value!r}")
     return number
 
 

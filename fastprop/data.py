@@ -440,7 +440,9 @@ def source(
             raise ValueError(f"{names[2]} comes with the batches, as (xb, yb, weights)")
         return Batches(network, loss, X)
     if y is None:
-        raise TypeError(f"{names[1]} is missing; only an iterable of batches (xb, yb) has it with it")
+        raise TypeError(
+            f"{names[1]} must hold real numbers or labels, got NoneType; only an iterable of batches (xb, yb) has it with it"
+        )
     if streams(X, network.dtype, window):
         return Streamed(network, loss, X, y, weight, window, names)
     return Stored(network._examples(X, y, weight, loss, names))

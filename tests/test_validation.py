@@ -557,10 +557,17 @@ def test_progress_that_is_no_function(value):
         bench.net.fit(bench.X, bench.y, loss="half_mse", optimizer=RATE, batch_size=2, progress=value)
 
 
-@pytest.mark.parametrize("value", [5, "ab c", (1,), (1, 2, 3, 4), {"X": 1, "y": 2}])
+@pytest.mark.parametrize("value", ["ab c", (1,), (1, 2, 3, 4), {"X": 1, "y": 2}])
 def test_validation_that_is_no_pair(value):
     bench = Bench()
     with bench.refuses(TypeError, "validation must be a pair (Xv, yv)", type(value).__name__, "validation=(Xv, yv)"):
+        bench.net.fit(bench.X, bench.y, loss="half_mse", optimizer=RATE, batch_size=2, validation=value)
+
+
+@pytest.mark.parametrize("value", [5, 0, 1.0, -0.1])
+def test_validation_that_is_no_fraction(value):
+    bench = Bench()
+    with bench.refuses(ValueError, "validation must be a number above 0 and below 1", f"got {value!r}"):
         bench.net.fit(bench.X, bench.y, loss="half_mse", optimizer=RATE, batch_size=2, validation=value)
 
 
