@@ -441,7 +441,8 @@ def source(
         return Batches(network, loss, X)
     if y is None:
         raise TypeError(
-            f"{names[1]} must hold real numbers or labels, got NoneType; only an iterable of batches (xb, yb) has it with it"
+            f"{names[1]} must hold real numbers or labels, got NoneType; "
+            "only an iterable of batches (xb, yb) has it with it"
         )
     if streams(X, network.dtype, window):
         return Streamed(network, loss, X, y, weight, window, names)
