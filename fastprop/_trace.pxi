@@ -48,6 +48,7 @@ cdef object trace_down(Job *job, ptrdiff_t k):
     ones = Buffer(slope, True)
     multiply_slope(job, k, from_row(ones.start, op.n_out, 0, p.size), 0, job.count)
     multiply_slope(job, k, dz, 0, job.count)
+    found = slope, da, copied(dz.at, job.count, op.n_out, dz.row, p)  # a dropout's gives way to the one below
     if op.kind == BATCH_NORM and job.training:
         job.down_from = k
         norm_gradient(job, 0, 1)
@@ -57,7 +58,7 @@ cdef object trace_down(Job *job, ptrdiff_t k):
         activation, below.activation = below.activation, FP_ACTIVATION_identity
         op_backward(job, 0, k, from_row(below.dz, below.row, 0, p.size), 0, job.count)
         below.activation = activation
-    return slope, da, copied(dz.at, job.count, op.n_out, dz.row, p)
+    return found
 
 
 cdef object row_losses(Job *job):

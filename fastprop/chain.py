@@ -63,6 +63,7 @@ class Chain:
         Of z and a: the sum of the products along all paths, the largest magnitude of one, and how many paths there are.
     """
 
+    @np.errstate(all="ignore")  # a network that diverged has products that are not finite
     def __init__(self, t: Trace, lowest: int):
         self.t, self.parts = t, bridges.parts(t.network)
         self.rows = [int(row) for row in np.flatnonzero(t.scale)]
@@ -91,10 +92,13 @@ class Chain:
 
     def _collect(self, k: int, total: np.ndarray, best: np.ndarray, count: np.ndarray) -> None:
         """What a of operation k gets from those above that read it."""
+        above, sizes = None, None
         for row in self.rows:
             matrix, there = self.jacobian(k + 1, row)
+            if matrix is not above:
+                above, sizes = matrix, np.abs(matrix)
             total[row] = matrix @ self.total["z", k + 1][row]
-            best[row] = np.max(np.abs(matrix) * self.best["z", k + 1][row], axis=1)
+            best[row] = np.max(sizes * self.best["z", k + 1][row], axis=1)
             count[row] = there @ self.count["z", k + 1][row]
         if self.parts[k].operation.kind == "fork":
             add = k + self.parts[k].operation.fields["fork"]

@@ -1,4 +1,4 @@
-"""The command line: `fastprop demo`, `train`, `predict`, `playground` and `info` (also as `python -m fastprop.cli`).
+"""The command line: `fastprop demo`, `train`, `predict`, `explain`, `playground`, `info` (or `python -m fastprop.cli`).
 
 Results go to the standard output, notes and errors to the standard error. Bad input ends with status
 2 and one line that says what to do, Ctrl-C with status 130.
@@ -57,6 +57,7 @@ def _parser():
   fastprop demo                                     train on handwritten digits, beside NumPy
   fastprop train housing.csv --target price         writes housing.safetensors
   fastprop predict housing.safetensors new.csv --out predictions.csv
+  fastprop explain housing.safetensors new.csv --row 3 --out page.html
   fastprop playground                               watch a network train, in the browser
   fastprop info                                     version, CPU, kernels, threads
 
@@ -96,6 +97,21 @@ has the target too, the predictions are scored. Classes come with the probabilit
     predict.add_argument("model", metavar="MODEL", help="what `fastprop train` wrote")
     predict.add_argument("file", metavar="FILE.csv")
     predict.add_argument("--out", metavar="FILE", help="where to write (default: to the screen)")
+    explained = command(
+        "explain",
+        commands.explain,
+        "show every number of the passes over one row, and the chain rule",
+        description="""Trace one row of a CSV file forward and backward through a model that `fastprop train` wrote:
+every value, every derivative, from the inputs to the loss and back. The file needs the target too.""",
+        epilog="""examples:
+  fastprop explain iris.safetensors iris.csv --row 3 --out page.html
+  fastprop explain iris.safetensors iris.csv --quantity "W2[0,1]\"""",
+    )
+    explained.add_argument("model", metavar="MODEL", help="what `fastprop train` wrote")
+    explained.add_argument("file", metavar="FILE.csv")
+    explained.add_argument("--row", metavar="N", type=_integer(1), default=1, help="counted from 1, the default")
+    explained.add_argument("--quantity", metavar="NAME", help='its chain rule instead: "W2[0,1]", "b1[2]", "x[4]"')
+    explained.add_argument("--out", metavar="FILE", help="write a page that plays both passes")
     playground = command(
         "playground",
         commands.playground,

@@ -25,7 +25,7 @@ from fastprop.encoders import Encoder, Target, split_rows
 from fastprop.samples import load_digits, numpy_training
 from fastprop.tables import read_csv
 
-__all__ = ["demo", "info", "one_line", "playground", "predict", "train"]
+__all__ = ["demo", "explain", "info", "one_line", "playground", "predict", "train"]
 
 
 def demo(args):
@@ -231,6 +231,37 @@ def predict(args):
         sys.stdout.flush()
     if target.name in table.cells:
         _score_predictions(target, table, predictions)
+
+
+def explain(args):
+    """Show every number of the passes over one row of a table, and the chain rule of a quantity."""
+    from fastprop import trace_page, tracing  # imported here: no other command needs them
+
+    encoder, target, net = _load(args.model)
+    table = read_csv(args.file)
+    if args.out:
+        _check_out(args.out, args.file, args.model)
+    if args.row > table.n_rows:
+        raise ValueError(f"--row must be from 1 to {table.n_rows}, the rows of {args.file}, got {args.row}")
+    row = args.row - 1
+    X = encoder.transform(table, net.dtype)
+    values, known = target.encode(table)
+    if not known[row]:
+        raise ValueError(
+            f"row {args.row} of {args.file} has no known {target.name!r}, and without one there is no loss; "
+            "fill it in, or choose another --row"
+        )
+    loss = "cross_entropy" if target.task == "classification" else "half_mse"
+    traced = tracing.trace(net, X[[row]], target.standardise(values)[[row]], loss=loss)
+    decoded = target.decode(net(X[[row]]))[0]
+    prediction = target.classes[decoded.argmax()] if target.task == "classification" else f"{decoded:.6g}"
+    truth = target.classes[values[row]] if target.task == "classification" else f"{values[row]:.6g}"
+    print(f"row {args.row}, line {table.lines[row]}: {target.name} is {truth}, predicted {prediction}\n")
+    print(traced.explain(args.quantity) if args.quantity else traced)
+    if args.out:
+        title = f"Row {args.row} of {Path(args.file).name}: {target.name} is {truth}, predicted {prediction}"
+        trace_page.write(traced, args.out, names=encoder.input_names, title=title)
+        print(f"\npage: {args.out}")
 
 
 def info(args):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from html import escape
+from math import inf, isfinite
 from typing import Any
 
 STYLE = """
@@ -68,4 +69,4 @@ def sign(value: float) -> str:
 
 def stroke(value: float, largest: float) -> float:
     """How wide a gradient is drawn: its root, so that small ones are seen."""
-    return 1 + 5 * (abs(value) / largest) ** 0.5 if largest else 1.0
+    return 1 + 5 * (abs(value) / largest) ** 0.5 if 0 < largest < inf and isfinite(value) else 1.0

@@ -35,6 +35,11 @@ class Numeric:
         """How many inputs of the network the column makes."""
         return 1 + self.gaps
 
+    @property
+    def input_names(self):
+        """The column, and whether there is a gap."""
+        return [self.name, *([f"{self.name} = (gap)"] if self.gaps else [])]
+
     @classmethod
     def fit(cls, name, values):
         """Describe the values (NaN: a gap) of the training rows; None if all are gaps."""
@@ -85,6 +90,12 @@ class Categorical:
     def n_inputs(self):
         """How many inputs of the network the column makes."""
         return len(self.categories) + 1 + self.gaps
+
+    @property
+    def input_names(self):
+        """Each category, any other, and a gap."""
+        slots = [*self.categories, "(other)", *(["(gap)"] if self.gaps else [])]
+        return [f"{self.name} = {slot}" for slot in slots]
 
     @classmethod
     def fit(cls, name, cells, missing):
@@ -150,6 +161,11 @@ class Encoder:
     def names(self):
         """The columns that a table must have."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def input_names(self):
+        """What each input of the network says: a column, a category of one, or that there is a gap."""
+        return [name for column in self.columns for name in column.input_names]
 
     @classmethod
     def fit(cls, table, names, *, rows=None, categorical=()):

@@ -3,8 +3,9 @@
 import heapq
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from math import fsum, isfinite, prod
+from math import fsum, isfinite, nan, prod
 from typing import Any
 
 from fastprop import _validate, formulas
@@ -75,7 +76,7 @@ class Explanation:
     finite_difference : float or None
         From the cost alone, computed by formulas in NumPy and float64; None where the cost has a corner.
     complex_step : float
-        The same, by the complex step.
+        The same, by the complex step; where the cost has a corner, the derivative on one side of it.
     """
 
     trace: Trace
@@ -188,7 +189,7 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
     1
     """
     _validate.count("paths", paths)
-    node = _parse(t, quantity)
+    node = parse(t, quantity)
     of_row = node.kind in "xza"
     if of_row and row is None:
         if len(t.x) > 1:
@@ -200,19 +201,31 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
     if row is not None:
         t = t.of_row(row)
         node = node._replace(row=row) if of_row else node
-    chain = Chain(t, max(node.layer, 0))
+    return along(Chain(t, max(node.layer, 0)), node, row, paths)
+
+
+def along(chain: Chain, node: Node, row: int | None, paths: int) -> Explanation:
+    """The same where the chain from the node's layer up is there: one serves many."""
+    t = chain.t
     starts = chain.first_edges(node)
     found = _largest(chain, node, starts, paths)
-    total = fsum(derivative * _total(chain, target) for target, derivative, _ in starts)
+    total = _sum(derivative * _total(chain, target) for target, derivative, _ in starts)
     n_rest = round(sum(_paths_from(chain, target) for target, _, _ in starts)) - len(found)
-    rest = total - fsum(path.product for path in found) if n_rest else 0.0
+    rest = total - _sum(path.product for path in found) if n_rest else 0.0
     return Explanation(
         t, node, str(node), _value(t, node), row, tuple(found), rest, n_rest, total, _gradient(t, node),
         _finite_difference(t, node), _complex_step(t, node),
     )  # fmt: skip
 
 
-def _parse(t: Trace, quantity: Any) -> Node:
+def parse(t: Trace, quantity: Any) -> Node:
+    """The node of that name, of no row yet.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
     match = QUANTITY.fullmatch(quantity.replace(" ", "")) if isinstance(quantity, str) else None
     if match is None:
         raise ValueError(f"there is no quantity {quantity!r}; {HOW}")
@@ -254,6 +267,13 @@ def _total(chain: Chain, node: Node) -> float:
     if node.kind == "L":
         return float(chain.t.scale[node.row]) if chain.end == "C" else 1.0
     return float(chain.total[node.kind, node.layer][node.row, *node.place])
+
+
+def _sum(values: Iterable[float]) -> float:
+    try:
+        return fsum(values)
+    except (ValueError, OverflowError):  # inf - inf, or beyond the largest number, in a network that diverged
+        return nan
 
 
 def _paths_from(chain: Chain, node: Node) -> float:

@@ -27,7 +27,7 @@ def _clip(z: Array, low: float, high: float) -> Array:
 
 
 def _softplus(z: Array) -> Array:
-    return np.where(z.real > 0, z, 0) + np.log1p(np.exp(-_abs(z)))
+    return np.where(z.real >= 0, z, 0) + np.log1p(np.exp(-_abs(z)))  # at 0 both terms take the same side
 
 
 def _sigmoid(z: Array) -> Array:
@@ -227,6 +227,7 @@ def edges_of(part: bridges.Part) -> list[Array]:
     return np.split(part.state.astype(np.float64), np.cumsum(counts)[:-1])
 
 
+@np.errstate(all="ignore")  # of a network that diverged the cost is not finite, which says enough
 def cost(t: Trace, kind: str, k: int, row: int, place: tuple[int, ...], change: complex) -> complex:
     """The cost with one number changed: W, b, z or a of operation k, or x; `row` of those that are of a row."""
     outputs: list[Any] = [t.x.astype(complex), *(layer.a.astype(complex) for layer in t.layers)]

@@ -6,22 +6,23 @@ import json
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import numpy as np
 
-from fastprop import graph
+from fastprop import explain, graph
 from fastprop._version import __version__
 from fastprop.chain import Chain, averages
 from fastprop.drawing import short
-from fastprop.explain import Explanation, explain
 from fastprop.tracing import Trace
 
 TITLE = "Backpropagation, number by number"
 MOST_ROWS = 4  # of a small network, each with the chain rule of every number: 10 KB a row for 2-3-1
 MOST_PATHS = 4  # of a quantity that are written out
+MOST_INPUTS = 10  # of a large network, those of the largest gradient, that are listed
 MOST_WEIGHTS = 3  # of a layer of a large network, those of the largest gradient, that are explained
 
 
@@ -50,8 +51,8 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) ->
     """The page as text; see ``write``."""
     drawing = graph.graph(t, names=names)
     called = graph.checked_names(t, names)
-    data = _of_neurons(t, called) if drawing.neurons else _of_layers(t)
-    data |= {"steps": drawing.steps, "names": called if any(called) else []}
+    data = _of_neurons(t, called) if drawing.neurons else _of_layers(t, called)
+    data["steps"] = drawing.steps
     pages = files("fastprop").joinpath("pages")
     body, style, script = (pages.joinpath(f"trace.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
     rows = f"{len(t.x):,} row{'s' if len(t.x) > 1 else ''}"
@@ -62,10 +63,20 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) ->
         summary=escape(f"{t.network!r}, {rows}, {'training' if t.training else 'prediction'}: cost {t.cost:.6g}"),
         style=style,
         svg=drawing.svg,
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),  # so that it cannot end the script
+        # JSON has no NaN; a "<" could end the script
+        data=json.dumps(_in_json(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         script=script,
         foot=escape(f"fastprop {__version__}: the engine's own numbers, {t.network.dtype}"),
     )
+
+
+def _in_json(value: Any) -> Any:
+    """The same, with numbers that are not finite as words."""
+    if isinstance(value, dict):
+        return {key: _in_json(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_in_json(each) for each in value]
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def _digest(script: str) -> str:
@@ -127,7 +138,7 @@ def _row(t: Trace, row: int, parameters: list[str]) -> dict[str, Any]:
     for source, target, value, _, weight in graph.connections(one, chain, row):
         if not weight:
             numbers[f"j{target.layer + 1}[{source.place[0]},{target.place[0]}]"] = value
-    explained = {quantity: _written(explain(t, quantity, row=row, paths=MOST_PATHS)) for quantity in quantities}
+    explained = {quantity: _explained(chain, quantity, row) for quantity in quantities}
     return {"name": str(row), "numbers": numbers, "explained": explained}
 
 
@@ -136,8 +147,12 @@ def _target(y: Any) -> str:
     return f"y {shown}{', ...' if np.size(y) > 3 else ''}"
 
 
-def _written(e: Explanation) -> dict[str, Any]:
+def _explained(chain: Chain, quantity: str, row: int | None) -> dict[str, Any]:
     """An explanation for the page."""
+    node = explain.parse(chain.t, quantity)
+    if row is not None and node.kind in "xza":
+        node = node._replace(row=row)
+    e = explain.along(chain, node, row, MOST_PATHS)
     return {
         "symbol": e.symbol,
         "total": e.total,
@@ -202,7 +217,7 @@ def _questions(t: Trace) -> list[dict[str, str]]:
 # ---- a large network: layers, and the weights that pull most ----
 
 
-def _of_layers(t: Trace) -> dict[str, Any]:
+def _of_layers(t: Trace, names: list[str]) -> dict[str, Any]:
     layers: list[dict[str, Any]] = []
     explained = {}
     for title, quantity, shape, numbers in t._table():
@@ -212,13 +227,17 @@ def _of_layers(t: Trace) -> dict[str, Any]:
             break
         layers[-1]["table"].append([quantity, shape, numbers])
     tied = t.training and any(layer.operation.kind == "batch_norm" for layer in t.layers)
+    mean = np.abs(t.dx).mean(axis=0)
+    for i in np.argsort(-mean, kind="stable")[:MOST_INPUTS]:
+        layers[0]["table"].append([f"{names[i]} x[{i}]".strip(), "mean |dx|", short(float(mean[i]))])
+    chain = None if tied else Chain(t, 0)
     for layer in t.layers:
-        if layer.dW is None or tied:
+        if layer.dW is None or chain is None:
             continue
         for flat in np.argsort(-np.abs(layer.dW), axis=None, kind="stable")[:MOST_WEIGHTS]:
             place = np.unravel_index(flat, layer.dW.shape)
             quantity = f"W{layer.number}[{','.join(map(str, place))}]"
             layers[layer.number]["quantities"].append(quantity)
-            explained[quantity] = _written(explain(t, quantity, paths=MOST_PATHS))
+            explained[quantity] = _explained(chain, quantity, None)
     hint = "The network is too large for its neurons. Choose a layer for its numbers; arrow keys step."
     return {"hint": hint, "numbers": {}, "mean": {}, "rows": [], "sheet": [], "explained": explained, "layers": layers}

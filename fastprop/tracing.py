@@ -328,6 +328,8 @@ def _shown(values: np.ndarray) -> str:
     if values.size <= SHOWN:
         return "  ".join(map(_number, values.flat))
     exact = values.astype(np.float64)
+    if not np.isfinite(exact).all():
+        return f"{np.count_nonzero(~np.isfinite(exact)):,} of {exact.size:,} are not finite"
     if exact.min() == exact.max():
         return f"all {_number(exact.min())}"
     zeros = np.count_nonzero(values == 0) / values.size

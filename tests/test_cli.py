@@ -287,6 +287,53 @@ class TestRegression:
         assert scores_of(line_with(out, "test rows:"))["R2"] > 0.99
 
 
+class TestExplain:
+    def test_a_row_and_its_page(self, succeed):
+        succeed("train", write_blobs(), "--target", "kind", "--epochs", 5, "--hidden", "3", "--dtype", "float64")
+        out, _ = succeed("explain", "blobs.safetensors", "blobs.csv", "--row", 3, "--out", "page.html")
+        _, table = read(Path("blobs.csv").read_text())
+        assert re.match(rf"row 3, line 4: kind is {table[2][-1]}, predicted \S", out)
+        assert "layer 1: dense relu" in out and out.endswith("page: page.html\n")
+        page = Path("page.html").read_text()
+        assert "<title>Row 3 of blobs.csv: kind is " in page and ">x x[0]<" in page
+
+    def test_the_chain_rule_of_a_quantity(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4", "--dtype", "float64")
+        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--quantity", "W2[1,0]")
+        (total,) = re.findall(r"sum over 1 path: (\S+)", out)
+        assert re.search(rf"the engine's gradient: {re.escape(total)}\n", out)
+
+    def test_hostile_columns_are_text(self, succeed):
+        name = "<script>alert(1)</script>"
+        rows = [[i % 7, i % 3, i % 7 + i % 3 + 0.1 * (i % 11)] for i in range(60)]
+        write("h.csv", [name, "b", "y"], rows)
+        succeed("train", "h.csv", "--target", "y", "--epochs", 1, "--hidden", "none")
+        succeed("explain", "h.safetensors", "h.csv", "--out", "page.html")
+        page = Path("page.html").read_text()
+        assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+
+    @pytest.mark.parametrize(
+        "args, message",
+        [
+            (["--row", 401], "--row must be from 1 to 400, the rows of plane.csv, got 401"),
+            (["--row", 0], "wanted a whole number from 1 up"),
+            (["--quantity", "W9[0,0]"], "W9[0,0] is of layer 9, layers are 1 to 2"),
+            (["--out", "plane.csv"], "would overwrite the input"),
+        ],
+    )
+    def test_it_refuses(self, succeed, run, args, message):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4")
+        status, _, err = run("explain", "plane.safetensors", "plane.csv", *args)
+        assert status == 2 and message in err and err.count("\n") == 1
+
+    def test_a_row_without_a_target(self, succeed, run):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4")
+        header, table = read(Path("plane.csv").read_text())
+        write("new.csv", header, [[*table[0][:-1], ""], table[1]])
+        status, _, err = run("explain", "plane.safetensors", "new.csv")
+        assert status == 2 and "row 1 of new.csv has no known 'y'" in err
+
+
 class TestClassification:
     def test_train_and_predict_classes_and_their_probabilities(self, succeed):
         out, _ = succeed("train", write_blobs(), "--target", "kind")

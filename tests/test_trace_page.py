@@ -138,6 +138,25 @@ def test_the_page_is_small_and_loads_nothing(tmp_path):
     assert (tmp_path / "large.html").stat().st_size < 100_000
 
 
+def test_numbers_that_are_not_finite(tmp_path):
+    t = small()
+    net = t.network
+    net.weights[1][0] = np.inf
+    broken = fp.trace(net, t.x, t.y, loss="half_mse")
+    page = trace_page.page(broken)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1], parse_constant=pytest.fail)
+    assert data["rows"][0]["numbers"]["L"] in ("inf", "nan")
+    assert "nan" in str(broken) or "inf" in str(broken)
+
+
+def test_ten_thousand_columns(tmp_path):
+    net = fp.Network([10_000, 4, 1], seed=0)
+    t = fp.trace(net, np.ones((1, 10_000)), [1.0], loss="half_mse")
+    t.to_html(tmp_path / "page.html", names=[f"<b>{i}" for i in range(10_000)])
+    page = (tmp_path / "page.html").read_text()
+    assert len(page) < 100_000 and "<b>" not in page and "10,000 wide, 1 rows" in page
+
+
 # ---- in Chromium ----
 
 FLAGS = (

@@ -84,6 +84,22 @@ def test_the_equations_hold():
     np.testing.assert_allclose(t.losses, (last.a - y) ** 2 / 2, rtol=1e-14)
 
 
+@pytest.mark.parametrize("activation", ["identity", "relu", "tanh"])
+def test_a_dropout_has_its_own_numbers(activation):
+    """Also where the engine lets it work in the place of the layer below."""
+    net = fp.Network([3, fp.Dense(8, activation), fp.Dropout(0.5), 2], dtype="float64", seed=0)
+    rng = np.random.default_rng(0)
+    t = fp.trace(net, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), loss="half_mse", training=True)
+    first, dropout, last = t.layers
+    factor = np.where(dropout.a == 0, np.where(first.da == 0, 0, 2), 2)  # 1 / (1 - rate), or dropped
+    assert set(np.unique(factor)) == {0, 2}
+    np.testing.assert_array_equal(dropout.a, first.a * factor)
+    np.testing.assert_array_equal(dropout.z, dropout.a)
+    np.testing.assert_array_equal(dropout.da, dropout.dz)
+    np.testing.assert_allclose(dropout.da, last.dz @ net.weights[1].T, rtol=1e-14)
+    np.testing.assert_array_equal(first.da, dropout.dz * factor)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_losses_of_rows(loss):
     rng = np.random.default_rng(0)
