@@ -154,7 +154,9 @@ class Perceptron(BaseEstimator):
         layers: list[Layer] = []
         for width, activation, rate in zip(widths, activations, rates):
             name = ACTIVATIONS.get(activation, activation) if isinstance(activation, str) else activation
-            layers += [Dense(width, name)] if norm is None else [Dense(width), norm(name)]
+            layers.append(Dense(width, name if norm is None else "identity", initializer=self.initializer))
+            if norm is not None:
+                layers.append(norm(name))
             if rate:
                 layers.append(Dropout(rate))
         return layers
@@ -204,7 +206,7 @@ class Perceptron(BaseEstimator):
             return rows
         if isinstance(self.batch_size, str):
             _validate.choice("batch_size", self.batch_size, ["auto"])
-            return min(200, rows)
+            return min(rows, max(32, min(200, rows // 16)))  # some 16 steps an epoch, however few rows there are
         batch = _validate.count("batch_size", self.batch_size)
         if batch > rows:
             warnings.warn(

@@ -51,7 +51,9 @@ def _of_quantiles(estimator: Perceptron) -> bool:
 class MLPClassifier(ClassifierMixin, Perceptron):
     """A multi-layer perceptron that tells classes, or any number of labels at once, with scikit-learn's interface.
 
-    The parameters that ``sklearn.neural_network.MLPClassifier`` has mean the same here, and so do the attributes.
+    The parameters that ``sklearn.neural_network.MLPClassifier`` has mean the same here, and so do the attributes. The
+    defaults differ in what "auto" means as `batch_size`, and in the new `standardize`; benchmarks/bundled_scores.py says
+    what that is worth on scikit-learn's bundled data sets.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     alpha : float, default 1e-4
         The L2 penalty on the weights: alpha / 2 times the sum of their squares, divided by the rows of a batch.
     batch_size : int or "auto", default "auto"
-        Rows in a step; "auto" is min(200, rows). All of them with "lbfgs" and "rprop".
+        Rows in a step; "auto" is a sixteenth of all, but 32 to 200. All of them with "lbfgs" and "rprop".
     learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
         "invscaling": ``learning_rate_init / (t_ + 1)^power_t``. "adaptive": divided by 5 whenever n_iter_no_change
         epochs were no better; training stops when it is below 1e-6. A schedule of ``fastprop.schedules`` says the rate.
@@ -108,6 +110,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         divided by its mean): then `loss_` is in those units, and so are a loss's own, as the delta of huber; but for a
         loss that is a function. A first call with a single row, which says
         nothing of scales, leaves both as they are. scikit-learn does nothing of the kind.
+    initializer : str, default "glorot_uniform"
+        Of the weights of the hidden layers, scikit-learn's; "auto" is what suits the activation, as in ``Dense``.
     dropout : float or sequence with one for each hidden layer, default 0
     batch_norm, layer_norm : bool, default False
         After each hidden layer's product.
@@ -177,6 +181,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         n_iter_no_change=10,
         max_fun=15000,
         standardize=True,
+        initializer="glorot_uniform",
         dropout=0.0,
         batch_norm=False,
         layer_norm=False,
@@ -395,6 +400,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         n_iter_no_change=10,
         max_fun=15000,
         standardize=True,
+        initializer="glorot_uniform",
         dropout=0.0,
         batch_norm=False,
         layer_norm=False,

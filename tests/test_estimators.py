@@ -153,6 +153,19 @@ def test_partial_fit_is_fit(kind, data, shuffle):
     assert whole.t_ == by_epoch.t_ == 5 * len(X)
 
 
+def test_partial_fit_of_classes_that_come_later():
+    X, y = IRIS
+    classifier = fp.MLPClassifier(random_state=0, learning_rate_init=0.01)
+    classifier.partial_fit(X[:100], y[:100], classes=[0, 1, 2])
+    for _ in range(100):
+        classifier.partial_fit(X[50:], y[50:])
+    assert classifier.score(X[50:], y[50:]) > 0.9
+    with pytest.raises(ValueError, match="classes not in `self.classes_`"):
+        classifier.partial_fit(X, y + 1)
+    with pytest.raises(ValueError, match="classes must be passed"):
+        fp.MLPClassifier().partial_fit(X, y)
+
+
 # ---- the same as scikit-learn's ----
 
 
