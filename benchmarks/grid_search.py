@@ -1,4 +1,4 @@
-"""Seconds of a GridSearchCV with two threads over 24 fits of a small network: fastprop's MLPClassifier and scikit-learn's.
+"""Seconds of a GridSearchCV with two threads over 24 fits of a small network: fastprop's MLP and scikit-learn's.
 
     OMP_NUM_THREADS=1 python benchmarks/grid_search.py [--rounds 3]
 

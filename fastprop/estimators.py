@@ -52,8 +52,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     """A multi-layer perceptron that tells classes, or any number of labels at once, with scikit-learn's interface.
 
     The parameters that ``sklearn.neural_network.MLPClassifier`` has mean the same here, and so do the attributes. The
-    defaults differ in what "auto" means as `batch_size`, and in the new `standardize`; benchmarks/bundled_scores.py says
-    what that is worth on scikit-learn's bundled data sets.
+    defaults differ in what "auto" means as `batch_size`, and in the new `standardize`: benchmarks/bundled_scores.py
+    says what that is worth on scikit-learn's bundled data sets.
 
     Parameters
     ----------
