@@ -1,5 +1,6 @@
 """Every block of code in docs/ runs, and prints what its page says."""
 
+import re
 import shutil
 from importlib.util import find_spec
 
@@ -25,6 +26,14 @@ def test_page(page):
     for block, printed in zip(*doc_blocks.run(page)):
         wanted = block.code if block.kind == "console" else block.expected
         assert doc_blocks.same(block, printed), f"line {block.line}: printed\n{printed}\nwanted\n{wanted}"
+
+
+def test_no_formula_is_broken_by_a_line():
+    """One whose second line begins with a minus is a list to Markdown."""
+    for page in PAGES:
+        prose = re.sub(r"^```.*?^```$|^\$\$.*?\$\$$|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.M | re.S)
+        for line in prose.splitlines():
+            assert line.count("$") % 2 == 0, f"{page}: {line}"
 
 
 def test_there_are_pages():
