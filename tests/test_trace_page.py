@@ -263,6 +263,25 @@ def test_a_weight_shows_its_chain_rule(browser, tmp_path):
 
 
 @pytest.mark.peer
+def test_what_is_pointed_at_is_told(browser, tmp_path):
+    t = small()
+    show(browser, t, tmp_path / "page.html")
+    action = pytest.importorskip("selenium.webdriver").ActionChains(browser)
+    hint, usual, first = one(browser, "#hint"), one(browser, "#hint").text, t.of_row(0).layers[0]
+    action.move_to_element(one(browser, 'text[data-key="z1[1]"]')).perform()
+    told = [each.split(" = ") for each in hint.text.split(", ")]
+    assert [name for name, _ in told] == ["z1[1]", "dL/dz1[1]"]
+    assert [float(number) for _, number in told] == [first.z[0, 1], first.dz[0, 1]]
+    action.move_to_element(one(browser, 'text[data-key="W2[2,0]"]')).perform()
+    assert hint.text.startswith("W2[2,0] = ") and ", dL/dW2[2,0] = " in hint.text
+    action.move_to_element(one(browser, "h1")).perform()
+    assert hint.text == usual
+    one(browser, "#worksheet").click()
+    action.move_to_element(one(browser, 'text[data-key="z1[1]"]')).perform()
+    assert hint.text == usual  # there it would tell
+
+
+@pytest.mark.peer
 def test_another_row(browser, tmp_path):
     t = small()
     show(browser, t, tmp_path / "page.html")

@@ -23,9 +23,18 @@ const asked = (key) => data.sheet.some((question) => question.key === key);
 
 // ---- the drawing ----
 
+// In the worksheet; a slope g' is not asked for by itself: it comes with dz.
+const hidden = (key) => state.sheet && (key[0] === "g" ? !state.known.has("dz" + key.slice(1)) : asked(key) && !state.known.has(key));
+
+function tell(element) { // what is pointed at, with all its digits
+  const found = element.closest("[data-key], [data-quantity]"), key = found && (found.dataset.key ?? found.dataset.quantity);
+  const words = [];
+  if (key && !hidden(key) && typeof valueOf(key) === "number") words.push(`${key[0] === "g" ? `g'(z${key.slice(1)})` : key} = ${valueOf(key)}`);
+  if (key && !hidden("d" + key) && valueOf("d" + key) !== undefined) words.push(`dL/d${key} = ${valueOf("d" + key)}`);
+  at("hint").textContent = words.join(", ") || data.hint;
+}
+
 function draw() {
-  // a slope g' is not asked for by itself: it comes with dz
-  const hidden = (key) => state.sheet && (key[0] === "g" ? !state.known.has("dz" + key.slice(1)) : asked(key) && !state.known.has(key));
   const largest = Math.max(0, ...Object.entries(numbers().numbers).filter(([k]) => k.startsWith("dW")).map(([, v]) => Math.abs(v)));
   for (const element of svg.querySelectorAll("text[data-key]")) {
     const key = element.dataset.key, value = valueOf(key);
@@ -209,6 +218,9 @@ at("row").addEventListener("change", () => {
   if (state.sheet) { state.sheet = false; worksheet(); } else draw();
 });
 svg.addEventListener("click", (event) => choose(event.target));
+svg.addEventListener("mouseover", (event) => tell(event.target));
+svg.addEventListener("mouseleave", () => { at("hint").textContent = data.hint; });
+svg.addEventListener("focusin", (event) => tell(event.target));
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select")) return;
   if (event.key === "ArrowRight") { stop(); go(state.step + 1); }
@@ -218,12 +230,6 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-function title(element, words) { // what a mouse that rests on it is told
-  const found = document.createElementNS("http://www.w3.org/2000/svg", "title");
-  found.textContent = words;
-  element.append(found);
-}
-for (const element of svg.querySelectorAll("path[data-quantity]")) title(element, element.dataset.quantity);
 data.rows.forEach((row, k) => {
   const option = make("option", row.name);
   option.value = k;
