@@ -1,5 +1,6 @@
 """What MLPClassifier and MLPRegressor share: from parameters to a network, its training and its outputs."""
 
+import copy
 import threading
 import warnings
 from collections.abc import Iterator
@@ -24,6 +25,16 @@ from fastprop.sklearn_bridge import ACTIVATIONS
 from fastprop.standardising import Standards, folded
 from fastprop.trainer import DivergenceError, Trainer
 
+try:  # scikit-learn's own callbacks, from 1.9 on
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+    CallbackSupportMixin = object
+
+    def with_callbacks(method):
+        """The method as it is."""
+        return method
+
+
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
@@ -31,7 +42,7 @@ NOT_FINITE = (
 AS_WE_TAKE_IT: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "order": "C"}
 
 
-class Perceptron(BaseEstimator):
+class Perceptron(CallbackSupportMixin, BaseEstimator):
     """The base of both estimators; its subclasses know what y is."""
 
     def _store(self, parameters: dict[str, Any]) -> None:
@@ -58,6 +69,7 @@ class Perceptron(BaseEstimator):
 
     # ---- fit ----
 
+    @with_callbacks
     def _fit(self, X, y, sample_weight, *, further: bool = False, held_out: tuple[Any, Any, Any] = (None, None, None)):
         """``fit``, or with `further` one epoch more."""
         if further and self.early_stopping:
@@ -78,7 +90,10 @@ class Perceptron(BaseEstimator):
             self._trainer = self._new_trainer(loss, rows, seeds[1])
             self._rate = self._trainer.rate
         with threads(self.n_threads):
-            self._train(rows, further)
+            told = TheirCallbacks(self, X, y) if hasattr(self, "_skl_callbacks") and not further else None
+            self._train(rows, further, told)
+            if told is not None:
+                told.close()
         return self
 
     def _checked(self, X, y, *, reset: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -214,7 +229,7 @@ class Perceptron(BaseEstimator):
             )
         return min(batch, rows)
 
-    def _train(self, rows: "Rows", further: bool) -> None:
+    def _train(self, rows: "Rows", further: bool, told: "TheirCallbacks | None") -> None:
         trainer, network = self._trainer, self._network
         standards = self._standards
         examples = network._examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, self._loss)
@@ -222,7 +237,7 @@ class Perceptron(BaseEstimator):
         judge = Judge(self, rows, further)
         solver = self._solver()
         batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
-        callbacks = [judge, *parse(self.callbacks)]
+        callbacks = [judge, *parse(self.callbacks), *([told] if told is not None else [])]
         source = data.Stored(examples)
         run = fitting.Run(trainer, epochs, source, batch, None, (source, None), (), None, callbacks, False)
         converged = False
@@ -396,6 +411,37 @@ class Judge(Callback):
                 flush=True,
             )
         run.stop()
+
+
+class TheirCallbacks(Callback):
+    """Tells scikit-learn's callbacks of a fit, and of each epoch as a task of it."""
+
+    def __init__(self, estimator: Perceptron, X: np.ndarray, y: np.ndarray):
+        self.estimator = estimator
+        self.seen = {"estimator": estimator, "X": X, "y": y}
+
+    def on_train_begin(self, run) -> None:
+        """The fit, and its first epoch."""
+        self.fit = self.estimator._init_callback_context(max_subtasks=run.epochs)
+        self.fit.call_on_fit_task_begin(**self.seen)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.epoch = self.fit.subcontext(task_name="epoch").call_on_fit_task_begin(**self.seen)
+
+    def on_epoch_end(self, run) -> None:
+        """An epoch, with the estimator as it is now; one of them may want it to be the last."""
+        if self.epoch.call_on_fit_task_end(**self.seen, reconstruction_attributes=self._learned):
+            run.stop()
+        if run.epoch < run.epochs and not run.stopped:
+            self._begin()
+
+    def close(self) -> None:
+        """The whole fit."""
+        self.fit.call_on_fit_task_end(**self.seen, reconstruction_attributes=self._learned)
+
+    def _learned(self) -> dict[str, Any]:
+        return {"_network": copy.copy(self.estimator._network)}  # the next epoch changes the one there is
 
 
 def _listed(sizes: Any) -> list:

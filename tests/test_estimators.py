@@ -376,6 +376,38 @@ def test_callbacks():
     assert classifier.n_iter_ == 3 and third.steps == 9
 
 
+@BOTH
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_callbacks_of_scikit_learn(kind, data, solver):
+    """Each epoch is a task, with an estimator that can be judged as it was then."""
+    pytest.importorskip("sklearn.callback")
+
+    class Watch:
+        told, scores, kept = [], [], None
+
+        def setup(self, estimator, context):
+            self.told.append("setup")
+
+        def teardown(self, estimator, context):
+            self.told.append("teardown")
+
+        def on_fit_task_begin(self, estimator, context):
+            self.told.append(f"begin {context.task_name}")
+
+        def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+            self.told.append(f"end {context.task_name}")
+            self.scores.append(fitted_estimator.score(X, y))
+            self.kept = self.kept or fitted_estimator
+            return len(self.scores) == 3
+
+    watch = Watch()
+    estimator = kind(solver=solver, random_state=0, max_iter=9).set_callbacks(watch).fit(*data)
+    epoch = ["begin epoch", "end epoch"]
+    assert watch.told == ["setup", "begin fit", *3 * epoch, "end fit", "teardown"]
+    assert estimator.n_iter_ == 3 and watch.scores[-1] == watch.scores[2] == estimator.score(*data)
+    assert watch.kept.score(*data) == watch.scores[0] != watch.scores[2]
+
+
 def test_threads_are_given_back():
     before = fp.get_num_threads()
     with pytest.raises(ValueError, match="max_iter"):

@@ -70,6 +70,23 @@ def test_an_epoch_is_its_steps_to_the_bit(widths, batch):
     assert one.network.parameters.tobytes() == other.network.parameters.tobytes() != before
 
 
+def test_rows_in_their_order():
+    """shuffle=False: slice after slice, in every epoch, and in a copy."""
+    X, y = regression(20, 3)
+    net = fp.Network([3, 4, 2], seed=0)
+    one = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.1), shuffle=False)
+    other = fp.Trainer(copy.deepcopy(net), loss="half_mse", optimizer=fp.SGD(0.1))
+    for trainer in (one, copy.deepcopy(one)):
+        other.network.parameters[:] = trainer.network.parameters
+        for _ in range(2):
+            trainer.epoch(X, y, batch_size=8)
+            for first in range(0, 20, 8):
+                other.step(X[first : first + 8], y[first : first + 8])
+        assert trainer.network.parameters.tobytes() == other.network.parameters.tobytes()
+    with pytest.raises(TypeError, match="shuffle must be True or False"):
+        fp.Trainer(net, loss="half_mse", optimizer="sgd", shuffle=1)
+
+
 @functools.cache
 def lasting(one_step=False, seconds=0.3):
     """Data of which one epoch takes about so long here, whatever serves, and a way to make its trainer."""
