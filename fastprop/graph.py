@@ -10,7 +10,7 @@ from fastprop.explain import Explanation
 from fastprop.tracing import Trace
 
 # So many numbers still fit on a page, and can be told apart.
-MOST_UNITS, MOST_LAYERS, MOST_PARAMETERS, MOST_LABELS = 12, 8, 160, 20
+MOST_UNITS, MOST_LAYERS, MOST_PARAMETERS, MOST_LABELS = 12, 8, 160, 12
 
 UNIT = 178, 62  # width and height of a box, and the room between two, in pixels
 LAYER = 222, 132

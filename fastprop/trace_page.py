@@ -20,7 +20,8 @@ from fastprop.drawing import short
 from fastprop.tracing import Trace
 
 TITLE = "Backpropagation, number by number"
-MOST_ROWS = 4  # of a small network, each with the chain rule of every number: 10 KB a row for 2-3-1
+MOST_ROWS = 4  # of a small network, each with the chain rule of every number: 15 KB a row for 2-3-1
+MOST_NUMBERS = 300  # to be explained in all these rows, which is at most about a megabyte
 MOST_PATHS = 4  # of a quantity that are written out
 MOST_INPUTS = 10  # of a large network, those of the largest gradient, that are listed
 MOST_WEIGHTS = 3  # of a layer of a large network, those of the largest gradient, that are explained
@@ -94,10 +95,11 @@ def _of_neurons(t: Trace, names: list[str]) -> dict[str, Any]:
         if getattr(layer, letter) is not None
         for place in np.ndindex(getattr(layer, letter).shape)
     }
-    rows = min(len(t.x), MOST_ROWS)
+    each = len(parameters) + t.x.shape[1] + 2 * sum(layer.a.shape[1] for layer in t.layers)
+    rows = min(len(t.x), MOST_ROWS, max(1, MOST_NUMBERS // each))
     hint = "Choose a weight, a bias or a number to see its chain rule; arrow keys step, Escape closes."
     if rows < len(t.x):
-        hint += f" The first {rows} of {len(t.x):,} rows are here."
+        hint += f" Of {len(t.x):,} rows the first {f'{rows} are' if rows > 1 else 'is'} here."
     return {
         "hint": hint,
         "numbers": {name: float(getattr(layer, letter)[place]) for name, (letter, layer, place) in parameters.items()},

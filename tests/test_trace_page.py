@@ -96,7 +96,8 @@ def test_every_network_can_be_drawn(name, training):
     data = json.loads(re.search(r'id="data">(.*?)</script>', trace_page.page(t), re.S)[1])
     assert len(data["steps"]) == 2 + 5 * len(t.layers) + 1
     if drawing.neurons:
-        assert data["rows"][1]["numbers"]["L"] == t.of_row(1).cost
+        assert data["rows"][-1]["numbers"]["L"] == t.of_row(len(data["rows"]) - 1).cost
+        assert len(data["rows"]) == 2 or "Of 2 rows the first is here" in data["hint"]
 
 
 def test_paths_are_drawn():
@@ -133,7 +134,7 @@ def test_the_page_is_small_and_loads_nothing(tmp_path):
     page = (tmp_path / "small.html").read_text()
     assert len(page) < 300_000
     assert "default-src 'none'" in page and not re.search(r"""(src|href)=["']?(https?:)?//|@import|url\(""", page)
-    assert "The first 4 of 9 rows" in page
+    assert "Of 9 rows the first 4 are here" in page
     large().to_html(tmp_path / "large.html")
     assert (tmp_path / "large.html").stat().st_size < 100_000
 
@@ -279,6 +280,23 @@ def test_what_is_pointed_at_is_told(browser, tmp_path):
     one(browser, "#worksheet").click()
     action.move_to_element(one(browser, 'text[data-key="z1[1]"]')).perform()
     assert hint.text == usual  # there it would tell
+
+
+@pytest.mark.peer
+def test_a_path_is_lit_and_nothing_else(browser, tmp_path):
+    net = fp.Network([2, fp.Dense(3, "tanh"), fp.LayerNorm(), fp.Dense(2)], dtype="float64", seed=0)
+    t = fp.trace(net, [[1.0, 2.0]], [[1.0, 0.0]], loss="half_mse")
+    show(browser, t, tmp_path / "page.html")
+    one(browser, 'text[data-key="z1[2]"]').click()
+    lit = {element.get_attribute("data-edge") for element in browser.find_elements("css selector", "path.way")}
+    path = t.explain("z1[2]").paths[0]
+    there = [f"{edge.source}>{edge.target}" for edge in path.edges]
+    assert lit == {each for each in there if each[0] == "a"} and len(lit) == 3  # lines are from box to box
+    second = browser.find_elements("css selector", "#detail button")[1]
+    second.click()
+    lit = {element.get_attribute("data-edge") for element in browser.find_elements("css selector", "path.way")}
+    path = t.explain("z1[2]").paths[1]
+    assert lit == {f"{edge.source}>{edge.target}" for edge in path.edges if edge.source.kind == "a"}
 
 
 @pytest.mark.peer

@@ -94,9 +94,9 @@ function light(path) {
   for (const element of svg.querySelectorAll(".way")) element.classList.remove("way");
   svg.classList.toggle("lit", Boolean(path));
   if (!path) return;
-  const edges = new Set(path.factors.map((factor) => factor.edge)), weights = new Set(path.factors.map((factor) => factor.weight));
+  const edges = new Set(path.factors.map((factor) => factor.edge)), weight = path.factors[0].weight;
   for (const element of svg.querySelectorAll(".edge")) {
-    if (edges.has(element.dataset.edge) || weights.has(element.dataset.quantity)) element.classList.add("way");
+    if (edges.has(element.dataset.edge) || (weight && weight === element.dataset.quantity)) element.classList.add("way");
   }
 }
 
