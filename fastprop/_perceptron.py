@@ -28,7 +28,9 @@ from fastprop.trainer import DivergenceError, Trainer
 try:  # scikit-learn's own callbacks, from 1.9 on
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:
-    CallbackSupportMixin = object
+
+    class CallbackSupportMixin:
+        """Nothing."""
 
     def with_callbacks(method):
         """The method as it is."""
@@ -83,6 +85,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         weight = self._weighed(y, weight, further)
         if weight is not None and (weight.min() < 0 or not weight.any()):
             raise ValueError("the weights of rows must not be negative, nor all of them zero")
+        self._loss, self.out_activation_ = loss, link
         rows = self._rows(X, y, target, weight, held_out, random)
         if first:
             self._begin(rows, loss, n_outputs, link, seeds[0])
@@ -135,7 +138,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         )
         if not self._standards.finite:
             raise ValueError(NOT_FINITE)
-        self._loss, self.n_outputs_, self.out_activation_ = loss, n_outputs, link
+        self.n_outputs_ = n_outputs
         dtype = rows.X.dtype if self.dtype == "auto" else _validate.dtype(self.dtype)
         layers = [rows.X.shape[1], *self._first(rows.X), *self._hidden(), Dense(n_outputs)]
         self._network = Network(layers, dtype=dtype, seed=seed, members=self.members)
