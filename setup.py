@@ -43,6 +43,10 @@ def machine() -> str:
 class BuildExt(build_ext):
     """Compiles each ISA's source with its own flags, which setuptools cannot say of one file."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()  # the two modules take half a minute each
+
     def build_extension(self, ext: Extension) -> None:
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         ext.extra_compile_args = FLAGS[kind] + os.environ.get("FASTPROP_CFLAGS", "").split()
