@@ -1,10 +1,6 @@
 """What MLPClassifier and MLPRegressor share: from parameters to a network, its training and its outputs."""
 
-import copy
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,8 +10,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastprop import _engine, _own_loss, _validate, data, fitting, losses
-from fastprop.callbacks import Callback, parse
+from fastprop import _own_loss, _validate, data, fitting, losses
+from fastprop._judge import Judge, Rows, TheirCallbacks
+from fastprop.callbacks import parse
+from fastprop.config import threads
 from fastprop.inputs import PiecewiseLinear
 from fastprop.layers import BatchNorm, Dense, Dropout, Layer, LayerNorm
 from fastprop.network import Network
@@ -27,9 +25,12 @@ from fastprop.trainer import DivergenceError, Trainer
 
 try:  # scikit-learn's own callbacks, from 1.9 on
     from sklearn.callback import CallbackSupportMixin, with_callbacks
-except ImportError:
 
-    class CallbackSupportMixin:
+    TO_THE_USER = 5  # frames from _train to whoever called fit, for warnings
+except ImportError:
+    TO_THE_USER = 4
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing."""
 
     def with_callbacks(method):
@@ -105,7 +106,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         y = _dense(y)
         return _dense(X), column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _rows(self, X, y, target, weight, held_out, random) -> "Rows":
+    def _rows(self, X, y, target, weight, held_out, random) -> Rows:
         """The rows to train on, and those to validate on, if any."""
         Xv, yv, weight_v = held_out
         if (Xv is None) != (yv is None):
@@ -127,7 +128,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             rows.held_out = X[held], y[held], None if weight is None else weight[held]
         return rows.weighing()
 
-    def _begin(self, rows: "Rows", loss, n_outputs: int, link: str, seed: int) -> None:
+    def _begin(self, rows: Rows, loss, n_outputs: int, link: str, seed: int) -> None:
         """A new network, and what goes with it."""
         standardize = _validate.flag("standardize", self.standardize)
         self._standards = Standards.of(
@@ -201,7 +202,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             return kind(rate, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon)
         return kind(rate)
 
-    def _new_trainer(self, loss, rows: "Rows", seed: int) -> Trainer:
+    def _new_trainer(self, loss, rows: Rows, seed: int) -> Trainer:
         if not isinstance(self.learning_rate, Schedule):
             _validate.choice("learning_rate", self.learning_rate, ["constant", "invscaling", "adaptive"])
         solver = self._solver()
@@ -228,11 +229,12 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         batch = _validate.count("batch_size", self.batch_size)
         if batch > rows:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=2
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=TO_THE_USER + 1,
             )
         return min(batch, rows)
 
-    def _train(self, rows: "Rows", further: bool, told: "TheirCallbacks | None") -> None:
+    def _train(self, rows: Rows, further: bool, told: TheirCallbacks | None) -> None:
         trainer, network = self._trainer, self._network
         standards = self._standards
         examples = network._examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, self._loss)
@@ -252,12 +254,12 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
                 judge.set_rate()
                 fitting._descend(run)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=TO_THE_USER)
         except DivergenceError as error:
             if judge.best is None:
                 raise ValueError(f"{NOT_FINITE} {error}") from error
             self.validation_scores_.append(np.nan)
-            warnings.warn(f"{error}", ConvergenceWarning, stacklevel=4)
+            warnings.warn(f"{error}", ConvergenceWarning, stacklevel=TO_THE_USER)
             converged = True
         finally:
             run.close()
@@ -268,7 +270,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
                 f"{'Stochastic Optimizer' if self._stochastic() else 'lbfgs'}: Maximum iterations ({self.n_iter_}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=TO_THE_USER,
             )
 
     # ---- what was learned ----
@@ -307,146 +309,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-class Rows:
-    """Rows to train on, and those held out: (X, y, weights), if any.
-
-    Attributes
-    ----------
-    X : ndarray, (rows, columns)
-    target : ndarray
-        As the loss takes it.
-    weight : ndarray, (rows,), or None
-    held_out : tuple or None
-    """
-
-    def __init__(self, X, target, weight):
-        self.X, self.target, self.weight, self.held_out = X, target, weight, None
-
-    def weighing(self) -> "Rows":
-        """The same without the rows that weigh nothing, so that they neither fill batches nor count."""
-        if self.weight is not None and not (counts := self.weight != 0).all():
-            self.X, self.target, self.weight = self.X[counts], self.target[counts], self.weight[counts]
-        return self
-
-    @property
-    def mean_weight(self) -> float:
-        """1 where there are no weights."""
-        return 1.0 if self.weight is None else float(self.weight.mean())
-
-
-class Judge(Callback):
-    """Watches the epochs of an estimator, as scikit-learn's loop does, and sees to its rate.
-
-    Attributes
-    ----------
-    best : tuple or None
-        The parameters and state with the best score on the rows held out.
-    """
-
-    def __init__(self, estimator: Perceptron, rows: Rows, further: bool):
-        self.estimator, self.rows, self.further = estimator, rows, further
-        self.best: tuple[np.ndarray, np.ndarray] | None = None
-        estimator.n_iter_ = 0
-
-    def set_rate(self) -> None:
-        """The rate of the next steps is the estimator's, where no schedule says it."""
-        trainer = self.estimator._trainer
-        if not isinstance(trainer.optimizer.rate, Schedule):
-            trainer._rule.engine.rate = self.estimator._rate
-
-    def on_epoch_end(self, run) -> None:
-        """Counts, judges, and stops or slows down where nothing is gained any more."""
-        estimator = self.estimator
-        estimator.n_iter_ += 1
-        estimator.t_ += len(self.rows.X)
-        estimator.loss_ = run.cost
-        estimator.loss_curve_.append(run.cost)
-        if estimator.verbose:
-            print(f"Iteration {estimator.n_iter_}, loss = {run.cost:.8f}", flush=True)
-        gained = self._gained()
-        if not estimator._stochastic():
-            return
-        estimator._no_improvement_count = 0 if gained else estimator._no_improvement_count + 1
-        if estimator.learning_rate == "invscaling":
-            estimator._rate = estimator._trainer.rate / (estimator.t_ + 1) ** estimator.power_t
-        if estimator._no_improvement_count > estimator.n_iter_no_change and not self.further:
-            if estimator.learning_rate == "adaptive" and estimator._rate > 1e-6:  # scikit-learn's last rate
-                estimator._rate /= 5
-                estimator._no_improvement_count = 0
-            else:
-                self._tell(run)
-        self.set_rate()
-
-    def _gained(self) -> bool:
-        """Whether the epoch was better than the best so far by at least tol."""
-        estimator = self.estimator
-        best = estimator.best_validation_score_
-        score = self._validated() if self.rows.held_out is not None else None
-        if estimator.best_loss_ is None:
-            return best is None or score >= best + estimator.tol
-        loss, estimator.best_loss_ = estimator.best_loss_, min(estimator.best_loss_, estimator.loss_)
-        return estimator.loss_ <= loss - estimator.tol
-
-    def _validated(self) -> float:
-        """The score on the rows held out, NaN where outputs overflow; the best parameters are kept."""
-        estimator, network = self.estimator, self.estimator._network
-        X, y, weight = self.rows.held_out
-        outputs = estimator._outputs(X)
-        score = float(estimator._score_of(outputs, y, weight)) if np.isfinite(outputs).all() else float("nan")
-        if estimator.validation_scores_ is None:
-            estimator.validation_scores_, estimator.best_validation_score_ = [], -np.inf
-        estimator.validation_scores_.append(score)
-        if estimator.verbose:
-            print(f"Validation score: {score:f}", flush=True)
-        if score > estimator.best_validation_score_ or self.best is None:
-            estimator.best_validation_score_ = max(score, estimator.best_validation_score_)
-            self.best = network.parameters.copy(), network.state.copy()
-        return score
-
-    def _tell(self, run) -> None:
-        """Nothing is gained any more."""
-        estimator = self.estimator
-        if estimator.verbose:
-            what = "Training loss" if self.rows.held_out is None else "Validation score"
-            print(
-                f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive "
-                "epochs. Stopping.",
-                flush=True,
-            )
-        run.stop()
-
-
-class TheirCallbacks(Callback):
-    """Tells scikit-learn's callbacks of a fit, and of each epoch as a task of it."""
-
-    def __init__(self, estimator: Perceptron, X: np.ndarray, y: np.ndarray):
-        self.estimator = estimator
-        self.seen = {"estimator": estimator, "X": X, "y": y}
-
-    def on_train_begin(self, run) -> None:
-        """The fit, and its first epoch."""
-        self.fit = self.estimator._init_callback_context(max_subtasks=run.epochs)
-        self.fit.call_on_fit_task_begin(**self.seen)
-        self._begin()
-
-    def _begin(self) -> None:
-        self.epoch = self.fit.subcontext(task_name="epoch").call_on_fit_task_begin(**self.seen)
-
-    def on_epoch_end(self, run) -> None:
-        """An epoch, with the estimator as it is now; one of them may want it to be the last."""
-        if self.epoch.call_on_fit_task_end(**self.seen, reconstruction_attributes=self._learned):
-            run.stop()
-        if run.epoch < run.epochs and not run.stopped:
-            self._begin()
-
-    def close(self) -> None:
-        """The whole fit."""
-        self.fit.call_on_fit_task_end(**self.seen, reconstruction_attributes=self._learned)
-
-    def _learned(self) -> dict[str, Any]:
-        return {"_network": copy.copy(self.estimator._network)}  # the next epoch changes the one there is
-
-
 def _listed(sizes: Any) -> list:
     """The widths of the hidden layers: one may come by itself."""
     return list(sizes) if hasattr(sizes, "__iter__") else [sizes]
@@ -483,27 +345,3 @@ def _piecewise(X: np.ndarray) -> PiecewiseLinear:
     edges = [np.unique(column).tolist() for column in quantiles.T]
     # a constant column has no bins; one of any size does
     return PiecewiseLinear(tuple(tuple(e) if len(e) > 1 else (e[0], e[0] + 1.0 + abs(e[0])) for e in edges))
-
-
-_limit = threading.Lock()
-_limited: list[int] = []  # the number of threads before each of those that limit it now
-
-
-@contextmanager
-def threads(n: int | None) -> Iterator[None]:
-    """At most n threads meanwhile. The pool is the process's: of several limits at a time the last one counts."""
-    if n is None:
-        yield
-        return
-    n = _validate.count("n_threads", n)
-    with _limit:
-        _limited.append(_engine.get_num_threads())
-        _engine.set_num_threads(n)
-    try:
-        yield
-    finally:
-        with _limit:  # whoever leaves last restores what the first one found
-            before = _limited[0]
-            _limited.pop()
-            if not _limited:
-                _engine.set_num_threads(before)

@@ -2,6 +2,9 @@
 
 import math
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,9 @@ from fastprop import _engine, _validate
 from fastprop._version import __version__
 
 MOST_THREADS = 256  # as many workers as the pool keeps
+
+_changing = threading.Lock()
+_found: list[int] = []  # by each `threads` that is entered now: the number before it
 
 
 def set_num_threads(n: int) -> None:
@@ -33,6 +39,26 @@ def set_num_threads(n: int) -> None:
 def get_num_threads() -> int:
     """How many threads training and prediction may use."""
     return _engine.get_num_threads()
+
+
+@contextmanager
+def threads(n: int | None) -> Iterator[None]:
+    """So many threads meanwhile; None: as many as before. The pool is the process's: of several the last one counts."""
+    if n is None:
+        yield
+        return
+    with _changing:
+        before = get_num_threads()
+        set_num_threads(n)
+        _found.append(before)
+    try:
+        yield
+    finally:
+        with _changing:  # whoever leaves last restores what the first one found
+            first = _found[0]
+            _found.pop()
+            if not _found:
+                set_num_threads(first)
 
 
 def _cpus_of_quota(root: str = "/sys/fs/cgroup") -> int:

@@ -445,7 +445,9 @@ class MLPRegressor(RegressorMixin, Perceptron):
             raise ValueError(f"{loss.name} is a loss of classes, not of numbers; use MLPClassifier, or another loss")
         self._single = y.ndim == 1
         columns = y.reshape(len(y), -1).astype(np.float64, copy=False)
-        return columns, loss, columns.shape[1] * loss.outputs, "exp" if loss.name in LOG_MEAN else "identity"
+        # a function may have any name
+        link = "exp" if isinstance(loss, Loss) and loss.name in LOG_MEAN else "identity"
+        return columns, loss, columns.shape[1] * loss.outputs, link
 
     def _numbers(self, outputs: np.ndarray) -> np.ndarray:
         """The predictions that outputs mean: of several for a target, the middle one."""
@@ -453,7 +455,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         if self.out_activation_ == "exp":
             outputs = np.exp(outputs)
         middle = 0
-        if self._loss.name == "quantile":
+        if isinstance(self._loss, Loss) and self._loss.name == "quantile":
             middle = int(np.argmin(np.abs(np.array(self._loss.values["levels"]) - 0.5)))
         return self._shaped(outputs[:, middle :: self._loss.outputs])
 
@@ -478,7 +480,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         outputs = self._predicted(X)
         if not return_std:
             return self._numbers(outputs)
-        if self._loss.name != "gaussian_nll":
+        if not isinstance(self._loss, Loss) or self._loss.name != "gaussian_nll":
             raise ValueError(f"return_std needs loss='gaussian_nll', which learns it; got {self._loss.name}")
         log_variance = self._standards.outputs(outputs, self._loss)[:, 1::2]
         return self._numbers(outputs), self._shaped(np.exp(log_variance / 2))
