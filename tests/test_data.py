@@ -376,7 +376,7 @@ def test_what_batches_do_not_have(how, error, message):
 def test_wrong_batches():
     X, y = pixels()
     trainer = fp.Trainer(net_of(), loss="cross_entropy", optimizer="sgd")
-    with pytest.raises(TypeError, match="y is missing"):
+    with pytest.raises(TypeError, match="y must hold real numbers or labels, got NoneType"):
         trainer.epoch(X)
     with pytest.raises(TypeError, match=r"batch 0 must be a pair \(xb, yb\)"):
         trainer.epoch([X])

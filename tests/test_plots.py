@@ -65,7 +65,7 @@ class TestWithoutMatplotlib:
             "from fastprop import plots\n"
             "assert plots is fp.plots"
         )
-        subprocess.run([sys.executable, "-c", code], check=True)
+        subprocess.run([sys.executable, "-P", "-c", code], check=True)  # not the tree that the tests run in
         with pytest.raises(AttributeError, match="no attribute 'plotz'"):
             fp.plotz  # noqa: B018
 
