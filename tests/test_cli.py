@@ -658,7 +658,7 @@ class TestTheRest:
 
     def test_import_fastprop_leaves_the_command_line_alone(self):
         code = "import sys, fastprop; print(*sys.modules)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+        done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True)
         loaded = set(done.stdout.decode().split())
         assert "fastprop" in loaded
         rooms = {f"fastprop.{name}" for name in ("cli", "commands", "encoders", "tables", "samples")}

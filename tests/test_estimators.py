@@ -446,5 +446,5 @@ def test_without_scikit_learn():
         "try: fp.MLPClassifier\n"
         "except ImportError as error: print(error)"
     )
-    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    told = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True).stdout
     assert "pip install 'fastprop-nn[sklearn]'" in told
