@@ -18,7 +18,7 @@ class Embedding(Layer):
 
     The outputs are first the other columns, in their order, then the rows of the tables, in the order of theirs.
     Weights start normal, with the variance 1 / width. Guo and Berkhahn 2016, *Entity embeddings of categorical
-    variables*.
+    variables*. The derivative of a table's row is the sum of da over the rows of X that hold its category.
 
     Parameters
     ----------
@@ -113,7 +113,8 @@ class PiecewiseLinear(Layer):
     A column whose bins have the edges e_0 < e_1 < ... becomes a number for each bin, (x - e_t) / (e_(t+1) - e_t), cut
     off at 0 below (the first bin is not) and at 1 above (the last bin is not). With a `width` each column's encoding
     then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko 2022, *On embeddings for numerical
-    features in tabular deep learning*; ``PiecewiseLinear.of`` takes the edges from data.
+    features in tabular deep learning*; ``PiecewiseLinear.of`` takes the edges from data. The derivative of a number by
+    x is 1 / (e_(t+1) - e_t) where it is not cut off, else 0.
 
     Parameters
     ----------
@@ -208,6 +209,10 @@ class PiecewiseLinear(Layer):
 @dataclass(frozen=True, repr=False)
 class Periodic(Layer):
     """The numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with frequencies f that are learned.
+
+    ::
+
+        df = 2 pi, times the sum over rows of x (cos(2 pi f x) da of the sine - sin(2 pi f x) da of the cosine)
 
     With a `width` each column's encoding then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko
     2022, *On embeddings for numerical features in tabular deep learning*.

@@ -83,6 +83,10 @@ def activated(operation: Operation, activation) -> list[Operation]:
 class Dense(Layer):
     """A dense layer: a = g(x W + b), with W (n_in, n_outputs) and b (n_outputs,).
 
+    ::
+
+        dz = da g'(z),  dW = x^T dz,  db = sum of dz over rows,  dx = dz W^T
+
     Parameters
     ----------
     n_outputs : int
@@ -162,6 +166,10 @@ class Dense(Layer):
 class Activation(Layer):
     """An activation by itself: a = g(x). Right after a layer that is linear it costs nothing: that one applies it.
 
+    ::
+
+        dx = da g'(x)
+
     Parameters
     ----------
     activation : str or Activation
@@ -186,6 +194,10 @@ class Activation(Layer):
 class Dropout(Layer):
     """In training each number is 0 with probability `rate`, and else divided by 1 - rate; in prediction nothing
     happens.
+
+    ::
+
+        dx = da / (1 - rate) where the number was kept, 0 where it was not
 
     Which are 0 depends on the trainer's seed, the step and the place alone. Srivastava, Hinton, Krizhevsky, Sutskever
     and Salakhutdinov 2014, *Dropout: a simple way to prevent neural networks from overfitting*.
@@ -220,6 +232,11 @@ class BatchNorm(Layer):
     In training they are the batch's own (its variance divided by the number of rows), and a running mean and a running
     unbiased variance take a step of `momentum` towards them; in prediction these serve. As ``torch.nn.BatchNorm1d``;
     Ioffe and Szegedy 2015, *Batch normalization*.
+
+    With n the fraction, z = n w + b, and means over a column, in training::
+
+        dz = da g'(z),  dw = sum of dz n over rows,  db = sum of dz over rows
+        dx = (dn - mean(dn) - n mean(dn n)) / sqrt(variance + epsilon),  dn = dz w
 
     Parameters
     ----------
@@ -264,7 +281,10 @@ class BatchNorm(Layer):
 class LayerNorm(Layer):
     """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the row.
 
-    Ba, Kiros and Hinton 2016, *Layer normalization*.
+    Ba, Kiros and Hinton 2016, *Layer normalization*. With n the fraction, z = n w + b, and means over a row::
+
+        dz = da g'(z),  dw = sum of dz n over rows,  db = sum of dz over rows
+        dx = (dn - mean(dn) - n mean(dn n)) / sqrt(variance + epsilon),  dn = dz w
 
     Parameters
     ----------
@@ -299,6 +319,10 @@ class LayerNorm(Layer):
 class Scale(Layer):
     """a = g(x * w + b): a learned diagonal.
 
+    ::
+
+        dz = da g'(z),  dw = sum of dz x over rows,  db = sum of dz over rows,  dx = dz w
+
     Parameters
     ----------
     activation : str or Activation, default "identity"
@@ -324,6 +348,10 @@ class Scale(Layer):
 @dataclass(frozen=True, repr=False)
 class Residual(Layer):
     """a = g(x + block(x)). He, Zhang, Ren and Sun 2016, *Deep residual learning for image recognition*.
+
+    ::
+
+        dz = da g'(x + block(x)),  dx = dz + what the block passes back of dz
 
     Parameters
     ----------
