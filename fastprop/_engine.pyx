@@ -24,10 +24,10 @@ from fastprop cimport _portable
 from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_HYPER, FP_KEEPS_SLOPE, FP_MEMORY, FP_N_ACTIVATIONS, FP_N_LOSSES,
     FP_N_OPTIMIZERS, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
-    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock, fp_cpu_name,
-    fp_denormals_flush, fp_denormals_restore, fp_forks, fp_free, fp_get_num_threads, fp_isa, fp_isas, fp_kernels,
-    fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_num_threads, fp_shuffle,
-    fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
+    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock,
+    fp_cpu_name, fp_denormals_flush, fp_denormals_restore, fp_forks, fp_free, fp_get_num_threads, fp_isa, fp_isas,
+    fp_kernels, fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_num_threads,
+    fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
 )
 
 import os
@@ -131,9 +131,9 @@ cdef class Engine:
     members : int
         How many networks share the operations: the row of outputs is theirs, one after the other.
     operations : sequence of dict
-        "kind" (a key of KINDS), "n_out", "activation" (its number in the list, see ``names``) and "hyper" (its numbers, a
-        tuple), "n_weights", "n_biases", "n_state" and, where they are not 0 or 1 or None, the other fields of ``Op`` of
-        _plan.pxi. Each has as many inputs as the one before has outputs.
+        "kind" (a key of KINDS), "n_out", "activation" (its number in the list, see ``names``) and "hyper" (its numbers,
+        a tuple), "n_weights", "n_biases", "n_state" and, where they are not 0 or 1 or None, the other fields of ``Op``
+        of _plan.pxi. Each has as many inputs as the one before has outputs.
     parameters, gradient, state : writable flat buffers of the dtype
         The weights and then the biases of each operation, one operation after the other; the state likewise.
     """
@@ -185,7 +185,8 @@ cdef class Engine:
         for i, number in enumerate(operation["hyper"]):
             p.hyper[k * FP_HYPER + i] = number
         op.pieces, op.shared = operation.get("pieces", 1), operation.get("shared", False)
-        op.sizes, op.fork, op.logarithm = <int64_t *>sizes.start, operation.get("fork", 0), operation.get("logarithm", False)
+        op.sizes, op.fork = <int64_t *>sizes.start, operation.get("fork", 0)
+        op.logarithm = operation.get("logarithm", False)
         op.rate, op.momentum, op.epsilon = (operation.get(name, 0.0) for name in ("rate", "momentum", "epsilon"))
         op.n_weights, op.n_biases = operation["n_weights"], operation["n_biases"]
         op.w, op.dw = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
@@ -336,7 +337,7 @@ cdef class Engine:
         return self.kept
 
     def backward(self, dy, dx, bint gradient=True):
-        """From dLoss/dY for the rows kept: fills dx with dLoss/dX, and the gradient if wanted. False if they are gone."""
+        """From dLoss/dY for the rows kept: fills dx with dLoss/dX, and the gradient if wanted. False: they are gone."""
         cdef Buffer dys = Buffer(dy), dxs = Buffer(dx, True)
         cdef Job job
         memset(&job, 0, sizeof(Job))

@@ -1,7 +1,7 @@
 # The gradient of every parameter, from what the passes left in the arena. Part of _engine.pyx.
 
 cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
-    """One part of every dW[k] = a[k-1]^T dz[k] and db[k] = sum dz[k]: of a product some rows of W, of others all or nothing.
+    """One part of every dW[k] = a[k-1]^T dz[k] and db[k] = sum dz[k]: of products some rows of W, else all or nothing.
 
     Where the job says so, a stretch of theta is updated as soon as its gradient is there, while both are in the cache.
     """
@@ -32,7 +32,9 @@ cdef bint sum_dense(Job *job, ptrdiff_t k, int part, int parts) noexcept nogil:
         db = last and op.n_biases > 0
         while first < end:
             count = min(stretch, end - first)
-            if sum_dense_rows(job, k, part, piece, x_at + first, w_at + first * n_out, count, db and first + count == end):
+            if sum_dense_rows(
+                job, k, part, piece, x_at + first, w_at + first * n_out, count, db and first + count == end,
+            ):
                 return True
             if job.update_now:
                 step_theta(job, op.w + (w_at + first * n_out) * p.size, count * n_out)

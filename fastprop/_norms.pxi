@@ -42,7 +42,9 @@ cdef void invert_deviation(real *rstd, const real *variance, ptrdiff_t n, double
     for j in range(n):
         rstd[j] = <real>(1 / sqrt(variance[j] + epsilon))
 
-cdef void follow_statistics(real *state, const real *mean, const real *rstd, const Op *op, ptrdiff_t rows) noexcept nogil:
+cdef void follow_statistics(
+    real *state, const real *mean, const real *rstd, const Op *op, ptrdiff_t rows,
+) noexcept nogil:
     """The running mean and (unbiased) variance take a step of `momentum` towards the batch's."""
     cdef ptrdiff_t j, n = op.n_out
     cdef double unbias = <double>rows / (rows - 1) if rows > 1 else 1

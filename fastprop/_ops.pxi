@@ -1,7 +1,8 @@
 # Each operation forward, backward, and the gradient of its parameters, on some rows. Part of _engine.pyx.
 #
-# Going back, an operation finds dLoss/dz in its own dz, and leaves in the dz of the one below, whose g' it multiplies in, what
-# that one needs. Where two operations read the same output (FORK, ADD), the FORK adds up what came back both ways.
+# Going back, an operation finds dLoss/dz in its own dz, and leaves in the dz of the one below, whose g' it multiplies
+# in, what that one needs. Where two operations read the same output (FORK, ADD), the FORK adds up what came back both
+# ways.
 
 cdef struct Rows:
     # Rows of one array: where the first of them is, and how far apart they are, in elements.
@@ -154,7 +155,8 @@ cdef void dense_backward(
     if op.shared:
         n_in = op.n_in // op.pieces
         p.kernels.dense_input_gradient(
-            dx.at, dz.at, w, kept.at, scratch, count * op.pieces, n_in, n_out, n_in, n_out, n_out, n_in, activation, hyper)
+            dx.at, dz.at, w, kept.at, scratch, count * op.pieces, n_in, n_out, n_in, n_out, n_out, n_in, activation,
+            hyper)
         return
     for piece in range(op.pieces):
         n_in = piece_in(op, piece)
@@ -183,7 +185,8 @@ cdef void op_backward(Job *job, int part, ptrdiff_t k, Rows dx, ptrdiff_t first,
         kernels.scale_backward(dx.at, dz.at, op.w, NULL, count, op.n_in, dx.row, dz.row)
     elif op.kind == LAYER_NORM:
         kernels.layer_norm_backward(
-            dx.at, dz.at, x.at, mean + first * p.size, rstd + first * p.size, op.w, count, op.n_in, dx.row, dz.row, x.row)
+            dx.at, dz.at, x.at, mean + first * p.size, rstd + first * p.size, op.w, count, op.n_in, dx.row, dz.row,
+            x.row)
     elif op.kind == BATCH_NORM and job.training:
         kernels.batch_norm_backward(
             dx.at, dz.at, x.at, mean, rstd, op.w, op.dw, op.db, count, op.n_in, dx.row, dz.row, x.row, job.count)

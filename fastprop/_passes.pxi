@@ -126,8 +126,8 @@ cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
             backward(job, part, first, count)
         first += count
 
-# What is done to a block of rows falls into phases, between which all its rows must have come equally far. One phase is the
-# rule; each batch norm in training, whose statistics are those of all rows, begins another.
+# What is done to a block of rows falls into phases, between which all its rows must have come equally far. One phase
+# is the rule; each batch norm in training, whose statistics are those of all rows, begins another.
 
 cdef inline ptrdiff_t norm_from(const Job *job, ptrdiff_t k) noexcept nogil:
     """The first batch norm in training from operation k on, or the number of operations."""

@@ -30,8 +30,8 @@ cdef struct Op:
     const double *hyper   # its numbers
     ptrdiff_t pieces      # into which a row falls, each with weights of its own (but see `shared`); or copies of a row
     bint shared           # the pieces go through the same weights
-    const int64_t *sizes  # DENSE: how wide each piece of the input is, or NULL: all alike. EMBED: categories, then widths.
-                          # PIECEWISE: bins
+    # DENSE: how wide each piece of the input is, or NULL: all alike. EMBED: categories, then widths. PIECEWISE: bins
+    const int64_t *sizes
     double rate           # of DROPOUT
     double momentum       # of BATCH_NORM's running statistics
     double epsilon        # what is added to a variance
@@ -46,7 +46,7 @@ cdef struct Op:
     char *db              # like b, in the gradient
     char *state           # numbers that are not trained: running mean and variance (n_out,) each; edges of bins
     char *a               # (block, n_out), rows `row` apart: the output
-    char *kept            # like a: what the activation's backward pass needs: a itself, or the slope. DROPOUT: mask / (1 - rate)
+    char *kept            # like a: what the activation's backward pass needs, a itself or the slope. DROPOUT: the mask
     char *dz              # like a: dLoss/dz, z being what g is applied to
     ptrdiff_t row
     char *mean            # (block,) of LAYER_NORM, (n_out,) of BATCH_NORM: the statistics in use
@@ -64,7 +64,7 @@ cdef struct Plan:
     char *theta       # (n_parameters,): W[1], b[1], W[2], b[2], ...
     char *gradient    # like theta
     double flops      # of the forward pass of one row
-    bint plain        # nothing but DENSE of one piece with biases, whose activations keep their outputs: tiny_pass knows it
+    bint plain        # all are DENSE of one piece with biases, whose activations keep their outputs: tiny_pass knows it
     bint has_batch_norm
     bint has_dropout
     ptrdiff_t *widths  # (n_ops + 1,): n_inputs, then each operation's n_out
@@ -101,7 +101,7 @@ cdef enum:
     STRETCH = 64 * 1024
     # Below so many flops (about 10 microseconds) a second thread costs more in hand-over than it takes on.
     PART_FLOPS = 1000000
-    # A pass over an element that multiplies nothing costs about as much as so many flops of a product, being bound by memory.
+    # A pass over an element that multiplies nothing costs about as much as so many flops of a product: memory decides.
     FLOPS_OF_A_PASS = 16
 
 cdef inline ptrdiff_t padded_row(ptrdiff_t n, ptrdiff_t size) noexcept nogil:
@@ -125,7 +125,7 @@ cdef inline bint keeps_more(const Op *op) noexcept nogil:
 cdef ptrdiff_t row_length(const Plan *p, ptrdiff_t k) noexcept nogil:
     """How far apart the output rows of an operation lie."""
     cdef const Op *op = &p.ops[k]
-    # losses read the last output dense, and a product whose pieces share their weights reads pieces as if they were rows
+    # losses read the last output dense, and a product whose pieces share their weights reads pieces as rows
     if k == p.n_ops - 1 or op.shared or p.ops[k + 1].shared:
         return op.n_out
     return padded_row(op.n_out, p.size)

@@ -1,4 +1,4 @@
-# Losses: cost[0] += weight * the loss of each row; da = scale * weight * dLoss/da, unless da is NULL. Part of _portable.pyx.
+# Losses: cost[0] += weight * the loss of each row; da = scale * weight * dLoss/da, or NULL. Part of _portable.pyx.
 
 cdef inline real weight_of(const real *weight, ptrdiff_t i) noexcept nogil:
     return weight[i] if weight != NULL else 1

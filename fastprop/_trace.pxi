@@ -1,7 +1,7 @@
 # Both passes with every number kept, for those who want to see them. Part of _engine.pyx.
 #
-# The same kernels in the same order as in training, except that what is fused there is done one after the other here: an
-# activation gives the same bits in a product's registers and by itself.
+# The same kernels in the same order as in training, except that what is fused there is done one after the other here:
+# an activation gives the same bits in a product's registers and by itself.
 
 cdef object copied(const char *start, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t row, Plan *p):
     """A new array (rows, n) of numbers that lie in the arena."""
@@ -36,7 +36,7 @@ cdef object trace_up(Job *job, ptrdiff_t k):
 
 
 cdef object trace_down(Job *job, ptrdiff_t k):
-    """Operation k backward, from dLoss/da in its dz: g'(z), da and dz; dLoss/da of the operation below is in its dz then."""
+    """Operation k backward, from dLoss/da in its dz: g'(z), da and dz; dLoss/da of the one below is in its dz then."""
     cdef Plan *p = job.plan
     cdef Op *op = &p.ops[k]
     cdef Op *below = &p.ops[k - 1] if k > 0 else NULL
