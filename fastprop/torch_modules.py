@@ -123,6 +123,8 @@ class Embeddings(nn.Module):
 class PiecewiseLinear(nn.Module):
     """Each column in piecewise-linear encoding, see ``fastprop.PiecewiseLinear``."""
 
+    edges: Tensor
+
     def __init__(self, edges: list[Tensor]):
         super().__init__()
         self.n_bins = [len(each) - 1 for each in edges]
@@ -131,7 +133,7 @@ class PiecewiseLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The encoding."""
         encoded = []
-        for value, edges in zip(x.unbind(-1), self.edges.split([n + 1 for n in self.n_bins])):
+        for value, edges in zip(x.unbind(-1), torch.split(self.edges, [n + 1 for n in self.n_bins])):
             bins = (value.unsqueeze(-1) - edges[:-1]) / (edges[1:] - edges[:-1])
             # the outer bins go on
             lower, upper = torch.zeros_like(edges[1:]), torch.ones_like(edges[1:])
