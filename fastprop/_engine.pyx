@@ -200,7 +200,6 @@ cdef class Engine:
         p.flops += op.flops
         p.plain &= op.kind == DENSE and op.pieces == 1 and op.n_biases > 0 and not keeps_more(op)
         p.has_batch_norm |= op.kind == BATCH_NORM
-        p.has_dropout |= op.kind == DROPOUT
         p.widths[k + 1], p.activations[k] = op.n_out, op.activation
         return operation["n_state"]
 

@@ -68,7 +68,7 @@ def run_together(list descents, x, y, label, list weights, list orders, Py_ssize
             entered += 1
         all.jobs, all.n_jobs = jobs, n
         train_together(&all, descents)
-        return [NAN if jobs[i].diverged else mean_cost(&jobs[i]) for i in range(n)]
+        return [mean_cost(&jobs[i]) for i in range(n)]
     finally:
         for i in range(entered):
             descent = descents[i]

@@ -54,6 +54,12 @@ cdef inline ptrdiff_t share(ptrdiff_t n, int part, int parts) noexcept nogil:
     """Where a part of 0..n begins. One part has no need of the division, which a tiny step would feel."""
     return part * n if parts == 1 else n * part // parts
 
+cdef inline ptrdiff_t share_lines(ptrdiff_t n, int part, int parts, ptrdiff_t *count) noexcept nogil:
+    """Where a part of n adjacent numbers begins, in whole cache lines, and how many they are."""
+    cdef ptrdiff_t lines = (n + 15) // 16, first = share(lines, part, parts) * 16
+    count[0] = min(share(lines, part + 1, parts) * 16, n) - first
+    return first
+
 cdef inline int parts_for(const Plan *p, double flops) noexcept nogil:
     """How many threads so much work is worth."""
     return 1 if p.parts == 1 else <int>max(1.0, min(<double>p.parts, flops / PART_FLOPS))

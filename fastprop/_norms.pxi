@@ -4,19 +4,13 @@ cdef inline double flops_of_columns(const Job *job, ptrdiff_t norm) noexcept nog
     """What two sweeps over the columns of a batch norm are worth."""
     return 2.0 * FLOPS_OF_A_PASS * job.count * job.plan.ops[norm].n_out
 
-cdef inline ptrdiff_t share_columns(const Op *op, int part, int parts, ptrdiff_t *count) noexcept nogil:
-    """Where a part of an operation's columns begins, in whole cache lines, and how many they are."""
-    cdef ptrdiff_t lines = (op.n_out + 15) // 16, first = share(lines, part, parts) * 16
-    count[0] = min(share(lines, part + 1, parts) * 16, op.n_out) - first
-    return first
-
 cdef void batch_statistics(void *context, int part, int parts) noexcept nogil:
     """Mean and 1 / deviation of one part of the columns that come into a batch norm."""
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
     cdef Op *op = &p.ops[job.up_to]
     cdef Rows x = output_of(job, job.up_to - 1, 0)
-    cdef ptrdiff_t count, first = share_columns(op, part, parts, &count)
+    cdef ptrdiff_t count, first = share_lines(op.n_out, part, parts, &count)
     cdef char *mean = op.mean + first * p.size
     cdef char *rstd = op.rstd + first * p.size
     p.kernels.column_statistics(mean, rstd, x.at + first * p.size, job.count, count, x.row)
@@ -31,7 +25,7 @@ cdef void norm_gradient(void *context, int part, int parts) noexcept nogil:
     cdef Plan *p = job.plan
     cdef Op *op = &p.ops[job.down_from]
     cdef Rows x = output_of(job, job.down_from - 1, 0)
-    cdef ptrdiff_t count, first = share_columns(op, part, parts, &count), at = first * p.size
+    cdef ptrdiff_t count, first = share_lines(op.n_out, part, parts, &count), at = first * p.size
     p.kernels.scale_gradient(
         op.dw + at, op.db + at, op.dz + at, x.at + at, op.mean + at, op.rstd + at, job.count, count, op.row, x.row,
         False, False)

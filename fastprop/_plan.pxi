@@ -66,7 +66,6 @@ cdef struct Plan:
     double flops      # of the forward pass of one row
     bint plain        # all are DENSE of one piece with biases, whose activations keep their outputs: tiny_pass knows it
     bint has_batch_norm
-    bint has_dropout
     ptrdiff_t *widths  # (n_ops + 1,): n_inputs, then each operation's n_out
     int *activations  # (n_ops,)
     double *hyper     # (n_ops + 1, FP_HYPER): the numbers of each activation, and those of the loss in work

@@ -82,18 +82,12 @@ cdef void step_theta(Job *job, char *theta, ptrdiff_t count) noexcept nogil:
     """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from there on."""
     each_segment(job, step_segment, (theta - job.plan.theta) // job.plan.size, count)
 
-cdef void part_of_theta(const Plan *p, int part, int parts, ptrdiff_t *first, ptrdiff_t *count) noexcept nogil:
-    """Which parameters a part is: whole cache lines."""
-    cdef ptrdiff_t lines = (p.n_parameters + 15) // 16
-    first[0] = share(lines, part, parts) * 16
-    count[0] = min(share(lines, part + 1, parts) * 16, p.n_parameters) - first[0]
-
 cdef void update(void *context, int part, int parts) noexcept nogil:
     """One part of the update of theta, in stretches, since it may be more than one pass over each."""
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
     cdef ptrdiff_t first, count, n
-    part_of_theta(p, part, parts, &first, &count)
+    first = share_lines(p.n_parameters, part, parts, &count)
     while count > 0:
         n = min(count, STRETCH // 8)
         each_segment(job, step_segment, first, n)
@@ -114,14 +108,12 @@ cdef void constrain(void *context, int part, int parts) noexcept nogil:
     cdef Job *job = <Job *>context
     cdef Plan *p = job.plan
     cdef const Constraint *c
-    cdef ptrdiff_t i, lines, first, end
+    cdef ptrdiff_t i, first, count
     for i in range(job.rule.n_constraints):
         c = &job.rule.constraints[i]
-        lines = (<ptrdiff_t>c.n_out + 15) // 16  # whole cache lines
-        first = share(lines, part, parts) * 16
-        end = min(share(lines, part + 1, parts) * 16, <ptrdiff_t>c.n_out)
+        first = share_lines(<ptrdiff_t>c.n_out, part, parts, &count)
         p.kernels.max_norm(
-            p.theta + (<ptrdiff_t>c.start + first) * p.size, <ptrdiff_t>c.n_in, end - first, <ptrdiff_t>c.n_out,
+            p.theta + (<ptrdiff_t>c.start + first) * p.size, <ptrdiff_t>c.n_in, count, <ptrdiff_t>c.n_out,
             c.limit)
 
 cdef void average(void *context, int part, int parts) noexcept nogil:
@@ -133,7 +125,7 @@ cdef void average(void *context, int part, int parts) noexcept nogil:
     cdef double weight = rule.average_weight
     if weight == 0 or rule.averages[0] == 1:  # the first theta is the first average
         weight = 1.0 / rule.averages[0]
-    part_of_theta(p, part, parts, &first, &count)
+    first = share_lines(p.n_parameters, part, parts, &count)
     p.kernels.average(rule.averaged + first * p.size, p.theta + first * p.size, count, weight)
 
 cdef void begin_step(Job *job) noexcept nogil:
