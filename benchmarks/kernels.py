@@ -167,7 +167,7 @@ def bench(engine, isa, dtype, turns):
                 sizes["n_in"] = rows
             sizes["n"] = n_out if "rows" in signatures[kernel] else rows * n_out
             sizes |= {"n_y": sizes["n"] // (2 if kernel == "gaussian_nll" else 1), "copies_n": COPIES * sizes["n"]}
-            sizes["scratch"] = engine.scratch(rows, n_in, n_out)
+            sizes["scratch"] = engine.scratch(rows, n_in, n_out, np.dtype(dtype).itemsize)
             call, _arrays = prepare(kernel, signatures[kernel], address, dtype, sizes)
             samples = [max(sample - empty, 1.0) for sample in nanoseconds(call, turns)]
             flops = 2 * rows * n_in * n_out if kernel in PRODUCTS else 0

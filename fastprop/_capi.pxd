@@ -234,7 +234,7 @@ cdef extern from "fastprop.h" nogil:
 
     int fp_optimizer_begin(
         int optimizer, double *now, double *after, const double *memory, const double *hyper) noexcept
-    ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out) noexcept
+    ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size) noexcept
     void fp_cpu_name(char *name) noexcept
     double fp_clock() noexcept
     void *fp_allocate(size_t size) noexcept

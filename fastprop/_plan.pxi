@@ -169,7 +169,7 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
             rows = min(p.block, p.rows_at_once) * (op.pieces if op.shared else 1)
             for piece in range(op.pieces):
                 p.scratch_size = max(
-                    p.scratch_size, fp_scratch(rows, piece_in(op, piece), op.n_out // op.pieces) * p.size)
+                    p.scratch_size, fp_scratch(rows, piece_in(op, piece), op.n_out // op.pieces, p.size) * p.size)
         n_out += op.n_out
     if p.flops <= 2 * TINY:
         p.scratch_size = max(p.scratch_size, 2 * n_out * p.size)  # as tiny_pass wants it

@@ -62,9 +62,9 @@ def kernel_addresses(str isa, str dtype):
     return addresses
 
 
-def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out):
+def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t itemsize):
     """How many elements of scratch the dense kernels may use for a layer of this shape."""
-    return fp_scratch(rows, n_in, n_out)
+    return fp_scratch(rows, n_in, n_out, itemsize)
 
 
 def names(str kind):

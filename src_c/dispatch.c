@@ -50,18 +50,20 @@ const fp_isa *fp_select_isa(const char *name)
     return selected;
 }
 
-/* A packed tile of A and a packed block of B: of w (forward; x^T for one output), of w^T (input gradient) or of dz
+static ptrdiff_t at_most(ptrdiff_t n, ptrdiff_t most) { return n < most ? n : most; }
+
+/* A packed block of B: of w (forward; x^T for one output), of w^T (input gradient) or of dz
  * (weight gradient). */
-static ptrdiff_t block(ptrdiff_t k, ptrdiff_t n)
+static ptrdiff_t block(ptrdiff_t k, ptrdiff_t n, ptrdiff_t size)
 {
     ptrdiff_t wide = (n + FP_PANEL_MAX - 1) / FP_PANEL_MAX * FP_PANEL_MAX;
-    return FP_TILE_SCRATCH(k) + (k < FP_BLOCK_K ? k : FP_BLOCK_K) * (wide < FP_BLOCK_N ? wide : FP_BLOCK_N);
+    return at_most(k, FP_BLOCK_K_BYTES / size) * at_most(wide, FP_BLOCK_N_BYTES / size);
 }
 
-ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out)
+ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size)
 {
-    ptrdiff_t forward = n_out == 1 ? block(n_in, rows) : block(n_in, n_out);
-    ptrdiff_t input = block(n_out, n_in), weight = block(rows, n_out);
+    ptrdiff_t forward = n_out == 1 ? block(n_in, rows, size) : block(n_in, n_out, size);
+    ptrdiff_t input = block(n_out, n_in, size), weight = block(rows, n_out, size);
     ptrdiff_t most = forward > input ? forward : input;
     return most > weight ? most : weight;
 }

@@ -77,8 +77,8 @@ extern const fp_signature fp_signatures[];
 
 extern const int fp_activation_keeps[FP_N_ACTIVATIONS]; /* FP_KEEPS_... */
 
-/* How many elements of scratch the dense_* kernels may use for a layer of this shape. */
-ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out);
+/* How many elements, of `size` bytes each, of scratch the dense_* kernels may use for a layer of this shape. */
+ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size);
 
 /* The numbers of an optimiser's next step, which its kernel takes as hyper: now (FP_HYPER,) from hyper (FP_HYPER,), as its
  * class in optimizers.py has them, and memory (FP_MEMORY,). `after` is what memory becomes once the step is taken. Returns 0

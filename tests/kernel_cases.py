@@ -52,21 +52,22 @@ def product_shapes(itemsize):
     usual = (53, 75, 69)  # more than one tile each way, none of them whole, and large enough to be packed
     yield usual
     for name, number in edges().items():
+        number = number // itemsize if name.endswith("_BYTES") else number
         around = (number - 1, number, number + 1)
-        if name.endswith("_BYTES"):  # from row to row of B; it is packed if C has many tiles of rows
-            yield from ((300, number // itemsize + more, 5) for more in (-1, 0, 1))
+        if name == "PACK_ROW_BYTES":  # once or twice that from row to row of B; it is packed if C has many tiles of rows
+            yield from ((300, pages * number + more, 5) for pages in (1, 2) for more in (-1, 0, 1))
         elif name.endswith("_PRODUCT"):  # m n k
             yield from ((*[1] * axis, size, *[1] * (2 - axis)) for axis in range(3) for size in around)
         else:
             yield from ((*usual[:axis], size, *usual[axis + 1 :]) for axis in range(3) for size in around)
-    yield usual[0], edges()["PACK_TILE_N"], edges()["PACK_TILE_K"]  # as wide and as deep as a packed A^T wants both
+    yield 300, 300, 300  # deep and large enough for the next rows of A to be fetched ahead
     yield 2, 1, 4097  # a long sum
     yield from ((rows, 1, 40) for rows in (*WIDTHS, 300))  # one column, which may be a row in disguise
 
 
 def scratch(draw, rows, n_in, n_out):
     """Exactly what the engine gives."""
-    return draw.nan(_engine.scratch(rows, n_in, n_out))
+    return draw.nan(_engine.scratch(rows, n_in, n_out, draw.dtype.itemsize))
 
 
 def dense_forward(dtype):

@@ -81,7 +81,7 @@ def products(kernels, dtype):
     """The three products as functions of NumPy arrays: C (m, n) = A (m, k) B (k, n), each from its own layout."""
 
     def scratch(*sizes):
-        return np.full(_engine.scratch(*sizes), np.nan, dtype)
+        return np.full(_engine.scratch(*sizes, np.dtype(dtype).itemsize), np.nan, dtype)
 
     def forward(a, b):
         (m, k), n = a.shape, b.shape[1]
@@ -159,7 +159,7 @@ def test_nan_stays_nan_through_an_activation_fused_into_the_product(name, kernel
     x, w, b = draw.normal(7, 5), draw.normal(5, 19), draw.normal(19)
     x[3, 2] = np.nan
     sizes = {"rows": 7, "n_in": 5, "n_out": 19, "activation": ACTIVATIONS.index(name), "hyper": hyper_of(usual(name))}
-    spare = np.zeros(_engine.scratch(7, 5, 19), dtype)
+    spare = np.zeros(_engine.scratch(7, 5, 19, np.dtype(dtype).itemsize), dtype)
     a = kernels["dense_forward"](a=draw.nan(7, 19), x=x, w=w, b=b, scratch=spare, **sizes)["a"]
     np.testing.assert_array_equal(np.isnan(a), np.repeat(np.arange(7) == 3, 19).reshape(7, 19))
 
@@ -171,7 +171,8 @@ def test_the_whole_and_its_parts_agree(name, shape, kernels, dtype):
     rows, n_in, n_out = shape
     draw, number, numbers = Drawer(dtype), ACTIVATIONS.index(name), hyper_of(usual(name))
     x, w, dz = draw.normal(rows, n_in), draw.normal(n_in, n_out), draw.normal(rows, n_out)
-    sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "scratch": draw.nan(_engine.scratch(*shape)), "hyper": numbers}
+    spare = draw.nan(_engine.scratch(*shape, np.dtype(dtype).itemsize))
+    sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "scratch": spare, "hyper": numbers}
 
     def forward(activation):
         kept = draw.nan(rows, n_out) if name in KEEPS_SLOPE and activation else None

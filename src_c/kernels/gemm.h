@@ -29,7 +29,18 @@ typedef struct {
     I a_row, b_row, a_col;
     I b_panel; /* from a tile's columns of B to the next tile's */
     I i, j0, j1, k0, k1;
+    /* Of the A of the next row of tiles each tile fetches a part: two lines `ahead_twin` apart at every other k, each time
+     * ahead_step further; the tile to the right begins ahead_tile further. */
+    const T *ahead;
+    I ahead_tile, ahead_step, ahead_twin;
 } FP(place);
+
+/* Where a tile reads A and B. */
+typedef struct {
+    const T *quad[(FP_MR + 3) / 4]; /* every fourth row of A; the next three are a_row, 2 a_row and a_row3 further */
+    const T *b;
+    I a_row, a_row3, a_col, b_row;
+} FP(walk);
 
 /* A vector of a row: all of it, or its first `left` lanes where the last vector of a tile sticks out (`tail`). */
 FP_INLINE V(t) FP(get)(const T *p, int tail, I left) { return tail ? V(load_n)(p, left) : V(load)(p); }
@@ -42,12 +53,28 @@ FP_INLINE void FP(put)(T *p, V(t) x, int tail, I left)
         V(store)(p, x);
 }
 
-/* mr, nv and tail are constants wherever this is called: each combination compiles to straight code. */
+/* In the following, mr, nv and tail are constants wherever it is called: each combination compiles to straight code. */
+
+/* One k: a column of A times a row of B is added to the tile. */
+FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][2], FP(walk) *w, I left, int mr, int nv, int tail)
+{
+    V(t) row[2];
+    FP_UNROLL for (int v = 0; v < nv; v++)
+        row[v] = FP(get)(w->b + v * L, tail && v == nv - 1, left);
+    FP_UNROLL for (int r = 0; r < mr; r++) {
+        V(t) element = V(set1)(w->quad[r / 4][r % 4 == 3 ? w->a_row3 : r % 4 * w->a_row]);
+        FP_UNROLL for (int v = 0; v < nv; v++)
+            sum[r][v] = V(fma)(element, row[v], sum[r][v]);
+    }
+    FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++)
+        w->quad[q] += w->a_col;
+    w->b += w->b_row;
+}
+
 FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I j, I width, int mr, int nv, int tail)
 {
-    const T *a = at->a;
     T *c = p->c + at->i * p->c_row + j;
-    I a_row = at->a_row, a_col = at->a_col, b_row = at->b_row, c_row = p->c_row;
+    I c_row = p->c_row;
     I left = width - (nv - 1) * L;
     V(t) sum[FP_MR][2];
 
@@ -64,33 +91,33 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
                 sum[r][v] = start[v];
     }
 
-    if (at->k1 - at->k0 >= FP_PREFETCH_K) { /* the tile to the right is next */
-        FP_UNROLL for (int r = 0; r < mr; r++) {
-            FP_PREFETCH_TO_WRITE(c + r * c_row + 2 * L);
-            FP_PREFETCH_TO_WRITE(c + r * c_row + 3 * L);
-        }
-    }
-
-    const T *quad[(FP_MR + 3) / 4]; /* every fourth row of A; the next three are a_row, 2 a_row and a_row3 further */
-    I a_row3 = 3 * a_row;
-    FP_OPAQUE(a_row3);
+    FP(walk) w = {.b = b, .a_row = at->a_row, .a_row3 = 3 * at->a_row, .a_col = at->a_col, .b_row = at->b_row};
+    FP_OPAQUE(w.a_row3);
     FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++) {
-        quad[q] = a + 4 * q * a_row;
-        FP_OPAQUE(quad[q]); /* else there would be an offset for each row, more than there are registers */
+        w.quad[q] = at->a + 4 * q * w.a_row;
+        FP_OPAQUE(w.quad[q]); /* else there would be an offset for each row, more than there are registers */
     }
-    for (I k = at->k1 - at->k0; k > 0; k--) {
-        V(t) row[2];
-        FP_UNROLL for (int v = 0; v < nv; v++)
-            row[v] = FP(get)(b + v * L, tail && v == nv - 1, left);
-        FP_UNROLL for (int r = 0; r < mr; r++) {
-            V(t) element = V(set1)(quad[r / 4][r % 4 == 3 ? a_row3 : r % 4 * a_row]);
-            FP_UNROLL for (int v = 0; v < nv; v++)
-                sum[r][v] = V(fma)(element, row[v], sum[r][v]);
+    I depth = at->k1 - at->k0;
+    if (depth >= FP_FETCH_K) {
+        const T *ahead = at->ahead + (j - at->j0) / (2 * L) * at->ahead_tile;
+        const T *next = j + 2 * L < at->j1 ? c + 2 * L : c + mr * c_row - (j - at->j0); /* the tile after this one */
+        for (; depth > 2 * mr; depth -= 2) {
+            FP_FETCH_TO_READ(ahead);
+            FP_FETCH_TO_READ(ahead + at->ahead_twin);
+            ahead += at->ahead_step;
+            FP(tile_step)(sum, &w, left, mr, nv, tail);
+            FP(tile_step)(sum, &w, left, mr, nv, tail);
         }
-        FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++)
-            quad[q] += a_col;
-        b += b_row;
+        for (; depth > 1; depth -= 2) { /* one row of C after the other; earlier, they would be gone again */
+            FP_FETCH_TO_WRITE(next);
+            FP_FETCH_TO_WRITE(next + L);
+            next += c_row;
+            FP(tile_step)(sum, &w, left, mr, nv, tail);
+            FP(tile_step)(sum, &w, left, mr, nv, tail);
+        }
     }
+    for (; depth > 0; depth--)
+        FP(tile_step)(sum, &w, left, mr, nv, tail);
     FP_OPAQUE(c); /* the addresses of C's rows are reckoned again: kept through the loop, they would be spilled */
     FP_OPAQUE(c_row);
 
@@ -153,38 +180,51 @@ static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL
 #undef FP_TILES
 #undef FP_TILES_NAME
 
+/* How the tiles of a row share the fetching of the next row's A. */
+FP_INLINE void FP(look_ahead)(FP(place) *at, I rows)
+{
+    I tiles = (at->j1 - at->j0 + 2 * L - 1) / (2 * L);
+    if (at->a_col == 1) { /* some of its rows each, along k */
+        at->ahead_tile = (rows + tiles - 1) / tiles * at->a_row;
+        at->ahead_step = 2;
+        at->ahead_twin = at->a_row;
+    } else { /* some k each, from the first row to the last */
+        at->ahead_tile = (at->k1 - at->k0) / tiles * at->a_col;
+        at->ahead_step = at->a_col;
+        at->ahead_twin = (rows - 1) * at->a_row;
+    }
+}
+
 /* Block after block of B, and for each one all rows of A: a tile's rows stay in L1 while all of the block passes by. */
 static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
 {
     /* Dealt out evenly, since a tile of one row wastes the machine: `most` rows to a tile, one less from row `fewer` on. */
     I tiles = (p->m + FP_MR - 1) / FP_MR, most = (p->m + tiles - 1) / tiles, fewer = (p->m - tiles * (most - 1)) * most;
-    int packs_b = p->b_col != 1 || (tiles > FP_PACK_TILES && p->b_row * (I)sizeof(T) >= FP_PACK_ROW_BYTES);
-    T *tile = scratch, *panels = scratch + FP_TILE_SCRATCH(p->k);
-    for (I n0 = 0; n0 < p->n; n0 += FP_BLOCK_N)
-        for (I k0 = 0; k0 < p->k || k0 == 0; k0 += FP_BLOCK_K) {
-            I n1 = n0 + FP_BLOCK_N < p->n ? n0 + FP_BLOCK_N : p->n;
-            I k1 = k0 + FP_BLOCK_K < p->k ? k0 + FP_BLOCK_K : p->k;
+    I apart = p->b_row * (I)sizeof(T);
+    int packs = p->b_col != 1 || (tiles > FP_PACK_TILES && apart >= FP_PACK_PAGES * FP_PACK_ROW_BYTES);
+    I block_n = FP_BLOCK_N_BYTES / sizeof(T), block_k = FP_BLOCK_K_BYTES / sizeof(T);
+    for (I n0 = 0; n0 < p->n; n0 += block_n)
+        for (I k0 = 0; k0 < p->k || k0 == 0; k0 += block_k) {
+            I n1 = n0 + block_n < p->n ? n0 + block_n : p->n;
+            I k1 = k0 + block_k < p->k ? k0 + block_k : p->k;
             FP(place) at = {.b = p->b + k0 * p->b_row + n0 * p->b_col, .b_row = p->b_row, .b_panel = 2 * L,
                             .a_row = p->a_row, .a_col = p->a_col, .j0 = n0, .j1 = n1, .k0 = k0, .k1 = k1};
-            if (packs_b) {
+            if (packs) {
                 if (p->b_col == 1)
-                    FP(pack)(panels, at.b, p->b_row, k1 - k0, n1 - n0);
+                    FP(pack)(scratch, at.b, p->b_row, k1 - k0, n1 - n0);
                 else
-                    FP(pack_transposed)(panels, at.b, p->b_col, k1 - k0, n1 - n0);
-                at.b = panels;
+                    FP(pack_transposed)(scratch, at.b, p->b_col, k1 - k0, n1 - n0);
+                at.b = scratch;
                 at.b_row = 2 * L;
                 at.b_panel = 2 * L * (k1 - k0);
             }
-            int packs_a = FP_MR * sizeof(T) <= FP_CACHE_LINE / 2 && p->a_row == 1 && p->a_col != 1 &&
-                          k1 - k0 >= FP_PACK_TILE_K && n1 - n0 >= FP_PACK_TILE_N;
+            if (p->m * (k1 - k0) * (I)sizeof(T) >= FP_FETCH_BYTES)
+                FP(look_ahead)(&at, most);
+            at.ahead = p->a + k0 * p->a_col;
             for (I rows = most; at.i < p->m; at.i += rows) {
                 rows -= at.i == fewer;
-                at.a = p->a + at.i * p->a_row + k0 * p->a_col;
-                if (packs_a) {
-                    FP(pack_tile)(tile, at.a, p->a_col, k1 - k0, rows);
-                    at.a = tile;
-                    at.a_col = rows;
-                }
+                at.a = at.ahead;
+                at.ahead += rows * p->a_row;
                 FP(tiles)[rows](p, &at);
             }
         }

@@ -9,6 +9,7 @@
 
 /* Tile of a product: 6 x 2 vectors are 12 accumulators, which with 2 vectors of B and a broadcast fill 15 of 16 registers. */
 #define FP_MR 6
+#define FP_PACK_PAGES 1 /* a k takes a tile 6 cycles, too few for a look into the second level of the TLB */
 #define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6)
 
 typedef __m256 f32_t;

@@ -8,12 +8,14 @@
 #if defined(_MSC_VER)
 #define FP_INLINE static __forceinline
 #define FP_UNROLL
-#define FP_PREFETCH_TO_WRITE(p)
+#define FP_FETCH_TO_READ(p)
+#define FP_FETCH_TO_WRITE(p)
 #define FP_OPAQUE(x)
 #else
 #define FP_INLINE static inline __attribute__((always_inline, unused))
 #define FP_UNROLL _Pragma("GCC unroll 16")
-#define FP_PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1)
+#define FP_FETCH_TO_READ(p) __builtin_prefetch(p, 0, 2) /* into the second-level cache */
+#define FP_FETCH_TO_WRITE(p) __builtin_prefetch(p, 1)
 #define FP_OPAQUE(x) __asm__("" : "+r"(x)) /* x, of which the compiler shall assume nothing */
 #endif
 

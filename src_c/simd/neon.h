@@ -11,6 +11,7 @@
  * cycles). The other 16 registers hold vectors of B and broadcasts: from 10 rows on GCC 12 loads so many of these ahead
  * that accumulators spill to memory. */
 #define FP_MR 8
+#define FP_PACK_PAGES 1 /* as AVX2, unmeasured */
 #define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8)
 
 /* Clang (14 at least) makes vmaxq of a > b ? a : b where a is zero, as in ReLU, and so +0 of -0. It cannot see what a mask
