@@ -54,7 +54,7 @@ def product_shapes(itemsize):
     for name, number in edges().items():
         number = number // itemsize if name.endswith("_BYTES") else number
         around = (number - 1, number, number + 1)
-        if name == "PACK_ROW_BYTES":  # once or twice that from row to row of B; it is packed if C has many tiles of rows
+        if name == "PACK_ROW_BYTES":  # or twice that, from row to row of B; it is packed if C has many tiles of rows
             yield from ((300, pages * number + more, 5) for pages in (1, 2) for more in (-1, 0, 1))
         elif name.endswith("_PRODUCT"):  # m n k
             yield from ((*[1] * axis, size, *[1] * (2 - axis)) for axis in range(3) for size in around)
