@@ -203,6 +203,10 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
     I apart = p->b_row * (I)sizeof(T);
     int packs = p->b_col != 1 || (tiles > FP_PACK_TILES && apart >= FP_PACK_PAGES * FP_PACK_ROW_BYTES);
     I block_n = FP_BLOCK_N_BYTES / sizeof(T), block_k = FP_BLOCK_K_BYTES / sizeof(T);
+    I depth = p->k < block_k ? p->k : block_k;
+    int far = p->m * depth * (I)sizeof(T) >= FP_FETCH_BYTES; /* A does not stay in the cache */
+    if (p->b_col != 1 && !far && depth * p->n * (I)sizeof(T) >= FP_PANEL_BYTES)
+        block_n = 2 * L;
     for (I n0 = 0; n0 < p->n; n0 += block_n)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += block_k) {
             I n1 = n0 + block_n < p->n ? n0 + block_n : p->n;
@@ -218,7 +222,7 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
                 at.b_row = 2 * L;
                 at.b_panel = 2 * L * (k1 - k0);
             }
-            if (p->m * (k1 - k0) * (I)sizeof(T) >= FP_FETCH_BYTES)
+            if (far)
                 FP(look_ahead)(&at, most);
             at.ahead = p->a + k0 * p->a_col;
             for (I rows = most; at.i < p->m; at.i += rows) {

@@ -19,25 +19,14 @@ static void FP(pack)(T *panels, const T *b, I b_row, I depth, I width)
     }
 }
 
-/* An L x L block, one vector a row, transposed: log2(L) rounds of zipping each row with the one half a block further. */
-FP_INLINE void FP(transpose)(V(t) row[L])
-{
-    V(t) zipped[L];
-    FP_UNROLL for (int stride = 1; stride < L; stride *= 2) {
-        FP_UNROLL for (int i = 0; i < L / 2; i++)
-            V(zip)(row[i], row[i + L / 2], &zipped[2 * i], &zipped[2 * i + 1]);
-        FP_UNROLL for (int i = 0; i < L; i++)
-            row[i] = zipped[i];
-    }
-}
-
 /* An L x L block of B, or its first k rows and j columns, whose columns are b_col apart: to rows 2 L apart. */
 FP_INLINE void FP(pack_block)(T *to, const T *b, I b_col, I k, I j)
 {
     V(t) block[L];
+    FP_OPAQUE(b); /* else each column would have a pointer of its own, more than there are registers */
     FP_UNROLL for (int c = 0; c < L; c++)
         block[c] = c < j ? FP(load_left)(b + c * b_col, k) : V(set1)(0);
-    FP(transpose)(block);
+    V(transpose)(block);
     FP_UNROLL for (int r = 0; r < L; r++)
         if (r < k)
             V(store)(to + r * 2 * L, block[r]);

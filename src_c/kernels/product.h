@@ -16,6 +16,7 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
  * place, by 1 to 15%. So are those of few tiles of rows, for which a copy costs more than it gains. */
 #define FP_PACK_ROW_BYTES 4096
 #define FP_PACK_TILES 4
+#define FP_PANEL_BYTES (16 * 1024) /* B^T of more is packed panel by panel, so that each is in L1 when it is read: 3 to 8% */
 #define FP_PACK_AHEAD 8 /* rows of B that are fetched ahead of the one that is copied: 2% of a product 1024 wide */
 
 #define FP_FETCH_K 64 /* from this depth on, a tile takes long enough to fetch meanwhile what comes next */

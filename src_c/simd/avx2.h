@@ -77,6 +77,21 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
     *low = _mm256_permute2f128_ps(even, odd, 0x20);
     *high = _mm256_permute2f128_ps(even, odd, 0x31);
 }
+FP_INLINE void f32_transpose(f32_t x[F32_LANES])
+{
+    __m256d pair[8]; /* [i], [i + 1]: rows i and i + 1 element by element, in each half */
+    FP_UNROLL for (int i = 0; i < 8; i += 2) {
+        pair[i] = _mm256_castps_pd(_mm256_unpacklo_ps(x[i], x[i + 1]));
+        pair[i + 1] = _mm256_castps_pd(_mm256_unpackhi_ps(x[i], x[i + 1]));
+    }
+    FP_UNROLL for (int c = 0; c < 4; c++) { /* columns c and c + 4 of four rows */
+        __m256d first = pair[c / 2], second = pair[c / 2 + 2], third = pair[c / 2 + 4], fourth = pair[c / 2 + 6];
+        f32_t top = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(first, second) : _mm256_unpacklo_pd(first, second));
+        f32_t rest = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(third, fourth) : _mm256_unpacklo_pd(third, fourth));
+        x[c] = _mm256_permute2f128_ps(top, rest, 0x20);
+        x[c + 4] = _mm256_permute2f128_ps(top, rest, 0x31);
+    }
+}
 
 typedef __m256d f64_t;
 typedef __m256d f64_mask;
@@ -140,6 +155,15 @@ FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
     __m256d even = _mm256_unpacklo_pd(a, b), odd = _mm256_unpackhi_pd(a, b);
     *low = _mm256_permute2f128_pd(even, odd, 0x20);
     *high = _mm256_permute2f128_pd(even, odd, 0x31);
+}
+FP_INLINE void f64_transpose(f64_t x[F64_LANES])
+{
+    f64_t even = _mm256_unpacklo_pd(x[0], x[1]), odd = _mm256_unpackhi_pd(x[0], x[1]);
+    f64_t more_even = _mm256_unpacklo_pd(x[2], x[3]), more_odd = _mm256_unpackhi_pd(x[2], x[3]);
+    x[0] = _mm256_permute2f128_pd(even, more_even, 0x20);
+    x[1] = _mm256_permute2f128_pd(odd, more_odd, 0x20);
+    x[2] = _mm256_permute2f128_pd(even, more_even, 0x31);
+    x[3] = _mm256_permute2f128_pd(odd, more_odd, 0x31);
 }
 
 #endif

@@ -80,6 +80,28 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
     *low = _mm512_permutex2var_ps(a, first, b);
     *high = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), b);
 }
+FP_INLINE void f32_transpose(f32_t x[F32_LANES])
+{
+    __m512d pair[16]; /* [i], [i + 1]: rows i and i + 1 element by element, in each 128 bits */
+    FP_UNROLL for (int i = 0; i < 16; i += 2) {
+        pair[i] = _mm512_castps_pd(_mm512_unpacklo_ps(x[i], x[i + 1]));
+        pair[i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(x[i], x[i + 1]));
+    }
+    FP_UNROLL for (int i = 0; i < 16; i += 4) /* x[i + c]: columns c, c + 4, c + 8, c + 12 of rows i to i + 3 */
+        FP_UNROLL for (int c = 0; c < 4; c += 2) {
+            x[i + c] = _mm512_castpd_ps(_mm512_unpacklo_pd(pair[i + c / 2], pair[i + c / 2 + 2]));
+            x[i + c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pair[i + c / 2], pair[i + c / 2 + 2]));
+        }
+    FP_UNROLL for (int c = 0; c < 4; c++) {
+        f32_t even = _mm512_shuffle_f32x4(x[c], x[c + 4], 0x88), odd = _mm512_shuffle_f32x4(x[c], x[c + 4], 0xdd);
+        f32_t more_even = _mm512_shuffle_f32x4(x[c + 8], x[c + 12], 0x88);
+        f32_t more_odd = _mm512_shuffle_f32x4(x[c + 8], x[c + 12], 0xdd);
+        x[c] = _mm512_shuffle_f32x4(even, more_even, 0x88);
+        x[c + 4] = _mm512_shuffle_f32x4(odd, more_odd, 0x88);
+        x[c + 8] = _mm512_shuffle_f32x4(even, more_even, 0xdd);
+        x[c + 12] = _mm512_shuffle_f32x4(odd, more_odd, 0xdd);
+    }
+}
 
 typedef __m512d f64_t;
 typedef __mmask8 f64_mask;
@@ -143,6 +165,23 @@ FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
     __m512i first = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
     *low = _mm512_permutex2var_pd(a, first, b);
     *high = _mm512_permutex2var_pd(a, _mm512_add_epi64(first, _mm512_set1_epi64(4)), b);
+}
+FP_INLINE void f64_transpose(f64_t x[F64_LANES])
+{
+    FP_UNROLL for (int i = 0; i < 8; i += 2) { /* x[i + c]: columns c, c + 2, c + 4, c + 6 of rows i and i + 1 */
+        f64_t low = _mm512_unpacklo_pd(x[i], x[i + 1]);
+        x[i + 1] = _mm512_unpackhi_pd(x[i], x[i + 1]);
+        x[i] = low;
+    }
+    FP_UNROLL for (int c = 0; c < 2; c++) {
+        f64_t even = _mm512_shuffle_f64x2(x[c], x[c + 2], 0x88), odd = _mm512_shuffle_f64x2(x[c], x[c + 2], 0xdd);
+        f64_t more_even = _mm512_shuffle_f64x2(x[c + 4], x[c + 6], 0x88);
+        f64_t more_odd = _mm512_shuffle_f64x2(x[c + 4], x[c + 6], 0xdd);
+        x[c] = _mm512_shuffle_f64x2(even, more_even, 0x88);
+        x[c + 2] = _mm512_shuffle_f64x2(odd, more_odd, 0x88);
+        x[c + 4] = _mm512_shuffle_f64x2(even, more_even, 0xdd);
+        x[c + 6] = _mm512_shuffle_f64x2(odd, more_odd, 0xdd);
+    }
 }
 
 #endif

@@ -112,6 +112,14 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
     *low = vzip1q_f32(a, b);
     *high = vzip2q_f32(a, b);
 }
+FP_INLINE void f32_transpose(f32_t x[F32_LANES])
+{
+    f32_t low, high, more_low, more_high;
+    f32_zip(x[0], x[2], &low, &high);
+    f32_zip(x[1], x[3], &more_low, &more_high);
+    f32_zip(low, more_low, &x[0], &x[1]);
+    f32_zip(high, more_high, &x[2], &x[3]);
+}
 
 typedef float64x2_t f64_t;
 typedef uint64x2_t f64_mask;
@@ -184,5 +192,6 @@ FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
     *low = vzip1q_f64(a, b);
     *high = vzip2q_f64(a, b);
 }
+FP_INLINE void f64_transpose(f64_t x[F64_LANES]) { f64_zip(x[0], x[1], &x[0], &x[1]); }
 
 #endif
