@@ -178,7 +178,7 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
     cdef ptrdiff_t i, at = 0
     job.batch_weight = weight_of(job, first, rows)
     if (
-        p.plain and p.n_targets == p.n_outputs and p.flops * rows <= 2 * TINY
+        p.plain and p.n_targets == p.n_outputs and is_tiny(p, rows)
         and job.order != NULL and job.weight == NULL
     ):
         p.kernels.tiny_pass(

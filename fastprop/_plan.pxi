@@ -92,8 +92,9 @@ cdef enum:
     CACHE = 400 * 1024
     LONGEST_BLOCK = 512  # of one thread
     FEW_ROWS = 32  # so many rows of a wide layer take the portable kernels tens of milliseconds
-    # Up to so many multiplications in the forward pass of a batch, it goes through tiny_pass.
-    TINY = 48
+    # A batch whose forward pass is so many multiplications, a row counting as some more, goes through tiny_pass.
+    TINY = 290
+    TINY_ROW = 12
     # A step of fewer flops forward (some 10 milliseconds in all) is not stopped in the middle of its gradients, which
     # may therefore update theta on the way, in stretches of so many bytes: a quarter of the smallest L2, 256 KB.
     SHORT_STEP = 300000000
@@ -102,6 +103,10 @@ cdef enum:
     PART_FLOPS = 1000000
     # A pass over an element that multiplies nothing costs about as much as so many flops of a product: memory decides.
     FLOPS_OF_A_PASS = 16
+
+cdef inline bint is_tiny(const Plan *p, ptrdiff_t rows) noexcept nogil:
+    """Whether plain loops beat vectors and their calls."""
+    return rows * (p.flops / 2 + TINY_ROW) <= TINY
 
 cdef inline ptrdiff_t padded_row(ptrdiff_t n, ptrdiff_t size) noexcept nogil:
     """Rows 2^k bytes apart fall into one set of the cache: one more cache line between them spreads them out."""
@@ -171,7 +176,7 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
                 p.scratch_size = max(
                     p.scratch_size, fp_scratch(rows, piece_in(op, piece), op.n_out // op.pieces, p.size) * p.size)
         n_out += op.n_out
-    if p.flops <= 2 * TINY:
+    if is_tiny(p, 1):
         p.scratch_size = max(p.scratch_size, 2 * n_out * p.size)  # as tiny_pass wants it
     p.scratch = take(&free_space, p.parts * p.scratch_size)
     return free_space - memory
