@@ -52,18 +52,18 @@ const fp_isa *fp_select_isa(const char *name)
 
 static ptrdiff_t at_most(ptrdiff_t n, ptrdiff_t most) { return n < most ? n : most; }
 
-/* A packed block of B: of w (forward; x^T for one output), of w^T (input gradient) or of dz
- * (weight gradient). */
-static ptrdiff_t block(ptrdiff_t k, ptrdiff_t n, ptrdiff_t size)
+static ptrdiff_t whole_panels(ptrdiff_t n) { return (n + FP_PANEL_MAX - 1) / FP_PANEL_MAX * FP_PANEL_MAX; }
+
+/* What a product C (m, n) = A (m, k) B (k, n) needs: a packed block of B, or of A^T and twice C^T. */
+static ptrdiff_t product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
 {
-    ptrdiff_t wide = (n + FP_PANEL_MAX - 1) / FP_PANEL_MAX * FP_PANEL_MAX;
-    return at_most(k, FP_BLOCK_K_BYTES / size) * at_most(wide, FP_BLOCK_N_BYTES / size);
+    ptrdiff_t narrow = n < FP_NARROW ? 2 * n * whole_panels(m) : 0, wide = n < FP_NARROW && m > n ? m : n;
+    return narrow + at_most(k, FP_BLOCK_K_BYTES / size) * at_most(whole_panels(wide), FP_BLOCK_N_BYTES / size);
 }
 
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size)
 {
-    ptrdiff_t forward = n_out == 1 ? block(n_in, rows, size) : block(n_in, n_out, size);
-    ptrdiff_t input = block(n_out, n_in, size), weight = block(rows, n_out, size);
-    ptrdiff_t most = forward > input ? forward : input;
+    ptrdiff_t forward = product(rows, n_out, n_in, size), input = product(rows, n_in, n_out, size);
+    ptrdiff_t weight = product(n_in, n_out, rows, size), most = forward > input ? forward : input;
     return most > weight ? most : weight;
 }

@@ -7,6 +7,7 @@ static const fp_kernels FP(table);
 #include "activation.h"
 #include "activation_smooth.h"
 #include "gemm.h"
+#include "multiply.h"
 #include "dense.h"
 #include "loss.h"
 #include "loss_classes.h"

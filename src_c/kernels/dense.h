@@ -3,21 +3,6 @@
 static void FP(dense_forward)(T *a, T *kept, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
                               I a_row, I kept_row, I x_row, I w_row, int activation, const double *hyper)
 {
-    /* one output: z^T = w^T x^T, so that lanes are rows, not one output and L - 1 blanks */
-    if (n_out == 1 && a_row == 1 && (!kept || kept_row == 1)) {
-        for (I i = 0; i < rows; i++)
-            a[i] = b ? b[0] : 0;
-        FP(multiply)(&(FP(product)){
-            .c = a, .m = 1, .n = rows, .k = n_in, .add = 1,
-            .a = w, .a_col = w_row,
-            .b = x, .b_row = 1, .b_col = x_row, /* x^T */
-            .keep = kept,
-            .finish = activation == FP_ACTIVATION_identity ? FP_FINISH_NONE : FP_FINISH_FORWARD,
-            .activation = activation,
-            .hyper = hyper,
-        }, scratch);
-        return;
-    }
     FP(multiply)(&(FP(product)){
         .c = a, .c_row = a_row, .m = rows, .n = n_out, .k = n_in,
         .a = x, .a_row = x_row, .a_col = 1,
@@ -71,15 +56,6 @@ static void FP(dense_weight_gradient)(T *dw, T *db, const T *x, const T *dz, T *
             FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 2);
         else if (n_out > j)
             FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 1);
-    }
-    if (n_out == 1 && dw_row == 1) { /* one output: dw^T = dz^T x, so that lanes are inputs */
-        FP(multiply)(&(FP(product)){
-            .c = dw, .m = 1, .n = n_in, .k = rows,
-            .a = dz, .a_col = dz_row,
-            .b = x, .b_row = x_row, .b_col = 1,
-            .add = accumulate,
-        }, scratch);
-        return;
     }
     FP(multiply)(&(FP(product)){
         .c = dw, .c_row = dw_row, .m = n_in, .n = n_out, .k = rows,

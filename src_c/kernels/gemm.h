@@ -233,32 +233,3 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
             }
         }
 }
-
-/* The same sums in the same order, for products of a few numbers. */
-FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
-{
-    for (I i = 0; i < p->m; i++) {
-        T *c = p->c + i * p->c_row;
-        for (I j = 0; j < p->n; j++) {
-            T sum = p->add ? c[j] : p->bias ? p->bias[j] : 0;
-            for (I k = 0; k < p->k; k++)
-                sum = FP_FMA(p->a[i * p->a_row + k * p->a_col], p->b[k * p->b_row + j * p->b_col], sum);
-            if (p->activation == FP_ACTIVATION_relu) {
-                int off = p->finish == FP_FINISH_FORWARD ? 0 > sum
-                        : p->finish == FP_FINISH_BACKWARD && !(p->kept[i * p->kept_row + j] > 0);
-                sum = off ? 0 : sum;
-            }
-            c[j] = sum;
-        }
-        if (p->activation != FP_ACTIVATION_relu)
-            FP(finish_row)(p, i, 0, p->n);
-    }
-}
-
-FP_INLINE void FP(multiply)(const FP(product) *p, T *scratch)
-{
-    if (p->m * p->n * p->k <= FP_SCALAR_PRODUCT)
-        FP(multiply_scalars)(p);
-    else if (p->m > 0)
-        FP(multiply_tiles)(p, scratch);
-}

@@ -19,17 +19,26 @@ static void FP(pack)(T *panels, const T *b, I b_row, I depth, I width)
     }
 }
 
-/* An L x L block of B, or its first k rows and j columns, whose columns are b_col apart: to rows 2 L apart. */
-FP_INLINE void FP(pack_block)(T *to, const T *b, I b_col, I k, I j)
+/* An L x L block, or its first k elements of j rows, from_row apart: transposed, `wide` of them, to rows to_row apart. */
+FP_INLINE void FP(transpose_block)(T *to, I to_row, const T *from, I from_row, I k, I j, I wide)
 {
     V(t) block[L];
-    FP_OPAQUE(b); /* else each column would have a pointer of its own, more than there are registers */
-    FP_UNROLL for (int c = 0; c < L; c++)
-        block[c] = c < j ? FP(load_left)(b + c * b_col, k) : V(set1)(0);
+    FP_OPAQUE(from); /* else each row would have a pointer of its own, more than there are registers */
+    FP_UNROLL for (int r = 0; r < L; r++)
+        block[r] = r < j ? FP(load_left)(from + r * from_row, k) : V(set1)(0);
     V(transpose)(block);
     FP_UNROLL for (int r = 0; r < L; r++)
         if (r < k)
-            V(store)(to + r * 2 * L, block[r]);
+            FP(store_left)(to + r * to_row, block[r], wide);
+}
+
+/* to (rows, columns) = from^T. */
+static void FP(transpose)(T *to, I to_row, const T *from, I from_row, I rows, I columns)
+{
+    for (I i = 0; i < rows; i += L)
+        for (I j = 0; j < columns; j += L)
+            FP(transpose_block)(to + i * to_row + j, to_row, from + j * from_row + i, from_row, rows - i, columns - j,
+                                columns - j);
 }
 
 /* The panels of B where its columns are what is adjacent in memory. */
@@ -40,9 +49,9 @@ static void FP(pack_transposed)(T *panels, const T *b, I b_col, I depth, I width
         for (I k = 0; k < depth; k += L) {
             const T *from = b + j * b_col + k;
             if (depth - k >= L && width - j >= L)
-                FP(pack_block)(half + k * 2 * L, from, b_col, L, L);
+                FP(transpose_block)(half + k * 2 * L, 2 * L, from, b_col, L, L, L);
             else
-                FP(pack_block)(half + k * 2 * L, from, b_col, depth - k, width - j);
+                FP(transpose_block)(half + k * 2 * L, 2 * L, from, b_col, depth - k, width - j, L);
         }
     }
 }

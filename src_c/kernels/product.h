@@ -21,6 +21,8 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
 
 #define FP_FETCH_K 64 /* from this depth on, a tile takes long enough to fetch meanwhile what comes next */
 #define FP_FETCH_BYTES (256 * 1024) /* so does A beyond what a 512 KB L2 keeps beside B: 15% at 2048 wide, -2% at 48 */
+#define FP_NARROW 32   /* C of fewer columns may be computed as C^T, if that has as many k: */
+#define FP_NARROW_K 32 /* its copies cost as much as 3 to 8 k */
 #define FP_SCALAR_PRODUCT 16 /* up to so many multiplications, plain loops beat the setting up of tiles */
 
 #endif
