@@ -8,11 +8,11 @@ typedef struct {
     T scores[L];   /* with `smooth`: sum_j (a_j - max a) */
 } FP(softmax_rows);
 
-/* First sweep over row i: e^(a - max a), summed, and kept in da if there is one. */
-FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, const T *y, I chosen, I n, int smooth,
-    int entropy)
+/* First sweep over row i: e^(a - max a), summed, and kept in `kept` (room,) if there is one, which may be a. */
+FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *kept, I room, const T *a, const T *y, I chosen, I n,
+    int smooth, int entropy)
 {
-    T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[chosen] - most; /* before da, which may be a, is written */
+    T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[chosen] - most; /* before a is overwritten */
     V(t) shift = V(set1)(most);
     FP(lanes) sum = FP(lanes_set1)(0), weighted = sum, weight = sum, scores = sum;
     for (I j = 0; j < n; j += 16)
@@ -33,8 +33,8 @@ FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *da, const T *a, co
                 weighted.lane[q] = V(fma)(wanted, score, weighted.lane[q]);
                 weight.lane[q] = V(add)(weight.lane[q], wanted);
             }
-            if (da)
-                FP(store_left)(da + at, e, left);
+            if (kept)
+                FP(store_left)(kept + at, e, room - at);
         }
     s->total[i] = FP(lanes_sum)(sum);
     s->weighted[i] = y ? FP(lanes_sum)(weighted) : chosen_score;
@@ -52,11 +52,14 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
     for (I first = 0; first < rows; first += L) {
         int count = rows - first < L ? (int)(rows - first) : L;
         FP(softmax_rows) s;
+        T spare[L * L]; /* short rows are kept here as whole vectors, which can be loaded again at once */
+        I room = n <= L ? L : n;
         V(store)(s.total, V(set1)(1));
         for (int i = 0; i < count; i++) {
             I row = first + i;
-            FP(softmax_row)(&s, i, da ? da + row * n : NULL, a + row * n, y ? y + row * n : NULL,
-                label ? label[row] : 0, n, smoothing != 0, entropy);
+            T *kept = !da ? NULL : n <= L ? spare + i * L : da + row * n;
+            FP(softmax_row)(&s, i, kept, room, a + row * n, y ? y + row * n : NULL, label ? label[row] : 0, n,
+                smoothing != 0, entropy);
         }
         T log_total[L];
         V(store)(log_total, FP(log)(V(load)(s.total)));
@@ -70,19 +73,19 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
             *cost += (double)(w * (sum_y * log_total[i] - sum_score));
             if (!da)
                 continue;
-            T *out = da + row * n;
-            V(t) factor = V(set1)(slope_of_1 * sum_y / s.total[i]), minus = V(set1)(slope_of_1 * rest);
-            V(t) minus_each = V(set1)(slope_of_1 * each);
+            T *out = da + row * n, *kept = n <= L ? spare + i * L : out;
+            T scale_e = slope_of_1 * sum_y / s.total[i], less = slope_of_1 * rest, less_each = slope_of_1 * each;
+            T at_label = y ? 0 : scale_e * kept[label[row]] - (smoothing != 0 ? less_each : 0) - less;
             for (I j = 0; j < n; j += L) {
-                V(t) slope = V(mul)(factor, FP(load_left)(out + j, n - j));
+                V(t) slope = V(mul)(V(set1)(scale_e), FP(load_left)(kept + j, room - j));
                 if (smoothing != 0)
-                    slope = V(sub)(slope, minus_each);
+                    slope = V(sub)(slope, V(set1)(less_each));
                 if (y)
-                    slope = V(fnma)(minus, FP(load_left)(y + row * n + j, n - j), slope);
+                    slope = V(fnma)(V(set1)(less), FP(load_left)(y + row * n + j, n - j), slope);
                 FP(store_left)(out + j, slope, n - j);
             }
             if (!y)
-                out[label[row]] -= slope_of_1 * rest;
+                out[label[row]] = at_label;
         }
     }
 }
