@@ -188,7 +188,9 @@ cdef class Engine:
         op.sizes, op.fork = <int64_t *>sizes.start, operation.get("fork", 0)
         op.logarithm = operation.get("logarithm", False)
         op.rate, op.momentum, op.epsilon = (operation.get(name, 0.0) for name in ("rate", "momentum", "epsilon"))
-        op.n_weights, op.n_biases = operation["n_weights"], operation["n_biases"]
+        op.in_piece, op.out_piece = op.n_in // op.pieces, op.n_out // op.pieces
+        op.n_weights, op.n_biases, op.first = operation["n_weights"], operation["n_biases"], p.n_parameters
+        op.stretch = max(SLICE, STRETCH // (op.out_piece * p.size))
         op.w, op.dw = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
         p.n_parameters += op.n_weights
         op.b, op.db = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size

@@ -18,17 +18,18 @@ cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
             if not (op.kind == BATCH_NORM and job.training):  # whose backward pass wanted them before
                 op_gradient(job, k, 0, job.count, job.accumulate)
             if job.update_now:
-                step_theta(job, op.w, op.n_weights + op.n_biases)
+                step_theta(job, op.first, op.n_weights + op.n_biases)
 
 cdef bint sum_dense(Job *job, ptrdiff_t k, int part, int parts) noexcept nogil:
     """One part of a product's dW, and db with the last one; True if the work was stopped."""
     cdef Plan *p = job.plan
     cdef Op *op = &p.ops[k]
-    cdef ptrdiff_t piece, first, end, count, stretch, x_at = 0, w_at = 0, n_out = op.n_out // op.pieces
+    cdef ptrdiff_t piece, first, end, count, stretch, ready, x_at = 0, w_at = 0, n_out = op.out_piece
+    cdef ptrdiff_t pieces = 1 if op.shared else op.pieces
     cdef bint db, last = part == parts - 1
-    for piece in range(1 if op.shared else op.pieces):
+    for piece in range(pieces):
         first, end = share(piece_in(op, piece), part, parts), share(piece_in(op, piece), part + 1, parts)
-        stretch = max(SLICE, STRETCH // (n_out * p.size)) if job.update_now else piece_in(op, piece)
+        stretch = op.stretch if job.update_now else piece_in(op, piece)
         db = last and op.n_biases > 0
         while first < end:
             count = min(stretch, end - first)
@@ -37,12 +38,13 @@ cdef bint sum_dense(Job *job, ptrdiff_t k, int part, int parts) noexcept nogil:
             ):
                 return True
             if job.update_now:
-                step_theta(job, op.w + (w_at + first * n_out) * p.size, count * n_out)
+                ready = count * n_out
+                if last and piece == pieces - 1 and first + count == end:
+                    ready += op.n_biases  # they follow the weights
+                step_theta(job, op.first + w_at + first * n_out, ready)
             first += count
         x_at += piece_in(op, piece)
         w_at += piece_in(op, piece) * n_out
-    if last and op.n_biases and job.update_now:
-        step_theta(job, op.b, op.n_biases)
     return False
 
 cdef bint sum_dense_rows(
@@ -51,9 +53,10 @@ cdef bint sum_dense_rows(
     """Some rows of dW[k] and, if wanted, db[k]; True if the work was stopped."""
     cdef Plan *p = job.plan
     cdef Op *op = &p.ops[k]
-    cdef ptrdiff_t rows, row = 0, n_out = op.n_out // op.pieces, times = op.pieces if op.shared else 1
+    cdef ptrdiff_t rows, row = 0, n_out = op.out_piece, times = op.pieces if op.shared else 1
     cdef Rows x = output_of(job, k - 1, 0), dz = from_row(op.dz, op.row, 0, p.size)
-    x.row, dz.row = x.row // times, dz.row // times  # pieces that share weights are rows by themselves
+    if op.shared:  # pieces that share weights are rows by themselves
+        x.row, dz.row = x.row // times, dz.row // times
     while row < job.count:
         rows = min(p.rows_at_once, job.count - row)
         p.kernels.dense_weight_gradient(

@@ -58,11 +58,11 @@ cdef void activate_rows(Plan *p, Op *op, Rows a, char *kept, ptrdiff_t count) no
             a.at + i * a.row * p.size, element(kept, i * op.row, p.size), op.n_out, op.hyper)
 
 cdef void dense_forward(Plan *p, Op *op, Rows a, char *kept, Rows x, char *scratch, ptrdiff_t count) noexcept nogil:
-    cdef ptrdiff_t piece, n_in, n_out = op.n_out // op.pieces
+    cdef ptrdiff_t piece, n_in, n_out = op.out_piece
     cdef char *w = op.w
     cdef char *b = op.b if op.n_biases else NULL
     if op.shared:  # the pieces of a row are rows by themselves
-        n_in = op.n_in // op.pieces
+        n_in = op.in_piece
         p.kernels.dense_forward(
             a.at, kept, x.at, w, b, scratch, count * op.pieces, n_in, n_out, n_out, n_out, n_in, n_out,
             op.activation, op.hyper)
@@ -145,7 +145,7 @@ cdef void dense_backward(
     """dx = dz W^T, times g' of the operation below."""
     cdef Plan *p = job.plan
     cdef Op *op = &p.ops[k]
-    cdef ptrdiff_t piece, n_in, n_out = op.n_out // op.pieces
+    cdef ptrdiff_t piece, n_in, n_out = op.out_piece
     cdef int activation = FP_ACTIVATION_identity
     cdef const double *hyper = NULL
     cdef char *w = op.w
@@ -153,7 +153,7 @@ cdef void dense_backward(
     if k > 0:
         activation, hyper, kept = p.ops[k - 1].activation, p.ops[k - 1].hyper, kept_by(job, k - 1, first)
     if op.shared:
-        n_in = op.n_in // op.pieces
+        n_in = op.in_piece
         p.kernels.dense_input_gradient(
             dx.at, dz.at, w, kept.at, scratch, count * op.pieces, n_in, n_out, n_in, n_out, n_out, n_in, activation,
             hyper)

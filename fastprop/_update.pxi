@@ -78,9 +78,9 @@ cdef void step_segment(Job *job, ptrdiff_t first, ptrdiff_t count, const Segment
         p.theta + distance, <char *>offset(rule.state, distance), p.gradient + distance, count, p.n_parameters,
         rule.rate * segment.factor, rule.now)
 
-cdef void step_theta(Job *job, char *theta, ptrdiff_t count) noexcept nogil:
-    """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from there on."""
-    each_segment(job, step_segment, (theta - job.plan.theta) // job.plan.size, count)
+cdef void step_theta(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from the first on."""
+    each_segment(job, step_segment, first, count)
 
 cdef void update(void *context, int part, int parts) noexcept nogil:
     """One part of the update of theta, in stretches, since it may be more than one pass over each."""
