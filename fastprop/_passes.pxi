@@ -184,7 +184,8 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
         p.kernels.tiny_pass(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
             p.n_ops, rows, job.loss, 1.0 / rows, p.hyper)
-        job.fused = False
+        if job.fused and isfinite(cost):
+            step_theta(job, 0, p.n_parameters)
         return cost
     job.batch_first = first
     ready_norms(job)

@@ -93,15 +93,16 @@ static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, co
                           const int64_t *label, const int64_t *index, const I *widths, const int *activations,
                           I layers, I rows, int loss, double scale, const double *hyper)
 {
-    I widest = widths[0];
-    for (I k = 1; k <= layers; k++)
-        widest = widths[k] > widest ? widths[k] : widest;
-    for (I r = 0; r < rows && widest == 1; r++) {
+    I ones = 0;
+    while (ones <= layers && widths[ones] == 1)
+        ones++;
+    int chain = ones > layers;
+    for (I r = 0; r < rows && chain; r++) {
         I row = index ? index[r] : r;
         FP(tiny_chain)(cost, gradient, work, theta, x[row], y ? y + row : NULL, label ? label + row : NULL, activations,
                        layers, loss, scale, hyper, r > 0);
     }
-    for (I r = 0; r < rows && widest > 1; r++) {
+    for (I r = 0; r < rows && !chain; r++) {
         I row = index ? index[r] : r, n_out = widths[layers], start = 0;
         const T *input = x + row * widths[0], *below = input;
         T *a = work;
