@@ -9,6 +9,7 @@ import ctypes
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -88,9 +89,9 @@ class Guarded:
 
     def changed_outside(self):
         """Offsets from the first element, of the elements outside the array that were written."""
-        inside = np.zeros(self.bits.size, bool)
-        np.ndarray(self.window.shape, bool, inside, self.first, (self.row, 1))[:] = True
-        return np.flatnonzero((self.bits != self.before) & ~inside) - self.first
+        changed = self.bits != self.before
+        np.ndarray(self.window.shape, bool, changed, self.first, (self.row, 1))[:] = False
+        return np.flatnonzero(changed) - self.first
 
     def changed(self):
         """Whether any bit is another than at the start."""
@@ -151,6 +152,7 @@ class Kernel:
         return {name: buffer.values() for name, buffer in written.items()}
 
 
+@cache
 def kernels_of(isa, dtype):
     """Name -> Kernel, for every one of the list."""
     addresses = _engine.kernel_addresses(isa, dtype)

@@ -19,10 +19,10 @@ from fastprop.initializers import INITIALIZERS
 TOLERANCES = {"float32": 1e-5, "float64": 1e-13}
 
 
-def assert_close(ours, twin, dtype):
+def assert_close(ours, twin, dtype, tolerance=None):
     ours, twin = np.asarray(ours, np.float64), np.asarray(twin, np.float64)
     assert ours.shape == twin.shape
-    assert np.max(np.abs(ours - twin)) <= TOLERANCES[dtype] * max(1.0, np.max(np.abs(twin)))
+    assert np.max(np.abs(ours - twin)) <= (tolerance or TOLERANCES[dtype]) * max(1.0, np.max(np.abs(twin)))
 
 
 def network(dtype="float32", **how):
@@ -366,8 +366,10 @@ def test_splitting_a_batch_changes_rounding_only(widths, rows, cut, loss, dtype,
     cost, gradient = net.value_and_gradient(X, y, loss=loss)
     parts = [net.value_and_gradient(X[part], y[part], loss=loss) for part in (slice(first), slice(first, None))]
     weights = first / rows, 1 - first / rows
-    assert_close(cost, weights[0] * parts[0][0] + weights[1] * parts[1][0], dtype)
-    assert_close(gradient, weights[0] * parts[0][1] + weights[1] * parts[1][1], dtype)
+    # either sum of so many equal terms, added one after another, may be rows eps / 4 off
+    tolerance = TOLERANCES[dtype] + 0.5 * rows * np.finfo(dtype).eps
+    assert_close(cost, weights[0] * parts[0][0] + weights[1] * parts[1][0], dtype, tolerance)
+    assert_close(gradient, weights[0] * parts[0][1] + weights[1] * parts[1][1], dtype, tolerance)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
