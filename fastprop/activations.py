@@ -4,34 +4,15 @@ The compiled bodies are ``activation.h`` and ``activation_smooth.h`` in ``src_c/
 ``_portable_activations.pxi``, under the same names.
 """
 
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from fastprop import _engine, _validate
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number in an activation's formula: its name, its value, and the bounds that it is held to.
-
-    Attributes
-    ----------
-    name : str
-    value : float
-    least, above, below : float, optional
-        The value is at least, above, below this.
-    """
-
-    name: str
-    value: float
-    _: KW_ONLY
-    least: float | None = None
-    above: float | None = None
-    below: float | None = None
+from fastprop import _engine, _entries
+from fastprop._entries import Number
 
 
-@dataclass(frozen=True)
-class Activation:
+@dataclass(frozen=True, repr=False)
+class Activation(_entries.Entry):
     """An activation g: a = g(z), element by element.
 
     Call one to set its numbers: ``fp.activations.leaky_relu(slope=0.1)``. A layer takes it as it is, or by its name,
@@ -58,19 +39,7 @@ class Activation:
     source: str
     numbers: tuple[Number, ...] = ()
 
-    def __call__(self, **values: float) -> "Activation":
-        """The same activation with other numbers.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If it has no such number, or a number is out of its bounds.
-        """
-        for name in values:
-            if not self.numbers:
-                raise ValueError(f"activation {self.name} has no numbers, got {name!r}; use {self.name!r} as it is")
-            _validate.choice(f"number of activation {self.name}", name, [number.name for number in self.numbers])
-        return replace(self, numbers=tuple(_set(number, self.name, values) for number in self.numbers))
+    kind: ClassVar[str] = "activation"
 
     @property
     def number(self) -> int:
@@ -82,30 +51,11 @@ class Activation:
         """What its backward pass needs and the forward pass keeps: its "output", or its "slope" g'(z)."""
         return _engine.keeps(self.number)
 
-    @property
-    def values(self) -> dict[str, float]:
-        """The name and value of each of its numbers."""
-        return {number.name: number.value for number in self.numbers}
-
-    def describe(self) -> str | dict:
-        """Its name, or a JSON-able dict of its name and its numbers where these are not the list's."""
-        return self.name if self == ACTIVATIONS[self.name] else {"name": self.name, **self.values}
-
-    def __repr__(self) -> str:
-        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
-
     def __reduce__(self):
         return parse, (self.describe(),)
 
 
-def _set(number: Number, owner: str, values: Mapping[str, float]) -> Number:
-    if number.name not in values:
-        return number
-    bounds = {"least": number.least, "above": number.above, "below": number.below}
-    return replace(number, value=_validate.number(f"{number.name} of {owner}", values[number.name], **bounds))
-
-
-def parse(given) -> Activation:
+def parse(given: Any) -> Activation:
     """The activation that was meant by its name, by itself, or by what ``describe`` made of it.
 
     Raises
@@ -113,12 +63,7 @@ def parse(given) -> Activation:
     ValueError, TypeError
         If there is no such activation, or a number is wrong.
     """
-    if isinstance(given, Activation):
-        return given
-    if isinstance(given, dict):
-        values = dict(given)
-        return ACTIVATIONS[_validate.choice("activation", values.pop("name", None), ACTIVATIONS)](**values)
-    return ACTIVATIONS[_validate.choice("activation", given, ACTIVATIONS)]
+    return _entries.parse(Activation, given)
 
 
 identity = Activation("identity", "z", "1", "glorot_uniform", "")
@@ -270,4 +215,4 @@ sin = Activation(
 )
 
 _NUMBERS = {name: number for number, name in enumerate(_engine.names("activation"))}
-ACTIVATIONS = {name: globals()[name] for name in _NUMBERS}
+Activation.listed = ACTIVATIONS = {name: globals()[name] for name in _NUMBERS}

@@ -6,26 +6,17 @@ weights: sum w loss / sum w. The loss of a row is the sum over outputs unless it
 bodies are ``src_c/kernels/loss*.h`` and ``_portable_losses.pxi``, under the same names.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-from fastprop import _engine, _validate
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number in a loss's formula: its name, its value, and ``check(what, value)``, which refuses wrong ones."""
-
-    name: str
-    value: Any
-    check: Callable[[str, Any], Any]
+from fastprop import _engine, _entries, _validate
+from fastprop._entries import Number
 
 
-def _or_none(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """The check, and None."""
-    return lambda name, value: None if value is None else check(name, value)
+def _number_or_none(what: str, value: Any, **bounds: float) -> float | None:
+    return None if value is None else _validate.number(what, value, **bounds)
 
 
 def _one(*values: Any) -> int:
@@ -39,7 +30,7 @@ def _as_they_are(*values: Any) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, repr=False)
-class Loss:
+class Loss(_entries.Entry):
     """A loss of the outputs a and the target y of one row. Calling it gives the same loss with other numbers.
 
     Attributes
@@ -71,24 +62,7 @@ class Loss:
     per_target: Callable[..., int] = _one
     to_kernel: Callable[..., tuple[float, ...]] = _as_they_are
 
-    def __call__(self, **values: Any) -> "Loss":
-        """The same loss with other numbers.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If it has no such number, or a number is out of its range.
-        """
-        for name in values:
-            if not self.numbers:
-                raise ValueError(f"loss {self.name} has no numbers, got {name!r}; use {self.name!r} as it is")
-            _validate.choice(f"number of loss {self.name}", name, [number.name for number in self.numbers])
-        return replace(self, numbers=tuple(_set(number, self.name, values) for number in self.numbers))
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The name and value of each of its numbers."""
-        return {number.name: number.value for number in self.numbers}
+    kind: ClassVar[str] = "loss"
 
     @property
     def number(self) -> int:
@@ -109,21 +83,8 @@ class Loss:
         """The loss as the engine takes it, for a network of so many outputs."""
         return _engine.Objective(self.number, self.hyper, n_outputs // self.outputs)
 
-    def describe(self) -> str | dict:
-        """Its name, or a JSON-able dict of its name and its numbers where these are not the list's."""
-        return self.name if self == LOSSES[self.name] else {"name": self.name, **self.values}
-
-    def __repr__(self) -> str:
-        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
-
     def __reduce__(self):
         return parse, (self.describe(),)
-
-
-def _set(number: Number, owner: str, values: Mapping[str, Any]) -> Number:
-    if number.name not in values:
-        return number
-    return replace(number, value=number.check(f"{number.name} of {owner}", values[number.name]))
 
 
 half_mse = Loss("half_mse", "1/2 sum (a - y)^2", "a - y", "numbers", "Rumelhart, Hinton and Williams 1986")
@@ -136,7 +97,7 @@ huber = Loss(
     "a - y, clamped to [-delta, delta]",
     "numbers",
     "Huber 1964, Robust estimation of a location parameter",
-    (Number("delta", 1.0, partial(_validate.number, above=0)),),
+    (Number("delta", 1.0, above=0),),
 )
 log_cosh = Loss(
     "log_cosh",
@@ -152,7 +113,7 @@ quantile = Loss(
     "-q where a < y, 1 - q where a > y",
     "numbers",
     "Koenker and Bassett 1978, Regression quantiles",
-    (Number("levels", (0.5,), partial(_validate.levels, most=_engine.HYPER)),),
+    (Number("levels", (0.5,), check=partial(_validate.levels, most=_engine.HYPER)),),
     per_target=len,
     to_kernel=tuple,
 )
@@ -176,7 +137,7 @@ tweedie = Loss(
     "2 (m^(2-p) - y m^(1-p))",
     "not negative",
     "Jorgensen 1987, Exponential dispersion models",
-    (Number("power", 1.5, partial(_validate.number, above=1, below=2)),),
+    (Number("power", 1.5, above=1, below=2),),
 )
 gaussian_nll = Loss(
     "gaussian_nll",
@@ -193,7 +154,7 @@ cross_entropy = Loss(
     "softmax(a) - y",
     "classes",
     "Bridle 1990; label smoothing: Szegedy et al. 2016, Rethinking the Inception architecture",
-    (Number("label_smoothing", 0.0, partial(_validate.number, least=0, below=1)),),
+    (Number("label_smoothing", 0.0, least=0, below=1),),
 )
 kl_divergence = Loss(
     "kl_divergence",
@@ -209,8 +170,8 @@ focal = Loss(
     "classes",
     "Lin et al. 2017, Focal loss for dense object detection",
     (
-        Number("gamma", 2.0, partial(_validate.number, least=0)),
-        Number("alpha", None, _or_none(partial(_validate.number, above=0))),
+        Number("gamma", 2.0, least=0),
+        Number("alpha", None, above=0, check=_number_or_none),
     ),
     to_kernel=lambda gamma, alpha: (gamma, 1.0 if alpha is None else alpha),
 )
@@ -236,8 +197,8 @@ binary_focal = Loss(
     "probabilities",
     "Lin et al. 2017, Focal loss for dense object detection",
     (
-        Number("gamma", 2.0, partial(_validate.number, least=0)),
-        Number("alpha", None, _or_none(partial(_validate.number, above=0, below=1))),
+        Number("gamma", 2.0, least=0),
+        Number("alpha", None, above=0, below=1, check=_number_or_none),
     ),
     to_kernel=lambda gamma, alpha: (gamma, 1.0, 1.0) if alpha is None else (gamma, alpha, 1 - alpha),
 )
@@ -249,7 +210,7 @@ binary_hinge = Loss(
     "Cortes and Vapnik 1995, Support-vector networks",
 )
 
-LOSSES = {
+Loss.listed = LOSSES = {
     loss.name: loss
     for loss in (
         *(half_mse, squared_error, mse, mae, huber, log_cosh, quantile),
@@ -270,9 +231,4 @@ def parse(given: Any) -> Loss:
     ValueError, TypeError
         If there is no such loss, or a number is wrong.
     """
-    if isinstance(given, Loss):
-        return given
-    if isinstance(given, dict):
-        values = dict(given)
-        return LOSSES[_validate.choice("loss", values.pop("name", None), LOSSES)](**values)
-    return LOSSES[_validate.choice("loss", given, LOSSES)]
+    return _entries.parse(Loss, given)

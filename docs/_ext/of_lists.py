@@ -59,7 +59,7 @@ def _values(one):
 
 def _loss(one):
     facts = [["loss of a row", f"`{one.formula}`"], ["dLoss/da", f"`{one.derivative}`"]]
-    facts += [[f"`{n.name}`", f"{n.value!r} by default"] for n in one.numbers]
+    facts += [[f"`{n.name}`", f"{n.value!r} by default{_bounds(n)}"] for n in one.numbers]
     facts += [["targets", TARGETS[one.targets]], ["source", one.source]]
     spelled = f'"{one.name}"' if not one.numbers else f"fp.losses.{one!r}"
     text = f"# {one.name}\n\n{lists.table(['', ''], facts)}\n\nIn training: `loss={spelled}`. "
