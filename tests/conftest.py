@@ -1,4 +1,6 @@
-"""What the tests share: every ISA that this CPU has, and both dtypes."""
+"""What the tests share: every ISA that this CPU has, both dtypes, the command line, and a browser."""
+
+import shutil
 
 import pytest
 from kernels_ctypes import kernels_of, usable_isas
@@ -27,3 +29,45 @@ def dtype(request):
 def kernels(isa, dtype):
     """Name -> callable kernel, of the table of `isa` and `dtype`."""
     return kernels_of(isa, dtype)
+
+
+@pytest.fixture
+def run(capfd):
+    """Runs the command line; gives its status, standard output and standard error."""
+    from fastprop.cli import main
+
+    def run(*args):
+        status = main([str(arg) for arg in args])
+        return status, *capfd.readouterr()
+
+    return run
+
+
+# What Chromium wants where it runs as root and may reach no network.
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--window-size=1400,1000"),
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install '.[peers]'")
+    browser, control = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and control):
+        pytest.skip("no chromium and chromedriver on this machine: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(control))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(request):
+    """A headless Chromium, one for each file of tests."""
+    assert request.node.get_closest_marker("peer"), "it may skip, so mark this test: use pytest.mark.peer"
+    return request.getfixturevalue("chromium")

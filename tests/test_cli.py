@@ -14,7 +14,6 @@ import pytest
 
 import fastprop as fp
 from fastprop import commands, files
-from fastprop.cli import main
 from fastprop.encoders import Encoder
 from fastprop.samples import load_digits, numpy_training
 
@@ -24,17 +23,6 @@ HOUSING = Path("/work/shared/data/housing.csv")
 @pytest.fixture(autouse=True)
 def _in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(capfd):
-    """Run the command line; return its status, standard output and standard error."""
-
-    def run(*args):
-        status = main([str(arg) for arg in args])
-        return status, *capfd.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The playground in a real headless Chromium: train, add a layer, upload a table, step, and hostile files."""
 
-import shutil
 import threading
 
 import pytest
@@ -11,25 +10,6 @@ from fastprop.playground.session import Session
 pytestmark = pytest.mark.peer
 
 EVIL = "<script>document.title='broken'</script>"
-# What Chromium wants where it runs as root and may reach no network.
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
-FLAGS += ("--disable-background-networking", "--disable-component-update", "--window-size=1400,1000")
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    browser, control = (shutil.which(name) for name in ("chromium", "chromedriver"))
-    if not (browser and control):
-        pytest.skip("needs Debian's packages chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(control))
-    yield made
-    made.quit()
 
 
 class Page:
@@ -70,14 +50,14 @@ class Page:
 
 
 @pytest.fixture
-def page(driver):
+def page(browser):
     with Server(Session()) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
-        driver.get_log("browser")
-        yield Page(driver, server)
-        assert [entry for entry in driver.get_log("browser") if "400 (Bad Request)" not in entry["message"]] == []
-        driver.get("about:blank")
+        browser.get_log("browser")
+        yield Page(browser, server)
+        assert [entry for entry in browser.get_log("browser") if "400 (Bad Request)" not in entry["message"]] == []
+        browser.get("about:blank")
         server.shutdown()
         thread.join()
 
@@ -215,18 +195,18 @@ def test_hostile_files_are_text_or_refused(page, tmp_path):
     assert page.server.session.points.axes[0] == EVIL, "the last that would do is still there"
 
 
-def test_a_page_of_another_origin_cannot_read_it(driver, page):
+def test_a_page_of_another_origin_cannot_read_it(browser, page):
     """One served by another port of this machine, which knows the address."""
     with Server(Session()) as other:
         threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        driver.get(other.address)
-        fetched = driver.execute_async_script(
+        browser.get(other.address)
+        fetched = browser.execute_async_script(
             "fetch(arguments[0]).then(r => arguments[1](r.status), () => arguments[1]('refused'))",
             page.server.address + "api/scene",
         )
         assert fetched == "refused"
-        driver.get_log("browser")
-        driver.get("about:blank")
+        browser.get_log("browser")
+        browser.get("about:blank")
         other.shutdown()
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from fastprop import report
-from fastprop.cli import main
 from fastprop.encoders import split_rows
 
 EVIL = "<script>alert(1)</script>"
@@ -19,17 +18,6 @@ EVIL = "<script>alert(1)</script>"
 @pytest.fixture(autouse=True)
 def _in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def run(capfd):
-    """Run the command line; return its status, standard output and standard error."""
-
-    def run(*args):
-        status = main([str(arg) for arg in args])
-        return status, *capfd.readouterr()
-
-    return run
 
 
 def write(name, header, rows):
