@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastprop import _own_loss, _validate, data, fitting, losses
+from fastprop import _own_loss, _validate, fitting, losses, sources
 from fastprop._judge import Judge, Rows, TheirCallbacks
 from fastprop.callbacks import parse
 from fastprop.config import threads
@@ -243,7 +243,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         solver = self._solver()
         batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
         callbacks = [judge, *parse(self.callbacks), *([told] if told is not None else [])]
-        source = data.Stored(examples)
+        source = sources.Stored(examples)
         run = fitting.Run(trainer, epochs, source, batch, None, (source, None), (), None, callbacks, False)
         converged = False
         try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _targets, _validate, checkpoints, data
+from fastprop import _targets, _validate, checkpoints, data, sources
 from fastprop import callbacks as _callbacks
 from fastprop import metrics as _metrics
 from fastprop import progress as _progress
@@ -122,7 +122,7 @@ def fit(
     if quasi_newton:
         window = sys.maxsize  # all rows at once
     source, targets, held_out = _split(trainer, X, y, sample_weight, validation, window)
-    if isinstance(source, data.Batches) and (quasi_newton or (source.once and epochs > 1)):
+    if isinstance(source, sources.Batches) and (quasi_newton or (source.once and epochs > 1)):
         wanted = "arrays for LBFGS" if quasi_newton else "a list, or an object whose iter() begins anew"
         raise TypeError(f"batches come one by one, from {type(X).__name__}; give {wanted}")
     if source.targets is not None:
@@ -151,34 +151,34 @@ def fit(
     return run.history
 
 
-Judged = tuple[data.Source, Any]  # rows, and their targets as given
+Judged = tuple[sources.Source, Any]  # rows, and their targets as given
 
 
 def _split(trainer: Trainer, X, y, sample_weight, validation, window: int | None) -> tuple[Any, Any, Judged | None]:
     """The rows to train on, their targets as given, and the same of those held out, if any."""
     network, loss = trainer.network, trainer._loss
-    source = data.source(network, loss, X, y, sample_weight, window=window)
+    source = sources.source(network, loss, X, y, sample_weight, window=window)
     if validation is None:
         return source, y, None
     if isinstance(validation, (tuple, list)) and len(validation) in (2, 3):
         Xv, yv, *weights = validation
         names = "Xv", "yv", "weights"
         weight = weights[0] if weights else None
-        return source, y, (data.source(network, loss, Xv, yv, weight, window=window, names=names), yv)
+        return source, y, (sources.source(network, loss, Xv, yv, weight, window=window, names=names), yv)
     if isinstance(validation, (str, bool)) or not np.isscalar(validation):
         raise TypeError(
             "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, or a fraction of the "
             f"rows, got {type(validation).__name__}; use validation=(Xv, yv)"
         )
     share = _validate.number("validation", validation, above=0, below=1)
-    if isinstance(source, data.Batches):
+    if isinstance(source, sources.Batches):
         raise ValueError("no fraction is held out of batches that come one by one; give validation=(Xv, yv)")
     held = _drawn(share, source.rows, _classes(source, loss), trainer.seed)
     targets = np.asarray(data.plain("y", y, network.dtype, targets=True))
     return source.subset(~held), targets[~held], (source.subset(held), targets[held])
 
 
-def _classes(source: data.Source, loss: Any) -> np.ndarray | None:
+def _classes(source: sources.Source, loss: Any) -> np.ndarray | None:
     """What tells rows of one class from those of another; None where there are no classes."""
     y, labels = source.targets or (None, None)
     if y is not None and loss.targets in ("probabilities", "signs") and y.shape[1] == 1:
@@ -220,7 +220,7 @@ class Run:
         self,
         trainer: Trainer,
         epochs: int,
-        source: data.Source,
+        source: sources.Source,
         batch_size: int,
         held_out: Judged | None,
         judged: Judged,
@@ -235,7 +235,7 @@ class Run:
         self._held_out = held_out
         self._metrics = _metrics.parse(wanted, trainer._loss, trainer.network.n_outputs)
         self._judged = judged if self._metrics else None
-        if self._metrics and (judged[1] is None or (held_out is None and not isinstance(source, data.Stored))):
+        if self._metrics and (judged[1] is None or (held_out is None and not isinstance(source, sources.Stored))):
             raise ValueError("metrics of rows that are not held in memory cost a pass; give validation=(Xv, yv)")
         self._prefix = "" if held_out is None else "validation_"
         # the columns of what is judged, and whether more of each is better

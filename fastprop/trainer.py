@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastprop import _engine, _own_loss, _targets, _validate, data
+from fastprop import _engine, _own_loss, _targets, _validate, sources
 from fastprop._targets import Examples
 from fastprop.averages import EMA, SWA
 from fastprop.network import Network
@@ -285,13 +285,13 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step.
         """
-        source = self._weigh(data.source(self.network, self._loss, X, y, sample_weight, window=window))
+        source = self._weigh(sources.source(self.network, self._loss, X, y, sample_weight, window=window))
         size = self._batch_size(batch_size, source.rows)
         cost = self._epoch(source, size, _validate.callback("progress", progress, (None,)))
         self._rule.ended(cost)
         return cost
 
-    def _weigh(self, source: data.Source) -> data.Source:
+    def _weigh(self, source: sources.Source) -> sources.Source:
         """The same, each row weighing what its class does."""
         if self.class_weight == "balanced" and source.targets is None:
             raise ValueError(
@@ -328,7 +328,7 @@ class Trainer:
         x, y, labels, weight = examples
         return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
 
-    def _epoch(self, source: data.Source, batch_size: int, progress, stepped=None) -> float:
+    def _epoch(self, source: sources.Source, batch_size: int, progress, stepped=None) -> float:
         """An epoch. stepped(cost), where there is one, is called after each step; the epoch ends where it is True."""
         n_steps = source.n_steps(batch_size)
         rates = None if n_steps is None else self._rule.rates(n_steps)
@@ -337,22 +337,22 @@ class Trainer:
         done, steps, told = 0, 0, time.monotonic()
 
         def report(there: int, cost: float) -> None:
-            progress(done + there, source.rows, data.mean([*costs, (there, cost)]))
+            progress(done + there, source.rows, sources.mean([*costs, (there, cost)]))
 
-        for examples, order in parts if stepped is None else data.singly(parts, batch_size):
+        for examples, order in parts if stepped is None else sources.singly(parts, batch_size):
             rows = len(examples[0])
             size = batch_size or rows
             begin = 0 if rates is None else min(steps, len(rates) - 1)  # there may be more batches than were announced
             some = None if rates is None else rates[begin : begin - (-rows // size)]
             cost = self._run(*examples, order, size, some, None if progress is None else report)
-            costs.append((data.mass(examples), cost))
+            costs.append((sources.mass(examples), cost))
             done, steps = done + rows, steps - (-rows // size)
             if progress is not None and done != source.rows and time.monotonic() - told > _own_loss.PROGRESS:
-                progress(done, source.rows, data.mean(costs))
+                progress(done, source.rows, sources.mean(costs))
                 told = time.monotonic()
             if stepped is not None and stepped(cost):
                 break
-        cost = data.mean(costs)
+        cost = sources.mean(costs)
         if progress is not None:
             progress(done, done if source.rows is None else source.rows, cost)
         return cost
@@ -395,12 +395,12 @@ class Trainer:
         ValueError, TypeError
             If X, y or sample_weight is wrong.
         """
-        return self._mean_cost(data.source(self.network, self._loss, X, y, sample_weight))
+        return self._mean_cost(sources.source(self.network, self._loss, X, y, sample_weight))
 
-    def _mean_cost(self, source: data.Source) -> float:
+    def _mean_cost(self, source: sources.Source) -> float:
         """The mean cost over all rows, with the parameters as they are."""
         network, loss = self.network, self._loss
-        return data.mean([(data.mass(part), network._cost_of(part, loss, None)) for part in source.straight()])
+        return sources.mean([(sources.mass(part), network._cost_of(part, loss, None)) for part in source.straight()])
 
 
 def _rebuild(network: Network, how: dict, steps: int, state: tuple) -> Trainer:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastprop as fp
-from fastprop import data
+from fastprop import data, sources
 
 HOW = {"loss": "cross_entropy", "optimizer": fp.SGD(0.1, momentum=0.9), "batch_size": 8}
 
@@ -17,7 +17,7 @@ HOW = {"loss": "cross_entropy", "optimizer": fp.SGD(0.1, momentum=0.9), "batch_s
 @pytest.fixture
 def small_window(monkeypatch):
     """Rows are converted ten at a time, of 6 float32."""
-    monkeypatch.setattr(data, "GATHERED", 240)
+    monkeypatch.setattr(sources, "GATHERED", 240)
     monkeypatch.setattr(data, "WINDOW", 240)
 
 
@@ -120,7 +120,7 @@ def test_a_wrong_row_is_named(small_window):
     trainer = fp.Trainer(net_of(), loss="cross_entropy", optimizer="sgd")
     with pytest.raises(ValueError, match=r"in row 77 of the data, here by itself: X\[0, 2\] is nan"):
         trainer.epoch(X, y, batch_size=8)
-    order = data.shuffled(101, trainer.seed, 0)
+    order = sources.shuffled(101, trainer.seed, 0)
     place = int(np.flatnonzero(order == 77)[0])
     taken = place // 8  # a window is a batch here
     assert trainer.steps == taken
