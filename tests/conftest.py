@@ -1,11 +1,15 @@
 """What the tests share: every ISA that this CPU has, both dtypes, the command line, and a browser."""
 
 import shutil
+import signal
 
 import pytest
 from kernels_ctypes import kernels_of, usable_isas
 
 from fastprop import _engine
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would be all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=usable_isas())
