@@ -97,10 +97,12 @@ def lasting(one_step=False, seconds=0.3):
     rows = 128
     while True:
         X, y = regression(rows, 64)
-        trainer = make()
-        started = time.perf_counter()
-        trainer.epoch(X, y, batch_size=rows if one_step else 64)
-        taken = time.perf_counter() - started
+        took = []
+        for _ in range(2):  # another program may have had the core during one
+            trainer, started = make(), time.perf_counter()
+            trainer.epoch(X, y, batch_size=rows if one_step else 64)
+            took.append(time.perf_counter() - started)
+        taken = min(took)
         if taken >= 0.7 * seconds:
             return make, X, y
         rows = int(rows * min(max(seconds / taken, 1.5), 20)) // 64 * 64
