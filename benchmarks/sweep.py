@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 
+from contest.measure import SETTLE
 from contest.process import keep_to
 from contest.record import finish, head, measurement
 from contest.tasks import TASKS, Task
@@ -25,6 +26,10 @@ SPEED_UP_FROM = "54-256x3-7/256"  # and everything with more work a step
 # Two threads that measure 3 per cent slower than one are equal: below the wake-up threshold both
 # run the same code.
 EQUAL = 0.97
+
+# Seconds of training before it counts: a core that slept takes milliseconds to come up to speed, and the other setting's
+# cache contents must go. Training takes longer than that; a single step is asked about in latency.py.
+WARM = 0.01
 
 # Lines through the square of widths and batches; the sizes that do not vary are one of vectors'
 # multiples and one off it.
@@ -132,12 +137,15 @@ def thread_tasks():
 def speed_up(task, turns):
     """Microseconds a step with one and with two threads, epochs in turns."""
     runner = Runner(task)
+    time.sleep(SETTLE)  # NumPy's pool, which drew the data, spins on
     found = {1: [], 2: []}
     for _ in range(turns):
         for threads, samples in found.items():
             runner.fp.set_num_threads(threads)
-            runner.epoch()  # the pool wakes, the other setting's cache contents go
-            samples.append(runner.epoch())
+            warm = time.perf_counter() + WARM
+            while time.perf_counter() < warm:
+                runner.epoch()
+            samples.extend(runner.samples(3))
     return found
 
 

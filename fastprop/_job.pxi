@@ -70,6 +70,17 @@ cdef inline const char *offset(const char *array, ptrdiff_t distance) noexcept n
         return NULL
     return array + distance
 
+cdef inline double flops_of_block(const Job *job) noexcept nogil:
+    """Flops of each pass over the block in work, as far as they are worth threads.
+
+    Two slices of rows make two parts. Fewer rows pay for weights out of memory, not for those that a core's own cache
+    holds, half of which would change sides twice a step.
+    """
+    cdef const Plan *p = job.plan
+    if job.count < 2 * SLICE and p.n_parameters * p.size < 2 * CACHE:
+        return 0
+    return p.flops * job.count
+
 # ---- tasks for the pool, which knows chunks but not how many there are ----
 
 ctypedef void (*Work)(void *context, int part, int parts) noexcept nogil

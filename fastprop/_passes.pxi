@@ -151,7 +151,7 @@ cdef void pass_block(Job *job) noexcept nogil:
     """The block in work up and down: its losses, and every dz, are in the arena then."""
     cdef Plan *p = job.plan
     cdef bint down = job.down
-    cdef double flops = p.flops * job.count * (2 if down else 1)
+    cdef double flops = flops_of_block(job)
     cdef ptrdiff_t norm = norm_from(job, 0)
     job.up_from, job.down = 0, False
     while norm < p.n_ops:  # up to each batch norm
@@ -199,6 +199,6 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
         if job.up and isfinite(cost) and not job.air.stopped:
             move_norms(job)
         if job.down and not job.inputs_only and not job.air.stopped:
-            parallel(job, sum_gradients, p.flops * job.count)
+            parallel(job, sum_gradients, flops_of_block(job))
         at += job.count
     return cost / p.members

@@ -104,8 +104,9 @@ cdef enum:
     # may therefore update theta on the way, in stretches of so many bytes: a quarter of the smallest L2, 256 KB.
     SHORT_STEP = 300000000
     STRETCH = 64 * 1024
-    # Below so many flops (about 10 microseconds) a second thread costs more in hand-over than it takes on.
-    PART_FLOPS = 1000000
+    # Below so many flops of each pass (20 microseconds of a step) a thread costs more than it takes on: what the
+    # others wrote, of activations and of theta, must come over from their caches.
+    PART_FLOPS = 1800000
     # A pass over an element that multiplies nothing costs about as much as so many flops of a product: memory decides.
     FLOPS_OF_A_PASS = 16
 
