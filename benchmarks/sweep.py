@@ -27,8 +27,9 @@ SPEED_UP_FROM = "54-256x3-7/256"  # and everything with more work a step
 # run the same code.
 EQUAL = 0.97
 
-# Seconds of training before it counts: a core that slept takes milliseconds to come up to speed, and the other setting's
-# cache contents must go. Training takes longer than that; a single step is asked about in latency.py.
+# Seconds of training before it counts: a core that slept takes milliseconds to come up to speed,
+# and the other setting's cache contents must go. Training takes longer than that; what a single step
+# costs is asked in latency.py.
 WARM = 0.01
 
 # Lines through the square of widths and batches; the sizes that do not vary are one of vectors'
