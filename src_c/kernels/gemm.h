@@ -201,6 +201,9 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
     /* Dealt out evenly, since a tile of one row wastes the machine: `most` rows to a tile, one less from row `fewer` on. */
     I tiles = (p->m + FP_MR - 1) / FP_MR, most = (p->m + tiles - 1) / tiles, fewer = (p->m - tiles * (most - 1)) * most;
     I apart = p->b_row * (I)sizeof(T);
+    int aliased = FP_PACK_PAGES == 1 && p->a_row == 1 && p->a_col * (I)sizeof(T) % FP_PACK_ROW_BYTES == 0 &&
+                  p->n > FP_PACK_TILES * 2 * L;
+    T *tile = scratch, *panels = scratch + FP_TILE_SCRATCH((I)sizeof(T));
     int packs = p->b_col != 1 || (tiles > FP_PACK_TILES && apart >= FP_PACK_PAGES * FP_PACK_ROW_BYTES);
     I block_n = FP_BLOCK_N_BYTES / sizeof(T), block_k = FP_BLOCK_K_BYTES / sizeof(T);
     I depth = p->k < block_k ? p->k : block_k;
@@ -215,10 +218,10 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
                             .a_row = p->a_row, .a_col = p->a_col, .j0 = n0, .j1 = n1, .k0 = k0, .k1 = k1};
             if (packs) {
                 if (p->b_col == 1)
-                    FP(pack)(scratch, at.b, p->b_row, k1 - k0, n1 - n0);
+                    FP(pack)(panels, at.b, p->b_row, k1 - k0, n1 - n0);
                 else
-                    FP(pack_transposed)(scratch, at.b, p->b_col, k1 - k0, n1 - n0);
-                at.b = scratch;
+                    FP(pack_transposed)(panels, at.b, p->b_col, k1 - k0, n1 - n0);
+                at.b = panels;
                 at.b_row = 2 * L;
                 at.b_panel = 2 * L * (k1 - k0);
             }
@@ -229,6 +232,11 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
                 rows -= at.i == fewer;
                 at.a = at.ahead;
                 at.ahead += rows * p->a_row;
+                if (aliased) {
+                    FP(pack_tile)(tile, at.a, p->a_col, k1 - k0, rows);
+                    at.a = tile;
+                    at.a_col = rows;
+                }
                 FP(tiles)[rows](p, &at);
             }
         }

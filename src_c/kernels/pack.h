@@ -1,4 +1,4 @@
-/* Copies of blocks of a product's B, in the order in which tiles read them. */
+/* Copies of what tiles read, in the order in which they read it. */
 
 /* B as panels 2 L wide, one after the other, `depth` rows each; the last panel's missing columns are 0. */
 static void FP(pack)(T *panels, const T *b, I b_row, I depth, I width)
@@ -54,4 +54,12 @@ static void FP(pack_transposed)(T *panels, const T *b, I b_col, I depth, I width
                 FP(transpose_block)(half + k * 2 * L, 2 * L, from, b_col, depth - k, width - j, L);
         }
     }
+}
+
+/* A tile's rows of A, which lie beside one another (a_row is 1), as mr numbers for each k. */
+static void FP(pack_tile)(T *tile, const T *a, I a_col, I depth, I mr)
+{
+    for (I k = 0; k < depth; k++, a += a_col, tile += mr)
+        for (I r = 0; r < mr; r += L) /* what is stored beyond the last row, the next k overwrites */
+            V(store)(tile + r, FP(load_left)(a + r, mr - r));
 }
