@@ -64,12 +64,6 @@ cdef inline int parts_for(const Plan *p, double flops) noexcept nogil:
     """How many threads so much work is worth."""
     return 1 if p.parts == 1 else <int>max(1.0, min(<double>p.parts, flops / PART_FLOPS))
 
-cdef inline const char *offset(const char *array, ptrdiff_t distance) noexcept nogil:
-    """So many bytes further; NULL stays NULL."""
-    if array == NULL:
-        return NULL
-    return array + distance
-
 cdef inline double flops_of_block(const Job *job) noexcept nogil:
     """Flops of each pass over the block in work, as far as they are worth threads.
 

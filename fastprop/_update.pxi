@@ -75,7 +75,7 @@ cdef void step_segment(Job *job, ptrdiff_t first, ptrdiff_t count, const Segment
     elif rule.factor != 1:
         p.kernels.shrink(p.gradient + distance, count, rule.factor)
     p.kernels.optimizer[rule.optimizer](
-        p.theta + distance, <char *>offset(rule.state, distance), p.gradient + distance, count, p.n_parameters,
+        p.theta + distance, element(rule.state, first, p.size), p.gradient + distance, count, p.n_parameters,
         rule.rate * segment.factor, rule.now)
 
 cdef void step_theta(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:

@@ -17,8 +17,8 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
 #define FP_PACK_ROW_BYTES 4096
 #define FP_PACK_TILES 4
 #define FP_PANEL_BYTES (16 * 1024) /* B^T of more is packed panel by panel, so that each is in L1 when it is read: 3 to 8% */
-/* So are, for low tiles, the rows that one reads of A^T where all k fall into one set of the cache: AVX2 takes a third less
- * time at 1024 wide, AVX-512 would take 3% more. */
+/* Packed are also, for low tiles, the rows that one reads of A^T where all k fall into one set of the cache: AVX2 takes a
+ * third less time at 1024 wide, AVX-512 would take 3% more. */
 #define FP_TILE_MAX 16 /* the most rows of a tile of any ISA, rounded up to a vector */
 #define FP_TILE_SCRATCH(size) (FP_TILE_MAX * (FP_BLOCK_K_BYTES / (size) + 1))
 #define FP_PACK_AHEAD 8 /* rows of B that are fetched ahead of the one that is copied: 2% of a product 1024 wide */

@@ -80,6 +80,17 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
     *low = _mm512_permutex2var_ps(a, first, b);
     *high = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), b);
 }
+/* Four vectors, `step` apart, as a matrix of quarters, 128 bits each: transposed. */
+FP_INLINE void fp_transpose_quarters(__m512 *x, int step)
+{
+    __m512 even = _mm512_shuffle_f32x4(x[0], x[step], 0x88), odd = _mm512_shuffle_f32x4(x[0], x[step], 0xdd);
+    __m512 more_even = _mm512_shuffle_f32x4(x[2 * step], x[3 * step], 0x88);
+    __m512 more_odd = _mm512_shuffle_f32x4(x[2 * step], x[3 * step], 0xdd);
+    x[0] = _mm512_shuffle_f32x4(even, more_even, 0x88);
+    x[step] = _mm512_shuffle_f32x4(odd, more_odd, 0x88);
+    x[2 * step] = _mm512_shuffle_f32x4(even, more_even, 0xdd);
+    x[3 * step] = _mm512_shuffle_f32x4(odd, more_odd, 0xdd);
+}
 FP_INLINE void f32_transpose(f32_t x[F32_LANES])
 {
     __m512d pair[16]; /* [i], [i + 1]: rows i and i + 1 element by element, in each 128 bits */
@@ -92,15 +103,8 @@ FP_INLINE void f32_transpose(f32_t x[F32_LANES])
             x[i + c] = _mm512_castpd_ps(_mm512_unpacklo_pd(pair[i + c / 2], pair[i + c / 2 + 2]));
             x[i + c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pair[i + c / 2], pair[i + c / 2 + 2]));
         }
-    FP_UNROLL for (int c = 0; c < 4; c++) {
-        f32_t even = _mm512_shuffle_f32x4(x[c], x[c + 4], 0x88), odd = _mm512_shuffle_f32x4(x[c], x[c + 4], 0xdd);
-        f32_t more_even = _mm512_shuffle_f32x4(x[c + 8], x[c + 12], 0x88);
-        f32_t more_odd = _mm512_shuffle_f32x4(x[c + 8], x[c + 12], 0xdd);
-        x[c] = _mm512_shuffle_f32x4(even, more_even, 0x88);
-        x[c + 4] = _mm512_shuffle_f32x4(odd, more_odd, 0x88);
-        x[c + 8] = _mm512_shuffle_f32x4(even, more_even, 0xdd);
-        x[c + 12] = _mm512_shuffle_f32x4(odd, more_odd, 0xdd);
-    }
+    FP_UNROLL for (int c = 0; c < 4; c++)
+        fp_transpose_quarters(x + c, 4);
 }
 
 typedef __m512d f64_t;
@@ -174,13 +178,12 @@ FP_INLINE void f64_transpose(f64_t x[F64_LANES])
         x[i] = low;
     }
     FP_UNROLL for (int c = 0; c < 2; c++) {
-        f64_t even = _mm512_shuffle_f64x2(x[c], x[c + 2], 0x88), odd = _mm512_shuffle_f64x2(x[c], x[c + 2], 0xdd);
-        f64_t more_even = _mm512_shuffle_f64x2(x[c + 4], x[c + 6], 0x88);
-        f64_t more_odd = _mm512_shuffle_f64x2(x[c + 4], x[c + 6], 0xdd);
-        x[c] = _mm512_shuffle_f64x2(even, more_even, 0x88);
-        x[c + 2] = _mm512_shuffle_f64x2(odd, more_odd, 0x88);
-        x[c + 4] = _mm512_shuffle_f64x2(even, more_even, 0xdd);
-        x[c + 6] = _mm512_shuffle_f64x2(odd, more_odd, 0xdd);
+        __m512 column[4];
+        FP_UNROLL for (int q = 0; q < 4; q++)
+            column[q] = _mm512_castpd_ps(x[c + 2 * q]);
+        fp_transpose_quarters(column, 1);
+        FP_UNROLL for (int q = 0; q < 4; q++)
+            x[c + 2 * q] = _mm512_castps_pd(column[q]);
     }
 }
 
