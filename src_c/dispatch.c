@@ -58,7 +58,8 @@ static ptrdiff_t whole_panels(ptrdiff_t n) { return (n + FP_PANEL_MAX - 1) / FP_
 static ptrdiff_t product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
 {
     ptrdiff_t narrow = n < FP_NARROW ? 2 * n * whole_panels(m) : 0, wide = n < FP_NARROW && m > n ? m : n;
-    return narrow + FP_TILE_SCRATCH(size) + at_most(k, FP_BLOCK_K_BYTES / size) * at_most(whole_panels(wide), FP_BLOCK_N_BYTES / size);
+    ptrdiff_t block = at_most(k, FP_BLOCK_K_BYTES / size) * at_most(whole_panels(wide), FP_BLOCK_N_BYTES / size);
+    return narrow + FP_TILE_SCRATCH(size) + block;
 }
 
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size)
