@@ -73,9 +73,12 @@ def lasting(work, seconds=0.25):
         X, y = data(rows)
         if work == "backward":
             net.forward(X)
-        started = time.perf_counter()
-        WORK[work](net, trainer, X, y)
-        taken = time.perf_counter() - started
+        taken = []
+        for _ in range(3):  # the best of three: a machine that stalls once makes few rows look long
+            started = time.perf_counter()
+            WORK[work](net, trainer, X, y)
+            taken.append(time.perf_counter() - started)
+        taken = min(taken)
         if taken >= 0.6 * seconds:
             ROWS[work] = rows
         else:
