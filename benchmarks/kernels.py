@@ -21,7 +21,7 @@ from fma_limit import fma_limit
 
 C_TYPES = {"I": ctypes.c_ssize_t, "int": ctypes.c_int, "double": ctypes.c_double}
 ELEMENTS = {"double": np.float64, "int64_t": np.int64, "I": np.intp, "int": np.intc}
-PRODUCTS = ("dense_forward", "dense_input_gradient", "dense_weight_gradient")
+PRODUCTS = ("dense_forward", "dense_input_gradient", "dense_weight_gradient", "dense_descent")
 # rows, n_in, n_out: the tables' layers from small to large
 SHAPES = (
     (32, 4, 32),
@@ -43,7 +43,7 @@ SHAPE_OF = {
     **dict.fromkeys(("w", "dw"), ("n_in", "n_out")),
     **dict.fromkeys(("b", "db"), ("n_out",)),
     "scratch": ("scratch",),
-    "hyper": ("three",),
+    "hyper": ("few",),
 }
 # Of the arrays of the others that are not (rows, n), or (n,) in kernels without rows.
 OTHER_SHAPE_OF = {

@@ -16,6 +16,10 @@ cdef extern from "fastprop.h" nogil:
         void *dw, void *db, const void *x, const void *dz, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
         ptrdiff_t dw_row, ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate) noexcept nogil
+    ctypedef void fp_dense_descent(
+        void *w, void *dw, void *db, const void *x, const void *dz, void *scratch,
+        ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+        ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate, double rate, const double *hyper) noexcept nogil
     ctypedef void fp_tiny_pass(
         double *cost, void *gradient, void *work, const void *theta, const void *x, const void *y, const int64_t *label,
         const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
@@ -175,9 +179,11 @@ cdef extern from "fastprop.h" nogil:
         const char *isa
         const char *dtype
         ptrdiff_t size
+        ptrdiff_t lanes
         fp_dense_forward *dense_forward
         fp_dense_input_gradient *dense_input_gradient
         fp_dense_weight_gradient *dense_weight_gradient
+        fp_dense_descent *dense_descent
         fp_tiny_pass *tiny_pass
         fp_gather *gather
         fp_penalize *penalize

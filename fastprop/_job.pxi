@@ -27,6 +27,7 @@ cdef struct Job:
     ptrdiff_t batch
     Rule *rule
     bint fused              # the step is too short to be stopped in the middle: its update goes with its gradient
+    bint descends           # weights may take their step of SGD in the product that is their gradient, not kept then
     # the rows in work: `count` of them from `first` on, a block of the batch that begins at `batch_first`
     ptrdiff_t batch_first
     ptrdiff_t first

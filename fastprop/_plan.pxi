@@ -100,10 +100,14 @@ cdef enum:
     # A batch whose forward pass is so many multiplications, a row counting as some more, goes through tiny_pass.
     TINY = 290
     TINY_ROW = 12
-    # A step of fewer flops forward (some 10 milliseconds in all) is not stopped in the middle of its gradients, which
-    # may therefore update theta on the way, in stretches of so many bytes: a quarter of the smallest L2, 256 KB.
+    # A step of fewer flops forward (100 milliseconds of plain loops, some 10 of vectors) is not stopped in the middle
+    # of its gradients, which may therefore update theta on the way, in stretches of so many bytes: a quarter of the
+    # smallest L2, 256 KB. Longer steps are faster without, by 4% at 1024 wide, since each stretch reads all of dz.
     SHORT_STEP = 300000000
     STRETCH = 64 * 1024
+    # Plain SGD takes its step in the product itself, where so many flops for each lane of a vector count as few.
+    # Weights of fewer bytes stay in L1 between gradient and update, which are then faster one by one.
+    DESCENT = 16 * 1024
     # Below so many flops of each pass (20 microseconds of a step) a thread costs more than it takes on: what the
     # others wrote, of activations and of theta, must come over from their caches.
     PART_FLOPS = 1800000

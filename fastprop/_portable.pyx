@@ -13,7 +13,7 @@ from fastprop._capi cimport (
     FP_LOSS_log_cosh, FP_LOSS_mae, FP_LOSS_mse, FP_LOSS_poisson, FP_LOSS_quantile, FP_LOSS_squared_error,
     FP_LOSS_tweedie,
     fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
-    fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_tiny_pass,
+    fp_dense_descent, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_tiny_pass,
 )
 
 ctypedef fused real:
@@ -78,6 +78,15 @@ cdef void dense_weight_gradient(
         if db != NULL:
             for j in range(n_out):
                 db[j] += dz[i * dz_row + j]
+
+
+cdef void dense_descent(
+    real *w, real *dw, real *db, const real *x, const real *dz, real *scratch,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate, double rate, const double *hyper,
+) noexcept nogil:
+    dense_weight_gradient(dw, db, x, dz, scratch, rows, n_in, n_out, n_out, x_row, dz_row, accumulate)
+    sgd(w, <real *>NULL, dw, n_in * n_out, 0, rate, hyper)
 
 
 include "_portable_activations.pxi"
@@ -207,9 +216,11 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.isa = b"portable"
     table.dtype = b"float32" if real is float else b"float64"
     table.size = sizeof(real)
+    table.lanes = 1
     table.dense_forward = <fp_dense_forward *>dense_forward[real]
     table.dense_input_gradient = <fp_dense_input_gradient *>dense_input_gradient[real]
     table.dense_weight_gradient = <fp_dense_weight_gradient *>dense_weight_gradient[real]
+    table.dense_descent = <fp_dense_descent *>dense_descent[real]
     table.tiny_pass = <fp_tiny_pass *>tiny_pass[real]
     table.gather = <fp_gather *>gather[real]
     table.all_finite = <fp_all_finite *>all_finite[real]

@@ -165,13 +165,37 @@ cdef void end_step(Job *job) noexcept nogil:
             rule.averages[0] += 1
             parallel(job, average, 8.0 * n)
 
+cdef bint is_plain_descent(const Rule *rule) noexcept nogil:
+    """Whether the step along the gradient is that of SGD alone, each element by itself and with no state."""
+    cdef ptrdiff_t i
+    if rule.optimizer != FP_OPTIMIZER_sgd or rule.hyper[2] != 0 or rule.clip_value != 0 or rule.clip_norm != 0:
+        return False
+    for i in range(rule.n_segments):
+        if rule.segments[i].l1 != 0 or rule.segments[i].l2 != 0:
+            return False
+    return True
+
+cdef const Segment *descent_of(const Job *job, const Op *op) noexcept nogil:
+    """The segment of a product's weights if they take their step together with their gradient, else NULL."""
+    cdef const Segment *segment
+    if not job.update_now or not job.descends or op.n_weights * job.plan.size < DESCENT:
+        return NULL
+    segment = job.rule.segments
+    while segment.end <= op.first:
+        segment += 1
+    return segment if op.first + op.n_weights <= segment.end else NULL
+
 cdef void train(Job *job) noexcept nogil:
     """Mini-batch after mini-batch until the run is over, has diverged, was stopped, or has progress to report."""
     cdef ptrdiff_t rows
     cdef double cost
+    cdef bint plain = is_plain_descent(job.rule)
     while job.done < job.rows and not job.air.now:
         rows = min(job.batch, job.rows - job.done)
-        job.fused = job.plan.flops * rows < SHORT_STEP and job.rule.clip_norm == 0
+        job.descends = plain and rows < job.rows - job.done  # the last step leaves its gradient
+        job.fused = (
+            job.plan.flops * rows < <double>SHORT_STEP * (job.plan.kernels.lanes if job.descends else 1)
+            and job.rule.clip_norm == 0)
         begin_step(job)
         cost = pass_batch(job, job.done, rows)
         job.diverged = not isfinite(cost)

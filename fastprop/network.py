@@ -116,7 +116,10 @@ class Network:
 
     @property
     def gradient(self) -> np.ndarray:
-        """The gradient that ``value_and_gradient`` or ``backward`` computed last, laid out as ``parameters``."""
+        """The gradient that was computed last, laid out as ``parameters``.
+
+        By ``value_and_gradient``, by ``backward``, or for the last step of a trainer's ``step`` or ``epoch``.
+        """
         return self._gradient
 
     @gradient.setter

@@ -132,6 +132,30 @@ def dense_weight_gradient(dtype):
         )  # fmt: skip
 
 
+def dense_descent(dtype):
+    draw, rate = Drawer(dtype), 0.1
+    for (n_in, n_out, rows), (accumulate, with_db), decays in zip(
+        product_shapes(draw.dtype.itemsize), cycle(product([0, 1], [True, True, False])),
+        cycle([(0.0, 0.0), (0.3, 0.0), (0.0, 0.2), (0.3, 0.2)]), strict=False,
+    ):  # fmt: skip
+        w, x, dz = draw.normal(n_in, n_out), draw.normal(rows, n_in), draw.normal(rows, n_out)
+        there = draw.normal if accumulate else draw.nan
+        dw, db = there(n_in, n_out), there(n_out) if with_db else None
+        before = (wide(dw), wide(db) if with_db else 0.0) if accumulate else (0.0, 0.0)
+        hyper = (*decays, 0.0, 0.0)
+        expected = reference.KERNELS["dense_descent"](wide(w), wide(x), wide(dz), rate, hyper, *before)
+        terms = np.abs(before[0]) + np.abs(wide(x)).T @ np.abs(wide(dz)), np.abs(before[1]) + np.abs(wide(dz)).sum(0)
+        step = rate * ((rows + 1) * terms[0] + 4 * (terms[0] + np.abs(wide(w))))  # the sum's roundings, and the step's
+        written = ("w", "db") if with_db else ("w",)
+        yield Case(
+            {"w": w, "dw": dw, "db": db, "x": x, "dz": dz, "scratch": scratch(draw, rows, n_in, n_out),
+             "rows": rows, "n_in": n_in, "n_out": n_out, "accumulate": accumulate, "rate": rate,
+             "hyper": hyper_of(hyper)},
+            dict(zip(written, expected, strict=False)),
+            {"w": draw.eps * (step + 2 * np.abs(wide(w))), "db": (rows + 1) * draw.eps * terms[1]},
+        )  # fmt: skip
+
+
 # both passes at once
 
 
@@ -235,6 +259,7 @@ KERNELS = {
     "dense_forward": dense_forward,
     "dense_input_gradient": dense_input_gradient,
     "dense_weight_gradient": dense_weight_gradient,
+    "dense_descent": dense_descent,
     "tiny_pass": tiny_pass,
     "gather": gather,
     "all_finite": all_finite,

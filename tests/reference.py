@@ -125,6 +125,12 @@ def dense_weight_gradient(x, dz, dw=0.0, db=0.0):
     return dw + x.T @ dz, db + np.sum(dz, axis=0)
 
 
+def dense_descent(w, x, dz, rate, hyper, dw=0.0, db=0.0):
+    """(w, db): w after its step of SGD along dw."""
+    dw, db = dense_weight_gradient(x, dz, dw, db)
+    return reference_optimizers.KERNELS["sgd"](w, None, dw, rate, hyper)[0], db
+
+
 def tiny_pass(theta, x, y, label, index, widths, activations, loss, scale):
     """(cost, gradient) of the rows of `index`, or of all where it is None."""
     rows = slice(None) if index is None else index
@@ -154,6 +160,7 @@ def kernel_twins():
         "dense_forward": dense_forward,
         "dense_input_gradient": dense_input_gradient,
         "dense_weight_gradient": dense_weight_gradient,
+        "dense_descent": dense_descent,
         "tiny_pass": tiny_pass,
         "gather": gather,
         "all_finite": all_finite,

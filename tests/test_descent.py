@@ -9,6 +9,7 @@ import reference
 import strategies
 
 import fastprop as fp
+from fastprop import _engine
 from numpy_baseline import NumpyTrainer
 
 WIDTHS = (5, 17, 9, 4)  # an even number of outputs, as gaussian_nll wants
@@ -63,6 +64,54 @@ def test_engine_takes_the_steps_of_the_twin(activation, loss, dtype, hyper):
     ours = trainer.network.parameters
     np.testing.assert_allclose(ours, twin_theta, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
     assert np.max(np.abs(twin_theta - theta)) > 0.01, "nothing was trained"
+
+
+LARGE = (40, 300, 70, 3)  # weights that take their step in the product that is their gradient, and one too small for it
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request):
+    """How many threads serve the test."""
+    before = fp.get_num_threads()
+    fp.set_num_threads(request.param)
+    yield request.param
+    fp.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("isa", "threads")
+@pytest.mark.parametrize(
+    "rows, batch, how",
+    [
+        (99, 33, {}),
+        (200, 64, {"optimizer": {"weight_decay": 0.1}, "rates": {"first": 0.5, "bias": 2.0}}),
+        (200, 64, {"optimizer": {"weight_decay": 0.1, "decoupled": True}}),
+        (200, 64, {"l2": 0.1}),
+        (200, 64, {"optimizer": {"momentum": 0.9}}),
+        (9000, 4000, {}),  # several blocks of rows to a batch
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_an_epoch_takes_the_steps_of_single_steps(dtype, rows, batch, how):
+    """To the bit, though only a call's last step keeps its gradient; and that one's is left."""
+    rng = np.random.default_rng(8)
+    X, y = (rng.normal(size=(rows, n)).astype(dtype) for n in (LARGE[0], LARGE[-1]))
+
+    def make():
+        options = dict(how)
+        optimizer = fp.SGD(0.05, **options.pop("optimizer", {}))
+        net = fp.Network(LARGE, dtype=dtype, seed=0)
+        return fp.Trainer(net, loss="half_mse", optimizer=optimizer, **options)
+
+    one, other = make(), make()
+    one.epoch(X, y, batch_size=batch)
+    order = np.empty(rows, np.int64)
+    _engine.shuffle(order, other.seed, other.steps)
+    for start in range(0, rows, batch):
+        other.step(X[order[start : start + batch]], y[order[start : start + batch]])
+    assert one.steps == other.steps == -(-rows // batch)
+    assert one.network.parameters.tobytes() == other.network.parameters.tobytes()
+    assert one.network.gradient.tobytes() == other.network.gradient.tobytes()
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

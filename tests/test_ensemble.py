@@ -103,7 +103,7 @@ def test_one_that_diverges_leaves_the_others_alone():
 
 
 def test_ctrl_c_is_answered():
-    """While eight networks train for seconds; each is then at a whole step, and can go on."""
+    """While eight networks train; each is then at a whole step, and can go on."""
     X, y = data(100_000)
     ensemble = fp.Ensemble(8, [4, 128, 128, 1], seed=0)
     trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=fp.SGD(1e-4))
@@ -117,12 +117,16 @@ def test_ctrl_c_is_answered():
     def handle(*_):
         raise KeyboardInterrupt
 
+    def train():
+        thread.start()
+        while True:  # however fast this machine is
+            trainer.epoch(X, y, batch_size=32)
+
     before = signal.signal(signal.SIGINT, handle)
     thread = threading.Thread(target=interrupt)
     try:
-        thread.start()
         with pytest.raises(KeyboardInterrupt):
-            trainer.epoch(X, y, batch_size=32)
+            train()
         assert time.perf_counter() - sent[0] < 2  # 0.1 s is promised; a busy machine is no error
     finally:
         thread.join()

@@ -194,6 +194,24 @@ def test_the_whole_and_its_parts_agree(name, shape, kernels, dtype):
     np.testing.assert_array_equal(backward(kept, number), apart)
 
 
+@pytest.mark.parametrize("accumulate", [0, 1])
+@pytest.mark.parametrize("shape", [(2, 3, 1), (53, 75, 69), (600, 64, 130), (64, 70, 10), (40, 1, 33)])
+def test_a_descent_is_the_gradient_and_then_the_step(shape, accumulate, kernels, dtype):
+    """To the bit, whichever way its product goes."""
+    rows, n_in, n_out = shape
+    draw, hyper = Drawer(dtype), hyper_of((0.3, 0.2, 0.0, 0.0))
+    w, before = draw.normal(n_in, n_out), draw.normal(n_in, n_out)
+    sizes = {
+        "x": draw.normal(rows, n_in), "dz": draw.normal(rows, n_out), "dw": before, "accumulate": accumulate,
+        "rows": rows, "n_in": n_in, "n_out": n_out, "scratch": draw.nan(_engine.scratch(*shape, w.itemsize)),
+    }  # fmt: skip
+    together = kernels["dense_descent"](w=w, db=draw.nan(n_out), rate=0.1, hyper=hyper, **sizes)
+    dw = kernels["dense_weight_gradient"](**sizes)["dw"]
+    apart = kernels["sgd"](theta=w, gradient=dw, n=w.size, stride=w.size, rate=0.1, hyper=hyper)["theta"]
+    assert not np.array_equal(w, apart)
+    np.testing.assert_array_equal(together["w"], apart)
+
+
 def forward_alone(kernels, name, z):
     """The outputs of an activation's own kernel: a, and the slope where it keeps one."""
     kept = np.full_like(z, np.nan) if name in KEEPS_SLOPE else None

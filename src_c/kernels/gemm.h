@@ -14,12 +14,12 @@ typedef struct {
     const T *b;    /* (k, n): element (p, j) at b[p b_row + j b_col]; one of the two strides is 1 */
     const T *bias; /* (n,): where C starts, or NULL: at zero */
     const T *kept; /* (m, n): what FP_FINISH_BACKWARD needs */
-    T *keep;       /* (m, n), rows kept_row apart: where FP_FINISH_FORWARD puts that, or NULL */
+    T *keep;       /* (m, n), rows kept_row apart: where FP_FINISH_FORWARD puts that, or NULL; FP_FINISH_DESCENT's weights */
     I m, n, k, c_row, a_row, a_col, b_row, b_col, kept_row;
     int add;       /* start from what C holds */
     int finish;    /* FP_FINISH_... */
     int activation;
-    const double *hyper;
+    const double *hyper; /* the activation's numbers; FP_FINISH_DESCENT's rate, coupled decay, and what of a weight stays */
 } FP(product);
 
 /* A row of tiles: rows i.. and columns j0..j1 of C, the k of this block, and A and B for it. */
@@ -53,7 +53,8 @@ FP_INLINE void FP(put)(T *p, V(t) x, int tail, I left)
         V(store)(p, x);
 }
 
-/* In the following, mr, nv and tail are constants wherever it is called: each combination compiles to straight code. */
+/* In the following, mr, nv, tail and descends are constants wherever it is called: each combination compiles to straight
+ * code. */
 
 /* One k: a column of A times a row of B is added to the tile. */
 FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][2], FP(walk) *w, I left, int mr, int nv, int tail)
@@ -71,11 +72,13 @@ FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][2], FP(walk) *w, I left, int mr, in
     w->b += w->b_row;
 }
 
-FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I j, I width, int mr, int nv, int tail)
+FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I j, I width, int mr, int nv, int tail,
+                        int descends)
 {
     T *c = p->c + at->i * p->c_row + j;
     I c_row = p->c_row;
     I left = width - (nv - 1) * L;
+    int last = at->k1 == p->k; /* block of k: the sums are whole after it */
     V(t) sum[FP_MR][2];
 
     if (p->add || at->k0 > 0) {
@@ -100,7 +103,8 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     I depth = at->k1 - at->k0;
     if (depth >= FP_FETCH_K) {
         const T *ahead = at->ahead + (j - at->j0) / (2 * L) * at->ahead_tile;
-        const T *next = j + 2 * L < at->j1 ? c + 2 * L : c + mr * c_row - (j - at->j0); /* the tile after this one */
+        const T *next = descends && last ? p->keep + (c - p->c) : c; /* what the tile after this one will read */
+        next += j + 2 * L < at->j1 ? 2 * L : mr * c_row - (j - at->j0);
         for (; depth > 2 * mr; depth -= 2) {
             FP_FETCH_TO_READ(ahead);
             FP_FETCH_TO_READ(ahead + at->ahead_twin);
@@ -121,7 +125,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     FP_OPAQUE(c); /* the addresses of C's rows are reckoned again: kept through the loop, they would be spilled */
     FP_OPAQUE(c_row);
 
-    int finish = at->k1 == p->k ? p->finish : FP_FINISH_NONE;
+    int finish = last && !descends ? p->finish : FP_FINISH_NONE;
     int in_registers = finish && p->activation == FP_ACTIVATION_relu;
     FP(numbers) none = FP(numbers_of)(NULL);
     if (in_registers && finish == FP_FINISH_FORWARD) {
@@ -134,6 +138,18 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_dz)(
                     sum[r][v], FP(get)(kept + r * p->kept_row + v * L, tail && v == nv - 1, left), none);
+    }
+
+    if (descends && last) {
+        c = p->keep + (c - p->c);
+        V(t) rate = FP(all)(p->hyper[0]), decay = FP(all)(p->hyper[1]), keep = FP(all)(p->hyper[2]);
+        FP_UNROLL for (int r = 0; r < mr; r++)
+            FP_UNROLL for (int v = 0; v < nv; v++) {
+                V(t) w = FP(get)(c + r * c_row + v * L, tail && v == nv - 1, left);
+                w = V(fnma)(rate, V(fma)(decay, w, sum[r][v]), V(mul)(keep, w)); /* as sgd does it */
+                FP(put)(c + r * c_row + v * L, w, tail && v == nv - 1, left);
+            }
+        return;
     }
 
     FP_UNROLL for (int r = 0; r < mr; r++)
@@ -152,33 +168,34 @@ FP_INLINE void FP(finish_row)(const FP(product) *p, I i, I j, I width)
 }
 
 /* mr rows, tile after tile, and what the registers could not finish. */
-FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int mr)
+FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int mr, int descends)
 {
-    int unfinished = p->finish != FP_FINISH_NONE && at->k1 == p->k && p->activation != FP_ACTIVATION_relu;
+    int unfinished = !descends && p->finish != FP_FINISH_NONE && at->k1 == p->k && p->activation != FP_ACTIVATION_relu;
     const T *b = at->b;
     for (I j = at->j0; j < at->j1; j += 2 * L, b += at->b_panel) {
         I width = at->j1 - j < 2 * L ? at->j1 - j : 2 * L;
         if (width == 2 * L)
-            FP(tile)(p, at, b, j, width, mr, 2, 0);
+            FP(tile)(p, at, b, j, width, mr, 2, 0, descends);
         else if (width > L)
-            FP(tile)(p, at, b, j, width, mr, 2, 1);
+            FP(tile)(p, at, b, j, width, mr, 2, 1, descends);
         else if (width == L)
-            FP(tile)(p, at, b, j, width, mr, 1, 0);
+            FP(tile)(p, at, b, j, width, mr, 1, 0, descends);
         else
-            FP(tile)(p, at, b, j, width, mr, 1, 1);
+            FP(tile)(p, at, b, j, width, mr, 1, 1, descends);
         for (I i = at->i; unfinished && i < at->i + mr; i++)
             FP(finish_row)(p, i, j, width);
     }
 }
 
-/* One function for each number of rows. */
+/* Two functions for each number of rows: the sums go into C, or theta takes its step along them. */
 #define FP_TILES(mr) \
-    static void FP(tiles_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr); }
-#define FP_TILES_NAME(mr) FP(tiles_##mr),
+    static void FP(tiles_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr, 0); } \
+    static void FP(descending_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr, 1); }
+#define FP_TILES_NAMES(mr) {FP(tiles_##mr), FP(descending_##mr)},
 FP_EACH_MR(FP_TILES)
-static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL, FP_EACH_MR(FP_TILES_NAME)};
+static void (*const FP(tiles)[][2])(const FP(product) *, const FP(place) *) = {{NULL, NULL}, FP_EACH_MR(FP_TILES_NAMES)};
 #undef FP_TILES
-#undef FP_TILES_NAME
+#undef FP_TILES_NAMES
 
 /* How the tiles of a row share the fetching of the next row's A. */
 FP_INLINE void FP(look_ahead)(FP(place) *at, I rows)
@@ -237,7 +254,7 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
                     at.a = tile;
                     at.a_col = rows;
                 }
-                FP(tiles)[rows](p, &at);
+                FP(tiles)[rows][p->finish == FP_FINISH_DESCENT](p, &at);
             }
         }
 }

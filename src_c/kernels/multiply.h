@@ -58,9 +58,11 @@ FP_INLINE void FP(multiply_narrow)(const FP(product) *p, T *scratch)
         FP(transpose)(p->keep, p->kept_row, t.keep, row, p->m, p->n);
 }
 
+FP_INLINE int FP(is_tiny)(const FP(product) *p) { return p->m * p->n * p->k <= FP_SCALAR_PRODUCT; }
+
 FP_INLINE void FP(multiply)(const FP(product) *p, T *scratch)
 {
-    if (p->m * p->n * p->k <= FP_SCALAR_PRODUCT)
+    if (FP(is_tiny)(p))
         FP(multiply_scalars)(p);
     else if (p->m > 0 && FP(is_narrow)(p))
         FP(multiply_narrow)(p, scratch);

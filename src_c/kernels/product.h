@@ -4,8 +4,9 @@
 #ifndef FP_KERNELS_PRODUCT_H
 #define FP_KERNELS_PRODUCT_H
 
-/* What happens to a finished element of C: nothing, c = g(c), or c = c g'(z). */
-enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD };
+/* What happens to a finished element of C: nothing, c = g(c), c = c g'(z), or the weight that it is the gradient of takes
+ * its step of SGD, and c itself is not kept. */
+enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD, FP_FINISH_DESCENT };
 
 #define FP_BLOCK_K_BYTES 2048 /* depth of a block of B: a tile's rows of A (14 x 512 floats, 28 KB) stay in a 32 KB L1 */
 #define FP_BLOCK_N_BYTES 1024 /* its width: 512 x 256 floats are 512 KB, half of a 1 MB L2, 256 x 128 doubles half of that */

@@ -3,6 +3,7 @@ static const fp_kernels FP(table) = {
     .isa = FP_STRING(FP_ISA),
     .dtype = FP_DTYPE,
     .size = sizeof(T),
+    .lanes = L,
 #define FP_KERNEL(name, args) .name = (fp_##name *)FP(name),
 #define FP_ACTIVATION(name, keeps)                                                      \
     .forward[FP_ACTIVATION_##name] = (fp_activation_forward *)FP(name##_forward), \
