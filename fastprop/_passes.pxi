@@ -175,7 +175,7 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
     """Block after block of a batch: its summed loss, and the gradient of its mean if wanted."""
     cdef Plan *p = job.plan
     cdef double cost = 0
-    cdef ptrdiff_t i, at = 0
+    cdef ptrdiff_t i, block, at = 0, blocks = 1, unit = SLICE * p.parts, units = 0
     job.batch_weight = weight_of(job, first, rows)
     if (
         p.plain and p.n_targets == p.n_outputs and is_tiny(p, rows)
@@ -189,16 +189,21 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
         return cost
     job.batch_first = first
     ready_norms(job)
-    while at < rows and not job.air.stopped:
-        job.first, job.count, job.accumulate = first + at, min(p.block, rows - at), at > 0
+    if rows > p.block:  # dealt out evenly, since a short one wakes no thread
+        blocks, units = (rows + p.block - 1) // p.block, (rows + unit - 1) // unit
+    for block in range(blocks):
+        job.first, job.accumulate = first + at, at > 0
+        job.count = (rows if block == blocks - 1 else (block + 1) * units // blocks * unit) - at
         pass_block(job)
         if job.loss != NO_LOSS:
             for i in range((job.count + SLICE - 1) // SLICE):
                 cost += p.cost[i]
-        job.update_now = job.fused and at + job.count == rows and isfinite(cost)
+        job.update_now = job.fused and block == blocks - 1 and isfinite(cost)
         if job.up and isfinite(cost) and not job.air.stopped:
             move_norms(job)
         if job.down and not job.inputs_only and not job.air.stopped:
             parallel(job, sum_gradients, flops_of_block(job))
+        if job.air.stopped:
+            break
         at += job.count
     return cost / p.members

@@ -192,12 +192,11 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
     return free_space - memory
 
 cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
-    """How many rows go through the network at once: as evenly as slices allow, since a short block wakes no thread."""
-    cdef ptrdiff_t k, arrays, row = p.n_inputs + p.n_outputs * p.members, longest = LONGEST_BLOCK, blocks, slices
+    """How many rows may go through the network at once, a multiple of SLICE for each part unless all do."""
+    cdef ptrdiff_t k, arrays, row = p.n_inputs + p.n_outputs * p.members, longest = LONGEST_BLOCK
     for k in range(p.n_ops):
         arrays = (0 if works_in_place(p, k) else 2) + (1 if keeps_more(&p.ops[k]) else 0)
         row += arrays * p.ops[k].n_out
     if p.n_parameters * p.size < CACHE:
         longest = min(max(CACHE // (row * p.size) // SLICE * SLICE, 2 * SLICE), LONGEST_BLOCK)
-    blocks, slices = max(1, (rows + longest * p.parts - 1) // (longest * p.parts)), (rows + SLICE - 1) // SLICE
-    return min((slices + blocks - 1) // blocks * SLICE, rows)
+    return min(longest * p.parts, rows)

@@ -188,14 +188,13 @@ cdef const Segment *descent_of(const Job *job, const Op *op) noexcept nogil:
 cdef void train(Job *job) noexcept nogil:
     """Mini-batch after mini-batch until the run is over, has diverged, was stopped, or has progress to report."""
     cdef ptrdiff_t rows
-    cdef double cost
+    cdef double cost, flops, longest = <double>SHORT_STEP * job.plan.kernels.lanes
     cdef bint plain = is_plain_descent(job.rule)
     while job.done < job.rows and not job.air.now:
         rows = min(job.batch, job.rows - job.done)
         job.descends = plain and rows < job.rows - job.done  # the last step leaves its gradient
-        job.fused = (
-            job.plan.flops * rows < <double>SHORT_STEP * (job.plan.kernels.lanes if job.descends else 1)
-            and job.rule.clip_norm == 0)
+        flops = job.plan.flops * rows
+        job.fused = job.rule.clip_norm == 0 and (flops < SHORT_STEP or job.descends and flops < longest)
         begin_step(job)
         cost = pass_batch(job, job.done, rows)
         job.diverged = not isfinite(cost)
