@@ -63,6 +63,8 @@ def product_shapes(itemsize):
     yield from product([64, 300], [2, 10, 17, 21, 31], [31, 32, 600])  # C^T fills more lanes than C
     yield edges()["PACK_ROW_BYTES"] // itemsize, 70, 40  # A^T whose columns fall into one set of the cache
     yield 300, 300, 300  # deep and large enough for the next rows of A to be fetched ahead
+    yield from product([1, 2], [40, 64, 70, 100, 112, 128, 129, 260], [3, 70])  # few rows: tiles of up to eight vectors
+    yield 1, 3000, 5  # many columns of B^T, but no more than a block
     yield 2, 1, 4097  # a long sum
     yield from ((rows, 1, 40) for rows in (*WIDTHS, 300))  # one column, which may be a row in disguise
 

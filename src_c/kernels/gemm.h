@@ -1,9 +1,9 @@
 /* C = start + A B: the one micro-kernel under all three products of a layer.
  *
- * A tile of C (mr rows, two vectors wide) lives in registers while k runs: each step loads a row of B and broadcasts
- * one element of each row of A. A is read in place through a (row, column) pair of strides, and so is B, unless its rows
- * are far apart or its columns are what is adjacent: then pack.h copies a block of it into panels as wide as a tile. A is
- * copied only where reading A^T would wear out one set of the cache. The layout is that of Goto and van de Geijn 2008,
+ * A tile of C (mr rows, two vectors wide, or more if its rows are one or two) lives in registers while k runs: each step
+ * loads a row of B and broadcasts one element of each row of A. A is read in place through a (row, column) pair of strides,
+ * and so is B, unless its rows are far apart or its columns are what is adjacent: then pack.h copies a block of it into
+ * panels two vectors wide. A is copied only where reading A^T would wear out one set of the cache. The layout is that of Goto and van de Geijn 2008,
  * "Anatomy of high-performance matrix multiplication", with A left in place. What is read next is fetched meanwhile. */
 #include "product.h"
 #include "pack.h"
@@ -39,8 +39,13 @@ typedef struct {
 typedef struct {
     const T *quad[(FP_MR + 3) / 4]; /* every fourth row of A; the next three are a_row, 2 a_row and a_row3 further */
     const T *b;
-    I a_row, a_row3, a_col, b_row;
+    I a_row, a_row3, a_col, b_row, b_panel;
 } FP(walk);
+
+/* The most vectors of a tile's row: an FMA waits 4 cycles for the one before, and a core begins two a cycle. Steps of one row
+ * take a quarter less for it at 64 wide. */
+#define FP_WIDE(mr) ((mr) == 1 ? 8 : (mr) == 2 ? 4 : 2)
+#define FP_WIDEST FP_WIDE(1)
 
 /* A vector of a row: all of it, or its first `left` lanes where the last vector of a tile sticks out (`tail`). */
 FP_INLINE V(t) FP(get)(const T *p, int tail, I left) { return tail ? V(load_n)(p, left) : V(load)(p); }
@@ -57,11 +62,11 @@ FP_INLINE void FP(put)(T *p, V(t) x, int tail, I left)
  * code. */
 
 /* One k: a column of A times a row of B is added to the tile. */
-FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][2], FP(walk) *w, I left, int mr, int nv, int tail)
+FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_WIDEST], FP(walk) *w, I left, int mr, int nv, int tail)
 {
-    V(t) row[2];
+    V(t) row[FP_WIDEST];
     FP_UNROLL for (int v = 0; v < nv; v++)
-        row[v] = FP(get)(w->b + v * L, tail && v == nv - 1, left);
+        row[v] = FP(get)(w->b + v / 2 * w->b_panel + v % 2 * L, tail && v == nv - 1, left);
     FP_UNROLL for (int r = 0; r < mr; r++) {
         V(t) element = V(set1)(w->quad[r / 4][r % 4 == 3 ? w->a_row3 : r % 4 * w->a_row]);
         FP_UNROLL for (int v = 0; v < nv; v++)
@@ -79,14 +84,14 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     I c_row = p->c_row;
     I left = width - (nv - 1) * L;
     int last = at->k1 == p->k; /* block of k: the sums are whole after it */
-    V(t) sum[FP_MR][2];
+    V(t) sum[FP_MR][FP_WIDEST];
 
     if (p->add || at->k0 > 0) {
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = FP(get)(c + r * c_row + v * L, tail && v == nv - 1, left);
     } else {
-        V(t) start[2];
+        V(t) start[FP_WIDEST];
         FP_UNROLL for (int v = 0; v < nv; v++)
             start[v] = p->bias ? FP(get)(p->bias + j + v * L, tail && v == nv - 1, left) : V(set1)(0);
         FP_UNROLL for (int r = 0; r < mr; r++)
@@ -94,7 +99,8 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
                 sum[r][v] = start[v];
     }
 
-    FP(walk) w = {.b = b, .a_row = at->a_row, .a_row3 = 3 * at->a_row, .a_col = at->a_col, .b_row = at->b_row};
+    FP(walk) w = {.b = b, .a_row = at->a_row, .a_row3 = 3 * at->a_row, .a_col = at->a_col, .b_row = at->b_row,
+                  .b_panel = at->b_panel};
     FP_OPAQUE(w.a_row3);
     FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++) {
         w.quad[q] = at->a + 4 * q * w.a_row;
@@ -104,7 +110,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     if (depth >= FP_FETCH_K) {
         const T *ahead = at->ahead + (j - at->j0) / (2 * L) * at->ahead_tile;
         const T *next = descends && last ? p->keep + (c - p->c) : c; /* what the tile after this one will read */
-        next += j + 2 * L < at->j1 ? 2 * L : mr * c_row - (j - at->j0);
+        next += j + nv * L < at->j1 ? nv * L : mr * c_row - (j - at->j0);
         for (; depth > 2 * mr; depth -= 2) {
             FP_FETCH_TO_READ(ahead);
             FP_FETCH_TO_READ(ahead + at->ahead_twin);
@@ -171,17 +177,21 @@ FP_INLINE void FP(finish_row)(const FP(product) *p, I i, I j, I width)
 FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int mr, int descends)
 {
     int unfinished = !descends && p->finish != FP_FINISH_NONE && at->k1 == p->k && p->activation != FP_ACTIVATION_relu;
+    int wide = FP_WIDE(mr);
     const T *b = at->b;
-    for (I j = at->j0; j < at->j1; j += 2 * L, b += at->b_panel) {
-        I width = at->j1 - j < 2 * L ? at->j1 - j : 2 * L;
-        if (width == 2 * L)
-            FP(tile)(p, at, b, j, width, mr, 2, 0, descends);
-        else if (width > L)
-            FP(tile)(p, at, b, j, width, mr, 2, 1, descends);
-        else if (width == L)
-            FP(tile)(p, at, b, j, width, mr, 1, 0, descends);
-        else
-            FP(tile)(p, at, b, j, width, mr, 1, 1, descends);
+    for (I j = at->j0; j < at->j1; j += wide * L, b += wide / 2 * at->b_panel) {
+        I width = at->j1 - j < wide * L ? at->j1 - j : wide * L;
+#define FP_TILE_OF(nv)                                               \
+    case nv:                                                         \
+        if (nv <= wide && width == nv * L)                           \
+            FP(tile)(p, at, b, j, width, mr, nv, 0, descends);       \
+        else if (nv <= wide)                                         \
+            FP(tile)(p, at, b, j, width, mr, nv, 1, descends);       \
+        break;
+        switch ((width + L - 1) / L) {
+            FP_TILE_OF(1) FP_TILE_OF(2) FP_TILE_OF(3) FP_TILE_OF(4) FP_TILE_OF(5) FP_TILE_OF(6) FP_TILE_OF(7) FP_TILE_OF(8)
+        }
+#undef FP_TILE_OF
         for (I i = at->i; unfinished && i < at->i + mr; i++)
             FP(finish_row)(p, i, j, width);
     }
@@ -229,8 +239,11 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
     I block_n = FP_BLOCK_N_BYTES / sizeof(T), block_k = FP_BLOCK_K_BYTES / sizeof(T);
     I depth = p->k < block_k ? p->k : block_k;
     int far = p->m * depth * (I)sizeof(T) >= FP_FETCH_BYTES; /* A does not stay in the cache */
-    if (p->b_col != 1 && !far && depth * p->n * (I)sizeof(T) >= FP_PANEL_BYTES)
-        block_n = 2 * L;
+    if (p->b_col != 1 && !far && depth * p->n * (I)sizeof(T) >= FP_PANEL_BYTES) {
+        /* as many columns as stay in L1 and a tile reads at once */
+        I cached = FP_WIDE(most) > 2 ? 2 * FP_PANEL_BYTES / (depth * (I)sizeof(T)) / (2 * L) * (2 * L) : 2 * L;
+        block_n = cached < 2 * L ? 2 * L : cached < block_n ? cached : block_n;
+    }
     for (I n0 = 0; n0 < p->n; n0 += block_n)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += block_k) {
             I n1 = n0 + block_n < p->n ? n0 + block_n : p->n;
