@@ -3,8 +3,9 @@
  * A tile of C (mr rows, two vectors wide, or more if its rows are one or two) lives in registers while k runs: each step
  * loads a row of B and broadcasts one element of each row of A. A is read in place through a (row, column) pair of strides,
  * and so is B, unless its rows are far apart or its columns are what is adjacent: then pack.h copies a block of it into
- * panels two vectors wide. A is copied only where reading A^T would wear out one set of the cache. The layout is that of Goto and van de Geijn 2008,
- * "Anatomy of high-performance matrix multiplication", with A left in place. What is read next is fetched meanwhile. */
+ * panels two vectors wide. A is copied only where reading A^T would wear out one set of the cache. The layout is that of
+ * Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", with A left in place. What is read next
+ * is fetched meanwhile. */
 #include "product.h"
 #include "pack.h"
 
