@@ -12,11 +12,14 @@ class Trainer(Contestant):
     def restart(self):
         """Build network and trainer."""
         task = self.task
-        fp.set_num_threads(task.threads)
         net = fp.Network(list(task.widths), activation=task.activation, dtype=task.dtype, seed=0)
         net.parameters[:] = task.theta()
         optimizer = {"sgd": fp.SGD, "adam": fp.Adam}[task.optimizer](task.rate)
         self.trainer = fp.Trainer(net, loss=task.loss, optimizer=optimizer, seed=0)
+
+    def claim(self):
+        """What another contestant asked of threadpoolctl holds for fastprop's pool too."""
+        fp.set_num_threads(self.task.threads)
 
     def epoch(self, order=None):
         """One `Trainer.epoch`, or the steps of one in a given order."""
