@@ -76,6 +76,25 @@ static int thread_start(void)
 }
 #endif
 
+/* Linux may wake a worker on the CPU of the caller that woke it, and leave both there for tens of milliseconds while another
+ * CPU idles: two threads then are slower than one. Such a worker leaves, and may then go anywhere again. */
+#if defined(__linux__)
+static int64_t this_cpu(void) { return sched_getcpu(); }
+static void leave_cpu(int64_t cpu)
+{
+    cpu_set_t allowed, others;
+    if (cpu < 0 || cpu != this_cpu() || sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) < 2)
+        return;
+    others = allowed;
+    CPU_CLR((size_t)cpu, &others);
+    if (!sched_setaffinity(0, sizeof others, &others))
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+static int64_t this_cpu(void) { return -1; }
+static void leave_cpu(int64_t cpu) { (void)cpu; }
+#endif
+
 /* ---- the job ---- */
 
 static struct {
@@ -88,6 +107,7 @@ static struct {
 static volatile int64_t ticket;
 static volatile int64_t unfinished; /* chunks of the job that are not done */
 static volatile int64_t sleepers;
+static volatile int64_t rung_on; /* the CPU of the caller that rang last */
 static volatile int64_t busy;    /* a caller has the pool */
 static volatile int64_t callers; /* between fp_work_begin and fp_work_end */
 static int workers;           /* started so far; guarded by busy */
@@ -134,6 +154,7 @@ static void work(void)
             bell_wait();
         fp_atomic_add(&sleepers, -1);
         lock_give();
+        leave_cpu(fp_atomic_load(&rung_on));
     }
 }
 
@@ -215,6 +236,7 @@ void fp_parallel(fp_task *task, void *context, int chunks)
         int64_t number = (fp_atomic_load(&ticket) >> 32) + 1;
         fp_atomic_store(&ticket, (int64_t)((uint64_t)number << 32 | (uint64_t)chunks << 16 | 1));
         if (fp_atomic_load(&sleepers)) {
+            fp_atomic_store(&rung_on, this_cpu());
             lock_take(); /* so that no worker is between its last look and its sleep */
             bell_ring();
             lock_give();
