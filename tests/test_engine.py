@@ -270,26 +270,33 @@ def test_no_memory_for_a_batch():
 # ---- the GIL ----
 
 
-@every_work
-def test_other_threads_run_meanwhile(work):
-    """A thread that wants the GIL every millisecond gets it throughout, not only when the engine comes up for air."""
-    net, trainer, X, y = lasting(work)
-    ticks, over = [], threading.Event()
+def longest_silence(work, net, trainer, X, y):
+    """Of the call's time, the largest share for which a thread that wants the GIL every millisecond did not get it."""
+    ticks, ticking, over = [], threading.Event(), threading.Event()
 
     def tick():
         while not over.is_set():
             ticks.append(time.perf_counter())
+            ticking.set()
             time.sleep(0.001)
 
     ticker = threading.Thread(target=tick)
     ticker.start()
+    ticking.wait()
     started = time.perf_counter()
     WORK[work](net, trainer, X, y)
     ended = time.perf_counter()
     over.set()
     ticker.join()
-    middle = [t for t in ticks if started + 0.2 * (ended - started) < t < started + 0.8 * (ended - started)]
-    assert len(middle) > 0.6 * (ended - started) / 0.05, f"{len(middle)} ticks in {0.6 * (ended - started):.2f} s"
+    heard = [started, *(t for t in ticks if started < t < ended), ended]
+    return np.diff(heard).max() / (ended - started)
+
+
+@every_work
+def test_other_threads_run_meanwhile(work):
+    """Neither the first call, which takes its memory, nor the engine's work itself keeps the GIL from other threads."""
+    # the best of five: a busy machine, too, can keep a thread waiting
+    assert min(longest_silence(work, *lasting(work)) for _ in range(5)) < 0.3
 
 
 # ---- signals ----
