@@ -1,7 +1,7 @@
 """What the losses are tried on, and how far each may be from its twin; see kernel_cases.py for what a bound counts.
 
 A bound is a function of (draw, a, y, n, numbers): that of dLoss/da, and that of the sum over rows. Each has room for
-two more roundings, of a weight. exp, log, log1p, tanh and the logistic function are within 3 ULP (vmath.h).
+two more roundings, of a weight. exp, log, log1p, tanh and the logistic function are within 4 ULP (vmath.h).
 """
 
 from itertools import cycle, product

@@ -14,7 +14,11 @@
 #define FP_EXP_MIN (-708.3964185322641)   /* ln of the smallest normal */
 #define FP_EXP_MAX 710.0                  /* above ln of the largest */
 #define FP_LOG_TERMS 10                   /* s^20 / 21 < 2^-53 for |s| <= 3 - 2 sqrt(2) */
-#define FP_TANH_MAX 19.1                  /* from 19.07 on tanh rounds to 1 */
+#define FP_TANH_MAX 19.07                 /* from 19.062 on tanh rounds to 1, as FP(tanh) does here */
+#define FP_TANH_P 0.03648897006478842, 0.00031976677459299389, 9.8413018589027858e-07, 1.131008346493293e-09, \
+    4.084593948026041e-13, 2.0745769719088954e-17
+#define FP_TANH_Q 0.11982230339812174, 0.0019716253911031619, 1.0021019380761696e-05, 1.8947595661169161e-08, \
+    1.2720876853539766e-11, 2.0961223309334605e-15 /* 2^-59.3 off, up to x = 19.1 */
 #define FP_HALF_PI_1 0x1.921fb54442d18p+0    /* pi / 2 in three parts, each what the ones before leave of it */
 #define FP_HALF_PI_2 0x1.1a62633145c07p-54
 #define FP_HALF_PI_3 (-0x1.f1976b7ed8fbcp-110)

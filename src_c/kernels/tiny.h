@@ -52,6 +52,8 @@ FP_INLINE T FP(tiny_activation)(T z, int activation, const double *hyper)
         return 0 > z ? 0 : z;
     if (activation == FP_ACTIVATION_identity)
         return z;
+    if (activation == FP_ACTIVATION_tanh)
+        return V(get1)(FP(tanh)(V(set1)(z)));
     T a = z; /* a variable of its own, so that z needs no memory where nothing is called */
     FP(table).forward[activation](&a, NULL, 1, hyper);
     return a;
@@ -63,6 +65,8 @@ FP_INLINE T FP(tiny_slope)(T da, T a, int activation, const double *hyper)
         return a > 0 ? da : 0;
     if (activation == FP_ACTIVATION_identity)
         return da;
+    if (activation == FP_ACTIVATION_tanh)
+        return da * FP_FMA(-a, a, 1);
     T dz = da, kept = a;
     FP(table).backward[activation](&dz, &kept, 1, hyper);
     return dz;

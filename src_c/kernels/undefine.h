@@ -13,6 +13,8 @@
 #undef FP_EXP_MAX
 #undef FP_LOG_TERMS
 #undef FP_TANH_MAX
+#undef FP_TANH_P
+#undef FP_TANH_Q
 #undef FP_HALF_PI_1
 #undef FP_HALF_PI_2
 #undef FP_HALF_PI_3
