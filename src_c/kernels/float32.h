@@ -16,7 +16,7 @@
 #define FP_LOG_TERMS 5               /* s^10 / 11 < 2^-24 for |s| <= 3 - 2 sqrt(2) */
 #define FP_TANH_MAX 9.02f            /* from 9.011 on tanh rounds to 1, as FP(tanh) does here */
 #define FP_TANH_P 0.0297693729f, 0.000114166842f
-#define FP_TANH_Q 0.113102658f, 0.00120609737f, 1.22739271e-06f /* 2^-27 off, up to x = 9.02 */
+#define FP_TANH_Q 0.226205316f, 0.00241219474f, 2.45478542e-06f /* 2^-27 off, up to x = 9.02 */
 #define FP_HALF_PI_1 0x1.921fb6p+0f   /* pi / 2 in three parts, each what the ones before leave of it */
 #define FP_HALF_PI_2 (-0x1.777a5cp-25f)
 #define FP_HALF_PI_3 (-0x1.ee59dap-50f)

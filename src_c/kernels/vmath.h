@@ -108,26 +108,26 @@ FP_INLINE V(t) FP(short_polynomial)(V(t) t, const T *series, int terms)
     return sums[0];
 }
 
-/* tanh x = 2 t / (1 + t^2) = 2 p q / (q^2 + p^2) with t = tanh(x / 2) = p / q: 4 ULP. p = x / 2 (1 + x^2 P(x^2)) and
- * q = 1 + x^2 Q(x^2), with the coefficients for which the largest error that tanh x has from t is smallest (it has less
+/* tanh x = 2 t / (1 + t^2) = 2 p q / (q^2 + p^2) with t = tanh(x / 2) = p / q: 4 ULP. p = x + x^3 P(x^2) and
+ * q = 2 + x^2 Q(x^2), with the coefficients for which the largest error that tanh x has from t is smallest (it has less
  * and less of it as t goes to 1). Never above 1, for 1 - tanh^2 must not be negative. */
 FP_INLINE V(t) FP(tanh)(V(t) x)
 {
     static const T above[] = {FP_TANH_P}, below[] = {FP_TANH_Q};
-    V(t) size = V(min)(V(set1)(FP_TANH_MAX), V(abs)(x)), half = V(mul)(size, V(set1)((T)0.5)), square = V(mul)(size, size);
+    V(t) size = V(min)(V(set1)(FP_TANH_MAX), V(abs)(x)), square = V(mul)(size, size);
     V(t) p = FP(short_polynomial)(square, above, sizeof above / sizeof *above);
     V(t) q = FP(short_polynomial)(square, below, sizeof below / sizeof *below);
-    p = V(fma)(V(mul)(half, square), p, half); /* the heads of both, x / 2 and 1, are rounded once */
-    q = V(fma)(square, q, V(set1)(1));
+    p = V(fma)(V(mul)(size, square), p, size); /* the heads of both, x and 2, are rounded once */
+    q = V(fma)(square, q, V(set1)(2));
     V(t) quotient = V(div)(V(mul)(V(add)(p, p), q), V(fma)(q, q, V(mul)(p, p)));
     return V(copysign)(V(min)(V(set1)(1), quotient), x);
 }
 
-/* s(x) = 1 / (1 + e^-x): 2.5 ULP. */
+/* s(x) = 1 / (1 + e^-x), or e^x / (1 + e^x) below 0, so that e^-|x| is all it takes: 2.5 ULP. */
 FP_INLINE V(t) FP(sigmoid)(V(t) x)
 {
-    V(t) one = V(set1)(1);
-    return V(div)(one, V(add)(one, FP(exp)(V(sub)(V(set1)(0), x))));
+    V(t) one = V(set1)(1), zero = V(set1)(0), e = FP(exp_below_0)(V(sub)(zero, V(abs)(x)));
+    return V(div)(V(select)(V(gt)(zero, x), e, one), V(add)(one, e));
 }
 
 /* s(x) and, into *other, s(-x) = 1 - s(x), neither by cancellation, from e = e^-x for x >= 0: 3.5 ULP. */
