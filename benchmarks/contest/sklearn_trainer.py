@@ -33,7 +33,7 @@ class Trainer(BlasContestant):
         kind = MLPClassifier if task.loss == "cross_entropy" else MLPRegressor
         model = kind(
             hidden_layer_sizes=task.widths[1:-1],
-            activation=task.activation,
+            activation="logistic" if task.activation == "sigmoid" else task.activation,
             solver=task.optimizer,
             alpha=0.0,
             batch_size=task.batch_size,

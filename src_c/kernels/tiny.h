@@ -48,28 +48,42 @@ FP_INLINE void FP(tiny_loss)(double *cost, T *da, const T *a, const T *y, const 
 /* g(z), and da g'(z), of one number */
 FP_INLINE T FP(tiny_activation)(T z, int activation, const double *hyper)
 {
-    if (activation == FP_ACTIVATION_relu)
-        return 0 > z ? 0 : z;
-    if (activation == FP_ACTIVATION_identity)
+    V(t) alone = V(set1)(z);
+    FP(numbers) none = FP(numbers_of)(NULL);
+    switch (activation) {
+    case FP_ACTIVATION_identity:
         return z;
-    if (activation == FP_ACTIVATION_tanh)
-        return V(get1)(FP(tanh)(V(set1)(z)));
-    T a = z; /* a variable of its own, so that z needs no memory where nothing is called */
-    FP(table).forward[activation](&a, NULL, 1, hyper);
-    return a;
+    case FP_ACTIVATION_relu:
+        return 0 > z ? 0 : z;
+    case FP_ACTIVATION_tanh:
+        return FP(first)(FP(tanh_a)(alone, none));
+    case FP_ACTIVATION_sigmoid:
+        return FP(first)(FP(sigmoid_a)(alone, none));
+    default:;
+        T a = z; /* a variable of its own, so that z needs no memory where nothing is called */
+        FP(table).forward[activation](&a, NULL, 1, hyper);
+        return a;
+    }
 }
 
 FP_INLINE T FP(tiny_slope)(T da, T a, int activation, const double *hyper)
 {
-    if (activation == FP_ACTIVATION_relu)
-        return a > 0 ? da : 0;
-    if (activation == FP_ACTIVATION_identity)
+    V(t) alone = V(set1)(da), kept = V(set1)(a);
+    FP(numbers) none = FP(numbers_of)(NULL);
+    switch (activation) {
+    case FP_ACTIVATION_identity:
         return da;
-    if (activation == FP_ACTIVATION_tanh)
-        return da * FP_FMA(-a, a, 1);
-    T dz = da, kept = a;
-    FP(table).backward[activation](&dz, &kept, 1, hyper);
-    return dz;
+    case FP_ACTIVATION_relu:
+        return a > 0 ? da : 0;
+    case FP_ACTIVATION_tanh:
+        return FP(first)(FP(tanh_dz)(alone, kept, none));
+    case FP_ACTIVATION_sigmoid:
+        return FP(first)(FP(sigmoid_dz)(alone, kept, none));
+    default:;
+        T dz = da, a_kept = a;
+        FP(table).backward[activation](&dz, &a_kept, 1, hyper);
+        return dz;
+    }
 }
 
 /* One row through layers of one neuron each: what goes from layer to layer is a number, which stays in a register. */

@@ -2,16 +2,38 @@
  * tests/test_vmath.py measured at most. Series are Taylor's, cut where the next term is below the rounding error: their
  * coefficients explain themselves. Where one is not, its comment says so. */
 
+/* The n sums s0, s1, s2, ... become the (n + 1) / 2 sums s0 + t s1, s2 + t s3, ...; returns how many there are. */
+FP_INLINE int FP(add_in_pairs)(V(t) *sums, int n, V(t) t)
+{
+    FP_UNROLL for (int k = 0; k < n / 2; k++)
+        sums[k] = V(fma)(sums[2 * k + 1], t, sums[2 * k]);
+    if (n % 2)
+        sums[n / 2] = sums[n - 1];
+    return (n + 1) / 2;
+}
+
+/* The polynomial of t with at most 32 coefficients, the constant first. As a tree with powers of t (Estrin 1960), where
+ * less waits for what was just computed than in Horner's chain. */
+FP_INLINE V(t) FP(polynomial)(V(t) t, const T *series, int terms)
+{
+    V(t) sums[32], t2 = V(mul)(t, t), t4 = V(mul)(t2, t2), t8 = V(mul)(t4, t4);
+    FP_UNROLL for (int k = 0; k < terms; k++)
+        sums[k] = V(set1)(series[k]);
+    terms = FP(add_in_pairs)(sums, terms, t);
+    terms = FP(add_in_pairs)(sums, terms, t2);
+    terms = FP(add_in_pairs)(sums, terms, t4);
+    terms = FP(add_in_pairs)(sums, terms, t8);
+    FP(add_in_pairs)(sums, terms, V(mul)(t8, t8));
+    return sums[0];
+}
+
 /* Sum of x^k / k! for k = 2..FP_EXP_TERMS, divided by x^2: so that expm1(r) = r + r^2 tail(r). */
 FP_INLINE V(t) FP(exp_tail)(V(t) r)
 {
     static const T inverse_factorial[] = {(T)1, (T)1, (T)(1.0 / 2), (T)(1.0 / 6), (T)(1.0 / 24), (T)(1.0 / 120),
         (T)(1.0 / 720), (T)(1.0 / 5040), (T)(1.0 / 40320), (T)(1.0 / 362880), (T)(1.0 / 3628800),
         (T)(1.0 / 39916800), (T)(1.0 / 479001600), (T)(1.0 / 6227020800)};
-    V(t) sum = V(set1)(inverse_factorial[FP_EXP_TERMS]);
-    FP_UNROLL for (int k = FP_EXP_TERMS - 1; k >= 2; k--)
-        sum = V(fma)(sum, r, V(set1)(inverse_factorial[k]));
-    return sum;
+    return FP(polynomial)(r, inverse_factorial + 2, FP_EXP_TERMS - 1);
 }
 
 /* x = n ln 2 + r, |r| <= ln(2) / 2: returns r, sets n (an integer). */
@@ -56,9 +78,7 @@ FP_INLINE V(t) FP(decay)(V(t) x, V(t) over)
     V(t) magic = V(set1)(FP_ROUND_MAGIC), n = V(sub)(V(fma)(x, V(set1)((T)-1.4426950408889634), magic), magic);
     V(t) r = V(fma)(n, V(set1)(FP_LN2_LOW), V(fma)(n, V(set1)(FP_LN2_HIGH), x)); /* x = r - n ln 2 */
     r = V(sub)(r, over);
-    V(t) sum = V(set1)(inverse_factorial[FP_EXP_TERMS]);
-    FP_UNROLL for (int k = FP_EXP_TERMS - 1; k >= 2; k--)
-        sum = V(fma)(sum, r, V(set1)(inverse_factorial[k]));
+    V(t) sum = FP(polynomial)(r, inverse_factorial + 2, FP_EXP_TERMS - 1);
     return V(mul)(V(fma)(V(mul)(r, r), sum, V(sub)(V(set1)(1), r)), V(pow2)(n));
 }
 
@@ -69,43 +89,12 @@ FP_INLINE V(t) FP(decay_product)(V(t) x, V(t) y)
     return FP(decay)(xy, V(fnma)(x, y, xy));
 }
 
-/* The polynomial of t with these coefficients, the constant first. */
-FP_INLINE V(t) FP(polynomial)(V(t) t, const T *series, int terms)
-{
-    V(t) sum = V(set1)(series[terms - 1]);
-    FP_UNROLL for (int k = terms - 2; k >= 0; k--)
-        sum = V(fma)(sum, t, V(set1)(series[k]));
-    return sum;
-}
-
 /* e^x - 1 for |x| <= 2 FP_TANH_MAX: 1.5 ULP. */
 FP_INLINE V(t) FP(expm1)(V(t) x)
 {
     V(t) n, r = FP(reduce_ln2)(x, &n), power = V(pow2)(n);
     V(t) e = V(fma)(V(mul)(r, r), FP(exp_tail)(r), r);
     return V(fma)(power, e, V(sub)(power, V(set1)(1)));
-}
-
-/* The n sums s0, s1, s2, ... become the (n + 1) / 2 sums s0 + t s1, s2 + t s3, ...; returns how many there are. */
-FP_INLINE int FP(add_in_pairs)(V(t) *sums, int n, V(t) t)
-{
-    FP_UNROLL for (int k = 0; k < n / 2; k++)
-        sums[k] = V(fma)(sums[2 * k + 1], t, sums[2 * k]);
-    if (n % 2)
-        sums[n / 2] = sums[n - 1];
-    return (n + 1) / 2;
-}
-
-/* FP(polynomial) of at most 8 terms for who waits for it: a tree with powers of t in place of their chain (Estrin 1960). */
-FP_INLINE V(t) FP(short_polynomial)(V(t) t, const T *series, int terms)
-{
-    V(t) sums[8], t2 = V(mul)(t, t), t4 = V(mul)(t2, t2);
-    FP_UNROLL for (int k = 0; k < terms; k++)
-        sums[k] = V(set1)(series[k]);
-    terms = FP(add_in_pairs)(sums, terms, t);
-    terms = FP(add_in_pairs)(sums, terms, t2);
-    FP(add_in_pairs)(sums, terms, t4);
-    return sums[0];
 }
 
 /* tanh x = 2 t / (1 + t^2) = 2 p q / (q^2 + p^2) with t = tanh(x / 2) = p / q: 4 ULP. p = x + x^3 P(x^2) and
@@ -115,8 +104,8 @@ FP_INLINE V(t) FP(tanh)(V(t) x)
 {
     static const T above[] = {FP_TANH_P}, below[] = {FP_TANH_Q};
     V(t) size = V(min)(V(set1)(FP_TANH_MAX), V(abs)(x)), square = V(mul)(size, size);
-    V(t) p = FP(short_polynomial)(square, above, sizeof above / sizeof *above);
-    V(t) q = FP(short_polynomial)(square, below, sizeof below / sizeof *below);
+    V(t) p = FP(polynomial)(square, above, sizeof above / sizeof *above);
+    V(t) q = FP(polynomial)(square, below, sizeof below / sizeof *below);
     p = V(fma)(V(mul)(size, square), p, size); /* the heads of both, x and 2, are rounded once */
     q = V(fma)(square, q, V(set1)(2));
     V(t) quotient = V(div)(V(mul)(V(add)(p, p), q), V(fma)(q, q, V(mul)(p, p)));
@@ -138,7 +127,7 @@ FP_INLINE V(t) FP(sigmoids)(V(t) e, V(t) *other)
     return s;
 }
 
-/* ln(1 + e^-x) and, into *s and *other, s(x) and s(-x), for 0 <= x <= FP_DECAY_MAX: 3.5 ULP. ln(1 + e) / e is a
+/* ln(1 + e^-x) and, into *s and *other, s(x) and s(-x), for 0 <= x <= FP_DECAY_MAX: 4.5 ULP. ln(1 + e) / e is a
  * polynomial in 2 e - 1, its interpolation in Chebyshev's nodes. */
 FP_INLINE V(t) FP(softplus_of_minus)(V(t) x, V(t) *s, V(t) *other)
 {
@@ -160,7 +149,8 @@ FP_INLINE V(t) FP(normal_tail)(V(t) x, V(t) *e)
     return V(mul)(V(mul)(u, *e), FP(polynomial)(t, series, sizeof series / sizeof *series));
 }
 
-/* ln x for positive normal x, NaN for NaN and infinity: 1 ULP. x = 2^n m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh(s), s = (m - 1) / (m + 1). */
+/* ln x for positive normal x, NaN for NaN and infinity: 1 ULP. x = 2^n m with m in [sqrt(1/2), sqrt(2)),
+ * ln m = 2 atanh(s), s = (m - 1) / (m + 1). */
 FP_INLINE V(t) FP(log)(V(t) x)
 {
     V(t) n = V(exponent)(x), m = V(mantissa)(x), one = V(set1)(1), half = V(set1)((T)0.5);
@@ -187,8 +177,9 @@ FP_INLINE V(t) FP(log1p)(V(t) x)
     return V(add)(FP(log)(w), V(div)(lost, w));
 }
 
-/* x = n pi / 2 + r, |r| <= pi / 4 and what the rounding of x 2 / pi adds: returns r, sets n (an integer). n times each part of pi / 2 is exact inside an FMA, and
- * so is the first difference (Cody and Waite 1980, "Software Manual for the Elementary Functions"). */
+/* x = n pi / 2 + r, |r| <= pi / 4 and what the rounding of x 2 / pi adds: returns r, sets n (an integer). n times each
+ * part of pi / 2 is exact inside an FMA, and so is the first difference (Cody and Waite 1980, "Software Manual for the
+ * Elementary Functions"). */
 FP_INLINE V(t) FP(reduce_half_pi)(V(t) x, V(t) *n)
 {
     *n = V(round)(V(mul)(x, V(set1)((T)0.6366197723675814)));

@@ -20,7 +20,6 @@ static const int32_t fp_first_lanes_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0,
 
 FP_INLINE __m256i f32_first(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fp_first_lanes_32 + 8 - n)); }
 FP_INLINE f32_t f32_set1(float x) { return _mm256_set1_ps(x); }
-FP_INLINE float f32_get1(f32_t x) { return _mm256_cvtss_f32(x); }
 FP_INLINE f32_t f32_load(const float *p) { return _mm256_loadu_ps(p); }
 FP_INLINE void f32_store(float *p, f32_t x) { _mm256_storeu_ps(p, x); }
 FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) { return _mm256_maskload_ps(p, f32_first(n)); }
@@ -102,7 +101,6 @@ static const int64_t fp_first_lanes_64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
 
 FP_INLINE __m256i f64_first(ptrdiff_t n) { return _mm256_loadu_si256((const __m256i *)(fp_first_lanes_64 + 4 - n)); }
 FP_INLINE f64_t f64_set1(double x) { return _mm256_set1_pd(x); }
-FP_INLINE double f64_get1(f64_t x) { return _mm256_cvtsd_f64(x); }
 FP_INLINE f64_t f64_load(const double *p) { return _mm256_loadu_pd(p); }
 FP_INLINE void f64_store(double *p, f64_t x) { _mm256_storeu_pd(p, x); }
 FP_INLINE f64_t f64_load_n(const double *p, ptrdiff_t n) { return _mm256_maskload_pd(p, f64_first(n)); }

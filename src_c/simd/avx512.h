@@ -21,7 +21,6 @@ typedef __mmask16 f32_mask;
 
 FP_INLINE __mmask16 f32_first(ptrdiff_t n) { return (__mmask16)_bzhi_u32(0xffff, (unsigned)n); }
 FP_INLINE f32_t f32_set1(float x) { return _mm512_set1_ps(x); }
-FP_INLINE float f32_get1(f32_t x) { return _mm512_cvtss_f32(x); }
 FP_INLINE f32_t f32_load(const float *p) { return _mm512_loadu_ps(p); }
 FP_INLINE void f32_store(float *p, f32_t x) { _mm512_storeu_ps(p, x); }
 FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) { return _mm512_maskz_loadu_ps(f32_first(n), p); }
@@ -114,7 +113,6 @@ typedef __mmask8 f64_mask;
 
 FP_INLINE __mmask8 f64_first(ptrdiff_t n) { return (__mmask8)_bzhi_u32(0xff, (unsigned)n); }
 FP_INLINE f64_t f64_set1(double x) { return _mm512_set1_pd(x); }
-FP_INLINE double f64_get1(f64_t x) { return _mm512_cvtsd_f64(x); }
 FP_INLINE f64_t f64_load(const double *p) { return _mm512_loadu_pd(p); }
 FP_INLINE void f64_store(double *p, f64_t x) { _mm512_storeu_pd(p, x); }
 FP_INLINE f64_t f64_load_n(const double *p, ptrdiff_t n) { return _mm512_maskz_loadu_pd(f64_first(n), p); }

@@ -29,7 +29,6 @@ typedef uint32x4_t f32_mask;
 static const uint32_t fp_first_lanes_32[8] = {~0u, ~0u, ~0u, ~0u, 0, 0, 0, 0};
 
 FP_INLINE f32_t f32_set1(float x) { return vdupq_n_f32(x); }
-FP_INLINE float f32_get1(f32_t x) { return vgetq_lane_f32(x, 0); }
 FP_INLINE f32_t f32_load(const float *p) { return vld1q_f32(p); }
 FP_INLINE void f32_store(float *p, f32_t x) { vst1q_f32(p, x); }
 FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) /* NEON has no masked access: two lanes, then one */
@@ -129,7 +128,6 @@ typedef uint64x2_t f64_mask;
 static const uint64_t fp_first_lanes_64[4] = {~(uint64_t)0, ~(uint64_t)0, 0, 0};
 
 FP_INLINE f64_t f64_set1(double x) { return vdupq_n_f64(x); }
-FP_INLINE double f64_get1(f64_t x) { return vgetq_lane_f64(x, 0); }
 FP_INLINE f64_t f64_load(const double *p) { return vld1q_f64(p); }
 FP_INLINE void f64_store(double *p, f64_t x) { vst1q_f64(p, x); }
 FP_INLINE f64_t f64_load_n(const double *p, ptrdiff_t n)
