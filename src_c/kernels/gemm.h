@@ -164,20 +164,25 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
             FP(put)(c + r * c_row + v * L, sum[r][v], tail && v == nv - 1, left);
 }
 
-/* `width` summed elements of row i, from column j on, by an activation that the sums' registers did not finish. */
-FP_INLINE void FP(finish_row)(const FP(product) *p, I i, I j, I width)
+/* Of `rows` rows of sums from row i on, `width` from column j on, by an activation that the registers did not finish: in
+ * one call where the rows adjoin. */
+FP_INLINE void FP(finish_rows)(const FP(product) *p, I i, I rows, I j, I width)
 {
-    T *c = p->c + i * p->c_row + j;
-    if (p->finish == FP_FINISH_FORWARD)
-        FP(table).forward[p->activation](c, p->keep ? p->keep + i * p->kept_row + j : NULL, width, p->hyper);
-    else if (p->finish == FP_FINISH_BACKWARD)
-        FP(table).backward[p->activation](c, p->kept + i * p->kept_row + j, width, p->hyper);
+    int keeps = p->finish == FP_FINISH_BACKWARD || p->keep;
+    if (p->c_row == width && (p->kept_row == width || !keeps))
+        width *= rows, rows = 1;
+    for (; rows > 0; rows--, i++) {
+        T *c = p->c + i * p->c_row + j;
+        if (p->finish == FP_FINISH_FORWARD)
+            FP(table).forward[p->activation](c, p->keep ? p->keep + i * p->kept_row + j : NULL, width, p->hyper);
+        else if (p->finish == FP_FINISH_BACKWARD)
+            FP(table).backward[p->activation](c, p->kept + i * p->kept_row + j, width, p->hyper);
+    }
 }
 
 /* mr rows, tile after tile, and what the registers could not finish. */
 FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int mr, int descends)
 {
-    int unfinished = !descends && p->finish != FP_FINISH_NONE && at->k1 == p->k && p->activation != FP_ACTIVATION_relu;
     int wide = FP_WIDE(mr);
     const T *b = at->b;
     for (I j = at->j0; j < at->j1; j += wide * L, b += wide / 2 * at->b_panel) {
@@ -193,9 +198,9 @@ FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int 
             FP_TILE_OF(1) FP_TILE_OF(2) FP_TILE_OF(3) FP_TILE_OF(4) FP_TILE_OF(5) FP_TILE_OF(6) FP_TILE_OF(7) FP_TILE_OF(8)
         }
 #undef FP_TILE_OF
-        for (I i = at->i; unfinished && i < at->i + mr; i++)
-            FP(finish_row)(p, i, j, width);
     }
+    if (!descends && p->finish != FP_FINISH_NONE && at->k1 == p->k && p->activation != FP_ACTIVATION_relu)
+        FP(finish_rows)(p, at->i, mr, at->j0, at->j1 - at->j0);
 }
 
 /* Two functions for each number of rows: the sums go into C, or theta takes its step along them. */

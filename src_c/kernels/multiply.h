@@ -16,9 +16,9 @@ FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
             }
             c[j] = sum;
         }
-        if (p->activation != FP_ACTIVATION_relu)
-            FP(finish_row)(p, i, 0, p->n);
     }
+    if (p->activation != FP_ACTIVATION_relu)
+        FP(finish_rows)(p, 0, p->m, 0, p->n);
 }
 
 /* Whether C^T fills more lanes than C, whose rows end in a vector with few of them in use. C^T costs a copy of A and one of
