@@ -43,11 +43,6 @@ typedef struct {
     I a_row, a_row3, a_col, b_row, b_panel;
 } FP(walk);
 
-/* The most vectors of a tile's row: an FMA waits 4 cycles for the one before, and a core begins two a cycle. Steps of one row
- * take a quarter less for it at 64 wide. */
-#define FP_WIDE(mr) ((mr) == 1 ? 8 : (mr) == 2 ? 4 : 2)
-#define FP_WIDEST FP_WIDE(1)
-
 /* A vector of a row: all of it, or its first `left` lanes where the last vector of a tile sticks out (`tail`). */
 FP_INLINE V(t) FP(get)(const T *p, int tail, I left) { return tail ? V(load_n)(p, left) : V(load)(p); }
 

@@ -43,7 +43,8 @@ FP_INLINE void FP(multiply_narrow)(const FP(product) *p, T *scratch)
         .a = p->b, .a_row = p->b_col, .a_col = p->b_row,
         .b = p->a, .b_row = p->a_col, .b_col = p->a_row,
         .keep = in_place || !p->keep ? p->keep : scratch + p->n * row, .kept_row = row,
-        .bias = NULL, .kept = NULL, .add = p->add || p->bias, .finish = p->finish, .activation = p->activation, .hyper = p->hyper,
+        .bias = NULL, .kept = NULL, .add = p->add || p->bias,
+        .finish = p->finish, .activation = p->activation, .hyper = p->hyper,
     };
     for (I j = 0; j < p->n && p->bias; j++)
         for (I i = 0; i < p->m; i += L)

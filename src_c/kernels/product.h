@@ -10,6 +10,10 @@ enum { FP_FINISH_NONE, FP_FINISH_FORWARD, FP_FINISH_BACKWARD, FP_FINISH_DESCENT 
 
 #define FP_BLOCK_K_BYTES 2048 /* depth of a block of B: a tile's rows of A (14 x 512 floats, 28 KB) stay in a 32 KB L1 */
 #define FP_BLOCK_N_BYTES 1024 /* its width: 512 x 256 floats are 512 KB, half of a 1 MB L2, 256 x 128 doubles half of that */
+/* The most vectors of a tile's row: an FMA waits 4 cycles for the one before, and a core begins two a cycle. Steps of one
+ * row take a quarter less for it at 64 wide. */
+#define FP_WIDE(mr) ((mr) == 1 ? 8 : (mr) == 2 ? 4 : 2)
+#define FP_WIDEST FP_WIDE(1)
 #define FP_PANEL_MAX 32 /* the widest panel of any ISA (two AVX-512 vectors of float32): packed widths round up to it */
 
 /* B is packed where its rows are so far apart that reading a row of a tile's columns at each k takes too many entries of
