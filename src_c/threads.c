@@ -29,16 +29,15 @@ static void lock_give(void) { ReleaseSRWLockExclusive(&lock); }
 static void bell_wait(void) { SleepConditionVariableSRW(&bell, &lock, INFINITE, 0); }
 static void bell_ring(void) { WakeAllConditionVariable(&bell); }
 static void let_others_run(void) { SwitchToThread(); }
-static void work(void);
-static DWORD WINAPI thread_main(void *unused)
+static void work(int worker);
+static DWORD WINAPI thread_main(void *worker)
 {
-    (void)unused;
-    work();
+    work((int)(intptr_t)worker);
     return 0;
 }
-static int thread_start(void)
+static int thread_start(int worker)
 {
-    HANDLE thread = CreateThread(NULL, 0, thread_main, NULL, 0, NULL);
+    HANDLE thread = CreateThread(NULL, 0, thread_main, (void *)(intptr_t)worker, 0, NULL);
     if (thread)
         CloseHandle(thread);
     return thread != NULL;
@@ -55,20 +54,20 @@ static void lock_give(void) { pthread_mutex_unlock(&lock); }
 static void bell_wait(void) { pthread_cond_wait(&bell, &lock); }
 static void bell_ring(void) { pthread_cond_broadcast(&bell); }
 static void let_others_run(void) { sched_yield(); }
-static void work(void);
-static void *thread_main(void *unused)
+static void work(int worker);
+static void *thread_main(void *worker)
 {
-    work();
-    return unused;
+    work((int)(intptr_t)worker);
+    return NULL;
 }
-static int thread_start(void)
+static int thread_start(int worker)
 {
     /* signals belong to the program's own threads: Python answers Ctrl-C in its main one */
     sigset_t all, before;
     pthread_t thread;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, NULL, thread_main, NULL);
+    int failed = pthread_create(&thread, NULL, thread_main, (void *)(intptr_t)worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failed)
         pthread_detach(thread);
@@ -76,23 +75,59 @@ static int thread_start(void)
 }
 #endif
 
-/* Linux may wake a worker on the CPU of the caller that woke it, and leave both there for tens of milliseconds while another
- * CPU idles: two threads then are slower than one. Such a worker leaves, and may then go anywhere again. */
+/* ---- where workers wake up ---- */
+
+/* Linux in a virtual machine likes to wake a worker on the CPU of its caller, where it then waits for the end of the caller's
+ * time slice, milliseconds each time, while its own CPU idles: two threads are slower than one. So a worker lies down with its
+ * caller's CPU forbidden, and may go anywhere again when it is up. It does both without the lock: who waits for the lock is
+ * woken in the same way. */
 #if defined(__linux__)
-static int64_t this_cpu(void) { return sched_getcpu(); }
-static void leave_cpu(int64_t cpu)
+#include <sys/syscall.h>
+#include <unistd.h>
+static struct {
+    int asleep; /* guarded by the lock; while it is set, the rest is the callers', else the worker's */
+    pid_t id;
+    int64_t forbidden; /* CPU */
+    cpu_set_t allowed; /* where the worker may run otherwise */
+} beds[FP_MAX_WORKERS];
+static volatile int64_t caller_cpu;
+
+static void note_caller(void) { fp_atomic_store(&caller_cpu, sched_getcpu()); }
+
+static void forbid_cpu_of_caller(int worker)
 {
-    cpu_set_t allowed, others;
-    if (cpu < 0 || cpu != this_cpu() || sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) < 2)
-        return;
-    others = allowed;
-    CPU_CLR((size_t)cpu, &others);
-    if (!sched_setaffinity(0, sizeof others, &others))
-        sched_setaffinity(0, sizeof allowed, &allowed);
+    cpu_set_t others = beds[worker].allowed;
+    beds[worker].forbidden = fp_atomic_load(&caller_cpu);
+    if (beds[worker].forbidden >= 0)
+        CPU_CLR((size_t)beds[worker].forbidden, &others);
+    sched_setaffinity(beds[worker].id, sizeof others, &others); /* fails where that was the only one: so be it */
 }
+
+static void lie_down(int worker)
+{
+    beds[worker].id = (pid_t)syscall(SYS_gettid);
+    if (sched_getaffinity(0, sizeof beds[worker].allowed, &beds[worker].allowed))
+        CPU_ZERO(&beds[worker].allowed); /* more CPUs than it has room for: nothing is forbidden */
+    forbid_cpu_of_caller(worker);
+}
+
+static void get_up(int worker) { sched_setaffinity(0, sizeof beds[worker].allowed, &beds[worker].allowed); }
+
+/* With the lock. The caller may have moved since they lay down. */
+static void before_they_wake(int workers)
+{
+    for (int i = 0; i < workers; i++)
+        if (beds[i].asleep && beds[i].forbidden != fp_atomic_load(&caller_cpu))
+            forbid_cpu_of_caller(i);
+}
+
+static void set_asleep(int worker, int asleep) { beds[worker].asleep = asleep; }
 #else
-static int64_t this_cpu(void) { return -1; }
-static void leave_cpu(int64_t cpu) { (void)cpu; }
+static void note_caller(void) {}
+static void lie_down(int worker) { (void)worker; }
+static void get_up(int worker) { (void)worker; }
+static void before_they_wake(int workers) { (void)workers; }
+static void set_asleep(int worker, int asleep) { (void)worker, (void)asleep; }
 #endif
 
 /* ---- the job ---- */
@@ -107,7 +142,6 @@ static struct {
 static volatile int64_t ticket;
 static volatile int64_t unfinished; /* chunks of the job that are not done */
 static volatile int64_t sleepers;
-static volatile int64_t rung_on; /* the CPU of the caller that rang last */
 static volatile int64_t busy;    /* a caller has the pool */
 static volatile int64_t callers; /* between fp_work_begin and fp_work_end */
 static int workers;           /* started so far; guarded by busy */
@@ -136,7 +170,7 @@ static int work_is_left(void)
     return (seen & 0xffff) < (seen >> 16 & 0xffff);
 }
 
-static void work(void)
+static void work(int worker)
 {
     fp_denormals_flush(); /* for good: this thread computes nothing else */
     for (;;) {
@@ -148,13 +182,16 @@ static void work(void)
         }
         if (work_is_left())
             continue;
+        lie_down(worker);
         lock_take();
         fp_atomic_add(&sleepers, 1);
+        set_asleep(worker, 1);
         while (!work_is_left())
             bell_wait();
+        set_asleep(worker, 0);
         fp_atomic_add(&sleepers, -1);
         lock_give();
-        leave_cpu(fp_atomic_load(&rung_on));
+        get_up(worker);
     }
 }
 
@@ -186,6 +223,8 @@ static void forget_the_pool(void)
 {
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&bell, NULL);
+    for (int i = 0; i < workers; i++)
+        set_asleep(i, 0);
     workers = 0;
     sleepers = 0;
     busy = my_busy;
@@ -228,18 +267,19 @@ void fp_parallel(fp_task *task, void *context, int chunks)
     /* Programs that call from several threads have their parallelism already: a pool on top would only get in the way. */
     if (chunks > 1 && fp_atomic_load(&callers) <= 1 && fp_atomic_swap_if(&busy, 0, 1)) {
         my_busy = 1;
-        while (workers < chunks - 1 && workers < FP_MAX_WORKERS && thread_start())
+        while (workers < chunks - 1 && workers < FP_MAX_WORKERS && thread_start(workers))
             workers++;
+        note_caller();
         job.task = task;
         job.context = context;
         fp_atomic_store(&unfinished, chunks);
         int64_t number = (fp_atomic_load(&ticket) >> 32) + 1;
         fp_atomic_store(&ticket, (int64_t)((uint64_t)number << 32 | (uint64_t)chunks << 16 | 1));
         if (fp_atomic_load(&sleepers)) {
-            fp_atomic_store(&rung_on, this_cpu());
             lock_take(); /* so that no worker is between its last look and its sleep */
+            before_they_wake(workers);
+            lock_give(); /* who wakes wants it */
             bell_ring();
-            lock_give();
         }
         task(context, 0);
         fp_atomic_add(&unfinished, -1);
