@@ -75,6 +75,38 @@ static int thread_start(int worker)
 }
 #endif
 
+/* ---- what threads share ---- */
+
+/* A cache line for each thread that polls, and one for what only callers touch: a line that both sides write to travels once
+ * more for every write, a fifth of a microsecond where the cores are apart. */
+#define FP_CACHE_LINE 64
+
+/* Polled by workers. The ticket says which job (upper 32 bits), how many chunks it has (16 bits), and which is next (16 bits):
+ * taking a chunk is one compare-and-swap, and a worker that comes late finds that its ticket is void. Chunk 0 is the caller's
+ * own. The rest is written before the ticket is, and read by those who hold a chunk. */
+static struct {
+    _Alignas(FP_CACHE_LINE) volatile int64_t ticket;
+    fp_task *task;
+    void *context;
+} job;
+
+/* Polled by the caller: chunks of the job that are not done. */
+static struct {
+    _Alignas(FP_CACHE_LINE) volatile int64_t chunks;
+} unfinished;
+
+static struct {
+    _Alignas(FP_CACHE_LINE) volatile int64_t busy; /* a caller has the pool; it guards the next three */
+    int workers;                                   /* started so far */
+    int64_t jobs;                                  /* so far */
+    volatile int64_t caller_cpu;                   /* where the last one ran */
+    volatile int64_t sleepers;
+    volatile int64_t callers; /* between fp_work_begin and fp_work_end */
+} pool;
+
+static volatile int64_t wanted = 1;
+static int forks;
+
 /* ---- where workers wake up ---- */
 
 /* Linux in a virtual machine likes to wake a worker on the CPU of its caller, where it then waits for the end of the caller's
@@ -90,14 +122,13 @@ static struct {
     int64_t forbidden; /* CPU */
     cpu_set_t allowed; /* where the worker may run otherwise */
 } beds[FP_MAX_WORKERS];
-static volatile int64_t caller_cpu;
 
-static void note_caller(void) { fp_atomic_store(&caller_cpu, sched_getcpu()); }
+static void note_caller(void) { fp_atomic_store(&pool.caller_cpu, sched_getcpu()); }
 
 static void forbid_cpu_of_caller(int worker)
 {
     cpu_set_t others = beds[worker].allowed;
-    beds[worker].forbidden = fp_atomic_load(&caller_cpu);
+    beds[worker].forbidden = fp_atomic_load(&pool.caller_cpu);
     if (beds[worker].forbidden >= 0)
         CPU_CLR((size_t)beds[worker].forbidden, &others);
     sched_setaffinity(beds[worker].id, sizeof others, &others); /* fails where that was the only one: so be it */
@@ -117,7 +148,7 @@ static void get_up(int worker) { sched_setaffinity(0, sizeof beds[worker].allowe
 static void before_they_wake(int workers)
 {
     for (int i = 0; i < workers; i++)
-        if (beds[i].asleep && beds[i].forbidden != fp_atomic_load(&caller_cpu))
+        if (beds[i].asleep && beds[i].forbidden != fp_atomic_load(&pool.caller_cpu))
             forbid_cpu_of_caller(i);
 }
 
@@ -132,66 +163,54 @@ static void set_asleep(int worker, int asleep) { (void)worker, (void)asleep; }
 
 /* ---- the job ---- */
 
-static struct {
-    fp_task *task;
-    void *context;
-} job; /* written before its ticket is, read by those who hold a chunk of it */
-
-/* Which job (upper 32 bits), how many chunks it has (16 bits), and which is next (16 bits): taking a chunk is one
- * compare-and-swap, and a worker that comes late finds that its ticket is void. Chunk 0 is the caller's own. */
-static volatile int64_t ticket;
-static volatile int64_t unfinished; /* chunks of the job that are not done */
-static volatile int64_t sleepers;
-static volatile int64_t busy;    /* a caller has the pool */
-static volatile int64_t callers; /* between fp_work_begin and fp_work_end */
-static int workers;           /* started so far; guarded by busy */
-static volatile int64_t wanted = 1;
-static int forks;
-
 /* Of the busy and callers above, what is this thread's: after a fork no other is left. */
 static OF_EACH_THREAD int my_busy, my_callers;
 
 static int take_and_do_a_chunk(void)
 {
-    int64_t seen = fp_atomic_load(&ticket);
+    int64_t seen = fp_atomic_load(&job.ticket);
     int next = (int)(seen & 0xffff), chunks = (int)(seen >> 16 & 0xffff);
     if (next >= chunks)
         return 0;
-    if (fp_atomic_swap_if(&ticket, seen, seen + 1)) {
+    if (fp_atomic_swap_if(&job.ticket, seen, seen + 1)) {
         job.task(job.context, next);
-        fp_atomic_add(&unfinished, -1);
+        fp_atomic_add(&unfinished.chunks, -1);
     }
     return 1;
 }
 
 static int work_is_left(void)
 {
-    int64_t seen = fp_atomic_load(&ticket);
+    int64_t seen = fp_atomic_load(&job.ticket);
     return (seen & 0xffff) < (seen >> 16 & 0xffff);
+}
+
+static void sleep_until_there_is_work(int worker)
+{
+    lie_down(worker);
+    lock_take();
+    fp_atomic_add(&pool.sleepers, 1);
+    set_asleep(worker, 1);
+    while (!work_is_left())
+        bell_wait();
+    set_asleep(worker, 0);
+    fp_atomic_add(&pool.sleepers, -1);
+    lock_give();
+    get_up(worker);
 }
 
 static void work(int worker)
 {
     fp_denormals_flush(); /* for good: this thread computes nothing else */
     for (;;) {
+        if (take_and_do_a_chunk())
+            continue;
         double asleep_at = fp_clock() + FP_SPIN_SECONDS;
-        for (int spins = 1; !take_and_do_a_chunk(); spins++) {
+        for (int spins = 1; !work_is_left(); spins++) {
             fp_relax();
             if (spins % FP_SPINS_PER_LOOK == 0 && fp_clock() > asleep_at)
-                break;
+                sleep_until_there_is_work(worker);
         }
-        if (work_is_left())
-            continue;
-        lie_down(worker);
-        lock_take();
-        fp_atomic_add(&sleepers, 1);
-        set_asleep(worker, 1);
-        while (!work_is_left())
-            bell_wait();
-        set_asleep(worker, 0);
-        fp_atomic_add(&sleepers, -1);
-        lock_give();
-        get_up(worker);
     }
 }
 
@@ -200,7 +219,7 @@ static void finish_all_but(int left)
 {
     while (take_and_do_a_chunk())
         ;
-    for (int spins = 1; fp_atomic_load(&unfinished) > left; spins++) {
+    for (int spins = 1; fp_atomic_load(&unfinished.chunks) > left; spins++) {
         fp_relax();
         if (spins % (16 * FP_SPINS_PER_LOOK) == 0) /* whoever has the last chunk may be waiting for this core */
             let_others_run();
@@ -223,14 +242,14 @@ static void forget_the_pool(void)
 {
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&bell, NULL);
-    for (int i = 0; i < workers; i++)
+    for (int i = 0; i < pool.workers; i++)
         set_asleep(i, 0);
-    workers = 0;
-    sleepers = 0;
-    busy = my_busy;
-    callers = my_callers;
-    unfinished = my_busy;
-    ticket = 0;
+    pool.workers = 0;
+    pool.sleepers = 0;
+    pool.busy = my_busy;
+    pool.callers = my_callers;
+    unfinished.chunks = my_busy;
+    job.ticket = 0;
     forks++;
 }
 #endif
@@ -246,7 +265,7 @@ int fp_forks(void) { return forks; }
 
 uint64_t fp_work_begin(void)
 {
-    fp_atomic_add(&callers, 1);
+    fp_atomic_add(&pool.callers, 1);
     my_callers++;
     return fp_denormals_flush();
 }
@@ -255,7 +274,7 @@ void fp_work_end(uint64_t state)
 {
     fp_denormals_restore(state);
     my_callers--;
-    fp_atomic_add(&callers, -1);
+    fp_atomic_add(&pool.callers, -1);
 }
 
 int fp_get_num_threads(void) { return (int)fp_atomic_load(&wanted); }
@@ -265,27 +284,27 @@ void fp_set_num_threads(int n) { fp_atomic_store(&wanted, n < 1 ? 1 : n > FP_MAX
 void fp_parallel(fp_task *task, void *context, int chunks)
 {
     /* Programs that call from several threads have their parallelism already: a pool on top would only get in the way. */
-    if (chunks > 1 && fp_atomic_load(&callers) <= 1 && fp_atomic_swap_if(&busy, 0, 1)) {
+    if (chunks > 1 && fp_atomic_load(&pool.callers) <= 1 && fp_atomic_swap_if(&pool.busy, 0, 1)) {
         my_busy = 1;
-        while (workers < chunks - 1 && workers < FP_MAX_WORKERS && thread_start(workers))
-            workers++;
+        while (pool.workers < chunks - 1 && pool.workers < FP_MAX_WORKERS && thread_start(pool.workers))
+            pool.workers++;
         note_caller();
+        pool.jobs++;
+        fp_atomic_store(&unfinished.chunks, chunks);
         job.task = task;
         job.context = context;
-        fp_atomic_store(&unfinished, chunks);
-        int64_t number = (fp_atomic_load(&ticket) >> 32) + 1;
-        fp_atomic_store(&ticket, (int64_t)((uint64_t)number << 32 | (uint64_t)chunks << 16 | 1));
-        if (fp_atomic_load(&sleepers)) {
+        fp_atomic_store(&job.ticket, (int64_t)((uint64_t)pool.jobs << 32 | (uint64_t)chunks << 16 | 1));
+        if (fp_atomic_load(&pool.sleepers)) {
             lock_take(); /* so that no worker is between its last look and its sleep */
-            before_they_wake(workers);
+            before_they_wake(pool.workers);
             lock_give(); /* who wakes wants it */
             bell_ring();
         }
         task(context, 0);
-        fp_atomic_add(&unfinished, -1);
-        finish_all_but(0);
+        if (fp_atomic_add(&unfinished.chunks, -1))
+            finish_all_but(0);
         my_busy = 0;
-        fp_atomic_store(&busy, 0);
+        fp_atomic_store(&pool.busy, 0);
     } else {
         for (int chunk = 0; chunk < chunks; chunk++)
             task(context, chunk);
