@@ -202,15 +202,15 @@ static void sleep_until_there_is_work(int worker)
 static void work(int worker)
 {
     fp_denormals_flush(); /* for good: this thread computes nothing else */
-    for (;;) {
-        if (take_and_do_a_chunk())
+    double asleep_at = fp_clock() + FP_SPIN_SECONDS;
+    for (int64_t spins = 1;; spins++) {
+        if (take_and_do_a_chunk()) {
+            asleep_at = fp_clock() + FP_SPIN_SECONDS;
             continue;
-        double asleep_at = fp_clock() + FP_SPIN_SECONDS;
-        for (int spins = 1; !work_is_left(); spins++) {
-            fp_relax();
-            if (spins % FP_SPINS_PER_LOOK == 0 && fp_clock() > asleep_at)
-                sleep_until_there_is_work(worker);
         }
+        fp_relax();
+        if (spins % FP_SPINS_PER_LOOK == 0 && fp_clock() > asleep_at)
+            sleep_until_there_is_work(worker);
     }
 }
 
@@ -294,7 +294,8 @@ void fp_parallel(fp_task *task, void *context, int chunks)
         job.task = task;
         job.context = context;
         fp_atomic_store(&job.ticket, (int64_t)((uint64_t)pool.jobs << 32 | (uint64_t)chunks << 16 | 1));
-        if (fp_atomic_load(&pool.sleepers)) {
+        int64_t sleepers = fp_atomic_load(&pool.sleepers);
+        if (sleepers && pool.workers - sleepers < chunks - 1) {
             lock_take(); /* so that no worker is between its last look and its sleep */
             before_they_wake(pool.workers);
             lock_give(); /* who wakes wants it */
