@@ -77,8 +77,8 @@ static int thread_start(int worker)
 
 /* ---- what threads share ---- */
 
-/* A cache line for each thread that polls, and one for what only callers touch: a line that both sides write to travels once
- * more for every write, a fifth of a microsecond where the cores are apart. */
+/* A cache line for what workers poll, one for what the caller polls, and one for the rest, which workers touch only when they
+ * go to sleep and wake up: each write to a line that the other side is reading costs up to a fifth of a microsecond. */
 #define FP_CACHE_LINE 64
 
 /* Polled by workers. The ticket says which job (upper 32 bits), how many chunks it has (16 bits), and which is next (16 bits):

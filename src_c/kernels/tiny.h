@@ -2,7 +2,7 @@
  * in the order of the other kernels, with their FMAs, so the bits are the same. */
 
 /* What an optimiser, an activation or a loss of one row costs as a call is more than its arithmetic here: those that are a
- * few operations stand in the loops, the others are called. */
+ * few operations stand in the loops, and tanh and sigmoid in that of single neurons; the others are called. */
 FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation,
                              const double *hyper)
 {
