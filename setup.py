@@ -4,11 +4,13 @@ import os
 import platform
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 # ISA: (machine, source, flags of GCC and Clang, flags of MSVC). The flags name x86-64-v3 and -v4 bit by bit, since
 # GCC before 11 does not know those names. An ISA is chosen at import from what the CPU has, never from what built it.
@@ -51,19 +53,24 @@ class BuildExt(build_ext):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         ext.extra_compile_args = FLAGS[kind] + os.environ.get("FASTPROP_CFLAGS", "").split()
         if ext.name == "fastprop._engine":
-            for name, (target, source, unix, msvc) in ISAS.items():
-                if target != machine():
-                    continue
-                ext.define_macros.append((f"FP_BUILD_{name.upper()}", "1"))
-                ext.extra_objects += self.compiler.compile(
-                    [source],
-                    output_dir=self.build_temp,
-                    include_dirs=ext.include_dirs,
-                    debug=self.debug,
-                    extra_postargs=ext.extra_compile_args + (msvc if kind == "msvc" else unix),
-                    depends=HEADERS,
-                )
+            mine = {name: isa for name, isa in ISAS.items() if isa[0] == machine()}
+            ext.define_macros += [(f"FP_BUILD_{name.upper()}", "1") for name in mine]
+            with ThreadPoolExecutor(self.parallel) as pool:
+                ext.extra_objects += pool.map(lambda isa: self.compile_isa(ext, kind, *isa[1:]), mine.values())
         super().build_extension(ext)
+
+    def compile_isa(self, ext: Extension, kind: str, source: str, unix: list[str], msvc: list[str]) -> str:
+        """Compile the source of one ISA unless its object is newer than everything it is made of; return the object."""
+        (target,) = self.compiler.object_filenames([source], output_dir=self.build_temp)
+        if self.force or newer_group([source, *HEADERS, "setup.py"], target):
+            self.compiler.compile(
+                [source],
+                output_dir=self.build_temp,
+                include_dirs=ext.include_dirs,
+                debug=self.debug,
+                extra_postargs=ext.extra_compile_args + (msvc if kind == "msvc" else unix),
+            )
+        return target
 
 
 def extension(name: str, sources: list[str]) -> Extension:
