@@ -26,8 +26,12 @@ cdef void begin_work(Air *air) noexcept nogil:
 cdef void end_work(Air *air) noexcept nogil:
     fp_work_end(air.state)
 
+cdef Py_ssize_t times_asked = 0
+
 cdef bint ask_python(Air *air) noexcept with gil:
     """Lets Python handle signals; True if a handler raised. A function of its own: it takes the GIL at its door."""
+    global times_asked
+    times_asked += 1
     fp_denormals_restore(air.state)
     try:
         PyErr_CheckSignals()
@@ -61,3 +65,18 @@ cdef int raise_if_stopped(const Air *air) except -1:
     raised = <object>air.raised
     Py_DECREF(raised)
     raise raised
+
+
+def set_interrupt_interval(double seconds):
+    """Set the seconds between two looks for Ctrl-C and progress, and return those before.
+
+    For tests, which must not depend on the clock: with 0 the engine asks Python after every LOOK of its work.
+    """
+    global AIR_SECONDS
+    before, AIR_SECONDS = AIR_SECONDS, seconds
+    return before
+
+
+def interrupt_checks():
+    """How often the engine has asked Python for signals in the middle of its work, since it was loaded."""
+    return times_asked

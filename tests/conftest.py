@@ -6,7 +6,8 @@ import signal
 import pytest
 from kernels_ctypes import kernels_of, usable_isas
 
-from fastprop import _engine
+import fastprop as fp
+from fastprop import _engine, _own_loss
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -33,6 +34,20 @@ def dtype(request):
 def kernels(isa, dtype):
     """Name -> callable kernel, of the table of `isa` and `dtype`."""
     return kernels_of(isa, dtype)
+
+
+@pytest.fixture
+def always_due(monkeypatch):
+    """Whatever the clock says, training asks Python for signals and progress after a million flops or a step.
+
+    On one thread: where a pool works, its caller may get nothing to do in a step, and asks after work of its own only.
+    """
+    threads, interval = fp.get_num_threads(), _engine.set_interrupt_interval(0)
+    fp.set_num_threads(1)
+    monkeypatch.setattr(_own_loss, "PROGRESS", -1)
+    yield
+    fp.set_num_threads(threads)
+    _engine.set_interrupt_interval(interval)
 
 
 @pytest.fixture
