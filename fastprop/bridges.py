@@ -1,6 +1,7 @@
 """What the ways in and out share: operations with their numbers, and layers with theirs made into a network."""
 
 import importlib
+from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -8,13 +9,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastprop import _validate
-from fastprop.inputs import Periodic, PiecewiseLinear
+from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
 from fastprop.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, Residual, Scale
 from fastprop.network import Network
 from fastprop.operations import Operation
 
 # Layers that apply an activation themselves, the last two where they have a width.
 ACTIVATED = (Dense, BatchNorm, LayerNorm, Scale, Residual, Periodic, PiecewiseLinear)
+
+COMPARED = 16  # rows: a difference that depends on the signs of the inputs shows in one of them
+# What rounding may do: a thousandth of the largest output, as a float32 sum of 10^4 numbers may be off, and as much as
+# inputs do that are off by 8 eps, 100 times, since each layer rounds by itself.
+TOLERANCE, NEARBY, LAYERS = 1e-3, 8, 100
 
 
 def needed(library: str, extra: str, what: str) -> ModuleType:
@@ -46,6 +52,72 @@ def checked(network: Any, what: str) -> Network:
     if not isinstance(network, Network):
         raise TypeError(f"{what} takes a fastprop.Network, got {type(network).__name__}")
     return network
+
+
+def made(described: str, kind: Callable[..., Any], **numbers: Any) -> Any:
+    """A layer or an activation with the numbers that its counterpart has.
+
+    Raises
+    ------
+    ValueError
+        If it takes no such number.
+    """
+    try:
+        return kind(**numbers)
+    except ValueError as error:
+        raise ValueError(f"{described} has a number that has no counterpart here: {error}") from None
+
+
+def check_same(network: Network, what: str, run: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Refuses a network that does not give the outputs of what it was made from.
+
+    This is the last line behind the checks of each layer: code of somebody else's may change what a model computes in
+    ways that nobody lists.
+
+    Parameters
+    ----------
+    network : Network
+    what : str
+        What it was made from, as a message calls it.
+    run : callable
+        Rows (rows, n_inputs) of the network's dtype -> outputs (rows, n_outputs) of the model in prediction.
+
+    Raises
+    ------
+    ValueError
+        If outputs of random rows differ by more than rounding explains, or the model cannot be run.
+    """
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(COMPARED, network.n_inputs)).astype(network.dtype)
+    eps = np.finfo(network.dtype).eps
+    nearby = X * (1 + NEARBY * eps)
+    for layer in network.layers[:1]:
+        for column, categories, _ in layer.columns if isinstance(layer, Embedding) else ():
+            X[:, column] = nearby[:, column] = rng.integers(categories, size=COMPARED)
+    try:
+        theirs, moved = np.asarray(run(X)), np.asarray(run(nearby))
+    except RecursionError:
+        return  # too deep for its own library; the network is flat
+    except Exception as error:
+        raise ValueError(
+            f"{what} cannot be run on rows of {network.n_inputs} numbers, so its outputs cannot be compared with the "
+            f"network's: {error}"
+        ) from error
+    ours = network(X)
+    if theirs.shape != ours.shape:
+        raise ValueError(f"{what} gives outputs of shape {theirs.shape} for {COMPARED} rows, the network {ours.shape}")
+    finite = np.isfinite(theirs) & np.isfinite(moved)
+    theirs, moved, ours = theirs[finite], moved[finite], ours[finite]
+    if not theirs.size:
+        return
+    allowed = TOLERANCE * np.max(np.abs(theirs)) + LAYERS * (np.max(np.abs(moved - theirs)) + eps)
+    error = np.max(np.abs(ours - theirs))
+    if not error <= allowed:
+        raise ValueError(
+            f"{what} computes something else than its layers and their numbers say: on random rows its outputs differ "
+            f"by {error:.2g} from those of the network made of them, where {allowed:.2g} can be rounding; take out "
+            "what changes them (a patched method, a hook, a wrapper), or build the network and copy the numbers"
+        )
 
 
 class Part(NamedTuple):

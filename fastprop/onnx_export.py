@@ -16,7 +16,6 @@ OPSET = 20  # of 2023, the first with Gelu
 # Activations that are a node of both dtypes in onnxruntime -> the node, and its attributes.
 NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
-    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
     "sigmoid": ("Sigmoid", {}),
     "tanh": ("Tanh", {}),
 }
@@ -28,6 +27,7 @@ FLOAT32_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "selu": ("Selu", {}),
     "celu": ("Celu", {"alpha": "alpha"}),
     "gelu": ("Gelu", {}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
     "mish": ("Mish", {}),
     "softsign": ("Softsign", {}),
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
@@ -41,6 +41,7 @@ FORMULAS: dict[str, Any] = {
     "selu": lambda z: (z.max(0) + (z.min(0).exp() - 1) * 1.6732632423543772) * 1.0507009873554805,
     "celu": lambda z, alpha: z.max(0) + ((z.min(0) * (1 / alpha)).exp() - 1) * alpha,
     "gelu": lambda z: z * ((z * 0.7071067811865476).erf() + 1) * 0.5,
+    "gelu_tanh": lambda z: z * ((z + z * z * z * 0.044715) * 1.5957691216057308).sigmoid(),
     "silu": lambda z: z * z.sigmoid(),
     "mish": lambda z: z * (z.max(0) + ((-z.abs()).exp() + 1).log()).tanh(),
     "softplus": lambda z, beta: z.max(0) + (((z.abs() * -beta).exp() + 1).log()) * (1 / beta),
@@ -157,7 +158,8 @@ class _Value:
     """The output of a node, to compute with."""
 
     abs, exp, log = _function("Abs"), _function("Exp"), _function("Log")
-    cos, sin, sigmoid, tanh = _function("Cos"), _function("Sin"), _function("Sigmoid"), _function("Tanh")
+    cos, sin, sqrt = _function("Cos"), _function("Sin"), _function("Sqrt")
+    sigmoid, tanh = _function("Sigmoid"), _function("Tanh")
 
     def __init__(self, graph: _Graph, name: str):
         self.graph, self.name = graph, name
@@ -199,6 +201,10 @@ class _Value:
         if self.graph.dtype == np.float32:
             return self.node("Erf")
         return self.node("Cast", to=types.FLOAT).node("Erf").node("Cast", to=types.DOUBLE)
+
+    def mean(self) -> "_Value":
+        """The mean of each row, as a column."""
+        return self.node("ReduceMean", self.graph.constant([-1], np.int64), keepdims=1)
 
     def reshape(self, *shape: int) -> "_Value":
         """The same numbers in another shape."""
@@ -249,13 +255,23 @@ def _scale(x: _Value, part: Part) -> _Value:
     return x if part.bias is None else x + part.bias
 
 
+# The epsilon of ONNX's normalisations is a float32, so in float64 they are written out.
+
+
 def _layer_norm(x: _Value, part: Part) -> _Value:
-    return x.node("LayerNormalization", part.weight, part.bias, axis=-1, epsilon=part.operation.fields["epsilon"])
+    epsilon = part.operation.fields["epsilon"]
+    if x.graph.dtype == np.float32:
+        return x.node("LayerNormalization", part.weight, part.bias, axis=-1, epsilon=epsilon)
+    centred = x - x.mean()
+    return centred / ((centred * centred).mean() + epsilon).sqrt() * part.weight + part.bias
 
 
 def _batch_norm(x: _Value, part: Part) -> _Value:
-    numbers = part.weight, part.bias, *part.state.reshape(2, -1)
-    return x.node("BatchNormalization", *numbers, epsilon=part.operation.fields["epsilon"])
+    if x.graph.dtype == np.float32:
+        numbers = part.weight, part.bias, *part.state.reshape(2, -1)
+        return x.node("BatchNormalization", *numbers, epsilon=part.operation.fields["epsilon"])
+    mean, factor = part.normalization()
+    return (x - mean) * factor + part.bias
 
 
 def _prelu(x: _Value, part: Part) -> _Value:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,30 @@ import numpy as np
 from fastprop import _validate
 from fastprop import activations as _activations
 from fastprop import layers as _layers
-from fastprop.bridges import Stack, needed
+from fastprop.bridges import Stack, check_same, made, needed
 from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
 from fastprop.layers import BatchNorm, Dropout, LayerNorm, Residual, Scale
 from fastprop.network import Network
 from fastprop.torch_export import ACTIVATIONS
 
 NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
+
+# Modules around a module -> where that is found.
+WRAPPERS = {
+    "DataParallel": "the module inside, its .module",
+    "DistributedDataParallel": "the module inside, its .module",
+    "OptimizedModule": "the module from before torch.compile, its ._orig_mod",
+}
+
+# Hooks that compute a weight anew in each call -> what writes their result into it.
+REMOVED_BY = {
+    "WeightNorm": "torch.nn.utils.remove_weight_norm(module, {name!r})",
+    "SpectralNorm": "torch.nn.utils.remove_spectral_norm(module, {name!r})",
+}
+
+# Tensors that a weight is computed from, and what is to be done about them.
+COMPUTED_FROM = ("weight_g", "weight_v", "weight_orig", "weight_mask", "weight_u")
+COMPUTED = ": a weight is computed from it, so remove the weight norm, spectral norm or pruning from the module first"
 
 # Where torch.nn.Softplus becomes linear by default; it is 2e-9 off there, which is let pass.
 SOFTPLUS_LEAST = 20
@@ -27,8 +45,10 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
 
     It may hold Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax of the last axis,
     Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of other layers, members
-    excepted. A normalisation without weights gets such as change nothing. A network has no mode: it trains
-    and predicts as PyTorch does in ``train()`` and in ``eval()``.
+    excepted. A normalisation without weights gets such as change nothing. A network has no mode: it trains and predicts
+    as PyTorch does in ``train()`` and in ``eval()``. A module that stands in two places becomes two layers, whose
+    numbers are trained apart. Hooks of gradients belong to training, so they do not come along; whatever else changes
+    what a module computes is refused by name, and the outputs of a few random rows are compared.
 
     Parameters
     ----------
@@ -47,7 +67,8 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
     TypeError
         If it is no such module, or holds one that has no counterpart here.
     ValueError
-        If a module has a choice that has no counterpart here.
+        If a module has a choice that has no counterpart here, a hook, a parametrisation or a ``forward`` of its own,
+        numbers that cannot be read, or outputs other than the network's.
 
     Examples
     --------
@@ -61,16 +82,89 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
             "fp.from_state_dict"
         )
     stack = Stack(None if n_inputs is None else _validate.count("n_inputs", n_inputs))
-    _stack(stack, module, "module", nn)
-    return stack.network("this module", seed)
+    try:
+        for path, each in module.named_modules():
+            _check_module(each, _place(path.split(".") if path else []))
+        _stack(stack, module, "module", nn)
+    except RecursionError:
+        raise ValueError(
+            "this module holds itself, or modules nested deeper than Python can follow; give one nn.Sequential of all"
+        ) from None
+    network = stack.network("this module", seed)
+    check_same(network, "this module", partial(_run, module))
+    return network
+
+
+def _place(names: list[str], start: str = "module") -> str:
+    """How one finds a module by the names on the way to it."""
+    return start + "".join(f"[{name}]" if name.isdecimal() else f".{name}" for name in names)
+
+
+def _check_module(module: Any, place: str) -> None:
+    """Refuses a module that computes something else than its class and its numbers say."""
+    described = f"{place}, {type(module).__name__},"
+    if (instead := _inside(module)) is not None:
+        raise TypeError(f"{described} has no counterpart in fastprop; give {instead}")
+    for name in getattr(module, "parametrizations", ()):
+        raise ValueError(
+            f"{described} has a parametrisation of its {name}; write its result into the {name} with "
+            f"torch.nn.utils.parametrize.remove_parametrizations(module, {name!r}) first"
+        )
+    for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
+        kind, name = type(hook).__name__, getattr(hook, "name", "weight")
+        if hasattr(hook, "_tensor_name"):
+            kind, name = "pruning", hook._tensor_name
+            remove = f"torch.nn.utils.prune.remove(module, {name!r})"
+        elif kind in REMOVED_BY:
+            remove = REMOVED_BY[kind].format(name=name)
+        else:
+            kind = f"a hook, {getattr(hook, '__qualname__', kind)}"
+            remove = "the remove() of the handle that registering it gave"
+        raise ValueError(f"{described} has {kind}, which may change what it computes in each call; use {remove} first")
+    if "forward" in vars(module):
+        raise ValueError(
+            f"{described} has a forward of its own, which fastprop cannot read; use `del module.forward` if it is not "
+            "needed"
+        )
+
+
+def _inside(module: Any) -> str | None:
+    """What to give instead of a module that is another in disguise."""
+    import torch
+
+    cls = type(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return "the module from before torch.jit"
+    if isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
+        return "the model after a first batch, model(X): until then this one has no numbers"
+    if ".quantized" in cls.__module__:
+        return "the module from before it was quantised"
+    return WRAPPERS.get(cls.__name__)
+
+
+def _run(module: Any, X: np.ndarray) -> np.ndarray:
+    """The outputs of a module in prediction; it is left in the mode that it was in."""
+    import torch
+
+    modes = [(each, each.training) for each in module.modules()]
+    first = next(iter([*module.parameters(), *module.buffers()]), None)
+    try:
+        for each, _ in modes:
+            each.training = False
+        with torch.no_grad():
+            x = torch.tensor(X, device=None if first is None else first.device)
+            return module(x).cpu().numpy()
+    finally:
+        for each, mode in modes:
+            each.training = mode
 
 
 def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
     """Puts what a module is on top of a stack; `place` is how one finds it."""
     cls, described = type(module), f"{place}, {type(module).__name__},"
-    if cls.forward is nn.Sequential.forward:
-        for name, child in enumerate(module):
-            _stack(stack, child, f"{place}[{name}]", nn)
+    if isinstance(module, nn.Sequential) and cls.forward is nn.Sequential.forward:
+        for name, child in module._modules.items():
+            _stack(stack, child, _place([name], place), nn)
     elif cls.__module__ == "fastprop.torch_modules" and cls.__name__ == "Residual":
         inner = Stack(stack.n_out)
         _stack(inner, module.block, f"{place}.block", nn)
@@ -78,7 +172,7 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
     # another library's Linear may be anything
     elif not (
         (cls.__module__.startswith("torch.nn.modules.") and _put(stack, module, described))
-        or (cls.__module__ == "fastprop.torch_modules" and _put_ours(stack, module))
+        or (cls.__module__ == "fastprop.torch_modules" and _put_ours(stack, module, described))
     ):
         raise TypeError(
             f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "
@@ -88,33 +182,35 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
 
 def _put(stack: Stack, module: Any, described: str) -> bool:
     """Puts a module of ``torch.nn`` on top of a stack; False if it has no counterpart."""
-    kind = type(module).__name__
+    kind, array = type(module).__name__, partial(_array_of, module, described)
     if kind == "Linear":
-        stack.dense(_array(module.weight).T, _array(module.bias))
+        stack.dense(array("weight").T, array("bias"))
     elif kind == "Dropout":
-        stack.add(Dropout(module.p))
+        stack.add(made(described, Dropout, rate=module.p))
     elif kind == "BatchNorm1d":
         if module.running_mean is None or module.momentum is None:
             raise ValueError(
                 f"{described} keeps no running statistics, or their plain mean; fastprop's follow by a momentum: make "
                 "it with track_running_stats=True and a momentum, and train it again"
             )
-        state = _array(module.running_mean), _array(module.running_var)
-        numbers = _affine(_array(module.weight), _array(module.bias), len(state[0]))
-        stack.add(BatchNorm(momentum=module.momentum, epsilon=module.eps), *numbers, state=state, n_in=len(state[0]))
+        state = array("running_mean"), array("running_var")
+        numbers = _affine(array("weight"), array("bias"), len(state[0]))
+        layer = made(described, BatchNorm, momentum=module.momentum, epsilon=module.eps)
+        stack.add(layer, *numbers, state=state, n_in=len(state[0]))
     elif kind == "LayerNorm":
         if len(module.normalized_shape) > 1:
             raise ValueError(
                 f"{described} is over the axes {module.normalized_shape}; fastprop's are over one, of a row"
             )
         (n,) = module.normalized_shape
-        stack.add(LayerNorm(epsilon=module.eps), *_affine(_array(module.weight), _array(module.bias), n), n_in=n)
+        layer = made(described, LayerNorm, epsilon=module.eps)
+        stack.add(layer, *_affine(array("weight"), array("bias"), n), n_in=n)
     elif kind in ("Softmax", "LogSoftmax"):
         if module.dim not in (-1, 1):
             raise ValueError(f"{described} is over the axis {module.dim}; fastprop's is over the last: use dim=-1")
         stack.activate("softmax" if kind == "Softmax" else "log_softmax")
     elif kind == "PReLU":
-        _prelu(stack, _array(module.weight), described)
+        _prelu(stack, array("weight"), described)
     elif kind == "Flatten":
         if (module.start_dim, module.end_dim) != (1, -1):
             raise ValueError(f"{described} does not give rows; use start_dim=1 and end_dim=-1")
@@ -125,32 +221,34 @@ def _put(stack: Stack, module: Any, described: str) -> bool:
     return True
 
 
-def _put_ours(stack: Stack, module: Any) -> bool:
+def _put_ours(stack: Stack, module: Any, described: str) -> bool:
     """The same for a module of ``fastprop.torch_modules``."""
     kind, top = type(module).__name__, stack.layers[-1] if stack.layers else None
+    array = partial(_array_of, module, described)
     if kind == "Scale":
-        weight, bias = _array(module.weight), _array(module.bias)
+        weight, bias = array("weight"), array("bias")
         stack.add(Scale(bias=bias is not None), *([weight] if bias is None else [weight, bias]), n_in=len(weight))
     elif kind == "Embeddings":
-        tables = [_array(table.weight) for table in module.tables]
+        tables = [_array_of(table, described, "weight") for table in module.tables]
         columns = tuple((column, *table.shape) for column, table in zip(module.columns, tables))
         width = len(module.passed) + sum(table.shape[1] for table in tables)
         stack.add(Embedding(columns), *tables, n_in=len(module.passed) + len(tables), n_out=width)
     elif kind == "PiecewiseLinear":
-        edges, bins = _array(module.edges), module.n_bins
+        edges, bins = array("edges"), module.n_bins
         each = tuple(tuple(row.tolist()) for row in np.split(edges, np.cumsum(np.add(bins, 1))[:-1]))
         stack.add(PiecewiseLinear(each), state=[edges], n_in=len(bins), n_out=sum(bins))
     elif kind == "Periodic":
-        frequencies = _array(module.frequencies)
+        frequencies = array("frequencies")
         n_in, n = frequencies.shape
         stack.add(Periodic(n), frequencies, n_in=n_in, n_out=2 * n * n_in)
     elif kind == "Pieces" and isinstance(top, (PiecewiseLinear, Periodic)):
         linear = list(module.pieces)
         stack.layers[-1] = replace(top, width=linear[0].out_features, activation="identity")
-        stack.numbers += [_array(each.weight).T for each in linear] + [_array(each.bias) for each in linear]
+        stack.numbers += [_array_of(each, described, "weight").T for each in linear]
+        stack.numbers += [_array_of(each, described, "bias") for each in linear]
         stack.n_out = len(linear) * linear[0].out_features
     elif kind in NAMES:
-        stack.activate(_named(module, kind, kind))
+        stack.activate(_named(module, kind, described))
     else:
         return False
     return True
@@ -164,7 +262,7 @@ def _named(module: Any, kind: str, described: str) -> Any:
         raise ValueError(f"{described} becomes linear at {module.threshold}, fastprop's nowhere; use 20 or more")
     name = NAMES[kind]
     numbers = {number: getattr(module, argument) for number, argument in ACTIVATIONS[name][1].items()}
-    return _activations.parse(name)(**numbers) if numbers else name
+    return made(described, _activations.parse(name), **numbers) if numbers else name
 
 
 def _affine(weight: np.ndarray | None, bias: np.ndarray | None, n: int) -> list[np.ndarray]:
@@ -181,16 +279,25 @@ def _prelu(stack: Stack, slope: np.ndarray, described: str) -> None:
     stack.activate("prelu", np.array(np.broadcast_to(slope, stack.n_out)))
 
 
-def _array(tensor: Any) -> Any:
-    """A tensor, a parameter or an array as an array; None stays None."""
-    if tensor is None:
-        return None
+def _array_of(module: Any, described: str, name: str) -> Any:
+    """A parameter or buffer of a module as an array; None stays None."""
+    tensor = getattr(module, name)
+    return None if tensor is None else _array(tensor, f"{described} has a {name} that")
+
+
+def _array(tensor: Any, what: str) -> np.ndarray:
+    """A tensor, a parameter or an array as an array; `what` begins a message."""
     if not hasattr(tensor, "detach"):
         return np.asarray(tensor)
-    tensor = tensor.detach().cpu()
     if str(tensor.dtype) not in ("torch.float32", "torch.float64"):
-        raise ValueError(f"got numbers of {tensor.dtype}, wanted float32 or float64; call the module's float() first")
-    return tensor.numpy()
+        hint = "; call the module's float() first" if tensor.is_floating_point() else ""
+        raise ValueError(f"{what} holds numbers of {tensor.dtype}, wanted float32 or float64{hint}")
+    if tensor.is_meta:
+        raise ValueError(f"{what} is on the meta device, where there are no numbers; load the weights first")
+    try:
+        return tensor.detach().cpu().numpy()
+    except (TypeError, RuntimeError) as error:  # a layout or a subclass that NumPy has not
+        raise ValueError(f"{what} cannot become an array: {error}") from None
 
 
 def from_state_dict(
@@ -267,9 +374,10 @@ def _groups(state: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
         if own not in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
             raise ValueError(
                 f"the tensor {full!r} is of no linear layer or normalisation; leave it out, or use fp.from_torch"
+                + (COMPUTED if own in COMPUTED_FROM or ".parametrizations." in full else "")
             )
         if own != "num_batches_tracked":
-            groups.setdefault(name, {})[own] = _array(tensor)
+            groups.setdefault(name, {})[own] = _array(tensor, f"the tensor {full!r}")
     for name, tensors in groups.items():
         if ("running_mean" in tensors) != ("running_var" in tensors):
             raise ValueError(f"the layer {name!r} has one of running_mean and running_var; give both")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 
 import bridge_cases
 import numpy as np
@@ -202,6 +203,191 @@ def test_what_has_no_counterpart(torch, make, error, message):
         fp.from_torch(make(torch.nn))
 
 
+# ---- what computes something else than its numbers say ----
+
+
+def altered(change):
+    """A stack of two linear layers after `change(torch, module)`, or the other module that this gives."""
+
+    def make(torch):
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh(), torch.nn.Linear(4, 3))
+        made = change(torch, module)
+        is_other = isinstance(made, torch.nn.Module) and all(made is not each for each in module.modules())
+        return made if is_other else module
+
+    return make
+
+
+def patched(module):
+    forward = module.forward
+    module.forward = lambda x: 2 * forward(x)
+
+
+def of_ours(torch, _):
+    module = fp.Network([3, fp.Residual([4, 3]), 2], seed=0).to_torch()
+    module[0].block[0].register_forward_hook(lambda module, x, y: 2 * y)
+    return module
+
+
+def max_norm(torch, _):
+    module = fp.Network([3, fp.Embedding({0: (5, 2)}), 2], seed=0).to_torch()
+    module[0].tables[0].max_norm = 0.01
+    return module
+
+
+def called(torch, module):
+    class Called(torch.nn.Sequential):
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
+    return Called(*module)
+
+
+def nested(torch, _):
+    module = torch.nn.Linear(4, 4)
+    for _ in range(3000):
+        module = torch.nn.Sequential(module)
+    return module
+
+
+def without(torch, module):
+    module._modules["1"] = None
+
+
+def itself(torch, module):
+    square = module[:1]
+    return square.append(square)
+
+
+def prune(torch):
+    from torch.nn.utils import prune
+
+    return prune
+
+
+ALTERED = {
+    "weight_norm": (lambda t, m: t.nn.utils.weight_norm(m[0]), r"module\[0\], Linear, .*remove_weight_norm"),
+    "weight_norm of the bias": (lambda t, m: t.nn.utils.weight_norm(m[2], "bias"), r"\(module, 'bias'\)"),
+    "spectral_norm": (lambda t, m: t.nn.utils.spectral_norm(m[2]), r"module\[2\], .*remove_spectral_norm"),
+    "parametrised": (
+        lambda t, m: t.nn.utils.parametrizations.weight_norm(m[0]),
+        r"module\[0\], ParametrizedLinear, .*remove_parametrizations\(module, 'weight'\)",
+    ),
+    "orthogonal": (lambda t, m: t.nn.utils.parametrizations.orthogonal(m[0]), "a parametrisation of its weight"),
+    "pruned": (lambda t, m: prune(t).l1_unstructured(m[0], "bias", 2), r"prune.remove\(module, 'bias'\)"),
+    "hook": (
+        lambda t, m: m[0].register_forward_hook(lambda m, x, y: 2 * y),
+        r"module\[0\], Linear, has a hook, .*lambda",
+    ),
+    "pre-hook": (
+        lambda t, m: m[1].register_forward_pre_hook(lambda m, x: (2 * x[0],)),
+        r"module\[1\], Tanh, has a hook",
+    ),
+    "hook of the whole": (
+        lambda t, m: m.register_forward_hook(lambda m, x, y: 2 * y),
+        "module, Sequential, has a hook",
+    ),
+    "hook inside one of ours": (of_ours, r"module\[0\]\.block\[0\], Linear, has a hook"),
+    "forward": (lambda t, m: patched(m[0]), r"module\[0\], Linear, has a forward of its own"),
+    "forward of the whole": (lambda t, m: patched(m), "module, Sequential, has a forward of its own"),
+    "__call__": (called, "computes something else.*outputs differ"),
+    "max_norm": (max_norm, "computes something else.*outputs differ"),
+    "meta": (lambda t, m: m.to("meta"), r"module\[0\], Linear, has a weight that is on the meta device"),
+    "complex": (lambda t, m: m.to(t.complex64), "complex64, wanted float32 or float64$"),
+    "bfloat16": (lambda t, m: m.bfloat16(), r"bfloat16, wanted float32 or float64; call the module's float\(\)"),
+    "sparse": (
+        lambda t, m: setattr(m[0], "weight", t.nn.Parameter(m[0].weight.detach().to_sparse())),
+        r"module\[0\], Linear, has a weight that cannot become an array",
+    ),
+    "lazy": (lambda t, m: t.nn.Sequential(t.nn.LazyLinear(3)), r"module\[0\], LazyLinear, .*after a first batch"),
+    "lazy norm": (lambda t, m: m.append(t.nn.LazyBatchNorm1d()), "LazyBatchNorm1d, .*after a first batch"),
+    "quantised": (
+        lambda t, m: t.ao.quantization.quantize_dynamic(m, {t.nn.Linear}),
+        "give the module from before it was quantised",
+    ),
+    "compiled": (
+        lambda t, m: t.compile(m, backend="eager"),
+        r"give the module from before torch.compile, its \._orig_mod",
+    ),
+    "scripted": (lambda t, m: t.jit.script(m), "give the module from before torch.jit"),
+    "traced": (lambda t, m: t.jit.trace(m, t.ones(2, 4)), "give the module from before torch.jit"),
+    "parallel": (lambda t, m: t.nn.DataParallel(m), r"DataParallel, .*give the module inside, its \.module"),
+    "itself": (itself, "holds itself"),
+    "too deep": (nested, "nested deeper"),
+    "nothing": (without, r"module\[1\], NoneType, has no counterpart"),
+    "slope": (lambda t, m: m.append(t.nn.LeakyReLU(-0.3)), r"module\[3\], LeakyReLU, has a number that .*got -0.3"),
+    "momentum": (lambda t, m: m.append(t.nn.BatchNorm1d(3, momentum=0.0)), r"module\[3\], BatchNorm1d, has a number"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+@pytest.mark.filterwarnings("ignore")  # of what PyTorch is about to drop
+def test_what_its_numbers_do_not_say(torch, name):
+    """Refused by name, and with a remedy; the module is as it was."""
+    change, message = ALTERED[name]
+    with pytest.raises((TypeError, ValueError), match=message):
+        fp.from_torch(altered(change)(torch))
+
+
+def test_a_class_that_was_patched(torch, monkeypatch):
+    """What nobody lists shows in the outputs."""
+    module = altered(lambda torch, module: None)(torch)
+    forward = torch.nn.Linear.forward
+    monkeypatch.setattr(torch.nn.Linear, "forward", lambda self, x: 1.1 * forward(self, x))
+    with pytest.raises(ValueError, match="computes something else than its layers and their numbers say"):
+        fp.from_torch(module)
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "parametrised", "pruned", "spectral_norm"])
+@pytest.mark.filterwarnings("ignore")
+def test_the_remedies_work(torch, name):
+    """As the message says it, with numbers that changed after the hook was there."""
+    module = altered(ALTERED[name][0])(torch)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(1.5)
+    X = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    with pytest.raises(ValueError, match=r"remove") as error:
+        fp.from_torch(module)
+    place, remedy = re.search(r"^(module\[\d\]), .*(torch\.nn\.utils\.\S+\(module, '\w+'\))", str(error.value)).groups()
+    module.eval()
+    exec(remedy, {"torch": torch, "module": eval(place, {"module": module})})
+    bridge_cases.assert_close(outputs(torch, module, X), fp.from_torch(module), X, 2e-6)
+
+
+def test_what_does_not_matter(torch):
+    """Hooks of gradients, modules in place, frozen, shared, tied, nested, lazy ones that know their sizes."""
+    nn = torch.nn
+    torch.manual_seed(0)
+    shared = nn.Linear(4, 4)
+    tied = nn.Linear(4, 4)
+    tied.weight = shared.weight
+    module = nn.Sequential(
+        nn.ReLU(inplace=True), nn.LazyLinear(4), nn.Hardtanh(inplace=True), shared, shared, tied, nn.LazyBatchNorm1d(),
+        nn.Dropout(0.3), nn.Linear(4, 2),
+    )  # fmt: skip
+    module(torch.randn(16, 4))
+    module[3].register_full_backward_hook(lambda module, x, y: None)
+    module.requires_grad_(False)
+    for _ in range(100):
+        module = nn.Sequential(module)
+    random = torch.get_rng_state()
+    module.train()
+    net = fp.from_torch(module)
+    assert all(each.training for each in module.modules()) and torch.equal(torch.get_rng_state(), random)
+    X = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    bridge_cases.assert_close(outputs(torch, module.eval(), X), net, X, 2e-6)
+
+
+def test_numbers_that_are_not_finite(torch):
+    """They come over: what they compute cannot be compared."""
+    module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1))
+    with torch.no_grad():
+        module[0].weight[0, 0] = float("nan")
+    assert np.isnan(fp.from_torch(module).weights[0][0, 0])
+
+
 # ---- states ----
 
 
@@ -273,6 +459,8 @@ def test_names_that_leave_no_number_out():
         ({"0.weight": np.ones(3), "0.bias": np.ones(3)}, ValueError, "no weight of a linear layer"),
         ({"0.weight": np.ones((2, 3, 3, 3))}, ValueError, "the layer '0' has no weight of one or two axes"),
         ({"0.bias": np.ones(3)}, ValueError, "the layer '0' has no weight"),
+        ({"0.weight_orig": np.ones((2, 3))}, ValueError, "a weight is computed from it, so remove"),
+        ({"0.parametrizations.weight.original0": np.ones((2, 3))}, ValueError, "a weight is computed from it"),
         ({"rnn.weight_ih_l0": np.ones((2, 3))}, ValueError, "'rnn.weight_ih_l0' is of no linear layer"),
         ({"0.weight": np.ones((2, 3)), "1.weight": np.ones((2, 3))}, ValueError, "takes 3 numbers, but gets 2"),
         ({"0.weight": np.ones((2, 3), np.float16)}, ValueError, "float16"),
