@@ -68,7 +68,12 @@ def made(described: str, kind: Callable[..., Any], **numbers: Any) -> Any:
         raise ValueError(f"{described} has a number that has no counterpart here: {error}") from None
 
 
-def check_same(network: Network, what: str, run: Callable[[np.ndarray], np.ndarray]) -> None:
+def check_same(
+    network: Network,
+    what: str,
+    run: Callable[[np.ndarray], np.ndarray],
+    link: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> None:
     """Refuses a network that does not give the outputs of what it was made from.
 
     This is the last line behind the checks of each layer: code of somebody else's may change what a model computes in
@@ -81,6 +86,8 @@ def check_same(network: Network, what: str, run: Callable[[np.ndarray], np.ndarr
         What it was made from, as a message calls it.
     run : callable
         Rows (rows, n_inputs) of the network's dtype -> outputs (rows, n_outputs) of the model in prediction.
+    link : callable
+        What the model applies to such outputs as the network has.
 
     Raises
     ------
@@ -103,7 +110,7 @@ def check_same(network: Network, what: str, run: Callable[[np.ndarray], np.ndarr
             f"{what} cannot be run on rows of {network.n_inputs} numbers, so its outputs cannot be compared with the "
             f"network's: {error}"
         ) from error
-    ours = network(X)
+    ours = link(network(X))
     if theirs.shape != ours.shape:
         raise ValueError(f"{what} gives outputs of shape {theirs.shape} for {COMPARED} rows, the network {ours.shape}")
     finite = np.isfinite(theirs) & np.isfinite(moved)
@@ -111,11 +118,11 @@ def check_same(network: Network, what: str, run: Callable[[np.ndarray], np.ndarr
     if not theirs.size:
         return
     allowed = TOLERANCE * np.max(np.abs(theirs)) + LAYERS * (np.max(np.abs(moved - theirs)) + eps)
-    error = np.max(np.abs(ours - theirs))
-    if not error <= allowed:
+    off = np.max(np.abs(ours - theirs))
+    if not off <= allowed:
         raise ValueError(
             f"{what} computes something else than its layers and their numbers say: on random rows its outputs differ "
-            f"by {error:.2g} from those of the network made of them, where {allowed:.2g} can be rounding; take out "
+            f"by {off:.2g} from those of the network made of them, where {allowed:.2g} can be rounding; take out "
             "what changes them (a patched method, a hook, a wrapper), or build the network and copy the numbers"
         )
 

@@ -1,12 +1,13 @@
 """From Keras: the network of a Sequential model. It asks the model for its layers, and needs no Keras itself."""
 
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fastprop import activations as _activations
-from fastprop.bridges import Stack
+from fastprop.bridges import Stack, check_same, made
 from fastprop.layers import BatchNorm, Dropout, LayerNorm
 from fastprop.network import Network
 
@@ -27,7 +28,7 @@ ACTIVATIONS: dict[str, Any] = {
     )
 }
 
-NOTHING = ("InputLayer", "Flatten")  # on rows
+NOTHING = ("InputLayer", "Flatten", "Identity", "ActivityRegularization")  # on rows, in prediction
 NORMS = ("BatchNormalization", "LayerNormalization")
 
 
@@ -35,10 +36,11 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
     """The network of a Keras ``Sequential``, with its numbers, in their dtype.
 
     It may hold Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization,
-    LayerNormalization, Flatten (rows of X are then flat), Sequential. Keras's momentum of a batch norm is what stays of
-    the old statistics, fastprop's what comes of the new ones: 1 less Keras's. A normalisation without weights gets such
-    as change nothing. Regularisers and constraints belong to training, so they do not come along. Activations are those
-    of Keras 3.
+    LayerNormalization, Flatten (rows of X are then flat), Identity, Sequential. Activations are those of Keras 3.
+    Keras's momentum of a batch norm is what stays of the old statistics, fastprop's what comes of the new ones: 1 less
+    Keras's. A normalisation without weights gets such as change nothing. Regularisers, constraints and frozen layers
+    belong to training, so they do not come along. A layer that stands in two places becomes two, whose numbers are
+    trained apart. The outputs of a few random rows are compared.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
     TypeError
         If it is no such model, or holds a layer that has no counterpart here.
     ValueError
-        If a layer has no weights yet, or a choice that has no counterpart here.
+        If a layer has no weights yet, or a choice that has no counterpart here, or outputs are not the network's.
     """
     if _kind(model) != "Sequential":
         raise TypeError(
@@ -68,10 +70,29 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
         raise ValueError(
             f"from_keras knows the layers of Keras 3, got Keras {version}; save the model and load it there"
         )
-    shape = getattr(model, "input_shape", None)
-    stack = Stack(shape[1] if isinstance(shape, tuple) and len(shape) == 2 else None)
-    _stack(stack, model)
-    return stack.network("this model", seed)
+    if not model.built or not model.layers:
+        raise ValueError(
+            "this model has no layers, or no weights yet; build the model first, as with model.build((None, n_inputs))"
+        )
+    _, *shape = model.input_shape
+    stack = Stack(shape[0] if len(shape) == 1 else None)
+    try:
+        _stack(stack, model)
+    except RecursionError:
+        raise ValueError("this model is nested deeper than Python can follow; give one keras.Sequential") from None
+    network = stack.network("this model", seed)
+    if None in shape or network.n_inputs != np.prod(shape):
+        raise ValueError(
+            f"this model takes inputs of shape {tuple(shape)}, not rows of numbers; put keras.layers.Flatten() first"
+        )
+    check_same(network, "this model", partial(_run, model, shape))
+    return network
+
+
+def _run(model: Any, shape: list[int], X: np.ndarray) -> np.ndarray:
+    """The outputs of a model in prediction."""
+    outputs = model(X.reshape(-1, *shape), training=False)
+    return sys.modules["keras"].ops.convert_to_numpy(outputs)
 
 
 def _kind(layer: Any) -> str:
@@ -91,8 +112,24 @@ def _stack(stack: Stack, model: Any) -> None:
 
 def _put(stack: Stack, layer: Any) -> None:
     """Puts a layer on top of a stack."""
-    kind, config, weights = _kind(layer), layer.get_config(), layer.get_weights()
-    described = f"the layer {config.get('name')!r}, {type(layer).__name__},"
+    kind, described = _kind(layer), f"the layer {layer.name!r}, {type(layer).__name__},"
+    if kind in ("Dense", "Activation"):
+        activation = layer.activation
+        source = getattr(activation, "__module__", "")
+        name = getattr(activation, "__name__", type(activation).__name__)
+        _demand(
+            source.partition(".")[0] == "keras", described,
+            f"has an activation of your own, {name}; use one of {', '.join(ACTIVATIONS)}",
+        )  # fmt: skip
+    _demand(
+        layer.compute_dtype in ("float32", "float64"), described,
+        f"computes in {layer.compute_dtype}; make the model in float32 and give it these weights, with set_weights",
+    )  # fmt: skip
+    _demand(
+        not getattr(layer, "lora_enabled", False), described,
+        "has a LoRA beside its kernel; save the model and load it again, which makes them one",
+    )  # fmt: skip
+    config, weights = layer.get_config(), layer.get_weights()
     if kind == "Dense":
         stack.dense(*_expected(weights, [True, config["use_bias"]], described))
         _activate(stack, config["activation"], described)
@@ -100,7 +137,7 @@ def _put(stack: Stack, layer: Any) -> None:
         _activate(stack, config["activation"], described)
     elif kind == "Dropout":
         _demand(config.get("noise_shape") is None, described, "has a noise_shape; fastprop draws each number by itself")
-        stack.add(Dropout(config["rate"]))
+        stack.add(made(described, Dropout, rate=config["rate"]))
     elif kind in NORMS:
         _normalize(stack, kind, config, weights, described)
     elif kind == "PReLU":
@@ -112,7 +149,8 @@ def _put(stack: Stack, layer: Any) -> None:
     else:
         raise TypeError(
             f"{described} has no counterpart in fastprop; use a Sequential of Dense, Activation, Dropout, "
-            "BatchNormalization and LayerNormalization, and do what other layers do to X before it"
+            "BatchNormalization and LayerNormalization, put in the layer that a wrapper holds, and do to X before what "
+            "other layers do"
         )
 
 
@@ -147,10 +185,10 @@ def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray],
     neutral = np.ones(n or 0, int), np.zeros(n or 0, int)
     numbers = [default if array is None else array for array, default in zip(arrays, neutral)]
     if is_batch:
-        layer = BatchNorm(momentum=1 - config["momentum"], epsilon=config["epsilon"])
+        layer = made(described, BatchNorm, momentum=1 - config["momentum"], epsilon=config["epsilon"])
         stack.add(layer, *numbers, state=arrays[2:], n_in=n)
     else:
-        stack.add(LayerNorm(epsilon=config["epsilon"]), *numbers, n_in=n)
+        stack.add(made(described, LayerNorm, epsilon=config["epsilon"]), *numbers, n_in=n)
 
 
 def _activate(stack: Stack, activation: Any, described: str) -> None:
@@ -160,7 +198,7 @@ def _activate(stack: Stack, activation: Any, described: str) -> None:
     elif isinstance(activation, str) and activation in ACTIVATIONS:
         stack.activate(ACTIVATIONS[activation])
     else:
-        name = activation if isinstance(activation, str) else "a function or layer of its own"
+        name = activation if isinstance(activation, str) else activation.get("class_name")
         raise ValueError(f"{described} has an activation unknown here, {name}; use one of {', '.join(ACTIVATIONS)}")
 
 
@@ -170,10 +208,10 @@ def _advanced(kind: str, config: dict, described: str) -> Any:
         _demand(np.ravel(config["axis"]).tolist() in ([-1], [1]), described, "is not over the last axis; use axis=-1")
         return "softmax"
     if kind == "ELU":
-        return _activations.parse("elu")(alpha=config["alpha"])
+        return made(described, _activations.parse("elu"), alpha=config["alpha"])
     slope = config["negative_slope"]
     if kind == "LeakyReLU":
-        return _activations.leaky_relu(slope=slope)
+        return made(described, _activations.leaky_relu, slope=slope)
     most = config["max_value"]
     _demand(config["threshold"] == 0, described, "has a threshold, which fastprop's relu has not")
     _demand(
@@ -181,4 +219,4 @@ def _advanced(kind: str, config: dict, described: str) -> Any:
     )
     if most is not None:
         return "relu6"
-    return _activations.leaky_relu(slope=slope) if slope else "relu"
+    return made(described, _activations.leaky_relu, slope=slope) if slope else "relu"

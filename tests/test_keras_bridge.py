@@ -1,6 +1,7 @@
 """From Keras: the network predicts what the model predicts."""
 
 import os
+from functools import partial
 
 import bridge_cases
 import numpy as np
@@ -132,7 +133,17 @@ def test_a_fitted_model_trains_on(keras):
             ValueError,
             "activation unknown here, exponential; use one of",
         ),
-        (lambda L: [L.Dense(2, activation=L.PReLU())], ValueError, "a function or layer of its own"),
+        (lambda L: [L.Dense(2, activation=L.PReLU())], ValueError, "activation unknown here, PReLU"),
+        (lambda L: [L.Dense(2, activation=relu)], ValueError, "an activation of your own, relu; use one of"),
+        (lambda L: [L.Activation(lambda x: -x)], ValueError, "an activation of your own, <lambda>"),
+        (lambda L: [L.Dense(2, activation=partial(relu))], ValueError, "an activation of your own, partial"),
+        (lambda L: [L.Dense(2, dtype="mixed_float16")], ValueError, "'noise', Dense, computes in float16"),
+        (lambda L: [L.Dense(2, dtype="bfloat16")], ValueError, "'noise', Dense, computes in bfloat16"),
+        (lambda L: [L.SpectralNormalization(L.Dense(2))], TypeError, "SpectralNormalization, .*that a wrapper holds"),
+        (lambda L: [L.Masking()], TypeError, "'noise', Masking, has no counterpart"),
+        (lambda L: [L.Dense(2), L.ELU(0.0)], ValueError, "'noise', ELU, has a number that has no counterpart here"),
+        (lambda L: [L.BatchNormalization(momentum=1.0)], ValueError, "'noise', BatchNormalization, has a number"),
+        (lambda L: [L.Dense(2), L.Dropout(1.0)], ValueError, "'noise', Dropout, has a number"),
         (lambda L: [L.Dense(2), L.ReLU(threshold=1.0)], ValueError, "has a threshold"),
         (lambda L: [L.Dense(2), L.ReLU(max_value=3.0)], ValueError, "has a max_value"),
         (lambda L: [L.Dense(2), L.Softmax(axis=0)], ValueError, "not over the last axis"),
@@ -148,6 +159,63 @@ def test_what_has_no_counterpart(keras, make, error, message):
     model = keras.Sequential([keras.Input((4,)), *layers])
     with pytest.raises(error, match=message):
         fp.from_keras(model)
+
+
+def relu(x):
+    """Not Keras's."""
+    return -x
+
+
+def negated(layer):
+    call = layer.call
+    layer.call = lambda *given, **how: -call(*given, **how)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda model: negated(model.layers[0]), "computes something else.*outputs differ"),
+        (lambda model: negated(model), "computes something else.*outputs differ"),
+        (lambda model: model.layers[0].register_forward_hook(lambda layer, x, y: -y), "computes something else"),
+        (
+            lambda model: model.layers[0].enable_lora(2),
+            "has a LoRA beside its kernel; save the model and load it again",
+        ),
+        (lambda model: model.quantize("int8"), "a quantised one cannot be read"),
+    ],
+)
+def test_what_its_layers_do_not_say(keras, change, message):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(5), keras.layers.Dense(2)])
+    change(model)
+    with pytest.raises(ValueError, match=message):
+        fp.from_keras(model)
+
+
+def test_what_does_not_matter(keras):
+    """Constraints, regularisers, frozen layers, a layer in two places, inputs that are flattened."""
+    layers = keras.layers
+    twice, frozen = layers.Dense(6, kernel_constraint="non_neg", kernel_regularizer="l2"), layers.BatchNormalization()
+    frozen.trainable = False
+    model = keras.Sequential(
+        [keras.Input((2, 3)), layers.Flatten(), twice, frozen, layers.Identity(), twice,
+         layers.ActivityRegularization(0.1), layers.Dense(2)]
+    )  # fmt: skip
+    net = fp.from_keras(randomized(model))
+    X = np.random.default_rng(2).normal(size=(30, 6)).astype(np.float32)
+    bridge_cases.assert_close(np.asarray(model.predict(X.reshape(30, 2, 3), verbose=0)), net, X, 2e-6)
+
+
+def test_shapes(keras):
+    layers = keras.layers
+    with pytest.raises(
+        ValueError, match=r"takes inputs of shape \(4, 5\), not rows of numbers; put keras.layers.Flatten"
+    ):
+        fp.from_keras(keras.Sequential([keras.Input((4, 5)), layers.Dense(3)]))
+    with pytest.raises(ValueError, match=r"takes inputs of shape \(None, 5\), not rows of numbers"):
+        fp.from_keras(keras.Sequential([keras.Input((None, 5)), layers.Dense(3)]))
+    for empty in (keras.Sequential([keras.Input((4,))]), keras.Sequential(), keras.Sequential([layers.Dense(3)])):
+        with pytest.raises(ValueError, match="no layers, or no weights yet"):
+            fp.from_keras(empty)
 
 
 def test_other_models(keras, monkeypatch):
@@ -171,5 +239,8 @@ def test_other_models(keras, monkeypatch):
         patch.setattr(keras, "__version__", "2.15.0")
         with pytest.raises(ValueError, match=r"got Keras 2\.15\.0"):
             fp.from_keras(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+    skip = keras.Model(inputs, keras.layers.Add()([inputs, keras.layers.Dense(4)(inputs)]))
+    with pytest.raises(TypeError, match="Functional, has no counterpart"):
+        fp.from_keras(keras.Sequential([inputs, skip]))
     with pytest.raises(TypeError, match="got str"):
         fp.from_keras("model.keras")

@@ -95,6 +95,73 @@ def test_every_loss_is_one():
     assert set(OUTPUTS.values()) <= set(LOSSES)
 
 
+def few(neural, **changes):
+    """A fitted estimator of three classes with some attributes set to something else."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.integers(3, size=40)
+    estimator = fitted(neural.MLPClassifier((7,), max_iter=3, random_state=0), X, y)
+    for name, value in changes.items():
+        setattr(estimator, name, value)
+    return estimator
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"activation": "gelu"},
+            "the activation of this MLPClassifier is 'gelu'.*knows identity, logistic, tanh, relu",
+        ),
+        ({"activation": np.tanh}, "the activation .* is <ufunc 'tanh'>"),
+        ({"out_activation_": "cauchy"}, "the out_activation_ of this MLPClassifier is 'cauchy'"),
+        ({"intercepts_": []}, "this MLPClassifier was not fitted"),
+        ({"coefs_": [np.ones((5, 7), np.float16), np.ones((7, 3), np.float16)]}, "float16"),
+        ({"predict_proba": lambda X: np.full((len(X), 3), 1 / 3)}, "computes something else.*outputs differ"),
+    ],
+)
+def test_changed_after_the_fit(neural, changes, message):
+    with pytest.raises(ValueError, match=message):
+        fp.from_sklearn(few(neural, **changes))
+
+
+def test_subclasses(neural):
+    """They may be anything; what counts is what they predict."""
+
+    class Mine(neural.MLPClassifier):
+        pass
+
+    class Other(neural.MLPClassifier):
+        def predict_proba(self, X):
+            return super().predict_proba(X)[:, ::-1]
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 5)), rng.integers(3, size=40)
+    assert fp.from_sklearn(fitted(Mine((7,), max_iter=3), X, y)).network.n_outputs == 3
+    with pytest.raises(ValueError, match="this Other computes something else"):
+        fp.from_sklearn(fitted(Other((7,), max_iter=3), X, y))
+
+
+def test_every_way_to_fit(neural):
+    """In parts, stopped early, from sparse rows, from columns with names."""
+    pandas = pytest.importorskip("pandas", reason="the `peers` extra is not installed")
+    sparse = pytest.importorskip("scipy.sparse", reason="the `peers` extra is not installed")
+    rng = np.random.default_rng(0)
+    X, y, t = rng.normal(size=(60, 5)), rng.integers(3, size=60), rng.normal(size=(60, 2))
+    kinds = [
+        neural.MLPClassifier((7,), random_state=0).partial_fit(X, y, classes=[0, 1, 2, 3]),
+        fitted(neural.MLPClassifier((7,), max_iter=5, early_stopping=True, random_state=0), X, y),
+        fitted(neural.MLPRegressor(hidden_layer_sizes=(), max_iter=5, random_state=0), sparse.csr_matrix(X), t),
+        fitted(neural.MLPRegressor(max_iter=5, random_state=0), pandas.DataFrame(X, columns=list("abcde")), t[:, 0]),
+    ]
+    for estimator in kinds:
+        net, _, classes = fp.from_sklearn(estimator)
+        ours = net(X) if classes is None else softmax(net(X))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of columns without names
+            theirs = estimator.predict(X) if classes is None else estimator.predict_proba(X)
+        np.testing.assert_allclose(ours.reshape(theirs.shape), theirs, atol=1e-13)
+
+
 def test_errors(neural):
     with pytest.raises(ValueError, match=r"was not fitted.*call its fit"):
         fp.from_sklearn(neural.MLPClassifier())
@@ -103,3 +170,8 @@ def test_errors(neural):
     linear = pytest.importorskip("sklearn.linear_model", reason="the `peers` extra is not installed")
     with pytest.raises(TypeError, match="got LogisticRegression"):
         fp.from_sklearn(linear.LogisticRegression())
+    with pytest.raises(TypeError, match="got fastprop's MLPClassifier; use its network_"):
+        fp.from_sklearn(fp.MLPClassifier())
+    pipeline = pytest.importorskip("sklearn.pipeline", reason="the `peers` extra is not installed")
+    with pytest.raises(TypeError, match=r"got Pipeline; give its last step"):
+        fp.from_sklearn(pipeline.make_pipeline(neural.MLPClassifier()))
