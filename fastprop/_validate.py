@@ -4,6 +4,8 @@ A message says what was got, what was wanted, and what to do.
 """
 
 import operator
+import os
+import stat
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -12,6 +14,29 @@ import numpy as np
 from fastprop import _engine
 
 DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+
+
+# ---- paths of files ----
+
+
+def path(value: Any) -> str:
+    """The path of a file as text."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"got {type(value).__name__} as the path of a file, wanted a str or an os.PathLike")
+    return os.fsdecode(value)
+
+
+def is_stream(status: os.stat_result) -> bool:
+    """Whether it is a pipe, a device or a socket, of which there is no old content and no second reading."""
+    return not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
+
+
+def regular_file(name: str, status: os.stat_result) -> None:
+    """Refuses what is no ordinary file."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"{name} is a directory, wanted a file; add the name of one")
+    if is_stream(status):
+        raise ValueError(f"{name} is a device or a pipe, wanted the path of an ordinary file")
 
 
 # ---- single values ----

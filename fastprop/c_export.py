@@ -4,11 +4,11 @@ import re
 
 import numpy as np
 
+from fastprop import _output
 from fastprop._version import __version__
 from fastprop.activations import Activation
 from fastprop.bridges import Part, checked, parts, pieces
 from fastprop.c_source import ACTIVATIONS, FUNCTIONS, LIBRARY, NEEDS
-from fastprop.files import write_file
 from fastprop.network import Network
 
 # Words that cannot be the name of a function.
@@ -41,7 +41,7 @@ def to_c(network: Network, path, *, name: str = "predict") -> None:
     OSError
         If the file cannot be written.
     """
-    write_file(path, source(network, name=name).encode("ascii"))
+    _output.write(path, source(network, name=name), streams=True)
 
 
 def source(network: Network, *, name: str = "predict") -> str:

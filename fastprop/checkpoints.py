@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _own_loss, _validate, averages, files, optimizers, schedules
+from fastprop import _output, _own_loss, _validate, averages, files, optimizers, schedules
 from fastprop.callbacks import Callback, direction
 from fastprop.network import Network
 from fastprop.trainer import Trainer
@@ -75,7 +75,8 @@ class Checkpoint(Callback):
                 f"{self.directory} has the checkpoints of a training; go on with it by resume={str(self.directory)!r}, "
                 "or give this one a directory of its own"
             )
-        for left in self.directory.glob(".fastprop-*.tmp"):
+        _output.check(self.directory / BEST)
+        for left in _output.leftovers(self.directory):
             left.unlink(missing_ok=True)
 
     def on_epoch_end(self, run: Any) -> None:

@@ -14,12 +14,11 @@ and infinity included: a network that went wrong can be saved and looked at. Not
 ever executed.
 """
 
-import contextlib
 import os
-import stat
 
 import numpy as np
 
+from fastprop import _output, _validate
 from fastprop._version import __version__
 from fastprop.network import Network
 
@@ -56,10 +55,9 @@ def save(network, path, *, notes=None):
     """
     if not isinstance(network, Network):
         raise TypeError(f"got {type(network).__name__} to save, wanted a fastprop.Network")
-    target = _target(path)
     header = _header(network, notes)
     numbers = np.concatenate([network.parameters, network.state])
-    _write_sealed(target, header, numbers.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B"))
+    _write_sealed(path, header, numbers.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B"))
 
 
 def load(path):
@@ -84,13 +82,13 @@ def load(path):
         network = Network.from_description(_json().loads(metadata["description"]))
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise ValueError(
-            f"{_name(path)}: this version of fastprop cannot build the network that the file "
+            f"{os.fsdecode(path)}: this version of fastprop cannot build the network that the file "
             f"describes ({error}); load it with fastprop {_writer(metadata)}, which wrote it"
         ) from error
     layout = _layout(network)
     if tensors != layout:
         raise ValueError(
-            f"{_name(path)}: the tensors in the file are not those of the network that it "
+            f"{os.fsdecode(path)}: the tensors in the file are not those of the network that it "
             f"describes: got {_shapes(tensors)}, wanted {_shapes(layout)}; save the network again"
         )
     numbers = np.frombuffer(data, dtype=_DTYPES[network.dtype.name][1])
@@ -114,22 +112,6 @@ def read_notes(path):
     return _json().loads(metadata.get("notes", "{}"))
 
 
-def write_file(path, data):
-    """Write bytes to `path`. A file that is there is replaced in one step, or left whole.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-    data : bytes
-
-    Raises
-    ------
-    TypeError, OSError
-        The path is none, or cannot be written.
-    """
-    _write_whole(_target(path), (data,))
-
-
 def write_tensors(path, kind, metadata, arrays):
     """Write arrays to a safetensors file with the same checksum as a model's, in the same way.
 
@@ -142,7 +124,6 @@ def write_tensors(path, kind, metadata, arrays):
     arrays : dict of str to ndarray
         Of float32, float64 or int64.
     """
-    target = _target(path)
     tensors, parts, end = {}, [], 0
     for name, array in arrays.items():
         code, stored = _DTYPES[array.dtype.name]
@@ -153,7 +134,7 @@ def write_tensors(path, kind, metadata, arrays):
     header = _sealed({"format": kind, **metadata}, tensors)
     if len(header) > MAX_HEADER:
         raise ValueError(f"got {len(header)} bytes of metadata, wanted at most {MAX_HEADER}")
-    _write_sealed(target, header, b"".join(parts))
+    _write_sealed(path, header, b"".join(parts))
 
 
 def read_tensors(path, kind):
@@ -186,7 +167,7 @@ def read_tensors(path, kind):
             arrays[name] = np.frombuffer(data[begin:end], dtypes[entry["dtype"]]).reshape(entry["shape"])
             last = end
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{_name(path)} is damaged: its tensors are not where it says ({error})") from None
+        raise ValueError(f"{os.fsdecode(path)} is damaged: its tensors are not where it says ({error})") from None
     return metadata, arrays
 
 
@@ -270,86 +251,18 @@ def _sealed(metadata, tensors):
     return header
 
 
-def _name(path):
-    return os.fsdecode(path)
-
-
-def _checked(path):
-    if isinstance(path, (str, os.PathLike)):
-        return os.fspath(path)
-    raise TypeError(
-        f"got {type(path).__name__} as the path of a file, wanted a str or an os.PathLike"
-    )
-
-
-def _regular(path, status):
-    """Refuse a directory, or a device such as /dev/null, which `save` would replace by a file."""
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(
-            f"{_name(path)} is a directory, wanted a file; add the name of one"
-        )
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(
-            f"{_name(path)} is a device or a pipe, wanted the path of an ordinary file"
-        )
-
-
-def _target(path):
-    """The file to replace: links are followed, so that a link stays a link."""
-    path = _checked(path)
-    if not os.path.basename(path):
-        raise IsADirectoryError(
-            f"got {_name(path)!r}, which names no file; add the name of one"
-        )
-    target = os.path.realpath(path)
-    if not os.path.isdir(os.path.dirname(target)):
-        raise FileNotFoundError(
-            f"{_name(path)}: its directory does not exist; make it first, or mend the path"
-        )
-    if os.path.exists(target):
-        _regular(path, os.stat(target))
-    return target
-
-
-def _write_sealed(target, header, data):
+def _write_sealed(path, header, data):
     """Write the file of a header and data, its checksum put in."""
     length = len(header).to_bytes(8, "little")
     header[_DIGITS_AT] = _checksum(length, header, data)
-    _write_whole(target, (length, header, data))
-
-
-def _write_whole(target, parts):
-    """Write beside the target, push to disk, rename: others see the old file or the new one."""
-    directory = os.path.dirname(target)
-    temporary = os.path.join(_name(directory), f".fastprop-{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    # The rename is on disk once the directory is; Windows and some network disks cannot do that.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    _output.write(path, length, header, data)
 
 
 def _read(path, kind=FORMAT):
     """Read and check a whole file of a kind: its metadata, the entries of its tensors, and their data."""
-    path = _checked(path)
-    name = _name(path)
-    _regular(path, os.stat(path))
-    with open(path, "rb") as file:
+    name = _validate.path(path)
+    _validate.regular_file(name, os.stat(name))
+    with open(name, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = file.read(8)
         header = _read_header(file, name, size, length)

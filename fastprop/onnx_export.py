@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from fastprop import _output
 from fastprop._version import __version__
 from fastprop.activations import Activation
 from fastprop.bridges import Part, checked, needed, parts, pieces
-from fastprop.files import write_file
 from fastprop.network import Network
 
 OPSET = 20  # of 2023, the first with Gelu
@@ -102,7 +102,7 @@ def to_onnx(network: Network, path=None) -> Any:
     graph.node("Identity", x.name, output="Y")
     model = _model(onnx, graph, network)
     if path is not None:
-        write_file(path, model.SerializeToString())
+        _output.write(path, model.SerializeToString(), streams=True)
     return model
 
 

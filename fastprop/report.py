@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _engine, config
+from fastprop import _engine, _output, config
 from fastprop._version import __version__
 from fastprop.encoders import Categorical, Encoder, Target
 from fastprop.plots import style
@@ -104,7 +104,7 @@ def write(run: Run, path: str | Path) -> None:
     ]
     body = "".join(f"<section><h2>{heading}</h2>{content}</section>\n" for heading, content in sections)
     page = PAGE.format(title=title, style=STYLE, summary=_summary(run), body=body, foot=_foot())
-    Path(path).write_text(page, encoding="utf-8")
+    _output.write(path, page, streams=True)
 
 
 # ---- sections ----

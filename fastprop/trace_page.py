@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import explain, graph
+from fastprop import _output, explain, graph
 from fastprop._version import __version__
 from fastprop.chain import Chain, averages
 from fastprop.drawing import short
@@ -45,7 +45,7 @@ def write(t: Trace, path: str | Path, *, names: Sequence[str] | None = None, tit
     OSError
         If the file cannot be written.
     """
-    Path(path).write_text(page(t, names=names, title=title), encoding="utf-8")
+    _output.write(path, page(t, names=names, title=title), streams=True)
 
 
 def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) -> str:
