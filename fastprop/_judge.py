@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastprop import _streams
 from fastprop.callbacks import Callback
 from fastprop.schedules import Schedule
 
@@ -64,7 +65,7 @@ class Judge(Callback):
         estimator.loss_ = run.cost
         estimator.loss_curve_.append(run.cost)
         if estimator.verbose:
-            print(f"Iteration {estimator.n_iter_}, loss = {run.cost:.8f}", flush=True)
+            _streams.show(f"Iteration {estimator.n_iter_}, loss = {run.cost:.8f}")
         gained = self._gained()
         if not estimator._stochastic():
             return
@@ -99,7 +100,7 @@ class Judge(Callback):
             estimator.validation_scores_, estimator.best_validation_score_ = [], -np.inf
         estimator.validation_scores_.append(score)
         if estimator.verbose:
-            print(f"Validation score: {score:f}", flush=True)
+            _streams.show(f"Validation score: {score:f}")
         if score > estimator.best_validation_score_ or self.best is None:
             estimator.best_validation_score_ = max(score, estimator.best_validation_score_)
             self.best = network.parameters.copy(), network.state.copy()
@@ -110,10 +111,9 @@ class Judge(Callback):
         estimator = self.estimator
         if estimator.verbose:
             what = "Training loss" if self.rows.held_out is None else "Validation score"
-            print(
+            _streams.show(
                 f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive "
-                "epochs. Stopping.",
-                flush=True,
+                "epochs. Stopping."
             )
         run.stop()
 

@@ -32,7 +32,7 @@ def check(path, *, streams: bool = False) -> None:
     TypeError, ValueError, OSError
         With the path in the message.
     """
-    descriptor = _descriptor(path) if streams else None
+    descriptor = _descriptor(path, streams)
     if descriptor is not None:
         with _naming(path):
             os.fstat(descriptor)
@@ -71,7 +71,7 @@ def write(path, *parts, streams: bool = False) -> None:
         With the path in the message. A file that was there is as it was.
     """
     data = [part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part for part in parts]
-    descriptor = _descriptor(path) if streams else None
+    descriptor = _descriptor(path, streams)
     if descriptor is not None:
         with _naming(path):
             _write_stream(os.dup(descriptor), data)
@@ -91,13 +91,19 @@ def same(one, other) -> bool:
     return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
 
 
-def _descriptor(path) -> int | None:
-    """The number of an open file that the path names, as /dev/stdout does. One that is a file is not replaced."""
+def _descriptor(path, streams: bool) -> int | None:
+    """The number of an open file that the path names, as /dev/stdout does. Where that is a file it is not replaced."""
     name = _validate.path(path)
+    head, _, last = name.rpartition("/")
     if name in (STDOUT, "/dev/stderr"):
-        return 1 if name == STDOUT else 2
-    head, _, number = name.rpartition("/")
-    return int(number) if head in ("/dev/fd", "/proc/self/fd") and number.isdecimal() else None
+        number = 1 if name == STDOUT else 2
+    elif head in ("/dev/fd", "/proc/self/fd") and last.isdecimal():
+        number = int(last)
+    else:
+        return None
+    if not streams:
+        raise _validate.no_file(name)
+    return number
 
 
 def _target(path, streams: bool) -> tuple[str, os.stat_result | None]:

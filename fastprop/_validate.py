@@ -31,12 +31,17 @@ def is_stream(status: os.stat_result) -> bool:
     return not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
 
 
+def no_file(name: str) -> ValueError:
+    """The error of a path that leads to a stream."""
+    return ValueError(f"{name} is a device or a pipe, wanted the path of an ordinary file")
+
+
 def regular_file(name: str, status: os.stat_result) -> None:
     """Refuses what is no ordinary file."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(f"{name} is a directory, wanted a file; add the name of one")
     if is_stream(status):
-        raise ValueError(f"{name} is a device or a pipe, wanted the path of an ordinary file")
+        raise no_file(name)
 
 
 # ---- single values ----

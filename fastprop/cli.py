@@ -5,12 +5,15 @@ Results go to the standard output, notes and errors to the standard error. Bad i
 """
 
 import argparse
+import contextlib
 import math
 import os
 import sys
 
 import fastprop as fp
 from fastprop import commands
+from fastprop._output import STDOUT
+from fastprop._streams import Stream
 from fastprop.activations import ACTIVATIONS
 
 __all__ = ["main"]
@@ -24,22 +27,52 @@ def main(argv=None):
     argv : list of str, optional
         The arguments; those of the process by default.
     """
+    _open_descriptors()
+    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = _run(argv)
+        out.flush()
+        if isinstance(out.error, BrokenPipeError):  # `fastprop predict ... | head`: the reader has enough
+            status = 141  # as a program that SIGPIPE ended
+        elif out.error is not None and status == 0:
+            _say(f"error: the standard output: {commands.one_line(out.error)}")
+            status = 2
+        err.flush()
+    for stream in (out, err):
+        if stream.error is not None:
+            stream.discard()
+    return status
+
+
+def _run(argv):
     try:
         args = _parser().parse_args(argv)
-        args.run(args)
-        sys.stdout.flush()
+        # a page that goes to the standard output has it for itself
+        page_only = getattr(args, "page", None) == STDOUT
+        with contextlib.redirect_stdout(sys.stderr if page_only else sys.stdout):
+            args.run(args)
     except SystemExit as end:  # argparse after --help and --version
         return end.code or 0
     except KeyboardInterrupt:
-        print("fastprop: interrupted", file=sys.stderr)
+        _say("interrupted")
         return 130
-    except BrokenPipeError:  # `fastprop predict ... | head`: the reader has enough, and no more is said
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # as a program that SIGPIPE ended
+    except BrokenPipeError:  # of a pipe that was named as an output
+        return 141
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"fastprop: error: {commands.one_line(error)}", file=sys.stderr)
+        _say(f"error: {commands.one_line(error)}")
         return 2
     return 0
+
+
+def _say(sentence):
+    print(f"fastprop: {sentence}", file=sys.stderr)
+
+
+def _open_descriptors():
+    """Where 0, 1 or 2 is closed a file that is opened would get that number, and all that C prints to it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -96,7 +129,9 @@ has the target too, the predictions are scored. Classes come with the probabilit
     )
     predict.add_argument("model", metavar="MODEL", help="what `fastprop train` wrote")
     predict.add_argument("file", metavar="FILE.csv")
-    predict.add_argument("--out", metavar="FILE", help="where to write (default: to the screen)")
+    predict.add_argument(
+        "--out", metavar="FILE", type=_out_path, default=STDOUT, help="where to write (default, and -: to the screen)"
+    )
     explained = command(
         "explain",
         commands.explain,
@@ -111,7 +146,9 @@ every value, every derivative, from the inputs to the loss and back. The file ne
     explained.add_argument("file", metavar="FILE.csv")
     explained.add_argument("--row", metavar="N", type=_integer(1), default=1, help="counted from 1, the default")
     explained.add_argument("--quantity", metavar="NAME", help='its chain rule instead: "W2[0,1]", "b1[2]", "x[4]"')
-    explained.add_argument("--out", metavar="FILE", help="write a page that plays both passes")
+    explained.add_argument(
+        "--out", dest="page", metavar="FILE", type=_out_path, help="write a page that plays both passes (-: to stdout)"
+    )
     playground = command(
         "playground",
         commands.playground,
@@ -153,8 +190,14 @@ network and all that `fastprop predict` must know of the columns.""",
     add = train.add_argument
     add("file", metavar="FILE.csv")
     add("--target", metavar="COLUMN", required=True, help="the column to predict")
-    add("--out", metavar="FILE", help="the model file (default: FILE.safetensors, here)")
-    add("--report", metavar="FILE", help="write what came out as one HTML page (needs the extra `plots`)")
+    add("--out", metavar="FILE", type=_out_path, help="the model file (default: FILE.safetensors, here)")
+    add(
+        "--report",
+        dest="page",
+        metavar="FILE",
+        type=_out_path,
+        help="write what came out as one HTML page (-: to stdout; needs the extra `plots`)",
+    )
     add(
         "--task",
         choices=["auto", "regression", "classification"],
@@ -205,6 +248,11 @@ network and all that `fastprop predict` must know of the columns.""",
     )
     add("--seed", metavar="N", type=_integer(0), default=0, help="of every random choice")
     add("--dtype", choices=["float32", "float64"], default="float32", help="default: float32")
+
+
+def _out_path(text):
+    """The path of an output; - is the standard output."""
+    return STDOUT if text == "-" else text
 
 
 def _integer(least):

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import fastprop as fp
-from fastprop import files
+from fastprop import _output, files
 from fastprop.encoders import Encoder, Target, split_rows
 from fastprop.samples import load_digits, numpy_training
 from fastprop.tables import read_csv
@@ -103,14 +103,11 @@ def demo(args):
 
 def train(args):
     """Train on a table and write a model file."""
-    table = read_csv(args.file)
-    out = args.out or f"{Path(args.file).stem}.safetensors"
-    _check_out(out, args.file)
-    if args.report:
+    out = f"{Path(args.file).stem}.safetensors" if args.out is None else args.out
+    _check_outputs([("--out", out, False), ("--report", args.page, True)], args.file)  # a model is read back: a file
+    if args.page is not None:
         report = _report()
-        _check_out(args.report, args.file, option="--report")
-        if Path(args.report).resolve() == Path(out).resolve():
-            raise ValueError(f"--report {args.report} is the model file too; give another name")
+    table = read_csv(args.file)
     target = Target.recognise(table, args.target, args.task)
     values, known = target.encode(table)
     inputs = _input_names(table, args)
@@ -166,7 +163,7 @@ def train(args):
             batch_size=batch_size,
             lines=20,
             score=lambda: f"test {score(test)}" if len(test) else "",
-            record=record if args.report else None,
+            record=record if args.page is not None else None,
         )
     except fp.DivergenceError as error:
         raise ValueError(
@@ -181,7 +178,7 @@ def train(args):
     notes = {"table": {"encoder": encoder.to_dict(), "target": target.to_dict()}}
     files.save(net, out, notes=notes)
     print(f"model: {out}  (fastprop predict {out} FILE.csv)")
-    if args.report:
+    if args.page is not None:
         run = report.Run(
             table=table,
             target=target,
@@ -196,16 +193,15 @@ def train(args):
             batch_size=batch_size,
             seconds=seconds,
         )
-        report.write(run, args.report)
-        print(f"report: {args.report}")
+        report.write(run, args.page)
+        print(f"report: {args.page}")
 
 
 def predict(args):
     """Predict the target of every row of a table."""
+    _check_outputs([("--out", args.out, True)], args.file, args.model)
     encoder, target, net = _load(args.model)
     table = read_csv(args.file)
-    if args.out:
-        _check_out(args.out, args.file, args.model)
     X = encoder.transform(table, net.dtype)
     _note(*table.notes, *encoder.remarks(table))
     extra = [n for n in table.names if n not in encoder.names and n != target.name]
@@ -223,12 +219,12 @@ def predict(args):
     else:
         writer.writerow(["prediction"])
         writer.writerows([format(value, digits)] for value in predictions.tolist())
-    if args.out:
-        Path(args.out).write_text(text.getvalue(), encoding="utf-8", newline="")
-        print(f"{table.n_rows} predictions of {target.name!r}: {args.out}")
-    else:
+    if args.out == _output.STDOUT:
         sys.stdout.write(text.getvalue())
         sys.stdout.flush()
+    else:
+        _output.write(args.out, text.getvalue(), streams=True)
+        print(f"{table.n_rows} predictions of {target.name!r}: {args.out}")
     if target.name in table.cells:
         _score_predictions(target, table, predictions)
 
@@ -237,10 +233,9 @@ def explain(args):
     """Show every number of the passes over one row of a table, and the chain rule of a quantity."""
     from fastprop import trace_page, tracing  # imported here: no other command needs them
 
+    _check_outputs([("--out", args.page, True)], args.file, args.model)
     encoder, target, net = _load(args.model)
     table = read_csv(args.file)
-    if args.out:
-        _check_out(args.out, args.file, args.model)
     if args.row > table.n_rows:
         raise ValueError(f"--row must be from 1 to {table.n_rows}, the rows of {args.file}, got {args.row}")
     row = args.row - 1
@@ -258,10 +253,10 @@ def explain(args):
     truth = target.classes[values[row]] if target.task == "classification" else f"{values[row]:.6g}"
     print(f"row {args.row}, line {table.lines[row]}: {target.name} is {truth}, predicted {prediction}\n")
     print(traced.explain(args.quantity) if args.quantity else traced)
-    if args.out:
+    if args.page is not None:
         title = f"Row {args.row} of {Path(args.file).name}: {target.name} is {truth}, predicted {prediction}"
-        trace_page.write(traced, args.out, names=encoder.input_names, title=title)
-        print(f"\npage: {args.out}")
+        trace_page.write(traced, args.page, names=encoder.input_names, title=title)
+        print(f"\npage: {args.page}")
 
 
 def info(args):
@@ -448,16 +443,26 @@ def _load(path):
     return encoder, target, net
 
 
-def _check_out(out, *inputs, option="--out"):
-    """Refuse, before the work and not after it, an output that cannot be written or is an input."""
-    path = Path(out)
-    if path.is_dir():
-        raise ValueError(f"{option} {out} is a directory; add the name of a file")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"{option} {out}: its directory does not exist; make it first")
-    for name in inputs:
-        if path.exists() and path.samefile(name):
-            raise ValueError(f"{option} {out} would overwrite the input {name}; give another name")
+def _check_outputs(outputs, *inputs):
+    """Refuse, before the work and not after it, an output that cannot be written, or is an input or another output.
+
+    Parameters
+    ----------
+    outputs : list of (str, str or None, bool)
+        The option, the path that it names, if any, and whether a pipe or a device will do too.
+    *inputs : str
+    """
+    given = [output for output in outputs if output[1] is not None]
+    for position, (option, path, streams) in enumerate(given):
+        try:
+            _output.check(path, streams=streams)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{option} {one_line(error)}") from None
+        for name in inputs:
+            if path != _output.STDOUT and _output.same(path, name):
+                raise ValueError(f"{option} {path} would overwrite the input {name}; give another name")
+        if any(_output.same(path, taken) for _, taken, _ in given[:position]):
+            raise ValueError(f"{option} {path} is the model file too; give another name")
 
 
 def _note(*sentences):

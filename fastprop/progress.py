@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from fastprop import _validate
+from fastprop import _streams, _validate
 
 
 class Silent:
@@ -34,7 +34,7 @@ class Lines(Silent):
         row = {name: column[-1] for name, column in history.items()}
         number, seconds = row.pop("epoch"), row.pop("seconds")
         shown = "  ".join(f"{_short(name)} {value:.6g}" for name, value in row.items())
-        print(f"epoch {number}/{epochs}  {shown}  {seconds:.3g} s", flush=True)
+        _streams.show(f"epoch {number}/{epochs}  {shown}  {seconds:.3g} s")
 
 
 class Bar(Silent):
@@ -113,14 +113,15 @@ def parse(given: Any, rows: int | None) -> Silent:
         return Silent()
     if rows is None:
         return Lines()
-    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+    is_terminal = _streams.Stream(sys.stderr).isatty()
+    if is_terminal or "ipykernel" in sys.modules:
         try:
             from tqdm.auto import tqdm
 
             return Bar(tqdm)
         except ImportError:
             pass
-    if sys.stderr.isatty():
+    if is_terminal:
         try:
             from rich import progress
 
