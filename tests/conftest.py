@@ -38,16 +38,20 @@ def kernels(isa, dtype):
 
 @pytest.fixture
 def always_due(monkeypatch):
-    """Whatever the clock says, training asks Python for signals and progress after a million flops or a step.
-
-    On one thread: where a pool works, its caller may get nothing to do in a step, and asks after work of its own only.
-    """
-    threads, interval = fp.get_num_threads(), _engine.set_interrupt_interval(0)
-    fp.set_num_threads(1)
+    """Whatever the clock says, work asks Python for signals and progress after every million flops."""
+    interval = _engine.set_interrupt_interval(0)
     monkeypatch.setattr(_own_loss, "PROGRESS", -1)
     yield
-    fp.set_num_threads(threads)
     _engine.set_interrupt_interval(interval)
+
+
+@pytest.fixture
+def one_thread():
+    """No pool: where that works, its caller may get nothing to do in a step, and asks after work of its own only."""
+    threads = fp.get_num_threads()
+    fp.set_num_threads(1)
+    yield
+    fp.set_num_threads(threads)
 
 
 @pytest.fixture

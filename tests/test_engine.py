@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import textwrap
@@ -32,7 +31,7 @@ def run(program, *arguments, **environment):
         [sys.executable, "-P", "-c", textwrap.dedent(program), *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=os.environ | environment,
     )
     assert done.returncode == 0, done.stderr
@@ -62,27 +61,8 @@ WORK = {
 every_work = pytest.mark.parametrize("work", WORK)
 
 
-ROWS = {}  # how many rows each work needs
-
-
-def lasting(work, seconds=0.25):
-    """A network, a trainer and data on which the work takes about so long here, whatever serves; `forward` is done."""
-    rows = ROWS.get(work, 128)
-    while work not in ROWS:
-        net, trainer = make()
-        X, y = data(rows)
-        if work == "backward":
-            net.forward(X)
-        taken = []
-        for _ in range(3):  # the best of three: a machine that stalls once makes few rows look long
-            started = time.perf_counter()
-            WORK[work](net, trainer, X, y)
-            taken.append(time.perf_counter() - started)
-        taken = min(taken)
-        if taken >= 0.6 * seconds:
-            ROWS[work] = rows
-        else:
-            rows = int(rows * min(max(seconds / taken, 1.5), 20))
+def work_to_do(work, rows=1024):
+    """A network, a trainer and data, ready for the work; `forward` is done where that is wanted before."""
     net, trainer = make()
     X, y = data(rows)
     if work == "backward":
@@ -292,110 +272,88 @@ def longest_silence(work, net, trainer, X, y):
     return np.diff(heard).max() / (ended - started)
 
 
+@pytest.fixture
+def never_due():
+    """The engine never asks Python for anything in the middle of its work."""
+    interval = _engine.set_interrupt_interval(1e9)
+    yield
+    _engine.set_interrupt_interval(interval)
+
+
+@pytest.mark.usefixtures("never_due")
 @every_work
 def test_other_threads_run_meanwhile(work):
-    """Neither the first call, which takes its memory, nor the engine's work itself keeps the GIL from other threads."""
-    # the best of five: a busy machine, too, can keep a thread waiting
-    assert min(longest_silence(work, *lasting(work)) for _ in range(5)) < 0.3
+    """Neither the first call, which takes its memory, nor the engine's work itself keeps the GIL from other threads.
+
+    A share of the call, which every machine can reach: a busy one keeps the ticking thread waiting in some calls, an
+    engine that keeps the GIL in every call.
+    """
+    assert any(longest_silence(work, *work_to_do(work, 8192)) < 0.3 for _ in range(100))
 
 
 # ---- signals ----
 
-INTERRUPTED = """
-    import json, os, signal, sys, threading, time
-    import numpy as np, fastprop as fp
-    from fastprop import _engine
-
-    work, widths, batch, rows, rounds = sys.argv[1], *map(json.loads, sys.argv[2:6])
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(rows, widths[0])).astype(np.float32)
-    y = rng.normal(size=(rows, widths[-1])).astype(np.float32)
-
-    def make():
-        net = fp.Network(widths, seed=0)
-        return net, fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(1e-4, momentum=0.9))
-
-    WORK = {
-        "epoch": lambda: trainer.epoch(X, y, batch_size=batch),
-        "fit": lambda: net.fit(X, y, loss="half_mse", optimizer=trainer.optimizer, epochs=1000, batch_size=batch),
-        "step": lambda: trainer.step(X, y),
-        "call": lambda: net(X),
-        "evaluate": lambda: trainer.evaluate(X, y),
-        "value_and_gradient": lambda: net.value_and_gradient(X, y, loss="half_mse"),
-        "forward": lambda: net.forward(X),
-        "forward, backward": lambda: (net.forward(X), net.backward(y)),
-    }
-
-    latencies = []
-    for i in range(rounds):
-        net, trainer = make()
-        sent = []
-
-        def interrupt():
-            sent.append(time.perf_counter())
-            os.kill(os.getpid(), signal.SIGINT)
-
-        timer = threading.Timer(0.1 + 0.04 * i, interrupt)
-        try:
-            timer.start()
-            while True:
-                WORK[work]()
-        except KeyboardInterrupt:
-            latencies.append(time.perf_counter() - sent[0])
-        timer.join()
-
-    # the parameters of a whole step: those of as many steps of a trainer that nobody interrupts
-    same = True
-    if work == "epoch":
-        steps, (twin, replay) = trainer.steps, make()
-        an_epoch = -(-rows // batch)
-        while steps - replay.steps >= an_epoch:
-            replay.epoch(X, y, batch_size=batch)
-        order = np.empty(rows, np.int64)
-        _engine.shuffle(order, replay.seed, replay.steps)
-        for start in range(0, (steps - replay.steps) * batch, batch):
-            replay.step(X[order[start : start + batch]], y[order[start : start + batch]])
-        same = replay.steps == steps and twin.parameters.tobytes() == net.parameters.tobytes()
-    finite = bool(np.all(np.isfinite(net.parameters)))
-    trainer.step(X[:5], y[:5])  # and all still works
-    print(json.dumps([max(latencies), same, finite, trainer.steps]))
-"""
-
-
-@needs_posix
-@pytest.mark.parametrize(
+# how to work for long on some rows: name -> function of (network, trainer, X, y, batch)
+LONG_WORK = {
+    "epoch": lambda net, trainer, X, y, batch: trainer.epoch(X, y, batch_size=batch),
+    "fit": lambda net, trainer, X, y, batch: net.fit(
+        X, y, loss="half_mse", optimizer=trainer.optimizer, epochs=1, batch_size=batch
+    ),
+    "step": lambda net, trainer, X, y, batch: trainer.step(X, y),
+    "value_and_gradient": lambda net, trainer, X, y, batch: net.value_and_gradient(X, y, loss="half_mse"),
+    "call": lambda net, trainer, X, y, batch: net(X),
+    "evaluate": lambda net, trainer, X, y, batch: trainer.evaluate(X, y),
+    "forward": lambda net, trainer, X, y, batch: net.forward(X),
+    "forward, backward": lambda net, trainer, X, y, batch: (net.forward(X), net.backward(y)),
+}
+every_long_work = pytest.mark.parametrize(
     "work, widths, batch, rows",
     [
-        ("epoch", [4, 8, 1], 8, 500_000),
-        ("epoch", [1, 1], 1, 300_000),
-        ("epoch", [1024, 1024, 1024, 1024, 10], 512, 4096),
-        ("epoch", [1024, 1024, 1024, 1024, 10], 4096, 4096),
-        ("fit", [4, 8, 1], 8, 100_000),
-        ("step", [256, 256, 1], 0, 50_000),
-        ("call", [256, 256, 1], 0, 50_000),
-        ("value_and_gradient", [256, 256, 1], 0, 50_000),
-        ("forward", [256, 256, 1], 0, 50_000),
-        ("forward, backward", [256, 256, 1], 0, 50_000),
+        ("epoch", (4, 8, 1), 8, 50_000),
+        ("epoch", (1, 1), 1, 50_000),
+        ("epoch", (512, 512, 512, 10), 256, 1024),
+        ("epoch", (512, 512, 512, 10), 1024, 1024),
+        ("fit", (4, 8, 1), 8, 50_000),
+        *[(work, (256, 256, 1), 0, 5000) for work in list(LONG_WORK)[2:]],
     ],
     ids=str,
 )
-def test_ctrl_c(work, widths, batch, rows):
-    """In the middle of long work. The promise is 0.1 s; a busy machine must not decide this test, so 1 s fails it."""
-    latency, same, finite, steps = run(INTERRUPTED, work, widths, batch, rows, 2)
-    print(f"{work} {widths}: Ctrl-C answered within {1000 * latency:.0f} ms")
-    assert latency < 1
-    assert same, "the parameters are not those of a whole step"
-    assert finite
-    assert steps >= 1
+
+
+@pytest.mark.usefixtures("always_due", "one_thread")
+@every_long_work
+def test_how_much_work_lies_between_two_looks_for_ctrl_c(isa, work, widths, batch, rows):
+    """At most a call of a kernel: 1024 rows of the widest layer, or 32 where the kernels are the portable ones.
+
+    A short step, and a tiny network's many steps together, add their gradient to the weights without another look.
+    By the clock 512 x 512 weights take 20 ms at 25 GFLOP/s, as long as the portable kernels' 32 rows do at 1 GFLOP/s.
+    """
+    net, trainer = make(widths)
+    X, y = data(rows, widths[0], widths[-1])
+    layers = [2 * n_in * n_out for n_in, n_out in zip(widths, widths[1:])]  # flops of one product and row
+    products = sum(layers)
+    if work not in ("call", "evaluate", "forward"):
+        products = 3 * products - (layers[0] if work != "forward, backward" else 0)  # nobody wants dx
+    before = _engine.interrupt_checks()
+    LONG_WORK[work](net, trainer, X, y, batch)
+    looks = _engine.interrupt_checks() - before
+    most = max(layers) * (32 if isa == "portable" else 1024)
+    if sum(layers) * batch < 300_000_000:  # SHORT_STEP of _plan.pxi
+        most += sum(layers) * batch
+    assert looks >= products * rows // (1_000_000 + most)  # LOOK of _air.pxi
 
 
 @pytest.fixture
 def alarms():
-    """Calls a function about every 20 ms, as a signal's handler."""
+    """Calls a function every few milliseconds, as a signal's handler; 5 ms after it ended, however slow the machine."""
 
     def set_off(handler):
-        signal.signal(signal.SIGALRM, lambda *_: handler())
-        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        def handle(*_):
+            handler()
+            signal.setitimer(signal.ITIMER_REAL, 0.005)
+
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.005)
 
     if not ON_POSIX:
         pytest.skip("needs SIGALRM")
@@ -405,15 +363,61 @@ def alarms():
     signal.signal(signal.SIGALRM, old)
 
 
+def in_mid_step(use):
+    """Whether the engine refuses a use of a network because that is in the middle of a step."""
+    try:
+        use()
+    except RuntimeError as error:
+        return "in the middle of a step" in str(error)
+    return False
+
+
+MANY = 300  # rounds of work, in one of which a signal meets a step: usually the first or the second
+
+
+def in_steps(trainer, X, y, batch, steps):
+    """The first `steps` steps of the trainer's next epoch, one by one."""
+    order = np.empty(len(X), np.int64)
+    _engine.shuffle(order, trainer.seed, trainer.steps)
+    for start in range(0, steps * batch, batch):
+        trainer.step(X[order[start : start + batch]], y[order[start : start + batch]])
+
+
+@pytest.mark.usefixtures("always_due")
+@every_long_work
+def test_ctrl_c(alarms, work, widths, batch, rows):
+    """In the middle of a step: the work ends, with the parameters of a whole step, and all still works."""
+    net, trainer = make(widths)
+    X, y = data(rows, widths[0], widths[-1])
+
+    def handler():
+        if in_mid_step(lambda: net(X[:1])):
+            raise KeyboardInterrupt
+
+    def work_on():
+        for _ in range(MANY):
+            LONG_WORK[work](net, trainer, X, y, batch)
+
+    alarms(handler)
+    with pytest.raises(KeyboardInterrupt):
+        work_on()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if work == "epoch":  # the parameters are those of as many steps of a trainer that nobody interrupts
+        twin, replay = make(widths)
+        while trainer.steps - replay.steps >= -(-rows // batch):
+            replay.epoch(X, y, batch_size=batch)
+        in_steps(replay, X, y, batch, trainer.steps - replay.steps)
+        assert twin.parameters.tobytes() == net.parameters.tobytes()
+    assert np.all(np.isfinite(net.parameters))
+    trainer.step(X[:5], y[:5])
+
+
+@pytest.mark.usefixtures("always_due")
 @every_work
 def test_a_handler_that_uses_the_network_in_a_step(alarms, work):
     """It is refused, the work goes on, and its result is that of undisturbed work."""
-    net, trainer, X, y = lasting(work)
+    net, trainer, X, y = work_to_do(work)
     other = make()[0]
-    twin, twin_trainer = make()
-    if work == "backward":
-        twin.forward(X)
-    WORK[work](twin, twin_trainer, X, y)
     uses = {
         "call": lambda: net(X[:2]),
         "backward": lambda: net.backward(y),
@@ -434,42 +438,53 @@ def test_a_handler_that_uses_the_network_in_a_step(alarms, work):
         return ""
 
     def handler():
-        if "in the middle of a step" in said(probe):
+        if in_mid_step(uses[probe]):
             refused.append([said(name) for name in uses])
             other(X[:2])  # another network may be used
 
     alarms(handler)
-    WORK[work](net, trainer, X, y)
+    rounds = 0
+    while not refused and rounds < MANY:
+        WORK[work](net, trainer, X, y)
+        rounds += 1
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert refused, "the handler ran in a step"
     for messages in refused:
         for name, message in zip(uses, messages):
             no_forward = name == "backward" and "call net.forward(X) first" in message
             assert "in the middle of a step" in message or no_forward, (name, message)
+    twin, twin_trainer, _, _ = work_to_do(work)
+    for _ in range(rounds):
+        WORK[work](twin, twin_trainer, X, y)
     assert net.parameters.tobytes() == twin.parameters.tobytes()
     assert net.gradient.tobytes() == twin.gradient.tobytes()
 
 
+@pytest.mark.usefixtures("always_due")
 def test_a_handlers_exception_reaches_the_user(alarms):
-    net, trainer, X, y = lasting("epoch")
+    net, trainer, X, y = work_to_do("epoch")
+    an_epoch = len(X) // 64
 
     class Stop(Exception):
         pass
 
     def handler():
-        if trainer.steps:
+        if trainer.steps % an_epoch:
             raise Stop("time is up")
+
+    def train():
+        for _ in range(MANY):
+            trainer.epoch(X, y)
 
     alarms(handler)
     with pytest.raises(Stop, match="time is up"):
-        trainer.epoch(X, y)
+        train()
     signal.setitimer(signal.ITIMER_REAL, 0)
-    assert 0 < 64 * trainer.steps < len(X)
+    assert trainer.steps % an_epoch
     twin, replay = make()
-    order = np.empty(len(X), np.int64)
-    _engine.shuffle(order, replay.seed, 0)
-    for start in range(0, 64 * trainer.steps, 64):
-        replay.step(X[order[start : start + 64]], y[order[start : start + 64]])
+    while trainer.steps - replay.steps >= an_epoch:
+        replay.epoch(X, y)
+    in_steps(replay, X, y, 64, trainer.steps - replay.steps)
     assert twin.parameters.tobytes() == net.parameters.tobytes()
 
 
@@ -479,19 +494,30 @@ def keeps_denormals():
     return tiny + tiny > tiny > 0 and bool(np.float32(1e-40) * np.float32(2) > 0)
 
 
+@pytest.mark.usefixtures("always_due")
 @every_work
 def test_the_floating_point_state_is_the_callers(alarms, work):
     """Denormals are flushed in the kernels, and nowhere else: not after them, in a handler, or in a callback."""
-    net, trainer, X, y = lasting(work)
-    seen = []
-    alarms(lambda: seen.append(keeps_denormals()))
-    if work == "epoch":
-        trainer.epoch(X, y, progress=lambda *_: seen.append(keeps_denormals()))
-    else:
-        WORK[work](net, trainer, X, y)
+    net, trainer, X, y = work_to_do(work)
+    probe = (lambda: net.backward(y)) if work == "backward" else (lambda: net(X[:2]))
+    in_handler, in_callback = [], []
+
+    def handler():
+        if in_mid_step(probe):
+            in_handler.append(keeps_denormals())
+
+    alarms(handler)
+    for _ in range(MANY):
+        if work == "epoch":
+            trainer.epoch(X, y, progress=lambda *_: in_callback.append(keeps_denormals()))
+        else:
+            WORK[work](net, trainer, X, y)
+        if len(in_handler) >= 2:
+            break
     signal.setitimer(signal.ITIMER_REAL, 0)
     assert keeps_denormals()
-    assert seen and all(seen)
+    assert len(in_handler) >= 2 and all(in_handler)
+    assert all(in_callback) and bool(in_callback) == (work == "epoch")
 
 
 # ---- import ----
@@ -507,18 +533,15 @@ NOT_NEEDED = {
 def test_import_is_lean():
     """fastprop brings along almost nothing that NumPy has not; and no NumPy module that NumPy has not."""
     program = """
-        import sys, time
+        import sys
         import numpy
         before = set(sys.modules)
-        started = time.perf_counter()
         import fastprop
-        taken = time.perf_counter() - started
-        sys.stdout.write(repr([taken, sorted(set(sys.modules) - before)]).replace("'", '"'))
+        sys.stdout.write(repr(sorted(set(sys.modules) - before)).replace("'", '"'))
     """
-    taken, brought = zip(*(run(program) for _ in range(5)))
-    assert "fastprop._engine" in brought[0]
-    assert not set(brought[0]) & NOT_NEEDED
-    print(f"import fastprop: {1000 * statistics.median(taken):.1f} ms beyond NumPy")
+    brought = run(program)
+    assert "fastprop._engine" in brought
+    assert not set(brought) & NOT_NEEDED
 
 
 # ---- what type checkers are told ----

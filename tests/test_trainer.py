@@ -190,7 +190,7 @@ def test_another_optimizer():
     assert trainer.network.parameters.tobytes() == fresh.network.parameters.tobytes()
 
 
-@pytest.mark.usefixtures("always_due")
+@pytest.mark.usefixtures("always_due", "one_thread")
 def test_another_optimizer_in_the_middle_of_an_epoch():
     """The state of the one in use must outlive it, and must not be missing to the other."""
     trainer, X, y = work_to_tell_of()
@@ -290,7 +290,7 @@ def test_evaluate_is_the_cost_without_a_step():
 # ---- progress ----
 
 
-@pytest.mark.usefixtures("always_due")
+@pytest.mark.usefixtures("always_due", "one_thread")
 def test_progress():
     (trainer, X, y), calls = work_to_tell_of(), []
     cost = trainer.epoch(X, y, progress=lambda *call: calls.append(call))
@@ -317,21 +317,21 @@ def test_progress_of_a_short_epoch():
     assert calls == [(10, 10, cost)]
 
 
-@pytest.mark.usefixtures("always_due")
+@pytest.mark.usefixtures("always_due", "one_thread")
 def test_progress_does_not_repeat_itself():
     (trainer, X, y), calls = work_to_tell_of(), []
     trainer.epoch(X, y, batch_size=len(X), progress=lambda *call: calls.append(call))
     assert len(calls) == 1
 
 
-@pytest.mark.usefixtures("always_due")
+@pytest.mark.usefixtures("always_due", "one_thread")
 def test_progress_changes_no_bit():
     (told, X, y), (silent, _, _) = work_to_tell_of(), work_to_tell_of()
     assert told.epoch(X, y, progress=lambda *_: None) == silent.epoch(X, y)
     assert told.network.parameters.tobytes() == silent.network.parameters.tobytes()
 
 
-@pytest.mark.usefixtures("always_due")
+@pytest.mark.usefixtures("always_due", "one_thread")
 def test_an_exception_in_progress_leaves_whole_steps():
     (trainer, X, y), done = work_to_tell_of(), []
 
@@ -352,7 +352,7 @@ def test_an_exception_in_progress_leaves_whole_steps():
     trainer.epoch(X, y)
 
 
-@pytest.mark.usefixtures("always_due")
+@pytest.mark.usefixtures("always_due", "one_thread")
 def test_progress_may_use_the_network():
     (used, X, y), (plain, _, _) = work_to_tell_of(), work_to_tell_of()
     looks = []
