@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 
 import pytest
 from kernels_ctypes import kernels_of, usable_isas
@@ -52,6 +53,27 @@ def one_thread():
     fp.set_num_threads(1)
     yield
     fp.set_num_threads(threads)
+
+
+@pytest.fixture
+def python_calls():
+    """Counts the calls, of Python functions and of C's, that a function makes: work that no clock has to measure."""
+
+    def count(function):
+        calls = 0
+
+        def note(frame, event, argument):
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(note)
+        try:
+            function()
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    return count
 
 
 @pytest.fixture

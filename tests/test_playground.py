@@ -267,7 +267,7 @@ def server():
 
 def ask(server, path, body=None, *, method=None, token=None, **headers):
     """The status and what came back, as JSON if it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=300)
     address = f"/{server.token if token is None else token}/{path}"
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     given = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -307,7 +307,7 @@ def test_training_over_http(server):
 
 
 def test_a_connection_is_kept_for_many_requests(server):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=300)
     for steps in (1, 2, 3):
         body = json.dumps({"steps": 1})
         connection.request("POST", f"/{server.token}/api/train", body, {"Content-Type": "application/json"})
@@ -326,7 +326,7 @@ def test_a_wrong_token_gets_nothing(server, path, token):
 
 
 def test_a_token_that_is_no_ascii_gets_nothing(server):
-    with socket.create_connection(server.server_address, timeout=20) as connection:
+    with socket.create_connection(server.server_address, timeout=300) as connection:
         connection.sendall(b"GET /\xc3\xa9/ HTTP/1.0\r\n\r\n")
         assert b" 403 " in connection.recv(100)
 
@@ -393,7 +393,7 @@ def test_bad_requests_get_a_sentence(server, path, body, headers, status, messag
 
 
 def test_a_body_without_an_end_is_refused(server):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=300)
     connection.putrequest("POST", f"/{server.token}/api/train")
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Transfer-Encoding", "chunked")
@@ -401,7 +401,7 @@ def test_a_body_without_an_end_is_refused(server):
     assert connection.getresponse().status == 411
     connection.close()
     for length in ("-1", "1e3", str(10 * DRAINED)):
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=300)
         connection.putrequest("POST", f"/{server.token}/api/train")
         connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", length)
@@ -411,7 +411,7 @@ def test_a_body_without_an_end_is_refused(server):
 
 
 def test_a_body_that_breaks_off_is_refused(server):
-    with socket.create_connection(server.server_address, timeout=20) as connection:
+    with socket.create_connection(server.server_address, timeout=300) as connection:
         head = f"POST /{server.token}/api/upload HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n"
         connection.sendall(f"{head}Content-Type: text/csv\r\nContent-Length: 100\r\n\r\na,b,c\n".encode())
         connection.shutdown(socket.SHUT_WR)

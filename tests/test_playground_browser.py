@@ -23,7 +23,13 @@ class Page:
     def wait(self, condition):
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.driver, 30, poll_frequency=0.05).until(lambda _: condition())
+        return WebDriverWait(self.driver, 300, poll_frequency=0.05).until(lambda _: condition())
+
+    def frames(self, n):
+        """Lets the page be drawn n times, and do meanwhile what it does from one time to the next."""
+        self.driver.execute_async_script(
+            "const frame = (n) => n ? requestAnimationFrame(() => frame(n - 1)) : arguments[1](); frame(arguments[0])", n
+        )
 
     def __getitem__(self, name):
         return self.driver.find_element("id", name)
@@ -63,18 +69,23 @@ def page(browser):
 
 
 def test_it_trains_live_pauses_and_draws(page):
+    page.driver.execute_script(
+        "window.asked = 0; const ask = window.fetch;"
+        "window.fetch = (...how) => { asked++; return ask(...how).finally(() => asked--); };"
+    )
+    trainer = page.server.session.trainer
     plane, lines, curve, cost = page.picture("plane"), page.widths(), page.picture("curve"), page["cost"].text
     page["run"].click()
     page.wait(lambda: page.steps() >= 100)
     page["run"].click()
     page.wait(lambda: page["run"].text == "Train")
-    page.driver.execute_async_script("setTimeout(arguments[0], 300)")
+    page.wait(lambda: page.driver.execute_script("return asked") == 0 and page.steps() == trainer.steps)
     stood = page.steps()
-    page.driver.execute_async_script("setTimeout(arguments[0], 300)")
+    page.frames(10)
     assert page.steps() == stood >= 100, "it pauses"
     assert float(page["cost"].text) < float(cost)
     assert page.picture("plane") != plane and page.picture("curve") != curve and page.widths() != lines
-    assert page.server.session.trainer.steps == stood
+    assert trainer.steps == stood
 
 
 def test_layers_and_neurons_are_added_and_removed(page):
@@ -185,7 +196,7 @@ def test_hostile_files_are_text_or_refused(page, tmp_path):
     rows = [[i, i * i % 13, EVIL if i % 2 else "b"] for i in range(40)]
     upload(page, tmp_path, "evil.csv", [EVIL, "b", "c"], rows)
     page.wait(lambda: EVIL in page["axes"].text)
-    page.driver.execute_async_script("setTimeout(arguments[0], 200)")
+    page.frames(5)
     assert page.driver.title == "fastprop playground" and page.count("main script") == 0
     upload(page, tmp_path, "wide.csv", [f"c{i}" for i in range(10_000)], [range(10_000)] * 3)
     page.wait(lambda: "10,000 columns" in page["error"].text)

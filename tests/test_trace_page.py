@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 import xml.etree.ElementTree as ElementTree
 
 import bridge_cases
@@ -205,20 +204,24 @@ def test_it_steps_through_both_passes(browser, tmp_path):
 
 @pytest.mark.peer
 def test_it_plays(browser, tmp_path):
+    """By a clock that the test turns."""
     show(browser, small(), tmp_path / "page.html")
+    browser.execute_script(
+        "setInterval = (tick, ms) => { window.tick = tick; window.ms = ms; return 7; };"
+        "clearInterval = (timer) => { if (timer === 7) window.tick = null; };"
+    )
     play = one(browser, "#play")
     play.click()
     assert play.text == "Pause" and play.get_attribute("aria-pressed") == "true" and hidden(browser, "z1[0]")
-    for _ in range(80):
-        if not hidden(browser, "z1[0]"):
-            break
-        time.sleep(0.1)
-    assert not hidden(browser, "z1[0]") and hidden(browser, "dx[0]")
+    assert 500 <= browser.execute_script("return ms") <= 3000, "slow enough to read, quick enough to wait for"
+    browser.execute_script("tick()")
+    assert not hidden(browser, "z1[0]") and hidden(browser, "a1[0]")
     play.send_keys("\ue007")  # enter
-    assert play.text == "Play"
-    stopped = one(browser, "#caption").text
-    time.sleep(1.6)
-    assert one(browser, "#caption").text == stopped
+    assert play.text == "Play" and browser.execute_script("return tick === null")
+    play.click()
+    for _ in range(11):
+        browser.execute_script("tick()")
+    assert not hidden(browser, "dx[0]") and play.text == "Play" and browser.execute_script("return tick === null")
 
 
 @pytest.mark.peer
@@ -326,13 +329,12 @@ def test_hostile_names_do_nothing(browser, tmp_path):
 
 
 @pytest.mark.peer
-def test_a_large_network_opens_at_once(browser, tmp_path):
+def test_a_large_network_is_a_page_of_few_elements(browser, tmp_path):
+    """So that it opens at once: nothing in it is there for each of the 100,000 weights."""
     t = large()
-    t.to_html(tmp_path / "page.html")
-    start = time.perf_counter()
-    browser.get((tmp_path / "page.html").as_uri())
+    show(browser, t, tmp_path / "page.html")
+    assert browser.execute_script("return document.getElementsByTagName('*').length") < 500
     one(browser, 'g[data-layer="1"]').click()
-    assert time.perf_counter() - start < 2
     table = one(browser, "#detail").text
     assert "layer 1: dense relu" in table and "784 x 128" in table
     one(browser, "#detail button").click()
