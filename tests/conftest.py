@@ -5,10 +5,15 @@ import signal
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 from kernels_ctypes import kernels_of, usable_isas
 
 import fastprop as fp
 from fastprop import _engine, _own_loss
+
+# However long an example takes, or the making of one: this machine may be slow, or busy.
+settings.register_profile("fastprop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fastprop")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

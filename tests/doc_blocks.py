@@ -91,7 +91,7 @@ def _session(codes, folder):
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=600,
         check=True,
     )
     return done.stdout.split(MARK)[:-1]
@@ -109,7 +109,7 @@ def _console(text, folder):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         screen += f"$ {command}\n{done.stdout}"

@@ -16,7 +16,7 @@ import fastprop as fp
 from fastprop import config
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="no fork, no session on this system")
-SECONDS = 120  # the programs take 2 to 10 seconds on one of two busy cores
+SECONDS = 600  # only a hang takes that long: it is 1 to 10 on one of two busy cores
 
 START = """
 import concurrent.futures, contextlib, multiprocessing, os, signal, sys, threading, time, warnings
@@ -162,7 +162,7 @@ def test_torch_and_the_workers_of_its_data_loader(run, method):
             assert trained(0) == expected
             child = os.fork()
             if not child:
-                signal.alarm(60)
+                signal.alarm(600)
                 os._exit(0 if trained(0) == expected else 3)  # torch's own threads do not survive a fork
             assert ended(child) == 0
         torch_works()
@@ -180,55 +180,63 @@ def test_fork_from_a_signal_handler_in_mid_step(run, threads):
     """The child ends the step that it was born in, and all that follow, with the bits of its parent."""
     run(f"""
         fp.set_num_threads({threads})
+        fp._engine.set_interrupt_interval(0)  # signals are looked for all the time
         rng = np.random.default_rng(0)
-        X, y = rng.random((6000, 600), np.float32), rng.random((6000, 3), np.float32)  # 50 ms or more for a step
+        X, y = rng.random((1000, 600), np.float32), rng.random((1000, 3), np.float32)
 
-        def train(steps):
+        def fresh():
             net = fp.Network([600, 512, 512, 3], seed=0)
-            trainer = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.001))
-            return net, lambda: [trainer.step(X, y) for _ in range(steps)]
+            return net, fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.001))
 
-        net, steps = train(3)
-        expected = steps(), net.parameters.tobytes()
-        net, steps = train(3)
-        elsewhere, is_child, in_mid_step, children = trained(0), False, 0, []
+        net, trainer = fresh()
+        elsewhere, is_child, children, training = trained(0), False, [], [True]
+        answered = threading.Event()
 
-        def handler(*_):
-            global is_child, in_mid_step
+        def in_mid_step():
             try:
                 net(X[:1])
             except RuntimeError as error:
                 assert "in the middle of a step" in str(error)
-                in_mid_step += 1
-            child = os.fork()
-            if child:
-                children.append(child)
-            else:
-                is_child = True
-                signal.alarm(60)
-                if len(children) % 2:
-                    os._exit(0 if trained(0) == elsewhere else 3)
+                return True
+            return False
+
+        def handler(*_):
+            global is_child
+            if training and not is_child and in_mid_step():
+                child = os.fork()
+                if child:
+                    children.append(child)
+                    training[:] = training if len(children) < 4 else []
+                else:
+                    is_child = True
+                    signal.alarm(600)
+                    if len(children) % 2:
+                        os._exit(0 if trained(0) == elsewhere else 3)
+            answered.set()
 
         signal.signal(signal.SIGUSR1, handler)
-        me, training = os.getpid(), [True]
+        me = os.getpid()
 
         def disturb():
-            for n in range(4):
+            while training:
+                answered.clear()
                 os.kill(me, signal.SIGUSR1)
-                while training and len(children) == n:  # one at a time: a fork is slower than the next signal
-                    time.sleep(0.01)
+                answered.wait()  # one at a time: a fork is slower than the next signal
 
         thread = threading.Thread(target=disturb)
         thread.start()
-        got = steps(), net.parameters.tobytes()
+        while training and not is_child:  # until four signals met a step
+            trainer.step(X, y)
+        if not is_child:
+            thread.join()
+        expected, replay = fresh()
+        for _ in range(trainer.steps):
+            replay.step(X, y)
+        same = net.parameters.tobytes() == expected.parameters.tobytes() and trained(0) == elsewhere
         if is_child:
-            os._exit(0 if got == expected and trained(0) == elsewhere else 4)
-        training.clear()
-        thread.join()
-        assert got == expected
-        assert len(children) == 4 and in_mid_step > 0, (children, in_mid_step)
+            os._exit(0 if same else 4)
+        assert same and len(children) == 4
         assert [ended(child) for child in children] == [0, 0, 0, 0]
-        assert trained(0) == elsewhere
     """)
 
 
@@ -238,12 +246,12 @@ def test_a_network_whose_step_a_fork_cut_in_two(run):
     run("""
         REFUSED = 4
         fp.set_num_threads(2)
-        expected, codes = trained(0), set()
+        expected, codes = trained(0), []
         with another_in_training() as work:
-            for _ in range(10):
+            while len(codes) < 10 or REFUSED not in codes:  # the first few forks, or this hangs
                 child = os.fork()
                 if not child:
-                    signal.alarm(60)
+                    signal.alarm(600)
                     code = 0
                     try:
                         work.net(work.X)
@@ -251,8 +259,8 @@ def test_a_network_whose_step_a_fork_cut_in_two(run):
                     except RuntimeError as error:
                         code = REFUSED if "a process that was forked" in str(error) else 5
                     os._exit(code if trained(0) == expected else 6)
-                codes.add(ended(child))
-        assert REFUSED in codes <= {0, REFUSED}, codes
+                codes.append(ended(child))
+        assert set(codes) <= {0, REFUSED}, codes
     """)
 
 
@@ -266,7 +274,7 @@ def test_forks_from_many_threads_each_of_which_trains(run):
             assert trained(seed) == expected[seed]
             child = os.fork()
             if not child:
-                signal.alarm(60)
+                signal.alarm(600)
                 os._exit(0 if trained(seed) == expected[seed] else 3)
             assert trained(seed) == expected[seed]
             assert ended(child) == 0

@@ -271,7 +271,7 @@ def test_memory_stays_bounded(tmp_path):
             np.full(2**18, k / 64, np.float32).tofile(file)
     assert path.stat().st_size == 2**26
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     peak, cost = map(float, done.stdout.split())
     assert peak < 16 and np.isfinite(cost)

@@ -134,7 +134,7 @@ def test_ctrl_c_is_answered():
         thread.join()
         signal.signal(signal.SIGINT, before)
     steps = [one.steps for one in trainer.trainers]
-    assert all(0 < step % an_epoch for step in steps), "all are in the middle of an epoch"
+    assert all(step % an_epoch > 0 for step in steps), "all are in the middle of an epoch"
     trainer.epoch(X, y, batch_size=600)
     assert [one.steps for one in trainer.trainers] == [step + 10 for step in steps]
 

@@ -54,7 +54,7 @@ def run(name, *arguments):
         [sys.executable, "-W", "error", EXAMPLES / name, *arguments],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
     )
 
@@ -89,7 +89,7 @@ def test_an_example_stops_at_a_wrong_number():
     """The helper that prints both sides is what asserts: a digit off must end the script."""
     wrong = "from beside import beside; beside('dL/db', 1.0, 1.0 + 1e-10)"
     done = subprocess.run(
-        [sys.executable, "-c", wrong], cwd=EXAMPLES, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", wrong], cwd=EXAMPLES, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 1
     assert "AssertionError" in done.stderr

@@ -74,7 +74,7 @@ def assert_agrees(e, tolerance=1e-9):
     depth=st.integers(1, 5), activations=st.lists(strategies.activations(), min_size=5, max_size=5),
     loss=strategies.losses(), seed=strategies.seeds(),
 )  # fmt: skip
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 def test_the_paths_add_up_to_the_gradient(depth, activations, loss, seed):
     rng = np.random.default_rng(seed)
     widths = [*rng.integers(1, 4, size=depth), strategies.outputs_for(loss, int(rng.integers(1, 4)))]

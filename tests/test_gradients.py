@@ -159,7 +159,7 @@ def assert_close(ours, twin, dtype):
 
 
 # The ISA is the same for all examples of a test, and a busy machine is no error.
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     widths=strategies.widths(),
     rows=strategies.rows(),

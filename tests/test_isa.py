@@ -42,7 +42,7 @@ def run(code, isa, tmp_path, *arguments):
     if isa is not None:
         env["FASTPROP_ISA"] = isa
     command = [sys.executable, "-W", "error", "-c", code, *arguments]
-    return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=600)
 
 
 def output(*arguments):

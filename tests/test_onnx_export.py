@@ -55,7 +55,7 @@ def test_epsilon_in_float64(onnx, run, layer):
     bridge_cases.assert_close(run(net.to_onnx(), X), net, X, EXACT)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     widths=strategies.widths(), activation=strategies.activations(), dtype=strategies.dtypes(), rows=strategies.rows()
 )

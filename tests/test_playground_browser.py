@@ -28,7 +28,8 @@ class Page:
     def frames(self, n):
         """Lets the page be drawn n times, and do meanwhile what it does from one time to the next."""
         self.driver.execute_async_script(
-            "const frame = (n) => n ? requestAnimationFrame(() => frame(n - 1)) : arguments[1](); frame(arguments[0])", n
+            "const frame = (n) => n ? requestAnimationFrame(() => frame(n - 1)) : arguments[1](); frame(arguments[0]);",
+            n,
         )
 
     def __getitem__(self, name):

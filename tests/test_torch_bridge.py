@@ -107,7 +107,7 @@ def test_there_and_back(torch, name, dtype):
         assert list(again.layers) == _merged(net.layers)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(widths=strategies.widths(), activation=strategies.activations(), dtype=strategies.dtypes(), bias=st.booleans())
 def test_any_stack(torch, widths, activation, dtype, bias):
     """As a module and as its state, which says where activations are by leaving numbers out."""

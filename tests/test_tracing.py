@@ -1,7 +1,6 @@
 """Traces: the engine's own bits, every number under its name."""
 
 import copy
-import time
 
 import bridge_cases
 import numpy as np
@@ -53,7 +52,7 @@ def test_it_has_the_bits_of_the_gradient(name, dtype, training):
     widths=strategies.widths(5, 12), rows=strategies.rows(20), activation=strategies.activations(),
     loss=strategies.losses(), dtype=strategies.dtypes(), weighted=st.booleans(), seed=strategies.seeds(),
 )  # fmt: skip
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_network(widths, rows, activation, loss, dtype, weighted, seed):
     rng = np.random.default_rng(seed)
     widths = [*widths[:-1], strategies.outputs_for(loss, widths[-1])]

@@ -158,15 +158,49 @@ def test_a_healthy_network_and_warn_false_are_silent():
 # ---- what it costs and refuses ----
 
 
-def test_it_stops_looking_where_that_would_take_too_long():
-    """An epoch here takes some 100 microseconds, a look more: all but a few are left out."""
+class Clock:
+    """Time passes where a test says so: a second in a look, and as long as `epoch` between two."""
+
+    def __init__(self, epoch):
+        self.now, self.epoch = 0.0, epoch
+
+    def perf_counter(self):
+        return self.now
+
+
+class Timed(fp.Watch):
+    def __init__(self, clock, **how):
+        super().__init__(**how)
+        self.clock = clock
+
+    def on_epoch_end(self, run):
+        self.clock.now += self.clock.epoch
+        super().on_epoch_end(run)
+
+    def _record(self, run):
+        super()._record(run)
+        self.clock.now += 1
+
+
+@pytest.mark.parametrize(
+    "epoch, share, looked_at",
+    [
+        (1.0, 0.25, [1, 8, 12, 16, 20]),  # the second when two seconds are a quarter of the training, and so on
+        (1.0, 0.5, [1, 4, 6, 8, 10, 12, 14, 16, 18, 20]),
+        (100.0, 0.25, list(range(1, 21))),
+        (1.0, 1e-6, [1]),
+    ],
+)
+def test_it_looks_where_there_is_time_for_it(monkeypatch, epoch, share, looked_at):
     X, y = classes(100)
-    watch = fp.Watch(share=1e-6)
-    fp.Network([4, 8, 3], seed=0).fit(X, y, optimizer="sgd", epochs=50, callbacks=watch, **HOW)
-    assert watch.table()["epoch"] == [1, 1]
-    assert watch.seconds > 0
-    fp.Network([4, 8, 3], seed=0).fit(X, y, optimizer="sgd", epochs=50, callbacks=watch, **HOW)
-    assert watch.table()["epoch"] == [1, 1, 1, 1], "the first of another training is looked at again"
+    clock = Clock(epoch)
+    monkeypatch.setattr(rooms, "time", clock)
+    watch = Timed(clock, share=share)
+    fp.Network([4, 8, 3], seed=0).fit(X, y, optimizer="sgd", epochs=20, callbacks=watch, **HOW)
+    assert watch.table()["epoch"][::2] == looked_at
+    assert watch.seconds == len(looked_at)
+    fp.Network([4, 8, 3], seed=0).fit(X, y, optimizer="sgd", epochs=20, callbacks=watch, **HOW)
+    assert watch.table()["epoch"][::2] == looked_at * 2, "another training begins anew"
 
 
 def test_what_it_refuses():

@@ -22,7 +22,7 @@ def problem(loss, rows=12, dtype="float64", seed=0):
 
 
 @pytest.mark.usefixtures("isa")
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=10)
 @pytest.mark.parametrize("loss", LOSSES)
 @given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=40).filter(any), seed=strategies.seeds())
 def test_a_weight_of_k_equals_k_copies_of_the_row(loss, counts, seed):
