@@ -22,6 +22,7 @@ class OwnLoss:
     function: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
     targets = "own"
     outputs = 1
+    link = "identity"
 
     @property
     def name(self) -> str:

@@ -29,6 +29,8 @@ class Judge(Protocol):
     def targets(self) -> str: ...
     @property
     def outputs(self) -> int: ...
+    @property
+    def link(self) -> str: ...
 
 
 # What is to be used where a network has one output, instead of a loss that wants one for each class.
@@ -52,6 +54,41 @@ def check_outputs(loss: Judge, n_outputs: int) -> None:
         )
 
 
+# What a loss does with the raw scores that it takes, by its link.
+APPLIED = {
+    "softmax": "has the softmax in it",
+    "sigmoid": "has the sigmoid in it",
+    "exp": "takes exp of the outputs for the mean",
+    "exp of v": "takes exp of every second output for a variance",
+    "margin": "wants the scores of the right and of a wrong class to be 1 apart",
+}
+
+
+def check_last_layer(loss: Judge, network: Any) -> None:
+    """Refuses a last activation that keeps a loss from the raw scores that it takes."""
+    low, high = network._output_range
+    if _reaches(loss, low, high):
+        return
+    last = [layer for layer in network.layers if getattr(layer, "activation", "identity") != "identity"][-1]
+    limits = " and ".join([f"above {low:g}"] * (low > -np.inf) + [f"below {high:g}"] * (high < np.inf))
+    raise ValueError(
+        f"{loss.name} {APPLIED[loss.link]} and takes raw scores, but the last activation of this network, that of "
+        f"{last!r}, keeps the outputs {limits}, so it would train badly. Leave that activation out, and apply it to "
+        "net(X) where you need it; or use a loss that takes the outputs as they are, such as 'mse', or one of your own"
+    )
+
+
+def _reaches(loss: Judge, low: float, high: float) -> bool:
+    """Whether outputs between these bounds can be all that the loss may ask for."""
+    if loss.link == "identity":
+        return True
+    if loss.link == "softmax":  # their differences count
+        return high - low == np.inf
+    if loss.link == "margin":
+        return high - low > 1 if loss.targets == "classes" else low <= -1 and high >= 1
+    return low == -np.inf and high == np.inf
+
+
 def targets(
     value: Any, rows: int, n_outputs: int, loss: Judge, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -72,6 +109,8 @@ def targets(
         hint = ""
         if loss.targets == "classes" and checked.shape == (rows, 1):
             hint = f"; use {what}.ravel() if it holds labels"
+        elif checked.shape == (rows,) and np.asarray(value).dtype.kind in "iub":
+            hint = "; if it holds labels of classes, use loss='cross_entropy'"
         if loss.outputs > 1:
             hint = f", {loss.outputs} for each column of {what}"
         raise ValueError(
@@ -116,9 +155,14 @@ def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> n
     if lowest < 0 or highest >= n_outputs:
         wrong = lowest if lowest < 0 else highest
         place = int(np.argmax(found == wrong))
+        more = f"give the network {highest + 1} outputs"
+        if lowest < 0:
+            more = f"if {wrong} marks rows without a label, drop them"
+        if lowest == -1 and np.all(np.abs(found) == 1):
+            more = "use a network of 1 output with loss='binary_hinge', which takes -1 and 1"
         raise ValueError(
-            f"{what}[{place}] is {wrong}; labels must be in [0, {n_outputs}) for a network of {n_outputs} outputs: "
-            f"renumber them with np.unique({what}, return_inverse=True)[1], or give the network {highest + 1} outputs"
+            f"{what}[{place}] is {wrong}; labels count from 0, in [0, {n_outputs}) for a network of {n_outputs} "
+            f"outputs: renumber them with np.unique({what}, return_inverse=True)[1], or {more}"
         )
     return np.require(found, np.int64, ["C", "A"])
 
@@ -128,9 +172,10 @@ def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str,
     if lowest < 0 or highest > 1:
         wrong = lowest if lowest < 0 else highest
         where = ", ".join(map(str, _validate.place(checked.reshape(given) == wrong)))
-        raise ValueError(
-            f"{what}[{where}] is {wrong}; this loss takes probabilities in [0, 1]: check the target's scale"
-        )
+        hint = "check the target's scale"
+        if np.all(np.abs(checked) == 1):
+            hint = f"use ({what} + 1) / 2, or loss='binary_hinge', which takes -1 and 1"
+        raise ValueError(f"{what}[{where}] is {wrong}; this loss takes probabilities in [0, 1]: {hint}")
     if kind == "classes":
         sums = checked.sum(axis=1, dtype=np.float64)
         row = int(np.argmax(np.abs(sums - 1)))

@@ -4,11 +4,18 @@ The compiled bodies are ``activation.h`` and ``activation_smooth.h`` in ``src_c/
 ``_portable_activations.pxi``, under the same names.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any, ClassVar
 
 from fastprop import _engine, _entries
 from fastprop._entries import Number
+
+
+def _any_number(*values: float) -> tuple[float, float]:
+    """The range of an activation that has no bound."""
+    return -inf, inf
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,6 +37,8 @@ class Activation(_entries.Entry):
         Where it was proposed.
     numbers : tuple of Number
         In the order in which the kernels take them.
+    range_of : callable
+        From the values of its numbers to the least and the largest g(z), infinite where there is no such bound.
     """
 
     name: str
@@ -38,6 +47,7 @@ class Activation(_entries.Entry):
     initializer: str
     source: str
     numbers: tuple[Number, ...] = ()
+    range_of: Callable[..., tuple[float, float]] = _any_number
 
     kind: ClassVar[str] = "activation"
 
@@ -50,6 +60,11 @@ class Activation(_entries.Entry):
     def keeps(self) -> str:
         """What its backward pass needs and the forward pass keeps: its "output", or its "slope" g'(z)."""
         return _engine.keeps(self.number)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest output, infinite where there is no such bound."""
+        return self.range_of(*self.values.values())
 
     def __reduce__(self):
         return parse, (self.describe(),)
@@ -73,6 +88,7 @@ relu = Activation(
     "1 if z > 0 else 0",
     "he_normal",
     "Nair and Hinton 2010, Rectified linear units improve restricted Boltzmann machines",
+    range_of=lambda: (0.0, inf),
 )
 leaky_relu = Activation(
     "leaky_relu",
@@ -81,6 +97,7 @@ leaky_relu = Activation(
     "he_normal",
     "Maas, Hannun and Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
     (Number("slope", 0.01, least=0.0),),
+    range_of=lambda slope: (-inf if slope else 0.0, inf),
 )
 elu = Activation(
     "elu",
@@ -89,6 +106,7 @@ elu = Activation(
     "he_normal",
     "Clevert, Unterthiner and Hochreiter 2016, Fast and accurate deep network learning by exponential linear units",
     (Number("alpha", 1.0, above=0.0),),
+    range_of=lambda alpha: (-alpha, inf),
 )
 selu = Activation(
     "selu",
@@ -96,6 +114,7 @@ selu = Activation(
     "1.0507 if z > 0 else a + 1.0507 1.6733",
     "lecun_normal",
     "Klambauer, Unterthiner, Mayr and Hochreiter 2017, Self-normalizing neural networks",
+    range_of=lambda: (-1.7581, inf),
 )
 celu = Activation(
     "celu",
@@ -104,6 +123,7 @@ celu = Activation(
     "he_normal",
     "Barron 2017, Continuously differentiable exponential linear units",
     (Number("alpha", 1.0, above=0.0),),
+    range_of=lambda alpha: (-alpha, inf),
 )
 gelu = Activation(
     "gelu",
@@ -111,6 +131,7 @@ gelu = Activation(
     "Phi(z) + z phi(z)",
     "he_normal",
     "Hendrycks and Gimpel 2016, Gaussian error linear units",
+    range_of=lambda: (-0.17, inf),
 )
 gelu_tanh = Activation(
     "gelu_tanh",
@@ -118,6 +139,7 @@ gelu_tanh = Activation(
     "s(v) + z s(v) (1 - s(v)) 2 sqrt(2 / pi) (1 + 0.134145 z^2)",
     "he_normal",
     "Hendrycks and Gimpel 2016, Gaussian error linear units",
+    range_of=lambda: (-0.1701, inf),
 )
 silu = Activation(
     "silu",
@@ -125,6 +147,7 @@ silu = Activation(
     "s(z) + z s(z) (1 - s(z))",
     "he_normal",
     "Elfwing, Uchibe and Doya 2018, Sigmoid-weighted linear units for neural network function approximation",
+    range_of=lambda: (-0.2785, inf),
 )
 mish = Activation(
     "mish",
@@ -132,6 +155,7 @@ mish = Activation(
     "t + z (1 - t^2) s(z)",
     "he_normal",
     "Misra 2019, Mish: a self regularized non-monotonic activation function",
+    range_of=lambda: (-0.3089, inf),
 )
 softplus = Activation(
     "softplus",
@@ -140,6 +164,7 @@ softplus = Activation(
     "he_normal",
     "Dugas, Bengio, Belisle, Nadeau and Garcia 2001, Incorporating second-order functional knowledge",
     (Number("beta", 1.0, above=0.0),),
+    range_of=lambda beta: (0.0, inf),
 )
 softsign = Activation(
     "softsign",
@@ -147,6 +172,7 @@ softsign = Activation(
     "(1 - |a|)^2",
     "glorot_uniform",
     "Bergstra, Desjardins, Lamblin and Bengio 2009, Quadratic polynomials learn better image features",
+    range_of=lambda: (-1.0, 1.0),
 )
 sigmoid = Activation(
     "sigmoid",
@@ -154,6 +180,7 @@ sigmoid = Activation(
     "a (1 - a)",
     "glorot_uniform",
     "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors",
+    range_of=lambda: (0.0, 1.0),
 )
 hard_sigmoid = Activation(
     "hard_sigmoid",
@@ -161,6 +188,7 @@ hard_sigmoid = Activation(
     "1 / 6 if -3 < z < 3 else 0",
     "glorot_uniform",
     "Courbariaux, Bengio and David 2015, BinaryConnect; in the form of PyTorch",
+    range_of=lambda: (0.0, 1.0),
 )
 tanh = Activation(
     "tanh",
@@ -168,6 +196,7 @@ tanh = Activation(
     "1 - a^2",
     "glorot_uniform",
     "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp",
+    range_of=lambda: (-1.0, 1.0),
 )
 hard_tanh = Activation(
     "hard_tanh",
@@ -176,6 +205,7 @@ hard_tanh = Activation(
     "glorot_uniform",
     "Collobert 2004, Large scale machine learning",
     (Number("low", -1.0, below=0.0), Number("high", 1.0, above=0.0)),
+    range_of=lambda low, high: (low, high),
 )
 relu6 = Activation(
     "relu6",
@@ -183,6 +213,7 @@ relu6 = Activation(
     "1 if 0 < z < 6 else 0",
     "he_normal",
     "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
+    range_of=lambda: (0.0, 6.0),
 )
 hard_swish = Activation(
     "hard_swish",
@@ -190,6 +221,7 @@ hard_swish = Activation(
     "0 if z <= -3 else 1 if z >= 3 else z / 3 + 1 / 2",
     "he_normal",
     "Howard et al. 2019, Searching for MobileNetV3",
+    range_of=lambda: (-0.375, inf),
 )
 log_sigmoid = Activation(
     "log_sigmoid",
@@ -197,6 +229,7 @@ log_sigmoid = Activation(
     "s(-z)",
     "glorot_uniform",
     "PyTorch, torch.nn.LogSigmoid",
+    range_of=lambda: (-inf, 0.0),
 )
 gaussian = Activation(
     "gaussian",
@@ -204,6 +237,7 @@ gaussian = Activation(
     "-2 z a",
     "glorot_uniform",
     "Stanley 2007, Compositional pattern producing networks; as in FANN",
+    range_of=lambda: (0.0, 1.0),
 )
 sin = Activation(
     "sin",
@@ -212,6 +246,7 @@ sin = Activation(
     "siren",
     "Sitzmann et al. 2020, Implicit neural representations with periodic activation functions",
     (Number("omega", 30.0, above=0.0),),
+    range_of=lambda omega: (-1.0, 1.0),
 )
 
 _NUMBERS = {name: number for number, name in enumerate(_engine.names("activation"))}

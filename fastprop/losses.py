@@ -43,6 +43,10 @@ class Loss(_entries.Entry):
         ``outputs`` outputs. "classes": integer labels, or rows of probabilities.
     source : str
         Where it is from.
+    link : str
+        What it applies to the outputs, which are raw scores then: "softmax", "sigmoid", "exp", or "exp of v", to log
+        variances alone. "margin": it compares raw scores. "identity": the outputs are the prediction itself. A last
+        activation that keeps a network from the scores that the loss takes is refused.
     numbers : tuple of Number
     per_target, to_kernel : callable
         From the values of its numbers to how many outputs a target has, and to the numbers that the kernel takes.
@@ -59,6 +63,7 @@ class Loss(_entries.Entry):
     targets: str
     source: str
     numbers: tuple[Number, ...] = ()
+    link: str = "identity"
     per_target: Callable[..., int] = _one
     to_kernel: Callable[..., tuple[float, ...]] = _as_they_are
 
@@ -123,6 +128,7 @@ poisson = Loss(
     "exp(a) - y",
     "not negative",
     "Nelder and Wedderburn 1972, Generalized linear models",
+    link="exp",
 )
 gamma = Loss(
     "gamma",
@@ -130,6 +136,7 @@ gamma = Loss(
     "2 (1 - y / m)",
     "positive",
     "McCullagh and Nelder 1989, Generalized linear models",
+    link="exp",
 )
 tweedie = Loss(
     "tweedie",
@@ -138,6 +145,7 @@ tweedie = Loss(
     "not negative",
     "Jorgensen 1987, Exponential dispersion models",
     (Number("power", 1.5, above=1, below=2),),
+    link="exp",
 )
 gaussian_nll = Loss(
     "gaussian_nll",
@@ -146,6 +154,7 @@ gaussian_nll = Loss(
     "(m - y) exp(-v) by m, 1/2 [1 - (m - y)^2 exp(-v)] by v",
     "numbers",
     "Nix and Weigend 1994, Estimating the mean and variance of the target probability distribution",
+    link="exp of v",
     per_target=lambda: 2,
 )
 cross_entropy = Loss(
@@ -155,6 +164,7 @@ cross_entropy = Loss(
     "classes",
     "Bridle 1990; label smoothing: Szegedy et al. 2016, Rethinking the Inception architecture",
     (Number("label_smoothing", 0.0, least=0, below=1),),
+    link="softmax",
 )
 kl_divergence = Loss(
     "kl_divergence",
@@ -162,6 +172,7 @@ kl_divergence = Loss(
     "softmax(a) - y",
     "classes",
     "Kullback and Leibler 1951, On information and sufficiency",
+    link="softmax",
 )
 focal = Loss(
     "focal",
@@ -173,6 +184,7 @@ focal = Loss(
         Number("gamma", 2.0, least=0),
         Number("alpha", None, above=0, check=_number_or_none),
     ),
+    link="softmax",
     to_kernel=lambda gamma, alpha: (gamma, 1.0 if alpha is None else alpha),
 )
 hinge = Loss(
@@ -181,6 +193,7 @@ hinge = Loss(
     "[j is the first where the maximum is] - y_j",
     "classes",
     "Crammer and Singer 2001, On the algorithmic implementation of multiclass kernel-based vector machines",
+    link="margin",
 )
 binary_cross_entropy = Loss(
     "binary_cross_entropy",
@@ -188,6 +201,7 @@ binary_cross_entropy = Loss(
     "s(a) - y",
     "probabilities",
     "Cox 1958, The regression analysis of binary sequences",
+    link="sigmoid",
 )
 binary_focal = Loss(
     "binary_focal",
@@ -200,6 +214,7 @@ binary_focal = Loss(
         Number("gamma", 2.0, least=0),
         Number("alpha", None, above=0, below=1, check=_number_or_none),
     ),
+    link="sigmoid",
     to_kernel=lambda gamma, alpha: (gamma, 1.0, 1.0) if alpha is None else (gamma, alpha, 1 - alpha),
 )
 binary_hinge = Loss(
@@ -208,6 +223,7 @@ binary_hinge = Loss(
     "-y where y a < 1, 0 elsewhere",
     "signs",
     "Cortes and Vapnik 1995, Support-vector networks",
+    link="margin",
 )
 
 Loss.listed = LOSSES = {

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastprop import _validate
-from fastprop.losses import Loss
+from fastprop.losses import LOSSES, Loss
 
-SOFTMAX = ("cross_entropy", "kl_divergence", "focal")  # the losses whose outputs are log probabilities of classes
-LOG_MEAN = ("poisson", "gamma", "tweedie")  # those whose outputs are the log of the mean
+# the losses whose outputs are the log of the mean
+LOG_MEAN = tuple(name for name, loss in LOSSES.items() if loss.link == "exp")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Judged:
     def probabilities(self) -> np.ndarray:
         """Of each class, (rows, classes); of many, that of each yes; where the loss has none, the outputs."""
         scores = self.outputs.astype(np.float64)
-        if self.loss.name in SOFTMAX:
+        if self.loss.link == "softmax":
             powers = np.exp(scores - scores.max(axis=1, keepdims=True))
             return powers / powers.sum(axis=1, keepdims=True)
         if self.loss.targets == "probabilities":
@@ -78,7 +78,7 @@ class Judged:
     def numbers(self) -> np.ndarray:
         """The predicted means, or medians, (rows, columns)."""
         loss, outputs = self.loss, self.outputs.astype(np.float64)
-        if loss.name in LOG_MEAN:
+        if loss.link == "exp":
             return np.exp(outputs)
         if loss.name == "gaussian_nll":
             return outputs[:, ::2]
@@ -253,7 +253,7 @@ def _check(metric: Metric, loss: Any, n_outputs: int) -> None:
     of_classes = not own and loss.targets in ("classes", "probabilities", "signs")
     if metric.function in NUMBERS and of_classes:
         raise ValueError(f"{metric.name} compares numbers, and {loss.name} takes classes; use accuracy, or a function")
-    if metric.function is log_loss and loss.name not in SOFTMAX and (own or loss.targets != "probabilities"):
+    if metric.function is log_loss and loss.link not in ("softmax", "sigmoid"):
         raise ValueError(f"log_loss needs probabilities, and {loss.name} gives none; use accuracy, or a function")
     if metric.function is balanced_accuracy and of_classes and loss.targets != "classes" and n_outputs > 1:
         raise ValueError(f"balanced_accuracy is of one class a row, and {loss.name} has {n_outputs} outputs; use f1")

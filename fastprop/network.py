@@ -6,7 +6,7 @@ from fastprop import _own_loss, _targets, _validate, data, members
 from fastprop import layers as _layers
 from fastprop._engine import Engine
 from fastprop.layers import Dense, Layer
-from fastprop.operations import Operation
+from fastprop.operations import Operation, output_range
 
 
 class Network:
@@ -68,6 +68,7 @@ class Network:
         else:
             self._operations = _layers.chain(n_inputs, layers, first=True)
         self.n_outputs = self._operations[-1].n_out // n_members
+        self._output_range = output_range(self._operations)
         self.n_parameters = sum(operation.n_weights + operation.n_biases for operation in self._operations)
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
         self._gradient = _aligned_zeros(self.n_parameters, dtype)
@@ -228,6 +229,7 @@ class Network:
         self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> _targets.Examples:
         """X and y as the engine takes them: x, y or labels, and weights."""
+        _targets.check_last_layer(loss, self)
         x = self._matrix(names[0], X)
         y = data.plain(names[1], y, self.dtype, targets=True)
         target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ Draw = Callable[["np.random.Generator"], np.ndarray]
 
 # Those whose kernels, or the engine right after them, apply an activation.
 ACTIVATED = ("dense", "scale", "layer_norm", "batch_norm", "add")
+
+# Those that leave a bounded number bounded and a sign as it is, for whatever their weights are.
+STEADY = ("copy", "dropout", "scale", "prelu", "fork", "repeat")
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,23 @@ def merged(operations: list[Operation]) -> list[Operation]:
         else:
             result.append(operation)
     return result
+
+
+def output_range(operations: list[Operation]) -> tuple[float, float]:
+    """The least and the largest number that the last operation can give, infinite where there is no such bound.
+
+    Weights may be anything, but a diagonal without biases keeps the bounds that it meets.
+    """
+    ranges = [(-inf, inf)]  # of the inputs, then of what each operation gives
+    for place, operation in enumerate(operations):
+        low, high = ranges[-1]
+        if operation.kind == "add":
+            other_low, other_high = ranges[1 + place + operation.fields["fork"]]
+            low, high = low + other_low, high + other_high
+        elif operation.kind == "softmax":
+            low, high = (-inf, 0.0) if operation.fields["logarithm"] else (0.0, 1.0)
+        elif operation.kind not in STEADY or operation.n_biases:
+            low, high = -inf, inf
+        least, most = operation.activation.range
+        ranges.append((max(low, least), min(high, most)))
+    return ranges[-1]

@@ -188,6 +188,7 @@ class Streamed:
 
 def _checked_targets(network: Any, loss: Any, y: Any, weight: Any, rows: int, names: Names) -> tuple:
     """The targets, or labels, and weights of rows, as the engine takes them."""
+    _targets.check_last_layer(loss, network)
     how = network._engine, network.dtype
     y = data.plain(names[1], y, network.dtype, targets=True)
     targets = _targets.targets(y, rows, network.n_outputs, loss, *how, names[1])

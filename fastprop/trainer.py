@@ -132,6 +132,7 @@ class Trainer:
         self.shuffle = _validate.flag("shuffle", shuffle)
         self._loss = _own_loss.parse(loss)
         _targets.check_outputs(self._loss, network.n_outputs)
+        _targets.check_last_layer(self._loss, network)
         self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
         self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
         self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling

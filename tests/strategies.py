@@ -4,6 +4,7 @@ import numpy as np
 import reference_activations
 from hypothesis import strategies as st
 
+from fastprop import _targets
 from fastprop.activations import ACTIVATIONS, parse
 from fastprop.losses import LOSSES
 
@@ -58,6 +59,11 @@ def activations():
 
 def losses():
     return st.sampled_from(list(LOSSES))
+
+
+def last(activation, loss):
+    """The activation of a last layer, or the identity where the loss takes raw scores that it does not give."""
+    return activation if _targets._reaches(LOSSES[loss], *parse(activation).range) else "identity"
 
 
 def layouts():

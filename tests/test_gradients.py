@@ -88,7 +88,7 @@ def test_gradient_with_weights(activation, loss):
 @pytest.mark.parametrize("loss", SOME_LOSSES)
 @EACH_DEPTH
 def test_gradient_with_an_activation_on_the_output(activation, loss, depth):
-    check(widths_of(depth, loss), [activation] * depth, loss)
+    check(widths_of(depth, loss), [activation] * (depth - 1) + [strategies.last(activation, loss)], loss)
 
 
 @EACH_ACTIVATION
@@ -176,7 +176,7 @@ def test_engine_agrees_with_the_twin(
     """Any shape, any names, data in any layout: outputs, cost, gradient, dX."""
     widths = [*widths[:-1], strategies.outputs_for(loss, widths[-1])]
     rng = np.random.default_rng(seed)
-    activations = [activation] * (len(widths) - 2) + [output_activation]
+    activations = [activation] * (len(widths) - 2) + [strategies.last(output_activation, loss)]
     net = network(widths, activations, dtype, rng)
     activations = [strategies.twin(activation) for activation in activations]
     theta = net.parameters.astype(np.float64)

@@ -3,13 +3,14 @@
 import copy
 import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import strategies
 
 import fastprop as fp
-from fastprop import losses
+from fastprop import activations, checkpoints, losses, metrics
 from fastprop.losses import LOSSES
 
 RATE = fp.SGD(0.1)
@@ -217,3 +218,143 @@ def test_networks_that_do_not_fit(loss, n_outputs, words):
 def test_the_shape_of_y_where_a_target_has_more_outputs():
     with pytest.raises(ValueError, match=r"shape \(5, 2\), got \(5, 4\).*4 outputs, 2 for each column of y"):
         both("gaussian_nll", np.zeros((5, 4)), 4)
+
+
+# ---- last layers that keep a loss from the scores that it takes ----
+
+SQUASHING = ("sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softsign", "gaussian", "sin", "relu6", "softmax")
+ONE_SIDED = ("relu", "softplus", "elu", "gelu", "silu", "log_sigmoid", "log_softmax")
+LINKED = [name for name, loss in LOSSES.items() if loss.link != "identity"]
+OF_CLASSES = ("cross_entropy", "kl_divergence", "focal")
+FINE = {  # what is right by the mathematics, and in use
+    *((last, name) for last in ONE_SIDED for name in (*OF_CLASSES, "hinge")),  # differences of scores have no bound
+    *((last, name) for last in ("tanh", "hard_tanh", "softsign", "sin") for name in ("hinge", "binary_hinge")),
+    ("relu6", "hinge"), ("elu", "binary_hinge"),
+}  # fmt: skip
+ENDS = {
+    "Dense": lambda last: [fp.Dense(4, last)],
+    "Activation": lambda last: [4, fp.Activation(last)],
+    "Scale": lambda last: [fp.Dense(4, last), fp.Scale()],
+    "in Scale": lambda last: [4, fp.Scale(last, bias=True)],
+    "BatchNorm": lambda last: [4, fp.BatchNorm(last)],
+    "LayerNorm": lambda last: [4, fp.LayerNorm(last)],
+    "Residual": lambda last: [4, fp.Residual([4], last)],
+    "sum": lambda last: [fp.Dense(4, last), fp.Residual([fp.Dense(4, last)])],
+    "Dropout": lambda last: [fp.Dense(4, last), fp.Dropout(0.2), fp.Scale()],
+}
+
+
+def entries(net, loss):
+    """Every way in for a loss."""
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    y = strategies.targets(loss, np.random.default_rng(1), 5, net.n_outputs, labels=True)
+    ensemble = fp.Ensemble(2, [3, *net.layers], seed=0)
+    trainer = fp.Trainer(net, loss="mse", optimizer=RATE)
+    return {
+        "Trainer": lambda: fp.Trainer(net, loss=loss, optimizer=RATE),
+        "fit": lambda: net.fit(X, y, loss=loss, optimizer=RATE, epochs=1),
+        "fit by LBFGS": lambda: net.fit(X, y, loss=loss, optimizer=fp.LBFGS(), epochs=1),
+        "value_and_gradient": lambda: net.value_and_gradient(X, y, loss=loss),
+        "evaluate": lambda: metrics.evaluate("accuracy", net, X, y, loss=loss),
+        "per_example_gradients": lambda: net.per_example_gradients(X, y, loss=loss),
+        "hessian_vector_product": lambda: net.hessian_vector_product(X, y, np.ones(net.n_parameters), loss=loss),
+        "trace": lambda: fp.trace(net, X, y, loss=loss),
+        "EnsembleTrainer": lambda: fp.EnsembleTrainer(ensemble, loss=loss, optimizer=RATE),
+        "Ensemble.fit": lambda: ensemble.fit(X, y, loss=loss, optimizer=RATE, epochs=1),
+        "load_checkpoint": lambda: checkpoints.Saved(
+            Path("run"), checkpoints.describe_trainer(trainer) | {"loss": loss}, {}, {}, {}
+        ).trainer(),
+    }
+
+
+@pytest.mark.parametrize("loss", LINKED)
+@pytest.mark.parametrize("last", [*SQUASHING, *ONE_SIDED])
+def test_a_last_activation_that_keeps_a_loss_from_its_scores_is_refused(last, loss):
+    net = fp.Network([3, 5, fp.Dense(4, last)], seed=0)
+    before = net.parameters.copy()
+    if (last, loss) in FINE:
+        assert np.isfinite(entries(net, loss)["value_and_gradient"]()[0])
+        return
+    for use in entries(net, loss).values():
+        with pytest.raises(ValueError, match=f"(?s){loss} .*'{last}'.*Leave that activation out.*'mse'"):
+            use()
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+@pytest.mark.parametrize("last, loss", [("softmax", "cross_entropy"), ("sigmoid", "binary_cross_entropy")])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_last_layer_of_several_parts_is_seen_through(end, last, loss):
+    net = fp.Network([3, 5, *ENDS[end](last)], seed=0)
+    with pytest.raises(ValueError, match=f"{loss} .*'{last}'"):
+        fp.Trainer(net, loss=loss, optimizer=RATE)
+    fp.Trainer(net, loss="mse", optimizer=RATE)
+
+
+@pytest.mark.parametrize("loss", LINKED)
+def test_members_are_seen_through_and_what_learns_its_shift_is_fine(loss):
+    def trained(*layers, **how):
+        fp.Trainer(fp.Network([3, 5, *layers], seed=0, **how), loss=loss, optimizer=RATE)
+
+    with pytest.raises(ValueError, match="'sigmoid'"):
+        trained(fp.Dense(4, "sigmoid"), members=3)
+    trained(fp.Dense(4, "sigmoid"), fp.BatchNorm())
+    trained(fp.Dense(4, "sigmoid"), fp.Scale(bias=True))
+    trained(fp.Dense(4, "sigmoid"), 4)
+    trained(fp.Dense(4), fp.Residual([fp.Dense(4, "sigmoid")]))
+    trained(fp.Dense(4, fp.activations.leaky_relu))
+    trained(fp.Dense(4, "prelu"))
+
+
+@pytest.mark.parametrize("last", [*SQUASHING, *ONE_SIDED])
+def test_losses_without_a_link_take_every_last_activation(last):
+    net = fp.Network([3, 5, fp.Dense(4, last)], seed=0)
+    for loss in set(LOSSES) - set(LINKED):
+        assert np.isfinite(entries(net, loss)["value_and_gradient"]()[0])
+
+    def own(Y, y):
+        return float(np.mean((Y - y) ** 2)), 2 * (Y - y) / Y.size
+
+    fp.Trainer(net, loss=own, optimizer=RATE)
+
+
+def test_the_log_of_a_softmax_has_the_same_cross_entropy(rng):
+    """It is right, though the work is done twice: softmax(log_softmax(z)) = softmax(z)."""
+    X, y = rng.normal(size=(6, 4)), rng.integers(3, size=6)
+    plain = fp.Network([4, 5, 3], dtype="float64", seed=1)
+    double = fp.Network([4, 5, fp.Dense(3, "log_softmax")], dtype="float64", seed=1)
+    double.parameters = plain.parameters
+    for loss in (*OF_CLASSES, "hinge"):
+        assert_same(*(net.value_and_gradient(X, y, loss=loss) for net in (double, plain)))
+
+
+@pytest.mark.parametrize("activation", [*activations.ACTIVATIONS.values(), activations.leaky_relu(slope=0.0)], ids=str)
+def test_the_range_of_each_activation(activation):
+    """Numbers lie within it, and reach its ends as far as they get."""
+    z = np.concatenate([np.linspace(-20, 20, 400_001), [-1e6, 1e6]])
+    net = fp.Network([1, fp.Activation(activation)], dtype="float64")
+    a, (low, high) = net(z[:, None]), activation.range
+    assert low <= a.min() and a.max() <= high
+    assert a.min() < -1000 if low == -np.inf else a.min() == pytest.approx(low, abs=2e-4)
+    assert a.max() > 1000 if high == np.inf else a.max() == pytest.approx(high, abs=2e-4)
+
+
+# ---- labels of another kind ----
+
+
+@pytest.mark.parametrize(
+    "loss, n_outputs, y, words",
+    [
+        ("cross_entropy", 2, [-1, 1, 1], ["y[0] is -1", "count from 0", "1 output with loss='binary_hinge'"]),
+        ("hinge", 3, [0, -1, 2], ["y[1] is -1", "np.unique(y, return_inverse=True)[1]", "without a label"]),
+        ("focal", 3, [1, 2, 3], ["y[2] is 3", "count from 0", "give the network 4 outputs"]),
+        ("binary_cross_entropy", 1, [-1, 1, 1], ["y[0] is -1", "(y + 1) / 2", "binary_hinge"]),
+        ("binary_cross_entropy", 2, [0, 1, 1], ["(3, 2), got (3,)", "loss='cross_entropy'"]),
+        ("mse", 3, [0, 1, 2], ["(3, 3), got (3,)", "loss='cross_entropy'"]),
+    ],
+)
+def test_labels_that_do_not_fit_are_told_what_to_do(loss, n_outputs, y, words):
+    with pytest.raises(ValueError) as caught:
+        both(loss, np.array(y), n_outputs)
+    for word in words:
+        assert word in str(caught.value)
+    assert "give the network 2 outputs" not in str(caught.value)
