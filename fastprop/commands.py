@@ -11,6 +11,7 @@ import io
 import math
 import os
 import platform
+import re
 import statistics
 import sys
 import time
@@ -117,6 +118,10 @@ def train(args):
     target = target.fitted(values[training])
     encoder = Encoder.fit(table, inputs, rows=training, categorical=args.categorical)
     X = encoder.transform(table, args.dtype)
+    # Beyond this the product of two numbers overflows, and so may all that the network computes of a row.
+    far = np.flatnonzero((np.abs(X[rows]) > np.sqrt(np.finfo(X.dtype).max)).any(axis=1))
+    if len(far):
+        raise _too_far(encoder, table, X, rows[far[0]])
     y = target.standardise(values)
     _describe_table(table, target, encoder, (training, test), args)
 
@@ -174,7 +179,7 @@ def train(args):
     unit = f", in the units of {target.name!r}" if target.task == "regression" else ""
     print(f"training rows: {score(training)}{unit}")
     if len(test):
-        print(f"test rows:     {score(test)}{unit}{_baseline(target, values[test])}")
+        print(f"test rows:     {score(test)}{unit}{_baseline(target, values[training], values[test])}")
     notes = {"table": {"encoder": encoder.to_dict(), "target": target.to_dict()}}
     files.save(net, out, notes=notes)
     print(f"model: {out}  (fastprop predict {out} FILE.csv)")
@@ -207,18 +212,18 @@ def predict(args):
     extra = [n for n in table.names if n not in encoder.names and n != target.name]
     if extra:
         _note("not used, as the model was trained without: " + ", ".join(map(repr, extra)))
-    predictions = target.decode(net(X))
+    predictions = _predictions(net, encoder, target, table, X)
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    digits = ".7g" if net.dtype == np.float32 else ".15g"
+    shown = target.texts(predictions, net.dtype)
     if target.task == "classification":
         writer.writerow(["prediction", *(f"probability_{name}" for name in target.classes)])
-        for row, label in zip(predictions.tolist(), predictions.argmax(axis=1), strict=True):
-            writer.writerow([target.classes[label], *(format(p, digits) for p in row)])
+        for row, label in zip(shown, predictions.argmax(axis=1), strict=True):
+            writer.writerow([target.classes[label], *row])
     else:
         writer.writerow(["prediction"])
-        writer.writerows([format(value, digits)] for value in predictions.tolist())
+        writer.writerows([number] for number in shown)
     if args.out == _output.STDOUT:
         sys.stdout.write(text.getvalue())
         sys.stdout.flush()
@@ -248,11 +253,13 @@ def explain(args):
         )
     loss = "cross_entropy" if target.task == "classification" else "half_mse"
     traced = tracing.trace(net, X[[row]], target.standardise(values)[[row]], loss=loss)
-    decoded = target.decode(net(X[[row]]))[0]
-    prediction = target.classes[decoded.argmax()] if target.task == "classification" else f"{decoded:.6g}"
-    truth = target.classes[values[row]] if target.task == "classification" else f"{values[row]:.6g}"
+    decoded = _predictions(net, encoder, target, table, X)[row]
+    prediction = target.classes[decoded.argmax()] if target.task == "classification" else target.number(decoded)
+    truth = target.classes[values[row]] if target.task == "classification" else target.number(values[row])
+    shown = str(traced.explain(args.quantity) if args.quantity else traced)
     print(f"row {args.row}, line {table.lines[row]}: {target.name} is {truth}, predicted {prediction}\n")
-    print(traced.explain(args.quantity) if args.quantity else traced)
+    print("\n".join(_described_inputs(encoder, table, row, X[row], args.quantity)), end="\n\n")
+    print(shown)
     if args.page is not None:
         title = f"Row {args.row} of {Path(args.file).name}: {target.name} is {truth}, predicted {prediction}"
         trace_page.write(traced, args.page, names=encoder.input_names, title=title)
@@ -398,13 +405,46 @@ def _describe_table(table, target, encoder, split, args):
         _note(f"{missing} of the rows have no {target.name!r} and are left out")
 
 
-def _baseline(target, values):
-    """Say what a guess without looking would score, so that an accuracy means something."""
+def _baseline(target, training, test):
+    """Say what a guess without looking would score, so that an accuracy means something; R2 says it by itself."""
     if target.task == "regression":
         return ""
-    counts = np.bincount(values, minlength=len(target.classes))
-    commonest = int(counts.argmax())
-    return f"  (always {target.classes[commonest]!r}: {counts[commonest] / len(values):.4f})"
+    guess = target.guess(training, len(test))
+    return f"  (always {target.classes[guess[0].argmax()]!r}: {target.scores(guess, test)['accuracy']:.4f})"
+
+
+def _predictions(net, encoder, target, table, X):
+    """Return the predictions for every row, none of which overflowed."""
+    outputs = net(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        predictions = target.decode(outputs)
+    wrong = ~(np.isfinite(outputs).all(axis=1) & np.isfinite(predictions.reshape(len(outputs), -1)).all(axis=1))
+    if wrong.any():
+        if not np.isfinite(net.parameters).all():
+            raise ValueError("the model has weights that are not finite, so it cannot predict; train again")
+        raise _too_far(encoder, table, X, int(wrong.argmax()))
+    return predictions
+
+
+def _too_far(encoder, table, X, row):
+    """Return the error of a row of which the network can compute nothing, with the cell that is to blame."""
+    cell = table.where(encoder.column_of(np.abs(X[row]).argmax()), row)
+    return ValueError(f"{cell}, so far from the training rows that what the network computes overflows; correct it")
+
+
+def _described_inputs(encoder, table, row, x, quantity):
+    """Return lines that say which column each input of the network is from; of a quantity of one input, that one."""
+    asked = re.match(r"(?:x|W1)\[(\d+)", (quantity or "").replace(" ", ""))
+    if quantity:
+        return [f"x[{asked[1]}] is {encoder.input_names[int(asked[1])]!r}"] if asked else []
+    lines, place = ["inputs (those that are not listed are 0):"], 0
+    for column in encoder.columns:
+        lines.append(f"  column {column.name!r}, {table.cells[column.name][row]!r}:")
+        for name, value in zip(column.input_names, x[place:].tolist()):
+            if value:
+                lines.append(f"    x[{place}] = {value:.6g}, {name}")
+            place += 1
+    return lines
 
 
 def _score_predictions(target, table, predictions):

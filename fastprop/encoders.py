@@ -167,6 +167,11 @@ class Encoder:
         """What each input of the network says: a column, a category of one, or that there is a gap."""
         return [name for column in self.columns for name in column.input_names]
 
+    def column_of(self, place):
+        """Return the name of the column that makes the input of the network at a place."""
+        starts = np.cumsum([column.n_inputs for column in self.columns])
+        return self.columns[int(np.searchsorted(starts, place, side="right"))].name
+
     @classmethod
     def fit(cls, table, names, *, rows=None, categorical=()):
         """Describe columns of a table.
@@ -396,6 +401,34 @@ class Target:
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
+    def guess(self, training, n_rows):
+        """Return predictions that look at no column: the commonest class or the mean of the training rows' values.
+
+        Returns
+        -------
+        float64 array (n_rows,) or (n_rows, classes), as `decode` gives it.
+        """
+        if self.task == "regression":
+            return np.full(n_rows, training.mean())
+        commonest = np.bincount(training, minlength=len(self.classes)).argmax()
+        return np.tile(np.eye(len(self.classes))[commonest], (n_rows, 1))
+
+    def texts(self, predictions, dtype):
+        """Return what `decode` gave as texts for a file, with all digits that a network of `dtype` computes.
+
+        Returns
+        -------
+        list of str, or for classes a list of such lists
+        """
+        digits = 9 if np.dtype(dtype) == np.float32 else 17  # what tells two neighbours apart
+        if self.task == "regression":
+            return [decimal(value, self.scale, digits) for value in predictions.tolist()]
+        return [[_probability(value, digits) for value in row] for row in predictions.tolist()]
+
+    def number(self, value):
+        """Return a value of a regression as people read it: six digits of what it varies by."""
+        return decimal(float(value), self.scale, 6)
+
     def scores(self, predictions, values):
         """Return {name: score} of what `decode` gave: RMSE, MAE and R2, or accuracy."""
         if self.task == "classification":
@@ -418,6 +451,19 @@ class Target:
     def from_dict(cls, description):
         """Return the Target that `to_dict` described."""
         return cls(**{**description, "classes": tuple(description["classes"])})
+
+
+def decimal(value, spread, digits):
+    """Return a number in decimals, of which `digits` are of its spread: 1700000123.45 of a spread of 1000 and six."""
+    if abs(value) >= 1e16 or spread < 1e-10:  # zeros before or after it would be all that one sees
+        return repr(value)
+    places = max(0, digits - 1 - int(np.floor(np.log10(spread))))
+    text = np.format_float_positional(value, precision=places, trim="-")
+    return "0" if text == "-0" else text
+
+
+def _probability(value, digits):
+    return decimal(value, 1.0, digits) if value >= 1e-6 else f"{value:.{digits - 2}g}"
 
 
 def _class_names(table, name):

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastprop import _engine, _output, config
 from fastprop._version import __version__
-from fastprop.encoders import Categorical, Encoder, Target
+from fastprop.encoders import Categorical, Encoder, Target, decimal
 from fastprop.plots import style
 from fastprop.plots.confusion import ConfusionMatrixDisplay
 from fastprop.plots.curves import CurvesDisplay
@@ -122,16 +122,16 @@ def _summary(run: Run) -> str:
 def _scores(run: Run) -> str:
     """The network against a guess that looks at no column."""
     target, known = run.target, run.values[run.training]
+    guess = target.guess(known, 1)[0]
     if target.task == "classification":
-        common = int(np.bincount(known, minlength=len(target.classes)).argmax())
-        guess, what = np.eye(len(target.classes))[[common]], f"always {target.classes[common]}"
+        what = f"always {target.classes[guess.argmax()]}"
     else:
-        guess, what = np.array([known.mean()]), f"always the mean, {style.number(float(known.mean()))}"
+        what = f"always the mean, {target.number(guess)}"
     columns = {}
     for label, rows in (("test rows", run.test), ("training rows", run.training)):
         if len(rows):
             scores = target.scores(run.predictions[rows], run.values[rows])
-            blind = target.scores(np.repeat(guess, len(rows), axis=0), run.values[rows])
+            blind = target.scores(target.guess(known, len(rows)), run.values[rows])
             columns[label] = [(scores[each], blind[each]) for each in scores]
             names = list(scores)
     header = ["", *(f"{side}, {label}" for label in columns for side in ("network", "guess"))]
@@ -174,7 +174,7 @@ def _errors(run: Run) -> str:
         if target.task == "classification":
             answer = target.classes[y[k]], target.classes[predicted[k].argmax()], _figure(predicted[k, y[k]])
         else:
-            answer = _figure(y[k]), _figure(predicted[k]), _figure(y[k] - predicted[k])
+            answer = target.number(y[k]), target.number(predicted[k]), target.number(y[k] - predicted[k])
         row = rows[k]
         listed.append([run.table.lines[row], *answer, *(run.table.cells[name][row] for name in names)])
     more = len(run.encoder.names) - len(names)
@@ -211,8 +211,8 @@ def _columns(run: Run) -> str:
             how += "; one for any other"
         else:
             sign = "-" if column.mean >= 0 else "+"
-            how = f"(x {sign} {style.number(abs(column.mean))}) / {style.number(column.scale)}"
-            how += f"; {style.number(column.median)} at a gap" if column.gaps else ""
+            how = f"(x {sign} {decimal(abs(column.mean), column.scale, 4)}) / {style.number(column.scale)}"
+            how += f"; {decimal(column.median, column.scale, 4)} at a gap" if column.gaps else ""
         how += "; one that says whether there is a gap" if column.gaps else ""
         rows.append([column.name, type(column).__name__.lower(), column.n_inputs, how])
     more = len(run.encoder.columns) - len(rows)
