@@ -39,6 +39,15 @@ ctypedef fused real:
     float
     double
 
+cdef extern from "Python.h":
+    ctypedef struct PyThreadState
+    PyThreadState *PyThreadState_Get()
+    uint64_t PyThreadState_GetID(PyThreadState *)
+
+cdef inline uint64_t this_thread() noexcept:
+    """A number that no other thread of the process has or had; from 1 on."""
+    return PyThreadState_GetID(PyThreadState_Get())
+
 include "_plan.pxi"
 include "_air.pxi"
 include "_job.pxi"
@@ -136,11 +145,26 @@ cdef class Engine:
         of _plan.pxi. Each has as many inputs as the one before has outputs.
     parameters, gradient, state : writable flat buffers of the dtype
         The weights and then the biases of each operation, one operation after the other; the state likewise.
+
+    Notes
+    -----
+    Several threads may use a network at once. One pass runs at a time; what two passes have to do with one another is
+    kept apart by ``mine`` and ``Exclusive``.
+
+    Attributes
+    ----------
+    mine : threading.local
+        What belongs to one thread: its ``gradient``, an array, if it computed one, and the ``ticket`` of its last
+        ``forward_keep``.
+    swapped : bool
+        Whether the parameters are others than those that are trained, for a while.
     """
 
     cdef Plan plan
     cdef Buffer theta
+    cdef object gradients    # the array that `gradient` is a buffer of
     cdef Buffer gradient
+    cdef uint64_t gradient_of    # the thread whose gradient it is; 0: nobody's yet
     cdef Buffer state
     cdef list sizes          # what the operations' `sizes` point to
     cdef char *arena
@@ -148,14 +172,23 @@ cdef class Engine:
     cdef object lock
     cdef int forks           # fp_forks() when the lock was last looked at
     cdef bint in_step
-    cdef ptrdiff_t kept      # how many rows of the last `forward_keep` the arena still holds
-    cdef bint kept_training  # and whether that was in training
+    cdef uint64_t last_user  # the thread that used the engine last
+    cdef object changes      # the lock of whoever has the network for itself
+    cdef uint64_t changer    # the thread that has, or waits only for a pass to end; 0: none
+    cdef int depth           # how often it has entered
+    cdef public bint swapped
+    cdef readonly object mine
+    cdef int64_t ticket      # of the last `forward_keep`
+    cdef ptrdiff_t kept      # how many of its rows the arena still holds
+    cdef bint kept_training  # and whether it was in training
 
     def __cinit__(self, str dtype, Py_ssize_t n_inputs, Py_ssize_t members, operations, parameters, gradient, state):
         cdef Plan *p = &self.plan
         cdef ptrdiff_t k, n_in = n_inputs, n_state = 0
-        self.lock, self.forks, self.sizes = threading.RLock(), fp_forks(), []
+        self.lock, self.changes, self.forks = threading.RLock(), threading.RLock(), fp_forks()
+        self.mine, self.sizes = threading.local(), []
         self.theta, self.gradient, self.state = Buffer(parameters, True), Buffer(gradient, True), Buffer(state, True)
+        self.gradients = gradient
         p.kernels = serving.kernels[1 if dtype == "float64" else 0]
         p.size = p.kernels.size
         p.rows_at_once = FEW_ROWS if p.kernels == portable[0] or p.kernels == portable[1] else LONGEST_BLOCK
@@ -218,10 +251,11 @@ cdef class Engine:
         So many `parts` may be worked on at once; 0: as many as there are threads.
         """
         cdef ptrdiff_t size
-        self.own_lock().acquire()
+        self.acquire(job.training or job.rule != NULL)
         try:
-            self.refuse_in_step()
-            self.kept = 0
+            self.last_user, self.kept = this_thread(), 0
+            if job.down and not job.inputs_only or job.rule != NULL:
+                self.take_gradient(job.down)
             self.plan.parts = parts if parts else fp_get_num_threads()
             if job.loss != NO_LOSS:
                 self.plan.n_targets = job.n_targets
@@ -245,6 +279,22 @@ cdef class Engine:
         self.in_step = True
         return 0
 
+    cdef int acquire(self, bint changing) except -1:
+        """The lock, for a pass; one that is `changing` the network waits for whoever has it for itself."""
+        while True:
+            self.own_lock().acquire()
+            if not changing or self.changer == 0 or self.changer == this_thread():
+                break
+            self.lock.release()
+            with self.changes:
+                pass
+        try:
+            self.refuse_in_step()
+        except BaseException:
+            self.lock.release()
+            raise
+        return 0
+
     cdef object own_lock(self):
         """The lock. In a forked child a new one, if a thread that is not there holds it; in_step stays as it was."""
         if self.forks != fp_forks():
@@ -253,7 +303,78 @@ cdef class Engine:
                 self.lock.release()
             else:
                 self.lock = threading.RLock()
+            if self.changes.acquire(blocking=False):
+                self.changes.release()
+            else:
+                self.changes, self.changer, self.depth = threading.RLock(), 0, 0
+                self.in_step |= self.swapped
         return self.lock
+
+    cdef int have(self) except -1:
+        """Has the network for this thread: until ``give`` no other one changes it."""
+        self.own_lock()
+        self.changes.acquire()
+        self.depth += 1
+        self.changer = this_thread()  # before the next step of another thread, which would not let us in
+        try:
+            self.acquire(False)
+        except BaseException:
+            self.give()
+            raise
+        self.lock.release()
+        return 0
+
+    cdef int give(self) except -1:
+        """Ends what ``have`` began."""
+        self.depth -= 1
+        if self.depth == 0:
+            self.changer = 0
+        self.changes.release()
+        return 0
+
+    def exclusive(self):
+        """A context in which no other thread changes the network: those that train it or assign to it wait.
+
+        They may have its outputs. The user's code may run in it, unlike in ``still``.
+        """
+        return Exclusive(self, False)
+
+    def still(self):
+        """A context in which no other thread uses the network at all, for the few lines that copy its numbers."""
+        return Exclusive(self, True)
+
+    # ---- the gradient: an array for each thread that computes one, so that none finds another's in its place ----
+
+    @property
+    def gradient(self):
+        """The gradient that this thread computed last; where it computed none, the last one of any thread."""
+        return getattr(self.mine, "gradient", self.gradients)
+
+    @gradient.setter
+    def gradient(self, values):
+        with self.still():
+            self.take_gradient(True)
+            self.gradients[:] = values
+
+    cdef int take_gradient(self, bint anew) except -1:
+        """Puts this thread's gradient in place. If it has none, one that is computed `anew` gets an array."""
+        cdef Plan *p = &self.plan
+        cdef ptrdiff_t k, by
+        if self.gradient_of == this_thread():
+            return 0
+        array = getattr(self.mine, "gradient", None)
+        if array is None:
+            if not anew:
+                return 0
+            array = self.gradients if self.gradient_of == 0 else aligned_copy(self.gradients)
+            self.mine.gradient = array
+        self.gradients, self.gradient, self.gradient_of = array, Buffer(array, True), this_thread()
+        by = self.gradient.start - p.gradient
+        p.gradient += by
+        for k in range(p.n_ops):
+            p.ops[k].dw += by
+            p.ops[k].db += by
+        return 0
 
     cdef int refuse_in_step(self) except -1:
         """The lock lets the same thread in again, which is right between steps only."""
@@ -330,27 +451,36 @@ cdef class Engine:
             memcpy(outs.start, self.plan.ops[self.plan.n_ops - 1].a, outs.size)
             end_work(&job.air)
         self.kept, self.kept_training = 0 if job.air.stopped else job.rows, training
+        self.ticket += 1
+        self.mine.ticket = self.ticket
         self.leave(&job)
 
     @property
     def rows_kept(self):
-        """How many rows ``backward`` can take: those of the last forward_keep, 0 after any other use of the network."""
-        return self.kept
+        """How many rows ``backward`` can take.
 
-    def backward(self, dy, dx, bint gradient=True):
-        """From dLoss/dY for the rows kept: fills dx with dLoss/dX, and the gradient if wanted. False: they are gone."""
+        Those of this thread's last forward_keep, 0 after any other use of the network.
+        """
+        return self.kept if self.ticket == getattr(self.mine, "ticket", 0) else 0
+
+    @property
+    def used_elsewhere(self):
+        """Whether it was another thread that used the network last."""
+        return self.last_user != 0 and self.last_user != this_thread()
+
+    def backward(self, dy, dx):
+        """From dLoss/dY for the rows kept: fills dx with dLoss/dX, and the gradient. False: the rows are gone."""
         cdef Buffer dys = Buffer(dy), dxs = Buffer(dx, True)
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
-        job.training, job.inputs_only = self.kept_training, not gradient
-        with self.own_lock():
-            self.refuse_in_step()
-            if self.kept != job.rows:
+        with self.still():
+            if self.rows_kept != job.rows:
                 return False
+            self.take_gradient(True)
             self.lock.acquire()
-            self.in_step = True
-        job.plan, job.x = &self.plan, self.plan.x
+            self.last_user, self.in_step = this_thread(), True
+        job.plan, job.x, job.training = &self.plan, self.plan.x, self.kept_training
         with nogil:
             begin_work(&job.air)
             memcpy(self.plan.ops[self.plan.n_ops - 1].dz, dys.start, dys.size)
@@ -358,6 +488,31 @@ cdef class Engine:
             end_work(&job.air)
         self.leave(&job)
         return True
+
+    def jacobian(self, x, dx, out):
+        """The derivative of each output by each input, for all rows of x, into `out`; dx is scratch, like x."""
+        cdef Buffer xs = Buffer(x), dxs = Buffer(dx, True), outs = Buffer(out, True)
+        cdef Job job
+        cdef ptrdiff_t i, j, n = self.plan.n_outputs, size = self.plan.n_inputs * self.plan.size
+        memset(&job, 0, sizeof(Job))
+        job.rows, job.keep, job.loss, job.dx, job.inputs_only = self.rows_of(xs), True, NO_LOSS, dxs.start, True
+        self.enter(&job, job.rows, True)
+        job.x = self.plan.x
+        with nogil:
+            begin_work(&job.air)
+            memcpy(self.plan.x, xs.start, xs.size)
+            job.up = True
+            pass_batch(&job, 0, job.rows)
+            job.up, job.down, job.keep = False, True, False
+            for j in range(n):
+                if job.air.stopped:
+                    break
+                put_unit(&job, j)
+                pass_batch(&job, 0, job.rows)
+                for i in range(job.rows):
+                    memcpy(outs.start + (i * n + j) * size, dxs.start + i * size, size)
+            end_work(&job.air)
+        self.leave(&job)
 
     def cost(
         self, x, y, label, weight, Objective objective, gradient, bint training=False, uint64_t seed=0, int64_t step=0,
@@ -425,6 +580,7 @@ cdef class Engine:
         memset(&job, 0, sizeof(Job))
         job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
         job.weight, job.dx, job.training, job.seed, job.step = weights.start, dxs.start, training, seed, step
+        job.up = job.down = job.keep = True
         objective.put(&job)
         self.enter(&job, job.rows, True)
         begin_work(&job.air)
@@ -449,6 +605,52 @@ cdef class Engine:
     def isa(self):
         """The name of the kernel table that serves this network."""
         return self.plan.kernels.isa.decode()
+
+
+cdef class Exclusive:
+    """See ``Engine.exclusive`` and ``Engine.still``. Neither lets a signal's handler in that comes in mid-step."""
+
+    cdef Engine engine
+    cdef bint still
+
+    def __cinit__(self, Engine engine, bint still):
+        self.engine, self.still = engine, still
+
+    def __enter__(self):
+        self.engine.have()
+        if self.still:
+            try:
+                self.engine.acquire(True)
+            except BaseException:
+                self.engine.give()
+                raise
+
+    def __exit__(self, *args):
+        if self.still:
+            self.engine.lock.release()
+        self.engine.give()
+
+
+cdef void put_unit(Job *job, ptrdiff_t j) noexcept nogil:
+    """dY[:, j] = 1 and all else 0, into the last dz; of members each has its share of the mean."""
+    cdef Plan *p = job.plan
+    cdef char *dz = p.ops[p.n_ops - 1].dz
+    cdef ptrdiff_t i, rows = job.rows * p.members
+    memset(dz, 0, rows * p.n_outputs * p.size)
+    for i in range(rows):
+        if p.size == 4:
+            (<float *>dz)[i * p.n_outputs + j] = <float>(1.0 / p.members)
+        else:
+            (<double *>dz)[i * p.n_outputs + j] = 1.0 / p.members
+
+
+cdef object aligned_copy(object array):
+    """A copy that starts at a cache line, as vectors like it best."""
+    raw = numpy.empty(array.nbytes + 64, numpy.uint8)
+    start = -raw.ctypes.data % 64
+    copy = raw[start : start + array.nbytes].view(array.dtype)
+    copy[:] = array
+    return copy
 
 
 include "_descent.pxi"

@@ -54,7 +54,10 @@ def run_together(list descents, x, y, label, list weights, list orders, Py_ssize
     """
     cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label)
     cdef list own = [tuple(map(Buffer, arrays)) for arrays in zip(orders, weights, rates)]
-    cdef Py_ssize_t i, entered = 0, n = len(descents)
+    cdef Py_ssize_t i, entered = 0, had = 0, n = len(descents)
+    # one order for all, or two ensembles that share networks would wait for one another
+    cdef list engines = sorted([(<Descent>one).engine for one in descents], key=id)
+    cdef Engine engine
     cdef Together all
     cdef Job *jobs = <Job *>fp_allocate(n * sizeof(Job))
     cdef Rule *rules = <Rule *>fp_allocate(n * sizeof(Rule))
@@ -62,6 +65,10 @@ def run_together(list descents, x, y, label, list weights, list orders, Py_ssize
     try:
         if jobs == NULL or rules == NULL:
             raise MemoryError(f"no memory to train {n} networks at once")
+        for i in range(n):
+            engine = engines[i]
+            engine.have()
+            had += 1
         for i in range(n):
             descent = descents[i]
             descent.join(&jobs[i], &rules[i], xs, ys, labels, own[i], batch)
@@ -73,5 +80,8 @@ def run_together(list descents, x, y, label, list weights, list orders, Py_ssize
         for i in range(entered):
             descent = descents[i]
             descent.engine.leave(&jobs[i])
+        for i in range(had):
+            engine = engines[i]
+            engine.give()
         fp_free(jobs)
         fp_free(rules)

@@ -103,7 +103,7 @@ class Judge(Callback):
             _streams.show(f"Validation score: {score:f}")
         if score > estimator.best_validation_score_ or self.best is None:
             estimator.best_validation_score_ = max(score, estimator.best_validation_score_)
-            self.best = network.parameters.copy(), network.state.copy()
+            self.best = network._numbers()
         return score
 
     def _tell(self, run) -> None:

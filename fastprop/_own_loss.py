@@ -71,21 +71,32 @@ def parse(loss: Any) -> losses.Loss | OwnLoss:
 def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.ndarray | None, *how: Any) -> float:
     """What ``Engine.cost`` computes for the losses that it knows. If the function raises, the network is as before."""
     outputs = np.empty((len(x), network.n_outputs * network.n_members), network.dtype)
-    engine, before = network._engine, network.state.copy()
+    engine = network._engine
+
+    def judged() -> tuple[float, np.ndarray]:
+        return loss(outputs if network.n_members == 1 else members.mean(outputs, network.n_members), y)
+
     if gradient is None:
         engine.forward(x, outputs)
-    else:
-        engine.forward_keep(x, outputs, *how)
-    try:
-        cost, dY = loss(outputs if network.n_members == 1 else members.mean(outputs, network.n_members), y)
-        if gradient is not None and np.isfinite(cost):
-            if engine.rows_kept != len(x):
-                raise RuntimeError(f"your loss {loss.name} used the network before its backward pass; use a copy")
-            network._backward(dY)
-            gradient[:] = network.gradient
-    except BaseException:
-        network.state[:] = before
-        raise
+        return judged()[0]
+    with engine.exclusive():
+        before = network.state.copy()
+        try:
+            engine.forward_keep(x, outputs, *how)
+            ticket = engine.mine.ticket
+            cost, dY = judged()
+            if np.isfinite(cost):
+                if engine.mine.ticket != ticket or not (engine.rows_kept or engine.used_elsewhere):
+                    raise RuntimeError(f"your loss {loss.name} used the network before its backward pass; use a copy")
+                with engine.still():
+                    if not engine.rows_kept:  # another thread had outputs of the network: the same pass once more
+                        network.state[:] = before
+                        engine.forward_keep(x, np.empty_like(outputs), *how)
+                    network._backward(dY)
+                gradient[:] = network.gradient
+        except BaseException:
+            network.state[:] = before
+            raise
     return cost
 
 
@@ -95,15 +106,16 @@ def descend(trainer: Any, x: np.ndarray, y: Any, order: np.ndarray | None, batch
     gradient, total, told = np.empty_like(network.gradient), 0.0, time.monotonic()
     for step, first in enumerate(range(0, len(x), batch)):
         rows = slice(first, first + batch) if order is None else order[first : first + batch]
-        before = network.state.copy()
-        cost = cost_of(network, trainer._loss, x[rows], y[rows], gradient, True, trainer.seed, descent.steps)
-        if not np.isfinite(cost):
-            network.state[:] = before
-            return np.nan
-        if rates is not None:
-            rule.engine.rate = rates[step]
-        descent.apply()
-        rule.stepped(1)
+        with network._engine.exclusive():
+            before = network.state.copy()
+            cost = cost_of(network, trainer._loss, x[rows], y[rows], gradient, True, trainer.seed, descent.steps)
+            if not np.isfinite(cost):
+                network.state[:] = before
+                return np.nan
+            if rates is not None:
+                rule.engine.rate = rates[step]
+            descent.apply()
+            rule.stepped(1)
         done = min(first + batch, len(x))
         total += cost * (done - first)
         if progress is not None and done < len(x) and time.monotonic() - told > PROGRESS:

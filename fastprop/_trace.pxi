@@ -84,7 +84,7 @@ cdef object trace_passes(Job *job, object dx):
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
     job.batch_weight = weight_of(job, 0, job.rows)
-    job.count, job.keep, job.up, job.down = job.rows, True, True, True
+    job.count = job.rows
     ready_norms(job)
     up = [trace_up(job, k) for k in range(p.n_ops)]
     loss(job, 0, job.count)

@@ -243,11 +243,15 @@ def matrix(
 
 def copy_into(target: np.ndarray, what: str, values: Any) -> None:
     """target[:] = values, where the shape is the target's."""
-    if values is target:
-        return
+    if values is not target:
+        target[:] = like(target, what, values)
+
+
+def like(target: np.ndarray, what: str, values: Any) -> np.ndarray:
+    """The values as an array of the target's shape and dtype."""
     checked = array(what, values, target.dtype)
     if checked.shape != target.shape:
         raise ValueError(
             f"{what} must have shape {target.shape}, got {checked.shape}; write a part of it as {what}[part] = values"
         )
-    target[:] = checked
+    return checked

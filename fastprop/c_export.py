@@ -1,5 +1,6 @@
 """A network as one C99 file without dependencies: its numbers, and one function that predicts a row."""
 
+import copy
 import re
 
 import numpy as np
@@ -46,7 +47,7 @@ def to_c(network: Network, path, *, name: str = "predict") -> None:
 
 def source(network: Network, *, name: str = "predict") -> str:
     """The text of the file that ``to_c`` writes."""
-    checked(network, "to_c")
+    network = copy.copy(checked(network, "to_c"))  # between two steps of whoever trains it
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or re.fullmatch(TAKEN, name):
         raise ValueError(f"the name of a C function must be a word that C leaves free, got {name!r}; use 'predict'")
     if not (np.isfinite(network.parameters).all() and np.isfinite(network.state).all()):

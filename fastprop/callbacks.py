@@ -152,7 +152,7 @@ class Patience:
         """The value after an epoch, of the parameters that the network has."""
         if self.sign * value > self.best + self.how.min_delta or (self.parameters is None and value == value):
             self.best, self.epoch, self.waited = self.sign * value, epoch, 0
-            self.parameters, self.network_state = network.parameters.copy(), network.state.copy()
+            self.parameters, self.network_state = network._numbers()
         else:
             self.waited += 1
 
@@ -164,4 +164,4 @@ class Patience:
     def restore(self, network: Any) -> None:
         """The best, where that is wanted and there is one."""
         if self.how.restore_best and self.parameters is not None:
-            network.parameters[:], network.state[:] = self.parameters, self.network_state
+            network._assign(self.parameters, self.network_state)

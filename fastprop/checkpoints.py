@@ -165,13 +165,15 @@ def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[
         Anything that JSON can hold.
     more : dict of str to ndarray, optional
     """
-    changing, steps, epochs, known = trainer._rule.state()
     network = trainer.network
-    arrays = {"parameters": network.parameters, "state": network.state, **(more or {})}
+    with network._engine.still():  # whoever trains it meanwhile is between two steps
+        changing, steps, epochs, known = trainer._rule.state()
+        taken = trainer.steps
+        arrays = {**dict(zip(("parameters", "state"), network._numbers())), **(more or {})}
     arrays |= {name: array for name, array in zip(CHANGING, changing) if array is not None}
     metadata = {
         "trainer": json.dumps(describe_trainer(trainer)),
-        "at": json.dumps({"steps": trainer.steps, "rule": [steps, epochs, list(known)]}),
+        "at": json.dumps({"steps": taken, "rule": [steps, epochs, list(known)]}),
         "run": json.dumps(run or {}),
     }
     files.write_tensors(path, files.CHECKPOINT, metadata, arrays)
@@ -213,7 +215,7 @@ class Saved:
         trainer._descent.steps = _validate.whole("steps", self.at["steps"])
         how_far = _validate.whole("steps", steps), _validate.whole("epochs", epochs)
         trainer._rule.restore((changing, *how_far, tuple(known)))
-        network.parameters[:], network.state[:] = given[:2]
+        network._assign(self.arrays["parameters"], self.arrays["state"])
 
     def trainer(self, loss: Any = None) -> Trainer:
         """A trainer as it was, of a network as it was."""

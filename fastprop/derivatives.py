@@ -32,13 +32,9 @@ def jacobian(network: Network, X) -> np.ndarray:
     ValueError, TypeError
         If X is wrong.
     """
-    outputs = network.forward(X)
-    rows, n = outputs.shape
-    result = np.empty((rows, n, network.n_inputs), network.dtype)
-    for j in range(n):
-        direction = np.zeros_like(outputs)
-        direction[:, j] = 1
-        result[:, j] = network._backward(direction, gradient=False)
+    x = network._matrix("X", X)
+    result = np.empty((len(x), network.n_outputs, network.n_inputs), network.dtype)
+    network._engine.jacobian(x, np.empty_like(x), result)
     return result
 
 
@@ -104,8 +100,8 @@ def hessian_vector_product(network: Network, X, y, vector, *, loss, sample_weigh
     if length == 0:
         return np.zeros(network.n_parameters)
     exact = Network.from_description(network.describe() | {"dtype": "float64"})
-    exact.state = network.state
-    theta = network.parameters.astype(np.float64)
+    parameters, exact.state = network._numbers()
+    theta = parameters.astype(np.float64)
     direction = direction / length
 
     def slope(step):

@@ -150,6 +150,11 @@ class EnsembleTrainer:
     ):
         if not isinstance(ensemble, Ensemble):
             raise TypeError(f"EnsembleTrainer takes a fastprop Ensemble, got {type(ensemble).__name__}")
+        if len(set(map(id, ensemble.networks))) < len(ensemble):
+            raise ValueError(
+                f"the {len(ensemble)} networks of an EnsembleTrainer must be different ones, got one of them "
+                "twice; use copy.copy(network)"
+            )
         losses.parse(loss)  # one of the user's own is called batch by batch, which is not side by side
         n = len(ensemble)
         each = (

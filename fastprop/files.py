@@ -56,7 +56,7 @@ def save(network, path, *, notes=None):
     if not isinstance(network, Network):
         raise TypeError(f"got {type(network).__name__} to save, wanted a fastprop.Network")
     header = _header(network, notes)
-    numbers = np.concatenate([network.parameters, network.state])
+    numbers = np.concatenate(network._numbers())
     _write_sealed(path, header, numbers.astype(_DTYPES[network.dtype.name][1], copy=False).data.cast("B"))
 
 

@@ -350,7 +350,7 @@ class Run:
     def settle(self) -> None:
         """The parameters with which it ends: the best, or the averaged ones, where that is wanted."""
         if self.trainer.averaged is not None:
-            self.network.parameters[:] = self.trainer.averaged
+            self.network.parameters = self.trainer.averaged
         if self.patience is not None:
             self.patience.restore(self.network)
 
@@ -380,7 +380,7 @@ def _patience(given: Any, better: dict[str, bool | None]) -> Patience | None:
 def _descend(run: Run) -> None:
     """The epochs of a trainer."""
     trainer, network = run.trainer, run.network
-    good, good_state = network.parameters.copy(), network.state.copy()
+    good = network._numbers()
     while run.epoch < run.epochs and not run.stopped:
         progress = run.begin_epoch()
         try:
@@ -389,7 +389,7 @@ def _descend(run: Run) -> None:
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
             judged = run.end_epoch(cost)
         except DivergenceError as error:
-            network.parameters[:], network.state[:] = good, good_state
+            network._assign(*good)
             kept = f"those after epoch {run.epoch - 1}" if run.epoch > 1 else "those before training"
             raise DivergenceError(
                 f"training diverged in epoch {run.epoch} at step {error.step}: the cost is not finite. "
@@ -399,7 +399,7 @@ def _descend(run: Run) -> None:
                 history=run.history,
             ) from None
         trainer._rule.ended(judged)
-        good[:], good_state[:] = network.parameters, network.state
+        good = network._numbers()
         run.tell()
 
 

@@ -49,13 +49,14 @@ def minimize(
         ) from error
 
     def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        network.parameters[:] = theta
-        cost, gradient = cost_and_gradient()
+        with network._engine.exclusive():
+            network.parameters = theta
+            cost, gradient = cost_and_gradient()
         return cost, gradient.astype(np.float64)
 
     def callback(intermediate_result) -> None:
         good[:] = intermediate_result.x
-        network.parameters[:] = good
+        network.parameters = good
         if iterated(float(intermediate_result.fun)):
             raise StopIteration
 
@@ -72,5 +73,5 @@ def minimize(
             objective, good.copy(), jac=True, method="L-BFGS-B", callback=callback, options=options
         )
     finally:
-        network.parameters[:] = good  # those of the last whole iteration, whatever the line search tried since
+        network.parameters = good  # those of the last whole iteration, whatever the line search tried since
     return result.status == 0

@@ -8,6 +8,11 @@ from fastprop._engine import Engine
 from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation, output_range
 
+USED_ELSEWHERE = (
+    "another thread used this network between forward() and backward(); give each thread a network of its own, "
+    "or hold a lock of your own around the two"
+)
+
 
 class Network:
     """A multi-layer perceptron.
@@ -71,7 +76,6 @@ class Network:
         self._output_range = output_range(self._operations)
         self.n_parameters = sum(operation.n_weights + operation.n_biases for operation in self._operations)
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
-        self._gradient = _aligned_zeros(self.n_parameters, dtype)
         self._state = _aligned_zeros(sum(_size(operation.state) for operation in self._operations), dtype)
         self.weights, self.biases = _views(self._parameters, self._operations)
         self._engine = Engine(
@@ -80,7 +84,7 @@ class Network:
             n_members,
             [operation.specification(place) for place, operation in enumerate(self._operations)],
             self._parameters,
-            self._gradient,
+            _aligned_zeros(self.n_parameters, dtype),
             self._state,
         )
 
@@ -95,7 +99,8 @@ class Network:
                 self._state[start : start + operation.state.size] = operation.state
                 start += operation.state.size
 
-    # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them.
+    # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them,
+    # between two steps of whoever trains the network.
 
     @property
     def parameters(self) -> np.ndarray:
@@ -104,7 +109,8 @@ class Network:
 
     @parameters.setter
     def parameters(self, values) -> None:
-        _validate.copy_into(self._parameters, "parameters", values)
+        with self._engine.still():
+            _validate.copy_into(self._parameters, "parameters", values)
 
     @property
     def state(self) -> np.ndarray:
@@ -113,19 +119,31 @@ class Network:
 
     @state.setter
     def state(self, values) -> None:
-        _validate.copy_into(self._state, "state", values)
+        with self._engine.still():
+            _validate.copy_into(self._state, "state", values)
 
     @property
     def gradient(self) -> np.ndarray:
         """The gradient that was computed last, laid out as ``parameters``.
 
-        By ``value_and_gradient``, by ``backward``, or for the last step of a trainer's ``step`` or ``epoch``.
+        By ``value_and_gradient``, by ``backward``, or for the last step of a trainer's ``step`` or ``epoch``. Each
+        thread that computes or assigns one has an array of its own; any other thread sees that of the last one.
         """
-        return self._gradient
+        return self._engine.gradient
 
     @gradient.setter
     def gradient(self, values) -> None:
-        _validate.copy_into(self._gradient, "gradient", values)
+        self._engine.gradient = _validate.like(self.gradient, "gradient", values)
+
+    def _numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of parameters and state, between two steps of whoever trains the network."""
+        with self._engine.still():
+            return self._parameters.copy(), self._state.copy()
+
+    def _assign(self, parameters: np.ndarray, state: np.ndarray) -> None:
+        """Gives the network what ``_numbers`` returned, between two steps of whoever trains it."""
+        with self._engine.still():
+            self._parameters[:], self._state[:] = parameters, state
 
     # ---- outputs and gradients ----
 
@@ -147,7 +165,8 @@ class Network:
         """
         outputs = None if self.layers[0].checks else self._engine.forward_if_ready(X)
         if outputs is None and data.streams(X, self.dtype):
-            return np.concatenate([self(x) for x in data.converted(self, X)])
+            with self._engine.exclusive():  # all of them by the same parameters
+                return np.concatenate([self(x) for x in data.converted(self, X)])
         if outputs is None:
             x = self._matrix("X", X, row=True)
             outputs = np.empty((*x.shape[:-1], self.n_outputs * self.n_members), self.dtype)
@@ -267,11 +286,13 @@ class Network:
         Raises
         ------
         RuntimeError
-            If no ``forward`` came before, or the network was used for something else since.
+            If no ``forward`` of this thread came before, or the network was used for something else since.
         ValueError, TypeError
             If dY is wrong.
         """
         rows = self._engine.rows_kept
+        if not rows and self._engine.used_elsewhere:
+            raise RuntimeError(USED_ELSEWHERE)
         if not rows:
             raise RuntimeError(
                 "backward() needs the forward(X) that it goes back through, right before it; call net.forward(X) first"
@@ -284,15 +305,13 @@ class Network:
             )
         return self._backward(dy)
 
-    def _backward(self, dy: np.ndarray, *, gradient: bool = True) -> np.ndarray:
-        """dLoss/dX for the rows kept, and unless it is not wanted the gradient."""
+    def _backward(self, dy: np.ndarray) -> np.ndarray:
+        """dLoss/dX for the rows kept, and the gradient."""
         if self.n_members > 1:  # each has its share of the mean
             dy = np.tile(dy / self.n_members, self.n_members)
         dx = np.empty((len(dy), self.n_inputs), self.dtype)
-        if not self._engine.backward(dy, dx, gradient):
-            raise RuntimeError(
-                "another thread used this network between forward() and backward(); give each thread its own"
-            )
+        if not self._engine.backward(dy, dx):
+            raise RuntimeError(USED_ELSEWHERE)
         return dx
 
     # ---- doors upwards, for convenience: imported when called, since those floors stand on this one ----
@@ -383,7 +402,7 @@ class Network:
         return network
 
     def __reduce__(self):
-        return _rebuild, (type(self), self.describe(), self.parameters.copy(), self.state.copy())
+        return _rebuild, (type(self), self.describe(), *self._numbers())
 
     def __repr__(self) -> str:
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
@@ -399,8 +418,7 @@ class Network:
 def _rebuild(cls: type[Network], description: dict, parameters: np.ndarray, state: np.ndarray) -> Network:
     """For copy and pickle."""
     network = cls.from_description(description)
-    network.parameters[:] = parameters
-    network.state[:] = state
+    network._assign(parameters, state)
     return network
 
 

@@ -1,5 +1,6 @@
 """A network as an ONNX model: the graph of its operations in prediction, for whatever reads the format."""
 
+import copy
 import json
 from typing import Any
 
@@ -82,7 +83,7 @@ def to_onnx(network: Network, path=None) -> Any:
     OSError
         If the file cannot be written.
     """
-    checked(network, "to_onnx")
+    network = copy.copy(checked(network, "to_onnx"))  # between two steps of whoever trains it
     onnx = needed("onnx", "onnx", "to_onnx")
     graph = _Graph(onnx, network.dtype)
     x = _Value(graph, "X")

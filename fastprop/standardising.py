@@ -84,7 +84,7 @@ def folded(network: Network, standards: Standards, loss: Any) -> Network:
     if standards.x_mean is None and standards.y_mean is None:
         return network
     copy = Network.from_description(network.describe())
-    copy.parameters[:], copy.state[:] = network.parameters, network.state
+    copy._assign(*network._numbers())
     if standards.x_mean is not None:
         _fold_inputs(copy, standards.x_mean, standards.x_scale)
     if standards.y_mean is not None:

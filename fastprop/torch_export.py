@@ -1,5 +1,6 @@
 """To PyTorch: a network as a module."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def to_torch(network: Network) -> Any:
     TypeError
         If it is no network.
     """
-    checked(network, "to_torch")
+    network = copy.copy(checked(network, "to_torch"))  # between two steps of whoever trains it
     torch = needed("torch", "torch", "to_torch")
     from fastprop import torch_modules
 

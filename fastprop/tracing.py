@@ -126,11 +126,12 @@ class Trace:
         if not self.training:
             network._engine.each_gradient(self.x, *_targets_of(self.y), objective, result)
             return result
-        before = network.state.copy()
-        for row, gradient in enumerate(result):
-            examples = self.x, *_targets_of(self.y), self._only(row)
-            network._engine.cost(*examples, objective, gradient, True, network.seed, self.step)
-            network.state[:] = before
+        with network._engine.exclusive():
+            before = network.state.copy()
+            for row, gradient in enumerate(result):
+                examples = self.x, *_targets_of(self.y), self._only(row)
+                network._engine.cost(*examples, objective, gradient, True, network.seed, self.step)
+                network.state[:] = before
         return result
 
     def _only(self, row: int) -> np.ndarray:
@@ -292,10 +293,11 @@ def _run(
     objective = loss.objective(network.n_outputs)
     arguments = x, *_targets_of(y), weight, objective
     how = training, network.seed, step
-    before = network.state.copy()
-    cost = network._engine.cost(*arguments, np.empty_like(network.gradient), *how)
-    network.state[:] = before  # batch norms followed
-    operations, losses, gradient, dx = network._engine.trace(*arguments, *how)
+    with network._engine.exclusive():
+        before = network.state.copy()
+        cost = network._engine.cost(*arguments, np.empty_like(network.gradient), *how)
+        network.state[:] = before  # batch norms followed
+        operations, losses, gradient, dx = network._engine.trace(*arguments, *how)
     derivatives = iter(zip(*_views(gradient, network._operations)))
     layers, below = [], x
     for number, (part, numbers) in enumerate(zip(bridges.parts(network), operations), start=1):

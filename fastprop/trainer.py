@@ -159,20 +159,26 @@ class Trainer:
     @property
     def averaged(self) -> np.ndarray | None:
         """A copy of the averaged parameters, (n_parameters,); None where none are averaged."""
-        return self._rule.averaged
+        with self.network._engine.exclusive():
+            return self._rule.averaged
 
     @contextmanager
     def averaging(self) -> Iterator[Network]:
-        """A context in which the network has the averaged parameters, as to evaluate or save it."""
-        averaged = self._rule.averaged
-        if averaged is None:
+        """A context in which the network has the averaged parameters, as to evaluate or save it.
+
+        For other threads too: they may have its outputs meanwhile; what trains it waits.
+        """
+        if self._how["average"] is None:
             raise ValueError("this trainer averages nothing; use Trainer(..., average=fp.EMA(0.999)) or fp.SWA(...)")
-        before = self.network.parameters.copy()
-        self.network.parameters[:] = averaged
-        try:
-            yield self.network
-        finally:
-            self.network.parameters[:] = before
+        network = self.network
+        with network._engine.exclusive():
+            before, was_swapped = network._numbers()[0], network._engine.swapped
+            network._engine.swapped = True
+            try:
+                network.parameters = self._rule.averaged
+                yield network
+            finally:
+                network.parameters, network._engine.swapped = before, was_swapped
 
     @property
     def steps(self) -> int:
@@ -230,13 +236,16 @@ class Trainer:
         DivergenceError
             If the gradient is not finite; the step is not taken.
         """
-        if not self.network._engine.all_finite(self.network.gradient):
-            raise DivergenceError(
-                f"the gradient at step {self.steps} is not finite, so that step was not taken. {_advice(self.rate)}",
-                step=self.steps,
-            )
-        self._descent.apply()
-        self._rule.stepped(1)
+        engine = self.network._engine
+        with engine.still():
+            if not engine.all_finite(engine.gradient):
+                raise DivergenceError(
+                    f"the gradient at step {self.steps} is not finite, so that step was not taken. "
+                    f"{_advice(self.rate)}",
+                    step=self.steps,
+                )
+            self._descent.apply()
+            self._rule.stepped(1)
 
     def epoch(
         self,
@@ -401,7 +410,9 @@ class Trainer:
     def _mean_cost(self, source: sources.Source) -> float:
         """The mean cost over all rows, with the parameters as they are."""
         network, loss = self.network, self._loss
-        return sources.mean([(sources.mass(part), network._cost_of(part, loss, None)) for part in source.straight()])
+        with network._engine.exclusive():  # all of them by the same parameters
+            parts = [(sources.mass(part), network._cost_of(part, loss, None)) for part in source.straight()]
+        return sources.mean(parts)
 
 
 def _rebuild(network: Network, how: dict, steps: int, state: tuple) -> Trainer:
