@@ -141,8 +141,14 @@ def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> n
         found = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
+    if found.dtype.kind == "O":
+        found = _validate.numbers_of(found)
     if found.ndim == 2:
         return None
+    if found.dtype.kind == "f" and np.isnan(found).any():
+        gaps = np.argwhere(np.isnan(found))
+        many = f"the first of {len(gaps)} gaps" if len(gaps) > 1 else "the only gap"
+        raise ValueError(f"{what}[{gaps[0][0]}] is nan, {many}; every row needs a label: drop such rows first")
     if found.dtype.kind not in "iub":
         raise TypeError(
             f"{name} takes integer labels in [0, {n_outputs}) or rows of probabilities, "

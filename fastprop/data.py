@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastprop import _validate
+
 WINDOW = 2**26  # bytes of converted rows that are held: 64 MiB, as much as a small machine has to spare
 
 
@@ -80,39 +82,76 @@ def convert(X: Any, dtype: np.dtype, out: np.ndarray | None = None) -> np.ndarra
 # ---- tables ----
 
 
-def plain(what: str, value: Any, dtype: np.dtype, *, targets: bool = False) -> Any:
-    """A table, or ``Scaled``, as an array; anything else as it is.
+def plain(what: str, value: Any, dtype: np.dtype, *, targets: bool = False, weights: bool = False) -> Any:
+    """A table, a tensor, or ``Scaled``, as an array; anything else as it is.
+
+    Truth values, decimals and other numbers are converted exactly, or rounded once to float64.
 
     Parameters
     ----------
     what : str
     value : anything
-        A frame or series of pandas or polars, a table or column of pyarrow, whose columns keep their order.
+        A frame or series of pandas or polars, a table, batch or column of pyarrow, whose columns keep their order; a
+        tensor of PyTorch, wherever it lies.
     dtype : numpy.dtype
         Of the numbers of a table of several columns, and of ``Scaled``.
     targets : bool, default False
-        Whether one column is an array of its own dtype without columns, as labels are.
+        Whether they are targets, in which one column is an array of its own dtype without columns, as labels are, and
+        gaps become NaN, as a loss of one's own may take them.
+    weights : bool, default False
+        Whether they are the weights of rows, likewise.
 
     Raises
     ------
     TypeError
-        If a column holds no numbers.
+        If a column holds no numbers, or the table has no rows yet.
+    ValueError
+        If a column of inputs has gaps.
     """
     if isinstance(value, Scaled):
         return convert(value, dtype)
     library = type(value).__module__.partition(".")[0]
-    if library not in _COLUMNS or not hasattr(value, "__len__"):
+    if library == "torch" and hasattr(value, "detach"):
+        return _tensor(what, value)
+    if library == "scipy" and hasattr(value, "toarray"):
+        raise TypeError(
+            f"{what} is a sparse {type(value).__name__}, which fastprop does not take; use {what}.toarray()"
+        )
+    if library not in _COLUMNS:
         return value
-    if hasattr(value, "columns"):
-        named = _COLUMNS[library](value)
-        if targets and len(named) == 1:
-            return _numbers(library, what, *named[0])
-        out = np.empty((len(value), len(named)), dtype)
-        with np.errstate(over="ignore"):
-            for place, (name, column) in enumerate(named):
-                out[:, place] = _numbers(library, what, name, column)
-        return out
-    return _numbers(library, what, getattr(value, "name", ""), value) if hasattr(value, "to_numpy") else value
+    for method in ("collect", "to_table", "read_all"):
+        if not hasattr(value, "__len__") and hasattr(value, method):
+            raise TypeError(f"{what} is a {type(value).__name__}, which has no rows yet; use {what}.{method}()")
+    advice = WEIGHTS if weights else TARGETS if targets else INPUTS
+    if not hasattr(value, "columns"):
+        return _numbers(library, what, advice, value) if hasattr(value, "to_numpy") else value
+    named = _COLUMNS[library](value)
+    if (targets or weights) and len(named) == 1:
+        return _numbers(library, what, advice, named[0][1])
+    out = np.empty((len(value), len(named)), dtype)
+    with np.errstate(over="ignore"):
+        for place, (name, column) in enumerate(named):
+            found = _numbers(library, f"the column {name!r} of {what}", advice, column)
+            if found.ndim != 1:
+                raise TypeError(f"the column {name!r} of {what} holds an array in each row; {NESTED}")
+            if found.dtype.kind == "f" and not targets and np.isnan(found).any():
+                gaps = np.flatnonzero(np.isnan(found))
+                many = f"the first of {len(gaps)} gaps" if len(gaps) > 1 else "the only gap"
+                raise ValueError(
+                    f"{what}[{gaps[0]}, {place}] is nan, {many} in the column {name!r}; {what} must be finite: impute "
+                    "or drop such rows first"
+                )
+            out[:, place] = found
+    return out
+
+
+def _tensor(what: str, tensor: Any) -> np.ndarray:
+    """A tensor of PyTorch as an array; bfloat16, which NumPy has not, as float32."""
+    try:
+        tensor = tensor.detach().cpu()
+        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(f"{what} is a tensor that cannot become an array: {error}") from None
 
 
 def _pandas(frame: Any) -> list[tuple[Any, Any]]:
@@ -124,7 +163,7 @@ def _polars(frame: Any) -> list[tuple[Any, Any]]:
 
 
 def _pyarrow(table: Any) -> list[tuple[Any, Any]]:
-    return list(zip(table.column_names, table.columns))
+    return list(zip(table.schema.names, table.columns))
 
 
 _COLUMNS: dict[str, Callable[[Any], list[tuple[Any, Any]]]] = {
@@ -133,31 +172,49 @@ _COLUMNS: dict[str, Callable[[Any], list[tuple[Any, Any]]]] = {
     "pyarrow": _pyarrow,
 }
 
+# What to do with a column that holds no numbers.
+INPUTS = "encode it as columns of 0 and 1, or as whole numbers from 0 for fp.Embedding, or drop it"
+TARGETS = (
+    "number the classes from 0 on, as in classes, y = np.unique(y, return_inverse=True), or use fp.MLPClassifier, "
+    "which takes them as they are"
+)
+WEIGHTS = "give a number of at least 0 for each row"
+NESTED = "give each number of a row a column of its own"
+# The same by how the name of its type begins in some library, in lower case.
+ADVICE = {
+    ("date", "timestamp", "period"): "make numbers of it, as the days since a first one, the month, the weekday",
+    ("time", "duration"): "make numbers of it, as its seconds",  # of a day, or between two times
+    ("interval",): "make numbers of it, as the middle or both ends",
+    ("complex",): "make its real and imaginary parts columns",
+    ("list", "array", "large_list", "fixed_size_list", "tuple", "ndarray", "struct", "map<"): NESTED,
+    ("null",): "it has no values: drop it",
+}
+CATEGORIES = ("categor", "enum", "dictionary")  # also of numbers, whose order and size then mean nothing
 
-def _numbers(library: str, what: str, name: Any, column: Any) -> np.ndarray:
+
+def _numbers(library: str, what: str, advice: str, column: Any) -> np.ndarray:
     """The numbers of a column; NaN where there is none."""
-    found = column.to_numpy()
-    if found.dtype.kind == "O":  # numbers with gaps, truth values with gaps, decimals; or no numbers at all
-        kind = str(column.type if library == "pyarrow" else column.dtype).lower()
-        if kind.startswith(("int", "uint", "float", "double", "bool")):
-            found = np.array([np.nan if _is_gap(cell) else cell for cell in found.tolist()], np.float64)
-    if found.dtype.kind not in "fiub" or _is_categorical(library, column):
-        kind = column.type if library == "pyarrow" else column.dtype
-        raise TypeError(
-            f"the column {name!r} of {what} holds {kind}, not numbers; encode it as columns of 0 and 1, or as whole "
-            "numbers from 0 for fp.Embedding, or drop it"
-        )
-    return found
-
-
-def _is_gap(cell: Any) -> bool:
-    return cell is None or cell != cell or type(cell).__name__ == "NAType"
-
-
-def _is_categorical(library: str, column: Any) -> bool:
-    """Also where the categories are numbers, whose order and size then mean nothing."""
     kind = str(column.type if library == "pyarrow" else column.dtype)
-    return kind.lower().startswith(("categor", "enum", "dictionary"))
+    found = _array(library, column)
+    if found.dtype.kind == "O":
+        found = _validate.numbers_of(found)
+    known = kind.lower()
+    if found.dtype.kind in "fiub" and not known.startswith(("null", "struct", *CATEGORIES)):
+        return found
+    if known == "object":
+        wrong = next(cell for cell in found.tolist() if not _validate.is_number_or_gap(cell))
+        kind, known = f"{kind} ({type(wrong).__name__})", type(wrong).__name__.lower()
+    others = (other for beginnings, other in ADVICE.items() if known.startswith(beginnings))
+    raise TypeError(f"{what} holds {kind}, not numbers; {next(others, advice)}")
+
+
+def _array(library: str, column: Any) -> np.ndarray:
+    """A column as its library gives it."""
+    if library == "pyarrow" and not hasattr(column, "chunks"):
+        return column.to_numpy(zero_copy_only=False)
+    if library == "polars" and column.dtype.is_integer() and str(column.dtype).endswith("128"):
+        return np.array(column.to_list(), object)  # NumPy has no such integers
+    return column.to_numpy()
 
 
 # ---- more than fits into the window ----

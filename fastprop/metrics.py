@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _validate
+from fastprop import _validate, data
 from fastprop.losses import LOSSES, Loss
 
 # the losses whose outputs are the log of the mean
@@ -342,4 +342,5 @@ def evaluate(metric: Any, network: Any, X: Any, y: Any, *, loss: Any, sample_wei
     chosen = _own_loss.parse(loss)
     (wanted,) = parse(metric, chosen, network.n_outputs)
     x, *_, weight = network._examples(X, y, sample_weight, chosen)
-    return wanted.function(Judged(np.asarray(y), network(x), weight, chosen))
+    y = np.asarray(data.plain("y", y, network.dtype, targets=True))
+    return wanted.function(Judged(y, network(x), weight, chosen))

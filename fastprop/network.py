@@ -252,6 +252,7 @@ class Network:
         x = self._matrix(names[0], X)
         y = data.plain(names[1], y, self.dtype, targets=True)
         target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])
+        weight = data.plain(names[2], weight, self.dtype, weights=True)
         return x, *target, _targets.weights(weight, len(x), loss, self._engine, self.dtype, names[2])
 
     def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:

@@ -93,7 +93,7 @@ class Streamed:
         self.index: np.ndarray | None = None  # of a subset, the rows in X
         self.weigh: Weigh = _as_they_are
         self.kept: Examples | None = None
-        self.weight = weight
+        self.weight = weight = data.plain(names[2], weight, network.dtype, weights=True)
         if not isinstance(y, np.memmap):  # looked at now, and kept as the engine takes it
             nothing = np.empty((self.rows, 0))
             self.kept = nothing, *_checked_targets(network, loss, y, weight, self.rows, names)
@@ -192,6 +192,7 @@ def _checked_targets(network: Any, loss: Any, y: Any, weight: Any, rows: int, na
     how = network._engine, network.dtype
     y = data.plain(names[1], y, network.dtype, targets=True)
     targets = _targets.targets(y, rows, network.n_outputs, loss, *how, names[1])
+    weight = data.plain(names[2], weight, network.dtype, weights=True)
     return *targets, _targets.weights(weight, rows, loss, *how, names[2])
 
 

@@ -1,12 +1,17 @@
 """Data of any kind and size: each gives the bits of a plain array where the rows come in the same order."""
 
+import datetime
+import decimal
+import fractions
 import itertools
 import subprocess
 import sys
 import textwrap
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import fastprop as fp
 from fastprop import data, sources
@@ -431,7 +436,7 @@ def test_a_gap_is_seen(library):
         frame = module.DataFrame({"a": [1.0, 2, 3], "b": module.array(values, dtype="Int64")})
     else:
         frame = table(library, {"a": [1.0, 2, 3], "b": values})
-    with pytest.raises(ValueError, match=r"X\[1, 1\] is nan.*impute or drop"):
+    with pytest.raises(ValueError, match=r"X\[1, 1\] is nan, the only gap in the column 'b'.*impute or drop"):
         fp.Network([2, 1])(frame)
 
 
@@ -450,6 +455,246 @@ def test_categories_are_refused(library, kind):
     frame = table(library, {"size": [1.0, 2, 3], "colour": cells})
     with pytest.raises(TypeError, match="the column 'colour' of X holds .*encode it"):
         fp.Network([2, 1])(frame)
+
+
+# How a column of some kind of cells is made in each library; None where the library has no such column.
+def as_pandas(cells, kind):
+    pandas, arrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    dtype = {
+        "bool": ["boolean", "object", "bool[pyarrow]"],
+        "int": ["Int64", "object", "int64[pyarrow]"],
+        "float": ["Float64", "object", "double[pyarrow]", "float64"],
+        "decimal": ["object", pandas.ArrowDtype(arrow.decimal128(20, 6))],
+    }[kind]
+    return [pandas.Series(cells, dtype=each, name="c") for each in dtype]
+
+
+def as_polars(cells, kind):
+    polars = pytest.importorskip("polars")
+    dtype = {
+        "bool": [polars.Boolean],
+        "int": [polars.Int64, polars.Int128],
+        "float": [polars.Float64],
+        "decimal": [polars.Decimal(20, 6)],
+    }[kind]
+    return [polars.Series("c", cells, dtype=each) for each in dtype]
+
+
+def as_pyarrow(cells, kind):
+    arrow = pytest.importorskip("pyarrow")
+    dtype = {"bool": arrow.bool_(), "int": arrow.int64(), "float": arrow.float64(), "decimal": arrow.decimal128(20, 6)}
+    array = arrow.array(cells, type=dtype[kind], from_pandas=False)
+    half = len(cells) // 2
+    return [array, arrow.chunked_array([array[:half], array[half:]])]
+
+
+COLUMNS = {"pandas": as_pandas, "polars": as_polars, "pyarrow": as_pyarrow}
+CELLS = {
+    "bool": st.booleans(),
+    "int": st.integers(-(2**40), 2**40),
+    "float": st.floats(-1e6, 1e6, allow_subnormal=False),
+    "decimal": st.decimals(-(10**6), 10**6, places=6),
+}
+
+
+def tables_of(library, column):
+    """A table with this column after one of ordinary numbers, in each form that the library has."""
+    module = pytest.importorskip(library)
+    others = np.arange(len(column)) / 8
+    if library != "pyarrow":
+        return [module.DataFrame({"a": others, "c": column})]
+    tables = [module.table({"a": others, "c": column})]
+    if not hasattr(column, "chunks"):
+        tables.append(module.RecordBatch.from_arrays([module.array(others), column], ["a", "c"]))
+    return tables
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("library", LIBRARIES)
+@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.given(data=st.data(), kind=st.sampled_from(list(CELLS)))
+def test_numbers_of_every_kind(library, data, kind):
+    """As inputs, targets and weights they are what float() makes of each."""
+    cells = data.draw(st.lists(CELLS[kind], min_size=2, max_size=12))
+    wanted = np.array([float(cell) for cell in cells])
+    net = fp.Network([2, 1], dtype="float64", seed=0)
+    net.parameters = [0.0, 1.0, 0.0]
+    ones = np.ones((len(cells), 2))
+    for column in COLUMNS[library](cells, kind):
+        for table in tables_of(library, column):
+            np.testing.assert_array_equal(net(table)[:, 0], wanted)
+        if kind in ("bool", "int") and abs(wanted).max() < 5:
+            labels = abs(wanted).astype(int)
+            five = fp.Network([2, 5], dtype="float64", seed=0)
+            if (wanted >= 0).all():
+                assert five._examples(ones, column, None, fp.losses.cross_entropy)[2].tolist() == labels.tolist()
+        _, y, _, weight = net._examples(ones, column, None, fp.losses.half_mse)
+        np.testing.assert_array_equal(y[:, 0], wanted)
+        if wanted.max() > 0 and wanted.min() >= 0:
+            weight = net._examples(ones, wanted, column, fp.losses.half_mse)[3]
+            np.testing.assert_array_equal(weight, wanted)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("library", LIBRARIES)
+@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.given(data=st.data(), kind=st.sampled_from(list(CELLS)))
+def test_gaps_of_every_kind(library, data, kind):
+    """An error names the column, how many there are and the row of the first."""
+    cells = data.draw(st.lists(CELLS[kind] | st.none(), min_size=2, max_size=12).filter(lambda cells: None in cells))
+    gaps = [row for row, cell in enumerate(cells) if cell is None]
+    X, how = np.ones((len(cells), 2)), {"optimizer": "sgd", "epochs": 1}
+    first, many = gaps[0], f"the first of {len(gaps)}" if len(gaps) > 1 else "the only gap"
+    net, two = fp.Network([2, 1], dtype="float64", seed=0), fp.Network([2, 2], seed=0)
+    for column in COLUMNS[library](cells, kind):
+        for table in tables_of(library, column):
+            with pytest.raises(ValueError, match=rf"X\[{first}, 1\] is nan, {many}.* in the column 'c'"):
+                net(table)
+        with pytest.raises(ValueError, match=rf"y\[{first}\] is nan, {many}.*every row needs a label"):
+            two.fit(X, column, loss="cross_entropy", **how)
+        for name, given in {"y": {"y": column}, "sample_weight": {"y": X[:, 0], "sample_weight": column}}.items():
+            with pytest.raises(ValueError, match=rf"{name}\[{first}\] is nan"):
+                net.fit(X, loss="half_mse", **given, **how)
+        with pytest.raises(ValueError, match=rf"yv\[{first}\] is nan"):
+            net.fit(X, X[:, 0], loss="half_mse", validation=(X, column), **how)
+
+
+def columns_without_numbers():
+    """Columns, and what is said of each."""
+    pandas, polars, arrow = map(pytest.importorskip, LIBRARIES)
+    days = [datetime.date(2026, 1, 1 + k) for k in range(3)]
+    spans = [datetime.timedelta(hours=k) for k in range(3)]
+    times = [datetime.time(k) for k in range(3)]
+    stamps = pandas.to_datetime(days)
+    dates, seconds, nested = "days since a first one", "as its seconds", "give each number of a row a column of its own"
+    for column in (
+        pandas.Series(stamps), pandas.Series(stamps.tz_localize("UTC")), pandas.Series(stamps.to_period("D")),
+        pandas.Series(days), pandas.Series(stamps, dtype="timestamp[ns][pyarrow]"), polars.Series(days),
+        polars.Series([datetime.datetime(2026, 1, 1)] * 3), arrow.array(days), arrow.array(stamps),
+        arrow.chunked_array([arrow.array(days)]), pandas.Series([*days[:2], None]),
+    ):  # fmt: skip
+        yield column, dates
+    for column in (pandas.Series(spans), pandas.Series(times), polars.Series(spans), polars.Series(times),
+                   arrow.array(spans), arrow.array(times)):  # fmt: skip
+        yield column, seconds
+    for column in (pandas.Series([[1], [2], [3]]), polars.Series([[1], [2], [3]]), arrow.array([[1], [2], [3]]),
+                   polars.Series([{"a": 1}] * 3), polars.Series([[1], [2], [3]], dtype=polars.Array(polars.Int64, 1)),
+                   pandas.Series([(1, 2)] * 3)):  # fmt: skip
+        yield column, nested
+    yield pandas.Series(pandas.interval_range(0, 3)), "the middle or both ends"
+    yield pandas.Series([1j, 2, 3]), "real and imaginary parts"
+    for column in (polars.Series([None] * 3), arrow.nulls(3)):
+        yield column, "has no values"
+
+
+def columns_of_text():
+    """Text and categories, numbers among them."""
+    pandas, polars, arrow = map(pytest.importorskip, LIBRARIES)
+    text = ["x", "y", "x"]
+    yield from (pandas.Series(text, dtype=kind) for kind in (object, "string", "category", "string[pyarrow]"))
+    yield from (
+        polars.Series(text, dtype=kind) for kind in (polars.String, polars.Categorical, polars.Enum(["x", "y"]))
+    )
+    yield from (arrow.array(text), arrow.array(text).dictionary_encode(), arrow.chunked_array([text]))
+    yield from (pandas.Series([1, 2, 1], dtype="category"), arrow.array([1, 2, 1]).dictionary_encode())
+    yield from (pandas.cut(pandas.Series([1.0, 2.0, 3.0]), 2), pandas.Series([1, "x", 2.0]))
+
+
+@pytest.mark.peer
+def test_columns_without_numbers():
+    X = np.ones((3, 2))
+    for column, said in columns_without_numbers():
+        library = type(column).__module__.partition(".")[0]
+        with pytest.raises(TypeError, match=f"the column 'c' of X holds .*{said}"):
+            fp.Network([2, 1])(tables_of(library, column)[0])
+        if not isinstance(getattr(column, "dtype", None), pytest.importorskip("polars").Array):  # targets may be rows
+            with pytest.raises(TypeError, match=f"y holds .*{said}"):
+                fp.Network([2, 1]).fit(X, column, loss="half_mse", optimizer="sgd")
+
+
+@pytest.mark.peer
+def test_text_is_told_what_to_do_by_what_it_is_for():
+    X, how = np.ones((3, 2)), {"optimizer": "sgd"}
+    for column in columns_of_text():
+        library = type(column).__module__.partition(".")[0]
+        with pytest.raises(TypeError, match="the column 'c' of X holds .*encode it as columns of 0 and 1"):
+            fp.Network([2, 1])(tables_of(library, column)[0])
+        for loss in ("cross_entropy", "half_mse"):
+            with pytest.raises(TypeError, match=r"y holds .*np.unique\(y, return_inverse=True\).*MLPClassifier"):
+                fp.Network([2, 2]).fit(X, column, loss=loss, **how)
+        with pytest.raises(TypeError, match=r"weights holds .*give a number of at least 0 for each row"):
+            fp.Network([2, 1]).fit(X, X[:, 0], loss="mse", validation=(X, X[:, 0], column), **how)
+        with pytest.raises(TypeError, match=r"sample_weight holds .*give a number of at least 0 for each row"):
+            fp.Network([2, 1]).fit(X, X[:, 0], loss="mse", sample_weight=column, **how)
+
+
+@pytest.mark.peer
+def test_what_has_no_rows_yet(tmp_path):
+    polars, arrow = map(pytest.importorskip, LIBRARIES[1:])
+    dataset = pytest.importorskip("pyarrow.dataset")
+    columns = {"a": [1.0, 2.0], "b": [3.0, 4.0]}
+    lazy = polars.LazyFrame(columns)
+    with pytest.raises(TypeError, match=r"X is a LazyFrame, which has no rows yet; use X.collect\(\)"):
+        fp.Network([2, 1])(lazy)
+    with pytest.raises(TypeError, match=r"y is a LazyFrame.*use y.collect\(\)"):
+        fp.Network([2, 1]).fit(np.ones((2, 2)), lazy, loss="mse", optimizer="sgd")
+    net = fp.Network([2, 1])
+    net(lazy.collect())
+    with pytest.raises(TypeError, match=r"X is a InMemoryDataset.*use X.to_table\(\)"):
+        net(dataset.dataset(arrow.table(columns)))
+    with pytest.raises(TypeError, match=r"use X.read_all\(\)"):
+        net(arrow.table(columns).to_reader())
+
+
+@pytest.mark.peer
+def test_tensors():
+    torch = pytest.importorskip("torch")
+    net = fp.Network([2, 1], seed=0)
+    X = torch.rand(5, 2, requires_grad=True)
+    wanted = net(X.detach().numpy())
+    for given in (X, torch.nn.Parameter(X), X.double()):
+        np.testing.assert_array_equal(net(given), wanted)
+    halves = X.bfloat16()
+    np.testing.assert_array_equal(net(halves), net(halves.float().detach().numpy()))
+    how = {"loss": "mse", "optimizer": "sgd", "epochs": 1}
+    net.fit(X, X[:, 0], **how, sample_weight=X[:, 1] + 1, metrics="rmse", validation=0.4)
+    for wrong in (X.to("meta"), X.detach().to_sparse()):
+        with pytest.raises(TypeError, match="X is a tensor that cannot become an array: .*"):
+            net(wrong)
+
+
+@pytest.mark.peer
+def test_sparse_matrices_are_named():
+    sparse = pytest.importorskip("scipy.sparse")
+    net, X = fp.Network([2, 3], seed=0), np.eye(2)
+    for kind in (sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix):
+        with pytest.raises(TypeError, match=r"X is a sparse c.*use X.toarray\(\)"):
+            net(kind(X))
+        with pytest.raises(TypeError, match=r"y is a sparse c.*use y.toarray\(\)"):
+            net.fit(X, kind(np.ones((2, 3))), loss="cross_entropy", optimizer="sgd")
+
+
+def test_objects_that_are_numbers():
+    """Decimals, fractions, truth values and numbers that came together in an array of objects."""
+    net = fp.Network([2, 1], dtype="float64", seed=0)
+    net.parameters = [0.0, 1.0, 0.0]
+    column = [decimal.Decimal("0.1"), fractions.Fraction(1, 3), True, np.float32(0.5), 2**70, np.bool_(False)]
+    X = np.array([[0, cell] for cell in column], object)
+    np.testing.assert_array_equal(net(X)[:, 0], [0.1, 1 / 3, 1, 0.5, 2.0**70, 0])
+    np.testing.assert_array_equal(net(X.tolist()), net(X))
+    for gap in (None, float("nan"), decimal.Decimal("nan"), decimal.Decimal("sNaN")):
+        X[3, 1] = gap
+        with pytest.raises(ValueError, match=r"X\[3, 1\] is nan; X must be finite"):
+            net(X)
+    X[3, 1] = 10**400
+    with pytest.raises(ValueError, match=r"X\[3, 1\] is inf; X must be finite"):
+        net(X)
+    for wrong in ("x", datetime.date(2026, 1, 1), 1j, [1]):
+        X[3, 1] = wrong
+        with pytest.raises(TypeError, match="X must hold real numbers, got dtype object"):
+            net(X)
+    with pytest.raises(TypeError, match=r"make numbers of it, as \(X - X.min\(\)\) / np.timedelta64\(1, 'D'\)"):
+        net(np.array([["2026-01-01", "2026-01-02"]], "M8[D]"))
 
 
 @pytest.mark.peer
