@@ -141,8 +141,6 @@ def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> n
         found = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
-    if found.dtype.kind == "O":
-        found = _validate.numbers_of(found)
     if found.ndim == 2:
         return None
     if found.dtype.kind == "f" and np.isnan(found).any():

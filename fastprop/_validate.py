@@ -3,7 +3,6 @@
 A message says what was got, what was wanted, and what to do.
 """
 
-import numbers
 import operator
 import os
 import stat
@@ -188,8 +187,6 @@ def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
         raise ValueError(f"{what} must be a rectangular array of numbers, got ragged rows: {error}") from None
     except Exception as error:  # whatever the __array__ of another library raises
         raise TypeError(f"{what} cannot become an array ({type(value).__name__}): {error}") from None
-    if found.dtype.kind == "O":
-        found = numbers_of(found)
     if found.dtype.kind not in "fiub":
         if hasattr(value, "toarray"):
             hint = f"use {what}.toarray(): sparse matrices are not supported"
@@ -207,43 +204,11 @@ def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
         return np.require(found, dtype, ["C", "A"]).reshape(found.shape)
 
 
-def numbers_of(cells: np.ndarray) -> np.ndarray:
-    """Python objects as numbers of a dtype that holds them, NaN for gaps; as they are where one is neither.
-
-    Decimals and fractions are rounded once, to float64.
-    """
-    flat = cells.ravel().tolist()
-    if not all(map(is_number_or_gap, flat)):
-        return cells
-    found = np.array(flat)
-    if found.dtype.kind not in "fiub":
-        found = np.array([_float(cell) for cell in flat], np.float64)
-    return found.reshape(cells.shape)
-
-
-def is_number_or_gap(cell: Any) -> bool:
-    """Whether a Python object is a real number, or None, NaN or pandas.NA where there is none."""
-    if isinstance(cell, (numbers.Number, np.bool_)):  # a Decimal is a Number, and no Real
-        return not isinstance(cell, (complex, np.complexfloating))
-    return cell is None or type(cell).__name__ == "NAType"
-
-
-def _float(cell: Any) -> float:
-    try:
-        return float(cell)
-    except OverflowError:
-        return np.inf
-    except (TypeError, ValueError):  # None, NA, a signalling NaN
-        return np.nan
-
-
 def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -> None:
     """Refuses NaN and infinity, with the place of the first."""
     if engine.all_finite(checked):
         return
     original = np.asarray(given)
-    if original.dtype.kind == "O":
-        original = numbers_of(original)
     wrong = ~np.isfinite(checked).reshape(original.shape)
     first, count = place(wrong), np.count_nonzero(wrong)
     where, original = ", ".join(map(str, first)), original[first]

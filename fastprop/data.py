@@ -4,13 +4,12 @@ Arrays of the network's dtype are used in place, and others are converted once, 
 `window` bytes. Larger data of other dtypes are converted in parts.
 """
 
+import numbers
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
-
-from fastprop import _validate
 
 WINDOW = 2**26  # bytes of converted rows that are held: 64 MiB, as much as a small machine has to spare
 
@@ -197,12 +196,12 @@ def _numbers(library: str, what: str, advice: str, column: Any) -> np.ndarray:
     kind = str(column.type if library == "pyarrow" else column.dtype)
     found = _array(library, column)
     if found.dtype.kind == "O":
-        found = _validate.numbers_of(found)
+        found = _numbers_of(found)
     known = kind.lower()
     if found.dtype.kind in "fiub" and not known.startswith(("null", "struct", *CATEGORIES)):
         return found
     if known == "object":
-        wrong = next(cell for cell in found.tolist() if not _validate.is_number_or_gap(cell))
+        wrong = next(cell for cell in found.tolist() if not _is_number_or_gap(cell))
         kind, known = f"{kind} ({type(wrong).__name__})", type(wrong).__name__.lower()
     others = (other for beginnings, other in ADVICE.items() if known.startswith(beginnings))
     raise TypeError(f"{what} holds {kind}, not numbers; {next(others, advice)}")
@@ -215,6 +214,36 @@ def _array(library: str, column: Any) -> np.ndarray:
     if library == "polars" and column.dtype.is_integer() and str(column.dtype).endswith("128"):
         return np.array(column.to_list(), object)  # NumPy has no such integers
     return column.to_numpy()
+
+
+def _numbers_of(cells: np.ndarray) -> np.ndarray:
+    """Python objects as numbers of a dtype that holds them, NaN for gaps; as they are where one is neither.
+
+    Decimals and fractions are rounded once, to float64.
+    """
+    flat = cells.ravel().tolist()
+    if not all(map(_is_number_or_gap, flat)):
+        return cells
+    found = np.array(flat)
+    if found.dtype.kind not in "fiub":
+        found = np.array([_float(cell) for cell in flat], np.float64)
+    return found.reshape(cells.shape)
+
+
+def _is_number_or_gap(cell: Any) -> bool:
+    """Whether a Python object is a real number, or None, NaN or pandas.NA where there is none."""
+    if isinstance(cell, (numbers.Number, np.bool_)):  # a Decimal is a Number, and no Real
+        return not isinstance(cell, (complex, np.complexfloating))
+    return cell is None or type(cell).__name__ == "NAType"
+
+
+def _float(cell: Any) -> float:
+    try:
+        return float(cell)
+    except OverflowError:
+        return np.inf
+    except (TypeError, ValueError):  # None, NA, a signalling NaN
+        return np.nan
 
 
 # ---- more than fits into the window ----

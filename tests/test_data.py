@@ -674,27 +674,33 @@ def test_sparse_matrices_are_named():
             net.fit(X, kind(np.ones((2, 3))), loss="cross_entropy", optimizer="sgd")
 
 
+@pytest.mark.peer
 def test_objects_that_are_numbers():
-    """Decimals, fractions, truth values and numbers that came together in an array of objects."""
-    net = fp.Network([2, 1], dtype="float64", seed=0)
-    net.parameters = [0.0, 1.0, 0.0]
-    column = [decimal.Decimal("0.1"), fractions.Fraction(1, 3), True, np.float32(0.5), 2**70, np.bool_(False)]
-    X = np.array([[0, cell] for cell in column], object)
-    np.testing.assert_array_equal(net(X)[:, 0], [0.1, 1 / 3, 1, 0.5, 2.0**70, 0])
-    np.testing.assert_array_equal(net(X.tolist()), net(X))
-    for gap in (None, float("nan"), decimal.Decimal("nan"), decimal.Decimal("sNaN")):
-        X[3, 1] = gap
-        with pytest.raises(ValueError, match=r"X\[3, 1\] is nan; X must be finite"):
-            net(X)
-    X[3, 1] = 10**400
-    with pytest.raises(ValueError, match=r"X\[3, 1\] is inf; X must be finite"):
-        net(X)
-    for wrong in ("x", datetime.date(2026, 1, 1), 1j, [1]):
-        X[3, 1] = wrong
-        with pytest.raises(TypeError, match="X must hold real numbers, got dtype object"):
-            net(X)
+    """Decimals, fractions, truth values and numbers that came together in a column."""
+    pandas = pytest.importorskip("pandas")
+    net = fp.Network([1, 1], dtype="float64", seed=0)
+    net.parameters = [1.0, 0.0]
+    cells = [decimal.Decimal("0.1"), fractions.Fraction(1, 3), True, np.float32(0.5), 2**70, np.bool_(False)]
+    frame = pandas.DataFrame({"c": pandas.Series(cells, dtype=object)})
+    np.testing.assert_array_equal(net(frame)[:, 0], [0.1, 1 / 3, 1, 0.5, 2.0**70, 0])
+    for gap in (None, float("nan"), pandas.NA, decimal.Decimal("nan"), decimal.Decimal("sNaN")):
+        frame.loc[3, "c"] = gap
+        with pytest.raises(ValueError, match=r"X\[3, 0\] is nan, the only gap in the column 'c'"):
+            net(frame)
+    frame.loc[3, "c"] = 10**400
+    with pytest.raises(ValueError, match=r"X\[3, 0\] is inf; X must be finite"):
+        net(frame)
+    for wrong in ("x", datetime.date(2026, 1, 1), 1j, (1,)):
+        frame.at[3, "c"] = wrong
+        with pytest.raises(
+            TypeError, match=f"the column 'c' of X holds object \\({type(wrong).__name__}\\), not numbers"
+        ):
+            net(frame)
+
+
+def test_dates_in_an_array():
     with pytest.raises(TypeError, match=r"make numbers of it, as \(X - X.min\(\)\) / np.timedelta64\(1, 'D'\)"):
-        net(np.array([["2026-01-01", "2026-01-02"]], "M8[D]"))
+        fp.Network([2, 1])(np.array([["2026-01-01", "2026-01-02"]], "M8[D]"))
 
 
 @pytest.mark.peer
