@@ -80,6 +80,11 @@ class Judge(Callback):
                 self._tell(run)
         self.set_rate()
 
+    def on_train_end(self, run) -> None:
+        """The best parameters, for the callbacks after it too, where that is wanted."""
+        if self.best is not None and self.estimator.early_stopping:
+            run.network._assign(*self.best)
+
     def _gained(self) -> bool:
         """Whether the epoch was better than the best so far by at least tol."""
         estimator = self.estimator

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import losses, members
+from fastprop import _validate, losses, members
 
 PROGRESS = 0.05  # seconds between two reports, as the engine has them
 
@@ -41,7 +41,7 @@ class OwnLoss:
             If it is not a number and an array like Y that is finite.
         """
         shape, dtype = Y.shape, Y.dtype
-        result = self.function(Y, y)
+        result = self.function(Y, _validate.read_only(y))
         if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(f"your loss {self.name} must return a pair (cost, dY), got {type(result).__name__}")
         given, slope = result

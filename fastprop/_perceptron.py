@@ -263,8 +263,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             converged = True
         finally:
             run.close()
-        if judge.best is not None and self.early_stopping:
-            network._assign(*judge.best)
         if not (converged or further or run.stopped) and (run.epoch == epochs or not self._stochastic()):
             warnings.warn(
                 f"{'Stochastic Optimizer' if self._stochastic() else 'lbfgs'}: Maximum iterations ({self.n_iter_}) "

@@ -219,6 +219,13 @@ def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -
     raise ValueError(f"{what}[{where}] is {original}{many}; {what} must be finite: impute or drop such rows first")
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The same numbers for a function of the user's, which cannot write to them."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def place(wrong: np.ndarray) -> tuple[int, ...]:
     """Where the first True is."""
     return tuple(int(i) for i in np.argwhere(wrong)[0])

@@ -1,5 +1,7 @@
 """Callbacks: what a user has done between the steps and epochs of ``fit``, and when it stops early."""
 
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -11,6 +13,8 @@ from fastprop import _validate
 class Callback:
     """What ``fit`` calls along the way. Override what is of use; each is given the run.
 
+    A function in place of a callback is called at the end of each epoch, with the run.
+
     ::
 
         class Patience(fp.Callback):
@@ -21,6 +25,9 @@ class Callback:
     A run has ``network``, ``trainer``, ``history``, ``epoch`` (from 1), ``epochs``, ``steps``, ``rate``, ``cost`` (of
     the step, or the epoch), and ``stop()``. What a callback raises ends the training, with the parameters of the last
     whole step.
+
+    The history may have columns of one's own: ``run.history.setdefault("norm", []).append(value)``. A checkpoint holds
+    them if they are made of what JSON has, or of NumPy's numbers and arrays.
     """
 
     def on_train_begin(self, run: Any) -> None:
@@ -33,22 +40,44 @@ class Callback:
         """After each epoch, when the history has its row."""
 
     def on_train_end(self, run: Any) -> None:
-        """At the end, however it comes."""
+        """At the end, however it comes: after a whole training with the parameters that it ends with, such as the best.
+
+        Of each callback whose ``on_train_begin`` returned, in their order; one that raises does not keep the others
+        from their turn.
+        """
+
+
+class _AtEpochEnd(Callback):
+    """A function in place of a callback."""
+
+    def __init__(self, function: Callable[[Any], object]):
+        self.function = function
+
+    def on_epoch_end(self, run: Any) -> None:
+        """Calls it."""
+        self.function(run)
 
 
 def parse(given: Any) -> tuple[Callback, ...]:
-    """Callbacks, one or a sequence.
+    """Callbacks or functions, one or a sequence, or None.
 
     Raises
     ------
     TypeError
-        If one is none.
+        If one is something else.
     """
-    listed = (given,) if isinstance(given, Callback) else tuple(given)
-    for callback in listed:
-        if not isinstance(callback, Callback):
-            raise TypeError(f"a callback must be a fastprop.Callback, got {callback!r}; make it a subclass")
-    return listed
+    if given is None:
+        return ()
+    return tuple(map(_one, given)) if isinstance(given, Iterable) else (_one(given),)
+
+
+def _one(given: Any) -> Callback:
+    if isinstance(given, Callback):
+        return given
+    if callable(given) and not isinstance(given, type):
+        return _AtEpochEnd(given)
+    hint = f"make one: {given.__name__}(...)" if isinstance(given, type) else "make it a subclass"
+    raise TypeError(f"a callback must be a fastprop.Callback or a function of the run, got {given!r}; {hint}")
 
 
 def per_step(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
@@ -127,13 +156,15 @@ class Patience:
         The best value so far, times the direction; minus infinity before the first.
     epoch, waited : int
         The epoch of it, and how many came since.
+    warned : bool
+        Whether there was a NaN.
     parameters, network_state : ndarray or None
         Those of the best epoch.
     """
 
     def __init__(self, how: EarlyStopping, columns: dict[str, bool | None]):
         self.how, self.sign = how, direction(how.monitor, columns, how.mode)
-        self.best, self.epoch, self.waited = -np.inf, 0, 0
+        self.best, self.epoch, self.waited, self.warned = -np.inf, 0, 0, False
         self.parameters: np.ndarray | None = None
         self.network_state: np.ndarray | None = None
 
@@ -149,7 +180,15 @@ class Patience:
         self.parameters, self.network_state = arrays.get("best.parameters"), arrays.get("best.state")
 
     def see(self, value: float, epoch: int, network: Any) -> None:
-        """The value after an epoch, of the parameters that the network has."""
+        """The value after an epoch, of the parameters that the network has. The first NaN is warned of."""
+        if value != value and not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"{self.how.monitor} is NaN after epoch {epoch}, which is not better than anything: early stopping "
+                f"ends the training after {self.how.patience} epochs without a better value; watch another column, or "
+                "find out where the NaN comes from",
+                stacklevel=2,
+            )
         if self.sign * value > self.best + self.how.min_delta or (self.parameters is None and value == value):
             self.best, self.epoch, self.waited = self.sign * value, epoch, 0
             self.parameters, self.network_state = network._numbers()

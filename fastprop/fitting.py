@@ -1,8 +1,10 @@
 """fit: the loop over epochs, and what goes with it: validation, metrics, early stopping, callbacks."""
 
+import json
 import sys
 import time
-from contextlib import nullcontext
+import warnings
+from contextlib import closing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -74,7 +76,8 @@ def fit(
         scorer of scikit-learn; or a function (y, outputs) -> float. A dict gives them names.
     early_stopping : EarlyStopping or bool, optional
         True stands for ``EarlyStopping()``, which watches the validation cost.
-    callbacks : Callback or sequence of them, optional
+    callbacks : Callback, function or sequence of them, optional
+        A function is called at the end of each epoch, with the run.
     resume : str or os.PathLike, optional
         A directory of a ``Checkpoint``: the training goes on after the newest, to the same bits as if it had never been
         broken off; it begins where there is none. All else must be given as before, but for epochs.
@@ -99,7 +102,8 @@ def fit(
     ------
     ValueError, TypeError
         If an argument is wrong; nothing has changed then. Rows that are converted while they are gathered are looked at
-        when their turn comes: the parameters are those of the last whole step then.
+        when their turn comes: the parameters are those of the last whole step then. So they are where a metric, a
+        callback or a loss of one's own raises: what they are given to read cannot be written to.
     DivergenceError
         If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
     KeyboardInterrupt
@@ -137,17 +141,16 @@ def fit(
     if saved is not None:
         checkpoints.resume(run, saved)
     try:
-        run.begin()
-        if quasi_newton:
-            _quasi_newton(run, quasi_newton)
-        else:
-            _descend(run)
+        with closing(run):
+            run.begin()
+            if quasi_newton:
+                _quasi_newton(run, quasi_newton)
+            else:
+                _descend(run)
+            run.settle()
     except KeyboardInterrupt as interrupt:
         interrupt.history = run.history  # type: ignore[attr-defined]
         raise
-    finally:
-        run.close()
-    run.settle()
     return run.history
 
 
@@ -247,9 +250,11 @@ class Run:
             if name in ("epoch", "seconds", *self.better):
                 raise ValueError(f"{name!r} is a column of every history; give the metric a name of its own in a dict")
             self.better[name] = metric.greater
-        self.history = History({name: [] for name in ("epoch", *self.better, "seconds")})
+        self._columns: dict[str, list] = {name: [] for name in ("epoch", *self.better, "seconds")}
+        self.history = History(self._columns)
         self.patience = _patience(early_stopping, self.better)
         self.callbacks = _callbacks.parse(callbacks)
+        self._begun: list[_callbacks.Callback] = []
         self._per_step = _callbacks.per_step(self.callbacks)
         self.show = _progress.parse(progress, self.rows)
 
@@ -273,26 +278,30 @@ class Run:
         self.stopped = True
 
     def take(self, rows: np.ndarray) -> Examples:
-        """Some of the rows that are trained on, as the engine takes them: x, y or labels, and weights."""
-        return self.source.take(rows)
+        """Some of the rows that are trained on, read-only, as the engine takes them: x, y or labels, and weights."""
+        x, *others = self.source.take(rows)
+        y, labels, weight = (None if array is None else _validate.read_only(array) for array in others)
+        return _validate.read_only(x), y, labels, weight
 
     # ---- what a checkpoint keeps ----
 
     def setting(self) -> dict[str, Any]:
         """What must be the same where it goes on."""
         watched = None if self.patience is None else repr(self.patience.how)
-        columns = list(self.history)
+        columns = list(self._columns)
         return {"batch_size": self.batch_size, "rows": self.rows, "columns": columns, "early_stopping": watched}
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Where it is, as JSON has it, and arrays."""
         seen, arrays = (None, {}) if self.patience is None else self.patience.state()
-        return {"setting": self.setting(), "epoch": self.epoch, "history": self.history, "patience": seen}, arrays
+        history = self._columns | _as_json({k: v for k, v in self.history.items() if k not in self._columns})
+        return {"setting": self.setting(), "epoch": self.epoch, "history": history, "patience": seen}, arrays
 
     def restore(self, at: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Goes on from what ``state`` returned."""
         self.epoch = at["epoch"]
         self.history.update(at["history"])
+        self._columns = {name: self.history[name] for name in self._columns}
         if self.patience is not None:
             self.patience.resume(at["patience"], arrays)
             self.stopped = self.patience.over
@@ -303,6 +312,7 @@ class Run:
         """The training begins."""
         for callback in self.callbacks:
             callback.on_train_begin(self)
+            self._begun.append(callback)
 
     def begin_epoch(self) -> Any:
         """The next epoch begins, and its time. Returns what is to be told of its progress."""
@@ -328,12 +338,13 @@ class Run:
             if self.patience is not None:
                 self.patience.see(row[self.patience.how.monitor], self.epoch, self.network)
         row["seconds"] = time.perf_counter() - self._started
-        for name, column in self.history.items():
+        for name, column in self._columns.items():
             column.append(row[name])
+        self.history.update(self._columns)
         self.cost = cost
         if self.patience is not None and self.patience.over:
             self.stop()
-        self.show.epoch(self.history, self.epochs)
+        self.show.epoch(row, self.epochs)
         return row.get("validation_cost", cost)
 
     def tell(self) -> None:
@@ -343,9 +354,7 @@ class Run:
 
     def close(self) -> None:
         """The training is over, one way or another."""
-        self.show.close()
-        for callback in self.callbacks:
-            callback.on_train_end(self)
+        _call_each([self.show.close, *(partial(callback.on_train_end, self) for callback in self._begun)])
 
     def settle(self) -> None:
         """The parameters with which it ends: the best, or the averaged ones, where that is wanted."""
@@ -367,6 +376,32 @@ class Run:
             judged = _metrics.Judged(y, np.concatenate(outputs), weight, self.trainer._loss)
             found |= {self._prefix + metric.name: metric.function(judged) for metric in self._metrics}
         return found
+
+
+def _call_each(functions: list[Any]) -> None:
+    """One after the other, even if one before raised."""
+    if functions:
+        try:
+            functions[0]()
+        finally:
+            _call_each(functions[1:])
+
+
+def _as_json(columns: dict[Any, Any]) -> dict[str, Any]:
+    """The columns that callbacks added, as a checkpoint holds them; of the others a warning."""
+    held = {}
+    for name, column in columns.items():
+        try:
+            if not isinstance(name, str):
+                raise TypeError
+            held[name] = json.loads(json.dumps(column, default=lambda value: value.tolist()))
+        except (TypeError, ValueError, AttributeError, RecursionError):
+            warnings.warn(
+                f"the column {name!r} of the history is not in the checkpoint, which has no place for {column!r:.60}; "
+                "give it a name, and numbers or text",
+                stacklevel=2,
+            )
+    return held
 
 
 def _patience(given: Any, better: dict[str, bool | None]) -> Patience | None:

@@ -24,7 +24,7 @@ class Judged:
     Parameters
     ----------
     y : ndarray
-        As the user gave it: (rows,) or (rows, columns).
+        As the user gave it: (rows,) or (rows, columns). This, outputs and weight are read-only views.
     outputs : ndarray, (rows, n_outputs)
         The network's, as they are.
     weight : ndarray, (rows,), or None
@@ -36,6 +36,11 @@ class Judged:
     outputs: np.ndarray
     weight: np.ndarray | None
     loss: Any
+
+    def __post_init__(self) -> None:
+        for name in ("y", "outputs", "weight"):  # a metric may be the user's, and must not write to what is trained on
+            if (array := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _validate.read_only(array))
 
     @property
     def many(self) -> bool:

@@ -6,14 +6,16 @@ from typing import Any
 
 from fastprop import _streams, _validate
 
+TIMES = ("epoch", "seconds")  # the columns of a history that say when, not how well
+
 
 class Silent:
     """Shows nothing."""
 
     rows: Callable[..., object] | None = None  # called about every 50 ms: (epoch, epochs, rows done, rows, cost)
 
-    def epoch(self, history: dict[str, list], epochs: int) -> None:
-        """An epoch is over; the history has its row."""
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
+        """An epoch is over: its row of the history."""
 
     def close(self) -> None:
         """The training is over."""
@@ -29,12 +31,10 @@ class Called(Silent):
 class Lines(Silent):
     """A line for each epoch."""
 
-    def epoch(self, history: dict[str, list], epochs: int) -> None:
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
         """Prints it."""
-        row = {name: column[-1] for name, column in history.items()}
-        number, seconds = row.pop("epoch"), row.pop("seconds")
-        shown = "  ".join(f"{_short(name)} {value:.6g}" for name, value in row.items())
-        _streams.show(f"epoch {number}/{epochs}  {shown}  {seconds:.3g} s")
+        shown = "  ".join(f"{_short(name)} {value:.6g}" for name, value in row.items() if name not in TIMES)
+        _streams.show(f"epoch {row['epoch']}/{epochs}  {shown}  {row['seconds']:.3g} s")
 
 
 class Bar(Silent):
@@ -52,9 +52,9 @@ class Bar(Silent):
         self._bar.set_postfix_str(f"cost {cost:.4g}{self._beside}", refresh=False)
         self._bar.update((epoch - 1) * rows + done - self._bar.n)
 
-    def epoch(self, history: dict[str, list], epochs: int) -> None:
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
         """Keeps what else was found, to be shown beside the cost."""
-        self._beside = _beside(history)
+        self._beside = _beside(row)
 
     def close(self) -> None:
         """Leaves it as it is."""
@@ -88,9 +88,9 @@ class RichBar(Silent):
             beside=f"{speed:,.0f} rows/s  cost {cost:.4g}{self._beside}",
         )
 
-    def epoch(self, history: dict[str, list], epochs: int) -> None:
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
         """Keeps what else was found, to be shown beside the cost."""
-        self._beside = _beside(history)
+        self._beside = _beside(row)
 
     def close(self) -> None:
         """Leaves it as it is."""
@@ -135,6 +135,5 @@ def _short(name: str) -> str:
     return "validation" if name == "validation_cost" else name.replace("_", " ")
 
 
-def _beside(history: dict[str, list]) -> str:
-    skipped = ("epoch", "cost", "seconds")
-    return "".join(f"  {_short(name)} {column[-1]:.4g}" for name, column in history.items() if name not in skipped)
+def _beside(row: dict[str, Any]) -> str:
+    return "".join(f"  {_short(name)} {value:.4g}" for name, value in row.items() if name not in ("cost", *TIMES))

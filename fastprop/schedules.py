@@ -370,7 +370,7 @@ class ReduceOnPlateau(Constant):
     def told(self, known: tuple[float, ...], cost: float) -> tuple[float, ...]:
         """The same after an epoch with that cost."""
         best, since, cooling, scale = known
-        if cost < best - self.threshold * abs(best) or best == math.inf:
+        if cost < best - self.threshold * abs(best) or (best == math.inf and cost == cost):
             best, since = cost, 0
         else:
             since += 1

@@ -38,10 +38,11 @@ class History(dict):
 
     Keys: "epoch" (from 1), "cost" (the mean over the epoch's rows, each before its step), "validation_cost" (with a
     validation set), a column for each metric ("validation_accuracy" with a validation set, else "accuracy"), "seconds".
+    Callbacks may add columns, which may have other lengths.
     """
 
     def to_dataframe(self):
-        """The columns as a ``pandas.DataFrame``.
+        """The columns as a ``pandas.DataFrame``; where one is shorter, it ends in NaN.
 
         Raises
         ------
@@ -52,7 +53,7 @@ class History(dict):
             import pandas
         except ImportError as error:
             raise ImportError("to_dataframe() needs pandas, which is not installed: pip install pandas") from error
-        return pandas.DataFrame(dict(self))
+        return pandas.DataFrame({name: pandas.Series(column) for name, column in self.items()})
 
 
 class Trainer:

@@ -3,12 +3,13 @@
 import os
 import signal
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 import fastprop as fp
-from fastprop import fitting, progress
+from fastprop import fitting, metrics, progress
 
 
 def classes(rows=120, n=3, seed=0):
@@ -178,9 +179,11 @@ def test_patience(mode, min_delta, values, epochs, best):
 
     net = net_of()
     stopping = fp.EarlyStopping(patience=2, min_delta=min_delta, monitor="told", mode=mode)
-    history = net.fit(
-        *classes(), metrics={"told": Told(*values)}, early_stopping=stopping, callbacks=Keep(), epochs=20, **HOW
-    )
+    warned = pytest.warns(UserWarning, match="told is NaN after epoch 1.*after 2 epochs")
+    with warned if np.isnan(values[0]) else nullcontext():
+        history = net.fit(
+            *classes(), metrics={"told": Told(*values)}, early_stopping=stopping, callbacks=Keep(), epochs=20, **HOW
+        )
     assert len(history["epoch"]) == epochs
     wanted = states[best - 1] if best else states[-1]
     assert net.parameters.tobytes() == wanted
@@ -352,8 +355,155 @@ def test_an_exception_in_a_callback():
 
 
 def test_what_is_no_callback():
-    with pytest.raises(TypeError, match="make it a subclass"):
-        net_of().fit(*classes(), callbacks=[print], **HOW)
+    subclass = "make it a subclass"
+    for given, words in ((3, subclass), ([None], subclass), (fp.Callback, r"Callback\(\.\.\.\)")):
+        net = net_of()
+        with pytest.raises(TypeError, match=words):
+            net.fit(*classes(), callbacks=given, **HOW)
+        assert net.parameters.tobytes() == net_of().parameters.tobytes()
+
+
+def test_a_function_is_called_after_each_epoch_and_none_is_no_callback():
+    epochs, net = [], net_of()
+    net.fit(*classes(), callbacks=lambda run: epochs.append(run.epoch), epochs=3, **HOW)
+    net.fit(*classes(), callbacks=[lambda run: epochs.append(-run.epoch) or run.stop()], epochs=3, **HOW)
+    net.fit(*classes(), callbacks=None, epochs=1, **HOW)
+    assert epochs == [1, 2, 3, -1]
+
+
+class Ends(fp.Callback):
+    """Keeps what the network is when its training ends."""
+
+    def __init__(self, fail=None):
+        self.fail, self.began, self.parameters, self.history = fail, False, None, None
+
+    def on_train_begin(self, run):
+        if self.fail == "begin":
+            raise RuntimeError("begin")
+        self.began = True
+
+    def on_epoch_end(self, run):
+        if self.fail == "epoch" and run.epoch == 2:
+            raise RuntimeError("epoch")
+
+    def on_train_end(self, run):
+        self.parameters = run.network.parameters.copy()
+        if self.fail == "end":
+            raise RuntimeError("end")
+
+
+STOPPED = {"early_stopping": fp.EarlyStopping(patience=2), "validation": 0.3}
+ENDINGS = {
+    "best": {"optimizer": fp.SGD(0.5), **STOPPED},
+    "averaged": {"average": fp.EMA(0.9)},
+    "averaged, and the best": {"average": fp.EMA(0.9), **STOPPED},
+    "last": {},
+}
+
+
+@pytest.mark.parametrize("fail", [None, "end"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_callbacks_end_with_the_parameters_that_the_training_ends_with(ending, fail):
+    """Also where one of them raises, and then the others have their turn all the same."""
+    plain, net = net_of(), net_of()
+    how = HOW | {"epochs": 12} | ENDINGS[ending]
+    history = plain.fit(*classes(), **how)
+    first, second = Ends(fail), Ends()
+    with pytest.raises(RuntimeError, match="end") if fail else nullcontext():
+        assert bits(net.fit(*classes(), callbacks=[first, second], **how)) == bits(history)
+    for parameters in (net.parameters, first.parameters, second.parameters):
+        np.testing.assert_array_equal(parameters, plain.parameters)
+
+
+def test_on_train_end_is_for_those_that_began():
+    net, ends = net_of(), [Ends(), Ends("begin"), Ends()]
+    with pytest.raises(RuntimeError, match="begin"):
+        net.fit(*classes(), callbacks=ends, **HOW)
+    assert [end.parameters is not None for end in ends] == [True, False, False]
+    np.testing.assert_array_equal(net.parameters, net_of().parameters)
+    ends = [Ends(), Ends("epoch"), Ends("end"), Ends()]
+    with pytest.raises(RuntimeError, match="end") as caught:
+        net.fit(*classes(), callbacks=ends, average=fp.EMA(0.9), **HOW)
+    assert str(caught.value.__context__) == "epoch"
+    for end in ends:
+        np.testing.assert_array_equal(end.parameters, net.parameters)
+
+
+def test_what_a_user_reads_cannot_be_written_to():
+    """Metrics, losses of one's own and callbacks that try change neither targets nor numbers that others see."""
+    X, y = classes()
+    kept = X.copy(), y.copy()
+    tried = []
+
+    def write(*arrays):
+        for array in arrays:
+            if array is not None:
+                with pytest.raises(ValueError, match="read-only"):
+                    array -= 1
+                tried.append(array)
+
+    def metric(y, outputs):
+        write(y, outputs)
+        return 0.0
+
+    def own(Y, y):
+        write(y)
+        error = Y - np.eye(3, dtype=Y.dtype)[y]
+        return float(np.mean(error**2)), 2 * error / error.size
+
+    def callback(run):
+        write(*run.take(np.arange(3)), *run.take(slice(0, 3)))
+
+    for loss in ("cross_entropy", own):
+        for shuffle in (True, False):
+            net = net_of()
+            how = HOW | {"loss": loss, "shuffle": shuffle, "validation": (X, y), "metrics": metric}
+            net.fit(X, y, callbacks=callback, epochs=1, **how)
+            net.value_and_gradient(X, y, loss=loss)
+            metrics.evaluate(metric, net, X, y, loss=loss)
+    assert len(tried) > 40
+    np.testing.assert_array_equal(X, kept[0])
+    np.testing.assert_array_equal(y, kept[1])
+
+
+# ---- columns of one's own in the history ----
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_callback_may_add_columns_to_the_history(shown, capfd):
+    def add(run):
+        run.history.setdefault("norm", []).append(float(np.linalg.norm(run.network.parameters)))
+        run.history["last"] = run.epoch
+        if run.epoch == 2:
+            run.history["once"] = [object()]
+
+    history = net_of().fit(*classes(), callbacks=add, epochs=3, progress=shown, **HOW)
+    assert len(history["norm"]) == 3 and history["last"] == 3 and len(history["once"]) == 1
+    assert bits(history) == bits(net_of().fit(*classes(), epochs=3, **HOW)) | {
+        name: history[name] for name in ("norm", "last", "once")
+    }
+    assert "norm" not in capfd.readouterr().out
+
+
+def test_the_columns_of_fit_are_its_own():
+    def spoil(run):
+        run.history["cost"] = None
+        run.history.pop("epoch", None)
+
+    history = net_of().fit(*classes(), callbacks=spoil, epochs=3, **HOW)
+    assert history["seconds"] and set(history) <= {"cost", "seconds", "epoch"}
+
+
+@pytest.mark.peer
+def test_columns_of_other_lengths_in_a_dataframe():
+    pytest.importorskip("pandas")
+
+    def add(run):
+        if run.epoch > 1:
+            run.history.setdefault("late", []).append(run.epoch)
+
+    frame = net_of().fit(*classes(), callbacks=add, epochs=3, **HOW).to_dataframe()
+    assert frame["late"].tolist()[:2] == [2, 3] and np.isnan(frame["late"][2]) and frame["epoch"].tolist() == [1, 2, 3]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to oneself there")

@@ -147,6 +147,31 @@ def test_a_stopped_training_stays_stopped(tmp_path):
     same(train(tmp_path, **how), first)
 
 
+def test_columns_of_a_callback_go_on_too(tmp_path):
+    """Those that JSON can hold, of NumPy's numbers too; of others it is said that they are not there."""
+
+    def add(run):
+        run.history.setdefault("norm", []).append(np.float32(run.epoch))
+        run.history.setdefault("of each", []).append(np.arange(2) * run.epoch)
+        run.history["text"] = "so far"
+
+    wanted = {"norm": list(range(1, 7)), "of each": [[0, e] for e in range(1, 7)], "text": "so far"}
+    how = {"loss": "cross_entropy", "optimizer": fp.Adam(0.01)}
+    for epochs in (3, 6):
+        callbacks = [add, fp.Checkpoint(tmp_path / "one")]
+        history = network().fit(*data(), epochs=epochs, callbacks=callbacks, resume=tmp_path / "one", seed=1, **how)
+    assert {name: np.array(history[name]).tolist() for name in wanted} == wanted
+    assert history["cost"] == network().fit(*data(), epochs=6, seed=1, **how)["cost"]
+
+    def strange(run):
+        run.history["strange"] = [object()]
+        run.history[3] = []
+
+    with pytest.warns(UserWarning, match="the column ('strange'|3) of the history is not in the checkpoint"):
+        network().fit(*data(), epochs=2, callbacks=[strange, fp.Checkpoint(tmp_path / "two")], **how)
+    assert len(network().fit(*data(), epochs=3, resume=tmp_path / "two", **how)["cost"]) == 3
+
+
 def test_it_begins_where_there_is_nothing(tmp_path):
     same(train(tmp_path / "deep" / "new"), train())
 

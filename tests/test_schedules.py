@@ -272,3 +272,12 @@ def test_what_is_of_another_type():
         s.Cosine(0.1, steps=10, restarts=1)
     with pytest.raises(TypeError, match="rate must be a number above 0"):
         s.Step("0.1", steps=1)
+
+
+def test_a_cost_that_is_nan_is_no_best_cost():
+    """Which nothing after it would be better than."""
+    plateau = fp.schedules.ReduceOnPlateau(0.1, patience=1)
+    known = plateau.fresh()
+    for cost in (math.nan, 5.0, math.nan, 4.0, 3.0, 2.0):
+        known = plateau.told(known, cost)
+    assert known[0] == 2.0 and plateau.scale(known) == 1.0
