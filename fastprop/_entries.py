@@ -55,7 +55,8 @@ class Entry:
         """
         for name in values:
             if not self.numbers:
-                raise ValueError(f"{self.kind} {self.name} has no numbers, got {name!r}; use {self.name!r} as it is")
+                got = f"got {name!r:.200}; use {self.name!r} as it is"
+                raise ValueError(f"{self.kind} {self.name} has no numbers, {got}")
             _validate.choice(f"number of {self.kind} {self.name}", name, [number.name for number in self.numbers])
         changed = (n.of(self.name, values[n.name]) if n.name in values else n for n in self.numbers)
         return replace(cast(Any, self), numbers=tuple(changed))

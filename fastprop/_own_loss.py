@@ -46,7 +46,7 @@ class OwnLoss:
             raise TypeError(f"your loss {self.name} must return a pair (cost, dY), got {type(result).__name__}")
         given, slope = result
         if np.size(given) != 1 or np.asarray(given).dtype.kind not in "fiu":
-            got = f"shape {np.shape(given)}" if np.ndim(given) else f"{given!r}"
+            got = f"shape {np.shape(given)}" if np.ndim(given) else f"{given!r:.200}"
             raise TypeError(f"the cost that your loss {self.name} returns must be a number, got {got}; take its mean")
         cost = float(np.asarray(given).item())
         dY = np.asarray(slope)

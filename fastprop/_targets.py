@@ -248,12 +248,12 @@ def class_weight(value: Any, loss: Judge, n_outputs: int) -> ClassWeight:
     if isinstance(value, str) and value == "balanced":
         return value
     if not isinstance(value, dict):
-        raise TypeError(f"class_weight must be a dict of label -> weight, or 'balanced', got {value!r}")
+        raise TypeError(f"class_weight must be a dict of label -> weight, or 'balanced', got {value!r:.200}")
     classes, checked = max(n_outputs, 2), {}
     for label, weight in value.items():
         if isinstance(label, bool) or not isinstance(label, (int, np.integer)) or not 0 <= label < classes:
             raise ValueError(
-                f"class_weight has a weight for {label!r}, which is no class: labels are ints in [0, {classes})"
+                f"class_weight has a weight for {label!r:.200}, which is no class: labels are ints in [0, {classes})"
             )
         checked[int(label)] = _validate.number(f"class_weight[{label}]", weight, least=0)
     return checked

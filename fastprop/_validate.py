@@ -5,6 +5,7 @@ A message says what was got, what was wanted, and what to do.
 
 import operator
 import os
+import reprlib
 import stat
 from collections.abc import Callable, Collection
 from typing import Any
@@ -14,6 +15,27 @@ import numpy as np
 from fastprop import _engine
 
 DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
+
+
+# ---- messages ----
+
+_SHOWN = reprlib.Repr()
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxother, _SHOWN.maxlong = 4, 120, 300, 500  # letters: it is still read
+_SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = _SHOWN.maxarray = 12
+
+
+def shown(value: object) -> str:
+    """What a user gave, or a file holds, as messages show it: of what is long its beginning and its end."""
+    try:
+        return _SHOWN.repr(value)
+    except ValueError:  # Python refuses to write out an int of thousands of digits
+        return f"<{type(value).__name__}, too long to be shown>"
+
+
+def short(text: object, most: int = 400) -> str:
+    """A part of a message, cut where it is longer than `most` letters."""
+    whole = str(text)
+    return whole if len(whole) <= most else f"{whole[: most - 3]}..."
 
 
 # ---- paths of files ----
@@ -53,12 +75,12 @@ def choice(what: str, name: object, known: Collection[str]) -> str:
         return name
     listed = ", ".join(known)
     if not isinstance(name, str):
-        raise TypeError(f"{what} must be a name, got {name!r} ({type(name).__name__}); use one of {listed}")
+        raise TypeError(f"{what} must be a name, got {shown(name)} ({type(name).__name__}); use one of {listed}")
     from difflib import get_close_matches  # imported here, where time no longer matters
 
-    near = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    near = get_close_matches(name[:100].lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? All: {listed}" if near else f"use one of {listed}"
-    raise ValueError(f"unknown {what} {name!r}; {hint}")
+    raise ValueError(f"unknown {what} {shown(name)}; {hint}")
 
 
 def count(what: str, value: Any, hint: str = "") -> int:
@@ -75,9 +97,9 @@ def _at_least(least: int, wanted: str, value: Any) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{wanted}, got {value!r} ({type(value).__name__})") from None
+        raise TypeError(f"{wanted}, got {shown(value)} ({type(value).__name__})") from None
     if isinstance(value, bool) or number < least:
-        raise ValueError(f"{wanted}, got {value!r}")
+        raise ValueError(f"{wanted}, got {shown(value)}")
     return number
 
 
@@ -96,7 +118,7 @@ def number(
             raise TypeError
         real = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{what} must be a number {wanted}, got {value!r} ({type(value).__name__})") from None
+        raise TypeError(f"{what} must be a number {wanted}, got {shown(value)} ({type(value).__name__})") from None
     except OverflowError:
         real = float("inf")
     inside = (
@@ -106,7 +128,7 @@ def number(
         and (below is None or real < below)
     )
     if not inside:
-        raise ValueError(f"{what} must be a number {wanted}, got {value!r}")
+        raise ValueError(f"{what} must be a number {wanted}, got {shown(value)}")
     return real
 
 
@@ -124,7 +146,7 @@ def levels(what: str, value: Any, most: int) -> tuple[float, ...]:
 def flag(what: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{what} must be True or False, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{what} must be True or False, got {shown(value)} ({type(value).__name__})")
     return bool(value)
 
 
@@ -134,7 +156,7 @@ def callback(what: str, value: Any, otherwise: tuple[object, ...]) -> Callable[.
         return value
     if not any(value is other for other in otherwise):
         listed = " or ".join(map(str, otherwise))
-        raise TypeError(f"{what} must be a function or {listed}, got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{what} must be a function or {listed}, got {shown(value)} ({type(value).__name__})")
     return None
 
 
@@ -147,9 +169,9 @@ def seed(value: Any) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"seed must be an int or None, got {value!r} ({type(value).__name__})") from None
+        raise TypeError(f"seed must be an int or None, got {shown(value)} ({type(value).__name__})") from None
     if not 0 <= number < 2**63:
-        raise ValueError(f"seed must be in [0, 2**63), got {value!r}")
+        raise ValueError(f"seed must be in [0, 2**63), got {shown(value)}")
     return number
 
 
@@ -163,7 +185,7 @@ def dtype(value: Any) -> np.dtype:
         return found
     if isinstance(value, str):
         choice("dtype", value, DTYPES)
-    raise ValueError(f"dtype must be 'float32' or 'float64', got {value!r}")
+    raise ValueError(f"dtype must be 'float32' or 'float64', got {shown(value)}")
 
 
 def batch_size(value: Any, rows: int) -> int:

@@ -200,7 +200,7 @@ class Stack:
         """
         if n_in is not None and self.n_out is not None and n_in != self.n_out:
             raise ValueError(
-                f"layer {len(self.layers) + 1}, {layer!r}, takes {n_in} numbers, but gets {self.n_out}; "
+                f"layer {len(self.layers) + 1}, {layer!r:.200}, takes {n_in} numbers, but gets {self.n_out}; "
                 "give the layers in the order in which they are applied"
             )
         if self.n_in is None:

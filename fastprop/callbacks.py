@@ -77,7 +77,7 @@ def _one(given: Any) -> Callback:
     if callable(given) and not isinstance(given, type):
         return _AtEpochEnd(given)
     hint = f"make one: {given.__name__}(...)" if isinstance(given, type) else "make it a subclass"
-    raise TypeError(f"a callback must be a fastprop.Callback or a function of the run, got {given!r}; {hint}")
+    raise TypeError(f"a callback must be a fastprop.Callback or a function of the run, got {given!r:.99}; {hint}")
 
 
 def per_step(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
@@ -140,7 +140,7 @@ def direction(monitor: str, columns: dict[str, bool | None], mode: str = "auto")
     if monitor not in columns:
         hint = "; give validation=(Xv, yv), or a fraction of the rows" if monitor.startswith("validation_") else ""
         listed = ", ".join(columns)
-        raise ValueError(f"there is no {monitor!r} to watch in this history, which has {listed}{hint}")
+        raise ValueError(f"there is no {monitor!r:.200} to watch in this history, which has {listed}{hint}")
     greater = {"min": False, "max": True}.get(mode, columns[monitor])
     if greater is None:
         raise ValueError(f"whether more of {monitor!r} is better is not known; use EarlyStopping(mode='min') or 'max'")

@@ -6,12 +6,10 @@ that of a model file (``files.py``): safetensors, a checksum over the whole, and
 any moment a file is the old one or the new one.
 """
 
-import contextlib
 import dataclasses
 import json
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ import numpy as np
 
 from fastprop import _output, _own_loss, _validate, averages, files, optimizers, schedules
 from fastprop.callbacks import Callback, direction
-from fastprop.network import Network
 from fastprop.trainer import Trainer
 
 NAME = "epoch-{:08d}.safetensors"
@@ -210,7 +207,7 @@ class Saved:
         if [a is None or a.shape for a in wanted] != [a is None or a.shape for a in given]:
             raise ValueError(f"{self.path} does not hold the arrays of the trainer that it describes")
         steps, epochs, known = self.at["rule"]
-        if len(known) != len(trainer._rule.state()[3]):
+        if len(known) != len(trainer._rule.state()[3]) or not all(type(one) in (int, float) for one in known):
             raise ValueError(f"{self.path} does not hold what the schedule that it describes knows")
         trainer._descent.steps = _validate.whole("steps", self.at["steps"])
         how_far = _validate.whole("steps", steps), _validate.whole("epochs", epochs)
@@ -224,10 +221,11 @@ class Saved:
         if own != callable(loss) and (own or loss is not None):
             name = described["loss"]["own"] if own else described["loss"]
             wanted = f"give it as loss={name}" if own else "give no other"
-            raise ValueError(f"{self.path} is of a training with the loss {name!r}; {wanted}")
+            raise ValueError(f"{self.path} is of a training with the loss {name!r:.200}; {wanted}")
         how = {name: made(value) for name, value in described["how"].items()}
+        n_bytes = self.arrays["parameters"].nbytes + self.arrays["state"].nbytes
         trainer = Trainer(
-            Network.from_description(described["network"]),
+            files.described_network(described["network"], n_bytes),
             loss=loss if own else described["loss"],
             optimizer=made(described["optimizer"]),
             class_weight=made(described["class_weight"]),
@@ -248,10 +246,8 @@ def read(path) -> Saved:
         It is no checkpoint, or is truncated, damaged, or of a newer format.
     """
     metadata, arrays = files.read_tensors(path, files.CHECKPOINT)
-    try:
+    with files.understood(os.fsdecode(path)):
         trainer, at, run = (dict(json.loads(metadata[name])) for name in ("trainer", "at", "run"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{os.fsdecode(path)} is damaged: it does not say what it holds ({error})") from None
     return Saved(Path(os.fsdecode(path)), trainer, at, run, arrays)
 
 
@@ -282,17 +278,6 @@ def newest(directory, *, fallback: bool = False) -> Saved | None:
     return None
 
 
-@contextlib.contextmanager
-def _understood(path: Path) -> Iterator[None]:
-    """A file that says what makes no sense here is refused as a whole."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        if str(path) in str(error):
-            raise
-        raise ValueError(f"{path}: this version of fastprop cannot build what it describes ({error!r})") from error
-
-
 def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
     """The trainer that was saved, with its network, ready to go on.
 
@@ -319,7 +304,7 @@ def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
     saved = newest(path, fallback=fallback) if os.path.isdir(path) else read(path)
     if saved is None:
         raise FileNotFoundError(f"{os.fsdecode(path)} has no checkpoint; one is called {NAME.format(12)}, for example")
-    with _understood(saved.path):
+    with files.understood(str(saved.path)):
         return saved.trainer(loss)
 
 
@@ -331,7 +316,7 @@ def resume(run: Any, saved: Saved) -> None:
     ValueError
         If it is not the same training.
     """
-    with _understood(saved.path):
+    with files.understood(str(saved.path)):
         _resume(run, saved)
 
 
@@ -349,7 +334,7 @@ def _resume(run: Any, saved: Saved) -> None:
     ]:
         if now != then:
             raise ValueError(
-                f"{saved.path} is of another training: its {name} is {then!r}, now it is {now!r}; "
+                f"{saved.path} is of another training: its {name} is {then!r:.200}, now it is {now!r:.200}; "
                 "use the same, or begin in another directory"
             )
     saved.restore(trainer)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import fastprop as fp
-from fastprop import _output, files
+from fastprop import _output, _validate, files
 from fastprop.encoders import Encoder, Target, split_rows
 from fastprop.samples import load_digits, numpy_training
 from fastprop.tables import read_csv
@@ -473,7 +473,7 @@ def _load(path):
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{path}: the description of the table's columns is not one that fastprop "
-            f"{fp.__version__} knows ({type(error).__name__}: {error}); train again"
+            f"{fp.__version__} knows ({type(error).__name__}: {_validate.short(error)}); train again"
         ) from error
     if not fits:
         raise ValueError(
@@ -529,4 +529,4 @@ def one_line(error):
         return f"{name}{error.strerror}"
     if isinstance(error, MemoryError):
         return "there is not enough memory for this table and network"
-    return " ".join(str(error).split())
+    return _validate.short(" ".join(str(error).split()), 1000)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
+from fastprop import _validate
 from fastprop.tables import TableError, nearest
 
 __all__ = ["Categorical", "Encoder", "Numeric", "Target", "split_rows"]
@@ -29,6 +30,13 @@ class Numeric:
     scale: float
     median: float  # stands in for a gap
     gaps: bool
+
+    def __post_init__(self):
+        _check_text(self.name)
+        for name in ("mean", "median"):
+            _validate.number(name, getattr(self, name))
+        _validate.number("scale", self.scale, above=0)
+        _validate.flag("gaps", self.gaps)
 
     @property
     def n_inputs(self):
@@ -85,6 +93,10 @@ class Categorical:
     name: str
     categories: tuple
     gaps: bool
+
+    def __post_init__(self):
+        _check_text(self.name, *self.categories)
+        _validate.flag("gaps", self.gaps)
 
     @property
     def n_inputs(self):
@@ -260,6 +272,13 @@ class Encoder:
         return cls(tuple(columns))
 
 
+def _check_text(*names):
+    """A model file is anyone's: what it calls columns and categories is looked at."""
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a column, category or class has a text for a name, got {name!r:.100}")
+
+
 def _count(n, what):
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
@@ -298,6 +317,12 @@ class Target:
     mean: float = 0.0
     scale: float = 1.0
     reason: str = field(default="", compare=False)
+
+    def __post_init__(self):
+        _check_text(self.name, *self.classes)
+        _validate.choice("task", self.task, ("regression", "classification"))
+        _validate.number("mean", self.mean)
+        _validate.number("scale", self.scale, above=0)
 
     @property
     def n_outputs(self):

@@ -195,7 +195,7 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
         if len(t.x) > 1:
             raise ValueError(
                 f"{quantity} is a number of one row, and the trace has {len(t.x)}; "
-                f"say which, as explain({quantity!r}, row=0)"
+                f"say which, as explain({quantity!r:.200}, row=0)"
             )
         row = 0
     if row is not None:
@@ -228,7 +228,7 @@ def parse(t: Trace, quantity: Any) -> Node:
     """
     match = QUANTITY.fullmatch(quantity.replace(" ", "")) if isinstance(quantity, str) else None
     if match is None:
-        raise ValueError(f"there is no quantity {quantity!r}; {HOW}")
+        raise ValueError(f"there is no quantity {quantity!r:.200}; {HOW}")
     kind, number, place = match[1] or match[2], match[3], tuple(map(int, match[4].split(",")))
     layer = int(number) - 1 if number else -1
     if number and not 0 <= layer < len(t.layers):

@@ -14,6 +14,7 @@ and infinity included: a network that went wrong can be saved and looked at. Not
 ever executed.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -78,18 +79,14 @@ def load(path):
         The file is no model of fastprop, or is truncated, damaged, or of a newer format.
     """
     metadata, tensors, data = _read(path)
-    try:
-        network = Network.from_description(_json().loads(metadata["description"]))
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise ValueError(
-            f"{os.fsdecode(path)}: this version of fastprop cannot build the network that the file "
-            f"describes ({error}); load it with fastprop {_writer(metadata)}, which wrote it"
-        ) from error
+    name = os.fsdecode(path)
+    with understood(name, f"; load it with fastprop {_writer(metadata)}, which wrote it"):
+        network = described_network(_json().loads(metadata["description"]), len(data))
     layout = _layout(network)
     if tensors != layout:
         raise ValueError(
-            f"{os.fsdecode(path)}: the tensors in the file are not those of the network that it "
-            f"describes: got {_shapes(tensors)}, wanted {_shapes(layout)}; save the network again"
+            f"{name}: the tensors in the file are not those of the network that it describes: "
+            f"got {_shapes(tensors)}, wanted {_shapes(layout)}; save the network again"
         )
     numbers = np.frombuffer(data, dtype=_DTYPES[network.dtype.name][1])
     network.parameters[...], network.state[...] = np.split(numbers, [network.n_parameters])
@@ -109,7 +106,49 @@ def read_notes(path):
         Empty if there were none.
     """
     metadata, _, _ = _read(path)
-    return _json().loads(metadata.get("notes", "{}"))
+    with understood(os.fsdecode(path)):
+        notes = _json().loads(metadata.get("notes", "{}"))
+        if not isinstance(notes, dict):
+            raise ValueError(f"the notes must be a JSON object, got {type(notes).__name__}")
+    return notes
+
+
+@contextlib.contextmanager
+def understood(name, advice=""):
+    """Whatever may come of a description that nobody of good will wrote is a ValueError with the name of the file."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        if name in str(error):
+            raise
+        raise ValueError(
+            f"{name}: this version of fastprop cannot build what it describes "
+            f"({type(error).__name__}: {_validate.short(error)}){advice}"
+        ) from error
+
+
+def described_network(description, n_bytes):
+    """Return the network of a description that came with so many bytes of parameters and state, all of them zero.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no description, or one of another size: then before any memory is taken for it.
+    """
+    # A layer without parameters may be wider than the file is long, but not so wide that anyone would mean it.
+    most = max(n_bytes, 2**20)
+    if _largest(description) > most:
+        raise ValueError(f"it describes a layer of more than {most} numbers, which this file cannot hold")
+    return Network.from_description(description, n_bytes=n_bytes)
+
+
+def _largest(described):
+    """The largest int in a description, but for seeds."""
+    if isinstance(described, dict):
+        described = [value for key, value in described.items() if key != "seed"]
+    if isinstance(described, list):
+        return max(map(_largest, described), default=0)
+    return described if isinstance(described, int) else 0
 
 
 def write_tensors(path, kind, metadata, arrays):
@@ -166,8 +205,9 @@ def read_tensors(path, kind):
                 raise ValueError("tensors overlap, or leave gaps")
             arrays[name] = np.frombuffer(data[begin:end], dtypes[entry["dtype"]]).reshape(entry["shape"])
             last = end
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{os.fsdecode(path)} is damaged: its tensors are not where it says ({error})") from None
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        fault = f"its tensors are not where it says ({_validate.short(error)})"
+        raise ValueError(f"{os.fsdecode(path)} is damaged: {fault}") from None
     return metadata, arrays
 
 
@@ -206,12 +246,12 @@ def _layout(network):
 
 
 def _writer(metadata):
-    return metadata.get("fastprop_version", "(version unknown)")
+    return _validate.short(metadata.get("fastprop_version", "(version unknown)"), 40)
 
 
 def _shapes(tensors):
-    return ", ".join(
-        f"{name} {entry.get('dtype')} {entry.get('shape')}" for name, entry in tensors.items()
+    return _validate.short(
+        ", ".join(f"{name} {entry.get('dtype')} {entry.get('shape')}" for name, entry in tensors.items())
     )
 
 
@@ -295,7 +335,7 @@ def _read(path, kind=FORMAT):
     version = metadata.get("format_version", "")
     if version != str(FORMAT_VERSION):
         raise ValueError(
-            f"{name} has format version {version!r}, wanted {FORMAT_VERSION}; update fastprop to "
+            f"{name} has format version {version!r:.40}, wanted {FORMAT_VERSION}; update fastprop to "
             f"{_writer(metadata)}, which wrote it, or newer"
         )
     return metadata, entries, data
@@ -340,8 +380,11 @@ def _parse(name, header):
 
 def _data_length(name, entries):
     try:
-        return max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
-    except (TypeError, KeyError, IndexError, ValueError, OverflowError):
+        ends = [entry["data_offsets"][1] for entry in entries.values()]
+        if not all(type(end) is int and 0 <= end < 2**63 for end in ends):
+            raise TypeError
+        return max(ends, default=0)
+    except (TypeError, KeyError, IndexError):
         raise ValueError(
             f"{name} is damaged: its header does not say where its tensors lie"
         ) from None

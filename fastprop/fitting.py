@@ -133,7 +133,7 @@ def fit(
         _targets.check_classes(trainer.class_weight, *source.targets)
     rows = source.rows
     if quasi_newton and batch_size not in (None, rows):
-        raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r}; omit it")
+        raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r:.200}; omit it")
     batch_size = trainer._batch_size(batch_size, rows)
     judged = (source, targets) if held_out is None else held_out
     weighed = trainer._weigh(source)
@@ -408,7 +408,7 @@ def _patience(given: Any, better: dict[str, bool | None]) -> Patience | None:
     if given is None or given is False:
         return None
     if given is not True and not isinstance(given, EarlyStopping):
-        raise TypeError(f"early_stopping must be fp.EarlyStopping(...), True or False, got {given!r}")
+        raise TypeError(f"early_stopping must be fp.EarlyStopping(...), True or False, got {given!r:.200}")
     return Patience(EarlyStopping() if given is True else given, better)
 
 

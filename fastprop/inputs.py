@@ -51,7 +51,7 @@ class Embedding(Layer):
                 column, categories, width = (row[0], *row[1]) if len(row) == 2 else row
             except (TypeError, ValueError):
                 raise TypeError(
-                    f"Embedding takes {{column: (categories, width)}}, got {row!r}; use for example {{3: (7, 4)}}"
+                    f"Embedding takes {{column: (categories, width)}}, got {row!r:.200}; use for example {{3: (7, 4)}}"
                 ) from None
             checked.append(
                 (
@@ -63,7 +63,7 @@ class Embedding(Layer):
         if not checked:
             raise ValueError("Embedding needs at least one column, got none; use for example Embedding({3: (7, 4)})")
         if len({column for column, _, _ in checked}) < len(checked):
-            raise ValueError(f"Embedding got a column twice: {checked!r}")
+            raise ValueError(f"Embedding got a column twice: {checked!r:.200}")
         self._store(columns=tuple(sorted(checked)))
 
     def operations(self, n_in, *, first=False):
@@ -76,7 +76,7 @@ class Embedding(Layer):
         sizes = np.zeros((2, n_in), np.int64)  # categories, widths
         for column, categories, width in self.columns:
             sizes[:, column] = categories, width
-        n_weights = int(np.sum(sizes[0] * sizes[1]))
+        n_weights = sum(categories * width for _, categories, width in self.columns)  # Python's int: no overflow
 
         def draw(generator):
             tables = [
@@ -84,7 +84,7 @@ class Embedding(Layer):
             ]
             return np.concatenate(tables)
 
-        n_out = n_in - len(self.columns) + int(sizes[1].sum())
+        n_out = n_in - len(self.columns) + sum(width for _, _, width in self.columns)
         return [Operation("embed", n_out, weight=(n_weights,), draw=draw, fields={"sizes": sizes.ravel()})]
 
     def check(self, what: str, X: np.ndarray) -> None:
@@ -144,8 +144,8 @@ class PiecewiseLinear(Layer):
             row = np.asarray(edges, np.float64)
             if row.ndim != 1 or len(row) < 2 or not np.isfinite(row).all() or not (np.diff(row) > 0).all():
                 raise ValueError(
-                    f"the edges of column {column} must be two or more finite numbers that increase, got {edges!r}; "
-                    "PiecewiseLinear.of(X) finds some"
+                    f"the edges of column {column} must be two or more finite numbers that increase, "
+                    f"got {edges!r:.200}; PiecewiseLinear.of(X) finds some"
                 )
             checked.append(tuple(row.tolist()))
         if not checked:

@@ -262,7 +262,7 @@ class BatchNorm(Layer):
     def __post_init__(self) -> None:
         momentum = _validate.number("momentum", self.momentum, above=0)
         if momentum > 1:
-            raise ValueError(f"momentum must be in (0, 1], got {self.momentum!r}")
+            raise ValueError(f"momentum must be in (0, 1], got {self.momentum!r:.200}")
         self._store(
             activation=parse_activation(self.activation),
             momentum=momentum,
@@ -272,7 +272,8 @@ class BatchNorm(Layer):
     def operations(self, n_in, *, first=False):
         """Statistics of columns, and a scale."""
         numbers = {"momentum": self.momentum, "epsilon": self.epsilon}
-        state = np.repeat([0.0, 1.0], n_in)  # running mean and variance
+        # running mean and variance; what repeats takes no memory, however wide a description says that it is
+        state = np.broadcast_to([[0.0], [1.0]], (2, n_in))
         operation = Operation("batch_norm", n_in, weight=(n_in,), n_biases=n_in, state=state, fields=numbers)
         return activated(operation, self.activation)
 
@@ -409,7 +410,7 @@ def from_description(description: dict) -> Layer:
         If the kind is unknown or a field is wrong.
     """
     if not isinstance(description, dict):
-        raise TypeError(f"a layer is described by a dict as Dense.describe() gives it, got {description!r}")
+        raise TypeError(f"a layer is described by a dict as Dense.describe() gives it, got {description!r:.200}")
     given = dict(description)
     layer = LAYERS[_validate.choice("kind of layer", given.pop("kind", None), LAYERS)]
     if isinstance(given.get("layers"), list):
@@ -460,13 +461,13 @@ def parse(layers, activation) -> tuple[int, tuple[Layer, ...]]:
     layers = listed("layers", layers)
     if len(layers) < 2:
         raise ValueError(
-            f"a network needs its number of inputs and at least one layer, got {layers!r}; "
+            f"a network needs its number of inputs and at least one layer, got {layers!r:.200}; "
             "use for example [784, 128, 10]"
         )
     if isinstance(layers[0], Layer):
         raise TypeError(
-            f"the first entry of layers must be the number of inputs (an int), got {layers[0]!r}; "
-            f"use [n_inputs, {layers[0]!r}, ...]"
+            f"the first entry of layers must be the number of inputs (an int), got {layers[0]!r:.200}; "
+            f"use [n_inputs, {layers[0]!r:.200}, ...]"
         )
     n_inputs = _validate.count("the number of inputs", layers[0])
     parsed = parse_each(layers[1:], activation, 1)

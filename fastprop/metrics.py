@@ -244,7 +244,7 @@ def _one(given: Any, loss: Any, n_outputs: int, name: str | None = None) -> Metr
         called = name or str(getattr(given, "__name__", type(given).__name__))
         return Metric(called, _own(called, given), None)
     if not isinstance(given, str):
-        raise TypeError(f"a metric is a name or a function (y, outputs) -> float, got {given!r}")
+        raise TypeError(f"a metric is a name or a function (y, outputs) -> float, got {given!r:.200}")
     if given not in METRICS:
         return Metric(name or given, _scorer(given, loss, n_outputs), True)
     metric = METRICS[given]
@@ -270,7 +270,7 @@ def _own(name: str, function: Callable[[np.ndarray, np.ndarray], float]) -> Call
     def judge(judged: Judged) -> float:
         value = function(judged.y, judged.outputs)
         if np.ndim(value) or np.asarray(value).dtype.kind not in "fiub":
-            raise TypeError(f"your metric {name} must return a number, got {value!r}")
+            raise TypeError(f"your metric {name} must return a number, got {value!r:.200}")
         return float(value)
 
     return judge

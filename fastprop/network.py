@@ -66,7 +66,15 @@ class Network:
         self._build(n_inputs, parsed, _validate.dtype(dtype), _validate.seed(seed), _validate.count("members", members))
         self._initialize()
 
-    def _build(self, n_inputs: int, layers: tuple[Layer, ...], dtype: np.dtype, seed: int, n_members: int) -> None:
+    def _build(
+        self,
+        n_inputs: int,
+        layers: tuple[Layer, ...],
+        dtype: np.dtype,
+        seed: int,
+        n_members: int,
+        n_bytes: int | None = None,
+    ) -> None:
         self.n_inputs, self.layers, self.dtype, self.seed, self.n_members = n_inputs, layers, dtype, seed, n_members
         if n_members > 1:
             self._operations = members.operations(n_inputs, layers, n_members)
@@ -75,8 +83,14 @@ class Network:
         self.n_outputs = self._operations[-1].n_out // n_members
         self._output_range = output_range(self._operations)
         self.n_parameters = sum(operation.n_weights + operation.n_biases for operation in self._operations)
+        n_state = sum(_size(operation.state) for operation in self._operations)
+        if n_bytes is not None and (self.n_parameters + n_state) * dtype.itemsize != n_bytes:
+            raise ValueError(
+                f"it does not hold the arrays of a network of {self.n_parameters} parameters and {n_state} numbers of "
+                f"state in {dtype}: got {n_bytes} bytes"
+            )
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
-        self._state = _aligned_zeros(sum(_size(operation.state) for operation in self._operations), dtype)
+        self._state = _aligned_zeros(n_state, dtype)
         self.weights, self.biases = _views(self._parameters, self._operations)
         self._engine = Engine(
             dtype.name,
@@ -96,7 +110,7 @@ class Network:
         start = 0
         for operation in self._operations:
             if operation.state is not None:
-                self._state[start : start + operation.state.size] = operation.state
+                self._state[start : start + operation.state.size] = operation.state.ravel()
                 start += operation.state.size
 
     # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them,
@@ -378,8 +392,15 @@ class Network:
         }
 
     @classmethod
-    def from_description(cls, description: dict) -> "Network":
+    def from_description(cls, description: dict, *, n_bytes: int | None = None) -> "Network":
         """A network as described, with all parameters and state zero.
+
+        Parameters
+        ----------
+        description : dict
+            As ``describe`` gives it.
+        n_bytes : int, optional
+            How many bytes of parameters and state there are for it: one of another size is refused.
 
         Raises
         ------
@@ -387,19 +408,19 @@ class Network:
             If the description is not one that ``describe`` gives.
         """
         if not isinstance(description, dict):
-            raise TypeError(f"a network is described by a dict as describe() gives it, got {description!r}")
+            raise TypeError(f"a network is described by a dict as describe() gives it, got {description!r:.200}")
         try:
             given = description["n_inputs"], description["dtype"], description["seed"]
             listed = description["layers"]
         except KeyError as missing:
             raise ValueError(f"the description of a network lacks {missing}; use what describe() gives") from None
         if not isinstance(listed, list):
-            raise TypeError(f"the layers of a description must be a list, got {listed!r}; use what describe() gives")
+            raise TypeError(f"the layers of a description must be a list, got {listed!r:.200}; use describe()")
         described = [_layers.from_description(layer) for layer in listed]
         n_inputs, parsed = _layers.parse([given[0], *described], "identity")
         count = _validate.count("members", description.get("members", 1))
         network = cls.__new__(cls)
-        network._build(n_inputs, parsed, _validate.dtype(given[1]), _validate.seed(given[2]), count)
+        network._build(n_inputs, parsed, _validate.dtype(given[1]), _validate.seed(given[2]), count, n_bytes)
         return network
 
     def __reduce__(self):

@@ -514,7 +514,7 @@ class RPROP(Optimizer):
 
     def _checked(self) -> dict[str, Any]:
         if isinstance(self.rate, Schedule):
-            raise TypeError(f"RPROP adapts its steps by itself: give its first one as a number, not {self.rate!r}")
+            raise TypeError(f"RPROP adapts its steps by itself: give its first one as a number, not {self.rate!r:.200}")
         checked = super()._checked() | {
             "shrink": _validate.number("shrink", self.shrink, above=0, below=1),
             "grow": _validate.number("grow", self.grow, above=1),
@@ -522,7 +522,7 @@ class RPROP(Optimizer):
             "most": _validate.number("most", self.most, above=0),
         }
         if checked["least"] > checked["most"]:
-            raise ValueError(f"least must be at most `most`, got least={self.least!r} and most={self.most!r}")
+            raise ValueError(f"least must be at most `most`, got least={self.least!r:.200} and most={self.most!r:.200}")
         return checked
 
     @property
@@ -596,5 +596,5 @@ def parse(optimizer: Any) -> Optimizer:
     if isinstance(optimizer, LBFGS):
         raise TypeError("LBFGS takes no single steps: use net.fit(X, y, loss=..., optimizer=fp.LBFGS())")
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an optimiser, got {optimizer!r}; use for example fp.SGD(0.1)")
+        raise TypeError(f"optimizer must be an optimiser, got {optimizer!r:.200}; use for example fp.SGD(0.1)")
     return optimizer

@@ -54,7 +54,7 @@ class Rule:
         value = 0.0 if clip_value is None else _validate.number("clip_value", clip_value, above=0)
         norm = 0.0 if clip_norm is None else _validate.number("clip_norm", clip_norm, above=0)
         if average is not None and not isinstance(average, (EMA, SWA)):
-            raise TypeError(f"average must be fp.EMA(...), fp.SWA(...) or None, got {average!r}")
+            raise TypeError(f"average must be fp.EMA(...), fp.SWA(...) or None, got {average!r:.200}")
         n, dtype = network.n_parameters, network.dtype
         self.schedule = self.optimizer.rate if isinstance(self.optimizer.rate, Schedule) else None
         self._known = self.schedule.fresh() if self.schedule is not None else ()
@@ -175,12 +175,12 @@ def _factors(rates: Any, layers: int) -> dict[Any, float]:
         for name, factor in rates.items():
             _validate.choice("group of rates", name, GROUPS)
             key = {"first": 0, "last": layers - 1}.get(name, name)
-            factors[key] = factors.get(key, 1.0) * _validate.number(f"rates[{name!r}]", factor, least=0)
+            factors[key] = factors.get(key, 1.0) * _validate.number(f"rates[{name!r:.200}]", factor, least=0)
         return factors
     if isinstance(rates, (str, bytes)) or not hasattr(rates, "__len__"):
         raise TypeError(
             "rates must be a dict of factors such as {'bias': 2.0, 'first': 0.1}, or a list with one for each layer, "
-            f"got {rates!r}"
+            f"got {rates!r:.200}"
         )
     if len(rates) != layers:
         raise ValueError(f"rates must hold a factor for each of the {layers} layers, got {len(rates)}")

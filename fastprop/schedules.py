@@ -58,7 +58,7 @@ class Schedule:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError(
                 f"{type(self).__name__} takes its length as steps=... or as epochs=..., one of the two; "
-                f"got steps={self.steps!r} and epochs={self.epochs!r}"
+                f"got steps={self.steps!r:.200} and epochs={self.epochs!r:.200}"
             )
         name = "steps" if self.epochs is None else "epochs"
         checked[name] = _validate.number(name, getattr(self, name), above=0)

@@ -64,9 +64,9 @@ class Table:
         """
         if name in self.cells:
             return self.cells[name]
-        shown = ", ".join(map(repr, self.names[:20])) + (", ..." if len(self.names) > 20 else "")
+        shown = ", ".join(f"{known!r:.100}" for known in self.names[:20]) + (", ..." if len(self.names) > 20 else "")
         close = nearest(name, self.names)
-        message = f"{self.path} has no column {name!r}{close}; its columns are {shown}"
+        message = f"{self.path} has no column {name!r:.200}{close}; its columns are {shown}"
         if not _parse(self.names)[1]:
             message += " (the first line holds numbers: it should hold the names of the columns)"
         raise TableError(message)
@@ -102,7 +102,7 @@ class Table:
     def where(self, name, row):
         """Return a cell as a person finds it, to begin a message: file, line, column, content."""
         cell = self.cells[name][row]
-        return f"{self.path}, line {self.lines[row]}: column {name!r} holds {cell!r}"
+        return f"{self.path}, line {self.lines[row]}: column {name!r:.200} holds {cell!r:.200}"
 
 
 def read_csv(path):
@@ -138,7 +138,7 @@ def parse_csv(data, path):
     for position, (name, column) in enumerate(zip(names, columns, strict=True), start=1):
         if name in cells:
             raise TableError(
-                f"{path}: columns {names.index(name) + 1} and {position} are both named {name!r}; rename or remove one"
+                f"{path}: columns {names.index(name) + 1} and {position} are both named {name!r:.60}; rename one"
             )
         column = [cell.strip() for cell in column]
         if name:
@@ -234,7 +234,7 @@ def _parse(cells):
 
 def nearest(name, known):
     """Return " (nearest: ...)" for messages about an unknown name, or an empty string."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
     if not close:  # difflib tells upper from lower case
         close = [k for k in known if k.lower() == name.lower()][:1]
-    return f" (nearest: {close[0]!r})" if close else ""
+    return f" (nearest: {close[0]!r:.200})" if close else ""

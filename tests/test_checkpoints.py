@@ -379,8 +379,12 @@ def test_a_right_checksum_over_something_else(tmp_path):
     assert good.arrays["parameters"].tobytes() == trainer.network.parameters.tobytes()
 
 
+NESTED, RESIDUAL = [], [{"kind": "dense", "n_outputs": 4}]
+for _ in range(300):
+    NESTED, RESIDUAL = [NESTED], [{"kind": "residual", "layers": RESIDUAL}]
 ODD = st.one_of(
-    st.sampled_from([None, True, -1, 0, 1, 3, 10**6, 2**31, 2**63, 2**64, 1e308, -0.5, np.inf, np.nan]),
+    st.sampled_from([None, True, -1, 0, 1, 3, 10**6, 2**31, 2**63, 2**64, 10**18, 10**400]),
+    st.sampled_from([1e308, -0.5, np.inf, np.nan, "x" * 10**6, "[" * 10**5, [0] * 10**5, NESTED, RESIDUAL]),
     st.sampled_from(["", "x", "SGD", "relu", "float64", "dense", [], {}, [0, 4], {"is": "SGD"}, {"pairs": []}]),
     st.integers(-5, 5000),
 )
@@ -424,11 +428,9 @@ def test_a_right_checksum_over_anything(file, pick):
     path.write_bytes(length + header + content[end:])
     try:
         found = load(path)
-    except MemoryError:  # so wide a network there may be, elsewhere
-        return
     except ValueError as refused:
         found = refused
-    assert isinstance(found, fp.Network | fp.Trainer) or "x.safetensors" in str(found)
+    assert isinstance(found, fp.Network | fp.Trainer) or ("x.safetensors" in str(found) and len(str(found)) < 2000)
 
 
 ORIGINAL: dict = {}  # the file of each loader as it was written

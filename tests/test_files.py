@@ -248,6 +248,93 @@ def test_description_that_is_none(path, small, text):
         fp.load(path)
 
 
+NESTED = "[" * 100_000
+DEEP = '{"kind":"residual","layers":[' * 10_000 + '{"kind":"dense","n_outputs":1}' + "]}" * 10_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NESTED,
+        NESTED + "]" * 100_000,
+        f'{{"n_inputs": 1, "layers": [{DEEP}], "dtype": "float32", "seed": 0}}',
+        json.dumps({"n_inputs": 1, "layers": "x" * 2_300_000, "dtype": "float32", "seed": 0}),
+        json.dumps({"n_inputs": 1, "layers": [{"kind": "x" * 2_300_000}], "dtype": "float32", "seed": 0}),
+        json.dumps({"n_inputs": 1, "layers": [{"x" * 2_300_000: 1, "kind": "dense"}], "dtype": "float32", "seed": 0}),
+        json.dumps({"n_inputs": 1, "layers": list(range(300_000)), "dtype": "float32", "seed": 0}),
+        json.dumps({"n_inputs": 10**18, "layers": [{"kind": "dense", "n_outputs": 1}], "dtype": "float32", "seed": 0}),
+        json.dumps({"n_inputs": 1, "layers": [{"kind": "dense", "n_outputs": True}], "dtype": "float32", "seed": 0}),
+        json.dumps({"n_inputs": 1, "layers": [{"kind": "dense", "n_outputs": -1}], "dtype": "float32", "seed": 0}),
+        '{"n_inputs": 1' + "0" * 5000 + ', "layers": [], "dtype": "float32", "seed": 0}',
+        '{"n_inputs": 1' + "0" * 4000 + ', "layers": [], "dtype": "float32", "seed": 0}',
+        '{"n_inputs": NaN, "layers": [Infinity], "dtype": "float32", "seed": 0}',
+        json.dumps({"n_inputs": 1, "layers": [{"kind": "embedding", "columns": [[0, 2**32, 2**32]]}], "seed": 0}),
+        json.dumps(
+            {
+                "n_inputs": 2**19,
+                "layers": [{"kind": "periodic", "n_frequencies": 2**19}, {"kind": "batch_norm"}],
+                "dtype": "float32",
+                "seed": 0,
+            }
+        ),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_hostile_descriptions(path, small, text):
+    """Whoever makes a file can make its checksum: the error names the file, and does not repeat it."""
+    small.save(path)
+    rewrite(path, lambda header: header["__metadata__"].update(description=text))
+    with pytest.raises(ValueError, match=path.name) as caught:
+        fp.load(path)
+    assert len(str(caught.value)) < 2000
+    assert files.read_notes(path) == {}
+
+
+@pytest.mark.parametrize("notes", ["{", NESTED, "[1]", "3", '{"x": 1' + "0" * 5000 + "}", 3, None, [NESTED]])
+def test_hostile_notes(path, small, notes):
+    small.save(path)
+    rewrite(path, lambda header: header["__metadata__"].update(notes=notes))
+    with pytest.raises(ValueError, match=path.name) as caught:
+        files.read_notes(path)
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format_version": "9" * 10**6},
+        {"fastprop_version": "9" * 10**6, "description": "{}"},
+        {"fastprop_version": ["x" * 10**6], "description": 3},
+        {"format": "x" * 10**6},
+        {"format": ["fastprop"]},
+        {"format": files.CHECKPOINT, "trainer": NESTED},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_hostile_metadata(path, small, change):
+    small.save(path)
+    rewrite(path, lambda header: header["__metadata__"].update(change))
+    for read in (fp.load, fp.load_checkpoint):
+        with pytest.raises(ValueError, match=path.name) as caught:
+            read(path)
+        assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("end", [-1, 10**18, 10**4000, True, "8", 8.0, None, [8]])
+def test_hostile_places(path, small, end):
+    small.save(path)
+    rewrite(path, lambda header: header["layers.0.bias"].update(data_offsets=[4, end]))
+    with pytest.raises(ValueError, match=path.name) as caught:
+        fp.load(path)
+    assert len(str(caught.value)) < 2000
+
+
+def test_an_embedding_beyond_all_memory():
+    """2^32 categories of 2^32 numbers are 2^64, which int64 takes for none."""
+    with pytest.raises(MemoryError, match="no room for 18446744073709551616 parameters"):
+        fp.Network([1, fp.Embedding({0: (2**32, 2**32)})])
+
+
 def test_tensors_of_another_network(path, small):
     small.save(path)
     rewrite(path, lambda header: header["layers.0.weight"].update(shape=[1]))

@@ -55,7 +55,7 @@ def panels(ax: Any, n: int, *, columns: int = 3, size: tuple[float, float] = PAN
         return _grid(figure, figure.add_gridspec(*shape), n)
     given = list(np.ravel(np.array(ax, dtype=object)))
     if not all(hasattr(each, "get_subplotspec") for each in given):
-        raise TypeError(f"ax must be matplotlib axes, an array of them or None, got {ax!r}")
+        raise TypeError(f"ax must be matplotlib axes, an array of them or None, got {ax!r:.200}")
     if len(given) == n:
         return np.array(given, dtype=object)
     if len(given) == 1 and given[0].get_subplotspec() is not None:
