@@ -1,12 +1,19 @@
 """Ensemble: networks of one shape, trained together across threads: to bag small networks, or to try rates."""
 
+import sys
+import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 
-from fastprop import _engine, _validate, losses
+from fastprop import _engine, _targets, _validate, fitting, losses, sources
+from fastprop._targets import Examples
 from fastprop.network import Network
 from fastprop.trainer import DivergenceError, History, Trainer
+
+# Options of ``Network.fit`` that an ensemble has no use for.
+OF_ONE_NETWORK = ("metrics", "early_stopping", "callbacks", "resume", "fallback", "progress", "window")
 
 
 class Ensemble:
@@ -27,6 +34,9 @@ class Ensemble:
     ----------
     networks : tuple of Network
         To look at, to save, to train further one by one.
+    diverged : tuple of int
+        Those whose cost was not finite in the last epoch of an ``EnsembleTrainer``. Their parameters are of the last
+        step before; calling the ensemble leaves them out. Assign () where they have been trained anew.
 
     Raises
     ------
@@ -43,37 +53,54 @@ class Ensemble:
         first = _validate.seed(seed)
         count = _validate.count("n, the number of networks,", n)
         how = {"activation": activation, "dtype": dtype}
+        self.diverged: tuple[int, ...] = ()
         self.networks = tuple(Network(layers, seed=(first + i) % 2**63, **how) for i in range(count))
 
     def __len__(self) -> int:
         return len(self.networks)
 
     def __call__(self, X) -> np.ndarray:
-        """The mean of the networks' outputs, (rows, n_outputs) or (n_outputs,)."""
+        """The mean of the networks' outputs, (rows, n_outputs) or (n_outputs,), without those that diverged."""
+        sound = [network for i, network in enumerate(self.networks) if i not in self.diverged]
+        if not sound:
+            raise ValueError("all networks of this ensemble diverged; train them anew, with smaller rates")
         total = np.zeros((), self.networks[0].dtype)
-        for network in self.networks:
+        for network in sound:
             total = total + network(X)
-        return total / len(self.networks)
+        return total / len(sound)
 
     def members(self, X) -> np.ndarray:
         """The outputs of each network, (rows, n, n_outputs)."""
         return np.stack([network(X) for network in self.networks], axis=1)
 
-    def fit(self, X, y, *, loss, optimizer, epochs: int = 10, validation=None, **how) -> list[History]:
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        loss,
+        optimizer,
+        epochs: int = 10,
+        batch_size: int | None = None,
+        sample_weight=None,
+        validation=None,
+        **options,
+    ) -> list[History]:
         """Trains every network for some epochs.
 
         Parameters
         ----------
         X, y
-            The rows, common to all.
+            The rows, common to all, as arrays or tables.
         loss, optimizer
             As ``EnsembleTrainer`` takes them.
         epochs : int, default 10
-        validation : (Xv, yv), optional
-            The cost of each network on these rows is recorded after each epoch.
-        **how
-            What else ``EnsembleTrainer`` and its ``epoch`` take: batch_size, sample_weight; shared_batches, bootstrap,
-            seed and the options of ``Trainer``.
+        batch_size, sample_weight, validation
+            As ``Network.fit`` takes them. The cost of each network on the validation rows is recorded after each epoch;
+            with an average it is that of the averaged parameters, which the networks have in the end.
+        **options
+            What else ``EnsembleTrainer`` takes: shared_batches, bootstrap, seed and the options of ``Trainer``. What
+            watches a training, as metrics, early_stopping, callbacks and progress, is for one network: ``Network.fit``.
 
         Returns
         -------
@@ -85,22 +112,46 @@ class Ensemble:
         ValueError, TypeError
             If an argument is wrong; nothing has changed then.
         DivergenceError
-            If the cost of every network became infinite or NaN. Of some it is no error: their history says so with NaN.
+            If the cost of every network became infinite or NaN. Of some it is a warning that names them: their history
+            has NaN, and calling the ensemble leaves them out (``diverged``).
         """
-        of_epoch = {name: how.pop(name) for name in ("batch_size", "sample_weight") if name in how}
-        trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **how)
+        for name in OF_ONE_NETWORK:
+            if name in options:
+                raise TypeError(
+                    f"{name} is for the training of one network; give it to net.fit() for each net of "
+                    "ensemble.networks, or train by EnsembleTrainer(...).epoch(X, y) and look in between"
+                )
+        trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **options)
         epochs = _validate.count("epochs", epochs)
-        histories = [
-            History(epoch=[], cost=[], **({} if validation is None else {"validation_cost": []})) for _ in self.networks
-        ]
+        first = trainer.trainers[0]
+        # a window of any size: all rows are held as they are trained on
+        source, _, held_out = fitting._split(first, X, y, sample_weight, validation, sys.maxsize)
+        if not isinstance(source, sources.Stored):
+            raise TypeError(f"an ensemble is trained on arrays, got batches from {type(X).__name__}; give X and y")
+        _targets.check_classes(first.class_weight, *source.targets)
+        size = first._batch_size(batch_size, source.rows)
+        examples = first._weighed(source.examples)
+        names = ["epoch", "cost"] if held_out is None else ["epoch", "cost", "validation_cost"]
+        histories = [History({name: [] for name in names}) for _ in self.networks]
         for epoch in range(1, epochs + 1):
-            costs = trainer.epoch(X, y, **of_epoch)
-            checked = None if validation is None else trainer.evaluate(*validation)
-            for i, history in enumerate(histories):
-                history["epoch"].append(epoch)
-                history["cost"].append(float(costs[i]))
-                if checked is not None:
-                    history["validation_cost"].append(float(checked[i]))
+            costs = trainer._epoch(examples, size)
+            for one, history, cost in zip(trainer.trainers, histories, costs):
+                row = {"epoch": epoch, "cost": float(cost)}
+                if held_out is not None:
+                    with nullcontext() if one._how["average"] is None else one.averaging():
+                        row["validation_cost"] = one._mean_cost(held_out[0])
+                for name, value in row.items():
+                    history[name].append(value)
+                one._rule.ended(row[names[-1]])
+        for one in trainer.trainers:
+            if one.averaged is not None:
+                one.network.parameters = one.averaged
+        if self.diverged:
+            warnings.warn(
+                f"the networks {', '.join(map(str, self.diverged))} of {len(self)} diverged and are left out of the "
+                "ensemble's mean; use smaller rates for them, or scale inputs and targets",
+                stacklevel=2,
+            )
         return histories
 
     def __repr__(self) -> str:
@@ -120,11 +171,11 @@ class EnsembleTrainer:
         Whether all see the rows in the same order; else each draws its own.
     bootstrap : bool, default False
         Whether each network trains on a bootstrap sample (Breiman 1996, *Bagging predictors*): row i weighs as often
-        as it is drawn.
+        as it is drawn. A sample in which no row has a weight is drawn again.
     seed : int, optional
         Of orders, dropout and samples; the first network's seed by default.
     **options
-        What else ``Trainer`` takes: class_weight, rates, l1, l2, clip_value, clip_norm, average.
+        What else ``Trainer`` takes: class_weight, rates, l1, l2, clip_value, clip_norm, average, shuffle.
 
     Attributes
     ----------
@@ -156,6 +207,7 @@ class EnsembleTrainer:
                 "twice; use copy.copy(network)"
             )
         losses.parse(loss)  # one of the user's own is called batch by batch, which is not side by side
+        self.ensemble = ensemble
         n = len(ensemble)
         each = (
             list(optimizer) if isinstance(optimizer, Sequence) and not isinstance(optimizer, str) else [optimizer] * n
@@ -184,7 +236,8 @@ class EnsembleTrainer:
         Returns
         -------
         ndarray of float64, (n,)
-            The mean cost of each, NaN where one diverged: it stays at the last step whose cost was finite.
+            The mean cost of each, NaN where one diverged: it stays at the last step whose cost was finite, and is in
+            ``ensemble.diverged``.
 
         Raises
         ------
@@ -196,17 +249,22 @@ class EnsembleTrainer:
             On Ctrl-C; each network's parameters are those of its last whole step.
         """
         first = self.trainers[0]
-        x, y, labels, weight = first._examples(X, y, sample_weight)
-        rows = len(x)
-        size = first._batch_size(batch_size, rows)
+        examples = first._examples(X, y, sample_weight)
+        costs = self._epoch(examples, first._batch_size(batch_size, len(examples[0])))
+        for trainer, cost in zip(self.trainers, costs):
+            trainer._rule.ended(float(cost))
+        return costs
+
+    def _epoch(self, examples: Examples, size: int) -> np.ndarray:
+        """The same, of rows that were checked."""
+        x, y, labels, weight = examples
+        first, rows = self.trainers[0], len(x)
         orders: list[np.ndarray | None] = []
         weights: list[np.ndarray | None] = []
         rates: list[np.ndarray | None] = []
         for trainer in self.trainers:
-            order = np.empty(rows, np.int64)
             lead = first if self.shared_batches else trainer
-            _engine.shuffle(order, lead.seed, lead.steps)
-            orders.append(order)
+            orders.append(sources.shuffled(rows, lead.seed if lead.shuffle else None, lead.steps))
             weights.append(self._drawn(trainer, rows, weight))
             rates.append(trainer._rule.rates(-(-rows // size)))
         before = [trainer.steps for trainer in self.trainers]
@@ -217,22 +275,27 @@ class EnsembleTrainer:
             for trainer, steps in zip(self.trainers, before):
                 trainer._rule.stepped(trainer.steps - steps)
         costs: np.ndarray = np.array(found, np.float64)
+        for i, trainer in enumerate(self.trainers):
+            if not trainer.network._engine.all_finite(trainer.network.parameters):
+                costs[i] = np.nan
+        self.ensemble.diverged = tuple(np.flatnonzero(np.isnan(costs)).tolist())
         if np.isnan(costs).all():
             raise DivergenceError(
                 f"the cost of all {len(costs)} networks is not finite; use smaller rates, or scale inputs and targets",
                 step=first.steps,
             )
-        for trainer, cost in zip(self.trainers, costs):
-            trainer._rule.ended(float(cost))
         return costs
 
     def _drawn(self, trainer: Trainer, rows: int, weight: np.ndarray | None) -> np.ndarray | None:
         """The weights of a network's rows: how often its bootstrap sample, the same in every epoch, holds them."""
         if not self.bootstrap:
             return weight
-        drawn = np.bincount(np.random.default_rng(trainer.seed).integers(rows, size=rows), minlength=rows)
-        drawn = drawn.astype(trainer.network.dtype)
-        return drawn if weight is None else drawn * weight
+        generator = np.random.default_rng(trainer.seed)
+        while True:
+            drawn = np.bincount(generator.integers(rows, size=rows), minlength=rows).astype(trainer.network.dtype)
+            product = drawn if weight is None else drawn * weight
+            if product.any():
+                return product
 
     def evaluate(self, X, y, *, sample_weight=None) -> np.ndarray:
         """The mean cost of each network over the rows of X, (n,), without a step."""

@@ -153,3 +153,103 @@ def test_ctrl_c_is_answered():
 def test_errors(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
+
+
+HELD_OUT = data(40, seed=1)
+PLATEAU = fp.schedules.ReduceOnPlateau(0.3, patience=0, threshold=0.5)
+OPTIONS = {
+    "plain": {},
+    "batches": {"batch_size": 16, "l2": 1e-3, "clip_norm": 1.0},
+    "average": {"average": fp.EMA(0.9), "validation": HELD_OUT},
+    "rows in order": {"shuffle": False, "batch_size": 16},
+    "validation": {"validation": HELD_OUT},
+    "weights": {"validation": (*HELD_OUT, np.arange(40)), "sample_weight": np.arange(120)},
+    "a fraction": {"validation": 0.25, "seed": 5},
+    "plateau": {"validation": HELD_OUT, "optimizer": fp.SGD(PLATEAU)},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_each_option_does_what_it_does_for_one_network(name):
+    X, y = data(120)
+    how = {"loss": "half_mse", "optimizer": fp.Adam(0.01), "epochs": 4} | OPTIONS[name]
+    ensemble = fp.Ensemble(2, LAYERS, seed=5)
+    found = ensemble.fit(X, y, **how)
+    for i, network in enumerate(ensemble.networks[: 1 if "seed" in how else 2]):  # the first's seed draws a fraction
+        alone = fp.Network(LAYERS, seed=5 + i)
+        history = alone.fit(X, y, **how)
+        history.pop("seconds")
+        assert found[i] == history
+        np.testing.assert_array_equal(network.parameters, alone.parameters)
+
+
+WRONG = [
+    ({"validation": "0.2"}, "validation must be a pair"),
+    ({"validation": 2.0}, "validation must be a number"),
+    ({"validation": data(10)[:1]}, "validation must be a pair"),
+    ({"validation": (data(10)[0], np.zeros(11))}, "yv must have shape"),
+    ({"validation": (*data(10), -np.ones(10))}, r"weights\[0\] is -1"),
+    ({"sample_weight": np.zeros(300)}, "sample_weight is 0 for every row"),
+    ({"batch_size": 301}, "batch_size=301"),
+    ({"average": 0.9}, "average must be"),
+    *(({name: None}, f"{name} is for the training of one network") for name in ("metrics", "callbacks", "progress")),
+    *(({name: True}, f"{name} is for the training of one network") for name in ("early_stopping", "resume", "window")),
+]
+
+
+@pytest.mark.parametrize("wrong, words", WRONG, ids=[words for _, words in WRONG])
+def test_what_is_wrong_is_said_before_anything_changes(wrong, words):
+    ensemble, before = fp.Ensemble(2, [4, 8, 1], seed=0), fp.Ensemble(2, [4, 8, 1], seed=0)
+    with pytest.raises((ValueError, TypeError), match=words):
+        ensemble.fit(*data(), loss="half_mse", optimizer="sgd", **wrong)
+    for one, other in zip(ensemble.networks, before.networks):
+        np.testing.assert_array_equal(one.parameters, other.parameters)
+
+
+def test_batches_are_not_for_ensembles():
+    with pytest.raises(TypeError, match="an ensemble is trained on arrays, got batches from list"):
+        fp.Ensemble(2, [4, 8, 1]).fit([data()], loss="half_mse", optimizer="sgd")
+
+
+def test_what_diverged_is_named_and_left_out():
+    X, y = data()
+    ensemble = fp.Ensemble(3, [4, 16, 1], seed=0)
+    rates = [fp.SGD(0.05), fp.SGD(1e6), fp.SGD(0.05)]
+    with pytest.warns(UserWarning, match="the networks 1 of 3 diverged"), np.errstate(all="ignore"):
+        histories = ensemble.fit(X, y, loss="half_mse", optimizer=rates, epochs=2, batch_size=8)
+    assert ensemble.diverged == (1,) and np.isnan(histories[1]["cost"][-1])
+    sound = (ensemble.networks[0](X) + ensemble.networks[2](X)) / 2
+    np.testing.assert_array_equal(ensemble(X), sound)
+    assert ensemble.members(X).shape == (300, 3, 1)
+    with pytest.raises(fp.DivergenceError), np.errstate(all="ignore"):
+        ensemble.fit(X, y, loss="half_mse", optimizer=fp.SGD(1e6), epochs=1, batch_size=8)
+    with pytest.raises(ValueError, match="all networks of this ensemble diverged"):
+        ensemble(X)
+    fresh = fp.Ensemble(3, [4, 16, 1], seed=0)
+    for network, other in zip(ensemble.networks, fresh.networks):
+        network.parameters = other.parameters
+    ensemble.fit(X, y, loss="half_mse", optimizer=fp.SGD(0.05), epochs=1)
+    assert ensemble.diverged == ()
+
+
+def test_a_member_whose_parameters_overflow_has_diverged():
+    """Though the cost before its last step was finite."""
+    X, y = data(8)
+    ensemble = fp.Ensemble(2, [4, 1], seed=0)
+    trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=[fp.SGD(0.1), fp.SGD(1e38)])
+    ensemble.networks[1].parameters *= 1e3
+    costs = trainer.epoch(X, y)
+    assert np.isfinite(costs[0]) and np.isnan(costs[1]) and ensemble.diverged == (1,)
+
+
+def test_every_bootstrap_sample_has_rows_that_weigh():
+    """Of one weighted row among thirty, a third of the samples have none at first."""
+    X, y = data(30)
+    weight = np.zeros(30)
+    weight[7] = 2.0
+    ensemble = fp.Ensemble(12, [4, 8, 1], seed=0)
+    trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer="sgd", bootstrap=True)
+    costs = trainer.epoch(X, y, sample_weight=weight, batch_size=30)
+    fresh = fp.Ensemble(12, [4, 8, 1], seed=0)
+    wanted = [net.value_and_gradient(X[7:8], y[7:8], loss="half_mse")[0] for net in fresh.networks]
+    np.testing.assert_allclose(costs, wanted, rtol=1e-5)
