@@ -1,6 +1,8 @@
 """What MLPClassifier and MLPRegressor share: from parameters to a network, its training and its outputs."""
 
 import warnings
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ from fastprop.network import Network
 from fastprop.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from fastprop.schedules import Schedule
 from fastprop.sklearn_bridge import ACTIVATIONS
-from fastprop.standardising import Standards, folded
+from fastprop.standardising import Standards, first_weights, folded, move
 from fastprop.trainer import DivergenceError, Trainer
 
 try:  # scikit-learn's own callbacks, from 1.9 on
@@ -44,9 +46,17 @@ NOT_FINITE = (
 # of X: then made dense, and the network has its dtype
 AS_WE_TAKE_IT: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "order": "C"}
 
+# the parameters, beside those that `_design` spells out, without which the network would be another one
+DESIGN = ("loss", "standardize", "initializer", "batch_norm", "layer_norm", "members", "embedding")
+
 
 class Perceptron(CallbackSupportMixin, BaseEstimator):
     """The base of both estimators; its subclasses know what y is."""
+
+    _network: Network
+    _trainer: Trainer
+    _standards: Standards
+    _drawn: np.ndarray | None
 
     def _store(self, parameters: dict[str, Any]) -> None:
         """What the constructor was given, as scikit-learn wants it: unseen."""
@@ -73,11 +83,36 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     # ---- fit ----
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight, *, further: bool = False, held_out: tuple[Any, Any, Any] = (None, None, None)):
-        """``fit``, or with `further` one epoch more."""
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        *,
+        further: bool = False,
+        held_out: tuple[Any, Any, Any] = (None, None, None),
+        known: dict[str, Any] | None = None,
+    ):
+        """``fit``, or with `further` one epoch more; `known` are attributes that do not follow from y."""
         if further and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        before = self.__dict__.copy()
+        try:
+            self.__dict__.update(known or {})
+            judge, run = self._prepared(X, y, sample_weight, further, held_out)
+        except BaseException:  # an estimator that was given something wrong is as it was before
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        with threads(self.n_threads):
+            self._train(judge, run)
+        return self
+
+    def _prepared(self, X, y, sample_weight, further: bool, held_out) -> tuple[Judge, fitting.Run]:
+        """A training that is about to begin: all that can be wrong has been looked at."""
         first = not hasattr(self, "_network") or not (self.warm_start or further)
+        if not first:
+            self._refuse_changes("partial_fit" if further else "fit with warm_start=True")
         X, y = self._checked(X, y, reset=first)
         weight = _weights(sample_weight, X)
         random = check_random_state(self.random_state)
@@ -86,22 +121,69 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         weight = self._weighed(y, weight, further)
         if weight is not None and (weight.min() < 0 or not weight.any()):
             raise ValueError("the weights of rows must not be negative, nor all of them zero")
-        self._loss, self.out_activation_ = loss, link
         rows = self._rows(X, y, target, weight, held_out, random)
         if first:
+            if further and isinstance(self.embedding, str):
+                raise ValueError(
+                    f"embedding={self.embedding!r} has its bins at the quantiles of all rows, which partial_fit does "
+                    "not see; give embedding=fp.PiecewiseLinear.of(...) of rows that are typical, or call fit first"
+                )
             self._begin(rows, loss, n_outputs, link, seeds[0])
+            standards = self._standards
+        else:
+            standards = self._standards.joined(rows.X, rows.target, rows.weight)
+        if not standards.finite:
+            raise ValueError(NOT_FINITE)
+        network = self._network
+        examples = network._examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, loss)
+        epochs = 1 if further else _validate.count("max_iter", self.max_iter)
+        solver = self._solver()
+        batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
+        judge = Judge(self, rows, further)
+        callbacks = [judge, *parse(self.callbacks)]
+        if hasattr(self, "_skl_callbacks") and not further:
+            callbacks.append(TheirCallbacks(self, X, y))
+        how = self._descent(rows, solver, batch)
         if first or not further:
-            self._trainer = self._new_trainer(loss, rows, seeds[1])
+            self._trainer = Trainer(network, loss=loss, **how, seed=seeds[1])
             self._rate = self._trainer.rate
-        with threads(self.n_threads):
-            told = TheirCallbacks(self, X, y) if hasattr(self, "_skl_callbacks") and not further else None
-            self._train(rows, further, told)
-            if told is not None:
-                told.close()
-        return self
+            self._look_out_for_the_best()
+        else:
+            # None is another seed in each call
+            self._retune(**how, seed=None if self.random_state is None else seeds[1])
+        if not first:
+            with network._engine.still():
+                move(network, self._standards, standards, loss, self._drawn)
+        self._standards, self._loss, self.out_activation_ = standards, loss, link
+        source = sources.Stored(examples)
+        return judge, fitting.Run(
+            self._trainer, epochs, source, batch, None, (source, None), (), None, callbacks, False
+        )
 
-    def _checked(self, X, y, *, reset: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """X and y as scikit-learn checks them."""
+    def _refuse_changes(self, what: str) -> None:
+        """An error where parameters that made the network are not what they were."""
+        for name, asked in self._design().items():
+            if not _alike(asked, there := self._designed[name]):
+                raise ValueError(
+                    f"{what} goes on with the network there is, which was made with {name}={there!r}, got "
+                    f"{name}={asked!r}; set it back, or call fit with warm_start=False for a new network"
+                )
+
+    def _design(self) -> dict[str, Any]:
+        """The parameters that make the network and say what its outputs mean, each in one of its spellings."""
+        widths = self._widths()
+        dtype = self._network.dtype if self.dtype == "auto" else _validate.dtype(self.dtype)
+        return {
+            "hidden_layer_sizes": widths,
+            "activation": _each("activation", self.activation, len(widths)),
+            "dropout": _each("dropout", self.dropout, len(widths)),
+            "dtype": dtype.name,
+        } | {name: getattr(self, name) for name in DESIGN}
+
+    def _checked(self, X, y, names: tuple[str, str] = ("X", "y"), *, reset: bool = False) -> tuple[Any, Any]:
+        """X and y as scikit-learn checks them, which takes what is under a mask for data."""
+        for name, given in zip(names, (X, y)):
+            _validate.unmasked(name, given)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=is_regressor(self), reset=reset, **AS_WE_TAKE_IT)
         y = _dense(y)
         return _dense(X), column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -113,8 +195,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             raise ValueError(f"{'X_val' if Xv is None else 'y_val'} is missing; give both X_val and y_val, or neither")
         rows = Rows(X, target, weight)
         if Xv is not None:
-            Xv, yv = self._checked(Xv, yv)
-            rows.held_out = Xv, yv, _weights(weight_v, Xv)
+            Xv, yv = self._checked(Xv, yv, ("X_val", "y_val"))
+            rows.held_out = Xv, yv, _weights(weight_v, Xv, "sample_weight_val")
         elif self.early_stopping and self._stochastic():
             alike = y if is_classifier(self) and y.ndim == 1 else None  # several labels at once have no strata
             kept, held = train_test_split(
@@ -137,18 +219,25 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             rows.weight,
             link == "exp",
         )
-        if not self._standards.finite:
-            raise ValueError(NOT_FINITE)
         self.n_outputs_ = n_outputs
         dtype = rows.X.dtype if self.dtype == "auto" else _validate.dtype(self.dtype)
         layers = [rows.X.shape[1], *self._first(rows.X), *self._hidden(), Dense(n_outputs)]
         self._network = Network(layers, dtype=dtype, seed=seed, members=self.members)
-        self.n_layers_ = len(_listed(self.hidden_layer_sizes)) + 2
+        self._drawn = None if self._standards.x is None else first_weights(self._network).copy()
+        self._designed = self._design()
+        self.n_layers_ = len(self._widths()) + 2
         self.t_ = self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
-        self.best_loss_: float | None = None if self.early_stopping else np.inf
+        self.best_loss_: float | None = np.inf
         self.validation_scores_: Any = None
         self.best_validation_score_: Any = None
+
+    def _look_out_for_the_best(self) -> None:
+        """By the loss, or with early_stopping by the score, whatever it was in a fit before."""
+        if self.early_stopping:
+            self.best_loss_ = None
+        elif self.best_loss_ is None:
+            self.best_loss_ = min(self.loss_curve_)
 
     def _first(self, X: np.ndarray) -> list[Layer]:
         """The layer that reads the columns of X, if there is one."""
@@ -159,12 +248,22 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         _validate.choice("embedding", self.embedding, ["piecewise"])
         return [_piecewise(X)]
 
+    def _widths(self) -> list[int]:
+        """The widths of the hidden layers: one may come by itself."""
+        given = self.hidden_layer_sizes
+        listed = list(given) if isinstance(given, (Sequence, np.ndarray)) and np.ndim(given) else [given]
+        if isinstance(given, (str, bytes)) or not all(map(_is_whole, listed)):
+            raise TypeError(
+                f"hidden_layer_sizes must be an int or a sequence of ints, as (64, 32), got {given!r} "
+                f"({type(given).__name__})"
+            )
+        if any(width <= 0 for width in listed):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {listed}.")
+        return [int(width) for width in listed]
+
     def _hidden(self) -> list[Layer]:
         """The hidden layers."""
-        widths = _listed(self.hidden_layer_sizes)
-        for width in widths:
-            if not isinstance(width, (int, np.integer)) or width <= 0:
-                raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
+        widths = self._widths()
         activations = _each("activation", self.activation, len(widths))
         rates = _each("dropout", self.dropout, len(widths))
         if self.batch_norm and self.layer_norm:
@@ -202,22 +301,17 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             return kind(rate, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon)
         return kind(rate)
 
-    def _new_trainer(self, loss, rows: Rows, seed: int) -> Trainer:
+    def _descent(self, rows: Rows, solver: Optimizer | LBFGS, batch: int) -> dict[str, Any]:
+        """How a Trainer is to train."""
         if not isinstance(self.learning_rate, Schedule):
             _validate.choice("learning_rate", self.learning_rate, ["constant", "invscaling", "adaptive"])
-        solver = self._solver()
-        # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
-        optimizer = SGD() if isinstance(solver, LBFGS) else solver
-        batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), optimizer)
-        alpha = _validate.number("alpha", self.alpha, least=0)
-        return Trainer(
-            self._network,
-            loss=loss,
-            optimizer=optimizer,
-            l2=alpha / (batch * rows.mean_weight),  # the penalty is shared among the rows of a batch
-            shuffle=self.shuffle,
-            seed=seed,
-        )
+        return {
+            # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
+            "optimizer": SGD() if isinstance(solver, LBFGS) else solver,
+            # the penalty is shared among the rows of a batch
+            "l2": _validate.number("alpha", self.alpha, least=0) / (batch * rows.mean_weight),
+            "shuffle": _validate.flag("shuffle", self.shuffle),
+        }
 
     def _batch(self, rows: int, optimizer: Optimizer) -> int:
         """How many rows a step takes."""
@@ -234,18 +328,27 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             )
         return min(batch, rows)
 
-    def _train(self, rows: Rows, further: bool, told: TheirCallbacks | None) -> None:
-        trainer, network = self._trainer, self._network
-        standards = self._standards
-        examples = network._examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, self._loss)
-        epochs = 1 if further else _validate.count("max_iter", self.max_iter)
-        judge = Judge(self, rows, further)
-        solver = self._solver()
-        batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
-        callbacks = [judge, *parse(self.callbacks), *([told] if told is not None else [])]
-        source = sources.Stored(examples)
-        run = fitting.Run(trainer, epochs, source, batch, None, (source, None), (), None, callbacks, False)
-        converged = False
+    def _retune(self, optimizer: Optimizer, l2: float, shuffle: bool, seed: int | None) -> None:
+        """The trainer goes on as the parameters are now; what its optimiser remembers stays where it has the same."""
+        trainer = self._trainer
+        before = trainer.optimizer
+        trainer.shuffle = shuffle
+        if seed is not None:
+            trainer.seed = trainer._descent.seed = seed
+        if (optimizer, l2) != (before, trainer._how["l2"]):
+            arrays, *time = trainer._rule.state()
+            trainer._how["l2"] = l2
+            trainer.optimizer = optimizer
+            fresh, *start = trainer._rule.state()
+            if type(optimizer) is type(before) and list(map(np.shape, arrays)) == list(map(np.shape, fresh)):
+                trainer._rule.restore((arrays, *(time if optimizer.rate == before.rate else start)))
+        if self.learning_rate == "invscaling":
+            self._rate = trainer.rate / (self.t_ + 1) ** self.power_t
+        elif self.learning_rate == "constant" or optimizer.rate != before.rate:
+            self._rate = trainer.rate
+
+    def _train(self, judge: Judge, run: fitting.Run) -> None:
+        solver, converged = self._solver(), False
         try:
             run.begin()
             if isinstance(solver, LBFGS):
@@ -263,13 +366,16 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             converged = True
         finally:
             run.close()
-        if not (converged or further or run.stopped) and (run.epoch == epochs or not self._stochastic()):
+        if not (converged or judge.further or run.stopped) and (run.epoch == run.epochs or not self._stochastic()):
             warnings.warn(
                 f"{'Stochastic Optimizer' if self._stochastic() else 'lbfgs'}: Maximum iterations ({self.n_iter_}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=TO_THE_USER,
             )
+        for callback in run.callbacks:
+            if isinstance(callback, TheirCallbacks):
+                callback.close()
 
     # ---- what was learned ----
 
@@ -281,7 +387,15 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     def _predicted(self, X) -> np.ndarray:
         """The outputs for rows that were not."""
         check_is_fitted(self)
-        return self._outputs(_dense(validate_data(self, X, reset=False, **AS_WE_TAKE_IT)))
+        _validate.unmasked("X", X)
+        outputs = self._outputs(_dense(validate_data(self, X, reset=False, **AS_WE_TAKE_IT)))
+        if not np.isfinite(outputs).all():
+            row, column = _validate.place(~np.isfinite(outputs))
+            raise ValueError(
+                f"row {row} of X makes output {column} of the network {outputs[row, column]}: its numbers are too "
+                f"large for {outputs.dtype}; drop or scale such rows"
+            )
+        return outputs
 
     @property
     def network_(self) -> Network:
@@ -307,9 +421,16 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-def _listed(sizes: Any) -> list:
-    """The widths of the hidden layers: one may come by itself."""
-    return list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two values of a parameter are the same."""
+    try:
+        return a is b or bool(a == b)
+    except ValueError:  # arrays
+        return np.array_equal(a, b)
 
 
 def _each(what: str, value: Any, n: int) -> list:
@@ -326,11 +447,12 @@ def _dense(array: Any) -> np.ndarray:
     return array.toarray() if hasattr(array, "toarray") else array
 
 
-def _weights(given: Any, X: np.ndarray) -> np.ndarray | None:
+def _weights(given: Any, X: np.ndarray, name: str = "sample_weight") -> np.ndarray | None:
     """A weight for each row."""
     if given is None:
         return None
-    weight = check_array(given, ensure_2d=False, dtype=X.dtype, input_name="sample_weight")
+    _validate.unmasked(name, given)
+    weight = check_array(given, ensure_2d=False, dtype=X.dtype, input_name=name)
     if weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weight.ndim}D array")
     check_consistent_length(X, weight)

@@ -129,6 +129,7 @@ def targets(
 
 def _own_targets(value: Any, rows: int, what: str) -> np.ndarray:
     """Targets of a loss of the user's own: whatever it takes, a row for each of X."""
+    _validate.unmasked(what, value)
     found = np.asarray(value)
     if not found.ndim or len(found) != rows:
         raise ValueError(f"{what} must have a row for each of the {rows} rows of X, got shape {found.shape}")
@@ -137,6 +138,7 @@ def _own_targets(value: Any, rows: int, what: str) -> np.ndarray:
 
 def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> np.ndarray | None:
     """int64 labels, or None where `value` is a matrix (of probabilities, to be checked as such)."""
+    _validate.unmasked(what, value)
     try:
         found = np.asarray(value)
     except ValueError as error:

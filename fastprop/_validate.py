@@ -219,11 +219,16 @@ def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
         else:
             hint = f"encode categories as numbers and use {what}.astype({dtype.name!r})"
         raise TypeError(f"{what} must hold real numbers, got dtype {found.dtype} ({type(value).__name__}); {hint}")
-    if hasattr(value, "filled") and np.any(value.mask):  # a masked array; np.asarray shows what is under the mask
-        masked = np.sum(value.mask)
-        raise ValueError(f"{what} has {masked} masked elements; use {what}.filled(...) or drop such rows first")
+    unmasked(what, value)
     with np.errstate(over="ignore"):  # what overflows becomes inf, which `finite` reports
         return np.require(found, dtype, ["C", "A"]).reshape(found.shape)
+
+
+def unmasked(what: str, value: Any) -> None:
+    """Refuses a masked array in which something is masked: as an array it shows what is under the mask."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        masked = int(np.sum(np.ma.getmaskarray(value)))
+        raise ValueError(f"{what} has {masked} masked elements; use {what}.filled(...) or drop such rows first")
 
 
 def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fastprop import _validate
+
 WINDOW = 2**26  # bytes of converted rows that are held: 64 MiB, as much as a small machine has to spare
 
 
@@ -35,6 +37,7 @@ class Scaled:
     """
 
     def __init__(self, X, *, scale=1 / 255, offset=0.0):
+        _validate.unmasked("X", X)
         self.X = X if isinstance(X, np.ndarray) else np.asarray(X)
         if self.X.ndim != 2 or self.X.dtype.kind not in "fiub":
             raise ValueError(f"X must be rows of numbers, got shape {self.X.shape} of {self.X.dtype}")

@@ -1,12 +1,20 @@
 """MLPClassifier and MLPRegressor: scikit-learn's estimators, trained by fastprop."""
 
 try:
-    import sklearn  # noqa: F401  is it there?
-except ImportError as error:
+    import sklearn
+    import sklearn.utils.validation
+except ModuleNotFoundError as error:
+    if error.name != "sklearn":
+        raise
     raise ImportError(
         "fastprop's MLPClassifier and MLPRegressor need scikit-learn, which is not installed: "
         "pip install 'fastprop-nn[sklearn]'"
     ) from error
+if not hasattr(sklearn.utils.validation, "validate_data"):  # it came with the tags of estimators, which are needed too
+    raise ImportError(
+        f"fastprop's MLPClassifier and MLPRegressor need scikit-learn 1.6 or newer, got {sklearn.__version__}: "
+        "pip install --upgrade 'fastprop-nn[sklearn]'"
+    )
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
@@ -233,15 +241,16 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         -------
         self
         """
+        known = {}
         if not hasattr(self, "classes_"):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            self.classes_ = unique_labels(classes)
+            known["classes_"] = unique_labels(classes)
         elif classes is not None and not np.array_equal(self.classes_, unique_labels(classes)):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
             )
-        return self._fit(X, y, sample_weight, further=True)
+        return self._fit(X, y, sample_weight, further=True, known=known)
 
     def _targets(self, y, first, further):
         check_classification_targets(y)
@@ -249,6 +258,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if kind.endswith("multioutput"):
             raise ValueError("Multioutput target data is not supported: give each output an estimator of its own")
         several = kind.startswith("multilabel")
+        if not first and several != self._several:
+            kinds = ["one class a row", "several labels at once"]
+            raise ValueError(
+                f"`y` has {kinds[several]}, but the network that the fit goes on with was made for "
+                f"{kinds[not several]}; give such a `y`, or make a new estimator"
+            )
         found = np.arange(y.shape[1]) if several else np.unique(y)
         if first and not further:
             self.classes_ = found
@@ -317,24 +332,32 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     @available_if(_probabilistic)
     def predict_proba(self, X) -> np.ndarray:
         """The probability of each class, or of each label, in the order of ``classes_``: (rows, classes)."""
-        outputs = self._predicted(X)
-        if len(self.classes_) == 1 and not self._several:
-            return np.ones((len(outputs), 1), outputs.dtype)
-        if self.out_activation_ == "softmax":
-            powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-            return powers / powers.sum(axis=1, keepdims=True)
-        shares = _sigmoid(outputs)
+        scores = self._scores(X)
         if self._several:
-            return shares
-        if shares.shape[1] == 1:
-            return np.hstack([_sigmoid(-outputs), shares])
-        return shares / np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(shares.dtype).tiny)
+            return _sigmoid(scores)
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
 
     @available_if(_probabilistic)
     def predict_log_proba(self, X) -> np.ndarray:
-        """The logarithm of ``predict_proba``."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        """The logarithm of ``predict_proba``, finite where a probability is too small for a number other than 0."""
+        scores = self._scores(X)
+        if self._several:
+            return _log_sigmoid(scores)
+        scores = scores - scores.max(axis=1, keepdims=True)
+        return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+    def _scores(self, X) -> np.ndarray:
+        """A number for each class, of which the softmax is the probability; for each of several labels the sigmoid."""
+        outputs = self._predicted(X)
+        if self._several:
+            return outputs
+        if len(self.classes_) == 1:
+            return outputs[:, :1]
+        if outputs.shape[1] == 1:
+            return np.hstack([np.zeros_like(outputs), outputs])
+        # of classes that are told each from the rest, the sigmoids are made to sum to 1
+        return outputs if self.out_activation_ == "softmax" else _log_sigmoid(outputs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -443,7 +466,12 @@ class MLPRegressor(RegressorMixin, Perceptron):
         loss = _own_loss.parse("half_mse" if isinstance(self.loss, str) and self.loss == "squared_error" else self.loss)
         if loss.targets in ("classes", "probabilities", "signs"):
             raise ValueError(f"{loss.name} is a loss of classes, not of numbers; use MLPClassifier, or another loss")
-        self._single = y.ndim == 1
+        if not first and np.shape(y)[1:] != self._columns:
+            raise ValueError(
+                f"`y` has shape {np.shape(y)}, but the network that the fit goes on with was made for a `y` of shape "
+                f"{('rows', *self._columns)}; give such a `y`, or make a new estimator".replace("'", "")
+            )
+        self._columns = y.shape[1:]
         columns = y.reshape(len(y), -1).astype(np.float64, copy=False)
         # a function may have any name
         link = "exp" if isinstance(loss, Loss) and loss.name in LOG_MEAN else "identity"
@@ -461,7 +489,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     def _shaped(self, columns: np.ndarray) -> np.ndarray:
         """As y was."""
-        return columns[:, 0] if self._single else columns
+        return columns if self._columns else columns[:, 0]
 
     def _score_of(self, outputs, y, weight):
         return r2_score(y, self._numbers(outputs), sample_weight=weight)
@@ -489,12 +517,17 @@ class MLPRegressor(RegressorMixin, Perceptron):
     def predict_quantiles(self, X) -> np.ndarray:
         """The levels of the loss "quantile" for each row: (rows, levels), or (rows, outputs, levels)."""
         outputs = self._standards.outputs(self._predicted(X), self._loss)
-        return outputs if self._single else outputs.reshape(len(outputs), -1, self._loss.outputs)
+        return outputs.reshape(len(outputs), *self._columns, self._loss.outputs)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _log_sigmoid(z: np.ndarray) -> np.ndarray:
+    """Without underflow before the logarithm; above 0 the logarithm of ``_sigmoid`` to the last bit."""
+    return np.minimum(z, 0) + np.log(_sigmoid(np.abs(z)))
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:

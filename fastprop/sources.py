@@ -81,6 +81,7 @@ class Streamed:
 
     def __init__(self, network: Any, loss: Any, X: Any, y: Any, weight: Any, window: int, names: Names):
         self.network, self.loss, self.X, self.y, self.names = network, loss, X, y, names
+        _validate.unmasked(names[0], X)
         self.rows, columns = X.shape
         if columns != network.n_inputs:
             raise ValueError(

@@ -47,6 +47,8 @@ def history(value: Any) -> dict[str, Any]:
 
 def classes(y: Any, predicted: Any, names: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray, list]:
     """True and predicted classes as numbers, and the names of them all."""
+    _validate.unmasked("y", y)
+    _validate.unmasked("predicted", predicted)
     true, taken = np.asarray(y), np.asarray(predicted)
     if taken.ndim == 2 and taken.shape[1] > 1:
         taken = taken.argmax(axis=1)
