@@ -170,3 +170,32 @@ def test_baseline_learns():
     costs = [baseline.epoch(x, y, 32) for _ in range(10)]
     assert costs[-1] < 0.2 * costs[0]
     assert np.mean(np.argmax(baseline.predict(x), axis=1) == y) > 0.95
+
+
+def test_a_well_known_worked_example():
+    """Mazur's 2-2-2 network: what it computes by hand, and where the updates of 10,000 rounds lead (see docs)."""
+    x, y = np.array([[0.05, 0.10]]), np.array([[0.01, 0.99]])
+    net = fp.Network([2, 2, fp.Dense(2, "sigmoid")], activation="sigmoid", dtype="float64", seed=0)
+    first = [[0.15, 0.25], [0.20, 0.30]], [0.35, 0.35], [[0.40, 0.50], [0.45, 0.55]], [0.60, 0.60]
+    net.parameters = np.concatenate([np.ravel(part) for part in first])
+    np.testing.assert_allclose(net(x), [[0.75136507, 0.772928465]], rtol=1e-8)
+    trainer = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.5), rates={"bias": 0.0})
+    assert trainer.step(x, y) == pytest.approx(0.298371109, rel=1e-8)
+    np.testing.assert_allclose(net.weights[0].T.ravel(), [0.149780716, 0.19956143, 0.24975114, 0.29950229], rtol=1e-8)
+    np.testing.assert_allclose(net.weights[1].T.ravel(), [0.35891648, 0.408666186, 0.51130127, 0.561370121], rtol=1e-8)
+    assert trainer.evaluate(x, y) == pytest.approx(0.2910277737, rel=1e-9)
+
+    W1, W2 = map(np.array, first[::2])
+    for _ in range(10_000):
+        a1 = 1 / (1 + np.exp(-x @ W1 - 0.35))
+        a2 = 1 / (1 + np.exp(-a1 @ W2 - 0.60))
+        dz2 = (a2 - y) * a2 * (1 - a2)
+        dz1 = dz2 @ W2.T * a1 * (1 - a1)
+        W1, W2 = W1 - 0.5 * x.T @ dz1, W2 - 0.5 * a1.T @ dz2
+    for _ in range(9_999):
+        trainer.step(x, y)
+    np.testing.assert_allclose(net.weights[0], W1, rtol=1e-11)
+    np.testing.assert_allclose(net.weights[1], W2, rtol=1e-11)
+    np.testing.assert_allclose(net(x), [[0.015913620, 0.984064274]], rtol=1e-7)
+    assert trainer.evaluate(x, y) == pytest.approx(3.51018778e-5, rel=1e-8)
+    np.testing.assert_array_equal(net.biases, [[0.35, 0.35], [0.60, 0.60]])
