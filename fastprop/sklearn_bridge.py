@@ -56,8 +56,8 @@ def from_sklearn(estimator: Any, *, seed: int | None = None) -> FromSklearn:
     Outputs are those before scikit-learn's last step. Of a classifier they are raw scores: with the loss
     "cross_entropy" ``predict_proba`` is their softmax, with "binary_cross_entropy" (two classes, whose one score is
     that of ``classes[1]``; or several labels at once) their sigmoid. Of a regressor they are the predictions, with the
-    loss "poisson" the logarithms of them. scikit-learn's squared error is a mean over outputs, fastprop's half_mse the
-    sum, so with several outputs a learning rate means less here by that factor.
+    loss "poisson" the logarithms of them. Steps are the same, with several outputs too; but the squared error that
+    scikit-learn reports (``loss_``) is a mean over outputs, fastprop's half_mse the sum.
 
     Parameters
     ----------
