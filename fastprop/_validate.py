@@ -7,6 +7,7 @@ import operator
 import os
 import reprlib
 import stat
+import sys
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -226,8 +227,9 @@ def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
 
 def unmasked(what: str, value: Any) -> None:
     """Refuses a masked array in which something is masked: as an array it shows what is under the mask."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        masked = int(np.sum(np.ma.getmaskarray(value)))
+    ma = sys.modules.get("numpy.ma")  # imported here, it could keep its lock in the child of a fork
+    if isinstance(value, getattr(ma, "MaskedArray", ())) and np.any(value.mask):
+        masked = np.count_nonzero(np.broadcast_to(value.mask, value.shape))
         raise ValueError(f"{what} has {masked} masked elements; use {what}.filled(...) or drop such rows first")
 
 

@@ -131,6 +131,8 @@ class Ensemble:
         _targets.check_classes(first.class_weight, *source.targets)
         size = first._batch_size(batch_size, source.rows)
         examples = first._weighed(source.examples)
+        for one in trainer.trainers:
+            one._rule.warn_if_over(epochs, source.n_steps(size))
         names = ["epoch", "cost"] if held_out is None else ["epoch", "cost", "validation_cost"]
         histories = [History({name: [] for name in names}) for _ in self.networks]
         for epoch in range(1, epochs + 1):

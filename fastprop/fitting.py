@@ -310,6 +310,7 @@ class Run:
 
     def begin(self) -> None:
         """The training begins."""
+        self.trainer._rule.warn_if_over(self.epochs - self.epoch, self.source.n_steps(self.batch_size))
         for callback in self.callbacks:
             callback.on_train_begin(self)
             self._begun.append(callback)

@@ -1,5 +1,6 @@
 """Rule: how the parameters of one network follow its gradient, and how far that is. What a Trainer has for each."""
 
+import warnings
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -98,6 +99,26 @@ class Rule:
         span = 1 / n_steps if self.schedule.by_epoch else 1.0
         start = self._epochs if self.schedule.by_epoch else self._steps
         return self.schedule.rates(start + span * np.arange(n_steps), span) * self.schedule.scale(self._known)
+
+    def warn_if_over(self, epochs: int, n_steps: int | None) -> None:
+        """Warns where so many epochs of so many steps would go on for long after the schedule is over.
+
+        For an epoch or more, or for half of a single one; and for a twentieth of the steps, so that a schedule whose
+        length was rounded down passes.
+        """
+        if self.schedule is None or n_steps is None:
+            return
+        unit = n_steps if self.schedule.by_epoch else 1
+        start, over = (self._epochs if self.schedule.by_epoch else self._steps) * unit, self.schedule.over() * unit
+        planned = epochs * n_steps
+        idle = start + planned - max(start, over)
+        if idle >= max(planned / 20, min(n_steps, planned / 2)):
+            warnings.warn(
+                f"the rate of the schedule {type(self.schedule).__name__} is next to nothing after {over:g} steps, and "
+                f"{start + planned} steps are planned ({epochs} epochs of {n_steps}), so the last {idle:g} change "
+                f"nothing; make it as long as the training, such as by epochs={epochs}",
+                stacklevel=5,  # the caller of Network.fit
+            )
 
     def stepped(self, n_steps: int) -> None:
         """So many steps have been taken."""

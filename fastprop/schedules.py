@@ -12,12 +12,15 @@ straight line to where the schedule starts, from its share for the first step on
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
 
 from fastprop import _validate
+
+NOTHING = 1e-5  # of the largest rate: a schedule that ends below it, as OneCycle does at 4e-6, is over then
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,10 @@ class Schedule:
         """The rates after the warm-up, which ends at t = 0."""
         raise NotImplementedError
 
+    def over(self) -> float:
+        """The time, in steps or epochs, after which the rate stays at next to nothing; infinite if it never does."""
+        return math.inf
+
     # What it was told of the costs so far, as a tuple of numbers; of use to ReduceOnPlateau alone.
 
     def fresh(self) -> tuple[float, ...]:
@@ -126,6 +133,11 @@ class _Ending(Schedule):
             )
         return checked
 
+    def over(self) -> float:
+        """Its end, unless it ends with a rate that still does something."""
+        last = self._curve(np.array([self._length - self.warmup]), 0.0)[0]
+        return self._length if last <= NOTHING * self.rate else math.inf
+
     def _share(self, t: np.ndarray) -> np.ndarray:
         """How much of the time after the warm-up is over, in [0, 1]."""
         return np.minimum(t / (self._length - self.warmup), 1.0)
@@ -145,6 +157,11 @@ class Constant(Schedule):
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
         return np.full_like(t, self.rate)
+
+
+def _drops(factor: float, rounded: Callable[[float], float] = float) -> float:
+    """How many times a rate falls by that factor until it is next to nothing."""
+    return rounded(math.log(NOTHING) / math.log(factor)) if factor < 1 else math.inf
 
 
 @dataclass(frozen=True)
@@ -168,6 +185,10 @@ class Step(Schedule):
         # a step that begins a rounding error before the drop belongs behind it: epochs add up from fractions
         return self.rate * self.factor ** np.floor(t / self._length + 1e-9)
 
+    def over(self) -> float:
+        """After as many drops as that takes."""
+        return self.warmup + _drops(self.factor, math.ceil) * self._length
+
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
@@ -188,6 +209,10 @@ class Exponential(Schedule):
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
         return self.rate * self.factor ** (t / self._length)
+
+    def over(self) -> float:
+        """When it has fallen so far."""
+        return self.warmup + _drops(self.factor) * self._length
 
 
 @dataclass(frozen=True)
@@ -221,6 +246,10 @@ class Cosine(_Ending):
         return checked | {
             "final": _validate.number("final", self.final, least=0), "restarts": restarts, "growth": growth
         }  # fmt: skip
+
+    def over(self) -> float:
+        """Its end, if it has one."""
+        return math.inf if self.restarts else super().over()
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
         if not self.restarts:

@@ -544,6 +544,21 @@ def test_import_is_lean():
     assert not set(brought) & NOT_NEEDED
 
 
+def test_training_imports_nothing_of_numpys():
+    """A fork while another thread imports would leave the child waiting for that thread's lock."""
+    program = """
+        import json, sys
+        import numpy as np, fastprop as fp
+        net = fp.Network([4, 8, 3], seed=0)
+        before = set(sys.modules)
+        X, y = np.zeros((20, 4)), np.arange(20) % 3
+        net.fit(X, y, loss="cross_entropy", optimizer="adam", epochs=2, validation=0.2, metrics="accuracy")
+        net(X), net.forward(X), net.backward(np.zeros((20, 3)))
+        print(json.dumps(sorted(name for name in set(sys.modules) - before if name.startswith("numpy"))))
+    """
+    assert run(program) == []
+
+
 # ---- what type checkers are told ----
 
 

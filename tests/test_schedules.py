@@ -281,3 +281,58 @@ def test_a_cost_that_is_nan_is_no_best_cost():
     for cost in (math.nan, 5.0, math.nan, 4.0, 3.0, 2.0):
         known = plateau.told(known, cost)
     assert known[0] == 2.0 and plateau.scale(known) == 1.0
+
+
+# ---- a schedule that is over long before the training ----
+
+# of 5 epochs of 4 steps: those that are over in the first epoch, in the middle, and at the end or never
+EARLY = [
+    s.Cosine(0.01, steps=2), s.Cosine(0.01, epochs=1), s.Cosine(0.01, steps=10, warmup=4), s.Cosine(0.01, steps=16),
+    s.OneCycle(0.01, steps=3), s.OneCycle(0.01, epochs=2), s.Polynomial(0.01, steps=4), s.Polynomial(0.01, epochs=3.5),
+    s.CosLog4(0.01, steps=7), s.Exponential(0.01, steps=1, factor=0.1), s.Exponential(0.01, epochs=0.1, factor=0.1),
+    s.Step(0.01, steps=1, factor=1e-3),
+]  # fmt: skip
+IN_TIME = [
+    s.Cosine(0.01, steps=20), s.Cosine(0.01, epochs=5), s.Cosine(0.01, epochs=50), s.Cosine(0.01, steps=17),
+    s.Cosine(0.01, steps=2, final=1e-4), s.Cosine(0.01, steps=2, restarts=True),
+    s.Polynomial(0.01, steps=4, final=1e-3), s.OneCycle(0.01, epochs=5),
+    s.OneCycle(0.01, steps=2, end_factor=10), s.CosLog4(0.01, epochs=5),
+    s.Exponential(0.01, steps=1), s.Exponential(0.01, steps=1, factor=1.1), s.Step(0.01, epochs=1), s.Constant(0.01),
+    s.Step(0.01, steps=2, factor=1.0), s.InverseSquareRoot(0.01, steps=1), s.ReduceOnPlateau(0.01),
+]  # fmt: skip
+
+
+def trainings(schedule, **how):
+    """Every way to train for as many epochs as are said before."""
+    X, y = np.random.default_rng(0).normal(size=(32, 3)), np.zeros(32)
+    how = {"loss": "mse", "optimizer": fp.SGD(schedule), "epochs": 5, "batch_size": 8, **how}
+    return [lambda: fp.Network([3, 1]).fit(X, y, **how), lambda: fp.Ensemble(2, [3, 1]).fit(X, y, **how)]
+
+
+@pytest.mark.parametrize("schedule", EARLY, ids=str)
+def test_a_schedule_that_is_over_early_is_warned_of(schedule):
+    late = schedule.rates(np.arange(16, 20) / (4 if schedule.by_epoch else 1), 0.25 if schedule.by_epoch else 1)
+    assert late.max() <= 1e-5 * schedule.rate, "the last epoch changes nothing"
+    for train in trainings(schedule):
+        with pytest.warns(UserWarning, match=rf"{type(schedule).__name__} is next to nothing.* and 20 steps.*epochs=5"):
+            train()
+
+
+@pytest.mark.parametrize("schedule", IN_TIME, ids=str)
+def test_others_are_not(schedule):
+    for train in trainings(schedule):
+        train()
+
+
+def test_the_steps_that_were_given_and_those_planned_are_named():
+    with pytest.warns(UserWarning, match=r"after 10 steps, and 200 steps are planned \(50 epochs of 4\).* 190"):
+        trainings(s.Cosine(0.01, steps=10), epochs=50)[0]()
+    with pytest.warns(UserWarning, match=r"after 3 steps, and 8 steps are planned \(1 epochs of 8\), so the last 5"):
+        trainings(s.Cosine(0.01, steps=3), epochs=1, batch_size=4)[0]()
+
+
+def test_a_training_that_goes_on_is_warned_of_by_what_is_left(tmp_path):
+    how = {"callbacks": fp.Checkpoint(tmp_path), "resume": tmp_path, "seed": 0}
+    trainings(s.Cosine(0.01, epochs=5), **how)[0]()
+    with pytest.warns(UserWarning, match=r"after 20 steps, and 40 steps are planned \(5 epochs of 4\), so the last 20"):
+        trainings(s.Cosine(0.01, epochs=5), epochs=10, **how)[0]()

@@ -1,7 +1,6 @@
 """Trainer and fit: the update, the order of rows, what is told along the way, and what happens when it goes wrong."""
 
 import copy
-import gc
 import pickle
 import subprocess
 import sys
@@ -201,7 +200,7 @@ def test_another_optimizer_in_the_middle_of_an_epoch():
         nonlocal told
         told += 1
         trainer.optimizer = optimizers[told % 3]
-        np.zeros(trainer.network.n_parameters), gc.collect()
+        np.zeros(trainer.network.n_parameters)  # where the state of the last one was
 
     for _ in range(3):
         trainer.epoch(X, y, progress=progress)
