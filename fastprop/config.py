@@ -1,11 +1,10 @@
 """What serves on this machine: kernel table and threads."""
 
-import math
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -23,7 +22,7 @@ def set_num_threads(n: int) -> None:
 
     The same seed gives the same bits on any number. The default is the environment's FASTPROP_NUM_THREADS where that is
     set, else its OMP_NUM_THREADS, else the number of CPUs that this process may use: those of its affinity, or fewer if
-    the quota of its control group (a container's limit) is for fewer.
+    the quota of its control group, or of one around that, is for fewer (a container's limit, ``CPUQuota=`` of systemd).
 
     Raises
     ------
@@ -61,19 +60,66 @@ def threads(n: int | None) -> Iterator[None]:
                 set_num_threads(first)
 
 
-def _cpus_of_quota(root: str = "/sys/fs/cgroup") -> int:
-    """For how many CPUs the quota of the control group is, version 2 or 1; without one MOST_THREADS."""
-    version_2 = Path(root, "cpu.max")
-    version_1 = [Path(root, "cpu", f"cpu.cfs_{name}_us") for name in ("quota", "period")]
+def _cpus_of_quota(root: str = "/") -> int:
+    """For how many CPUs the smallest quota is of this process's control group and those around it.
+
+    Versions 1 and 2 of control groups; MOST_THREADS where none has a quota, or the files are not as Linux writes them.
+    A share of a CPU counts as a whole one: with 1.5 CPUs two threads are paused for a quarter of the time, where one
+    would leave a third of the quota unused.
+
+    Parameters
+    ----------
+    root : str
+        The directory that stands for "/".
+    """
+    return min([MOST_THREADS, *(_cpus_of_group(os.path.join(root, group[1:])) for group in _groups(root))])
+
+
+def _groups(root: str) -> Iterator[str]:
+    """The directory of each control group whose quota holds for this process, and each parent of it."""
+    # version 2 is the line "0::/group", version 1 "4:cpu,cpuacct:/group"
+    mine = [line.split(":", 2) for line in _lines(root, "proc/self/cgroup") if line.count(":") >= 2]
+    yield from ("/sys/fs/cgroup", "/sys/fs/cgroup/cpu")  # if mountinfo does not say where they are mounted
+    for line in _lines(root, "proc/self/mountinfo"):
+        before, _, after = line.partition(" - ")
+        fields, kind = before.split(" "), after.split(" ")
+        if len(fields) < 6 or len(kind) < 3 or kind[0] not in ("cgroup", "cgroup2"):
+            continue
+        if kind[0] == "cgroup" and "cpu" not in kind[2].split(","):
+            continue
+        top, mount = (re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), field) for field in fields[3:5])
+        for number, controllers, group in mine:
+            if "cpu" in controllers.split(",") if kind[0] == "cgroup" else (number, controllers) == ("0", ""):
+                yield from _upwards(mount, top, group)
+
+
+def _upwards(mount: str, top: str, group: str) -> Iterator[str]:
+    """The directory of a group and its parents, up to the one that is mounted: `top` as groups are named."""
+    inside = (group + "/").startswith(top.rstrip("/") + "/")
+    names = [name for name in group[len(top.rstrip("/")) :].split("/") if name] if inside else []
+    if ".." in names:  # a group outside of what this process may see
+        names = []
+    for depth in range(len(names), -1, -1):
+        yield "/".join([mount, *names[:depth]])
+
+
+def _cpus_of_group(directory: str) -> int:
+    """For how many CPUs the quota of one group is, by its directory; MOST_THREADS where it has none."""
+    quota = _lines(directory, "cpu.max")
+    quota = quota or _lines(directory, "cpu.cfs_quota_us") + _lines(directory, "cpu.cfs_period_us")
     try:
-        if version_2.exists():
-            quota, period = version_2.read_text(encoding="ascii").split()
-        else:
-            quota, period = (path.read_text(encoding="ascii") for path in version_1)
-        cpus = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no such file, or "max"
+        allowed, period = map(int, " ".join(quota).split())
+        return -(-allowed // period) if allowed > 0 and period > 0 else MOST_THREADS  # version 1 says -1 for no limit
+    except ValueError:  # no such files, or "max"
         return MOST_THREADS
-    return cpus if cpus > 0 else MOST_THREADS  # version 1 says -1 for no limit
+
+
+def _lines(directory: str, name: str) -> list[str]:
+    try:
+        with open(os.path.join(directory, name), encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().splitlines()
+    except (OSError, ValueError):  # ValueError: a name with a null byte
+        return []
 
 
 def _default_threads() -> int:

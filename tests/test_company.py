@@ -307,22 +307,82 @@ def test_what_the_environment_says(monkeypatch):
     assert {says(OMP_NUM_THREADS=value) for value in NOT_A_NUMBER} == {5}
 
 
-def test_control_groups(tmp_path):
-    def quota(**files):
-        for name, text in files.items():
-            path = tmp_path / name.replace("__", "/").replace("cpu_max", "cpu.max").replace("cfs", "cpu.cfs")
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text + "\n", encoding="ascii")
-        return config._cpus_of_quota(str(tmp_path))
+V2 = "31 23 0:41 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+V1 = "31 23 0:41 {} /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+V1 += "32 23 0:42 / /memory rw - cgroup cgroup rw,memory\n"
+NO_QUOTA = config.MOST_THREADS
 
-    unlimited = config.MOST_THREADS
-    assert quota() == unlimited
-    assert quota(cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000") == unlimited
-    assert quota(cpu__cfs_quota_us="250000") == 3
-    assert quota(cpu_max="max 100000") == unlimited
-    assert quota(cpu_max="150000 100000") == 2
-    assert quota(cpu_max="1000 100000") == 1
-    assert quota(cpu_max="nonsense") == unlimited
+
+def cpus(root, group, mountinfo, quotas):
+    """What config makes of these files, in a directory that stands for "/"."""
+    files = {"proc/self/cgroup": group, "proc/self/mountinfo": mountinfo}
+    for directory, quota in quotas.items():
+        if "cpuacct" in directory:
+            limit, period = quota.split(" ")
+            files |= {f"{directory}/cpu.cfs_quota_us": limit, f"{directory}/cpu.cfs_period_us": period}
+        else:
+            files[f"{directory}/cpu.max"] = quota
+    for name, text in files.items():
+        if text is not None:
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return config._cpus_of_quota(str(root))
+
+
+GROUP = "sys/fs/cgroup/user.slice/user-1000.slice/run-3.scope"
+OF_CPU = "sys/fs/cgroup/cpu,cpuacct"
+NESTED = "0::/user.slice/user-1000.slice/run-3.scope\n"
+
+
+@POSIX
+@pytest.mark.parametrize(
+    "group, mountinfo, quotas, expected",
+    [
+        (None, None, {}, NO_QUOTA),
+        # a container: its own group is all that it sees
+        ("0::/\n", V2, {"sys/fs/cgroup": "150000 100000\n"}, 2),
+        ("0::/\n", V2, {"sys/fs/cgroup": "1000 100000\n"}, 1),
+        ("0::/\n", V2, {"sys/fs/cgroup": "max 100000\n"}, NO_QUOTA),
+        ("0::/\n", None, {"sys/fs/cgroup": "300000 100000\n"}, 3),
+        # systemd's CPUQuota=, at each of its levels: the smallest wins
+        (NESTED, V2, {GROUP: "200000 100000\n"}, 2),
+        (NESTED, V2, {GROUP: "max 100000\n", os.path.dirname(GROUP): "300000 100000\n"}, 3),
+        (NESTED, V2, {GROUP: "700000 100000\n", "sys/fs/cgroup/user.slice": "25000 10000\n"}, 3),
+        (NESTED, V2, {"sys/fs/cgroup/user.slice": "700000 100000\n", GROUP: "100000 100000\n"}, 1),
+        (NESTED, V2, {"sys/fs/cgroup/system.slice": "100000 100000\n"}, NO_QUOTA),  # of others
+        # mounted elsewhere, with a space in its name
+        (NESTED, V2.replace("/sys/fs/cgroup", r"/my\040groups"), {"my groups/user.slice": "200000 100000\n"}, 2),
+        # version 1, whose container may see the group's whole name while its own directory is what is mounted
+        ("4:cpu,cpuacct:/a/b\n", V1.format("/"), {f"{OF_CPU}/a": "400000 100000\n"}, 4),
+        ("4:cpu,cpuacct:/a/b\n", V1.format("/"), {f"{OF_CPU}/a/b": "-1 100000\n"}, NO_QUOTA),
+        ("4:cpu,cpuacct:/docker/12ab\n", V1.format("/docker/12ab"), {OF_CPU: "250000 100000\n"}, 3),
+        ("4:cpu,cpuacct:/docker/12ab/x\n", V1.format("/docker/12ab"), {f"{OF_CPU}/x": "50000 100000\n"}, 1),
+        ("4:cpu,cpuacct:/docker/34\n", V1.format("/docker/3"), {f"{OF_CPU}/4": "50000 100000\n"}, NO_QUOTA),
+        ("3:memory:/a\n", V1.format("/"), {f"{OF_CPU}/a": "100000 100000\n"}, NO_QUOTA),
+        # both at once
+        ("4:cpu,cpuacct:/a\n0::/b\n", V2 + V1.format("/"), {f"{OF_CPU}/a": "6 1", "sys/fs/cgroup/b": "5 1"}, 5),
+        # what no Linux writes
+        ("0::/../../x\n", V2, {"x": "100000 100000\n", "sys/fs/cgroup": "4 1"}, 4),
+        ("0::/a:b\n", V2, {"sys/fs/cgroup/a:b": "2 1"}, 2),
+        ("0::/\0\n", V2, {"sys/fs/cgroup": "2 1"}, 2),
+        ("0::/" + "x" * 5000 + "\n", V2, {"sys/fs/cgroup": "2 1"}, 2),
+        ("0::\n:::\nnonsense\n", "nonsense\n - \n - cgroup2\n1 2 3 4 5 6 - cgroup2 a b\n", {}, NO_QUOTA),
+        (b"0::/\xff\n", V2.encode() + b"\xff\xfe - cgroup2", {"sys/fs/cgroup": "2 1"}, 2),
+    ],
+)
+def test_control_groups(tmp_path, group, mountinfo, quotas, expected):
+    assert cpus(tmp_path, group, mountinfo, quotas) == expected
+
+
+NO_SENSE = ["", "nonsense", "1", "1 0", "1 2 3", "0 1", "-5 1", "5 -1", "1e3 1", "nan 1", "9" * 5000 + " 1"]
+
+
+@POSIX
+@pytest.mark.parametrize("quota", NO_SENSE)
+def test_a_quota_that_makes_no_sense_is_none(tmp_path, quota):
+    assert cpus(tmp_path, "0::/a\n", V2, {"sys/fs/cgroup/a": quota, "sys/fs/cgroup": "7 1"}) == 7
+    assert cpus(tmp_path, "0::/a\n", V2, {"sys/fs/cgroup/a": "9" * 300 + " 1", "sys/fs/cgroup": "max 1"}) == NO_QUOTA
 
 
 @POSIX
