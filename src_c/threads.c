@@ -25,6 +25,7 @@ enum { FP_MAX_WORKERS = FP_MAX_THREADS - 1 };
 static SRWLOCK lock = SRWLOCK_INIT;
 static CONDITION_VARIABLE bell = CONDITION_VARIABLE_INIT;
 static void lock_take(void) { AcquireSRWLockExclusive(&lock); }
+static int lock_try(void) { return TryAcquireSRWLockExclusive(&lock); }
 static void lock_give(void) { ReleaseSRWLockExclusive(&lock); }
 static void bell_wait(void) { SleepConditionVariableSRW(&bell, &lock, INFINITE, 0); }
 static void bell_ring(void) { WakeAllConditionVariable(&bell); }
@@ -50,6 +51,7 @@ static int thread_start(int worker)
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
 static void lock_take(void) { pthread_mutex_lock(&lock); }
+static int lock_try(void) { return !pthread_mutex_trylock(&lock); }
 static void lock_give(void) { pthread_mutex_unlock(&lock); }
 static void bell_wait(void) { pthread_cond_wait(&bell, &lock); }
 static void bell_ring(void) { pthread_cond_broadcast(&bell); }
@@ -110,45 +112,56 @@ static int forks;
 /* ---- where workers wake up ---- */
 
 /* Linux in a virtual machine likes to wake a worker on the CPU of its caller, where it then waits for the end of the caller's
- * time slice, milliseconds each time, while its own CPU idles: two threads are slower than one. So a worker lies down with its
- * caller's CPU forbidden, and may go anywhere again when it is up. It does both without the lock: who waits for the lock is
- * woken in the same way. */
+ * time slice, milliseconds each time, while its own CPU idles: two threads are slower than one. So a caller takes its own CPU
+ * out of a sleeper's affinity mask before it wakes it, and the worker puts it back when it is awake. A mask that somebody else
+ * sets, as `taskset -ap` does, stays: while a worker sleeps its mask is its own, and it puts back only what was taken out. */
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 static struct {
     int asleep; /* guarded by the lock; while it is set, the rest is the callers', else the worker's */
+    int narrowed; /* the caller's CPU was taken out */
     pid_t id;
-    int64_t forbidden; /* CPU */
-    cpu_set_t allowed; /* where the worker may run otherwise */
+    cpu_set_t whole, narrow; /* the mask before that, and after */
 } beds[FP_MAX_WORKERS];
 
 static void note_caller(void) { fp_atomic_store(&pool.caller_cpu, sched_getcpu()); }
 
+/* With the lock, of a sleeper. Where the caller's CPU is the only one, the kernel refuses the empty mask. */
 static void forbid_cpu_of_caller(int worker)
 {
-    cpu_set_t others = beds[worker].allowed;
-    beds[worker].forbidden = fp_atomic_load(&pool.caller_cpu);
-    if (beds[worker].forbidden >= 0)
-        CPU_CLR((size_t)beds[worker].forbidden, &others);
-    sched_setaffinity(beds[worker].id, sizeof others, &others); /* fails where that was the only one: so be it */
+    cpu_set_t now, others;
+    int64_t cpu = fp_atomic_load(&pool.caller_cpu);
+    if (cpu < 0 || sched_getaffinity(beds[worker].id, sizeof now, &now)) /* more CPUs than a mask has room for */
+        return;
+    if (!beds[worker].narrowed || !CPU_EQUAL(&now, &beds[worker].narrow))
+        beds[worker].whole = now;
+    others = beds[worker].whole;
+    CPU_CLR((size_t)cpu, &others);
+    if (!CPU_EQUAL(&now, &others) && !sched_setaffinity(beds[worker].id, sizeof others, &others)) {
+        beds[worker].narrow = others;
+        beds[worker].narrowed = 1;
+    }
 }
 
 static void lie_down(int worker)
 {
     beds[worker].id = (pid_t)syscall(SYS_gettid);
-    if (sched_getaffinity(0, sizeof beds[worker].allowed, &beds[worker].allowed))
-        CPU_ZERO(&beds[worker].allowed); /* more CPUs than it has room for: nothing is forbidden */
-    forbid_cpu_of_caller(worker);
+    beds[worker].narrowed = 0;
 }
 
-static void get_up(int worker) { sched_setaffinity(0, sizeof beds[worker].allowed, &beds[worker].allowed); }
+static void get_up(int worker)
+{
+    cpu_set_t now;
+    if (beds[worker].narrowed && !sched_getaffinity(0, sizeof now, &now) && CPU_EQUAL(&now, &beds[worker].narrow))
+        sched_setaffinity(0, sizeof beds[worker].whole, &beds[worker].whole);
+}
 
-/* With the lock. The caller may have moved since they lay down. */
+/* With the lock. */
 static void before_they_wake(int workers)
 {
     for (int i = 0; i < workers; i++)
-        if (beds[i].asleep && beds[i].forbidden != fp_atomic_load(&pool.caller_cpu))
+        if (beds[i].asleep)
             forbid_cpu_of_caller(i);
 }
 
@@ -185,13 +198,16 @@ static int work_is_left(void)
     return (seen & 0xffff) < (seen >> 16 & 0xffff);
 }
 
+/* Until there is work, or for no reason. Whoever has the lock is a caller with a job, or goes to sleep: waiting for it would be
+ * a sleep that no caller prepares for. */
 static void sleep_until_there_is_work(int worker)
 {
+    if (!lock_try())
+        return;
     lie_down(worker);
-    lock_take();
     fp_atomic_add(&pool.sleepers, 1);
     set_asleep(worker, 1);
-    while (!work_is_left())
+    if (!work_is_left())
         bell_wait();
     set_asleep(worker, 0);
     fp_atomic_add(&pool.sleepers, -1);

@@ -231,6 +231,44 @@ def test_threads_are_started_when_wanted_and_idle_without_work():
     assert int(started) == 2  # the caller works too
 
 
+@LINUX
+@pytest.mark.parametrize("caller", ["free", "pinned with the pool", "pinned alone"])
+def test_an_affinity_that_was_set_from_outside_stays(caller):
+    """As `taskset -p` does, for workers that sleep; the caller takes its own CPU out of their masks to wake them."""
+    run(f"""
+        before = set(os.listdir("/proc/self/task"))
+        fp.set_num_threads(3)
+        expected = Work("54-256x3-7").train(6)
+        workers = [int(name) for name in set(os.listdir("/proc/self/task")) - before]
+        assert len(workers) >= 2
+        cpus = os.sched_getaffinity(0)
+
+        def state(task):
+            return Path(f"/proc/self/task/{{task}}/stat").read_text().rpartition(")")[2].split()[0]
+
+        def settled(wanted):
+            "Waits until all workers sleep with these masks; they narrow them for a moment while they wake up."
+            for _ in range(3000):
+                masks = [os.sched_getaffinity(task) for task in workers]
+                if masks == [wanted] * len(workers) and all(state(task) == "S" for task in workers):
+                    return
+                time.sleep(0.01)
+            raise AssertionError((masks, wanted))
+
+        settled(cpus)
+        for mask in [*({{cpu}} for cpu in cpus), cpus, *({{cpu}} for cpu in sorted(cpus, reverse=True)), cpus]:
+            if {caller!r} != "pinned alone":
+                for task in workers:
+                    os.sched_setaffinity(task, mask)
+            if {caller!r} != "free":
+                os.sched_setaffinity(0, mask)
+            for _ in range(5):
+                settled(cpus if {caller!r} == "pinned alone" else mask)
+                assert Work("54-256x3-7").train(6) == expected
+            settled(cpus if {caller!r} == "pinned alone" else mask)
+    """)
+
+
 @FORK
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_a_forked_child_trains_and_so_does_its_parent(threads):
