@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fastprop as fp
 from fastprop import commands, files
-from fastprop.encoders import Encoder
+from fastprop.encoders import Encoder, Target, decimal, split_rows
 from fastprop.samples import load_digits, numpy_training
 
 HOUSING = Path("/work/shared/data/housing.csv")
@@ -275,6 +277,172 @@ class TestRegression:
         assert scores_of(line_with(out, "test rows:"))["R2"] > 0.99
 
 
+class TestDigitsOfPredictions:
+    """The file says what the network computed, in decimals, as far as the target's spread makes them mean something."""
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize(
+        "mean, spread", [(1.7e9, 1000), (0, 1), (3e5, 1e5), (0.002, 1e-5), (1e-7, 1e-8), (1e12, 1e10), (1e14, 10)]
+    )
+    def test_the_error_of_the_file_is_that_of_the_note(self, succeed, dtype, mean, spread):
+        random = np.random.default_rng(0)
+        a = random.normal(size=200)
+        t = mean + spread * (a + 0.01 * random.normal(size=200))
+        write("t.csv", ["a", "t"], [[repr(x), repr(y)] for x, y in zip(a.tolist(), t.tolist())])
+        succeed("train", "t.csv", "--target", "t", "--dtype", dtype, "--hidden", "none", "--epochs", 100)
+        _, err = succeed("predict", "t.safetensors", "t.csv", "--out", "p.csv")
+        _, rows = read(Path("p.csv").read_text())
+        error = np.sqrt(np.mean((np.array(rows, float)[:, 0] - t) ** 2))
+        assert error < 0.1 * spread
+        assert float(re.search(r"RMSE (\S+)", err)[1].replace(",", "")) == pytest.approx(error, rel=0.02)
+        assert not any("e" in row[0] for row in rows)
+        assert max(len(row[0].lstrip("-0.").replace(".", "")) for row in rows) <= 17
+        out, _ = succeed("explain", "t.safetensors", "t.csv")
+        truth, predicted = re.match(r"row 1, line 2: t is (\S+), predicted (\S+)\n", out).groups()
+        assert float(truth) == pytest.approx(t[0], abs=1e-5 * spread)
+        assert float(predicted) == pytest.approx(float(rows[0][0]), abs=1e-5 * spread)
+
+    def test_probabilities(self, succeed):
+        succeed("train", write_blobs(), "--target", "kind")
+        out, _ = succeed("predict", "blobs.safetensors", "blobs.csv")
+        _, rows = read(out)
+        p = np.array([row[1:] for row in rows], float)
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=2e-9)
+        assert (p > 0).all() and (p < 1e-6).any()  # which are no zeros: a log-loss of the file is finite
+        assert not any("e" in text for row in rows for text in row[1:] if float(text) >= 1e-6)
+
+    @given(st.floats(-1e15, 1e15), st.floats(1e-9, 1e15), st.sampled_from([6, 9, 17]))
+    def test_a_number_in_decimals(self, value, spread, digits):
+        text = decimal(value, spread, digits)
+        assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", text)
+        assert abs(float(text) - value) <= spread * 10.0 ** (1 - digits) + 1e-15 * abs(value)
+        assert float(decimal(value, 1e-10, 17)) == pytest.approx(value, abs=1e-26, rel=1e-15)
+
+
+class TestOverflow:
+    """A cell so far off that the network overflows is an error with its place, and nothing is written."""
+
+    @pytest.mark.parametrize("activation, dtype", [("relu", "float32"), ("softplus", "float32"), ("relu", "float64")])
+    @pytest.mark.parametrize("task", ["regression", "classification"])
+    def test_predict_and_explain(self, succeed, run, task, activation, dtype):
+        name, target, columns = (
+            (write_plane(), "y", "a,b,c,y") if task == "regression" else (write_blobs(), "kind", "x,y,kind")
+        )
+        model = name.replace("csv", "safetensors")
+        how = ["--activation", activation, "--dtype", dtype, "--epochs", 3]
+        succeed("train", name, "--target", target, *how)
+        net, notes = fp.load(model), files.read_notes(model)
+        net.weights[0][...] *= 1e3  # no cell is refused by itself: what the layers make of it overflows
+        net.weights[1][...] *= 1e3
+        files.save(net, model, notes=notes)
+        _, table = read(Path(name).read_text())
+        table[1][0] = "1e36" if dtype == "float32" else "1e307"
+        write("far.csv", columns.split(","), table[:4])
+        for args in (["predict"], ["predict", "--out", "p.csv"], ["explain"], ["explain", "--out", "p.html"]):
+            command, *rest = args
+            status, out, err = run(command, model, "far.csv", *rest)
+            assert (status, out) == (2, "") and err.count("\n") == 1
+            assert f"far.csv, line 3: column '{columns[0]}' holds '1e3" in err and "overflows" in err
+        assert not Path("p.csv").exists() and not Path("p.html").exists()
+
+    def test_train_looks_before_the_work(self, run, monkeypatch):
+        monkeypatch.setattr(fp.Trainer, "epoch", None)
+        write_plane(gaps=False)
+        _, table = read(Path("plane.csv").read_text())
+        _, test = split_rows(np.arange(len(table)), 0.2, 0)
+        table[test[3]][0] = "1e30"
+        write("t.csv", ["a", "b", "c", "y"], table)
+        status, _, err = run("train", "t.csv", "--target", "y")
+        assert status == 2 and f"t.csv, line {test[3] + 2}: column 'a' holds '1e30'" in err and "overflows" in err
+
+    def test_a_model_that_is_not_finite(self, succeed, run):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1)
+        net, notes = fp.load("plane.safetensors"), files.read_notes("plane.safetensors")
+        net.weights[0][0, 0] = np.nan
+        files.save(net, "plane.safetensors", notes=notes)
+        status, out, err = run("predict", "plane.safetensors", "plane.csv")
+        assert (status, out) == (2, "") and "the model has weights that are not finite" in err
+
+
+class TestGuess:
+    """The guess that looks at no column is of the training rows, and is scored on the test rows; one for all."""
+
+    def test_the_commonest_class_of_the_training_rows(self, succeed):
+        labels = np.array([0] * 50 + [1] * 50)
+        target = Target("y", "classification", ("a", "b"))
+        guess = target.guess(labels[:60], 40)
+        assert guess.shape == (40, 2) and target.scores(guess, labels[60:]) == {"accuracy": 0.0}
+        # by sizes of 7 and 8, of 15, with a half for the test, the commonest of the test rows may be the other one
+        for seed in range(8):
+            rows = [[i, "ab"[i % 2]] for i in range(15)]
+            write("t.csv", ["x", "y"], rows)
+            out, _ = succeed("train", "t.csv", "--target", "y", "--epochs", 1, "--test-fraction", 0.5, "--seed", seed)
+            kind, share = re.search(r"always '(.)': ([\d.]+)\)", line_with(out, "test rows:")).groups()
+            _, test = split_rows(np.arange(15), 0.5, seed, np.arange(15) % 2)
+            training = np.setdiff1d(np.arange(15), test) % 2
+            assert kind == "ab"[np.bincount(training).argmax()]
+            assert float(share) == pytest.approx(np.mean(test % 2 == "ab".index(kind)), abs=1e-4)
+
+    def test_the_mean_of_the_training_rows(self):
+        target = Target("y", "regression", mean=2.0, scale=1.0)
+        np.testing.assert_array_equal(target.guess(np.array([1.0, 3.0]), 3), [2.0, 2.0, 2.0])
+
+
+class TestOutputs:
+    """Whether an output can be written is looked at before the work begins."""
+
+    @pytest.fixture
+    def commands_of(self, succeed, monkeypatch):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", 3)
+        for work in ("Trainer.epoch", "Network.__call__"):
+            owner, name = work.split(".")
+            monkeypatch.setattr(getattr(fp, owner), name, None)
+        return {
+            "train": ["train", "plane.csv", "--target", "y", "--out"],
+            "predict": ["predict", "plane.safetensors", "plane.csv", "--out"],
+            "explain": ["explain", "plane.safetensors", "plane.csv", "--out"],
+        }
+
+    @pytest.mark.parametrize("command", ["train", "predict", "explain"])
+    @pytest.mark.parametrize(
+        "path, message",
+        [
+            ("", "which names no file"),
+            (".", "is a directory, wanted a file"),
+            ("none/x", "its directory does not exist"),
+            ("plane.csv/x", "Not a directory"),
+            ("x" * 300, "File name too long"),
+            ("loop", "symbolic links"),
+            ("plane.csv", "would overwrite the input plane.csv"),
+            ("./plane.csv", "would overwrite the input plane.csv"),
+            ("link.csv", "would overwrite the input plane.csv"),
+            ("hard.csv", "would overwrite the input plane.csv"),
+        ],
+    )
+    def test_it_cannot_be_written(self, run, commands_of, command, path, message):
+        os.symlink("loop", "loop")
+        os.symlink("plane.csv", "link.csv")
+        os.link("plane.csv", "hard.csv")
+        before = {name: Path(name).read_bytes() for name in os.listdir() if name != "loop"}
+        status, out, err = run(*commands_of[command], path)
+        assert (status, out) == (2, "") and err.count("\n") == 1
+        assert err.startswith("fastprop: error: --out ") and message in err and ".fastprop-" not in err
+        assert {name: Path(name).read_bytes() for name in os.listdir() if name != "loop"} == before
+
+    def test_a_link_to_nothing_is_followed(self, succeed):
+        os.symlink("there.safetensors", "here")
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--out", "here")
+        assert os.path.islink("here") and fp.load("there.safetensors").n_outputs == 1
+
+    def test_a_checkpoint_that_cannot_be_written(self, monkeypatch):
+        Path("run").write_text("in the way")
+        monkeypatch.setattr(fp.Trainer, "epoch", None)
+        with pytest.raises(FileExistsError):
+            fp.Network([1, 1]).fit(
+                np.ones((4, 1)), np.ones(4), loss="half_mse", optimizer="sgd", callbacks=fp.Checkpoint("run")
+            )
+
+
 class TestExplain:
     def test_a_row_and_its_page(self, succeed):
         succeed("train", write_blobs(), "--target", "kind", "--epochs", 5, "--hidden", "3", "--dtype", "float64")
@@ -284,6 +452,22 @@ class TestExplain:
         assert "layer 1: dense relu" in out and out.endswith("page: page.html\n")
         page = Path("page.html").read_text()
         assert "<title>Row 3 of blobs.csv: kind is " in page and ">x x[0]<" in page
+
+    def test_it_names_the_columns(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4")
+        _, table = read(Path("plane.csv").read_text())
+        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--row", 4)
+        names = Encoder.from_dict(files.read_notes("plane.safetensors")["table"]["encoder"]).input_names
+        assert names == ["a", "b", "b = (gap)", "c = down", "c = up", "c = (other)"]
+        for name, cell in zip("abc", table[3]):
+            assert f"\n  column '{name}', '{cell}':\n" in out
+        chosen = names.index(f"c = {table[3][2]}")
+        assert "\n    x[2] = 1, b = (gap)\n" in out and f"\n    x[{chosen}] = 1, c = {table[3][2]}\n" in out
+        for quantity, place in (("x[1]", 1), ("W1[4,0]", 4), ("W1[ 0 , 3 ]", 0)):
+            out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--quantity", quantity)
+            assert f"\nx[{place}] is '{names[place]}'\n" in out
+        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--quantity", "b2[0]")
+        assert "] is '" not in out and "column" not in out
 
     def test_the_chain_rule_of_a_quantity(self, succeed):
         succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4", "--dtype", "float64")
