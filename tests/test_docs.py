@@ -1,11 +1,15 @@
 """Every block of code in docs/ runs, and prints what its page says."""
 
+import ast
 import re
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import doc_blocks
 import pytest
+
+import fastprop as fp
 
 PAGES = doc_blocks.pages()
 
@@ -34,6 +38,31 @@ def test_no_formula_is_broken_by_a_line():
         prose = re.sub(r"^```.*?^```$|^\$\$.*?\$\$$|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.M | re.S)
         for line in prose.splitlines():
             assert line.count("$") % 2 == 0, f"{page}: {line}"
+
+
+def messages():
+    """Every text in the source of the package, a space for each thing that is put into it."""
+    package = Path(fp.__file__).parent
+    for source in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else " " for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_what_can_go_wrong_says_it_so():
+    """Each message that the page quotes is one."""
+    page = (doc_blocks.DOCS / "guide" / "what_can_go_wrong.md").read_text("utf-8")
+    known = "\n".join(messages())
+    quoted = [
+        text for row in re.findall(r"^\| .* \| (.*) \|$", page, re.MULTILINE) for text in re.findall(r"`(.*?)`", row)
+    ]
+    quoted.remove("DivergenceError")
+    assert len(quoted) > 30
+    for text in quoted:
+        pieces = [re.escape(piece) for piece in text.split("...") if piece]
+        assert re.search(".*".join(pieces), known), f"no message has {text!r}"
 
 
 def test_there_are_pages():
