@@ -83,5 +83,5 @@ def parse(of: type[E], given: Any) -> E:
         return given
     if isinstance(given, dict):
         values = dict(given)
-        return of.listed[_validate.choice(of.kind, values.pop("name", None), of.listed)](**values)
-    return of.listed[_validate.choice(of.kind, given, of.listed)]
+        return of.listed[_validate.choice(of.kind, values.pop("name", None), of.listed, any_case=True)](**values)
+    return of.listed[_validate.choice(of.kind, given, of.listed, any_case=True)]

@@ -54,6 +54,29 @@ def check_outputs(loss: Judge, n_outputs: int) -> None:
         )
 
 
+def loss_for(y: Any, n_outputs: int) -> str:
+    """Which loss suits such targets, in words, where a user gave none."""
+    try:
+        found = np.asarray(y)
+    except ValueError:  # ragged
+        found = np.asarray(None)
+    kind, column = found.dtype.kind, found.ndim == 1 or (found.ndim == 2 and found.shape[1] == 1)
+    if column and kind in "iubUST":
+        kinds = np.unique(found)
+        held = f"y holds {', '.join(map(_validate.shown, kinds[:3].tolist()))}{', ...' if len(kinds) > 3 else ''}"
+        if n_outputs != 1:
+            return f"{held}; for labels of classes use loss='cross_entropy'"
+        if len(kinds) == 2:
+            return f"{held}; for yes or no use loss='binary_cross_entropy'"
+        return f"{held}; for numbers use loss='mse', for counts 'poisson', for classes 'cross_entropy' and more outputs"
+    is_matrix = found.ndim == 2 and kind in "fiub"
+    if is_matrix and found.min(initial=0) >= 0 and np.allclose(found.sum(axis=1), 1, atol=1e-3):
+        return "each row of y sums to 1; for probabilities of classes use loss='cross_entropy'"
+    if kind == "f":
+        return "y holds real numbers, for which loss='mse' is usual"
+    return "loss='cross_entropy' for labels of classes, 'binary_cross_entropy' for yes or no, 'mse' for numbers"
+
+
 # What a loss does with the raw scores that it takes, by its link.
 APPLIED = {
     "softmax": "has the softmax in it",

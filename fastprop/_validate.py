@@ -3,13 +3,15 @@
 A message says what was got, what was wanted, and what to do.
 """
 
+import inspect
 import operator
 import os
 import reprlib
 import stat
 import sys
 from collections.abc import Callable, Collection
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -70,18 +72,56 @@ def regular_file(name: str, status: os.stat_result) -> None:
 # ---- single values ----
 
 
-def choice(what: str, name: object, known: Collection[str]) -> str:
-    """`name`, if it is one of the known ones; else an error with the nearest."""
+def choice(what: str, name: object, known: Collection[str], *, any_case: bool = False) -> str:
+    """The known name that `name` is, in any case if that will do; else an error with the nearest."""
     if isinstance(name, str) and name in known:
         return name
+    if isinstance(name, str) and any_case:
+        for one in known:
+            if one.lower() == name.lower():
+                return one
     listed = ", ".join(known)
     if not isinstance(name, str):
         raise TypeError(f"{what} must be a name, got {shown(name)} ({type(name).__name__}); use one of {listed}")
-    from difflib import get_close_matches  # imported here, where time no longer matters
+    from fastprop import _aliases  # imported here, where time no longer matters
 
-    near = get_close_matches(name[:100].lower(), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? All: {listed}" if near else f"use one of {listed}"
+    near = _aliases.nearest(name[:100], known)
+    hint = f"did you mean {near!r}? All: {listed}" if near else f"use one of {listed}"
     raise ValueError(f"unknown {what} {shown(name)}; {hint}")
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def no_other_arguments(*others: Callable[..., Any]) -> Callable[[F], F]:
+    """A decorator: the function refuses an argument that neither it nor the others have, and says which is meant."""
+
+    def decorate(function: F) -> F:
+        known: dict[str, None] = {}
+        for one in (function, *others):
+            code = inspect.unwrap(one).__code__
+            known |= dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        known.pop("self", None)
+
+        @wraps(function)
+        def checked(*args: Any, **given: Any) -> Any:
+            for name in given:
+                if name not in known:
+                    from fastprop import _aliases
+
+                    call = function.__qualname__.removesuffix(".__init__")
+                    raise TypeError(f"{call}() has no argument {name!r}; {_aliases.argument(name, known)}")
+            return function(*args, **given)
+
+        return cast(F, checked)
+
+    return decorate
+
+
+def no_other_fields(*kinds: type) -> None:
+    """The same for the constructors of dataclasses."""
+    for kind in kinds:
+        kind.__init__ = no_other_arguments()(kind.__init__)  # type: ignore[misc]
 
 
 def count(what: str, value: Any, hint: str = "") -> int:

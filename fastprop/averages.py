@@ -79,3 +79,6 @@ class SWA:
 def _count_steps(average: Any) -> None:
     for name in ("start", "every"):
         object.__setattr__(average, name, operator.index(_validate.count(name, getattr(average, name))))
+
+
+_validate.no_other_fields(EMA, SWA)

@@ -122,6 +122,9 @@ class EarlyStopping:
         _validate.choice("mode", self.mode, ("auto", "min", "max"))
 
 
+_validate.no_other_fields(EarlyStopping)
+
+
 def direction(monitor: str, columns: dict[str, bool | None], mode: str = "auto") -> float:
     """1 where more of that column is better, -1 where less is.
 

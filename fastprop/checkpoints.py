@@ -55,6 +55,7 @@ class Checkpoint(Callback):
         If an argument is wrong; from ``fit``, if the directory has checkpoints that it was not told to go on from.
     """
 
+    @_validate.no_other_arguments()
     def __init__(
         self, directory, *, every: int = 1, keep: int = 3, best: str | None = "validation_cost", mode: str = "auto"
     ):

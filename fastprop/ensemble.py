@@ -10,10 +10,7 @@ import numpy as np
 from fastprop import _engine, _targets, _validate, fitting, losses, sources
 from fastprop._targets import Examples
 from fastprop.network import Network
-from fastprop.trainer import DivergenceError, History, Trainer
-
-# Options of ``Network.fit`` that an ensemble has no use for.
-OF_ONE_NETWORK = ("metrics", "early_stopping", "callbacks", "resume", "fallback", "progress", "window")
+from fastprop.trainer import DEFAULT, DivergenceError, History, Trainer
 
 
 class Ensemble:
@@ -78,8 +75,8 @@ class Ensemble:
         X,
         y=None,
         *,
-        loss,
-        optimizer,
+        loss=None,
+        optimizer=DEFAULT,
         epochs: int = 10,
         batch_size: int | None = None,
         sample_weight=None,
@@ -115,12 +112,8 @@ class Ensemble:
             If the cost of every network became infinite or NaN. Of some it is a warning that names them: their history
             has NaN, and calling the ensemble leaves them out (``diverged``).
         """
-        for name in OF_ONE_NETWORK:
-            if name in options:
-                raise TypeError(
-                    f"{name} is for the training of one network; give it to net.fit() for each net of "
-                    "ensemble.networks, or train by EnsembleTrainer(...).epoch(X, y) and look in between"
-                )
+        if loss is None:
+            raise TypeError(f"Ensemble.fit needs a loss: {_targets.loss_for(y, self.networks[0].n_outputs)}")
         trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **options)
         epochs = _validate.count("epochs", epochs)
         first = trainer.trainers[0]
@@ -167,7 +160,7 @@ class EnsembleTrainer:
     ----------
     ensemble : Ensemble
     loss : str or Loss
-    optimizer : Optimizer, str, or a sequence of them
+    optimizer : Optimizer, str, or a sequence of them, default Adam(0.003)
         The same for all, or one for each network: so one tries rates.
     shared_batches : bool, default False
         Whether all see the rows in the same order; else each draws its own.
@@ -190,12 +183,13 @@ class EnsembleTrainer:
         If an argument is wrong.
     """
 
+    @_validate.no_other_arguments(Trainer.__init__)
     def __init__(
         self,
         ensemble: Ensemble,
         *,
-        loss,
-        optimizer,
+        loss=None,
+        optimizer=DEFAULT,
         shared_batches: bool = False,
         bootstrap: bool = False,
         seed: int | None = None,
@@ -302,3 +296,8 @@ class EnsembleTrainer:
     def evaluate(self, X, y, *, sample_weight=None) -> np.ndarray:
         """The mean cost of each network over the rows of X, (n,), without a step."""
         return np.array([trainer.evaluate(X, y, sample_weight=sample_weight) for trainer in self.trainers])
+
+
+Ensemble.fit = _validate.no_other_arguments(  # type: ignore[method-assign]
+    EnsembleTrainer.__init__, Trainer.__init__
+)(Ensemble.fit)

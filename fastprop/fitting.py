@@ -20,19 +20,20 @@ from fastprop.checkpoints import Checkpoint
 from fastprop.lbfgs import minimize
 from fastprop.network import Network
 from fastprop.optimizers import LBFGS, Optimizer
-from fastprop.trainer import DivergenceError, History, Trainer, _advice
+from fastprop.trainer import DEFAULT, DivergenceError, History, Trainer, _advice
 
 # of the rows that a fraction holds out; its stream is not that of the initial weights
 HOLD_OUT = 1
 
 
+@_validate.no_other_arguments(Trainer.__init__)
 def fit(
     network: Network,
     X,
     y=None,
     *,
-    loss,
-    optimizer: Optimizer | LBFGS | str,
+    loss=None,
+    optimizer: Optimizer | LBFGS | str = DEFAULT,
     epochs: int = 10,
     batch_size: int | None = None,
     sample_weight=None,
@@ -60,7 +61,8 @@ def fit(
     y : array_like
         As the loss takes it.
     loss, optimizer, class_weight, seed
-        As ``Trainer`` takes them; each class that has a weight must occur in y. The optimizer may be ``fp.LBFGS()``.
+        As ``Trainer`` takes them; each class that has a weight must occur in y. The optimizer may be ``fp.LBFGS()``; by
+        default it is ``fp.Adam(0.003)``. The loss has no default: it says what y is.
     epochs : int, default 10
         With LBFGS it is done earlier where nothing is to be gained.
     batch_size : int, default 64
@@ -111,6 +113,8 @@ def fit(
     ImportError
         If the optimizer is LBFGS and SciPy is not installed.
     """
+    if loss is None:
+        raise TypeError(f"fit needs a loss: {_targets.loss_for(y, network.n_outputs)}")
     quasi_newton = optimizer if isinstance(optimizer, LBFGS) else None
     if quasi_newton and set(options) - {"l2"}:
         raise ValueError(f"LBFGS knows l2 of the options, not {', '.join(sorted(set(options) - {'l2'}))}; omit it")

@@ -266,3 +266,6 @@ class Periodic(Layer):
         if self.width is None:
             return [waves]
         return [waves, *Dense(self.width, self.activation).product(2 * n * n_in, pieces=n_in)]
+
+
+_validate.no_other_fields(Embedding, PiecewiseLinear, Periodic)

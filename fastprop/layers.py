@@ -60,10 +60,10 @@ class Layer:
 
 def parse_activation(given) -> "str | activations.Activation":
     """A checked activation, by its name where that says all, so that layers which do the same are equal."""
-    if isinstance(given, str) and given in OF_ROWS:
-        return given
     if isinstance(given, str):
-        _validate.choice("activation", given, [*activations.ACTIVATIONS, *OF_ROWS])
+        given = _validate.choice("activation", given, [*activations.ACTIVATIONS, *OF_ROWS], any_case=True)
+        if given in OF_ROWS:
+            return given
     parsed = activations.parse(given)
     return parsed.name if parsed.describe() == parsed.name else parsed
 
@@ -123,7 +123,9 @@ class Dense(Layer):
         self._store(
             n_outputs=_validate.count("the width of a layer", self.n_outputs),
             activation=parse_activation(self.activation),
-            initializer=_validate.choice("initializer", self.initializer, ["auto", *INITIALIZERS]),
+            initializer=_validate.choice(
+                "initializer", self.initializer, ["auto", *INITIALIZERS], any_case=True
+            ),
             bias=_validate.flag("bias", self.bias),
             max_norm=None if limit is None else _validate.number("max_norm", limit, above=0),
         )
@@ -399,6 +401,9 @@ class Residual(Layer):
         back = len(block) + 1
         joined = activated(Operation("add", n_in, fields={"fork": -back}), self.activation)
         return [Operation("fork", n_in, fields={"fork": back}), *block, *joined]
+
+
+_validate.no_other_fields(*LAYERS.values())
 
 
 def from_description(description: dict) -> Layer:

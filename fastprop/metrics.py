@@ -245,11 +245,11 @@ def _one(given: Any, loss: Any, n_outputs: int, name: str | None = None) -> Metr
         return Metric(called, _own(called, given), None)
     if not isinstance(given, str):
         raise TypeError(f"a metric is a name or a function (y, outputs) -> float, got {given!r:.200}")
-    if given not in METRICS:
+    metric = METRICS.get(given.lower())
+    if metric is None:
         return Metric(name or given, _scorer(given, loss, n_outputs), True)
-    metric = METRICS[given]
     _check(metric, loss, n_outputs)
-    return Metric(name or given, metric.function, metric.greater)
+    return Metric(name or metric.name, metric.function, metric.greater)
 
 
 def _check(metric: Metric, loss: Any, n_outputs: int) -> None:
@@ -281,13 +281,12 @@ def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Judged], float]:
     try:
         from sklearn import metrics
         from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+        scorers = metrics.get_scorer_names()
     except ImportError:
-        _validate.choice("metric", name, METRICS)  # which it is not: this says so
-    try:
-        scorer = metrics.get_scorer(name)
-    except ValueError:
-        known = [*METRICS, *metrics.get_scorer_names()]
-        _validate.choice("metric", name, known)
+        scorers = []
+    known = _validate.choice("metric", name, [*METRICS, *scorers], any_case=True)  # where there are none it is refused
+    scorer = metrics.get_scorer(known)
     classes = isinstance(loss, Loss) and loss.targets in ("classes", "probabilities", "signs")
 
     class Predicted(ClassifierMixin if classes else RegressorMixin, BaseEstimator):  # type: ignore[misc]

@@ -59,6 +59,7 @@ class Network:
     (784, 128)
     """
 
+    @_validate.no_other_arguments()
     def __init__(
         self, layers, *, activation="relu", dtype="float32", seed: int | None = None, members: int = 1
     ):

@@ -588,13 +588,16 @@ OPTIMIZERS: dict[str, type[Any]] = {
     for kind in (SGD, Adagrad, RMSprop, Adam, AdamW, AMSGrad, Adamax, NAdam, Lion, RPROP)
 }
 
+_validate.no_other_fields(*OPTIMIZERS.values(), LBFGS)
+
 
 def parse(optimizer: Any) -> Optimizer:
     """The optimiser of that name, with its defaults; or the one given."""
-    if isinstance(optimizer, str):
-        return OPTIMIZERS[_validate.choice("optimizer", optimizer, OPTIMIZERS)]()
-    if isinstance(optimizer, LBFGS):
+    if isinstance(optimizer, LBFGS) or (isinstance(optimizer, str) and optimizer.lower() in ("lbfgs", "l-bfgs")):
         raise TypeError("LBFGS takes no single steps: use net.fit(X, y, loss=..., optimizer=fp.LBFGS())")
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[_validate.choice("optimizer", optimizer, OPTIMIZERS, any_case=True)]()
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer must be an optimiser, got {optimizer!r:.200}; use for example fp.SGD(0.1)")
+        made = f"fp.{optimizer.__name__}(), or " if isinstance(optimizer, type) else ""
+        raise TypeError(f"optimizer must be an optimiser, got {optimizer!r:.200}; use {made}for example fp.SGD(0.1)")
     return optimizer

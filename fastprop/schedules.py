@@ -413,3 +413,8 @@ class ReduceOnPlateau(Constant):
     def scale(self, known: tuple[float, ...]) -> float:
         """The last of what it knows."""
         return known[3]
+
+
+_validate.no_other_fields(
+    Constant, Step, Exponential, Cosine, OneCycle, InverseSquareRoot, Polynomial, CosLog4, ReduceOnPlateau
+)

@@ -10,8 +10,13 @@ from fastprop import _engine, _own_loss, _targets, _validate, sources
 from fastprop._targets import Examples
 from fastprop.averages import EMA, SWA
 from fastprop.network import Network
-from fastprop.optimizers import Optimizer
+from fastprop.optimizers import Adam, Optimizer
 from fastprop.rules import Rule
+
+# Of eleven optimisers on seven small tables, three seeds, the geometric mean of the test cost over that of the best was
+# least with this one after 10 epochs, the default: 1.38 (Adam(0.001) 2.00, SGD(0.1, momentum=0.9) 1.69, RPROP 1.78).
+# After 100 epochs it was 1.67 (Adam(0.001) 1.37, SGD(0.1, momentum=0.9) 2.16).
+DEFAULT = Adam(0.003)
 
 
 class DivergenceError(FloatingPointError):
@@ -66,7 +71,7 @@ class Trainer:
         A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function of
         one's own, (Y, y) -> (cost, dY), called once a batch, as ``Network.value_and_gradient`` takes it. The network is
         as before a batch where it raises.
-    optimizer : Optimizer or str
+    optimizer : Optimizer or str, default Adam(0.003)
         As ``fp.SGD(0.1, momentum=0.9)``; or a name, as "adam", which stands for one with its defaults.
     class_weight : dict or "balanced", optional
         Label -> weight of its rows in training, 1 where it has none; for losses of classes, or of one output with
@@ -107,12 +112,13 @@ class Trainer:
         is out of its range.
     """
 
+    @_validate.no_other_arguments()
     def __init__(
         self,
         network: Network,
         *,
-        loss,
-        optimizer: Optimizer | str,
+        loss=None,
+        optimizer: Optimizer | str = DEFAULT,
         class_weight=None,
         rates=None,
         l1: float = 0.0,

@@ -2,7 +2,9 @@
 
 import contextlib
 import copy
+import inspect
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastprop as fp
-from fastprop import _validate
+from fastprop import _validate, metrics, optimizers
 from fastprop.activations import ACTIVATIONS
 from fastprop.initializers import INITIALIZERS
 from fastprop.losses import LOSSES
@@ -431,7 +433,7 @@ def test_bad_number_of_threads(value, error, said):
     "make, kind, name, near, known",
     [
         (lambda name: fp.Network([2, 3, 1], activation=name), "activation", "rleu", "relu", ACTIVATIONS),
-        (lambda name: fp.Dense(3, name), "activation", "Sigmoid", "sigmoid", ACTIVATIONS),
+        (lambda name: fp.Dense(3, name), "activation", "Sigmoit", "sigmoid", ACTIVATIONS),
         (lambda name: fp.Dense(3, initializer=name), "initializer", "he_norml", "he_normal", INITIALIZERS),
         (lambda name: fp.Network([2, 1], dtype=name), "dtype", "flaot32", "float32", ["float32", "float64"]),
         (lambda name: fp.Network([2, 1], dtype=name), "dtype", "float16", "float", ["float32", "float64"]),
@@ -457,6 +459,173 @@ def test_unknown_names(make, kind, name, near, known):
         make(name)
     with refuses(ValueError, f"unknown {kind} 'zzz'", "use one of", *known):
         make("zzz")
+
+
+OPTIMIZERS = list(optimizers.OPTIMIZERS)
+METRICS = list(metrics.METRICS)
+SAID = {  # what PyTorch, Keras, scikit-learn and others say -> what is meant
+    "loss": {
+        "bce": "binary_cross_entropy", "BCEWithLogitsLoss": "binary_cross_entropy", "binary_crossentropy":
+        "binary_cross_entropy", "crossentropy": "cross_entropy", "categorical_crossentropy": "cross_entropy",
+        "sparse_categorical_crossentropy": "cross_entropy", "CrossEntropyLoss": "cross_entropy", "nll": "cross_entropy",
+        "NLLLoss": "cross_entropy", "nll_loss": "cross_entropy", "log_loss": "cross_entropy",
+        "logloss": "cross_entropy", "softmax": "cross_entropy",
+        "logistic": "binary_cross_entropy", "mean_squared_error": "mse", "MSELoss": "mse",
+        "mean_absolute_error": "mae", "l1": "mae", "L1Loss": "mae", "l2": "mse", "absolute_error": "mae",
+        "SmoothL1Loss": "huber", "HuberLoss": "huber", "kl_div": "kl_divergence", "KLDivLoss": "kl_divergence",
+        "pinball": "quantile", "PoissonNLLLoss": "poisson", "GaussianNLLLoss": "gaussian_nll", "logcosh": "log_cosh",
+        "squared-error": "squared_error", "MultiMarginLoss": "hinge", "categorical_hinge": "hinge",
+    },
+    "activation": {
+        "swish": "silu", "LeakyReLU": "leaky_relu", "logistic": "sigmoid", "linear": "identity",
+        "Hardswish": "hard_swish",
+        "Hardtanh": "hard_tanh", "hard_silu": "hard_swish", "LogSigmoid": "log_sigmoid", "rectifier": "relu",
+        "LogSoftmax": "log_softmax",
+    },
+    "optimizer": {"momentum": "sgd", "adamm": "adam", "nesterov": "sgd", "RMS_prop": "rmsprop"},
+    "initializer": {
+        "kaiming_normal_": "he_normal", "xavier_uniform": "glorot_uniform", "xavier": "glorot_uniform",
+        "HeNormal": "he_normal", "GlorotUniform": "glorot_uniform",
+    },
+    "metric": {"acc": "accuracy", "binary_accuracy": "accuracy", "f1_score": "f1", "root_mean_squared_error": "rmse"},
+}  # fmt: skip
+MAKERS = {
+    "loss": (LOSSES, lambda name: fp.Trainer(fp.Network([2, 4]), loss=name)._loss.name),
+    "activation": ([*ACTIVATIONS, "softmax", "log_softmax"], lambda name: fp.Dense(3, name).activation),
+    "optimizer": (
+        OPTIMIZERS,
+        lambda name: type(fp.Trainer(fp.Network([2, 4]), loss="mse", optimizer=name).optimizer).__name__.lower(),
+    ),
+    "initializer": (["auto", *INITIALIZERS], lambda name: fp.Dense(3, initializer=name).initializer),
+    "metric": (METRICS, lambda name: metrics.parse(name, LOSSES["mse" if name.lower()[0] in "mr" else CE], 3)[0].name),
+}
+CE = "cross_entropy"
+
+
+@pytest.mark.parametrize("kind, said, meant", [(kind, *pair) for kind, names in SAID.items() for pair in names.items()])
+def test_what_other_libraries_call_it(kind, said, meant, monkeypatch):
+    if kind == "metric":
+        monkeypatch.setitem(sys.modules, "sklearn", None)  # whose scorers have names of their own
+    with refuses(ValueError, f"unknown {kind} {said!r}", f"did you mean {meant!r}?"):
+        MAKERS[kind][1](said)
+
+
+@pytest.mark.parametrize("kind, name", [(kind, name) for kind, (known, _) in MAKERS.items() for name in known])
+def test_names_in_any_case(kind, name):
+    """As classes are written elsewhere: Adam, ReLU, MSE."""
+    make = MAKERS[kind][1]
+    for said in (name.upper(), name.capitalize(), name.title()):
+        assert make(said) == make(name) and str(make(name)) == name
+
+
+def test_an_optimizer_that_is_not_made_yet():
+    with refuses(TypeError, "use fp.Adam(), or for example fp.SGD(0.1)"):
+        fp.Trainer(fp.Network([2, 1]), loss="mse", optimizer=fp.Adam)
+    for optimizer in (fp.LBFGS(), "lbfgs", "L-BFGS"):
+        with refuses(TypeError, "net.fit(X, y, loss=..., optimizer=fp.LBFGS())"):
+            fp.Trainer(fp.Network([2, 1]), loss="mse", optimizer=optimizer)
+
+
+# ---- arguments that there are not ----
+
+NET, DATA = fp.Network([2, 3, 2], seed=0), (np.zeros((4, 2)), np.zeros((4, 2)))
+CALLS = {
+    "fit": lambda **how: NET.fit(*DATA, loss="mse", epochs=1, **how),
+    "Trainer": lambda **how: fp.Trainer(NET, loss="mse", **how),
+    "Ensemble.fit": lambda **how: fp.Ensemble(2, [2, 2]).fit(*DATA, loss="mse", **how),
+    "EnsembleTrainer": lambda **how: fp.EnsembleTrainer(fp.Ensemble(2, [2, 2]), loss="mse", **how),
+    "Network": lambda **how: fp.Network([2, 2], **how),
+    "SGD": fp.SGD, "Adam": fp.Adam, "RPROP": fp.RPROP, "LBFGS": fp.LBFGS,
+    "Cosine": lambda **how: fp.schedules.Cosine(0.1, **how), "Step": lambda **how: fp.schedules.Step(0.1, **how),
+    "Dense": lambda **how: fp.Dense(3, **how), "Dropout": lambda **how: fp.Dropout(0.1, **how),
+    "Embedding": fp.Embedding, "EarlyStopping": fp.EarlyStopping, "EMA": fp.EMA,
+    "Checkpoint": lambda **how: fp.Checkpoint("run", **how),
+}  # fmt: skip
+ARGUMENTS = [
+    *((call, name, "optimizer=fp.Adam(0.001)") for call in ("fit", "Trainer", "Ensemble.fit", "EnsembleTrainer")
+      for name in ("lr", "learning_rate", "rate", "learning_rate_init")),
+    *((call, name, "did you mean rate=") for call in ("SGD", "Adam") for name in ("lr", "learning_rate")),
+    *(("fit", name, f"did you mean {meant}=") for name, meant in {
+        "validation_data": "validation", "validation_split": "validation", "verbose": "progress", "batchsize":
+        "batch_size", "BatchSize": "batch_size", "n_epochs": "epochs", "max_iter": "epochs", "epoch": "epochs",
+        "criterion": "loss", "optim": "optimizer", "random_state": "seed", "metric": "metrics", "callback": "callbacks",
+        "sample_weights": "sample_weight", "early_stoping": "early_stopping", "clipnorm": "clip_norm", "L2": "l2",
+    }.items()),
+    ("Ensemble.fit", "validation_data", "did you mean validation="), ("Ensemble.fit", "batchsize", "batch_size="),
+    ("Ensemble.fit", "l_2", "did you mean l2="), ("Ensemble.fit", "bootstrapp", "did you mean bootstrap="),
+    ("Trainer", "epochs", "net.fit(X, y"), ("Trainer", "verbose", "net.fit(X, y"),
+    ("fit", "weight_decay", "fp.AdamW(weight_decay=0.01)"), ("fit", "momentum", "fp.SGD(0.1, momentum=0.9)"),
+    ("fit", "patience", "fp.EarlyStopping(patience=10)"), ("fit", "n_jobs", "fp.set_num_threads"),
+    ("Adam", "betas", "beta1="), ("Adam", "eps", "epsilon="), ("SGD", "nestrov", "nesterov="),
+    ("Network", "hidden_layer_sizes", "layers="), ("Network", "activations", "activation="),
+    ("RPROP", "qqq", "it takes"),
+    ("Cosine", "T_max", "steps="), ("Cosine", "eta_min", "final="), ("Step", "gamma", "factor="),
+    ("Dense", "use_bias", "bias="), ("Dense", "units", "n_outputs="), ("Dense", "act", "activation="),
+    ("Dropout", "p", "rate="), ("EarlyStopping", "restore_best_weights", "restore_best="), ("EMA", "decai", "decay="),
+    ("Checkpoint", "monitor", "best="), ("LBFGS", "memmory", "memory="), ("Embedding", "column", "columns="),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, name, words", ARGUMENTS)
+def test_arguments_that_there_are_not(call, name, words):
+    before = NET.parameters.copy()
+    with refuses(TypeError, f"{call}() has no argument {name!r}", words):
+        CALLS[call](**{name: 1})
+    np.testing.assert_array_equal(NET.parameters, before)
+
+
+@given(st.from_regex(r"[a-z_]{1,12}", fullmatch=True))
+def test_any_argument_that_there_is_not(name):
+    known = inspect.signature(fp.Trainer).parameters
+    if name not in known:
+        with refuses(TypeError, f"Trainer() has no argument {name!r}"):
+            CALLS["Trainer"](**{name: 1})
+
+
+def test_signatures_are_those_that_were_written():
+    assert list(inspect.signature(fp.SGD).parameters)[:3] == ["rate", "weight_decay", "decoupled"]
+    assert list(inspect.signature(fp.Trainer).parameters)[:3] == ["network", "loss", "optimizer"]
+    assert list(inspect.signature(fp.Ensemble.fit).parameters)[:4] == ["self", "X", "y", "loss"]
+
+
+# ---- no loss, no optimiser ----
+
+
+@pytest.mark.parametrize(
+    "y, n_outputs, said",
+    [
+        ([0, 1, 2, 3], 4, ["y holds 0, 1, 2, ...", "loss='cross_entropy'"]),
+        (["a", "b", "b", "a"], 2, ["y holds 'a', 'b'", "loss='cross_entropy'"]),
+        ([True, False, True, True], 1, ["loss='binary_cross_entropy'"]),
+        ([0, 1, 1, 0], 1, ["y holds 0, 1", "loss='binary_cross_entropy'"]),
+        ([3, 7, 100, 0], 1, ["loss='mse'", "'poisson'"]),
+        ([0.5, 1.5, 2.0, 3.0], 1, ["real numbers", "loss='mse'"]),
+        (np.eye(4), 4, ["sums to 1", "loss='cross_entropy'"]),
+        (np.full((4, 2), 0.7), 2, ["loss='mse'"]),
+        (None, 2, ["'cross_entropy' for labels", "'mse' for numbers"]),
+        ([[1], [2, 3], [], [4]], 2, ["'cross_entropy' for labels"]),
+    ],
+)
+def test_without_a_loss(y, n_outputs, said):
+    X = np.zeros((4, 2))
+    with refuses(TypeError, "fit needs a loss: ", *said):
+        fp.Network([2, n_outputs]).fit(X, y)
+    with refuses(TypeError, "Ensemble.fit needs a loss: ", *said):
+        fp.Ensemble(2, [2, n_outputs]).fit(X, y)
+
+
+def test_without_an_optimizer():
+    nets = [fp.Network([2, 3, 2], seed=0) for _ in range(4)]
+    nets[0].fit(*DATA, loss="mse", epochs=2)
+    nets[1].fit(*DATA, loss="mse", epochs=2, optimizer=fp.Adam(0.003))
+    trainer = fp.Trainer(nets[2], loss="mse")
+    assert trainer.optimizer == fp.Adam(0.003)
+    for _ in range(2):
+        trainer.epoch(*DATA)
+    ensemble = fp.Ensemble(1, [2, 3, 2], seed=0)
+    ensemble.fit(*DATA, loss="mse", epochs=2)
+    nets[3].parameters = ensemble.networks[0].parameters
+    assert len({net.parameters.tobytes() for net in nets}) == 1
 
 
 @pytest.mark.parametrize("value", [3, None, ["relu"], np.maximum])
