@@ -134,6 +134,8 @@ def targets(
             hint = f"; use {what}.ravel() if it holds labels"
         elif checked.shape == (rows,) and np.asarray(value).dtype.kind in "iub":
             hint = "; if it holds labels of classes, use loss='cross_entropy'"
+        elif not checked.ndim:
+            hint = f"; of one row by itself it is [{what}]"
         if loss.outputs > 1:
             hint = f", {loss.outputs} for each column of {what}"
         raise ValueError(
@@ -179,7 +181,8 @@ def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> n
             f"use {what}.astype(int), or np.unique({what}, return_inverse=True)[1] for names"
         )
     if found.shape != (rows,):
-        raise ValueError(f"{what} must have shape ({rows},) like the rows of X, got {found.shape}")
+        hint = "" if found.ndim else f"; of one row by itself it is [{what}]"
+        raise ValueError(f"{what} must have shape ({rows},) like the rows of X, got {found.shape}{hint}")
     lowest, highest = int(found.min()), int(found.max())
     if lowest < 0 or highest >= n_outputs:
         wrong = lowest if lowest < 0 else highest

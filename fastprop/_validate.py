@@ -98,7 +98,8 @@ def no_other_arguments(*others: Callable[..., Any]) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         known: dict[str, None] = {}
-        for one in (function, *others):
+        each: tuple[Callable[..., Any], ...] = (function, *others)
+        for one in each:
             code = inspect.unwrap(one).__code__
             known |= dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
         known.pop("self", None)

@@ -121,7 +121,7 @@ class Ensemble:
         source, _, held_out = fitting._split(first, X, y, sample_weight, validation, sys.maxsize)
         if not isinstance(source, sources.Stored):
             raise TypeError(f"an ensemble is trained on arrays, got batches from {type(X).__name__}; give X and y")
-        _targets.check_classes(first.class_weight, *source.targets)
+        _targets.check_classes(first.class_weight, *source.examples[1:3])
         size = first._batch_size(batch_size, source.rows)
         examples = first._weighed(source.examples)
         for one in trainer.trainers:

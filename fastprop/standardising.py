@@ -196,8 +196,8 @@ def move(network: Network, old: Standards, new: Standards, loss: Any, drawn: np.
     # what was learned of a single row as it is is not worth keeping; where nothing moved, every bit stays
     moved = old.begun and not (
         old.x is None
-        or (np.array_equal(old.x.mean, new.x.mean)
-        and np.array_equal(old.x.deviation, new.x.deviation))
+        or np.array_equal(old.x.mean, new.x.mean)
+        and np.array_equal(old.x.deviation, new.x.deviation)
     )
     if moved:
         scale = _scale(new.x.deviation)

@@ -254,7 +254,7 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
     ----------
     network : Network
     X, y, sample_weight, training, step
-        As ``Network.value_and_gradient`` takes them.
+        As ``Network.value_and_gradient`` takes them; or one row, (n_inputs,), with its target and weight.
     loss : str or Loss
 
     Returns
@@ -279,6 +279,9 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
             "use the one nearest to it, such as 'half_mse'"
         )
     network = copy.copy(bridges.checked(network, "trace"))
+    if network._matrix("X", X, row=True).ndim == 1:
+        X, y = np.asarray(X)[None], np.asarray(y)[None]
+        sample_weight = None if sample_weight is None else np.reshape(sample_weight, 1)
     x, targets, labels, weight = network._examples(X, y, sample_weight, chosen)
     kept = labels if targets is None else targets
     assert kept is not None  # one of the two there is

@@ -48,6 +48,33 @@ def test_it_has_the_bits_of_the_gradient(name, dtype, training):
     assert np.sum(t.scale[:, None] * t.losses) == pytest.approx(cost, rel=1e-6)
 
 
+@pytest.mark.parametrize("loss, label", [("half_mse", False), ("cross_entropy", False), ("cross_entropy", True)])
+def test_one_row_by_itself(loss, label):
+    """As the network takes it."""
+    rng = np.random.default_rng(0)
+    net = fp.Network([4, 5, 3], seed=0)
+    X, y = rng.normal(size=(6, 4)), strategies.targets(loss, rng, 6, 3, labels=label)
+    for row in (X[2], X[2].tolist(), X[2].astype(np.float32)):
+        one = fp.trace(net, row, y[2], loss=loss)
+        assert one.cost == fp.trace(net, X[2:3], y[2:3], loss=loss).cost and one.x.shape == (1, 4)
+        assert fp.trace(net, row, y[2], loss=loss, sample_weight=3.0).sample_weight == [3.0]
+    single = fp.Network([1, 1], seed=0)
+    assert fp.trace(single, [0.5], 0.25, loss="mse").cost == fp.trace(single, [0.5], [0.25], loss="mse").cost
+    for wrong in (X[2, :3], [[1.0], [2.0, 3.0]]):
+        with pytest.raises(ValueError, match="X must"):
+            fp.trace(net, wrong, y[2], loss=loss)
+    trainer = fp.Trainer(net, loss=loss)
+    for use in (
+        lambda x, y: net.value_and_gradient(x, y, loss=loss), trainer.step, trainer.epoch, trainer.evaluate,
+        lambda x, y: net.fit(x, y, loss=loss),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"reshape\(1, -1\) if it is one row"):
+            use(X[2], y[2])
+        if label:
+            with pytest.raises(ValueError, match=r"of one row by itself it is \[yb?\]"):
+                use(X[2:3], y[2])
+
+
 @given(
     widths=strategies.widths(5, 12), rows=strategies.rows(20), activation=strategies.activations(),
     loss=strategies.losses(), dtype=strategies.dtypes(), weighted=st.booleans(), seed=strategies.seeds(),
