@@ -192,8 +192,10 @@ WRONG = [
     ({"sample_weight": np.zeros(300)}, "sample_weight is 0 for every row"),
     ({"batch_size": 301}, "batch_size=301"),
     ({"average": 0.9}, "average must be"),
-    *(({name: None}, f"{name} is for the training of one network") for name in ("metrics", "callbacks", "progress")),
-    *(({name: True}, f"{name} is for the training of one network") for name in ("early_stopping", "resume", "window")),
+    *(
+        ({name: None}, rf"Ensemble.fit\(\) has no argument '{name}'.*net.fit")
+        for name in ("metrics", "callbacks", "progress", "early_stopping", "resume", "fallback", "window")
+    ),
 ]
 
 
