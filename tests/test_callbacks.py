@@ -466,6 +466,31 @@ def test_what_a_user_reads_cannot_be_written_to():
     np.testing.assert_array_equal(y, kept[1])
 
 
+WRONG = {
+    "epochs": 0, "batch_size": 500, "sample_weight": np.zeros(120), "class_weight": {7: 1.0}, "validation": "half",
+    "metrics": "accuracy_of_all", "early_stopping": True, "callbacks": 3, "seed": -1, "progress": 3, "window": 0,
+    "rates": [1.0], "l1": -1, "clip_norm": 0, "average": 0.9, "shuffle": 3, "optimizer": "adm", "loss": "bce",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_argument_changes_nothing(name):
+    net, calls = net_of(), Ends()
+    how = HOW | {"callbacks": calls} | {name: WRONG[name]}
+    with pytest.raises((ValueError, TypeError)):
+        net.fit(*classes(), **how)
+    assert net.parameters.tobytes() == net_of().parameters.tobytes() and not calls.began
+
+
+def test_a_metric_that_fails_leaves_whole_steps():
+    for metric in (lambda y, outputs: "good", lambda y, outputs: y.sort(), lambda y, outputs: 1 / 0):
+        net, other = net_of(), net_of()
+        with pytest.raises((TypeError, ValueError, ZeroDivisionError)):
+            net.fit(*classes(), metrics=metric, average=fp.EMA(0.5), **HOW)
+        other.fit(*classes(), epochs=1, **HOW)
+        np.testing.assert_array_equal(net.parameters, other.parameters)
+
+
 # ---- columns of one's own in the history ----
 
 

@@ -375,6 +375,22 @@ def test_callbacks():
     third = Third()
     classifier = fp.MLPClassifier(callbacks=third, batch_size=50).fit(*IRIS)
     assert classifier.n_iter_ == 3 and third.steps == 9
+    epochs = []
+    fp.MLPClassifier(callbacks=lambda run: epochs.append(run.epoch) or (len(epochs) == 2 and run.stop())).fit(*IRIS)
+    assert epochs == [1, 2]
+    fp.MLPClassifier(callbacks=None, tol=1.0).fit(*IRIS)
+
+
+def test_callbacks_end_with_the_best_parameters():
+    class Ends(fp.Callback):
+        def on_train_end(self, run):
+            self.parameters = run.network.parameters.copy()
+
+    ends = Ends()
+    how = {"early_stopping": True, "learning_rate_init": 0.3, "random_state": 0, "n_iter_no_change": 3}
+    classifier = fp.MLPClassifier(callbacks=ends, **how).fit(*IRIS)
+    assert np.argmax(classifier.validation_scores_) < classifier.n_iter_ - 1, "the best is not the last"
+    np.testing.assert_array_equal(ends.parameters, classifier._network.parameters)
 
 
 @BOTH
