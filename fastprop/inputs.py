@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fastprop import _validate, activations
+from fastprop import _validate, activations, data
 from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation
 
@@ -171,7 +171,8 @@ class PiecewiseLinear(Layer):
         ValueError, TypeError
             If X holds no numbers, or a column is constant.
         """
-        table = _validate.array("X", X, np.dtype(np.float64))
+        float64 = np.dtype(np.float64)
+        table = _validate.array("X", data.plain("X", X, float64), float64)
         quantiles = np.linspace(0, 1, _validate.count("bins", bins) + 1)
         edges = [np.unique(np.quantile(column, quantiles)) for column in table.T]
         for number, each in enumerate(edges):

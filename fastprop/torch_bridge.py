@@ -147,13 +147,12 @@ def _run(module: Any, X: np.ndarray) -> np.ndarray:
     import torch
 
     modes = [(each, each.training) for each in module.modules()]
-    first = next(iter([*module.parameters(), *module.buffers()]), None)
+    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
     try:
         for each, _ in modes:
             each.training = False
-        with torch.no_grad():
-            x = torch.tensor(X, device=None if first is None else first.device)
-            return module(x).cpu().numpy()
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            return module(torch.tensor(X, device=device)).cpu().numpy()
     finally:
         for each, mode in modes:
             each.training = mode
@@ -379,6 +378,11 @@ def _groups(state: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
         if own != "num_batches_tracked":
             groups.setdefault(name, {})[own] = _array(tensor, f"the tensor {full!r}")
     for name, tensors in groups.items():
+        if set(tensors) == {"weight"} and "norm" in name.lower() and tensors["weight"].ndim == 1:
+            raise ValueError(
+                f"the layer {name!r} has a weight alone, as a PReLU has, but the name of a norm; give a layer norm its "
+                "bias too, zeros where it has none (fastprop has no RMSNorm), or rename it if it is a PReLU"
+            )
         if ("running_mean" in tensors) != ("running_var" in tensors):
             raise ValueError(f"the layer {name!r} has one of running_mean and running_var; give both")
         if "weight" not in tensors or tensors["weight"].ndim not in (1, 2):

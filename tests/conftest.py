@@ -121,3 +121,27 @@ def browser(request):
     """A headless Chromium, one for each file of tests."""
     assert request.node.get_closest_marker("peer"), "it may skip, so mark this test: use pytest.mark.peer"
     return request.getfixturevalue("chromium")
+
+
+@pytest.fixture(scope="module")
+def torch():
+    """PyTorch on one thread."""
+    torch = pytest.importorskip("torch", reason="the `peers` extra is not installed")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def keras(torch):
+    """Keras, on the PyTorch that the other peers bring."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", "torch")
+        yield pytest.importorskip("keras", reason="the `peers` extra is not installed")
+
+
+@pytest.fixture(scope="module")
+def neural():
+    """scikit-learn's estimators."""
+    return pytest.importorskip("sklearn.neural_network", reason="the `peers` extra is not installed")

@@ -687,6 +687,8 @@ def test_objects_that_are_numbers():
         frame.loc[3, "c"] = gap
         with pytest.raises(ValueError, match=r"X\[3, 0\] is nan, the only gap in the column 'c'"):
             net(frame)
+        with pytest.raises(ValueError, match=r"X\[3, 0\] is nan, the only gap in the column 'c'"):
+            fp.PiecewiseLinear.of(frame)
     frame.loc[3, "c"] = 10**400
     with pytest.raises(ValueError, match=r"X\[3, 0\] is inf; X must be finite"):
         net(frame)

@@ -1,6 +1,5 @@
 """From Keras: the network predicts what the model predicts."""
 
-import os
 from functools import partial
 
 import bridge_cases
@@ -11,20 +10,6 @@ import fastprop as fp
 from fastprop.keras_bridge import ACTIVATIONS
 
 pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore")]  # of its own use of NumPy
-
-
-@pytest.fixture(scope="module")
-def keras():
-    """With the PyTorch beneath that the other peers bring."""
-    pytest.importorskip("torch", reason="the `peers` extra is not installed")
-    before = os.environ.get("KERAS_BACKEND")
-    os.environ["KERAS_BACKEND"] = "torch"
-    keras = pytest.importorskip("keras", reason="the `peers` extra is not installed")
-    yield keras
-    if before is None:
-        del os.environ["KERAS_BACKEND"]
-    else:
-        os.environ["KERAS_BACKEND"] = before
 
 
 def randomized(model, seed=0):

@@ -73,15 +73,6 @@ def counterpart(torch, name, numbers):
 pytestmark = pytest.mark.peer
 
 
-@pytest.fixture(scope="module")
-def torch():
-    torch = pytest.importorskip("torch", reason="the `peers` extra is not installed")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(before)
-
-
 class Twin:
     """The same network in PyTorch, with the same numbers in it."""
 

@@ -1,6 +1,5 @@
 """What docs/coming_from says of other libraries: where they mean something else by the same word, and where not."""
 
-import os
 import warnings
 
 import numpy as np
@@ -18,27 +17,6 @@ BITS = (Y > 0).astype(np.float32)
 LABELS = Y.argmax(axis=1)
 WEIGHT = RNG.uniform(0.5, 3, ROWS).astype(np.float32)
 CLOSE = {"rtol": 2e-5, "atol": 1e-6}  # float32
-
-
-@pytest.fixture(scope="module")
-def torch():
-    torch = pytest.importorskip("torch", reason="the `peers` extra is not installed")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def keras(torch):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
-        yield pytest.importorskip("keras", reason="the `peers` extra is not installed")
-
-
-@pytest.fixture(scope="module")
-def neural():
-    return pytest.importorskip("sklearn.neural_network", reason="the `peers` extra is not installed")
 
 
 def cost_of(net, y, loss, weight=None):

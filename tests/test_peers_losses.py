@@ -22,15 +22,6 @@ VARIANTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def torch():
-    torch = pytest.importorskip("torch", reason="the `peers` extra is not installed")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(before)
-
-
 def theirs(torch):
     """Name -> the losses of the rows, with PyTorch's own function for it."""
     f = torch.nn.functional

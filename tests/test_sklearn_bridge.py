@@ -13,11 +13,6 @@ from fastprop.sklearn_bridge import LOSSES as OUTPUTS
 pytestmark = pytest.mark.peer
 
 
-@pytest.fixture(scope="module")
-def neural():
-    return pytest.importorskip("sklearn.neural_network", reason="the `peers` extra is not installed")
-
-
 def fitted(estimator, X, y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that it has not converged

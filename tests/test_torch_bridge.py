@@ -21,15 +21,6 @@ TOLERANCES = {"float32": 2e-6, "float64": 1e-13}
 BOTH_WAYS = [name for name in bridge_cases.NETWORKS if not name.startswith("members")]
 
 
-@pytest.fixture(scope="module")
-def torch():
-    torch = pytest.importorskip("torch", reason="the `peers` extra is not installed")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield torch
-    torch.set_num_threads(before)
-
-
 def outputs(torch, module, X):
     with torch.no_grad():
         return module(torch.tensor(X)).numpy()
@@ -374,7 +365,8 @@ def test_what_does_not_matter(torch):
         module = nn.Sequential(module)
     random = torch.get_rng_state()
     module.train()
-    net = fp.from_torch(module)
+    with torch.autocast("cpu", torch.bfloat16):
+        net = fp.from_torch(module)
     assert all(each.training for each in module.modules()) and torch.equal(torch.get_rng_state(), random)
     X = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     bridge_cases.assert_close(outputs(torch, module.eval(), X), net, X, 2e-6)
@@ -459,6 +451,11 @@ def test_names_that_leave_no_number_out():
         ({"0.weight": np.ones(3), "0.bias": np.ones(3)}, ValueError, "no weight of a linear layer"),
         ({"0.weight": np.ones((2, 3, 3, 3))}, ValueError, "the layer '0' has no weight of one or two axes"),
         ({"0.bias": np.ones(3)}, ValueError, "the layer '0' has no weight"),
+        (
+            {"in.weight": np.ones((2, 3)), "norm.weight": np.ones(2)},
+            ValueError,
+            "'norm' has a weight alone.*give a layer norm its bias",
+        ),
         ({"0.weight_orig": np.ones((2, 3))}, ValueError, "a weight is computed from it, so remove"),
         ({"0.parametrizations.weight.original0": np.ones((2, 3))}, ValueError, "a weight is computed from it"),
         ({"rnn.weight_ih_l0": np.ones((2, 3))}, ValueError, "'rnn.weight_ih_l0' is of no linear layer"),
