@@ -12,54 +12,103 @@ except ModuleNotFoundError as error:
         f"{__path__[0]} is fastprop's source tree, where nothing is compiled: start Python in another directory, "
         "or compile in place with `pip install -e .`"
     ) from None
+
+# The whole core is imported at once, for an import in the middle of a program can go wrong: a signal handler that
+# interrupts it finds half a module, and the child of a fork in another thread waits for ever for the module's lock.
+from fastprop import activations, derivatives, explain, fitting, graph, layers, losses, schedules, trace_page  # noqa: F401  what methods import when called
+from fastprop._lazy import lazy_import
 from fastprop._version import __version__
+from fastprop.averages import EMA, SWA
+from fastprop.c_export import to_c
+from fastprop.callbacks import Callback, EarlyStopping
+from fastprop.checkpoints import Checkpoint, load_checkpoint
 from fastprop.config import get_num_threads, set_num_threads, show_config
+from fastprop.data import Scaled
+from fastprop.ensemble import Ensemble, EnsembleTrainer
+from fastprop.files import load
+from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
+from fastprop.keras_bridge import from_keras
+from fastprop.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
+from fastprop.network import Network
+from fastprop.onnx_export import to_onnx
+from fastprop.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, AdamW, AMSGrad, Lion, NAdam, RMSprop
+from fastprop.sklearn_bridge import from_sklearn
+from fastprop.torch_bridge import from_state_dict, from_torch
+from fastprop.torch_export import to_torch
+from fastprop.tracing import trace
+from fastprop.trainer import DivergenceError, History, Trainer
+from fastprop.watch import Watch
 
 if "threadpoolctl" in sys.modules:  # whose import is not ours to pay for
     from fastprop import threadpool  # noqa: F401  registers itself
 
-# Room -> what it is known for, imported when it is first asked for. Type checkers read __init__.pyi.
-_ROOMS = {
-    "averages": ("EMA", "SWA"),
-    "callbacks": ("Callback", "EarlyStopping"),
-    "c_export": ("to_c",),
-    "checkpoints": ("Checkpoint", "load_checkpoint"),
-    "data": ("Scaled",),
-    "ensemble": ("Ensemble", "EnsembleTrainer"),
-    "files": ("load",),
-    "inputs": ("Embedding", "Periodic", "PiecewiseLinear"),
-    "keras_bridge": ("from_keras",),
-    "layers": ("Activation", "BatchNorm", "Dense", "Dropout", "LayerNorm", "Residual", "Scale"),
-    "network": ("Network",),
-    "onnx_export": ("to_onnx",),
-    "optimizers": (
-        *("SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Adamax", "NAdam", "AMSGrad", "Lion", "RPROP", "LBFGS"),
-    ),
-    "sklearn_bridge": ("from_sklearn",),
-    "torch_bridge": ("from_state_dict", "from_torch"),
-    "torch_export": ("to_torch",),
-    "tracing": ("trace",),
-    "trainer": ("DivergenceError", "History", "Trainer"),
-    "watch": ("Watch",),
-}
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")  # not in __all__: a star import must do without scikit-learn
-_MODULES = ("activations", "losses", "plots", "schedules")  # known as themselves
+__all__ = [
+    "EMA",
+    "LBFGS",
+    "RPROP",
+    "SGD",
+    "SWA",
+    "AMSGrad",
+    "Activation",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "BatchNorm",
+    "Callback",
+    "Checkpoint",
+    "Dense",
+    "DivergenceError",
+    "Dropout",
+    "EarlyStopping",
+    "Embedding",
+    "Ensemble",
+    "EnsembleTrainer",
+    "History",
+    "LayerNorm",
+    "Lion",
+    "NAdam",
+    "Network",
+    "Periodic",
+    "PiecewiseLinear",
+    "RMSprop",
+    "Residual",
+    "Scale",
+    "Scaled",
+    "Trainer",
+    "Watch",
+    "__version__",
+    "activations",
+    "from_keras",
+    "from_sklearn",
+    "from_state_dict",
+    "from_torch",
+    "get_num_threads",
+    "layers",
+    "load",
+    "load_checkpoint",
+    "losses",
+    "plots",
+    "schedules",
+    "set_num_threads",
+    "show_config",
+    "to_c",
+    "to_onnx",
+    "to_torch",
+    "trace",
+]
 
-__all__ = ["__version__", "get_num_threads", "set_num_threads", "show_config"]
-__all__ += [*_MODULES, *_ROOM_OF]
+_ESTIMATORS = ("MLPClassifier", "MLPRegressor")  # not in __all__: a star import must do without scikit-learn
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
+    if name == "plots":
+        return lazy_import("fastprop.plots")
+    if name in _ESTIMATORS:
+        from fastprop import estimators
 
-    if name in _MODULES:
-        return import_module(f"fastprop.{name}")
-    room = "estimators" if name in _ESTIMATORS else _ROOM_OF.get(name)
-    if room is None:
-        raise AttributeError(f"module 'fastprop' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"fastprop.{room}"), name)
-    return found
+        return getattr(estimators, name)
+    raise AttributeError(f"module 'fastprop' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

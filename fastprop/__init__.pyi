@@ -1,6 +1,7 @@
 """What `import fastprop` offers, as type checkers see it: each name is imported when it is first asked for."""
 
 from fastprop import activations as activations
+from fastprop import layers as layers
 from fastprop import losses as losses
 from fastprop import plots as plots
 from fastprop import schedules as schedules

@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Collection
-from difflib import get_close_matches
+
+from fastprop._lazy import LazyModule
+
+difflib = LazyModule("difflib")
 
 # Losses, activations, optimisers, initialisers and metrics, without what `_plain` takes away. The first that a list knows
 # is meant: "logistic" is a loss here and an activation there.
@@ -149,7 +152,7 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     found = plain.get(_plain(name))
     if found is None:
         found = next((one for one in NAMES.get(_plain(name), ()) if one in known), None)
-    near = [found] if found else get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    near = [found] if found else difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     return near[0] if near else None
 
 
@@ -162,5 +165,5 @@ def argument(name: str, known: Collection[str]) -> str:
     advice = {_plain(one): advice for one, advice in ELSEWHERE.items()}.get(_plain(meant))
     if advice is not None:
         return advice
-    near = get_close_matches(name.lower(), known, n=1)
+    near = difflib.get_close_matches(name.lower(), known, n=1)
     return f"did you mean {near[0]}=...?" if near else f"it takes {', '.join(known)}"

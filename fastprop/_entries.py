@@ -1,13 +1,14 @@
 """What the entries of the lists of activations and losses share: numbers in their formulas, which calling one sets."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, replace
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from fastprop import _validate
+from fastprop._frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Number:
     """A number in a formula: its name, its value, and what it is held to.
 

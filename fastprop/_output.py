@@ -10,9 +10,15 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastprop import _validate
+from fastprop._lazy import LazyModule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pathlib = LazyModule("pathlib")
 
 STDOUT = "/dev/stdout"  # on every system: on Windows no file is called so
 LEFTOVERS = ".fastprop-*.tmp"  # the temporary files that a killed process leaves behind
@@ -186,6 +192,6 @@ def _replace(target: str, status: os.stat_result | None, data: list) -> None:
             os.close(directory)
 
 
-def leftovers(directory) -> list[Path]:
+def leftovers(directory) -> "list[Path]":
     """The temporary files that killed processes left in a directory."""
-    return list(Path(directory).glob(LEFTOVERS))
+    return list(pathlib.Path(directory).glob(LEFTOVERS))

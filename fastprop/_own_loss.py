@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fastprop import _validate, losses, members
+from fastprop._frozen import frozen
 
 PROGRESS = 0.05  # seconds between two reports, as the engine has them
 
 
-@dataclass(frozen=True)
+@frozen
 class OwnLoss:
     """A function of the outputs Y (rows, n_outputs) and the targets y of a batch, in place of a ``losses.Loss``.
 

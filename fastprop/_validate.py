@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from fastprop import _engine
+from fastprop import _aliases, _engine
 
 DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64)}
 
@@ -83,8 +83,6 @@ def choice(what: str, name: object, known: Collection[str], *, any_case: bool = 
     listed = ", ".join(known)
     if not isinstance(name, str):
         raise TypeError(f"{what} must be a name, got {shown(name)} ({type(name).__name__}); use one of {listed}")
-    from fastprop import _aliases  # imported here, where time no longer matters
-
     near = _aliases.nearest(name[:100], known)
     hint = f"did you mean {near!r}? All: {listed}" if near else f"use one of {listed}"
     raise ValueError(f"unknown {what} {shown(name)}; {hint}")
@@ -108,8 +106,6 @@ def no_other_arguments(*others: Callable[..., Any]) -> Callable[[F], F]:
         def checked(*args: Any, **given: Any) -> Any:
             for name in given:
                 if name not in known:
-                    from fastprop import _aliases
-
                     call = function.__qualname__.removesuffix(".__init__")
                     raise TypeError(f"{call}() has no argument {name!r}; {_aliases.argument(name, known)}")
             return function(*args, **given)
@@ -205,9 +201,7 @@ def callback(what: str, value: Any, otherwise: tuple[object, ...]) -> Callable[.
 def seed(value: Any) -> int:
     """A seed in [0, 2^63); a fresh one for None."""
     if value is None:
-        import secrets
-
-        return secrets.randbits(63)
+        return int.from_bytes(os.urandom(8), "little") >> 1
     try:
         number = operator.index(value)
     except TypeError:

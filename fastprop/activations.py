@@ -5,12 +5,12 @@ The compiled bodies are ``activation.h`` and ``activation_smooth.h`` in ``src_c/
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Any, ClassVar
 
 from fastprop import _engine, _entries
 from fastprop._entries import Number
+from fastprop._frozen import frozen
 
 
 def _any_number(*values: float) -> tuple[float, float]:
@@ -18,7 +18,7 @@ def _any_number(*values: float) -> tuple[float, float]:
     return -inf, inf
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Activation(_entries.Entry):
     """An activation g: a = g(z), element by element.
 

@@ -1,13 +1,14 @@
 """Averages of the parameters over the steps: frozen descriptions. The average itself belongs to the Trainer."""
 
 import operator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 from fastprop import _validate
+from fastprop._frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class EMA:
     """An exponential moving average: ``averaged = decay averaged + (1 - decay) theta``, from the first theta on.
 
@@ -43,7 +44,7 @@ class EMA:
         return 1 - self.decay
 
 
-@dataclass(frozen=True)
+@frozen
 class SWA:
     """Stochastic weight averaging: the mean of theta after step `start` and every `every` steps from there on.
 

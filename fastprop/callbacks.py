@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
 from fastprop import _validate
+from fastprop._frozen import frozen
 
 
 class Callback:
@@ -85,7 +86,7 @@ def per_step(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
     return tuple(one for one in callbacks if type(one).on_step_end is not Callback.on_step_end)
 
 
-@dataclass(frozen=True)
+@frozen
 class EarlyStopping:
     """Ends a training that no longer becomes better.
 

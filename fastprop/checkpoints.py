@@ -7,17 +7,22 @@ any moment a file is the old one or the new one.
 """
 
 import dataclasses
-import json
 import os
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastprop import _output, _own_loss, _validate, averages, files, optimizers, schedules
+from fastprop._frozen import frozen
+from fastprop._lazy import LazyModule
 from fastprop.callbacks import Callback, direction
 from fastprop.trainer import Trainer
+
+json, pathlib = LazyModule("json"), LazyModule("pathlib")
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "epoch-{:08d}.safetensors"
 BEST = "best.safetensors"
@@ -59,7 +64,7 @@ class Checkpoint(Callback):
     def __init__(
         self, directory, *, every: int = 1, keep: int = 3, best: str | None = "validation_cost", mode: str = "auto"
     ):
-        self.directory = Path(directory)
+        self.directory = _path(directory)
         self.every, self.keep = _validate.count("every", every), _validate.count("keep", keep)
         self.best, self.mode = best, _validate.choice("mode", mode, ("auto", "min", "max"))
 
@@ -96,9 +101,13 @@ class Checkpoint(Callback):
         return bool(np.isfinite(values[-1]) and not np.any(values[:-1] >= values[-1]))
 
 
-def find(directory) -> list[Path]:
+def _path(path) -> "Path":
+    return pathlib.Path(os.fsdecode(path))
+
+
+def find(directory) -> "list[Path]":
     """The checkpoints of epochs in a directory, the newest first."""
-    return sorted(Path(directory).glob("epoch-*.safetensors"), reverse=True)
+    return sorted(_path(directory).glob("epoch-*.safetensors"), reverse=True)
 
 
 # ---- what describes a trainer ----
@@ -177,7 +186,7 @@ def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[
     files.write_tensors(path, files.CHECKPOINT, metadata, arrays)
 
 
-@dataclasses.dataclass(frozen=True)
+@frozen
 class Saved:
     """What a checkpoint holds.
 
@@ -193,7 +202,7 @@ class Saved:
     arrays : dict of str to ndarray
     """
 
-    path: Path
+    path: "Path"
     description: dict[str, Any]
     at: dict[str, Any]
     run: dict[str, Any]
@@ -249,7 +258,7 @@ def read(path) -> Saved:
     metadata, arrays = files.read_tensors(path, files.CHECKPOINT)
     with files.understood(os.fsdecode(path)):
         trainer, at, run = (dict(json.loads(metadata[name])) for name in ("trainer", "at", "run"))
-    return Saved(Path(os.fsdecode(path)), trainer, at, run, arrays)
+    return Saved(_path(path), trainer, at, run, arrays)
 
 
 def newest(directory, *, fallback: bool = False) -> Saved | None:

@@ -13,7 +13,7 @@ from fastprop._version import __version__
 
 MOST_THREADS = 256  # as many workers as the pool keeps
 
-_changing = threading.Lock()
+_changing = threading.RLock()  # which a signal handler that interrupts its owner may take as well
 _found: list[int] = []  # by each `threads` that is entered now: the number before it
 
 
@@ -156,4 +156,11 @@ def show_config() -> None:
         print(f"{name + ':':14}{value}")
 
 
+def _renew_the_lock() -> None:
+    global _changing
+    _changing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # a thread that held the lock in the parent does not exist in the child
+    os.register_at_fork(after_in_child=_renew_the_lock)
 _engine.set_num_threads(_default_threads())

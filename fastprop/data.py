@@ -4,6 +4,7 @@ Arrays of the network's dtype are used in place, and others are converted once, 
 `window` bytes. Larger data of other dtypes are converted in parts.
 """
 
+import mmap
 import numbers
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -297,6 +298,4 @@ def forget(array: Any) -> None:
     mapping = getattr(array, "_mmap", None)
     # of a private mapping they hold what was written
     if mapping is not None and array.mode != "c" and hasattr(mapping, "madvise"):
-        import mmap
-
         mapping.madvise(mmap.MADV_DONTNEED)

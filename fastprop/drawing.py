@@ -1,9 +1,12 @@
 """Parts of a drawing in SVG, in colours for light and dark."""
 
 from collections.abc import Iterable
-from html import escape
 from math import inf, isfinite
 from typing import Any
+
+from fastprop._lazy import LazyModule
+
+html = LazyModule("html")
 
 STYLE = """
 .graph { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace;
@@ -70,3 +73,8 @@ def sign(value: float) -> str:
 def stroke(value: float, largest: float) -> float:
     """How wide a gradient is drawn: its root, so that small ones are seen."""
     return 1 + 5 * (abs(value) / largest) ** 0.5 if 0 < largest < inf and isfinite(value) else 1.0
+
+
+def escape(words: str) -> str:
+    """Text as HTML and SVG have it."""
+    return html.escape(words)

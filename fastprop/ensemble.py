@@ -8,9 +8,12 @@ from contextlib import nullcontext
 import numpy as np
 
 from fastprop import _engine, _targets, _validate, fitting, losses, sources
+from fastprop._lazy import LazyModule
 from fastprop._targets import Examples
 from fastprop.network import Network
 from fastprop.trainer import DEFAULT, DivergenceError, History, Trainer
+
+random = LazyModule("numpy.random")
 
 
 class Ensemble:
@@ -286,7 +289,7 @@ class EnsembleTrainer:
         """The weights of a network's rows: how often its bootstrap sample, the same in every epoch, holds them."""
         if not self.bootstrap:
             return weight
-        generator = np.random.default_rng(trainer.seed)
+        generator = random.default_rng(trainer.seed)
         while True:
             drawn = np.bincount(generator.integers(rows, size=rows), minlength=rows).astype(trainer.network.dtype)
             product = drawn if weight is None else drawn * weight

@@ -4,11 +4,11 @@ import heapq
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import fsum, isfinite, nan, prod
 from typing import Any
 
 from fastprop import _validate, formulas
+from fastprop._frozen import ByIdentity, frozen
 from fastprop.chain import Chain, Edge, Node, averages
 from fastprop.tracing import Trace
 
@@ -22,7 +22,7 @@ AGREEMENT = 1e-5  # of the slopes over one and two steps, relative: smooth costs
 COMPLEX_STEP = 1e-20  # so small that its square is nothing beside 1: no truncation, and nothing is subtracted
 
 
-@dataclass(frozen=True)
+@frozen
 class Path:
     """One way from a quantity to the cost, through one row.
 
@@ -48,8 +48,8 @@ class Path:
         return (self.edges[0].source, *(edge.target for edge in self.edges))
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
+@frozen
+class Explanation(ByIdentity):
     """What ``explain`` found: ``print`` shows it, ``latex()`` and ``svg()`` draw it.
 
     Attributes

@@ -20,8 +20,11 @@ import os
 import numpy as np
 
 from fastprop import _output, _validate
+from fastprop._lazy import LazyModule
 from fastprop._version import __version__
 from fastprop.network import Network
+
+json, hashlib = LazyModule("json"), LazyModule("hashlib")
 
 __all__ = ["load", "read_notes", "save"]
 
@@ -81,7 +84,7 @@ def load(path):
     metadata, tensors, data = _read(path)
     name = os.fsdecode(path)
     with understood(name, f"; load it with fastprop {_writer(metadata)}, which wrote it"):
-        network = described_network(_json().loads(metadata["description"]), len(data))
+        network = described_network(json.loads(metadata["description"]), len(data))
     layout = _layout(network)
     if tensors != layout:
         raise ValueError(
@@ -107,7 +110,7 @@ def read_notes(path):
     """
     metadata, _, _ = _read(path)
     with understood(os.fsdecode(path)):
-        notes = _json().loads(metadata.get("notes", "{}"))
+        notes = json.loads(metadata.get("notes", "{}"))
         if not isinstance(notes, dict):
             raise ValueError(f"the notes must be a JSON object, got {type(notes).__name__}")
     return notes
@@ -211,16 +214,8 @@ def read_tensors(path, kind):
     return metadata, arrays
 
 
-def _json():
-    import json  # here and not above: `import fastprop` stays fast
-
-    return json
-
-
 def _checksum(length, header, data):
     """Hex digits of the whole file's SHA-256, its own digits counted as zeros."""
-    import hashlib
-
     digest = hashlib.sha256(length)
     digest.update(header[: _DIGITS_AT.start] + _ZEROS + header[_DIGITS_AT.stop :])
     digest.update(data)
@@ -259,7 +254,6 @@ def _header(network, notes):
     """The header as a bytearray, its checksum still zeros."""
     if notes is not None and not isinstance(notes, dict):
         raise TypeError(f"got {type(notes).__name__} as notes, wanted a dict that JSON can hold")
-    json = _json()
     try:
         notes_text = json.dumps(notes or {}, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -286,7 +280,7 @@ def _sealed(metadata, tensors):
         "format_version": str(FORMAT_VERSION),
         "fastprop_version": __version__,
     }
-    header = bytearray(_json().dumps({"__metadata__": always | metadata, **tensors}, separators=(",", ":")), "ascii")
+    header = bytearray(json.dumps({"__metadata__": always | metadata, **tensors}, separators=(",", ":")), "ascii")
     header += b" " * (-len(header) % 8)
     return header
 
@@ -363,7 +357,7 @@ def _read_header(file, name, size, length):
 
 def _parse(name, header):
     try:
-        entries = _json().loads(header.decode("utf-8")) if header.startswith(b"{") else None
+        entries = json.loads(header.decode("utf-8")) if header.startswith(b"{") else None
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, dict):

@@ -1,6 +1,5 @@
 """fit: the loop over epochs, and what goes with it: validation, metrics, early stopping, callbacks."""
 
-import json
 import sys
 import time
 import warnings
@@ -14,6 +13,7 @@ from fastprop import _targets, _validate, checkpoints, data, sources
 from fastprop import callbacks as _callbacks
 from fastprop import metrics as _metrics
 from fastprop import progress as _progress
+from fastprop._lazy import LazyModule
 from fastprop._targets import Examples
 from fastprop.callbacks import EarlyStopping, Patience
 from fastprop.checkpoints import Checkpoint
@@ -21,6 +21,8 @@ from fastprop.lbfgs import minimize
 from fastprop.network import Network
 from fastprop.optimizers import LBFGS, Optimizer
 from fastprop.trainer import DEFAULT, DivergenceError, History, Trainer, _advice
+
+json, random = LazyModule("json"), LazyModule("numpy.random")
 
 # of the rows that a fraction holds out; its stream is not that of the initial weights
 HOLD_OUT = 1
@@ -197,7 +199,7 @@ def _drawn(share: float, rows: int, labels: np.ndarray | None, seed: int) -> np.
     """Which rows are held out: evenly spaced in a random order, in which rows of a class are neighbours."""
     if not 1 <= int(share * rows) < rows:
         raise ValueError(f"validation={share:g} of {rows} rows leaves none on one side; give validation=(Xv, yv)")
-    order = np.random.default_rng([seed, HOLD_OUT]).permutation(rows)
+    order = random.default_rng([seed, HOLD_OUT]).permutation(rows)
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
     ends = (share * np.arange(1, rows + 1)).astype(np.int64)

@@ -1,11 +1,10 @@
 """The computational graph of a trace as SVG, by neurons where they are few, else by layers; paths of an explanation."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 from fastprop.chain import Chain, Node
-from fastprop.drawing import attributes, box, curve, short, sign, stroke, text, whole
+from fastprop.drawing import attributes, box, curve, escape, short, sign, stroke, text, whole
 from fastprop.explain import Explanation
 from fastprop.tracing import Trace
 

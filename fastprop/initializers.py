@@ -1,14 +1,15 @@
 """The list of initialisers of a weight matrix (n_in, n_out). Biases start at zero."""
 
-from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
+
+from fastprop._frozen import frozen
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
+@frozen
 class Initializer:
     """Random weights of mean 0 and a variance of `gain` / (average number of inputs or of connections).
 
@@ -42,7 +43,7 @@ class Initializer:
         return generator.normal(0.0, deviation, (n_in, n_out))
 
 
-@dataclass(frozen=True)
+@frozen
 class Siren:
     """Random weights for layers of sin(omega z), whose outputs then keep their distribution from layer to layer.
 

@@ -1,18 +1,19 @@
 """Layers that read the columns of a table: embeddings of categories and of numbers. Frozen descriptions."""
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from math import sqrt
 from typing import ClassVar
 
 import numpy as np
 
 from fastprop import _validate, activations, data
+from fastprop._frozen import frozen
 from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Embedding(Layer):
     """Columns of X that hold categories, each become a row of a table that is learned; the other columns are passed on.
 
@@ -106,7 +107,7 @@ class Embedding(Layer):
                 )
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class PiecewiseLinear(Layer):
     """The numbers of each column in piecewise-linear encoding, which makes tabular networks match trees.
 
@@ -207,7 +208,7 @@ class PiecewiseLinear(Layer):
         return [encoding, *product]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Periodic(Layer):
     """The numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with frequencies f that are learned.
 

@@ -1,12 +1,13 @@
 """Layers: frozen descriptions, without arrays."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, fields
 from typing import ClassVar
 
 import numpy as np
 
 from fastprop import _validate, activations
+from fastprop._frozen import frozen
 from fastprop.initializers import INITIALIZERS
 from fastprop.operations import Operation, merged
 
@@ -17,7 +18,7 @@ LAYERS: "dict[str, type[Layer]]" = {}
 OF_ROWS = ("softmax", "log_softmax", "prelu")
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Layer:
     """What every layer has."""
 
@@ -79,7 +80,7 @@ def activated(operation: Operation, activation) -> list[Operation]:
     return merged([operation, Operation("copy", n, activations.parse(activation))])
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Dense(Layer):
     """A dense layer: a = g(x W + b), with W (n_in, n_outputs) and b (n_outputs,).
 
@@ -164,7 +165,7 @@ class Dense(Layer):
         return draw
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Activation(Layer):
     """An activation by itself: a = g(x). Right after a layer that is linear it costs nothing: that one applies it.
 
@@ -192,7 +193,7 @@ class Activation(Layer):
         return [Operation("copy", n_in, activations.parse(self.activation))]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Dropout(Layer):
     """In training each number is 0 with probability `rate`, and else divided by 1 - rate; in prediction nothing
     happens.
@@ -227,7 +228,7 @@ class Dropout(Layer):
         return [Operation("dropout", n_in, fields={"rate": self.rate})]
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class BatchNorm(Layer):
     """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the column.
 
@@ -280,7 +281,7 @@ class BatchNorm(Layer):
         return activated(operation, self.activation)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class LayerNorm(Layer):
     """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the row.
 
@@ -318,7 +319,7 @@ class LayerNorm(Layer):
         return activated(operation, self.activation)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Scale(Layer):
     """a = g(x * w + b): a learned diagonal.
 
@@ -348,7 +349,7 @@ class Scale(Layer):
         return activated(operation, self.activation)
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Residual(Layer):
     """a = g(x + block(x)). He, Zhang, Ren and Sun 2016, *Deep residual learning for image recognition*.
 

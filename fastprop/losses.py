@@ -7,12 +7,12 @@ bodies are ``src_c/kernels/loss*.h`` and ``_portable_losses.pxi``, under the sam
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 from fastprop import _engine, _entries, _validate
 from fastprop._entries import Number
+from fastprop._frozen import frozen
 
 
 def _number_or_none(what: str, value: Any, **bounds: float) -> float | None:
@@ -29,7 +29,7 @@ def _as_they_are(*values: Any) -> tuple[float, ...]:
     return values
 
 
-@dataclass(frozen=True, repr=False)
+@frozen
 class Loss(_entries.Entry):
     """A loss of the outputs a and the target y of one row. Calling it gives the same loss with other numbers.
 

@@ -4,20 +4,19 @@ Where there are weights, every named metric weighs its rows. The names that scik
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from fastprop import _validate, data
+from fastprop._frozen import frozen, once
 from fastprop.losses import LOSSES, Loss
 
 # the losses whose outputs are the log of the mean
 LOG_MEAN = tuple(name for name, loss in LOSSES.items() if loss.link == "exp")
 
 
-@dataclass(frozen=True)
+@frozen
 class Judged:
     """Outputs and the targets to compare them with.
 
@@ -47,7 +46,7 @@ class Judged:
         """True where each output is a yes or no of its own."""
         return self.loss.targets in ("probabilities", "signs") and self.outputs.shape[1] > 1
 
-    @cached_property
+    @once
     def labels(self) -> np.ndarray:
         """The true classes, (rows,); of many yeses and noes, (rows, n_outputs)."""
         y = self.y
@@ -58,7 +57,7 @@ class Judged:
         y = y.reshape(-1)
         return (y > 0.5).astype(int) if self.outputs.shape[1] == 1 else y.astype(int)
 
-    @cached_property
+    @once
     def classes(self) -> np.ndarray:
         """The predicted ones: the largest output, or those that are more likely than not."""
         if self.outputs.shape[1] > 1 and not self.many:
@@ -66,7 +65,7 @@ class Judged:
         chosen = self.outputs > (0.5 if self.loss.targets == "numbers" else 0.0)
         return chosen if self.many else chosen[:, 0].astype(int)
 
-    @cached_property
+    @once
     def probabilities(self) -> np.ndarray:
         """Of each class, (rows, classes); of many, that of each yes; where the loss has none, the outputs."""
         scores = self.outputs.astype(np.float64)
@@ -79,7 +78,7 @@ class Judged:
             return scores
         return np.hstack([1 - scores, scores])
 
-    @cached_property
+    @once
     def numbers(self) -> np.ndarray:
         """The predicted means, or medians, (rows, columns)."""
         loss, outputs = self.loss, self.outputs.astype(np.float64)
@@ -92,7 +91,7 @@ class Judged:
             return outputs[:, np.abs(levels - 0.5).argmin() :: len(levels)]
         return outputs
 
-    @cached_property
+    @once
     def truth(self) -> np.ndarray:
         """The targets as (rows, columns) of numbers."""
         return self.y.reshape(len(self.y), -1).astype(np.float64)
@@ -195,7 +194,7 @@ def r2(judged: Judged) -> float:
 # ---- the list, and what a user may name ----
 
 
-@dataclass(frozen=True)
+@frozen
 class Metric:
     """One to compute: its name, its function of a ``Judged``, and whether more is better (None: not known)."""
 

@@ -5,6 +5,7 @@ import numpy as np
 from fastprop import _own_loss, _targets, _validate, data, members
 from fastprop import layers as _layers
 from fastprop._engine import Engine
+from fastprop._lazy import LazyModule
 from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation, output_range
 
@@ -12,6 +13,8 @@ USED_ELSEWHERE = (
     "another thread used this network between forward() and backward(); give each thread a network of its own, "
     "or hold a lock of your own around the two"
 )
+
+random = LazyModule("numpy.random")
 
 
 class Network:
@@ -104,7 +107,7 @@ class Network:
         )
 
     def _initialize(self) -> None:
-        generator = np.random.default_rng(self.seed)
+        generator = random.default_rng(self.seed)
         learned = [operation for operation in self._operations if operation.n_weights]
         for operation, weight in zip(learned, self.weights):
             weight[...] = 1.0 if operation.draw is None else operation.draw(generator).reshape(weight.shape)

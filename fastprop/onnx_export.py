@@ -1,16 +1,18 @@
 """A network as an ONNX model: the graph of its operations in prediction, for whatever reads the format."""
 
 import copy
-import json
 from typing import Any
 
 import numpy as np
 
 from fastprop import _output
+from fastprop._lazy import LazyModule
 from fastprop._version import __version__
 from fastprop.activations import Activation
 from fastprop.bridges import Part, checked, needed, parts, pieces
 from fastprop.network import Network
+
+json = LazyModule("json")
 
 OPSET = 20  # of 2023, the first with Gelu
 

@@ -1,13 +1,14 @@
 """Operations: what layers ask of the engine, in its own words. `Kind` of _plan.pxi says what each computes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import inf, prod
 from typing import Any
 
 import numpy as np
 
 from fastprop import activations
+from fastprop._frozen import frozen
 
 # From a generator of NumPy's, whose module is not imported before it is used.
 Draw = Callable[["np.random.Generator"], np.ndarray]
@@ -19,7 +20,7 @@ ACTIVATED = ("dense", "scale", "layer_norm", "batch_norm", "add")
 STEADY = ("copy", "dropout", "scale", "prelu", "fork", "repeat")
 
 
-@dataclass(frozen=True)
+@frozen
 class Operation:
     """One operation of the engine.
 

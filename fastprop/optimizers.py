@@ -7,19 +7,20 @@ theta`` comes first. Decoupled, ``theta = theta - rate weight_decay theta`` come
 Trainer is for weights alone. Definitions and defaults are those of ``torch.optim``, where PyTorch has the optimiser.
 """
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fastprop import _engine, _validate
+from fastprop._frozen import frozen
 from fastprop.schedules import Schedule
 
 # it still is a normal float32 where it is multiplied by sqrt(1 - beta2^t), so that nothing is divided by 0
 LEAST_EPSILON = 1e-30
 
 
-@dataclass(frozen=True)
+@frozen
 class Optimizer:
     """What all optimisers have.
 
@@ -69,7 +70,7 @@ class Optimizer:
         return np.zeros((self.n_states, n_parameters), dtype) if self.n_states else None
 
 
-@dataclass(frozen=True)
+@frozen
 class _Decaying(Optimizer):
     """One that knows weight decay."""
 
@@ -88,7 +89,7 @@ class _Decaying(Optimizer):
         return (0.0, self.weight_decay) if self.decoupled else (self.weight_decay, 0.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class SGD(_Decaying):
     """Stochastic gradient descent, with momentum and Nesterov's variant if wanted.
 
@@ -147,7 +148,7 @@ class SGD(_Decaying):
         return (*self._decay, self.momentum, float(self.nesterov))
 
 
-@dataclass(frozen=True)
+@frozen
 class Adagrad(_Decaying):
     """A rate for each parameter, which falls with all its gradients so far.
 
@@ -203,7 +204,7 @@ class Adagrad(_Decaying):
         return np.full((1, n_parameters), self.initial, dtype)
 
 
-@dataclass(frozen=True)
+@frozen
 class RMSprop(_Decaying):
     """A rate for each parameter, which follows the size of its recent gradients.
 
@@ -264,7 +265,7 @@ class RMSprop(_Decaying):
         return (*self._decay, self.alpha, self.epsilon, self.momentum, float(self.centered))
 
 
-@dataclass(frozen=True)
+@frozen
 class _Moments(_Decaying):
     """One of Adam's family."""
 
@@ -290,7 +291,7 @@ class _Moments(_Decaying):
         return (*self._decay, self.beta1, self.beta2, self.epsilon)
 
 
-@dataclass(frozen=True)
+@frozen
 class Adam(_Moments):
     """Adam: momentum, and a rate for each parameter after the size of its recent gradients.
 
@@ -323,7 +324,7 @@ class Adam(_Moments):
     name: ClassVar[str] = "adam"
 
 
-@dataclass(frozen=True)
+@frozen
 class AdamW(Adam):
     """Adam with decoupled weight decay, of 0.01 unless said otherwise: the same formula, other defaults.
 
@@ -336,7 +337,7 @@ class AdamW(Adam):
     decoupled: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class AMSGrad(_Moments):
     """Adam whose rates never rise again: the largest v so far stands for v.
 
@@ -361,7 +362,7 @@ class AMSGrad(_Moments):
         return 3
 
 
-@dataclass(frozen=True)
+@frozen
 class Adamax(_Moments):
     """Adam with the largest recent gradient for its size.
 
@@ -379,7 +380,7 @@ class Adamax(_Moments):
     name: ClassVar[str] = "adamax"
 
 
-@dataclass(frozen=True)
+@frozen
 class NAdam(_Moments):
     """Adam with Nesterov's momentum.
 
@@ -422,7 +423,7 @@ class NAdam(_Moments):
         return (*super().hyper, 0.96**self.momentum_decay)
 
 
-@dataclass(frozen=True)
+@frozen
 class Lion(_Decaying):
     """The sign of a momentum: every parameter moves by the same rate. Its weight decay is decoupled.
 
@@ -473,7 +474,7 @@ class Lion(_Decaying):
         return (*self._decay, self.beta1, self.beta2)
 
 
-@dataclass(frozen=True)
+@frozen
 class RPROP(Optimizer):
     """Resilient propagation: a step for each parameter, from the gradient's signs alone. For all rows at once.
 
@@ -542,7 +543,7 @@ class RPROP(Optimizer):
         return state
 
 
-@dataclass(frozen=True)
+@frozen
 class LBFGS:
     """Limited-memory BFGS, a quasi-Newton method: for all rows at once, and for ``fit`` alone.
 

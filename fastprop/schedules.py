@@ -13,17 +13,18 @@ straight line to where the schedule starts, from its share for the first step on
 
 import math
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
 
 from fastprop import _validate
+from fastprop._frozen import frozen
 
 NOTHING = 1e-5  # of the largest rate: a schedule that ends below it, as OneCycle does at 4e-6, is over then
 
 
-@dataclass(frozen=True)
+@frozen
 class Schedule:
     """What all schedules have.
 
@@ -119,7 +120,7 @@ class Schedule:
         return 1.0
 
 
-@dataclass(frozen=True)
+@frozen
 class _Ending(Schedule):
     """One that is over after `steps` or `epochs`, the warm-up included; the rate then stays as it is."""
 
@@ -143,7 +144,7 @@ class _Ending(Schedule):
         return np.minimum(t / (self._length - self.warmup), 1.0)
 
 
-@dataclass(frozen=True)
+@frozen
 class Constant(Schedule):
     """The same rate in every step, after the warm-up: ``rate``. It has no length."""
 
@@ -164,7 +165,7 @@ def _drops(factor: float, rounded: Callable[[float], float] = float) -> float:
     return rounded(math.log(NOTHING) / math.log(factor)) if factor < 1 else math.inf
 
 
-@dataclass(frozen=True)
+@frozen
 class Step(Schedule):
     """Times `factor` after every `steps` (or `epochs`): ``rate factor^floor(t / steps)``.
 
@@ -190,7 +191,7 @@ class Step(Schedule):
         return self.warmup + _drops(self.factor, math.ceil) * self._length
 
 
-@dataclass(frozen=True)
+@frozen
 class Exponential(Schedule):
     """Times `factor` in every `steps` (or `epochs`), little by little: ``rate factor^(t / steps)``.
 
@@ -215,7 +216,7 @@ class Exponential(Schedule):
         return self.warmup + _drops(self.factor) * self._length
 
 
-@dataclass(frozen=True)
+@frozen
 class Cosine(_Ending):
     """Half a cosine from the rate down to `final`: ``final + (rate - final) (1 + cos(pi s)) / 2``.
 
@@ -264,7 +265,7 @@ class Cosine(_Ending):
         return self.final + (self.rate - self.final) * (1 + np.cos(np.pi * share)) / 2
 
 
-@dataclass(frozen=True)
+@frozen
 class OneCycle(_Ending):
     """Half a cosine up to the rate, the largest one, and another down to almost nothing.
 
@@ -304,7 +305,7 @@ class OneCycle(_Ending):
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class InverseSquareRoot(Schedule):
     """Slower and slower down: ``rate sqrt(steps / (steps + t))``.
 
@@ -315,7 +316,7 @@ class InverseSquareRoot(Schedule):
         return self.rate * np.sqrt(self._length / (self._length + t))
 
 
-@dataclass(frozen=True)
+@frozen
 class Polynomial(_Ending):
     """Down to `final` along a power: ``final + (rate - final) (1 - s)^power``.
 
@@ -343,7 +344,7 @@ class Polynomial(_Ending):
         return self.final + (self.rate - self.final) * (1 - self._share(t)) ** self.power
 
 
-@dataclass(frozen=True)
+@frozen
 class CosLog4(_Ending):
     """Four waves, each twice as long as the one before: ``rate (1 - cos(2 pi log2(1 + 15 s))) / 2``.
 
@@ -356,7 +357,7 @@ class CosLog4(_Ending):
         return self.rate * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * self._share(t)))) / 2
 
 
-@dataclass(frozen=True)
+@frozen
 class ReduceOnPlateau(Constant):
     """Times `factor` when the cost has not become better for more than `patience` epochs.
 

@@ -1,23 +1,21 @@
 """One HTML page that plays a trace: it loads nothing, and every name of the user's is text in it."""
 
-import base64
-import hashlib
-import json
+import os
 from collections.abc import Sequence
-from html import escape
-from importlib.resources import files
 from math import isfinite
-from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
 from fastprop import _output, explain, graph
+from fastprop._lazy import LazyModule
 from fastprop._version import __version__
 from fastprop.chain import Chain, averages
 from fastprop.drawing import short
 from fastprop.tracing import Trace
+
+base64, hashlib, html, json, string = map(LazyModule, ("base64", "hashlib", "html", "json", "string"))
+resources = LazyModule("importlib.resources")
 
 TITLE = "Backpropagation, number by number"
 MOST_ROWS = 4  # of a small network, each with the chain rule of every number: 15 KB a row for 2-3-1
@@ -27,7 +25,7 @@ MOST_INPUTS = 10  # of a large network, those of the largest gradient, that are 
 MOST_WEIGHTS = 3  # of a layer of a large network, those of the largest gradient, that are explained
 
 
-def write(t: Trace, path: str | Path, *, names: Sequence[str] | None = None, title: str = TITLE) -> None:
+def write(t: Trace, path: str | os.PathLike, *, names: Sequence[str] | None = None, title: str = TITLE) -> None:
     """Writes the page.
 
     Parameters
@@ -54,20 +52,20 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) ->
     called = graph.checked_names(t, names)
     data = _of_neurons(t, called) if drawing.neurons else _of_layers(t, called)
     data["steps"] = drawing.steps
-    pages = files("fastprop").joinpath("pages")
+    pages = resources.files("fastprop").joinpath("pages")
     body, style, script = (pages.joinpath(f"trace.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
     rows = f"{len(t.x):,} row{'s' if len(t.x) > 1 else ''}"
-    return Template(body).substitute(
+    return string.Template(body).substitute(
         # what is not written here does not run, whatever stands in a name; a style in a drawing has no hash of its own
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_digest(script)}'",
-        title=escape(title),
-        summary=escape(f"{t.network!r}, {rows}, {'training' if t.training else 'prediction'}: cost {t.cost:.6g}"),
+        title=html.escape(title),
+        summary=html.escape(f"{t.network!r}, {rows}, {'training' if t.training else 'prediction'}: cost {t.cost:.6g}"),
         style=style,
         svg=drawing.svg,
         # JSON has no NaN; a "<" could end the script
         data=json.dumps(_in_json(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         script=script,
-        foot=escape(f"fastprop {__version__}: the engine's own numbers, {t.network.dtype}"),
+        foot=html.escape(f"fastprop {__version__}: the engine's own numbers, {t.network.dtype}"),
     )
 
 

@@ -1,19 +1,20 @@
 """Every number of a forward and a backward pass, from the engine that trains."""
 
 import copy
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastprop import _own_loss, _validate, bridges
+from fastprop._frozen import ByIdentity, frozen, once
+from fastprop._lazy import LazyModule
 from fastprop.losses import Loss
 from fastprop.network import Network, _views
 from fastprop.operations import Operation
+
+html = LazyModule("html")
 
 if TYPE_CHECKING:
     from fastprop.explain import Explanation
@@ -23,8 +24,8 @@ SHOWN = 6  # so many numbers of an array stand in the table, of a longer one its
 NAMES = ("W", "b", "z", "a", "slope", "da", "dz", "dW", "db")
 
 
-@dataclass(frozen=True, eq=False)
-class TracedLayer:
+@frozen
+class TracedLayer(ByIdentity):
     """One operation of the engine on all rows: mostly a layer; a norm, a dropout and the like are each one too.
 
     Attributes
@@ -70,8 +71,8 @@ class TracedLayer:
         return f"<layer {self.number}: {self.name}, {self.x.shape[1]} in, {self.a.shape[1]} out, {len(self.a)} rows>"
 
 
-@dataclass(frozen=True, eq=False)
-class Trace:
+@frozen
+class Trace(ByIdentity):
     """What ``trace`` found. Every array is named as in the equations, rows first; ``print`` shows them in a table.
 
     Attributes
@@ -115,7 +116,7 @@ class Trace:
         weight = np.ones(rows) if self.sample_weight is None else self.sample_weight.astype(np.float64)
         return weight / (weight.sum() * self.network.n_members)
 
-    @cached_property
+    @once
     def per_example(self) -> np.ndarray:
         """The gradient of the loss of each row alone, (rows, n_parameters); their weighted mean is ``gradient``.
 
@@ -164,7 +165,7 @@ class Trace:
 
         return graph.graph(self, row=row, names=names)
 
-    def to_html(self, path: str | Path, *, names: Sequence[str] | None = None) -> None:
+    def to_html(self, path: str | os.PathLike, *, names: Sequence[str] | None = None) -> None:
         """Writes one page on which both passes can be played; see ``fastprop.trace_page.write``."""
         from fastprop import trace_page
 
@@ -174,7 +175,7 @@ class Trace:
         """The same page, in a notebook: in a frame of its own, where its script and style touch nothing else."""
         from fastprop import trace_page
 
-        page = escape(trace_page.page(self))
+        page = html.escape(trace_page.page(self))
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0" title="Trace"></iframe>'
 
     def tree(self) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Weights and activations of each layer, as histograms."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from fastprop._frozen import frozen
 from fastprop.layers import Dropout
 from fastprop.network import Network
 from fastprop.plots import checks, style
@@ -11,7 +10,7 @@ from fastprop.plots import checks, style
 BINS = 50
 
 
-@dataclass(frozen=True)
+@frozen
 class Panel:
     """One panel: a histogram for each named set of numbers."""
 

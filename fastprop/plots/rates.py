@@ -2,13 +2,14 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from fastprop import _validate
+from fastprop._frozen import frozen
 from fastprop.optimizers import parse
 from fastprop.plots import checks, style
 from fastprop.schedules import Exponential
@@ -25,7 +26,7 @@ GIVE_UP = 4.0
 SHARE = 0.5
 
 
-@dataclass(frozen=True)
+@frozen
 class RateSearch:
     """What the cost did at each rate.
 
@@ -112,7 +113,7 @@ def find_rate(
     return RateSearch(rates[: len(costs)], np.array(costs), _suggest(rates, np.array(costs)))
 
 
-def _batches(n_rows: int, size: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
+def _batches(n_rows: int, size: int, generator: "np.random.Generator") -> Iterator[np.ndarray]:
     """Rows of one batch after the other, in a fresh order for each pass, without end."""
     while True:
         order = generator.permutation(n_rows)

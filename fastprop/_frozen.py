@@ -1,0 +1,81 @@
+"""Frozen dataclasses that are quick to define, and values that such an instance computes once."""
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, dataclass, field, fields
+from typing import Any, Generic, TypeVar, dataclass_transform, overload
+
+C = TypeVar("C", bound=type)
+T = TypeVar("T")
+
+
+def _set(self: Any, name: str, value: Any) -> None:
+    fixed = name in self.__dict__ if name in self.__dataclass_fields__ else "__dataclass_fields__" in vars(type(self))
+    if fixed:  # __init__ sets each field once, and a plain subclass may have attributes of its own
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+    object.__setattr__(self, name, value)
+
+
+def _delete(self: Any, name: str) -> None:
+    raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+
+def _repr(self: Any) -> str:
+    shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
+    return f"{type(self).__qualname__}({', '.join(shown)})"
+
+
+def _compared(instance: Any) -> tuple:
+    return tuple(getattr(instance, each.name) for each in fields(instance) if each.compare)
+
+
+def _eq(self: Any, other: object) -> bool:
+    return _compared(self) == _compared(other) if type(other) is type(self) else NotImplemented
+
+
+def _hash(self: Any) -> int:
+    return hash(_compared(self))
+
+
+METHODS = {"__setattr__": _set, "__delattr__": _delete, "__repr__": _repr, "__eq__": _eq, "__hash__": _hash}
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def frozen(cls: C) -> C:
+    """Make a class what ``dataclass(frozen=True)`` makes of it, in a fifth of the time.
+
+    ``dataclass`` compiles the text of six methods for every class, which for the fifty classes of ``import fastprop``
+    takes 20 ms. All but ``__init__`` can be shared. A method that the class has, itself or from a base, stays.
+    """
+    dataclass(repr=False, eq=False)(cls)
+    for name, method in METHODS.items():
+        if not any(name in vars(base) for base in cls.__mro__[:-1]):
+            setattr(cls, name, method)
+    return cls
+
+
+class ByIdentity:
+    """What is equal to itself alone, since comparing arrays gives no truth value."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+class once(Generic[T]):
+    """``functools.cached_property`` without a lock.
+
+    Python 3.11 holds one while it computes, for all instances: a child of a fork would wait for ever for a thread that
+    had it. Two threads may compute a value twice here.
+    """
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self.function, self.__doc__ = function, function.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "once[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        value = instance.__dict__[self.function.__name__] = self.function(instance)
+        return value
