@@ -101,7 +101,7 @@ def fork_meanwhile(use, n):
     got = []
     thread = threading.Thread(target=lambda: got.append(use()))
     thread.start()
-    reached.wait()
+    assert reached.wait(100)
     forking.set()
     child = os.fork()
     if not child:
@@ -175,7 +175,7 @@ WHILE_A_THREAD_HAS_IT = """
 {hold}
     thread = threading.Thread(target=hold)
     thread.start()
-    reached.wait()
+    assert reached.wait(100)
     {then}
     code = apart(use)
     go_on.set()
@@ -189,12 +189,12 @@ def test_a_fork_while_a_metric_is_computed(run):
     hold = """
     from fastprop import losses, metrics
     class Slow:
-        shape, astype = (4, 3), slow
-    loss = losses.parse("cross_entropy")
+        link = property(slow)
     def hold():
-        with suppressed(Exception):
-            metrics.Judged(y, Slow(), None, loss).probabilities
+        with suppressed(AttributeError):
+            metrics.Judged(y, np.zeros((40, 3)), None, Slow()).probabilities
     def use():
+        loss = losses.parse("cross_entropy")
         return metrics.Judged(y, np.zeros((40, 3)), None, loss).probabilities.shape == (40, 3)
     """
     run(WHILE_A_THREAD_HAS_IT.format(hold=hold, then=""))
