@@ -411,7 +411,10 @@ class Target:
 
     def standardise(self, values):
         """Return what the loss wants: labels as they are, numbers with mean 0, deviation 1."""
-        return values if self.task == "classification" else (values - self.mean) / self.scale
+        if self.task == "classification":
+            return values
+        with np.errstate(over="ignore"):  # infinite then, which the network refuses
+            return (values - self.mean) / self.scale
 
     def decode(self, outputs):
         """Return predictions in the user's terms from a network's outputs (rows, n_outputs).
@@ -458,13 +461,14 @@ class Target:
         """Return {name: score} of what `decode` gave: RMSE, MAE and R2, or accuracy."""
         if self.task == "classification":
             return {"accuracy": float((predictions.argmax(axis=1) == values).mean())}
-        error = predictions - values
-        spread = float(((values - values.mean()) ** 2).sum())
-        return {
-            "RMSE": float(np.sqrt((error**2).mean())),
-            "MAE": float(np.abs(error).mean()),
-            "R2": 1 - float((error**2).sum()) / spread if spread > 0 else float("nan"),
-        }
+        with np.errstate(over="ignore", invalid="ignore"):  # the square of a prediction may be infinite
+            error = predictions - values
+            spread = float(((values - values.mean()) ** 2).sum())
+            return {
+                "RMSE": float(np.sqrt((error**2).mean())),
+                "MAE": float(np.abs(error).mean()),
+                "R2": 1 - float((error**2).sum()) / spread if spread > 0 else float("nan"),
+            }
 
     def to_dict(self):
         """Return a description that JSON can hold."""

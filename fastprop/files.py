@@ -138,8 +138,8 @@ def described_network(description, n_bytes):
     ValueError, TypeError
         If it is no description, or one of another size: then before any memory is taken for it.
     """
-    # A layer without parameters may be wider than the file is long, but not so wide that anyone would mean it.
-    most = max(n_bytes, 2**20)
+    # A layer without parameters may be wider than the file is long. So wide an Embedding takes 256 MB for its columns.
+    most = max(n_bytes, 2**24)
     if _largest(description) > most:
         raise ValueError(f"it describes a layer of more than {most} numbers, which this file cannot hold")
     return Network.from_description(description, n_bytes=n_bytes)
@@ -147,11 +147,16 @@ def described_network(description, n_bytes):
 
 def _largest(described):
     """The largest int in a description, but for seeds."""
-    if isinstance(described, dict):
-        described = [value for key, value in described.items() if key != "seed"]
-    if isinstance(described, list):
-        return max(map(_largest, described), default=0)
-    return described if isinstance(described, int) else 0
+    largest, left = 0, [described]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            left += [each for key, each in value.items() if key != "seed"]
+        elif isinstance(value, list):
+            left += value
+        elif isinstance(value, int):
+            largest = max(largest, value)
+    return largest
 
 
 def write_tensors(path, kind, metadata, arrays):

@@ -144,3 +144,23 @@ LAYOUTS = {
     "other endian": other_endian,
     "unaligned": off_alignment,
 }
+
+
+# ---- what a hostile file may say ----
+
+NESTED, RESIDUAL = [], [{"kind": "dense", "n_outputs": 4}]
+for _ in range(300):
+    NESTED, RESIDUAL = [NESTED], [{"kind": "residual", "layers": RESIDUAL}]
+ODD = st.one_of(
+    st.sampled_from([None, True, -1, 0, 1, 3, 10**6, 2**31, 2**63, 2**64, 10**18, 10**400]),
+    st.sampled_from([1e308, -0.5, np.inf, np.nan, "x" * 10**6, "[" * 10**5, [0] * 10**5, NESTED, RESIDUAL]),
+    st.sampled_from(["", "x", "SGD", "relu", "float64", "dense", [], {}, [0, 4], {"is": "SGD"}, {"pairs": []}]),
+    st.integers(-5, 5000),
+)
+
+
+def places(tree):
+    """Every (container, key) of nested dicts and lists."""
+    for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        yield tree, key
+        yield from places(tree[key])

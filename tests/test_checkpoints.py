@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import ODD, places
 
 import fastprop as fp
 from fastprop import checkpoints, files
@@ -377,24 +378,6 @@ def test_a_right_checksum_over_something_else(tmp_path):
         with pytest.raises(ValueError, match="does not hold the arrays"):
             fp.load_checkpoint(path)
     assert good.arrays["parameters"].tobytes() == trainer.network.parameters.tobytes()
-
-
-NESTED, RESIDUAL = [], [{"kind": "dense", "n_outputs": 4}]
-for _ in range(300):
-    NESTED, RESIDUAL = [NESTED], [{"kind": "residual", "layers": RESIDUAL}]
-ODD = st.one_of(
-    st.sampled_from([None, True, -1, 0, 1, 3, 10**6, 2**31, 2**63, 2**64, 10**18, 10**400]),
-    st.sampled_from([1e308, -0.5, np.inf, np.nan, "x" * 10**6, "[" * 10**5, [0] * 10**5, NESTED, RESIDUAL]),
-    st.sampled_from(["", "x", "SGD", "relu", "float64", "dense", [], {}, [0, 4], {"is": "SGD"}, {"pairs": []}]),
-    st.integers(-5, 5000),
-)
-
-
-def places(tree):
-    """Every (container, key) of nested dicts and lists."""
-    for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
-        yield tree, key
-        yield from places(tree[key])
 
 
 @pytest.mark.filterwarnings("ignore:overflow")  # a rate of 1e308 is a rate

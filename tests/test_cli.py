@@ -1,6 +1,8 @@
 """The command line, end to end: what it prints, writes, refuses and survives."""
 
+import copy
 import csv
+import json
 import os
 import platform
 import re
@@ -11,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from strategies import ODD, places
 
 import fastprop as fp
 from fastprop import commands, files
@@ -684,6 +687,52 @@ class TestBadInput:
         out, err = succeed("predict", "plane.safetensors", "new.csv")
         assert len(read(out)[1]) == 2
         assert "no scores: new.csv, line 2: column 'y' holds '?'" in err
+
+
+class TestHostileModels:
+    """Whoever makes a model can make its checksum: what it says of the columns is looked at too."""
+
+    @pytest.fixture(params=["regression", "classification"])
+    def model(self, succeed, request):
+        name, target = (write_plane(), "y") if request.param == "regression" else (write_blobs(), "kind")
+        succeed("train", name, "--target", target, "--epochs", 1, "--hidden", 2, "--out", "m.safetensors")
+        return name, fp.load("m.safetensors"), files.read_notes("m.safetensors")
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(pick=st.data())
+    def test_it_predicts_or_is_refused_in_one_line(self, model, run, pick):
+        name, net, notes = model
+        notes = copy.deepcopy(notes)
+        for _ in range(pick.draw(st.integers(1, 2))):
+            container, key = pick.draw(st.sampled_from(list(places(notes)) or [({"x": 0}, "x")]))
+            if pick.draw(st.booleans()):
+                del container[key]
+            else:
+                container[key] = copy.deepcopy(pick.draw(ODD))
+        try:
+            files.save(net, "m.safetensors", notes=notes)
+        except ValueError:  # NaN is not written by us
+            return
+        for command in ("predict", "explain"):
+            status, out, err = run(command, "m.safetensors", name)
+            assert status in (0, 2)
+            if status == 2:
+                assert out == "" and err.count("\n") == 1 and len(err) < 2000
+
+    def test_a_description_of_brackets(self, model, run):
+        name, *_ = model
+        content = Path("m.safetensors").read_bytes()
+        end = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:end])
+        header["__metadata__"] |= {"description": "[" * 100_000, "checksum": "0" * 64}
+        header = bytearray(json.dumps(header, separators=(",", ":")).encode())
+        header += b" " * (-len(header) % 8)
+        length = len(header).to_bytes(8, "little")
+        header[files._DIGITS_AT] = files._checksum(length, header, content[end:])
+        Path("m.safetensors").write_bytes(length + header + content[end:])
+        for command in ("predict", "explain"):
+            status, out, err = run(command, "m.safetensors", name)
+            assert (status, out) == (2, "") and "m.safetensors: " in err and err.count("\n") == 1 and len(err) < 1000
 
 
 class TestProgress:

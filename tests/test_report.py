@@ -185,6 +185,24 @@ class TestPage:
         assert accuracy["guess, test rows"] == accuracy["guess, training rows"] == "0.7500"
         assert "The guess: always many, whatever the columns hold." in page.texts
 
+    def test_the_guess_is_that_of_the_command_line(self, train):
+        for seed in range(6):
+            rows = [[i, i % 3, "ab"[i % 2]] for i in range(15)]
+            page, out = train(write("t.csv", ["x", "z", "y"], rows), "y", "--test-fraction", 0.5, "--seed", seed)
+            kind, share = re.search(r"\(always '(.)': ([\d.]+)\)", out).groups()
+            (accuracy,) = page.table(["", "network, test rows"])
+            assert accuracy["guess, test rows"] == share
+            assert f"The guess: always {kind}, whatever the columns hold." in page.texts
+
+    def test_digits_follow_the_spread_of_the_target(self, train):
+        a = np.random.default_rng(0).normal(size=100)
+        t = (1.7e9 + 1000 * a).astype(int)
+        page, _ = train(write("t.csv", ["a", "t"], [[repr(x), y] for x, y in zip(a.tolist(), t.tolist())]), "t")
+        for row in page.table(["line", "true", "predicted"]):
+            assert int(row["true"]) == t[int(row["line"]) - 2]
+            difference = float(row["true"]) - float(row["predicted"])
+            assert float(row["true - predicted"]) == pytest.approx(difference, abs=0.02)
+
     def test_the_largest_errors_are_the_largest(self, train, run):
         page, _ = train(write_plane(), "y")
         _, predicted, _ = run("predict", "plane.safetensors", "plane.csv")
