@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import re
 import socket
 import threading
 
@@ -428,6 +429,116 @@ def test_a_body_that_breaks_off_is_refused(server):
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert b" 400 " in answer and b"after 6 of 100 bytes" in answer
+
+
+def talk(server, *requests):
+    """The statuses of what a connection answers to bytes that are sent at once, and whether it is closed then."""
+    with socket.create_connection(server.server_address, timeout=300) as connection:
+        connection.sendall(b"".join(requests))
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)], answer
+
+
+def request(server, method, path, *headers, body=b""):
+    """The bytes of a request."""
+    lines = [f"{method} /{server.token}/{path} HTTP/1.1", f"Host: 127.0.0.1:{server.server_port}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def training(server):
+    body = b'{"steps": 1}'
+    return request(
+        server, "POST", "api/train", "Content-Type: application/json", f"Content-Length: {len(body)}", body=body
+    )
+
+
+def test_requests_in_a_pipeline_are_answered_in_turn(server):
+    get = request(server, "GET", "playground.css")
+    statuses, answer = talk(server, get, training(server), get, training(server))
+    assert statuses == [200] * 4 and answer.count(b'"steps": ') >= 2
+    assert server.session.trainer.steps == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_body_of_a_get_is_no_request(server, method):
+    hidden = training(server)
+    first = request(server, method, "playground.css", f"Content-Length: {len(hidden)}", body=hidden)
+    statuses, _ = talk(server, first, request(server, "GET", "api/snapshot"))
+    assert statuses == [200, 200] and server.session.trainer.steps == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: identity", "Content-Length: 0"],
+        ["Transfer-Encoding: chunked", "Content-Length: 5"],
+        ["Content-Length: 0", "Content-Length: {n}"],
+        ["Content-Length: {n}", "Content-Length: {n}"],
+        ["Content-Length: +{n}"],
+        ["Content-Length: -1"],
+        ["Content-Length: 0x10"],
+        ["Content-Length: {n}, {n}"],
+        ["Content-Length: " + "9" * 5000],
+        ["Content-Length:"],
+        ["Content-Length : {n}"],
+        ["no header", "Content-Length: {n}"],
+        [" X: folded", "Content-Length: {n}"],
+        ["Content-Length: 0\r\n {n}"],
+    ],
+)
+def test_nothing_is_taken_for_a_request_after_one_whose_end_is_in_doubt(server, method, headers):
+    hidden = training(server)
+    lines = [line.format(n=len(hidden)) for line in headers]
+    first = request(server, method, "playground.css", *lines, body=hidden)
+    statuses, answer = talk(server, first, request(server, "GET", "api/snapshot"))
+    assert len(statuses) == 1 and 400 <= statuses[0] < 600 and b"Connection: close" in answer
+    assert server.session.trainer.steps == 0
+
+
+def test_head_is_get_without_a_body(server):
+    _, got = talk(server, request(server, "GET", "playground.css"))
+    _, head = talk(server, request(server, "HEAD", "playground.css"))
+    start, _, body = got.partition(b"\r\n\r\n")
+    dated = re.compile(rb"Date: [^\r]*")
+    assert body and dated.sub(b"", head) == dated.sub(b"", start) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("line", [b"PUT {} HTTP/1.1", b"GET {} HTTP/9.1", b"GET", b"\xff\xfe {} HTTP/1.1", b"A B C D"])
+def test_what_is_no_request_here_is_told_so(server, line):
+    line = line.replace(b"{}", f"/{server.token}/".encode())
+    _, answer = talk(server, line + b"\r\nHost: 127.0.0.1\r\n\r\n")
+    assert b'{"error": ' in answer and b"Traceback" not in answer and b"<" not in answer
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Sec-Fetch-Site: cross-site"],
+        ["Sec-Fetch-Site: same-site"],
+        ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate"],
+        ["Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"],
+        ["Origin: http://127.0.0.1:{port}", "Origin: http://evil.example"],
+        ["Origin: 127.0.0.1:{port}"],
+        ["Host: evil.example"],
+    ],
+)
+def test_another_page_gets_nothing_with_the_token(server, headers):
+    lines = [line.format(port=server.server_port) for line in headers]
+    for path in ("", "api/scene", "api/snapshot"):
+        statuses, answer = talk(server, request(server, "GET", path, *lines))
+        assert statuses == [403] and b"another" in answer
+    body = b'{"steps": 1}'
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    assert talk(server, request(server, "POST", "api/train", *lines, body=body))[0] == [403]
+    assert server.session.trainer.steps == 0
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin"])
+def test_a_browser_of_today_is_served(server, site):
+    assert talk(server, request(server, "GET", "", f"Sec-Fetch-Site: {site}"))[0] == [200]
 
 
 # ---- uploads ----

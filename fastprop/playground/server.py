@@ -1,12 +1,14 @@
 """The playground's server: one page and a JSON interface, for this machine and whoever knows the token alone.
 
 Bound to 127.0.0.1. Every address begins with a token that is drawn at the start; without it the answer is 403 whatever
-was asked for. So is it for a Host that is not this server's (a name that was rebound to 127.0.0.1) and for an Origin
-that is another page's. What can be read is a list of four files; nothing is looked up on the disk.
+was asked for. So is it for a Host that is not this server's (a name that was rebound to 127.0.0.1), and where Origin or
+Sec-Fetch-Site say that another page asks. Of a request whose end is in doubt nothing that follows is taken for another
+request. What can be read is a list of four files; nothing is looked up on the disk.
 """
 
 import hmac
 import json
+import re
 import secrets
 import sys
 from collections.abc import Callable
@@ -96,6 +98,10 @@ class Handler(BaseHTTPRequestHandler):
         """A file of the page, or what there is to see."""
         self._serve(self._get)
 
+    def do_HEAD(self) -> None:
+        """What a GET would be answered, without its body."""
+        self._serve(self._get)
+
     def do_POST(self) -> None:
         """Something to do; the answer is what there is to see then."""
         self._serve(self._post)
@@ -139,15 +145,26 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self, answer: Callable[[str], tuple[bytes, str]]) -> None:
         status, kind = 200, "application/json"
-        length = self.headers.get("Content-Length", "")
-        self._length = int(length) if length.isascii() and length.isdigit() else None
-        self._left = self._length or 0  # bytes of the body that are to be read
+        self._left = 0  # bytes of the body that are to be read
         try:
-            body, kind = answer(self._admitted())
+            self._length = self._left = self._announced()
+            path = self._admitted()
+            if self.command != "POST":
+                self._body(MOST_JSON)  # which such a request may have, and which means nothing
+            body, kind = answer(path)
         except Refusal as refusal:
             status, (body, _) = refusal.status, _json({"error": str(refusal)})
         except (ValueError, TypeError) as error:  # what a session says of what it was asked for
             status, (body, _) = 400, _json({"error": f"{error!s:.{LONGEST}}"})
+        self._answer(status, body, kind)
+        if status != 200:
+            self._drain()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What the base class refuses: a request that it cannot read, a method that is not there."""
+        self._answer(int(code), _json({"error": f"{message or self.responses[code][0]:.{LONGEST}}"})[0])
+
+    def _answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
         for name, value in HEADERS.items():
             self.send_header(name, value)
@@ -157,27 +174,36 @@ class Handler(BaseHTTPRequestHandler):
             # a body that was not read would be taken for the next request
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
-        if status != 200:
-            self._drain()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _announced(self) -> int:
+        """The length of the request's body."""
+        if self.headers.defects:  # of lines that are no headers the rest is not read, and may hold a length
+            raise Refusal(400, "the request's headers are malformed")
+        lengths = self.headers.get_all("Content-Length", [] if self.command == "POST" else ["0"])
+        if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not re.fullmatch("[0-9]{1,18}", lengths[0]):
+            raise Refusal(411, "the request must say its Content-Length, once, as a whole number, and send no chunks")
+        return int(lengths[0])
 
     def _admitted(self) -> str:
         """The path behind the token, of a request that may be answered."""
         token, _, path = self.path.removeprefix("/").partition("?")[0].partition("/")
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
             raise Refusal(403, "the address lacks this playground's token; open the one that the terminal shows")
-        if self.headers.get("Host") not in self.server.hosts:
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1 or hosts[0] not in self.server.hosts:
             raise Refusal(403, "the request is for another host")
-        origin = self.headers.get("Origin")
-        if origin is not None and origin.removeprefix("http://") not in self.server.hosts:
-            raise Refusal(403, "the request comes from another page")
+        origins, sites = self.headers.get_all("Origin", []), self.headers.get_all("Sec-Fetch-Site", [])
+        own = {f"http://{host}" for host in self.server.hosts}
+        # "none": it was typed, or opened by another program. A browser that is too old says nothing.
+        if not (own.issuperset(origins) and {"none", "same-origin"}.issuperset(sites)):
+            raise Refusal(403, "the request comes from another page; copy the address into the browser's address bar")
         return path
 
-    def _body(self, most: int, kind: str) -> bytes:
-        if self.headers.get_content_type() != kind:
+    def _body(self, most: int, kind: str | None = None) -> bytes:
+        if kind is not None and self.headers.get_content_type() != kind:
             raise Refusal(415, f"the request's Content-Type must be {kind}, got {self.headers.get_content_type()}")
-        if self._length is None:
-            raise Refusal(411, "the request must say its Content-Length")
         if self._left > most:
             raise Refusal(413, f"the request has {self._left:,} bytes; at most {most:,} are taken")
         data, self._left = self.rfile.read(self._left), 0
