@@ -7,8 +7,8 @@ from fastprop._lazy import LazyModule
 
 difflib = LazyModule("difflib")
 
-# Losses, activations, optimisers, initialisers and metrics, without what `_plain` takes away. The first that a list knows
-# is meant: "logistic" is a loss here and an activation there.
+# Losses, activations, optimisers, initialisers and metrics, without what `_plain` takes away. The first that a list
+# knows is meant: "logistic" is a loss here and an activation there.
 NAMES = {
     "bce": ("binary_cross_entropy",),
     "bcewithlogits": ("binary_cross_entropy",),

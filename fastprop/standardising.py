@@ -67,8 +67,8 @@ class Standards:
 
     Where outputs are logarithms, y is divided by its mean alone, which leaves signs as they are.
 
-    Rows that are all one and the same say nothing of scales: where a training begins with a single row, X and y are left
-    as they are until another comes.
+    Rows that are all one and the same say nothing of scales: where a training begins with a single row, X and y are
+    left as they are until another comes.
 
     Attributes
     ----------
@@ -195,9 +195,7 @@ def move(network: Network, old: Standards, new: Standards, loss: Any, drawn: np.
     """
     # what was learned of a single row as it is is not worth keeping; where nothing moved, every bit stays
     moved = old.begun and not (
-        old.x is None
-        or np.array_equal(old.x.mean, new.x.mean)
-        and np.array_equal(old.x.deviation, new.x.deviation)
+        old.x is None or (np.array_equal(old.x.mean, new.x.mean) and np.array_equal(old.x.deviation, new.x.deviation))
     )
     if moved:
         scale = _scale(new.x.deviation)
