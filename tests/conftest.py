@@ -3,6 +3,8 @@
 import shutil
 import signal
 import sys
+from collections import defaultdict
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +16,27 @@ from fastprop import _engine, _own_loss
 # However long an example takes, or the making of one: this machine may be slow, or busy.
 settings.register_profile("fastprop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fastprop")
+
+SHARE = 7  # of so many cases of a test marked exhaustive one is run, unless all are asked for
+
+
+def pytest_addoption(parser):
+    parser.addoption("--exhaustive", action="store_true", help="run every case of the tests marked exhaustive")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Of each SHARE neighbouring cases of a test marked exhaustive keeps one, drawn by its name: always the same."""
+    cases = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    left_out = set()
+    for of_one_test in [] if config.getoption("exhaustive") else cases.values():
+        for first in range(0, len(of_one_test), SHARE):
+            left_out.update(sorted(of_one_test[first : first + SHARE], key=lambda item: crc32(item.nodeid.encode()))[1:])
+    config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+    items[:] = [item for item in items if item not in left_out]
+
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

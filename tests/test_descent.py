@@ -46,6 +46,7 @@ HYPER = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("hyper", HYPER.values(), ids=HYPER.keys())
 @pytest.mark.parametrize("dtype", TOLERANCES)

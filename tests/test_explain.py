@@ -103,6 +103,7 @@ def test_each_activation_and_each_loss(activation, loss):
         assert_agrees(e)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", bridge_cases.NETWORKS)
 def test_every_kind_of_layer(name, training):

@@ -15,7 +15,7 @@ import fastprop as fp
 from fastprop.activations import ACTIVATIONS
 from fastprop.losses import LOSSES
 
-pytestmark = pytest.mark.usefixtures("isa")
+pytestmark = [pytest.mark.usefixtures("isa"), pytest.mark.exhaustive]
 
 DEPTHS = (1, 2, 3, 4)
 DIFFERENT = ("identity", "relu", "tanh", "gelu")  # in what the engine does with them

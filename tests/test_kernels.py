@@ -15,6 +15,8 @@ from kernels_ctypes import GUARD, Guarded, Same, exact_isas, kernels_of, parse
 from fastprop import _engine
 from fastprop.losses import LOSSES
 
+pytestmark = pytest.mark.exhaustive
+
 SIGNATURES = [(name, kind) for name, kind, _ in _engine.signatures()]
 EACH_KERNEL = pytest.mark.parametrize("name, kind", SIGNATURES, ids=[name for name, _ in SIGNATURES])
 OF_CLASSES = [name for name, loss in LOSSES.items() if loss.targets == "classes"]

@@ -93,6 +93,7 @@ def test_every_kind_has_an_example():
         assert all(kind in str(fp.Network([3, *layers]).describe()) for layers in examples)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("isa")
 @EACH_NETWORK
 @pytest.mark.parametrize("training", [False, True])
@@ -100,6 +101,7 @@ def test_gradient(kind, number, training):
     gradcheck.check_gradient(case_of(network(kind, number), "half_mse", training), tolerance=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("loss", LOSSES)
 @EACH_NETWORK
 def test_gradient_under_every_loss(kind, number, loss):
@@ -109,6 +111,7 @@ def test_gradient_under_every_loss(kind, number, loss):
     gradcheck.check_gradient(case_of(net, loss, training=True, weighted=True), tolerance=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, *OF_ROWS])
 @pytest.mark.parametrize("layer", [fp.Dense, fp.BatchNorm, fp.LayerNorm, fp.Scale, fp.Residual, fp.Activation])
 def test_gradient_with_every_activation(layer, activation):

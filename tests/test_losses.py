@@ -267,6 +267,7 @@ def entries(net, loss):
     }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("loss", LINKED)
 @pytest.mark.parametrize("last", [*SQUASHING, *ONE_SIDED])
 def test_a_last_activation_that_keeps_a_loss_from_its_scores_is_refused(last, loss):

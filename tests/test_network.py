@@ -294,6 +294,7 @@ def test_save_and_load(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("activation", strategies.GENTLE, ids=str)
 @pytest.mark.parametrize(
     "widths, rows",

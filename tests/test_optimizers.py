@@ -93,6 +93,7 @@ def compare(trained, given, step, dtype, **how):
     assert np.max(np.abs(ours[-1] - ours[0])) > 0.01, "they went somewhere"
 
 
+@pytest.mark.exhaustive
 @EACH_CASE
 @pytest.mark.usefixtures("isa")
 def test_takes_the_steps_of_its_paper(name, how, dtype):

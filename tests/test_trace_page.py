@@ -83,6 +83,7 @@ def test_large_networks_are_drawn_by_layers():
     assert len(drawing.svg) < 10_000
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", bridge_cases.NETWORKS)
 def test_every_network_can_be_drawn(name, training):

@@ -32,6 +32,7 @@ def small(*, dtype="float64", **how):
     return net, X, y, fp.trace(net, X, y, loss="half_mse", **how)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("dtype", strategies.DTYPES)

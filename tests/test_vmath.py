@@ -16,6 +16,8 @@ from kernels_ctypes import exact_isas, kernels_of
 
 from fastprop import _engine
 
+pytestmark = pytest.mark.exhaustive
+
 VMATH_H = Path(__file__).parents[1] / "src_c" / "kernels" / "vmath.h"
 EVERY = bool(os.environ.get("FASTPROP_EVERY_FLOAT32"))
 
