@@ -71,6 +71,13 @@ class Entry:
         """Its name, or a JSON-able dict of its name and its numbers where these are not the list's."""
         return self.name if self == self.listed[self.name] else {"name": self.name, **self.values}
 
+    def __getstate__(self) -> dict:
+        """For skops, which cannot store functions; pickle and copy take the entry of the list by its name."""
+        return {"described": self.describe()}
+
+    def __setstate__(self, given: dict) -> None:
+        vars(self).update(vars(parse(type(self), given["described"])))
+
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
 

@@ -427,8 +427,15 @@ class Network:
         network._build(n_inputs, parsed, _validate.dtype(given[1]), _validate.seed(given[2]), count, n_bytes)
         return network
 
-    def __reduce__(self):
-        return _rebuild, (type(self), self.describe(), *self._numbers())
+    def __getstate__(self) -> dict:
+        parameters, state = self._numbers()
+        return {"description": self.describe(), "parameters": parameters, "state": state}
+
+    def __setstate__(self, given: dict) -> None:
+        """For copy, pickle and skops, which make a network without ``__init__``."""
+        network = self.from_description(given["description"])
+        network._assign(given["parameters"], given["state"])
+        vars(self).update(vars(network))
 
     def __repr__(self) -> str:
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
@@ -439,13 +446,6 @@ class Network:
             listed = " -> ".join(map(str, [self.n_inputs, *self.layers]))
         of = f" of {self.n_members} members" if self.n_members > 1 else ""
         return f"<Network{of} {listed}, {self.n_parameters} parameters, {self.dtype.name}>"
-
-
-def _rebuild(cls: type[Network], description: dict, parameters: np.ndarray, state: np.ndarray) -> Network:
-    """For copy and pickle."""
-    network = cls.from_description(description)
-    network._assign(parameters, state)
-    return network
 
 
 def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:

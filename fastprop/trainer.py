@@ -397,12 +397,19 @@ class Trainer:
 
         checkpoints.write(path, self)
 
-    def __reduce__(self):
+    def __getstate__(self) -> dict:
         how = {
             "loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "shuffle": self.shuffle,
             "seed": self.seed,
         }  # fmt: skip
-        return _rebuild, (self.network, how | self._how, self.steps, self._rule.state())
+        return {"network": self.network, "how": how | self._how, "steps": self.steps, "rule": self._rule.state()}
+
+    def __setstate__(self, given: dict) -> None:
+        """For copy, pickle and skops, which make a trainer without ``__init__``."""
+        trainer = Trainer(given["network"], **given["how"])
+        trainer._descent.steps = given["steps"]
+        trainer._rule.restore(given["rule"])
+        vars(self).update(vars(trainer))
 
     def evaluate(self, X, y=None, *, sample_weight=None) -> float:
         """The mean cost over the rows of X, without a step; weighted by sample_weight, (rows,), where there is one.
@@ -420,14 +427,6 @@ class Trainer:
         with network._engine.exclusive():  # all of them by the same parameters
             parts = [(sources.mass(part), network._cost_of(part, loss, None)) for part in source.straight()]
         return sources.mean(parts)
-
-
-def _rebuild(network: Network, how: dict, steps: int, state: tuple) -> Trainer:
-    """For copy and pickle."""
-    trainer = Trainer(network, **how)
-    trainer._descent.steps = steps
-    trainer._rule.restore(state)
-    return trainer
 
 
 def _advice(rate: float) -> str:
