@@ -240,6 +240,9 @@ cdef extern from "fastprop.h" nogil:
 
     int fp_optimizer_begin(
         int optimizer, double *now, double *after, const double *memory, const double *hyper) noexcept
+    ptrdiff_t fp_label(const int64_t *label, int64_t n) noexcept nogil
+    ptrdiff_t fp_category_float(const float *x, int64_t n) noexcept nogil
+    ptrdiff_t fp_category_double(const double *x, int64_t n) noexcept nogil
     ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size) noexcept
     void fp_cpu_name(char *name) noexcept
     double fp_clock() noexcept

@@ -5,6 +5,8 @@ cdef class Optimizer:
 
     Parameters
     ----------
+    engine : Engine
+        The network's.
     number : int
         Its place in the list (see ``names``).
     rate : float
@@ -31,15 +33,20 @@ cdef class Optimizer:
 
     cdef Rule rule
     cdef tuple buffers
+    cdef Engine engine
 
-    def __cinit__(self, int number, double rate, tuple hyper, memory, state, segments, constraints, double clip_value,
-                  double clip_norm, squares, averaged, averages, tuple average):
+    def __cinit__(self, Engine engine, int number, double rate, tuple hyper, memory, state, segments, constraints,
+                  double clip_value, double clip_norm, squares, averaged, averages, tuple average):
         cdef Rule *rule = &self.rule
         cdef Buffer memories = Buffer(memory, True), states = Buffer(state, True), segment = Buffer(segments)
         cdef Buffer constraint = Buffer(constraints), square = Buffer(squares, True)
         cdef Buffer means = Buffer(averaged, True), count = Buffer(averages, True)
         cdef Py_ssize_t i
-        self.buffers = memories, states, segment, constraint, square, means, count
+        cdef ptrdiff_t size = engine.plan.n_parameters * engine.plan.size
+        self.engine, self.buffers = engine, (memories, states, segment, constraint, square, means, count)
+        states.expect(0 if state is None else len(state) * size)
+        means.expect(size)
+        square.expect(squares_size(engine.plan.n_parameters) * sizeof(double))
         rule.optimizer, rule.rate = number, rate
         for i in range(len(hyper)):
             rule.hyper[i] = hyper[i]
@@ -77,21 +84,32 @@ cdef class Descent:
     cdef public uint64_t seed  # of dropout
     cdef readonly Objective objective
     cdef str targets
-    cdef public Optimizer optimizer
+    cdef Optimizer now
 
     def __init__(self, Engine engine, Objective objective, str targets):
         self.engine, self.objective, self.targets = engine, objective, targets
+
+    @property
+    def optimizer(self):
+        """Whose steps follow the gradient. Another one may be given at any time, even in the middle of a run."""
+        return self.now
+
+    @optimizer.setter
+    def optimizer(self, Optimizer optimizer):
+        if optimizer.engine is not self.engine:
+            raise ValueError("this optimiser has the state of another network: make a Trainer for each network")
+        self.now = optimizer
 
     cdef double perform(self, Job *job, Buffer rates, progress) except? -1:
         """Takes a step for each batch of the job's rows; the mean cost, or NaN where it diverged."""
         cdef Py_ssize_t before
         cdef Rule rule
-        cdef Optimizer first = self.optimizer, now
+        cdef Optimizer first = self.now, now
         self.begin(job, &rule)
         while job.done < job.rows and not job.diverged:
             self.engine.enter(job, job.batch, False)
             before, job.step = job.steps, self.steps
-            now = self.optimizer  # held here: another one, given meanwhile, follows when we come up next, at its rate
+            now = self.now  # held here: another one, given meanwhile, follows when we come up next, at its rate
             rule = now.rule
             rule.rates = <const double *>rates.start if now is first else NULL
             with nogil:
@@ -116,10 +134,11 @@ cdef class Descent:
         """Makes this one of several descents side by side; `own` are the buffers of its order, weights and rates."""
         cdef Buffer order, weight, rates
         order, weight, rates = own
-        job.x, job.y, job.label, job.order = x.start, y.start, <int64_t *>label.start, <int64_t *>order.start
-        job.weight, job.rows, job.batch, job.step = weight.start, self.engine.rows_of(x), batch, self.steps
+        self.engine.bring(job, self.objective, x, y, label, weight, order)
+        job.batch, job.step = batch, self.steps
+        rates.expect(n_steps(job) * sizeof(double))
         self.begin(job, rule)
-        rule[0] = self.optimizer.rule
+        rule[0] = self.now.rule
         rule.rates = <const double *>rates.start
         return self.engine.enter(job, batch, False, 1)
 
@@ -131,7 +150,7 @@ cdef class Descent:
         memset(&job, 0, sizeof(Job))
         job.loss, job.rule = NO_LOSS, &rule
         self.engine.enter(&job, 1, False)
-        now = self.optimizer
+        now = self.now
         rule, job.step = now.rule, self.steps
         with nogil:
             begin_work(&job.air)
@@ -150,13 +169,13 @@ cdef class Descent:
         cost so far)`` is called about every 50 ms.
         """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
-        cdef Buffer orders = Buffer(order)
+        cdef Buffer orders = Buffer(order), rate = Buffer(rates)
         cdef Job job
         memset(&job, 0, sizeof(Job))
-        job.x, job.y, job.label, job.order = xs.start, ys.start, <int64_t *>labels.start, <int64_t *>orders.start
-        job.weight = weights.start
-        job.rows, job.batch = self.engine.rows_of(xs), batch
-        return self.perform(&job, Buffer(rates), progress)
+        self.engine.bring(&job, self.objective, xs, ys, labels, weights, orders)
+        job.batch = batch
+        rate.expect(n_steps(&job) * sizeof(double))
+        return self.perform(&job, rate, progress)
 
     def step_if_ready(self, x, y):
         """One step, without further ado, on an x and y just as the kernels take them; None: they want a closer look."""
@@ -189,14 +208,16 @@ cdef class Descent:
             PyBuffer_Release(&xs)
 
 
+cdef inline ptrdiff_t n_steps(const Job *job) noexcept:
+    """How many batches the rows make."""
+    return (job.rows + job.batch - 1) // job.batch
+
+
 cdef double mean_cost(const Job *job) noexcept:
     """Of the rows visited; NaN where the job diverged."""
     if job.diverged:
         return NAN
     return job.cost / job.weight_done if job.weight_done > 0 else 0.0
-
-
-cdef Buffer NOTHING = Buffer(None)
 
 
 cdef bint in_range(const Py_buffer *labels, ptrdiff_t rows, ptrdiff_t n_outputs) noexcept:

@@ -87,6 +87,7 @@ class Optimizer:
     rate: float
     def __init__(
         self,
+        engine: Engine,
         number: int,
         rate: float,
         hyper: tuple[float, ...],
@@ -125,6 +126,7 @@ class Descent:
     ) -> float: ...
     def step_if_ready(self, x: Any, y: Any) -> float | None: ...
 
+def pin(array: Any) -> Any: ...
 def allocations() -> int: ...
 def run_together(
     descents: list[Descent],

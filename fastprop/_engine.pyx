@@ -16,6 +16,7 @@ Every sum runs in the order of the rows, whatever the blocks and the threads.
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport NAN, isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -65,21 +66,49 @@ cdef enum:
     SHUFFLED_AT_ONCE = 1 << 20  # rows, some 10 milliseconds, between two looks for Ctrl-C
 
 
+cdef object ndarray = numpy.ndarray
+
+
+def pin(array):
+    """What keeps the memory of an array where it is, for as long as it is held: None, or a reference to its owner.
+
+    A buffer does not: ``ndarray.resize(..., refcheck=False)`` frees the memory under it. But NumPy resizes no array to
+    which there is a weak reference.
+    """
+    while isinstance(array, ndarray) and isinstance(array.base, ndarray):
+        array = array.base
+    return PyWeakref_NewRef(array, None) if isinstance(array, ndarray) else None
+
+
 cdef class Buffer:
     """A C-contiguous array's memory, or NULL for None. Not a memoryview: it is cheaper to make, and takes any dtype."""
 
     cdef Py_buffer view
     cdef char *start
     cdef ptrdiff_t size  # in bytes
+    cdef object pinned
 
     def __cinit__(self, array, bint writable=False):
         if array is not None:
+            self.pinned = pin(array)
             PyObject_GetBuffer(array, &self.view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
             self.start = <char *>self.view.buf
             self.size = self.view.len
 
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
+
+    cdef int expect(self, ptrdiff_t size) except -1:
+        """Refuses an array that is there but is not of this many bytes."""
+        if self.start != NULL and self.size != size:
+            raise ValueError(
+                f"an array of {self.size} bytes came to the engine where {size} are needed: it, or what describes the "
+                "network, was changed after it was checked; leave both as they are while they are in use"
+            )
+        return 0
+
+
+cdef Buffer NOTHING = Buffer(None)
 
 
 cdef class Objective:
@@ -107,9 +136,6 @@ cdef class Objective:
 
     cdef void put(self, Job *job) noexcept:
         job.loss, job.loss_hyper, job.n_targets = self.number, self.hyper, self.n_targets
-
-
-cdef object ndarray = numpy.ndarray
 
 
 cdef bint get_ready(Py_buffer *view, object array, char code, int ndim) noexcept:
@@ -359,6 +385,7 @@ cdef class Engine:
     cdef int take_gradient(self, bint anew) except -1:
         """Puts this thread's gradient in place. If it has none, one that is computed `anew` gets an array."""
         cdef Plan *p = &self.plan
+        cdef Buffer taken
         cdef ptrdiff_t k, by
         if self.gradient_of == this_thread():
             return 0
@@ -368,7 +395,9 @@ cdef class Engine:
                 return 0
             array = self.gradients if self.gradient_of == 0 else aligned_copy(self.gradients)
             self.mine.gradient = array
-        self.gradients, self.gradient, self.gradient_of = array, Buffer(array, True), this_thread()
+        taken = Buffer(array, True)
+        taken.expect(p.n_parameters * p.size)
+        self.gradients, self.gradient, self.gradient_of = array, taken, this_thread()
         by = self.gradient.start - p.gradient
         p.gradient += by
         for k in range(p.n_ops):
@@ -391,8 +420,25 @@ cdef class Engine:
         self.lock.release()
         return raise_if_stopped(&job.air)
 
-    cdef ptrdiff_t rows_of(self, Buffer x) noexcept:
-        return x.size // (self.plan.n_inputs * self.plan.size)
+    cdef ptrdiff_t rows_of(self, Buffer x) except -1:
+        """How many rows of inputs x holds."""
+        cdef ptrdiff_t row = self.plan.n_inputs * self.plan.size
+        x.expect(x.size // row * row)
+        return x.size // row
+
+    cdef int bring(
+        self, Job *job, Objective objective, Buffer x, Buffer y, Buffer label, Buffer weight, Buffer order,
+    ) except -1:
+        """Enters the examples into a job. The caller keeps the buffers."""
+        cdef ptrdiff_t rows = self.rows_of(x)
+        y.expect(rows * objective.n_targets * self.plan.size)
+        label.expect(rows * sizeof(int64_t))
+        weight.expect(rows * self.plan.size)
+        order.expect(rows * sizeof(int64_t))
+        job.x, job.y, job.label, job.rows = x.start, y.start, <int64_t *>label.start, rows
+        job.weight, job.order = weight.start, <int64_t *>order.start
+        objective.put(job)
+        return 0
 
     cdef bint ready(self, Py_buffer *view, object array, ptrdiff_t columns) noexcept:
         """True if `array` is (rows, columns) just as the kernels take it, and finite; `view` is then to be released."""
@@ -405,10 +451,15 @@ cdef class Engine:
             PyBuffer_Release(view)
         return ok
 
-    cdef int run_forward(self, const char *x, ptrdiff_t rows, char *out) except -1:
+    cdef ptrdiff_t output_size(self, ptrdiff_t rows) noexcept:
+        """The bytes of the outputs of so many rows, of all members."""
+        return rows * self.plan.n_outputs * self.plan.members * self.plan.size
+
+    cdef int run_forward(self, const char *x, ptrdiff_t rows, Buffer out) except -1:
         cdef Job job
+        out.expect(self.output_size(rows))
         memset(&job, 0, sizeof(Job))
-        job.x, job.rows, job.up, job.out, job.loss = x, rows, True, out, NO_LOSS
+        job.x, job.rows, job.up, job.out, job.loss = x, rows, True, out.start, NO_LOSS
         self.enter(&job, rows, False)
         with nogil:
             begin_work(&job.air)
@@ -419,7 +470,7 @@ cdef class Engine:
     def forward(self, x, out):
         """out = the network's outputs for x; keeps nothing."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
-        self.run_forward(xs.start, self.rows_of(xs), outs.start)
+        self.run_forward(xs.start, self.rows_of(xs), outs)
 
     def forward_if_ready(self, x):
         """The outputs for an x just as the kernels take it, without further ado; None: it wants a closer look."""
@@ -430,7 +481,7 @@ cdef class Engine:
         try:
             out = numpy.empty((view.shape[0], self.plan.n_outputs * self.plan.members), x.dtype)
             outs = Buffer(out, True)
-            self.run_forward(<char *>view.buf, view.shape[0], outs.start)
+            self.run_forward(<char *>view.buf, view.shape[0], outs)
         finally:
             PyBuffer_Release(&view)
         return out
@@ -441,6 +492,7 @@ cdef class Engine:
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.rows, job.up, job.keep, job.loss = self.rows_of(xs), True, True, NO_LOSS
+        outs.expect(self.output_size(job.rows))
         job.training, job.seed, job.step = training, seed, step
         self.enter(&job, job.rows, True)
         job.x = self.plan.x
@@ -474,6 +526,7 @@ cdef class Engine:
         cdef Job job
         memset(&job, 0, sizeof(Job))
         job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
+        dys.expect(self.output_size(job.rows))
         with self.still():
             if self.rows_kept != job.rows:
                 return False
@@ -496,6 +549,8 @@ cdef class Engine:
         cdef ptrdiff_t i, j, n = self.plan.n_outputs, size = self.plan.n_inputs * self.plan.size
         memset(&job, 0, sizeof(Job))
         job.rows, job.keep, job.loss, job.dx, job.inputs_only = self.rows_of(xs), True, NO_LOSS, dxs.start, True
+        dxs.expect(xs.size)
+        outs.expect(n * xs.size)
         self.enter(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
@@ -523,11 +578,10 @@ cdef class Engine:
         cdef Job job
         cdef double total
         memset(&job, 0, sizeof(Job))
-        job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
-        job.weight = weights.start
+        self.bring(&job, objective, xs, ys, labels, weights, NOTHING)
+        gradients.expect(self.plan.n_parameters * self.plan.size)
         job.up, job.down = True, gradients.start != NULL
         job.keep, job.training, job.seed, job.step = job.down, training, seed, step
-        objective.put(&job)
         self.enter(&job, job.rows, False)
         with nogil:
             begin_work(&job.air)
@@ -544,9 +598,9 @@ cdef class Engine:
         cdef Job job
         cdef ptrdiff_t i, size = self.plan.n_parameters * self.plan.size
         memset(&job, 0, sizeof(Job))
-        job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
+        self.bring(&job, objective, xs, ys, labels, NOTHING, NOTHING)
+        out.expect(job.rows * size)
         job.up, job.down, job.keep = True, True, True
-        objective.put(&job)
         self.enter(&job, 1, False)
         with nogil:
             begin_work(&job.air)
@@ -575,13 +629,13 @@ cdef class Engine:
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
         cdef Job job
         cdef Buffer dxs
+        memset(&job, 0, sizeof(Job))
+        self.bring(&job, objective, xs, ys, labels, weights, NOTHING)
         dx = numpy.empty_like(x)
         dxs = Buffer(dx, True)
-        memset(&job, 0, sizeof(Job))
-        job.x, job.y, job.label, job.rows = xs.start, ys.start, <int64_t *>labels.start, self.rows_of(xs)
-        job.weight, job.dx, job.training, job.seed, job.step = weights.start, dxs.start, training, seed, step
+        dxs.expect(xs.size)
+        job.dx, job.training, job.seed, job.step = dxs.start, training, seed, step
         job.up = job.down = job.keep = True
-        objective.put(&job)
         self.enter(&job, job.rows, True)
         begin_work(&job.air)
         try:

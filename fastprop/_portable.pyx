@@ -3,7 +3,7 @@
 
 ``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
 """
-from libc.math cimport cos, erfc, exp, expm1, isfinite, log, log1p, pow, sin, sqrt, tanh
+from libc.math cimport NAN, cos, erfc, exp, expm1, isfinite, log, log1p, pow, sin, sqrt, tanh
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastprop._capi cimport (
@@ -13,7 +13,7 @@ from fastprop._capi cimport (
     FP_LOSS_log_cosh, FP_LOSS_mae, FP_LOSS_mse, FP_LOSS_poisson, FP_LOSS_quantile, FP_LOSS_squared_error,
     FP_LOSS_tweedie,
     fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
-    fp_dense_descent, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_loss, fp_tiny_pass,
+    fp_dense_descent, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_label, fp_loss, fp_tiny_pass,
 )
 
 ctypedef fused real:

@@ -1,17 +1,24 @@
 # Layers that read the network's input columns: the kernels of inputs.h.
-from libc.math cimport M_PI, round
+from libc.math cimport M_PI, NAN, round
 
 from fastprop._capi cimport (
-    fp_embed_backward, fp_embed_forward, fp_embed_gradient, fp_periodic_backward, fp_periodic_forward,
+    fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient, fp_periodic_backward, fp_periodic_forward,
     fp_periodic_gradient, fp_piecewise_backward, fp_piecewise_forward,
 )
+
+
+cdef inline ptrdiff_t category(const real *x, int64_t n) noexcept nogil:
+    """The index that x holds, or -1 where that is not in [0, n)."""
+    if real is float:
+        return fp_category_float(x, n)
+    return fp_category_double(x, n)
 
 
 cdef void embed_forward(
     real *a, const real *x, const real *tables, const int64_t *categories, const int64_t *width,
     ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t a_row, ptrdiff_t x_row,
 ) noexcept nogil:
-    cdef ptrdiff_t i, j, c, at = 0
+    cdef ptrdiff_t i, j, c, index, at = 0
     for c in range(n_in):
         if categories[c] == 0:
             for i in range(rows):
@@ -20,8 +27,9 @@ cdef void embed_forward(
     for c in range(n_in):
         if categories[c] > 0:
             for i in range(rows):
+                index = category(x + i * x_row + c, categories[c])
                 for j in range(width[c]):
-                    a[i * a_row + at + j] = tables[<ptrdiff_t>x[i * x_row + c] * width[c] + j]
+                    a[i * a_row + at + j] = tables[index * width[c] + j] if index >= 0 else <real>NAN
             at += width[c]
             tables += categories[c] * width[c]
 
@@ -30,7 +38,7 @@ cdef void embed_gradient(
     real *dtables, const real *da, const real *x, const int64_t *categories, const int64_t *width,
     ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_row, ptrdiff_t x_row, int accumulate,
 ) noexcept nogil:
-    cdef ptrdiff_t i, j, c, at = 0
+    cdef ptrdiff_t i, j, c, index, at = 0
     if not accumulate:
         for j in range(n_tables):
             dtables[j] = 0
@@ -40,8 +48,10 @@ cdef void embed_gradient(
     for c in range(n_in):
         if categories[c] > 0:
             for i in range(rows):
-                for j in range(width[c]):
-                    dtables[<ptrdiff_t>x[i * x_row + c] * width[c] + j] += da[i * da_row + at + j]
+                index = category(x + i * x_row + c, categories[c])
+                if index >= 0:
+                    for j in range(width[c]):
+                        dtables[index * width[c] + j] += da[i * da_row + at + j]
             at += width[c]
             dtables += categories[c] * width[c]
 

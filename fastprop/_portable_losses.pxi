@@ -4,13 +4,19 @@ cdef inline real weight_of(const real *weight, ptrdiff_t i) noexcept nogil:
     return weight[i] if weight != NULL else 1
 
 
-cdef inline double target(
-    const real *y, const int64_t *label, ptrdiff_t i, ptrdiff_t j, ptrdiff_t n,
-) noexcept nogil:
-    """y[i, j]; a label is the y that is 1 there and 0 elsewhere."""
+cdef inline ptrdiff_t class_of(const int64_t *label, ptrdiff_t i, ptrdiff_t n, double *w) noexcept nogil:
+    """The class of a row, where it has a label. One that is no class makes the row weigh NaN, and so the cost NaN."""
+    cdef ptrdiff_t chosen = fp_label(label + i, n) if label != NULL else 0
+    if chosen < 0:
+        w[0] = NAN
+    return chosen
+
+
+cdef inline double target(const real *y, ptrdiff_t chosen, ptrdiff_t i, ptrdiff_t j, ptrdiff_t n) noexcept nogil:
+    """y[i, j]; a chosen class is the y that is 1 there and 0 elsewhere."""
     if y != NULL:
         return y[i * n + j]
-    return 1 if j == label[i] else 0
+    return 1 if j == chosen else 0
 
 
 cdef inline double either_side(double x, double up, double down) noexcept nogil:
@@ -204,18 +210,19 @@ cdef void cross_entropy(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
     ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
 ) noexcept nogil:
-    cdef ptrdiff_t i, j
+    cdef ptrdiff_t i, j, chosen
     cdef double most, total, sum_y, wanted, w, smoothing = hyper[0]
     for i in range(rows):
         most = a[i * n]
         for j in range(1, n):
             most = max(most, <double>a[i * n + j])
         total, sum_y, w = 0, 0, weight_of(weight, i)
+        chosen = class_of(label, i, n, &w)
         for j in range(n):
             total += exp(a[i * n + j] - most)
-            sum_y += (1 - smoothing) * target(y, label, i, j, n) + smoothing / n
+            sum_y += (1 - smoothing) * target(y, chosen, i, j, n) + smoothing / n
         for j in range(n):
-            wanted = (1 - smoothing) * target(y, label, i, j, n) + smoothing / n
+            wanted = (1 - smoothing) * target(y, chosen, i, j, n) + smoothing / n
             cost[0] += w * wanted * (log(total) - (a[i * n + j] - most))
             if da != NULL:
                 da[i * n + j] = <real>(scale * w * (sum_y * exp(a[i * n + j] - most) / total - wanted))
@@ -238,26 +245,27 @@ cdef void focal(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
     ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
 ) noexcept nogil:
-    cdef ptrdiff_t i, j
+    cdef ptrdiff_t i, j, chosen
     cdef double most, total, log_p, p, rest, share, pull, pulls, w, gamma = hyper[0]
     for i in range(rows):
         most = a[i * n]
         for j in range(1, n):
             most = max(most, <double>a[i * n + j])
         total, pulls, w = 0, 0, weight_of(weight, i) * hyper[1]
+        chosen = class_of(label, i, n, &w)
         for j in range(n):
             total += exp(a[i * n + j] - most)
         for j in range(n):
             log_p = a[i * n + j] - most - log(total)
             rest = -expm1(log_p)
-            share = target(y, label, i, j, n) * pow(rest, gamma)
+            share = target(y, chosen, i, j, n) * pow(rest, gamma)
             cost[0] -= w * share * log_p
             pulls += share * (focal_bend(gamma, log_p, rest) - 1)
         if da != NULL:
             for j in range(n):
                 log_p = a[i * n + j] - most - log(total)
                 p, rest = exp(log_p), -expm1(log_p)
-                share = target(y, label, i, j, n) * pow(rest, gamma)
+                share = target(y, chosen, i, j, n) * pow(rest, gamma)
                 pull = share * (focal_bend(gamma, log_p, rest) - 1)
                 da[i * n + j] = <real>(scale * w * (pull - p * pulls))
 
@@ -271,19 +279,20 @@ cdef void hinge(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
     ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper,
 ) noexcept nogil:
-    cdef ptrdiff_t i, j, top
+    cdef ptrdiff_t i, j, top, chosen
     cdef double most, margin, w, dot
     for i in range(rows):
         most, dot, top, w = 0, 0, 0, weight_of(weight, i)
+        chosen = class_of(label, i, n, &w)
         for j in range(n):
-            margin = a[i * n + j] + (1 - target(y, label, i, j, n))
-            dot += target(y, label, i, j, n) * a[i * n + j]
+            margin = a[i * n + j] + (1 - target(y, chosen, i, j, n))
+            dot += target(y, chosen, i, j, n) * a[i * n + j]
             if j == 0 or margin > most:
                 most, top = margin, j
         cost[0] += w * (most - dot)
         if da != NULL:
             for j in range(n):  # NaN is not lost
-                da[i * n + j] = <real>(0 * a[i * n + j] - scale * w * target(y, label, i, j, n))
+                da[i * n + j] = <real>(0 * a[i * n + j] - scale * w * target(y, chosen, i, j, n))
             da[i * n + top] += <real>(scale * w)
 
 

@@ -65,6 +65,7 @@ class Rule:
         self._averaged = None if average is None else np.zeros(n, dtype)
         self._averages = None if average is None else np.zeros(1, np.int64)
         self.engine = _engine.Optimizer(
+            network._engine,
             self.optimizer.number,
             0.0,
             self.optimizer.hyper,

@@ -86,6 +86,31 @@ ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t 
  * where both are the same in every step. */
 int fp_optimizer_begin(int optimizer, double *now, double *after, const double *memory, const double *hyper);
 
+/* ---- indices that stand in a user's arrays ----
+ *
+ * They were checked at the door, but the array is the user's own, which a callback or another thread may write into at any
+ * time. So each use reads an index once (volatile: the compiler must not read it again) and checks what it read: the index,
+ * or -1 where it is not in [0, n). */
+
+static inline ptrdiff_t fp_label(const int64_t *label, int64_t n)
+{
+    int64_t read = *(const volatile int64_t *)label;
+    return read >= 0 && read < n ? (ptrdiff_t)read : -1;
+}
+
+/* The comparisons come first: to convert NaN, or a number too large for an integer, is undefined in C. */
+static inline ptrdiff_t fp_category_float(const float *x, int64_t n)
+{
+    float read = *(const volatile float *)x;
+    return read >= 0 && read < (float)n ? (ptrdiff_t)read : -1;
+}
+
+static inline ptrdiff_t fp_category_double(const double *x, int64_t n)
+{
+    double read = *(const volatile double *)x;
+    return read >= 0 && read < (double)n ? (ptrdiff_t)read : -1;
+}
+
 /* ---- dispatch: which table serves ---- */
 
 typedef struct fp_isa {

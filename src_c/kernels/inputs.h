@@ -1,13 +1,16 @@
 /* Layers that read the network's input columns: embeddings of categories, encodings of numbers. */
 
-/* to = from, n columns of each row; 0 where from is NULL */
-FP_INLINE void FP(copy_columns)(T *to, const T *from, I rows, I n, I to_row, I from_row)
+/* to = from, n columns of each row; `otherwise` where from is NULL */
+FP_INLINE void FP(copy_columns)(T *to, const T *from, T otherwise, I rows, I n, I to_row, I from_row)
 {
     for (I i = 0; i < rows; i++)
         for (I j = 0; j < n; j += L)
             FP(store_left)(to + i * to_row + j,
-                           from ? FP(load_left)(from + i * from_row + j, n - j) : V(set1)(0), n - j);
+                           from ? FP(load_left)(from + i * from_row + j, n - j) : V(set1)(otherwise), n - j);
 }
+
+/* The index that x holds, or -1 where that is not in [0, n). */
+FP_INLINE I FP(category)(const T *x, int64_t n) { return FP_PASTE2(fp_category_, T)(x, n); }
 
 /* How many columns from c on are numbers (or, if `indices`, are not). */
 FP_INLINE I FP(run)(const int64_t *categories, I c, I n_in, int indices)
@@ -23,13 +26,16 @@ static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *
 {
     for (I c = 0, n; c < n_in; c += n ? n : 1, a += n) {
         n = FP(run)(categories, c, n_in, 0);
-        FP(copy_columns)(a, x + c, rows, n, a_row, x_row);
+        FP(copy_columns)(a, x + c, 0, rows, n, a_row, x_row);
     }
     for (I c = 0; c < n_in; c++) {
         if (!categories[c])
             continue;
-        for (I i = 0; i < rows; i++)
-            FP(copy_columns)(a + i * a_row, tables + (I)x[i * x_row + c] * width[c], 1, width[c], a_row, 0);
+        for (I i = 0; i < rows; i++) {
+            I index = FP(category)(x + i * x_row + c, categories[c]);
+            const T *row = index >= 0 ? tables + index * width[c] : NULL;
+            FP(copy_columns)(a + i * a_row, row, (T)NAN, 1, width[c], a_row, 0);
+        }
         a += width[c];
         tables += categories[c] * width[c];
     }
@@ -39,14 +45,17 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
                                I rows, I n_in, I n_tables, I da_row, I x_row, int accumulate)
 {
     if (!accumulate)
-        FP(copy_columns)(dtables, NULL, 1, n_tables, 0, 0);
+        FP(copy_columns)(dtables, NULL, 0, 1, n_tables, 0, 0);
     for (I c = 0; c < n_in; c++)
         da += !categories[c]; /* the embeddings come after the numbers */
     for (I c = 0; c < n_in; c++) {
         if (!categories[c])
             continue;
         for (I i = 0; i < rows; i++) {
-            T *sum = dtables + (I)x[i * x_row + c] * width[c];
+            I index = FP(category)(x + i * x_row + c, categories[c]);
+            if (index < 0)
+                continue;
+            T *sum = dtables + index * width[c];
             for (I j = 0; j < width[c]; j += L) {
                 I left = width[c] - j;
                 V(t) more = FP(load_left)(da + i * da_row + j, left);
@@ -62,10 +71,10 @@ static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I 
 {
     for (I c = 0, n; c < n_in; c += n) {
         n = FP(run)(categories, c, n_in, 0);
-        FP(copy_columns)(dx + c, da, rows, n, dx_row, da_row);
+        FP(copy_columns)(dx + c, da, 0, rows, n, dx_row, da_row);
         da += n, c += n;
         n = FP(run)(categories, c, n_in, 1);
-        FP(copy_columns)(dx + c, NULL, rows, n, dx_row, 0);
+        FP(copy_columns)(dx + c, NULL, 0, rows, n, dx_row, 0);
     }
 }
 

@@ -1,7 +1,20 @@
 /* Losses of classes: of one class out of n, from softmax(a) or the scores themselves, and of n yeses and nos. */
 
+/* The class of a row, 0 where y has the targets instead. A label that is no class makes the row weigh NaN: the cost is NaN
+ * then, so that no step follows. */
+FP_INLINE I FP(class_of)(const int64_t *label, I row, I n, T *weight)
+{
+    I chosen = label ? fp_label(label + row, n) : 0;
+    if (chosen >= 0)
+        return chosen;
+    *weight = (T)NAN;
+    return 0;
+}
+
 /* What a loss of softmax(a) knows of a row after its first sweep. */
 typedef struct {
+    I chosen[L];   /* the class, where there is a label */
+    T row[L];      /* what the row weighs */
     T total[L];    /* sum_k e^(a_k - max a) */
     T weighted[L]; /* sum_j y_j (a_j - max a); with `entropy` less y_j ln y_j each */
     T weight[L];   /* sum_j y_j, which is 1 */
@@ -9,10 +22,10 @@ typedef struct {
 } FP(softmax_rows);
 
 /* First sweep over row i: e^(a - max a), summed, and kept in `kept` (room,) if there is one, which may be a. */
-FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *kept, I room, const T *a, const T *y, I chosen, I n,
-    int smooth, int entropy)
+FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *kept, I room, const T *a, const T *y, I n, int smooth,
+    int entropy)
 {
-    T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[chosen] - most; /* before a is overwritten */
+    T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[s->chosen[i]] - most; /* before a is overwritten */
     V(t) shift = V(set1)(most);
     FP(lanes) sum = FP(lanes_set1)(0), weighted = sum, weight = sum, scores = sum;
     for (I j = 0; j < n; j += 16)
@@ -58,14 +71,15 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
         for (int i = 0; i < count; i++) {
             I row = first + i;
             T *kept = !da ? NULL : n <= L ? spare + i * L : da + row * n;
-            FP(softmax_row)(&s, i, kept, room, a + row * n, y ? y + row * n : NULL, label ? label[row] : 0, n,
-                smoothing != 0, entropy);
+            s.row[i] = weight ? weight[row] : 1;
+            s.chosen[i] = FP(class_of)(label, row, n, &s.row[i]);
+            FP(softmax_row)(&s, i, kept, room, a + row * n, y ? y + row * n : NULL, n, smoothing != 0, entropy);
         }
         T log_total[L];
         V(store)(log_total, FP(log)(V(load)(s.total)));
         for (int i = 0; i < count; i++) {
             I row = first + i;
-            T w = weight ? weight[row] : 1, slope_of_1 = w * (T)scale, sum_y = s.weight[i], sum_score = s.weighted[i];
+            T w = s.row[i], slope_of_1 = w * (T)scale, sum_y = s.weight[i], sum_score = s.weighted[i];
             if (smoothing != 0) {
                 sum_y = rest * sum_y + smoothing;
                 sum_score = rest * sum_score + each * s.scores[i];
@@ -75,7 +89,7 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
                 continue;
             T *out = da + row * n, *kept = n <= L ? spare + i * L : out;
             T scale_e = slope_of_1 * sum_y / s.total[i], less = slope_of_1 * rest, less_each = slope_of_1 * each;
-            T at_label = y ? 0 : scale_e * kept[label[row]] - (smoothing != 0 ? less_each : 0) - less;
+            T at_label = y ? 0 : scale_e * kept[s.chosen[i]] - (smoothing != 0 ? less_each : 0) - less;
             for (I j = 0; j < n; j += L) {
                 V(t) slope = V(mul)(V(set1)(scale_e), FP(load_left)(kept + j, room - j));
                 if (smoothing != 0)
@@ -85,7 +99,7 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
                 FP(store_left)(out + j, slope, n - j);
             }
             if (!y)
-                out[label[row]] = at_label;
+                out[s.chosen[i]] = at_label;
         }
     }
 }
@@ -140,7 +154,7 @@ static void FP(focal) FP_LOSS_ARGS
     V(t) gamma = V(set1)((T)hyper[0]);
     for (I i = 0; i < rows; i++, a += n, y = y ? y + n : NULL) {
         T w = (weight ? weight[i] : 1) * (T)hyper[1];
-        I chosen = label ? label[i] : 0;
+        I chosen = FP(class_of)(label, i, n, &w);
         V(t) shift = V(set1)(FP(row_max)(a, n)), total = V(set1)(0), total_pull = total;
         for (int pass = 0; pass < (da ? 3 : 2); pass++) { /* sum e^(a - max a); the loss and sum pull; da */
             FP(lanes) sum = FP(lanes_set1)(0), pulls = sum;
@@ -180,7 +194,7 @@ static void FP(hinge) FP_LOSS_ARGS
     V(t) zero = V(set1)(0), one = V(set1)(1);
     for (I i = 0; i < rows; i++, a += n, y = y ? y + n : NULL) {
         T w = weight ? weight[i] : 1;
-        I chosen = label ? label[i] : 0, top = 0;
+        I chosen = FP(class_of)(label, i, n, &w), top = 0;
         T most = 0;
         FP(lanes) sum = FP(lanes_set1)(0);
         for (I j = 0; j < n; j += 16)
