@@ -2,8 +2,8 @@
 from libc.math cimport M_PI, NAN, round
 
 from fastprop._capi cimport (
-    fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient, fp_periodic_backward, fp_periodic_forward,
-    fp_periodic_gradient, fp_piecewise_backward, fp_piecewise_forward,
+    fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient,
+    fp_periodic_backward, fp_periodic_forward, fp_periodic_gradient, fp_piecewise_backward, fp_piecewise_forward,
 )
 
 

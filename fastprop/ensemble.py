@@ -274,6 +274,8 @@ class EnsembleTrainer:
             for trainer, steps in zip(self.trainers, before):
                 trainer._rule.stepped(trainer.steps - steps)
         costs: np.ndarray = np.array(found, np.float64)
+        if np.isnan(costs).any():
+            first.network._check_again((x, y, labels, weight), first._loss)
         for i, trainer in enumerate(self.trainers):
             if not trainer.network._engine.all_finite(trainer.network.parameters):
                 costs[i] = np.nan

@@ -74,10 +74,12 @@ class Embedding(Layer):
             raise ValueError(
                 f"Embedding reads column {last}, but the network has {n_in} inputs, the columns 0 to {n_in - 1}"
             )
+        n_weights = sum(categories * width for _, categories, width in self.columns)
+        if n_weights >= 2**63:  # the engine counts in int64, where this many would be some other number
+            raise MemoryError(f"no room for tables of {n_weights} numbers; use fewer categories, or narrower tables")
         sizes = np.zeros((2, n_in), np.int64)  # categories, widths
         for column, categories, width in self.columns:
             sizes[:, column] = categories, width
-        n_weights = sum(categories * width for _, categories, width in self.columns)  # Python's int: no overflow
 
         def draw(generator):
             tables = [

@@ -259,8 +259,26 @@ class Network:
     def _cost_of(self, examples: _targets.Examples, loss, gradient: np.ndarray | None, *how) -> float:
         """The cost over rows that were checked, and its gradient if wanted."""
         if isinstance(loss, _own_loss.OwnLoss):
-            return _own_loss.cost_of(self, loss, *examples[:2], gradient, *how)
-        return self._engine.cost(*examples, loss.objective(self.n_outputs), gradient, *how)
+            cost = _own_loss.cost_of(self, loss, *examples[:2], gradient, *how)
+        else:
+            cost = self._engine.cost(*examples, loss.objective(self.n_outputs), gradient, *how)
+        if cost != cost:
+            self._check_again(examples, loss)
+        return cost
+
+    def _check_again(self, examples: _targets.Examples, loss) -> None:
+        """After a cost that is NaN: refuses rows that were changed since they were checked, as used in place.
+
+        The engine makes NaN of an index that is none, since it cannot raise.
+        """
+        x, y, labels, weight = examples
+        try:
+            self._matrix("X", x)
+            _targets.targets(y if labels is None else labels, len(x), self.n_outputs, loss, self._engine, self.dtype)
+            if weight is not None:
+                _validate.finite("sample_weight", weight, weight, self._engine)
+        except ValueError as error:
+            raise ValueError(f"{error} (it was changed while it was in use)") from None
 
     def _examples(
         self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")

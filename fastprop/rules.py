@@ -99,7 +99,10 @@ class Rule:
             return None
         span = 1 / n_steps if self.schedule.by_epoch else 1.0
         start = self._epochs if self.schedule.by_epoch else self._steps
-        return self.schedule.rates(start + span * np.arange(n_steps), span) * self.schedule.scale(self._known)
+        rates = self.schedule.rates(start + span * np.arange(n_steps), span) * self.schedule.scale(self._known)
+        if np.shape(rates) != (n_steps,):
+            raise ValueError(f"{self.schedule!r} gave rates of shape {np.shape(rates)} for {n_steps} steps")
+        return np.ascontiguousarray(rates, np.float64)
 
     def warn_if_over(self, epochs: int, n_steps: int | None) -> None:
         """Warns where so many epochs of so many steps would go on for long after the schedule is over.

@@ -28,6 +28,7 @@ class Stored:
 
     def __init__(self, examples: Examples):
         self.examples, self.rows = examples, len(examples[0])
+        self._pinned = [_engine.pin(array) for array in examples]
         self._order: np.ndarray | None = None  # of the last epoch; room for that of the next
 
     @property

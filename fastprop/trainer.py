@@ -220,6 +220,8 @@ class Trainer:
             if cost is not None:
                 if self._rule.schedule is not None:
                     self._rule.stepped(1)
+                if cost != cost:
+                    self._examples(xb, yb, None, ("xb", "yb", "sample_weight"))  # another thread may have changed them
                 return self._finite(cost)
         if self.class_weight == "balanced":
             raise ValueError(
@@ -375,13 +377,17 @@ class Trainer:
         return cost
 
     def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
-        if isinstance(self._loss, _own_loss.OwnLoss):
-            return self._finite(_own_loss.descend(self, x, y, order, batch_size, rates, progress))
         rule, before = self._rule, self.steps
-        try:
-            return self._finite(self._descent.run(x, y, labels, weight, order, batch_size, rates, progress))
-        finally:
-            rule.stepped(self.steps - before)
+        if isinstance(self._loss, _own_loss.OwnLoss):
+            cost = _own_loss.descend(self, x, y, order, batch_size, rates, progress)
+        else:
+            try:
+                cost = self._descent.run(x, y, labels, weight, order, batch_size, rates, progress)
+            finally:
+                rule.stepped(self.steps - before)
+        if cost != cost:
+            self.network._check_again((x, y, labels, weight), self._loss)
+        return self._finite(cost)
 
     def _finite(self, cost: float) -> float:
         if cost != cost:
