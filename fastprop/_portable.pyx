@@ -3,7 +3,8 @@
 
 ``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
 """
-from libc.math cimport NAN, cos, erfc, exp, expm1, isfinite, log, log1p, pow, sin, sqrt, tanh
+from libc.float cimport DBL_MAX
+from libc.math cimport NAN, copysign, cos, erfc, exp, expm1, isfinite, isinf, log, log1p, pow, sin, sqrt, tanh
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastprop._capi cimport (

@@ -201,6 +201,7 @@ cdef void gelu_tanh_forward(real *a, real *kept, ptrdiff_t n, const double *hype
         v = 2 * SQRT_2_OVER_PI * (z + 0.044715 * z * z * z)
         s = 1 / (1 + exp(-v))
         a[j] = <real>(z * s)
+        z = clamp(z, -100, 100)  # where g' has long been 0 or 1, and z * z is finite
         if kept != NULL:
             kept[j] = <real>(s + z * s / (1 + exp(v)) * 2 * SQRT_2_OVER_PI * (1 + 3 * 0.044715 * z * z))
 
@@ -266,17 +267,20 @@ cdef void gaussian_forward(real *a, real *kept, ptrdiff_t n, const double *hyper
         value = exp(-z * z)
         a[j] = <real>(value)
         if kept != NULL:
-            kept[j] = <real>(-2 * z * value)
+            kept[j] = <real>(-2 * (z * value))  # 2 z may overflow
 
 
 cdef void sin_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
+    cdef real omega = <real>hyper[0]
     cdef double z
     for j in range(n):
-        z = hyper[0] * a[j]
+        z = <double>omega * a[j]
+        if isinf(z) and not isinf(<double>a[j]):
+            z = copysign(DBL_MAX, z)
         a[j] = <real>sin(z)
         if kept != NULL:
-            kept[j] = <real>(hyper[0] * cos(z))
+            kept[j] = omega * <real>cos(z)
 
 
 cdef void fill_activations(fp_kernels *table, real *dtype) noexcept:

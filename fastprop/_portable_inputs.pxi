@@ -1,5 +1,5 @@
 # Layers that read the network's input columns: the kernels of inputs.h.
-from libc.math cimport M_PI, NAN, round
+from libc.math cimport M_PI, NAN, fma, round
 
 from fastprop._capi cimport (
     fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient,
@@ -11,7 +11,8 @@ cdef inline ptrdiff_t category(const real *x, int64_t n) noexcept nogil:
     """The index that x holds, or -1 where that is not in [0, n)."""
     if real is float:
         return fp_category_float(x, n)
-    return fp_category_double(x, n)
+    else:
+        return fp_category_double(x, n)
 
 
 cdef void embed_forward(
@@ -102,6 +103,14 @@ cdef void piecewise_backward(
         edges += bins[c] + 1
 
 
+cdef inline double rest_of_turns(double f, double x) noexcept nogil:
+    """The exact f x less the nearest integer."""
+    cdef double turns = round(f * x), rest = fma(f, x, -turns)
+    if abs(turns) > 2.0**106:  # a product of two numbers, of 53 bits each, is an integer from here on
+        return f * 0 + x * 0  # NaN where one of them is infinite
+    return rest - round(rest)  # which may be more than a turn, where f x has no digits behind the point
+
+
 cdef void periodic_forward(
     real *a, const real *x, const real *frequency, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_frequencies,
     ptrdiff_t a_row, ptrdiff_t x_row,
@@ -111,8 +120,7 @@ cdef void periodic_forward(
     for i in range(rows):
         for c in range(n_in):
             for k in range(n_frequencies):
-                turns = <double>frequency[c * n_frequencies + k] * x[i * x_row + c]
-                turns -= round(turns)
+                turns = rest_of_turns(<double>frequency[c * n_frequencies + k], <double>x[i * x_row + c])
                 a[i * a_row + 2 * c * n_frequencies + k] = <real>cos(2 * M_PI * turns)
                 a[i * a_row + (2 * c + 1) * n_frequencies + k] = <real>sin(2 * M_PI * turns)
 
@@ -150,5 +158,5 @@ cdef void periodic_gradient(
         for c in range(n_in):
             for k in range(n_frequencies):
                 at = 2 * c * n_frequencies + k
-                dfrequency[c * n_frequencies + k] += <real>(2 * M_PI) * x[i * x_row + c] * periodic_slope(
-                    da + i * da_row + at, a + i * a_row + at, n_frequencies)
+                dfrequency[c * n_frequencies + k] += x[i * x_row + c] * (<real>(2 * M_PI) * periodic_slope(
+                    da + i * da_row + at, a + i * a_row + at, n_frequencies))

@@ -7,6 +7,7 @@ FASTPROP_EVERY_FLOAT32=1 tries every number of float32 instead of a few millions
 
 import os
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import cases_activations
@@ -262,14 +263,82 @@ def test_sincos_ulp(isa, dtype):
             assert_within(limit, x, got, exact(x.astype(WIDER[dtype])), dtype)
 
 
-def test_sincos_beyond_its_reach(isa, dtype):
-    """Bounded as long as x is finite, and NaN then."""
-    info = np.finfo(dtype)
-    sincos = activation(isa, dtype, "sin", [1.0], slope=True)
-    for got in sincos(np.concatenate([2.0 ** np.arange(10, info.maxexp), [info.max, -info.max]]).astype(dtype)):
-        assert np.all(np.abs(got) <= 1)
+@DTYPES
+@pytest.mark.parametrize("omega", [1.0, 30.0, 0.1])
+def test_sincos_of_any_size(isa, dtype, omega):
+    """As libm has them of omega z, which of float32 is exact in double, and of float64 rounds once and is held finite.
+
+    NaN for infinity.
+    """
+    factor, size = np.dtype(dtype).type(omega), np.finfo(dtype)
+    sincos = activation(isa, dtype, "sin", [omega], slope=True)
+    z = any_finite(dtype)
+    z = z[np.abs(z) > 1.01e5 / omega]
+    with np.errstate(over="ignore"):
+        phase = np.float64(factor) * z.astype(np.float64)
+    phase = np.clip(phase, -np.finfo(np.float64).max, np.finfo(np.float64).max).astype(np.longdouble)
+    value, slope = sincos(z)
+    np.testing.assert_allclose(value, np.sin(phase).astype(np.float64), rtol=2 * size.eps, atol=0)
+    np.testing.assert_allclose(slope, (factor * np.cos(phase)).astype(np.float64), rtol=4 * size.eps, atol=0)
     for got in sincos(np.array([np.inf, -np.inf, np.nan], dtype)):
         assert np.all(np.isnan(got))
+
+
+# every activation, of any finite number
+
+
+def any_finite(dtype):
+    """Numbers of random bits, every power of 2, and the numbers beside the ends: all finite."""
+    size, rng = np.finfo(dtype), np.random.default_rng(5)
+    bits = rng.integers(1 << size.bits, size=100_000, dtype=np.uint64).astype(f"u{size.bits // 8}").view(dtype)
+    powers = np.ldexp(np.dtype(dtype).type(1), np.arange(size.minexp - size.nmant, size.maxexp))
+    below = np.nextafter(2 * powers[:-1], powers[0])
+    ends = np.array([0, size.smallest_subnormal, size.tiny, 0.5, 3, 6, size.max], dtype)
+    return np.concatenate([bits[np.isfinite(bits)], powers, -powers, below, ends, -ends])
+
+
+@pytest.mark.parametrize("name", cases_activations.ACTIVATIONS)
+def test_finite_numbers_stay_finite(name, isa, dtype):
+    """All |g(z)| are at most |z| or a constant, but selu's, which is 1.05 z; and all |g'| at most a constant."""
+    keeps, backward = name in cases_activations.KEEPS_SLOPE, kernels_of(isa, dtype)[f"{name}_backward"].raw
+    z = any_finite(dtype)
+    too_large = z > np.finfo(dtype).max / 1.051 if name == "selu" else np.zeros(z.shape, bool)
+    for numbers in cases_activations.numbers_of(name):
+        found = activation(isa, dtype, name, numbers, slope=keeps)(z)
+        a, kept = found if keeps else (found, found)
+        hyper, dz = cases_activations.hyper_of(numbers), np.ones_like(z)
+        backward(dz.ctypes.data, kept.ctypes.data, dz.size, hyper.ctypes.data)
+        assert np.isfinite(a[~too_large]).all()
+        assert not np.isnan(a).any()
+        assert np.isfinite(dz).all()
+        slopes = cases_activations.terms(name, numbers)
+        assert np.abs(dz).max() <= slopes * (1 + 8 * np.finfo(dtype).eps)
+        plain, _ = (activation("portable", dtype, name, numbers, slope=True)(z) if keeps else
+                    (activation("portable", dtype, name, numbers)(z), None))  # fmt: skip
+        with np.errstate(over="ignore"):
+            carried = np.minimum(1 + z * z, 800)  # the rounding of z^2, in e^(-z^2) as long as that is not 0
+            bound = 16 * np.finfo(dtype).eps * carried * np.abs(plain) + 1e3 * np.finfo(dtype).tiny
+            if name == "sin":  # omega z is rounded, where it is not so large that libm takes over
+                bound += 2 * np.finfo(dtype).eps * np.minimum(np.abs(numbers[0] * z), 1.01e5)
+            apart = np.abs(a[~too_large] - plain[~too_large])
+        assert np.all(apart <= bound[~too_large]), z[~too_large][np.argmax(apart - bound[~too_large])]
+
+
+def test_waves_of_any_size(isa, dtype):
+    """cos and sin of 2 pi f x of the exact product, which rational arithmetic has, to a turn's rounding."""
+    size, rng = np.finfo(dtype), np.random.default_rng(6)
+    f, x = (rng.choice(any_finite(dtype), 2000) for _ in range(2))
+    f[:3], x[:3] = size.max, [size.max, -1, size.tiny]
+    turns = [float(Fraction(float(one)) * Fraction(float(other)) % 1) for one, other in zip(f, x, strict=True)]
+    wave = kernels_of(isa, dtype)["periodic_forward"]
+    for one, other, turn in zip(f, x, turns, strict=True):
+        a = np.empty((1, 2), dtype)
+        got = wave(a=a, x=np.array([[other]]), frequency=np.array([[one]]), rows=1, n_in=1, n_frequencies=1)["a"][0]
+        wanted = np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=8 * size.eps, err_msg=f"{one!r} {other!r}")
+    for one, other in [(np.inf, 1), (1, np.inf), (np.inf, 0), (0, -np.inf), (np.nan, 1), (1, np.nan)]:
+        how = {"x": np.array([[other]], dtype), "frequency": np.array([[one]], dtype)}
+        assert np.isnan(wave(a=np.zeros((1, 2), dtype), **how, rows=1, n_in=1, n_frequencies=1)["a"]).all()
 
 
 # exp and log, through cross_entropy

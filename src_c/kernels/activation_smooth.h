@@ -140,7 +140,11 @@ static void FP(gaussian_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n,
 FP_INLINE FP(pair) FP(sin_pair)(V(t) z, FP(numbers) h)
 {
     FP(pair) both;
-    both.a = FP(sincos)(V(mul)(h.first, z), &both.slope);
+    V(t) x = V(mul)(h.first, z);
+    if (V(any)(V(gt)(V(abs)(x), V(set1)((T)FP_SINCOS_MAX))))
+        both.a = FP(far_sincos)(FP(first)(h.first), z, &both.slope);
+    else
+        both.a = FP(sincos)(x, &both.slope);
     both.slope = V(mul)(h.first, both.slope);
     return both;
 }

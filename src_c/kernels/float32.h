@@ -22,6 +22,7 @@
 #define FP_HALF_PI_3 (-0x1.ee59dap-50f)
 #define FP_SIN_TERMS 4               /* r^10 / 11! < 2^-24 for |r| <= pi / 4 */
 #define FP_COS_TERMS 5               /* r^12 / 12! < 2^-24 */
+#define FP_WHOLE 0x1p48f             /* a product of two numbers, of 24 bits each, is an integer from here on */
 #define FP_SMALLEST 0x1p-126f         /* normal number above 0 */
 #define FP_ROUND_MAGIC 0x1.8p23f     /* a number and this, added, round to an integer and this */
 #define FP_DECAY_MAX 87.5f           /* e^-this is below the smallest normal, by less than half a power of 2 */

@@ -24,6 +24,7 @@
 #define FP_HALF_PI_3 (-0x1.f1976b7ed8fbcp-110)
 #define FP_SIN_TERMS 8                    /* r^18 / 19! < 2^-53 for |r| <= pi / 4 */
 #define FP_COS_TERMS 8                    /* r^18 / 18! < 2^-53 */
+#define FP_WHOLE 0x1p106              /* a product of two numbers, of 53 bits each, is an integer from here on */
 #define FP_SMALLEST 0x1p-1022         /* normal number above 0 */
 #define FP_ROUND_MAGIC 0x1.8p52           /* a number and this, added, round to an integer and this */
 #define FP_DECAY_MAX 708.55               /* e^-this is below the smallest normal, by less than half a power of 2 */

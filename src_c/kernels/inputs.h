@@ -129,10 +129,14 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
         }
 }
 
-/* sin and cos of 2 pi f x, from f x less the nearest integer, which an FMA gives as it is */
+/* sin and cos of 2 pi f x, from f x less the nearest integer, which an FMA gives as it is. Where f x has no digits behind the
+ * point, what rounding lost of it may be more than a turn, so whole turns are taken off again; and FP_WHOLE and more is whole
+ * turns, even where it is too large for a number. */
 FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
 {
-    V(t) turns = V(round)(V(mul)(f, x)), rest = V(fma)(f, x, V(sub)(V(set1)(0), turns));
+    V(t) zero = V(set1)(0), turns = V(round)(V(mul)(f, x)), rest = V(fma)(f, x, V(sub)(zero, turns));
+    V(t) nothing = V(fma)(f, zero, V(mul)(x, zero)); /* NaN where f or x is infinite */
+    rest = V(select)(V(gt)(V(abs)(turns), V(set1)(FP_WHOLE)), nothing, V(sub)(rest, V(round)(rest)));
     return FP(sincos)(V(mul)(rest, V(set1)((T)6.283185307179586)), cosine);
 }
 
@@ -187,7 +191,8 @@ static void FP(periodic_gradient)(T *dfrequency, const T *da, const T *a, const 
             V(t) sum = accumulate ? FP(load_left)(dfrequency + k, left) : V(set1)(0);
             for (I i = 0; i < rows; i++) {
                 V(t) slope = FP(periodic_slope)(da + i * da_row + k, a + i * a_row + k, n_frequencies, left);
-                sum = V(fma)(V(set1)((T)6.283185307179586 * x[i * x_row + c]), slope, sum);
+                slope = V(mul)(V(set1)((T)6.283185307179586), slope); /* 2 pi x may overflow where the product does not */
+                sum = V(fma)(V(set1)(x[i * x_row + c]), slope, sum);
             }
             FP(store_left)(dfrequency + k, sum, left);
         }

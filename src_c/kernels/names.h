@@ -2,6 +2,7 @@
 #ifndef FP_KERNELS_NAMES_H
 #define FP_KERNELS_NAMES_H
 
+#include <float.h>
 #include <math.h>
 
 #include "../random.h"

@@ -20,6 +20,7 @@
 #undef FP_HALF_PI_3
 #undef FP_SIN_TERMS
 #undef FP_COS_TERMS
+#undef FP_WHOLE
 #undef FP_SMALLEST
 #undef FP_ROUND_MAGIC
 #undef FP_LOG1P_SERIES

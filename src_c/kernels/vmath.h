@@ -210,17 +210,34 @@ FP_INLINE V(t) FP(cos_series)(V(t) r2)
     return sum;
 }
 
-/* sin x and, into *cosine, cos x: 1.6 ULP for |x| <= 10^5. Beyond, x 2 / pi rounds to an n farther and farther from the
- * nearest, so that r grows; in the end the numbers mean nothing, but stay within [-1, 1]. NaN for NaN and infinity. */
+#define FP_SINCOS_MAX 1e5 /* from here on x 2 / pi may round to an n that is not the nearest, so that r grows */
+
+/* sin x and, into *cosine, cos x: 1.6 ULP for |x| <= FP_SINCOS_MAX, NaN for NaN. */
 FP_INLINE V(t) FP(sincos)(V(t) x, V(t) *cosine)
 {
     V(t) n, one = V(set1)(1);
     V(t) r = FP(reduce_half_pi)(x, &n);
-    r = V(min)(one, V(max)(V(set1)(-1), r));
     V(t) quarter = V(fnma)(V(round)(V(mul)(n, V(set1)((T)0.25))), V(set1)(4), n); /* n modulo 4: -2 to 2 */
     V(t) sign = V(sub)(one, V(abs)(quarter)); /* 1 where n is 0, -1 where it is 2, and 0 where it is odd */
     V(mask) even = V(gt)(V(abs)(sign), V(set1)((T)0.5));
     V(t) r2 = V(mul)(r, r), s = FP(sin_series)(r, r2), c = FP(cos_series)(r2);
     *cosine = V(select)(even, V(mul)(sign, c), V(mul)(V(sub)(V(set1)(0), quarter), s));
     return V(select)(even, V(mul)(sign, s), V(mul)(quarter, c));
+}
+
+/* sin(omega z) and, into *cosine, cos(omega z), for any z, by libm, whose reduction is exact. A product too large for a double
+ * counts as the largest one: the value is somewhere in [-1, 1], where it is in any case. */
+static V(t) FP(far_sincos)(T omega, V(t) z, V(t) *cosine)
+{
+    T at[L], sines[L], cosines[L];
+    V(store)(at, z);
+    for (int i = 0; i < L; i++) {
+        double x = (double)omega * (double)at[i];
+        if (isinf(x) && !isinf(at[i]))
+            x = copysign(DBL_MAX, x);
+        sines[i] = (T)sin(x);
+        cosines[i] = (T)cos(x);
+    }
+    *cosine = V(load)(cosines);
+    return V(load)(sines);
 }

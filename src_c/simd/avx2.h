@@ -39,6 +39,7 @@ FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign)
     return _mm256_or_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
 }
 FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
+FP_INLINE int f32_any(f32_mask m) { return _mm256_movemask_ps(m); }
 FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return _mm256_and_ps(m, a); }
 FP_INLINE f32_t f32_keep_n(f32_t a, ptrdiff_t n) { return _mm256_and_ps(_mm256_castsi256_ps(f32_first(n)), a); }
 FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return _mm256_blendv_ps(b, a, m); }
@@ -120,6 +121,7 @@ FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
     return _mm256_or_pd(a, _mm256_and_pd(_mm256_set1_pd(-0.0), sign));
 }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
+FP_INLINE int f64_any(f64_mask m) { return _mm256_movemask_pd(m); }
 FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm256_and_pd(m, a); }
 FP_INLINE f64_t f64_keep_n(f64_t a, ptrdiff_t n) { return _mm256_and_pd(_mm256_castsi256_pd(f64_first(n)), a); }
 FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return _mm256_blendv_pd(b, a, m); }

@@ -40,6 +40,7 @@ FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign)
     return _mm512_or_ps(a, _mm512_and_ps(_mm512_set1_ps(-0.0f), sign));
 }
 FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+FP_INLINE int f32_any(f32_mask m) { return m; }
 FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return _mm512_maskz_mov_ps(m, a); }
 FP_INLINE f32_t f32_keep_n(f32_t a, ptrdiff_t n) { return _mm512_maskz_mov_ps(f32_first(n), a); }
 FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return _mm512_mask_blend_ps(m, b, a); }
@@ -132,6 +133,7 @@ FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
     return _mm512_or_pd(a, _mm512_and_pd(_mm512_set1_pd(-0.0), sign));
 }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
+FP_INLINE int f64_any(f64_mask m) { return m; }
 FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm512_maskz_mov_pd(m, a); }
 FP_INLINE f64_t f64_keep_n(f64_t a, ptrdiff_t n) { return _mm512_maskz_mov_pd(f64_first(n), a); }
 FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return _mm512_mask_blend_pd(m, b, a); }

@@ -77,6 +77,7 @@ FP_INLINE f32_t f32_min(f32_t a, f32_t b)
 FP_INLINE f32_t f32_abs(f32_t a) { return vabsq_f32(a); }
 FP_INLINE f32_t f32_copysign(f32_t a, f32_t sign) { return vbslq_f32(vdupq_n_u32(0x80000000u), sign, a); }
 FP_INLINE f32_mask f32_gt(f32_t a, f32_t b) { return vcgtq_f32(a, b); }
+FP_INLINE int f32_any(f32_mask m) { return vmaxvq_u32(m) != 0; }
 FP_INLINE f32_t f32_keep(f32_mask m, f32_t a) { return vreinterpretq_f32_u32(vandq_u32(m, vreinterpretq_u32_f32(a))); }
 FP_INLINE f32_t f32_keep_n(f32_t a, ptrdiff_t n) { return f32_keep(vld1q_u32(fp_first_lanes_32 + 4 - n), a); }
 FP_INLINE f32_t f32_select(f32_mask m, f32_t a, f32_t b) { return vbslq_f32(m, a, b); }
@@ -165,6 +166,7 @@ FP_INLINE f64_t f64_min(f64_t a, f64_t b)
 FP_INLINE f64_t f64_abs(f64_t a) { return vabsq_f64(a); }
 FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign) { return vbslq_f64(vdupq_n_u64(0x8000000000000000u), sign, a); }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return vcgtq_f64(a, b); }
+FP_INLINE int f64_any(f64_mask m) { return vmaxvq_u32(vreinterpretq_u32_u64(m)) != 0; }
 FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return vreinterpretq_f64_u64(vandq_u64(m, vreinterpretq_u64_f64(a))); }
 FP_INLINE f64_t f64_keep_n(f64_t a, ptrdiff_t n) { return f64_keep(vld1q_u64(fp_first_lanes_64 + 2 - n), a); }
 FP_INLINE f64_t f64_select(f64_mask m, f64_t a, f64_t b) { return vbslq_f64(m, a, b); }
