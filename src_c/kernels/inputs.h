@@ -29,15 +29,16 @@ static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *
         FP(copy_columns)(a, x + c, 0, rows, n, a_row, x_row);
     }
     for (I c = 0; c < n_in; c++) {
-        if (!categories[c])
-            continue;
-        for (I i = 0; i < rows; i++) {
-            I index = FP(category)(x + i * x_row + c, categories[c]);
-            const T *row = index >= 0 ? tables + index * width[c] : NULL;
-            FP(copy_columns)(a + i * a_row, row, (T)NAN, 1, width[c], a_row, 0);
+        const int64_t count = categories[c], n = width[c]; /* variables, since for all it knows a store may change the arrays */
+        for (I i = 0; i < rows && count; i++) {
+            I index = FP(category)(x + i * x_row + c, count);
+            if (index >= 0)
+                FP(copy_columns)(a + i * a_row, tables + index * n, 0, 1, n, a_row, 0);
+            else
+                FP(copy_columns)(a + i * a_row, NULL, (T)NAN, 1, n, a_row, 0);
         }
-        a += width[c];
-        tables += categories[c] * width[c];
+        a += count ? n : 0;
+        tables += count * n;
     }
 }
 
@@ -49,21 +50,20 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
     for (I c = 0; c < n_in; c++)
         da += !categories[c]; /* the embeddings come after the numbers */
     for (I c = 0; c < n_in; c++) {
-        if (!categories[c])
-            continue;
-        for (I i = 0; i < rows; i++) {
-            I index = FP(category)(x + i * x_row + c, categories[c]);
+        const int64_t count = categories[c], n = width[c];
+        for (I i = 0; i < rows && count; i++) {
+            I index = FP(category)(x + i * x_row + c, count);
             if (index < 0)
                 continue;
-            T *sum = dtables + index * width[c];
-            for (I j = 0; j < width[c]; j += L) {
-                I left = width[c] - j;
+            T *sum = dtables + index * n;
+            for (I j = 0; j < n; j += L) {
+                I left = n - j;
                 V(t) more = FP(load_left)(da + i * da_row + j, left);
                 FP(store_left)(sum + j, V(add)(FP(load_left)(sum + j, left), more), left);
             }
         }
-        da += width[c];
-        dtables += categories[c] * width[c];
+        da += count ? n : 0;
+        dtables += count * n;
     }
 }
 
