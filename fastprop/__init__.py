@@ -4,7 +4,8 @@ import sys
 from typing import Any
 
 try:
-    import fastprop._engine  # noqa: F401  is it there?
+    import fastprop._engine
+    import fastprop._portable  # noqa: F401  which _engine imports too, but no tool that freezes programs sees that
 except ModuleNotFoundError as error:
     if error.name != "fastprop._engine":
         raise
@@ -103,7 +104,10 @@ _ESTIMATORS = ("MLPClassifier", "MLPRegressor")  # not in __all__: a star import
 
 def __getattr__(name: str) -> Any:
     if name == "plots":
-        return lazy_import("fastprop.plots")
+        lazy_import("fastprop.plots")
+        from fastprop import plots
+
+        return plots
     if name in _ESTIMATORS:
         from fastprop import estimators
 

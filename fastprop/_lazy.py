@@ -47,6 +47,20 @@ class LazyModule:
         return getattr(lazy_import(self._name), attribute)
 
 
+def _named() -> None:
+    """Never called: what a tool that freezes programs has to see of the modules that are asked for by name."""
+    import base64  # noqa: F401
+    import difflib  # noqa: F401
+    import hashlib  # noqa: F401
+    import html  # noqa: F401
+    import importlib.resources  # noqa: F401
+    import json  # noqa: F401
+    import pathlib  # noqa: F401
+    import string  # noqa: F401
+
+    import numpy.random  # noqa: F401
+
+
 def _import(name: str) -> None:
     try:
         with suppress(BaseException):  # lazy_import meets it again, in the thread that wanted the module

@@ -12,6 +12,8 @@ from fastprop._frozen import frozen
 from fastprop.layers import Dense, Layer
 from fastprop.operations import Operation
 
+LONGEST = 100  # letters of edges in a repr: those of two columns of two bins
+
 
 @frozen
 class Embedding(Layer):
@@ -156,6 +158,13 @@ class PiecewiseLinear(Layer):
         width = None if self.width is None else _validate.count("width", self.width)
         self._store(edges=tuple(checked), width=width)
         Dense(1, self.activation)
+
+    def __repr__(self) -> str:
+        written, edges = super().__repr__(), repr(self.edges)
+        if len(edges) <= LONGEST:
+            return written
+        bins = sum(len(each) - 1 for each in self.edges)
+        return written.replace(edges, f"<{len(self.edges)} columns, {bins} bins>", 1)
 
     @classmethod
     def of(cls, X, *, bins: int = 48, width: int | None = None, activation="relu") -> "PiecewiseLinear":

@@ -41,6 +41,9 @@ class Judged:
             if (array := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _validate.read_only(array))
 
+    def __repr__(self) -> str:
+        return f"<Judged: {len(self.outputs)} rows of {self.outputs.shape[1]} outputs, {self.loss.name}>"
+
     @property
     def many(self) -> bool:
         """True where each output is a yes or no of its own."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 
 import numpy as np
 
@@ -45,6 +46,18 @@ class History(dict):
     validation set), a column for each metric ("validation_accuracy" with a validation set, else "accuracy"), "seconds".
     Callbacks may add columns, which may have other lengths.
     """
+
+    def __repr__(self) -> str:
+        """One line: a notebook shows it under a cell that ends in ``fit``."""
+        shown = [f"{len(self.get('epoch', []))} epochs"]
+        judged = "validation_cost" if self.get("validation_cost") else "cost"
+        for name in dict.fromkeys(["cost", judged]):
+            if self.get(name):
+                shown.append(f"{name} {self[name][-1]:.6g}")
+        finite = [(cost, epoch) for cost, epoch in zip(self.get(judged, []), self.get("epoch", [])) if isfinite(cost)]
+        if finite:
+            shown.append("the best {:.6g} in epoch {}".format(*min(finite)))
+        return f"<History: {', '.join(shown)}; columns {', '.join(map(str, self))}>"
 
     def to_dataframe(self):
         """The columns as a ``pandas.DataFrame``; where one is shorter, it ends in NaN.
@@ -402,6 +415,10 @@ class Trainer:
         from fastprop import checkpoints  # a door upwards
 
         checkpoints.write(path, self)
+
+    def __repr__(self) -> str:
+        loss = getattr(self._loss, "name", self.loss)
+        return f"<Trainer of {self.network!r}: {loss}, {self.optimizer!r}, {self.steps} steps>"
 
     def __getstate__(self) -> dict:
         how = {

@@ -1,6 +1,7 @@
 """Trainer and fit: the update, the order of rows, what is told along the way, and what happens when it goes wrong."""
 
 import copy
+import json
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import fastprop as fp
 from fastprop import _engine
+from fastprop.metrics import Judged
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 
@@ -667,3 +669,46 @@ def test_a_forked_child_trains():
         [sys.executable, "-P", "-c", textwrap.dedent(program)], timeout=600, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+# ---- what is shown ----
+
+
+def test_a_history_is_one_line():
+    X, y = np.linspace(-1, 1, 60, dtype=np.float32).reshape(30, 2), np.linspace(0, 1, 30)
+    net = fp.Network([2, 4, 1], seed=0)
+    history = net.fit(X, y, loss="half_mse", optimizer="sgd", epochs=40, validation=0.2, seed=0)
+    shown = repr(history)
+    best = min(history["validation_cost"])
+    assert str(history) == shown and "\n" not in shown and len(shown) < 200
+    last = [f"{name} {history[name][-1]:.6g}" for name in ("cost", "validation_cost")]
+    assert all(told in shown for told in ["40 epochs", *last])
+    assert f"the best {best:.6g} in epoch {1 + history['validation_cost'].index(best)}" in shown
+    assert history == json.loads(json.dumps(history)) == dict(history), "it is a dict like any other"
+
+
+@pytest.mark.parametrize(
+    "columns, shown",
+    [
+        ({}, "<History: 0 epochs; columns >"),
+        ({"epoch": [1, 2], "cost": [float("nan")] * 2}, "<History: 2 epochs, cost nan; columns epoch, cost>"),
+        (
+            {"epoch": [1, 2, 3], "cost": [2.0, 1.0, float("inf")], "mine": []},
+            "<History: 3 epochs, cost inf, the best 1 in epoch 2; columns epoch, cost, mine>",
+        ),
+    ],
+)
+def test_histories_of_all_kinds_are_shown(columns, shown):
+    assert repr(fp.History(columns)) == shown
+
+
+def test_what_notebooks_show_is_short():
+    rows = np.random.default_rng(0).normal(size=(500, 20))
+    net = fp.Network([20, fp.PiecewiseLinear.of(rows), 8, 1], seed=0)
+    trainer = fp.Trainer(net, loss="half_mse", optimizer="adam")
+    judged = Judged(rows[:, 0], rows[:, :1], None, fp.losses.half_mse)
+    rates = fp.plots.find_rate(fp.Network([20, 1], seed=0), rows, rows[:, 0], loss="half_mse", seed=0)
+    for value in (net, net.layers[0], trainer, judged, rates):
+        assert "\n" not in repr(value) and len(repr(value)) < 400, repr(value)[:500]
+    assert "0 steps" in repr(trainer) and "<20 columns, 960 bins>" in repr(net)
+    assert repr(fp.PiecewiseLinear([[0, 1], [0, 2, 4]])) == "PiecewiseLinear(((0.0, 1.0), (0.0, 2.0, 4.0)))"

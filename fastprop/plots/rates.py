@@ -42,6 +42,10 @@ class RateSearch:
     costs: np.ndarray
     suggestion: float | None
 
+    def __repr__(self) -> str:
+        lowest, highest = self.rates.min(), self.rates.max()
+        return f"<RateSearch: {len(self.rates)} rates from {lowest:g} to {highest:g}, suggestion {self.suggestion}>"
+
 
 def find_rate(
     network,
