@@ -49,6 +49,9 @@ AS_WE_TAKE_IT: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, n
 # the parameters, beside those that `_design` spells out, without which the network would be another one
 DESIGN = ("loss", "standardize", "initializer", "batch_norm", "layer_norm", "members", "embedding")
 
+# More put columns into no better order: of Friedman's function, of products, of scikit-learn's diabetes beside noise.
+IMPORTANCE_ROWS = 256
+
 
 class Perceptron(CallbackSupportMixin, BaseEstimator):
     """The base of both estimators; its subclasses know what y is."""
@@ -303,7 +306,15 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
 
     def _descent(self, rows: Rows, solver: Optimizer | LBFGS, batch: int) -> dict[str, Any]:
         """How a Trainer is to train."""
-        if not isinstance(self.learning_rate, Schedule):
+        scheduled = isinstance(self.learning_rate, Schedule)
+        if isinstance(self.solver, Optimizer) and (
+            scheduled or (isinstance(self.solver.rate, Schedule) and self.learning_rate != "constant")
+        ):
+            raise ValueError(
+                f"solver={self.solver!r} has a rate of its own, got learning_rate={self.learning_rate!r}; make the "
+                "schedule the rate of the solver, and leave learning_rate='constant'"
+            )
+        if not scheduled:
             _validate.choice("learning_rate", self.learning_rate, ["constant", "invscaling", "adaptive"])
         return {
             # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
@@ -414,6 +425,27 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     def intercepts_(self) -> list[np.ndarray]:
         """The biases of each layer that has weights, (n_out,): views."""
         return list(self._network.biases)
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """How much the outputs change with each column, per standard deviation of it: (columns,), with the sum 1.
+
+        The mean absolute derivative at rows of normally distributed numbers, so that nothing of the data is kept.
+        """
+        network = self.__dict__.get("_network")
+        if network is None or self._standards.x is None:
+            raise AttributeError(
+                f"this {type(self).__name__} has no feature_importances_: they need a fit with standardize=True and "
+                "without embedding; use sklearn.inspection.permutation_importance, or an importance_getter"
+            )
+        mean = np.zeros(network.n_inputs)
+        for row in np.random.default_rng(0).normal(size=(IMPORTANCE_ROWS, network.n_inputs)):
+            slopes = network.jacobian(row[np.newaxis])[0]
+            if self.out_activation_ == "softmax":  # which does not see what all scores have in common
+                slopes = slopes - slopes.mean(axis=0)
+            mean += np.abs(slopes).sum(axis=0)
+        mean[self._standards.x.deviation == 0] = 0  # of a constant column nothing was learned
+        return mean / max(mean.sum(), np.finfo(np.float64).tiny)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -97,7 +97,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         See n_iter_no_change; with "lbfgs" the largest element of the gradient with which it is done.
     verbose : bool, default False
     warm_start : bool, default False
-        Whether ``fit`` goes on from the weights of the last one.
+        Whether ``fit`` goes on from the weights of the last one. Parameters that would make another network, as
+        hidden_layer_sizes or loss, must be as they were then; others may change.
     momentum : float, default 0.9
     nesterovs_momentum : bool, default True
         With the solver "sgd".
@@ -113,11 +114,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     max_fun : int, default 15000
         "lbfgs" looks at the cost so often at most.
     standardize : bool, default True
-        Whether each column of X is brought to mean 0 and variance 1 first, by the rows of the first ``fit`` or
-        ``partial_fit``: a StandardScaler built in. A regressor's y too (or, where predictions are exponentials, y
-        divided by its mean): then `loss_` is in those units, and so are a loss's own, as the delta of huber; but for a
-        loss that is a function. A first call with a single row, which says
-        nothing of scales, leaves both as they are. scikit-learn does nothing of the kind.
+        Whether each column of X is brought to mean 0 and variance 1 first: a StandardScaler built in. A regressor's y
+        too (or, where predictions are exponentials, y divided by its mean): then `loss_` is in those units, and so are
+        a loss's own, as the delta of huber; but for a loss that is a function. Mean and variance are those of all rows
+        so far: each ``partial_fit``, and each ``fit`` with `warm_start`, adds its own, and what the network has learned
+        is put into the new units. A first call with a single row, which says nothing of scales, leaves both as they are
+        until other rows come. scikit-learn does nothing of the kind.
     initializer : str, default "glorot_uniform"
         Of the weights of the hidden layers, scikit-learn's; "auto" is what suits the activation, as in ``Dense``.
     dropout : float or sequence with one for each hidden layer, default 0
@@ -144,6 +146,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Takes X as it is and gives raw scores; to be saved, exported, looked into.
     coefs_, intercepts_ : list of ndarray
         The weights (n_in, n_out) and biases of each layer, of the inputs as standardised.
+    feature_importances_ : ndarray
+        How much the scores change with each column, per standard deviation of it; with the sum 1. The derivatives are
+        taken at random rows, not at those of the data: ``permutation_importance`` says what a score owes to a column.
+        Where `standardize` is False, or with `embedding`, there are none.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_, feature_names_in_
     loss_, best_loss_ : float
         The mean loss of the last epoch and the best, without the penalty; ``best_loss_`` is None with early_stopping.
@@ -230,6 +236,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def partial_fit(self, X, y, sample_weight=None, classes=None) -> "MLPClassifier":
         """One epoch more, on these rows.
 
+        The parameters may have changed since the last call, but for those that would make another network. What says
+        when a fit ends, as tol and max_iter, means nothing here.
+
         Parameters
         ----------
         X, y, sample_weight
@@ -240,6 +249,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is wrong, and nothing has changed then; or the weights overflow.
         """
         known = {}
         if not hasattr(self, "classes_"):

@@ -13,11 +13,12 @@ pytest.importorskip("pandas")
 pytest.importorskip("joblib")
 
 import joblib
+from sklearn import compose, ensemble, feature_selection, model_selection, multiclass, multioutput
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_multilabel_classification
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.inspection import permutation_importance
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
+from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.neural_network import MLPClassifier as Theirs
@@ -464,3 +465,391 @@ def test_without_scikit_learn():
     )
     told = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True).stdout
     assert "pip install 'fastprop-nn[sklearn]'" in told
+
+
+# ---- parameters that change between two fits ----
+
+# What makes another network is refused by name.
+ANOTHER_NETWORK = {
+    "hidden_layer_sizes": (7,), "activation": "tanh", "loss": {"c": "focal", "r": "huber"}, "dtype": "float32",
+    "standardize": False, "initializer": "he_normal", "dropout": 0.5, "batch_norm": True, "layer_norm": True,
+    "members": 2, "embedding": "piecewise",
+}  # fmt: skip
+# What says how it is trained takes effect: the value, and what it needs to have one.
+ANOTHER_TRAINING = {
+    "solver": ("sgd", {}), "alpha": (100.0, {}), "batch_size": (7, {}), "learning_rate_init": (0.1, {}),
+    "learning_rate": ("invscaling", {}), "power_t": (1.5, {"learning_rate": "invscaling"}),
+    "shuffle": (False, {}), "random_state": (1, {}), "momentum": (0.1, {"solver": "sgd"}),
+    "nesterovs_momentum": (False, {"solver": "sgd"}), "beta_1": (0.1, {}), "beta_2": (0.5, {}), "epsilon": (1.0, {}),
+}  # fmt: skip
+# What says when a fit ends, and what it begins with.
+ENDS = {
+    "max_iter": (2, {}), "tol": (10.0, {"n_iter_no_change": 1}), "n_iter_no_change": (1, {"tol": 10.0}),
+    "early_stopping": (True, {}), "validation_fraction": (0.5, {"early_stopping": True}),
+    "max_fun": (2, {"solver": "lbfgs"}), "warm_start": (False, {}),
+}  # fmt: skip
+WATCHING = ("verbose", "callbacks", "n_threads")  # what of it is seen while it trains
+
+
+def _fitted(kind, data, further, **how):
+    X, y = data
+    how = {"hidden_layer_sizes": (6,), "random_state": 0, "max_iter": 8, "batch_size": 40, "warm_start": True} | how
+    estimator = kind(**how)
+    return estimator.partial_fit(X, y, **_classes(kind, y)) if further else estimator.fit(X, y)
+
+
+def _classes(kind, y):
+    return {"classes": np.unique(y)} if kind is fp.MLPClassifier else {}
+
+
+@BOTH
+def test_every_parameter_has_its_place(kind, data):
+    assert set(kind().get_params()) - {"class_weight"} == {*ANOTHER_NETWORK, *ANOTHER_TRAINING, *ENDS, *WATCHING}
+
+
+@BOTH
+@pytest.mark.parametrize("further", [False, True], ids=["warm_start", "partial_fit"])
+@pytest.mark.parametrize("name", ANOTHER_NETWORK)
+def test_another_network_is_refused(kind, data, further, name):
+    X, y = data
+    estimator = _fitted(kind, data, further)
+    value = ANOTHER_NETWORK[name]
+    value = value["c" if kind is fp.MLPClassifier else "r"] if isinstance(value, dict) else value
+    had, before = getattr(estimator, name), estimator.predict(X)
+    estimator.set_params(**{name: value})
+    with pytest.raises(ValueError, match=f"made with {name}=.*, got {name}=.*set it back"):
+        estimator.partial_fit(X, y) if further else estimator.fit(X, y)
+    assert np.array_equal(estimator.predict(X), before)
+    estimator.set_params(**{name: had})
+    estimator.partial_fit(X, y) if further else estimator.fit(X, y)
+    estimator.set_params(**{name: value}, warm_start=False).fit(X, y)  # a new one
+
+
+@BOTH
+@pytest.mark.parametrize("further, name", [
+    *[(False, name) for name in {**ANOTHER_TRAINING, **ENDS}], *[(True, name) for name in ANOTHER_TRAINING],
+])  # fmt: skip
+def test_another_training_takes_effect(kind, data, further, name):
+    X, y = data
+    value, needed = (ANOTHER_TRAINING | ENDS)[name]
+    as_before, changed = (_fitted(kind, data, further, **needed) for _ in range(2))
+    changed.set_params(**{name: value})
+    for estimator in (as_before, changed):
+        for _ in range(2):  # the rate of "invscaling" falls after an epoch
+            estimator.partial_fit(X, y) if further else estimator.fit(X, y)
+    assert not np.array_equal(as_before.network_.parameters, changed.network_.parameters)
+
+
+@BOTH
+def test_what_is_watched_takes_effect(kind, data, capsys):
+    X, y = data
+    seen = []
+
+    class Watch(fp.Callback):
+        def on_epoch_end(self, run):
+            seen.append(fp.get_num_threads())
+
+    estimator = _fitted(kind, data, True).set_params(verbose=True, callbacks=Watch(), n_threads=1)
+    estimator.partial_fit(X, y)
+    assert seen == [1] and "Iteration 1, loss" in capsys.readouterr().out
+
+
+def test_class_weight_takes_effect():
+    X, y = IRIS
+    as_before, changed = (_fitted(fp.MLPClassifier, IRIS, True) for _ in range(2))
+    as_before.partial_fit(X, y)
+    changed.set_params(class_weight={0: 5.0}).partial_fit(X, y)
+    assert not np.array_equal(as_before.coefs_[0], changed.coefs_[0])
+
+
+@BOTH
+def test_spellings_of_the_same_network(kind, data):
+    X, y = data
+    estimator = _fitted(kind, data, True)
+    for how in (
+        {"hidden_layer_sizes": [6]}, {"hidden_layer_sizes": np.array([6])}, {"hidden_layer_sizes": 6},
+        {"activation": ["relu"]}, {"dropout": [0.0]}, {"dtype": "float64"},
+    ):  # fmt: skip
+        estimator.set_params(**how).partial_fit(X, y)
+
+
+def test_an_optimiser_remembers_what_still_has_its_place():
+    estimator = _fitted(fp.MLPRegressor, DIABETES, True)
+    state = estimator._trainer._rule.state()[0][1]
+    estimator.set_params(learning_rate_init=0.5)._retune(fp.Adam(0.5), 0.0, True, None)
+    assert state.any() and np.array_equal(estimator._trainer._rule.state()[0][1], state)
+    assert estimator._trainer.rate == 0.5 and estimator._rate == 0.5
+    estimator._retune(fp.SGD(0.5, momentum=0.9), 0.0, True, None)
+    assert not estimator._trainer._rule.state()[0][1].any()
+
+
+@BOTH
+def test_early_stopping_may_come_and_go(kind, data):
+    X, y = data
+    estimator = _fitted(kind, data, False)
+    estimator.set_params(early_stopping=True).fit(X, y)
+    assert estimator.best_loss_ is None and estimator.best_validation_score_ == max(estimator.validation_scores_)
+    estimator.set_params(early_stopping=False).fit(X, y)
+    assert estimator.best_loss_ == min(estimator.loss_curve_)
+
+
+@BOTH
+@pytest.mark.parametrize("how", [
+    {"alpha": -1}, {"max_iter": 0}, {"solver": "adan"}, {"callbacks": 3}, {"batch_size": 0},
+    {"learning_rate": "falling"}, {"hidden_layer_sizes": "(10, 5)"}, {"shuffle": "yes"},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("warm_start", [True, False])
+def test_a_wrong_argument_changes_nothing(kind, data, how, warm_start):
+    X, y = data
+    estimator = _fitted(kind, data, False).set_params(**how, warm_start=warm_start)
+    before, predicted = vars(estimator).copy(), estimator.predict(X)
+    with pytest.raises((ValueError, TypeError)):
+        estimator.fit(X[:, :2], 5 - y)
+    assert vars(estimator).keys() == before.keys() and all(vars(estimator)[name] is before[name] for name in before)
+    assert np.array_equal(estimator.predict(X), predicted)
+
+
+def test_another_kind_of_target_is_refused():
+    X, Y = make_multilabel_classification(60, n_classes=3, random_state=0)
+    y = np.arange(60) % 3
+    several = fp.MLPClassifier(max_iter=1, warm_start=True).fit(X, Y)
+    with pytest.raises(ValueError, match="one class a row, but the network .* several labels at once"):
+        several.fit(X, y)
+    with pytest.raises(ValueError, match="several labels at once, but the network .* one class a row"):
+        fp.MLPClassifier(max_iter=1, warm_start=True).fit(X, y).fit(X, Y)
+    regressor = fp.MLPRegressor().partial_fit(X, Y)
+    with pytest.raises(ValueError, match=r"shape \(60,\), but the network .* shape \(rows, 3\)"):
+        regressor.partial_fit(X, y)
+    with pytest.raises(ValueError, match="expecting 20 features"):
+        regressor.partial_fit(X[:, :3], Y)
+
+
+# ---- what is handed in ----
+
+
+@pytest.mark.parametrize("sizes", [5, [5, 4], (5,), (), np.array([5, 4]), np.int64(5), (np.int32(5),), range(4, 6)])
+def test_sizes_of_layers(sizes):
+    widths = fp.MLPClassifier(sizes, max_iter=1).fit(*IRIS).coefs_
+    assert [W.shape[1] for W in widths[:-1]] == np.atleast_1d(np.array(sizes, int)).tolist()
+
+
+@BOTH
+@pytest.mark.parametrize("sizes", [
+    "(10, 5)", "10", [10.0], 10.0, (10, None), None, True, [True], (0,), 0, -5, (5, -1), {5: 1}, {5}, [[5]], b"5",
+    (n for n in [5, 4]),
+], ids=str)  # fmt: skip
+def test_wrong_sizes_of_layers(kind, data, sizes):
+    with pytest.raises((TypeError, ValueError), match="hidden_layer_sizes must be"):
+        kind(hidden_layer_sizes=sizes).fit(*data)
+
+
+@BOTH
+@pytest.mark.parametrize("further", [False, True])
+def test_a_column_as_target(kind, data, further):
+    """As in scikit-learn: a warning, and the same as the column by itself."""
+    X, y = data
+    names = y.astype(str).astype(object) if kind is fp.MLPClassifier else y
+    with pytest.warns(DataConversionWarning, match="column-vector y was passed"):
+        column = _fitted(kind, (X, names[:, np.newaxis]), further)
+    alone = _fitted(kind, (X, names), further)
+    assert np.array_equal(column.predict(X), alone.predict(X)) and column.predict(X).shape == y.shape
+
+
+def _masked(array):
+    """One number of the array masked."""
+    mask = np.zeros(np.shape(array), bool)
+    mask[(1,) * mask.ndim] = True
+    return np.ma.array(array, mask=mask)
+
+
+@BOTH
+@pytest.mark.parametrize("place", ["X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val"])
+def test_masked_arrays_are_refused(kind, data, place):
+    X, y = data
+    training = {"X": X, "y": y, "sample_weight": np.ones(len(y))}
+    given = training | {f"{name}_val": array for name, array in training.items()}
+    unmasked = {name: np.ma.array(array) for name, array in given.items()}
+    estimator = kind(max_iter=1).fit(**unmasked)
+    with pytest.raises(ValueError, match=f"^{place} has 1 masked elements"):
+        estimator.fit(**(given | {place: _masked(given[place])}))
+    if place in training:
+        with pytest.raises(ValueError, match=f"^{place} has 1 masked elements"):
+            estimator.partial_fit(**(training | {place: _masked(given[place])}))
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        if hasattr(estimator, method):
+            with pytest.raises(ValueError, match="^X has 1 masked elements"):
+                getattr(estimator, method)(_masked(X))
+
+
+@BOTH
+def test_outputs_that_overflow_are_no_predictions(kind, data):
+    X, y = data
+    estimator = kind(max_iter=1, dtype="float32", standardize=False, random_state=0, activation="identity").fit(X, y)
+    huge = X.copy()
+    huge[2] = 3e38
+    estimator.coefs_[0][...] *= 100
+    with pytest.raises(ValueError, match="row 2 of X makes output"):
+        estimator.predict(huge)
+
+
+# ---- logarithms of probabilities ----
+
+
+@pytest.mark.parametrize("how, data", [
+    ({}, IRIS), ({}, CANCER), ({"loss": fp.losses.binary_cross_entropy}, IRIS),
+    ({"loss": fp.losses.cross_entropy}, CANCER), ({"members": 3}, IRIS),
+    ({}, make_multilabel_classification(100, random_state=0)),
+    ({}, (IRIS[0], np.zeros(150))),
+], ids=["softmax", "two", "each", "both", "members", "several", "one"])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_log_probabilities_come_from_scores(how, data, dtype):
+    """Where probabilities are 0 their logarithms are numbers, as far apart as the scores."""
+    X, y = data
+    classifier = fp.MLPClassifier(random_state=0, max_iter=2, dtype=dtype, **how).fit(X, y)
+    several = np.ndim(y) == 2
+    for stretch in (1.0, 1e3, 1e6):
+        scores = classifier._scores(stretch * X).astype(np.longdouble)
+        found, p = classifier.predict_log_proba(stretch * X), classifier.predict_proba(stretch * X)
+        high = np.maximum(scores, 0) if several else scores.max(axis=1, keepdims=True)
+        rest = np.exp(-high) + np.exp(scores - high) if several else np.exp(scores - high).sum(axis=1, keepdims=True)
+        eps = np.finfo(dtype).eps
+        np.testing.assert_allclose(found, scores - high - np.log(rest), rtol=20 * eps, atol=20 * eps)
+        assert np.isfinite(found).all() and np.isfinite(p).all()
+        np.testing.assert_allclose(np.exp(found.astype(np.longdouble)), p, rtol=1e-4, atol=1e-6)
+        if not several:
+            np.testing.assert_allclose(p.sum(axis=1), 1, rtol=20 * eps)
+            assert np.array_equal(classifier.classes_[p.argmax(axis=1)], classifier.predict(stretch * X))
+
+
+# ---- the other tools of scikit-learn ----
+
+
+def _small(kind=fp.MLPClassifier, **how):
+    return kind(hidden_layer_sizes=(20,), max_iter=60, learning_rate_init=0.01, random_state=0, **how)
+
+
+def _regressor(**how):
+    return _small(fp.MLPRegressor, **how)
+
+
+def _forward():
+    return feature_selection.SequentialFeatureSelector(_small(), n_features_to_select=2, cv=2)
+
+
+LABELS = np.stack([IRIS[1] > 0, IRIS[1] > 1], axis=1).astype(int)
+TWO = np.stack([IRIS[1], (IRIS[1] + 1) % 3], axis=1)
+NUMBERS = np.stack([DIABETES[1], 400 - DIABETES[1]], axis=1)
+
+
+@pytest.mark.parametrize("make, data", [
+    (lambda: multioutput.MultiOutputClassifier(_small()), (IRIS[0], TWO)),
+    (lambda: multioutput.MultiOutputRegressor(_regressor()), (DIABETES[0], NUMBERS)),
+    (lambda: multioutput.ClassifierChain(_small()), (IRIS[0], LABELS)),
+    (lambda: multioutput.RegressorChain(_regressor()), (DIABETES[0], NUMBERS)),
+    (lambda: multiclass.OneVsRestClassifier(_small()), IRIS),
+    (lambda: multiclass.OneVsOneClassifier(_small()), IRIS),
+    (lambda: multiclass.OutputCodeClassifier(_small(), random_state=0), IRIS),
+    (lambda: feature_selection.RFE(_small(), n_features_to_select=2), IRIS),
+    (lambda: feature_selection.RFECV(_regressor(), cv=2, step=3), DIABETES),
+    (lambda: make_pipeline(feature_selection.SelectFromModel(_small()), _small()), IRIS),
+    (lambda: make_pipeline(_forward(), _small()), IRIS),
+    (lambda: CalibratedClassifierCV(_small(), method="isotonic", cv=2), IRIS),
+    (lambda: ensemble.VotingClassifier([("a", _small()), ("b", _small(activation="tanh"))], voting="soft"), IRIS),
+    (lambda: ensemble.VotingRegressor([("a", _regressor()), ("b", _regressor(members=2))]), DIABETES),
+    (lambda: ensemble.StackingClassifier([("a", _small())], final_estimator=_small(), cv=2), IRIS),
+    (lambda: ensemble.StackingRegressor([("a", _regressor())], final_estimator=_regressor(), cv=2), DIABETES),
+    (lambda: ensemble.BaggingClassifier(_small(), n_estimators=3, max_features=0.8, random_state=0), IRIS),
+    (lambda: ensemble.BaggingRegressor(_regressor(), n_estimators=2, random_state=0), DIABETES),
+    (lambda: ensemble.AdaBoostClassifier(_small(), n_estimators=2, random_state=0), IRIS),
+    (lambda: ensemble.AdaBoostRegressor(_regressor(), n_estimators=2, random_state=0), DIABETES),
+    (lambda: compose.TransformedTargetRegressor(_regressor(), func=np.log1p, inverse_func=np.expm1), DIABETES),
+    (lambda: make_pipeline(StandardScaler(), _small()).set_output(transform="pandas"), IRIS),
+    (lambda: model_selection.TunedThresholdClassifierCV(_small(), cv=2), CANCER),
+], ids=lambda value: "" if isinstance(value, tuple) else type(value()).__name__)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_meta_estimators(make, data):
+    X, y = data
+    fitted = clone(make()).fit(X, y)
+    assert fitted.predict(X).shape == y.shape
+    assert fitted.score(X, y) > (0.4 if data[0] is DIABETES[0] else 0.85)
+
+
+def test_inspection_and_model_selection():
+    X, y = IRIS
+    fitted = _small().fit(X, y)
+    assert partial_dependence(fitted, X, [3]).average.shape[0] == 3
+    regressor = _regressor().fit(*DIABETES)
+    assert partial_dependence(regressor, DIABETES[0], [(0, 2)], grid_resolution=4).average.shape == (1, 4, 4)
+    for method in ("predict_proba", "predict_log_proba", "decision_function"):
+        assert model_selection.cross_val_predict(_small(), X, y, cv=3, method=method).shape == (150, 3)
+    how = {"cv": 2, "train_sizes": [0.5, 1.0], "shuffle": True, "random_state": 0}
+    for incremental in (False, True):
+        _, _, scores = model_selection.learning_curve(_small(), X, y, exploit_incremental_learning=incremental, **how)
+        assert np.isfinite(scores).all()
+
+
+def test_importances_find_the_columns():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(500, 8)) * [1, 1e3, 1, 1, 1e-3, 1, 1, 1] + 5
+    X[:, 7] = 3.0
+    y = (X[:, 1] - 5) / 1e3 + (X[:, 4] - 5) * 1e3 * (X[:, 0] - 5)
+    for kind, target in ((fp.MLPRegressor, y), (fp.MLPClassifier, y > 0), (fp.MLPClassifier, np.digitize(y, [-1, 1]))):
+        fitted = kind(random_state=0).fit(X, target)
+        importances = fitted.feature_importances_
+        assert importances.sum() == pytest.approx(1) and importances[7] == 0
+        assert set(np.argsort(importances)[-3:]) == {0, 1, 4}
+    for how in ({"standardize": False}, {"embedding": "piecewise"}):
+        fitted = kind(max_iter=1, **how).fit(X[:, :7], target)
+        assert not hasattr(fitted, "feature_importances_")
+        with pytest.raises(AttributeError, match="permutation_importance, or an importance_getter"):
+            fitted.feature_importances_  # noqa: B018
+    selected = feature_selection.RFE(
+        fitted, n_features_to_select=3, importance_getter=lambda each: np.abs(each.coefs_[0]).sum(axis=1)
+    )
+    with pytest.raises(AttributeError):
+        fp.MLPRegressor().feature_importances_  # noqa: B018
+    assert selected.set_params(estimator=_small(standardize=False)).fit(X[:, [0, 1, 4, 5]], target).n_features_ == 3
+
+
+@pytest.mark.parametrize("theirs, ours, data", [
+    (Theirs, fp.MLPClassifier, IRIS), (Theirs, fp.MLPClassifier, CANCER), (TheirRegressor, fp.MLPRegressor, DIABETES),
+    (Theirs, fp.MLPClassifier, (IRIS[0], LABELS)), (TheirRegressor, fp.MLPRegressor, (DIABETES[0], NUMBERS)),
+])  # fmt: skip
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_attributes_of_scikit_learn(theirs, ours, data, early_stopping):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(data[0]).add_prefix("column")
+    how = {"hidden_layer_sizes": (5, 4), "max_iter": 4, "early_stopping": early_stopping, "random_state": 0}
+    its, mine = theirs(**how).fit(X, data[1]), ours(**how).fit(X, data[1])
+    attributes = {name for name in vars(its) if name.endswith("_") and not name.startswith("_")}
+    assert all(hasattr(mine, name) for name in [*attributes, "coefs_", "intercepts_"])
+    for name in ("n_features_in_", "n_layers_", "n_outputs_", "n_iter_", "t_", "out_activation_"):
+        assert getattr(mine, name) == getattr(its, name), name
+    assert list(mine.feature_names_in_) == list(its.feature_names_in_)
+    for name in ("coefs_", "intercepts_"):
+        assert [array.shape for array in getattr(mine, name)] == [array.shape for array in getattr(its, name)]
+    for name in ("loss_curve_", "validation_scores_", "best_loss_", "best_validation_score_"):
+        assert np.shape(getattr(mine, name)) == np.shape(getattr(its, name))
+        assert (getattr(mine, name) is None) == (getattr(its, name) is None)
+    if hasattr(its, "classes_"):
+        assert np.array_equal(mine.classes_, its.classes_)
+
+
+def test_an_old_scikit_learn():
+    code = (
+        "import sklearn.utils.validation as v; del v.validate_data\n"
+        "import sklearn; sklearn.__version__ = '1.5.2'\n"
+        "import fastprop as fp\n"
+        "for name in ('MLPClassifier', 'MLPRegressor'):\n"
+        "    try: getattr(fp, name)\n"
+        "    except ImportError as error: print(error)"
+    )
+    told = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True).stdout
+    assert told.count("scikit-learn 1.6 or newer, got 1.5.2: pip install --upgrade") == 2
+
+
+def test_a_rate_is_said_in_one_place():
+    falling = fp.schedules.Exponential(0.01, epochs=1, factor=0.5)
+    for rate, learning_rate in ((0.01, falling), (falling, "adaptive"), (falling, "invscaling")):
+        with pytest.raises(ValueError, match="has a rate of its own, got learning_rate="):
+            fp.MLPClassifier(solver=fp.Adam(rate), learning_rate=learning_rate).fit(*IRIS)
