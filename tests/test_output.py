@@ -8,7 +8,7 @@ import errno
 import functools
 import io
 import os
-import random
+import signal
 import stat
 import subprocess
 import sys
@@ -242,32 +242,61 @@ def test_a_read_only_file(write, tmp_path):
     assert path.read_bytes() == old and os.listdir(tmp_path) == [path.name]
 
 
-def keep_writing(name, place, path):
-    """For a process that is to be killed: writes both versions by turns, and says when each is done."""
-    for turn in range(10_000):
-        WRITERS[name][0](Path(place), Path(path), turn % 2 + 1)
-        print(turn, flush=True)
+def kill_after(steps):
+    """Kills this process so many steps of the system after the first file is opened to be written, and one."""
+    left = None
+
+    def opened(event, args):
+        nonlocal left
+        if event == "open" and left is None and args[2] & (os.O_WRONLY | os.O_RDWR):
+            left = steps
+
+    def look(frame, event, called):
+        nonlocal left
+        of_files = isinstance(getattr(called, "__self__", None), (io.FileIO, io.BufferedWriter, io.TextIOWrapper))
+        if event == "c_return" and left is not None and (of_files or called.__module__ in ("posix", "io", "_io")):
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+
+    sys.addaudithook(opened)
+    sys.setprofile(look)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_killed_at_random_moments(write, place, tmp_path):
-    path, versions = tmp_path / "wanted.out", []
+def killed_everywhere(name, place, path):
+    """For a process of its own: its children write, and each is killed one step later.
+
+    Says how many were killed, and after which steps the file was neither the old one nor the new one.
+    """
+    write, path = functools.partial(WRITERS[name][0], Path(place)), Path(path)
+    versions = []
     for version in (2, 1):
         write(path, version)
         versions.append(path.read_bytes())
-    draw = random.Random(write.name)
-    code = f"import test_output; test_output.keep_writing({write.name!r}, {str(place)!r}, {str(path)!r})"
+    bad, kills, alive = [], 0, False
+    while not alive:
+        pid = os.fork()
+        if not pid:
+            kill_after(kills)
+            write(path, 2)
+            os._exit(0)
+        alive = os.waitpid(pid, 0)[1] == 0
+        kills += not alive
+        if path.read_bytes() not in versions:
+            bad.append(kills)
+    print(kills, bad, path.read_bytes() == versions[0])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_killed_at_each_step(write, place, tmp_path):
+    code = f"import test_output; test_output.killed_everywhere({write.name!r}, {str(place)!r}, 'wanted.out')"
     places = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    for _ in range(3):
-        with subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": places}
-        ) as process:
-            for _ in range(draw.randint(1, 4)):
-                assert process.stdout.readline()
-            for _ in range(draw.randint(0, 200_000)):  # into the next one, somewhere
-                pass
-            process.kill()
-        assert path.read_bytes() in versions
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, cwd=tmp_path, env=os.environ | {"PYTHONPATH": places}, check=True
+    )
+    kills, said = done.stdout.decode().split(maxsplit=1)
+    assert int(kills) >= 5 and said == "[] True\n"
 
 
 def test_no_other_place_writes_files():
