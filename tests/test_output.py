@@ -317,7 +317,8 @@ def test_no_other_place_writes_files():
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
             text = ast.unparse(node)
-            reads = text.startswith("open(") and text.endswith((", 'rb')", ", 'r')"))
+            modes = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "mode")]
+            reads = text.startswith("open(") and all(ast.unparse(mode) in ("'r'", "'rb'") for mode in modes)
             writes = name in methods or (name == "open" and not reads)
             if writes and not text.startswith(allowed.get((source.name, name), "?")):
                 found.add(source.name)
