@@ -15,7 +15,7 @@ import pytest
 import fastprop as fp
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="no fork, no signals on this system")
-SECONDS = 300  # the programs take 2 to 20 seconds on one of two busy cores; this only a hang exceeds
+SECONDS = 3000  # only a hang takes so long: the programs take 2 to 20 on one of two busy cores
 
 START = """
 import itertools, os, signal, sys, threading, time, warnings
@@ -71,7 +71,7 @@ def apart(function, *arguments):
     '''Runs it in a child, which has imported no more than this process; what it returns has to be true.'''
     child = os.fork()
     if not child:
-        signal.alarm(100)
+        signal.alarm(1000)
         try:
             os._exit(0 if function(*arguments) else 3)
         finally:
@@ -101,11 +101,11 @@ def fork_meanwhile(use, n):
     got = []
     thread = threading.Thread(target=lambda: got.append(use()))
     thread.start()
-    assert reached.wait(100)
+    assert reached.wait(1000)
     forking.set()
     child = os.fork()
     if not child:
-        signal.alarm(100)
+        signal.alarm(1000)
         os._exit(0 if len(use()) else 5)
     thread.join()
     return ended(child) == 0 and len(got) == 1
@@ -175,7 +175,7 @@ WHILE_A_THREAD_HAS_IT = """
 {hold}
     thread = threading.Thread(target=hold)
     thread.start()
-    assert reached.wait(100)
+    assert reached.wait(1000)
     {then}
     code = apart(use)
     go_on.set()
