@@ -262,8 +262,8 @@ def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
 
 def unmasked(what: str, value: Any) -> None:
     """Refuses a masked array in which something is masked: as an array it shows what is under the mask."""
-    ma = sys.modules.get("numpy.ma")  # imported here, it could keep its lock in the child of a fork
-    if isinstance(value, getattr(ma, "MaskedArray", ())) and np.any(value.mask):
+    ma: Any = sys.modules.get("numpy.ma")  # imported here, it could keep its lock in the child of a fork
+    if ma is not None and isinstance(value, ma.MaskedArray) and np.any(value.mask):
         masked = np.count_nonzero(np.broadcast_to(value.mask, value.shape))
         raise ValueError(f"{what} has {masked} masked elements; use {what}.filled(...) or drop such rows first")
 

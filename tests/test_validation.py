@@ -918,3 +918,24 @@ def test_y_of_one_output_in_either_shape():
         flat = bench.net.value_and_gradient(bench.X, y, loss=loss)
         tall = column.net.value_and_gradient(column.X, y.reshape(-1, 1), loss=loss)
         assert flat[0] == tall[0] and np.array_equal(flat[1], tall[1])
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "own", "half_mse"])
+@pytest.mark.parametrize("window", [None, 1], ids=["stored", "streamed"])
+def test_masked_arrays_are_refused_wherever_they_come_in(loss, window):
+    """Labels, targets of a loss of one's own, and rows that are converted while they are gathered, too."""
+    X, y = np.ones((6, 2), np.uint8), np.zeros(6, np.int64)
+    hidden = np.arange(6) == 3
+    net = fp.Network([2, 2], seed=0)
+    trainer = fp.Trainer(
+        net, loss=(lambda Y, y: (0.0, np.zeros_like(Y))) if loss == "own" else loss, optimizer=fp.SGD(0.1)
+    )
+    target = np.zeros((6, 2)) if loss == "half_mse" else y
+    trainer.epoch(np.ma.array(X), np.ma.array(target), window=window)
+    mask = np.broadcast_to(hidden[:, np.newaxis], (6, 2))
+    with pytest.raises(ValueError, match="y has .* masked"):
+        trainer.epoch(X, np.ma.array(target, mask=hidden if target.ndim == 1 else mask), window=window)
+    with pytest.raises(ValueError, match="X has 12 masked|X has 2 masked"):
+        trainer.epoch(np.ma.array(X, mask=mask), target, window=window)
+    with pytest.raises(ValueError, match="X has 2 masked"):
+        fp.Scaled(np.ma.array(X, mask=mask))
