@@ -73,7 +73,8 @@ def pin(array):
     """What keeps the memory of an array where it is, for as long as it is held: None, or a reference to its owner.
 
     A buffer does not: ``ndarray.resize(..., refcheck=False)`` frees the memory under it. But NumPy resizes no array to
-    which there is a weak reference.
+    which there is a weak reference. It is for arrays that are in use while a user's function runs: in a step it would
+    be felt.
     """
     while isinstance(array, ndarray) and isinstance(array.base, ndarray):
         array = array.base
@@ -86,11 +87,9 @@ cdef class Buffer:
     cdef Py_buffer view
     cdef char *start
     cdef ptrdiff_t size  # in bytes
-    cdef object pinned
 
     def __cinit__(self, array, bint writable=False):
         if array is not None:
-            self.pinned = pin(array)
             PyObject_GetBuffer(array, &self.view, PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
             self.start = <char *>self.view.buf
             self.size = self.view.len
@@ -192,6 +191,8 @@ cdef class Engine:
     cdef Buffer gradient
     cdef uint64_t gradient_of    # the thread whose gradient it is; 0: nobody's yet
     cdef Buffer state
+    cdef object pins         # of parameters and state, and
+    cdef object gradient_pin  # of the gradient: they stay where they are
     cdef list sizes          # what the operations' `sizes` point to
     cdef char *arena
     cdef ptrdiff_t arena_size
@@ -214,6 +215,7 @@ cdef class Engine:
         self.lock, self.changes, self.forks = threading.RLock(), threading.RLock(), fp_forks()
         self.mine, self.sizes = threading.local(), []
         self.theta, self.gradient, self.state = Buffer(parameters, True), Buffer(gradient, True), Buffer(state, True)
+        self.pins, self.gradient_pin = (pin(parameters), pin(state)), pin(gradient)
         self.gradients = gradient
         p.kernels = serving.kernels[1 if dtype == "float64" else 0]
         p.size = p.kernels.size
@@ -398,6 +400,7 @@ cdef class Engine:
         taken = Buffer(array, True)
         taken.expect(p.n_parameters * p.size)
         self.gradients, self.gradient, self.gradient_of = array, taken, this_thread()
+        self.gradient_pin = pin(array)
         by = self.gradient.start - p.gradient
         p.gradient += by
         for k in range(p.n_ops):

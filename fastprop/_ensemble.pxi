@@ -53,6 +53,7 @@ def run_together(list descents, x, y, label, list weights, list orders, Py_ssize
         Their mean costs, as ``Descent.run`` returns them.
     """
     cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label)
+    cdef tuple pins = (pin(x), pin(y), pin(label))  # nobody resizes them before the end
     cdef list own = [tuple(map(Buffer, arrays)) for arrays in zip(orders, weights, rates)]
     cdef Py_ssize_t i, entered = 0, had = 0, n = len(descents)
     # one order for all, or two ensembles that share networks would wait for one another

@@ -233,8 +233,9 @@ class Trainer:
             if cost is not None:
                 if self._rule.schedule is not None:
                     self._rule.stepped(1)
-                if cost != cost:
-                    self._examples(xb, yb, None, ("xb", "yb", "sample_weight"))  # another thread may have changed them
+                if cost == cost:
+                    return cost
+                self._examples(xb, yb, None, ("xb", "yb", "sample_weight"))  # another thread may have changed them
                 return self._finite(cost)
         if self.class_weight == "balanced":
             raise ValueError(
