@@ -1,5 +1,11 @@
 # Layers that read the network's input columns: the kernels of inputs.h.
-from libc.math cimport M_PI, NAN, fma, round
+from libc.math cimport NAN, fma, round
+
+cdef extern from *:
+    """
+    #define FP_TWO_PI 6.283185307179586476925  /* M_PI is no word of C: neither strict C11 nor MSVC has it */
+    """
+    const double TWO_PI "FP_TWO_PI"
 
 from fastprop._capi cimport (
     fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient,
@@ -121,8 +127,8 @@ cdef void periodic_forward(
         for c in range(n_in):
             for k in range(n_frequencies):
                 turns = rest_of_turns(<double>frequency[c * n_frequencies + k], <double>x[i * x_row + c])
-                a[i * a_row + 2 * c * n_frequencies + k] = <real>cos(2 * M_PI * turns)
-                a[i * a_row + (2 * c + 1) * n_frequencies + k] = <real>sin(2 * M_PI * turns)
+                a[i * a_row + 2 * c * n_frequencies + k] = <real>cos(TWO_PI * turns)
+                a[i * a_row + (2 * c + 1) * n_frequencies + k] = <real>sin(TWO_PI * turns)
 
 
 cdef inline real periodic_slope(const real *da, const real *a, ptrdiff_t n) noexcept nogil:
@@ -143,7 +149,7 @@ cdef void periodic_backward(
                 at = 2 * c * n_frequencies + k
                 total += frequency[c * n_frequencies + k] * periodic_slope(
                     da + i * da_row + at, a + i * a_row + at, n_frequencies)
-            dx[i * dx_row + c] = <real>(2 * M_PI * total)
+            dx[i * dx_row + c] = <real>(TWO_PI * total)
 
 
 cdef void periodic_gradient(
@@ -158,5 +164,5 @@ cdef void periodic_gradient(
         for c in range(n_in):
             for k in range(n_frequencies):
                 at = 2 * c * n_frequencies + k
-                dfrequency[c * n_frequencies + k] += x[i * x_row + c] * (<real>(2 * M_PI) * periodic_slope(
+                dfrequency[c * n_frequencies + k] += x[i * x_row + c] * (<real>TWO_PI * periodic_slope(
                     da + i * da_row + at, a + i * a_row + at, n_frequencies))

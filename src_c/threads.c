@@ -17,11 +17,17 @@ enum { FP_MAX_WORKERS = FP_MAX_THREADS - 1 };
 #define FP_SPIN_SECONDS 100e-6
 #define FP_SPINS_PER_LOOK 64 /* pauses between two looks at the clock */
 
+/* MSVC knows C11's word only in its newest versions; other compilers for Windows ignore MSVC's. */
+#if defined(_MSC_VER)
+#define OF_EACH_THREAD __declspec(thread)
+#else
+#define OF_EACH_THREAD _Thread_local
+#endif
+
 /* ---- what an operating system gives: a lock, a place to sleep, a thread ---- */
 
 #if defined(_WIN32)
 #include <windows.h>
-#define OF_EACH_THREAD __declspec(thread)
 static SRWLOCK lock = SRWLOCK_INIT;
 static CONDITION_VARIABLE bell = CONDITION_VARIABLE_INIT;
 static void lock_take(void) { AcquireSRWLockExclusive(&lock); }
@@ -47,7 +53,6 @@ static int thread_start(int worker)
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#define OF_EACH_THREAD _Thread_local
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t bell = PTHREAD_COND_INITIALIZER;
 static void lock_take(void) { pthread_mutex_lock(&lock); }
