@@ -291,8 +291,11 @@ def read_only(array: np.ndarray) -> np.ndarray:
 
 
 def place(wrong: np.ndarray) -> tuple[int, ...]:
-    """Where the first True is."""
-    return tuple(int(i) for i in np.argwhere(wrong)[0])
+    """Where the first True is. Whoever asks has seen one: if there is none, another thread writes into the array."""
+    found = np.argwhere(wrong)
+    if not len(found):
+        raise ValueError("an array changed while it was looked at: another thread writes into it; give a copy of it")
+    return tuple(int(i) for i in found[0])
 
 
 def matrix(

@@ -18,7 +18,7 @@ from kernels_ctypes import Same, usable_isas
 from overwriting import CATEGORIES, CLASSES, INDICES, LABELS, WITHIN, Task
 
 import fastprop as fp
-from fastprop import _engine
+from fastprop import _engine, _validate
 from fastprop.losses import LOSSES
 
 OF_CLASSES = [name for name, loss in LOSSES.items() if loss.targets == "classes"]
@@ -245,3 +245,9 @@ def test_weights_of_any_kind(value, task, isa):
             sample_weight=task.weights, callbacks=[Spoiler()],
         )  # fmt: skip
     assert np.isfinite(network.parameters).all()
+
+
+def test_what_is_right_again_when_its_place_is_looked_for():
+    """Another thread may do that between two looks."""
+    with pytest.raises(ValueError, match="another thread writes into it"):
+        _validate.place(np.zeros((3, 2), bool))
