@@ -28,6 +28,7 @@ FLAGS = {
     "unix": ["-O3", "-g0", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
     "msvc": ["/O2", "/std:c11", "/fp:precise"],
 }
+DTYPES = {"float32": ("FP_BITS", "32"), "float64": ("FP_BITS", "64")}  # an ISA's source is compiled for one at a time
 CORE = ["src_c/cpu.c", "src_c/memory.c", "src_c/dispatch.c", "src_c/optimizers.c", "src_c/threads.c"]
 HEADERS = [str(path) for pattern in ("*.h", "*.def", "*/*.h") for path in Path("src_c").glob(pattern)]
 
@@ -56,16 +57,20 @@ class BuildExt(build_ext):
             mine = {name: isa for name, isa in ISAS.items() if isa[0] == machine()}
             ext.define_macros += [(f"FP_BUILD_{name.upper()}", "1") for name in mine]
             with ThreadPoolExecutor(self.parallel) as pool:
-                ext.extra_objects += pool.map(lambda isa: self.compile_isa(ext, kind, *isa[1:]), mine.values())
+                work = [(isa, dtype) for isa in reversed(mine.values()) for dtype in DTYPES]  # what takes longest first
+                ext.extra_objects += pool.map(lambda of: self.compile_isa(ext, kind, *of), work)
         super().build_extension(ext)
 
-    def compile_isa(self, ext: Extension, kind: str, source: str, unix: list[str], msvc: list[str]) -> str:
-        """Compile the source of one ISA unless its object is newer than everything it is made of; return the object."""
-        (target,) = self.compiler.object_filenames([source], output_dir=self.build_temp)
+    def compile_isa(self, ext: Extension, kind: str, isa: tuple, dtype: str) -> str:
+        """Compile one ISA for one dtype unless its object is newer than all that it is made of; return the object."""
+        _, source, unix, msvc = isa
+        directory = os.path.join(self.build_temp, dtype)
+        (target,) = self.compiler.object_filenames([source], output_dir=directory)
         if self.force or newer_group([source, *HEADERS, "setup.py"], target):
             self.compiler.compile(
                 [source],
-                output_dir=self.build_temp,
+                output_dir=directory,
+                macros=[DTYPES[dtype]],
                 include_dirs=ext.include_dirs,
                 debug=self.debug,
                 extra_postargs=ext.extra_compile_args + (msvc if kind == "msvc" else unix),

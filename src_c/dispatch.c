@@ -25,18 +25,29 @@ const int fp_activation_keeps[FP_N_ACTIVATIONS] = {
 };
 
 /* setup.py's table of ISAs defines FP_BUILD_* for those that this compiler and target can build. */
-extern const fp_kernels *const fp_kernels_avx2[2], *const fp_kernels_avx512[2], *const fp_kernels_neon[2];
+#define FP_TABLES(isa)                                                    \
+    extern const fp_kernels fp_table_f32__##isa, fp_table_f64__##isa;      \
+    static const fp_kernels *const isa##_kernels[2] = {&fp_table_f32__##isa, &fp_table_f64__##isa};
+#ifdef FP_BUILD_NEON
+FP_TABLES(neon)
+#endif
+#ifdef FP_BUILD_AVX2
+FP_TABLES(avx2)
+#endif
+#ifdef FP_BUILD_AVX512
+FP_TABLES(avx512)
+#endif
 
 fp_isa fp_isas[] = {
     {"portable", fp_cpu_has_any, NULL}, /* its kernels are compiled by Cython and set by _engine.pyx at import */
 #ifdef FP_BUILD_NEON
-    {"neon", fp_cpu_has_neon, fp_kernels_neon},
+    {"neon", fp_cpu_has_neon, neon_kernels},
 #endif
 #ifdef FP_BUILD_AVX2
-    {"avx2", fp_cpu_has_avx2, fp_kernels_avx2},
+    {"avx2", fp_cpu_has_avx2, avx2_kernels},
 #endif
 #ifdef FP_BUILD_AVX512
-    {"avx512", fp_cpu_has_avx512, fp_kernels_avx512},
+    {"avx512", fp_cpu_has_avx512, avx512_kernels},
 #endif
     {NULL, NULL, NULL},
 };

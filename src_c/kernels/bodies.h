@@ -1,6 +1,6 @@
 /* Every body, each written once, and then the table that they fill. */
 /* table.h defines it; bodies that call a kernel by its number find it here. */
-static const fp_kernels FP(table);
+extern const fp_kernels FP(table);
 
 #include "vmath.h"
 #include "reduce.h"

@@ -54,8 +54,7 @@ FP_INLINE void FP(put)(T *p, V(t) x, int tail, I left)
         V(store)(p, x);
 }
 
-/* In the following, mr, nv, tail and descends are constants wherever it is called: each combination compiles to straight
- * code. */
+/* In the following, mr, nv and tail are constants wherever it is called: each combination compiles to straight code. */
 
 /* One k: a column of A times a row of B is added to the tile. */
 FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_WIDEST], FP(walk) *w, I left, int mr, int nv, int tail)
@@ -73,13 +72,13 @@ FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_WIDEST], FP(walk) *w, I left, in
     w->b += w->b_row;
 }
 
-FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I j, I width, int mr, int nv, int tail,
-                        int descends)
+FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I j, I width, int mr, int nv, int tail)
 {
     T *c = p->c + at->i * p->c_row + j;
     I c_row = p->c_row;
     I left = width - (nv - 1) * L;
-    int last = at->k1 == p->k; /* block of k: the sums are whole after it */
+    int finish = at->k1 == p->k ? p->finish : FP_FINISH_NONE; /* only after the last block of k the sums are whole */
+    int descends = finish == FP_FINISH_DESCENT;
     V(t) sum[FP_MR][FP_WIDEST];
 
     if (p->add || at->k0 > 0) {
@@ -105,7 +104,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     I depth = at->k1 - at->k0;
     if (depth >= FP_FETCH_K) {
         const T *ahead = at->ahead + (j - at->j0) / (2 * L) * at->ahead_tile;
-        const T *next = descends && last ? p->keep + (c - p->c) : c; /* what the tile after this one will read */
+        const T *next = descends ? p->keep + (c - p->c) : c; /* what the tile after this one will read */
         next += j + nv * L < at->j1 ? nv * L : mr * c_row - (j - at->j0);
         for (; depth > 2 * mr; depth -= 2) {
             FP_FETCH_TO_READ(ahead);
@@ -127,8 +126,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     FP_OPAQUE(c); /* the addresses of C's rows are reckoned again: kept through the loop, they would be spilled */
     FP_OPAQUE(c_row);
 
-    int finish = last && !descends ? p->finish : FP_FINISH_NONE;
-    int in_registers = finish && p->activation == FP_ACTIVATION_relu;
+    int in_registers = finish != FP_FINISH_NONE && !descends && p->activation == FP_ACTIVATION_relu;
     FP(numbers) none = FP(numbers_of)(NULL);
     if (in_registers && finish == FP_FINISH_FORWARD) {
         FP_UNROLL for (int r = 0; r < mr; r++)
@@ -142,7 +140,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
                     sum[r][v], FP(get)(kept + r * p->kept_row + v * L, tail && v == nv - 1, left), none);
     }
 
-    if (descends && last) {
+    if (descends) {
         c = p->keep + (c - p->c);
         V(t) rate = FP(all)(p->hyper[0]), decay = FP(all)(p->hyper[1]), keep = FP(all)(p->hyper[2]);
         FP_UNROLL for (int r = 0; r < mr; r++)
@@ -176,7 +174,7 @@ FP_INLINE void FP(finish_rows)(const FP(product) *p, I i, I rows, I j, I width)
 }
 
 /* mr rows, tile after tile, and what the registers could not finish. */
-FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int mr, int descends)
+FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int mr)
 {
     int wide = FP_WIDE(mr);
     const T *b = at->b;
@@ -185,26 +183,25 @@ FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(place) *at, int 
 #define FP_TILE_OF(nv)                                               \
     case nv:                                                         \
         if (nv <= wide && width == nv * L)                           \
-            FP(tile)(p, at, b, j, width, mr, nv, 0, descends);       \
+            FP(tile)(p, at, b, j, width, mr, nv, 0);                 \
         else if (nv <= wide)                                         \
-            FP(tile)(p, at, b, j, width, mr, nv, 1, descends);       \
+            FP(tile)(p, at, b, j, width, mr, nv, 1);                 \
         break;
         switch ((width + L - 1) / L) {
             FP_TILE_OF(1) FP_TILE_OF(2) FP_TILE_OF(3) FP_TILE_OF(4) FP_TILE_OF(5) FP_TILE_OF(6) FP_TILE_OF(7) FP_TILE_OF(8)
         }
 #undef FP_TILE_OF
     }
-    if (!descends && p->finish != FP_FINISH_NONE && at->k1 == p->k && p->activation != FP_ACTIVATION_relu)
+    if (p->finish != FP_FINISH_NONE && p->finish != FP_FINISH_DESCENT && at->k1 == p->k && p->activation != FP_ACTIVATION_relu)
         FP(finish_rows)(p, at->i, mr, at->j0, at->j1 - at->j0);
 }
 
-/* Two functions for each number of rows: the sums go into C, or theta takes its step along them. */
+/* A function for each number of rows. */
 #define FP_TILES(mr) \
-    static void FP(tiles_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr, 0); } \
-    static void FP(descending_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr, 1); }
-#define FP_TILES_NAMES(mr) {FP(tiles_##mr), FP(descending_##mr)},
+    static void FP(tiles_##mr)(const FP(product) *p, const FP(place) *at) { FP(tiles_of_rows)(p, at, mr); }
+#define FP_TILES_NAMES(mr) FP(tiles_##mr),
 FP_EACH_MR(FP_TILES)
-static void (*const FP(tiles)[][2])(const FP(product) *, const FP(place) *) = {{NULL, NULL}, FP_EACH_MR(FP_TILES_NAMES)};
+static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL, FP_EACH_MR(FP_TILES_NAMES)};
 #undef FP_TILES
 #undef FP_TILES_NAMES
 
@@ -272,7 +269,7 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
                     at.a = tile;
                     at.a_col = rows;
                 }
-                FP(tiles)[rows][p->finish == FP_FINISH_DESCENT](p, &at);
+                FP(tiles)[rows](p, &at);
             }
         }
 }

@@ -1,5 +1,5 @@
 /* The kernel table of one ISA and dtype, derived from the list. */
-static const fp_kernels FP(table) = {
+const fp_kernels FP(table) = {
     .isa = FP_STRING(FP_ISA),
     .dtype = FP_DTYPE,
     .size = sizeof(T),
