@@ -22,7 +22,8 @@ from fastprop.network import Network
 AT_WORK = 500
 
 # A scale that grows by more than this from one batch to the next, as that of a sensor that was off, says that what was
-# learned in the small one means little: it grows by no more. Of 1.5 to 100, 2 was best on columns that are jitter first.
+# learned in the small one means little: it grows by no more. Of 1.5 to 100, 2 was best on columns that are jitter at
+# first.
 MOST = 2.0
 
 
