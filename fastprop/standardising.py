@@ -17,8 +17,8 @@ import numpy as np
 from fastprop.metrics import LOG_MEAN
 from fastprop.network import Network
 
-# After so many rows in which a column differed from its mean, half of its initial weights count as learned. 30 was worse
-# and 300 to 600 were alike on the streams that were tried: scales that drift, classes in their order, empty columns.
+# After so many rows in which a column differed from its mean, half of its initial weights count as learned. 30 was
+# worse, and 300 to 600 were alike on the streams that were tried: scales that drift, classes in order, empty columns.
 AT_WORK = 500
 
 # A scale that grows by more than this from one batch to the next, as that of a sensor that was off, says that what was
