@@ -63,7 +63,10 @@ def test_every_example_is_expected():
     assert {path.name for path in EXAMPLES.glob("[0-9]*.py")} == set(EXPECTED)
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+EACH = [pytest.param(name, marks=pytest.mark.exhaustive if name in WITH_DATA else ()) for name in EXPECTED]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_example(name):
     if name in WITH_DATA and not DATA.is_dir():
         pytest.skip(f"no {DATA}: MNIST and housing are too large to ship")

@@ -250,6 +250,7 @@ def entries(net, loss):
     y = strategies.targets(loss, np.random.default_rng(1), 5, net.n_outputs, labels=True)
     ensemble = fp.Ensemble(2, [3, *net.layers], seed=0)
     trainer = fp.Trainer(net, loss="mse", optimizer=RATE)
+    arrays = {"parameters": net.parameters, "state": net.state}
     return {
         "Trainer": lambda: fp.Trainer(net, loss=loss, optimizer=RATE),
         "fit": lambda: net.fit(X, y, loss=loss, optimizer=RATE, epochs=1),
@@ -262,7 +263,7 @@ def entries(net, loss):
         "EnsembleTrainer": lambda: fp.EnsembleTrainer(ensemble, loss=loss, optimizer=RATE),
         "Ensemble.fit": lambda: ensemble.fit(X, y, loss=loss, optimizer=RATE, epochs=1),
         "load_checkpoint": lambda: checkpoints.Saved(
-            Path("run"), checkpoints.describe_trainer(trainer) | {"loss": loss}, {}, {}, {}
+            Path("run"), checkpoints.describe_trainer(trainer) | {"loss": loss}, {}, {}, arrays
         ).trainer(),
     }
 

@@ -160,9 +160,13 @@ def test_a_step_that_was_not_taken_leaves_no_trace(name, dtype):
     expected = train(trainer(make(name), dtype, average=fp.EMA(0.9)), given)
     trained = trainer(make(name), dtype, average=fp.EMA(0.9))
     got = train(trained, given[:4])
-    huge = np.full((3, 3), np.finfo(dtype).max / 8, dtype)
+    good, huge = trained.network.parameters.copy(), np.full((3, 3), np.finfo(dtype).max / 8, dtype)
+    trained.network.parameters *= 100  # so that outputs overflow, whatever the kernels add up in
+    before = trained.network.parameters.tobytes()
     with pytest.raises(fp.DivergenceError):
-        trained.step(given[0][0][:3], huge)
+        trained.step(given[0][0][:3] * huge[:, :1], huge)
+    assert trained.network.parameters.tobytes() == before
+    trained.network.parameters = good
     got += train(trained, given[4:])
     for one, other in zip(got, expected, strict=True):
         assert one.tobytes() == other.tobytes()
