@@ -79,6 +79,7 @@ def threads(request):
     fp.set_num_threads(before)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("isa", "threads")
 @pytest.mark.parametrize(
     "rows, batch, how",

@@ -181,6 +181,7 @@ def size_limit(room):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("fill", [0, 1, 0.4, 0.9, "all but the last byte"])
 @pytest.mark.parametrize("disk", [full_disk, size_limit])
 def test_a_full_disk(write, place, tmp_path, disk, fill):

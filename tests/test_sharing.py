@@ -86,6 +86,7 @@ ONE_CALL = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("layers", LAYERS)
 @pytest.mark.parametrize("call", ONE_CALL)
 def test_one_call_has_its_own_numbers(call, layers):

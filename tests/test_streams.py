@@ -41,6 +41,7 @@ def shell(redirection, *args, env=None):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8", "utf-16"])
 def test_an_output_of_another_encoding(encoding):
     status, out, err = shell("", *TRAIN, env={"PYTHONIOENCODING": encoding})
@@ -57,6 +58,7 @@ def test_an_output_of_another_encoding(encoding):
 posix = pytest.mark.skipif(os.name != "posix", reason="redirections of POSIX shells")
 
 
+@pytest.mark.exhaustive
 @posix
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(
