@@ -102,13 +102,13 @@ static inline ptrdiff_t fp_label(const int64_t *label, int64_t n)
 static inline ptrdiff_t fp_category_float(const float *x, int64_t n)
 {
     float read = *(const volatile float *)x;
-    return (read >= 0) & (read < (float)n) ? (ptrdiff_t)read : -1;
+    return ((read >= 0) & (read < (float)n)) ? (ptrdiff_t)read : -1;
 }
 
 static inline ptrdiff_t fp_category_double(const double *x, int64_t n)
 {
     double read = *(const volatile double *)x;
-    return (read >= 0) & (read < (double)n) ? (ptrdiff_t)read : -1;
+    return ((read >= 0) & (read < (double)n)) ? (ptrdiff_t)read : -1;
 }
 
 /* ---- dispatch: which table serves ---- */
