@@ -33,7 +33,8 @@ html_math_renderer = "mathml"
 # Parameters are described in words ("array_like, (rows, n_inputs)"), which are not names to be looked up.
 numpydoc_xref_param_type = False
 numpydoc_show_class_members = False
-nitpick_ignore = [("py:obj", "network_")]  # of the estimators, inherited from a room without a page
+# Attributes of the estimators that they inherit from a module without a page.
+nitpick_ignore = [("py:obj", "network_"), ("py:obj", "feature_importances_")]
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 

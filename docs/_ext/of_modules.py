@@ -20,10 +20,17 @@ def _hidden(name):
 
 def _known(name):
     """What `import fastprop as fp` offers of a room, in a line."""
-    known = [f"`fp.{each}`" for each in fastprop._ROOMS.get(name, ())]
-    if name in fastprop._MODULES:
+    if name in fastprop.__all__:
         known = [f"`fp.{name}`"]
+    else:
+        offered = {one: getattr(fastprop, one) for one in dir(fastprop)}
+        known = [f"`fp.{one}`" for one, found in offered.items() if _home(found) == f"fastprop.{name}"]
     return f"Known as {', '.join(known)}.\n\n" if known else ""
+
+
+def _home(thing):
+    """The name of the module that a class or a function was written in."""
+    return getattr(thing, "__module__", None)
 
 
 def generate(app):
