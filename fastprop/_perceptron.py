@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastprop import _own_loss, _validate, fitting, losses, sources
+from fastprop import _own_loss, _validate, data, fitting, losses, sources
 from fastprop._judge import Judge, Rows, TheirCallbacks
 from fastprop.callbacks import parse
 from fastprop.config import threads
@@ -184,9 +184,12 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         } | {name: getattr(self, name) for name in DESIGN}
 
     def _checked(self, X, y, names: tuple[str, str] = ("X", "y"), *, reset: bool = False) -> tuple[Any, Any]:
-        """X and y as scikit-learn checks them, which takes what is under a mask for data."""
+        """X and y as scikit-learn checks them, which takes what is under a mask for data, and dates for numbers."""
         for name, given in zip(names, (X, y)):
             _validate.unmasked(name, given)
+        _readable(names[0], X)
+        if is_regressor(self):
+            y = _readable(names[1], y, targets=True)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=is_regressor(self), reset=reset, **AS_WE_TAKE_IT)
         y = _dense(y)
         return _dense(X), column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -399,6 +402,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         """The outputs for rows that were not."""
         check_is_fitted(self)
         _validate.unmasked("X", X)
+        _readable("X", X)
         outputs = self._outputs(_dense(validate_data(self, X, reset=False, **AS_WE_TAKE_IT)))
         if not np.isfinite(outputs).all():
             row, column = _validate.place(~np.isfinite(outputs))
@@ -479,11 +483,22 @@ def _dense(array: Any) -> np.ndarray:
     return array.toarray() if hasattr(array, "toarray") else array
 
 
+def _readable(name: str, given: Any, **use: bool) -> Any:
+    """An array of the numbers that a table holds, where a network would take them; of anything else, what was given.
+
+    Raises what the network would: scikit-learn takes dates for numbers, and its other errors name no column.
+    """
+    if hasattr(given, "toarray"):  # estimators take sparse matrices
+        return given
+    return data.plain(name, given, np.dtype(np.float64), **use)
+
+
 def _weights(given: Any, X: np.ndarray, name: str = "sample_weight") -> np.ndarray | None:
     """A weight for each row."""
     if given is None:
         return None
     _validate.unmasked(name, given)
+    _readable(name, given, weights=True)
     weight = check_array(given, ensure_2d=False, dtype=X.dtype, input_name=name)
     if weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weight.ndim}D array")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-pytest.importorskip("pandas")
+pandas = pytest.importorskip("pandas")
+polars = pytest.importorskip("polars")
 pytest.importorskip("joblib")
 
 import joblib
@@ -817,7 +818,6 @@ def test_importances_find_the_columns():
 ])  # fmt: skip
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_attributes_of_scikit_learn(theirs, ours, data, early_stopping):
-    pandas = pytest.importorskip("pandas")
     X = pandas.DataFrame(data[0]).add_prefix("column")
     how = {"hidden_layer_sizes": (5, 4), "max_iter": 4, "early_stopping": early_stopping, "random_state": 0}
     its, mine = theirs(**how).fit(X, data[1]), ours(**how).fit(X, data[1])
@@ -853,3 +853,39 @@ def test_a_rate_is_said_in_one_place():
     for rate, learning_rate in ((0.01, falling), (falling, "adaptive"), (falling, "invscaling")):
         with pytest.raises(ValueError, match="has a rate of its own, got learning_rate="):
             fp.MLPClassifier(solver=fp.Adam(rate), learning_rate=learning_rate).fit(*IRIS)
+
+
+DAYS = pandas.date_range("2020", periods=30)
+WITHOUT_NUMBERS = {
+    "datetime64": DAYS,
+    "datetime64, UTC": DAYS.tz_localize("UTC"),
+    "timedelta": DAYS - DAYS[0],
+    "period": DAYS.to_period("D"),
+    "intervals": pandas.cut(np.arange(30), 3),
+    "text": ["a", "b"] * 15,
+}
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_NUMBERS, "dates of polars"])
+def test_columns_without_numbers_are_named(name):
+    kind = pandas.DataFrame if name in WITHOUT_NUMBERS else polars.DataFrame
+    frame = kind({"x": np.arange(30.0), "d": WITHOUT_NUMBERS.get(name, DAYS.to_list())})
+    for estimator, y in ((_small(fp.MLPRegressor), frame["x"]), (_small(), np.arange(30) % 2)):
+        with pytest.raises(TypeError, match="the column 'd' of X holds .*, not numbers"):
+            estimator.fit(frame, y)
+        assert not hasattr(estimator, "n_features_in_")
+        estimator.fit(frame[["x"]], y)
+        with pytest.raises(TypeError, match="the column 'd' of X holds .*, not numbers"):
+            estimator.predict(frame[["d"]])
+    with pytest.raises(TypeError, match="^y holds .*, not numbers"):
+        _small(fp.MLPRegressor).fit(frame[["x"]], frame["d"])
+
+
+def test_tables_without_rows_and_with_gaps_are_told_what_to_do():
+    frame = polars.DataFrame({"a": [1.0, None, 3.0], "b": [1, 2, 3]})
+    with pytest.raises(TypeError, match=r"X is a LazyFrame, which has no rows yet; use X\.collect\(\)"):
+        _small().fit(frame.lazy(), [0, 1, 0])
+    with pytest.raises(ValueError, match=r"X\[1, 0\] is nan, .* in the column 'a'"):
+        _small().fit(frame, [0, 1, 0])
+    whole = polars.Series([1, 2, 3], dtype=polars.Int128)
+    assert np.isfinite(_small(fp.MLPRegressor).fit(frame.select("b"), whole).predict(frame.select("b"))).all()
