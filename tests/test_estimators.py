@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
-pandas = pytest.importorskip("pandas")
-polars = pytest.importorskip("polars")
+pytest.importorskip("pandas")
+pytest.importorskip("polars")
 pytest.importorskip("joblib")
 
 import joblib
+import pandas
+import polars
 from sklearn import compose, ensemble, feature_selection, model_selection, multiclass, multioutput
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV

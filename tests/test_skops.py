@@ -82,7 +82,7 @@ ESTIMATORS = dict(estimators())
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*the optimization hasn.t converged")
 def test_estimators(name):
     pytest.importorskip("sklearn", reason="the `peers` extra is not installed")
     estimator = ESTIMATORS[name]()
@@ -95,7 +95,7 @@ def test_estimators(name):
         assert again.predict_proba(X).tobytes() == estimator.predict_proba(X).tobytes()
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:.*the optimization hasn.t converged")
 def test_a_pipeline():
     pipeline = pytest.importorskip("sklearn.pipeline", reason="the `peers` extra is not installed")
     preprocessing = pytest.importorskip("sklearn.preprocessing")
