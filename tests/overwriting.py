@@ -7,6 +7,7 @@ A process that ends by itself, with status 0, touched no memory outside its arra
 tools/sanitize everybody would have.
 """
 
+import importlib.util
 import itertools
 import sys
 import threading
@@ -159,6 +160,8 @@ WITHIN = {
     "schedule": by_schedule,
     "own loss": by_own_loss,
 }
+if importlib.util.find_spec("scipy") is None:
+    del WITHIN["L-BFGS"]
 
 
 def spoilers(task):
