@@ -106,7 +106,7 @@ def no_other_arguments(*others: Callable[..., Any]) -> Callable[[F], F]:
         def checked(*args: Any, **given: Any) -> Any:
             for name in given:
                 if name not in known:
-                    call = function.__qualname__.removesuffix(".__init__")
+                    call = function.__qualname__.removesuffix(".__init__").removeprefix("Conveniences.")
                     raise TypeError(f"{call}() has no argument {name!r}; {_aliases.argument(name, known)}")
             return function(*args, **given)
 

@@ -11,7 +11,8 @@ from fastprop import _engine, _targets, _validate, fitting, losses, sources
 from fastprop._lazy import LazyModule
 from fastprop._targets import Examples
 from fastprop.network import Network
-from fastprop.trainer import DEFAULT, DivergenceError, History, Trainer
+from fastprop.optimizers import DEFAULT
+from fastprop.trainer import DivergenceError, History, Trainer
 
 random = LazyModule("numpy.random")
 

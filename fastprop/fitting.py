@@ -1,5 +1,6 @@
 """fit: the loop over epochs, and what goes with it: validation, metrics, early stopping, callbacks."""
 
+import inspect
 import sys
 import time
 import warnings
@@ -19,8 +20,8 @@ from fastprop.callbacks import EarlyStopping, Patience
 from fastprop.checkpoints import Checkpoint
 from fastprop.lbfgs import minimize
 from fastprop.network import Network
-from fastprop.optimizers import LBFGS, Optimizer
-from fastprop.trainer import DEFAULT, DivergenceError, History, Trainer, _advice
+from fastprop.optimizers import DEFAULT, LBFGS, Optimizer
+from fastprop.trainer import DivergenceError, History, Trainer, _advice
 
 json, random = LazyModule("json"), LazyModule("numpy.random")
 
@@ -51,70 +52,9 @@ def fit(
     window: int | None = None,
     **options,
 ) -> History:
-    """Trains a network for some epochs.
-
-    Parameters
-    ----------
-    network : Network
-    X : array_like, (rows, n_inputs), or iterable
-        Also a ``numpy.memmap`` of any size, ``fp.Scaled``, or a table of pandas, polars or pyarrow, as
-        ``fastprop.data`` says; or, without y, an iterable of batches (xb, yb) or (xb, yb, weights), each a step as it
-        comes, in every epoch anew.
-    y : array_like
-        As the loss takes it.
-    loss, optimizer, class_weight, seed
-        As ``Trainer`` takes them; each class that has a weight must occur in y. The optimizer may be ``fp.LBFGS()``; by
-        default it is ``fp.Adam(0.003)``. The loss has no default: it says what y is.
-    epochs : int, default 10
-        With LBFGS it is done earlier where nothing is to be gained.
-    batch_size : int, default 64
-        From 1 to the number of rows. By default all of them where they are fewer, and for RPROP and LBFGS.
-    sample_weight : array_like, (rows,), optional
-        A weight for each row, none negative.
-    validation : (Xv, yv), (Xv, yv, weights) or float, optional
-        The cost on these rows is recorded after each epoch. A number in (0, 1): such a share of the rows is drawn (by
-        the seed, from all classes alike) and held out.
-    metrics : str, callable, sequence or dict of them, optional
-        Recorded after each epoch, of the validation rows if there are, else of those that were trained on: "accuracy",
-        "balanced_accuracy", "f1" (of each class, the mean), "auc", "log_loss", "rmse", "mae", "r2"; the name of a
-        scorer of scikit-learn; or a function (y, outputs) -> float. A dict gives them names.
-    early_stopping : EarlyStopping or bool, optional
-        True stands for ``EarlyStopping()``, which watches the validation cost.
-    callbacks : Callback, function or sequence of them, optional
-        A function is called at the end of each epoch, with the run.
-    resume : str or os.PathLike, optional
-        A directory of a ``Checkpoint``: the training goes on after the newest, to the same bits as if it had never been
-        broken off; it begins where there is none. All else must be given as before, but for epochs.
-    fallback : bool, default False
-        Whether it goes on from the one before, with a warning, where the newest is damaged.
-    progress : bool or callable, default False
-        True shows a bar in a terminal or a notebook where tqdm or rich is installed, else prints a line for each epoch;
-        a callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so far)``, where
-        rows is None of batches.
-    window : int, default 64 MiB
-        How many bytes of converted rows are held of data that are not used as they are. A larger memmap is shuffled
-        block by block, and within the window.
-    rates, l1, l2, clip_value, clip_norm, average, shuffle
-        As ``Trainer`` takes them. With an average the validation cost and the metrics are those of the averaged
-        parameters, which the network has in the end. LBFGS takes l2 alone.
-
-    Returns
-    -------
-    History
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is wrong; nothing has changed then. Rows that are converted while they are gathered are looked at
-        when their turn comes: the parameters are those of the last whole step then. So they are where a metric, a
-        callback or a loss of one's own raises: what they are given to read cannot be written to.
-    DivergenceError
-        If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
-    KeyboardInterrupt
-        On Ctrl-C; the parameters are those of the last whole step, and the exception has the ``history`` so far.
-    ImportError
-        If the optimizer is LBFGS and SciPy is not installed.
-    """
+    """Train a network for some epochs, as ``Network.fit`` describes; `options` are those of ``Trainer``."""
+    # what has its default is not said: LBFGS refuses the others
+    options = {name: value for name, value in options.items() if not _is_default(name, value)}
     if loss is None:
         raise TypeError(f"fit needs a loss: {_targets.loss_for(y, network.n_outputs)}")
     quasi_newton = optimizer if isinstance(optimizer, LBFGS) else None
@@ -158,6 +98,33 @@ def fit(
         interrupt.history = run.history  # type: ignore[attr-defined]
         raise
     return run.history
+
+
+def evaluate(network: Network, X, y=None, *, loss, sample_weight=None, metrics=()) -> dict[str, float]:
+    """The cost over the rows of X and metrics of them, as ``Network.evaluate`` describes."""
+    trainer = Trainer(network, loss=loss)
+    source = sources.source(network, trainer._loss, X, y, sample_weight)
+    wanted = _metrics.parse(metrics, trainer._loss, network.n_outputs)
+    if wanted and y is None:
+        raise ValueError("metrics are of rows with their targets; give X and y as arrays")
+    return {"cost": trainer._mean_cost(source)} | _measured(trainer, wanted, source, y)
+
+
+def _measured(trainer: Trainer, wanted: list[_metrics.Metric], source: sources.Source, y: Any) -> dict[str, float]:
+    """The value of each metric over all rows of a source, whose targets are y as given."""
+    if not wanted:
+        return {}
+    outputs, weights = zip(*((trainer.network(x), weight) for x, _, _, weight in source.straight()))
+    weight = None if weights[0] is None else np.concatenate(weights)
+    targets = np.asarray(data.plain("y", y, trainer.network.dtype, targets=True))
+    judged = _metrics.Judged(targets, np.concatenate(outputs), weight, trainer._loss)
+    return {metric.name: metric.function(judged) for metric in wanted}
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """Whether an option of ``Trainer`` has the value that it has by default."""
+    default = inspect.unwrap(Trainer.__init__).__kwdefaults__[name]
+    return value is default or (isinstance(value, (int, float)) and value == default)
 
 
 Judged = tuple[sources.Source, Any]  # rows, and their targets as given
@@ -376,12 +343,8 @@ class Run:
         if self._held_out is not None:
             found["validation_cost"] = self.trainer._mean_cost(self._held_out[0])
         if self._judged is not None:
-            source, y = self._judged
-            outputs, weights = zip(*((self.network(x), weight) for x, _, _, weight in source.straight()))
-            weight = None if weights[0] is None else np.concatenate(weights)
-            y = np.asarray(data.plain("y", y, self.network.dtype, targets=True))
-            judged = _metrics.Judged(y, np.concatenate(outputs), weight, self.trainer._loss)
-            found |= {self._prefix + metric.name: metric.function(judged) for metric in self._metrics}
+            measured = _measured(self.trainer, self._metrics, *self._judged)
+            found |= {self._prefix + name: value for name, value in measured.items()}
         return found
 
 

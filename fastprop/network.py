@@ -4,6 +4,7 @@ import numpy as np
 
 from fastprop import _own_loss, _targets, _validate, data, members
 from fastprop import layers as _layers
+from fastprop._conveniences import Conveniences
 from fastprop._engine import Engine
 from fastprop._lazy import LazyModule
 from fastprop.layers import Dense, Layer
@@ -17,7 +18,7 @@ USED_ELSEWHERE = (
 random = LazyModule("numpy.random")
 
 
-class Network:
+class Network(Conveniences):
     """A multi-layer perceptron.
 
     Parameters
@@ -351,56 +352,6 @@ class Network:
             raise RuntimeError(USED_ELSEWHERE)
         return dx
 
-    # ---- doors upwards, for convenience: imported when called, since those floors stand on this one ----
-
-    def fit(self, X, y=None, **how):
-        """Trains the network; see ``fastprop.fitting.fit`` for the parameters and the History that is returned."""
-        from fastprop import fitting
-
-        return fitting.fit(self, X, y, **how)
-
-    def jacobian(self, X) -> np.ndarray:
-        """The derivative of every output with respect to every input; see ``fastprop.derivatives.jacobian``."""
-        from fastprop import derivatives
-
-        return derivatives.jacobian(self, X)
-
-    def per_example_gradients(self, X, y, **how) -> np.ndarray:
-        """The gradient of each row's loss; see ``fastprop.derivatives.per_example_gradients``."""
-        from fastprop import derivatives
-
-        return derivatives.per_example_gradients(self, X, y, **how)
-
-    def hessian_vector_product(self, X, y, vector, **how) -> np.ndarray:
-        """The derivative of the gradient along a vector; see ``fastprop.derivatives.hessian_vector_product``."""
-        from fastprop import derivatives
-
-        return derivatives.hessian_vector_product(self, X, y, vector, **how)
-
-    def save(self, path) -> None:
-        """Writes the network to a file that ``fastprop.load`` reads; see ``fastprop.files.save``."""
-        from fastprop import files
-
-        files.save(self, path)
-
-    def to_onnx(self, path=None):
-        """The network as an ONNX model, written to a file if one is named; see ``fastprop.onnx_export.to_onnx``."""
-        from fastprop import onnx_export
-
-        return onnx_export.to_onnx(self, path)
-
-    def to_torch(self):
-        """The network as a ``torch.nn.Sequential`` with the same numbers; see ``fastprop.torch_export.to_torch``."""
-        from fastprop import torch_export
-
-        return torch_export.to_torch(self)
-
-    def to_c(self, path, *, name: str = "predict") -> None:
-        """Writes the network as a C99 file without dependencies; see ``fastprop.c_export.to_c``."""
-        from fastprop import c_export
-
-        c_export.to_c(self, path, name=name)
-
     # ---- description ----
 
     def describe(self) -> dict:
@@ -454,6 +405,20 @@ class Network:
         network = self.from_description(given["description"])
         network._assign(given["parameters"], given["state"])
         vars(self).update(vars(network))
+
+    def summary(self) -> None:
+        """Print a table of the layers, with the outputs and the parameters of each; of members, those of one."""
+        table, n_out = [("", "outputs", "parameters"), ("inputs", str(self.n_inputs), "")], self.n_inputs
+        for place, layer in enumerate(self.layers):
+            operations = layer.operations(n_out, first=place == 0)
+            n_out = operations[-1].n_out if operations else n_out
+            learned = sum(operation.n_weights + operation.n_biases for operation in operations)
+            table.append((str(layer), str(n_out), f"{learned:,}"))
+        first, second, third = (max(map(len, column)) for column in zip(*table))
+        for name, outputs, parameters in table:
+            print(f"{name:{first}}  {outputs:>{second}}  {parameters:>{third}}".rstrip())
+        of = f" of {self.n_members} members" if self.n_members > 1 else ""
+        print(f"{self.n_parameters:,} parameters{of}, {self.dtype.name}, {self._parameters.nbytes:,} bytes")
 
     def __repr__(self) -> str:
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]

@@ -581,6 +581,11 @@ class LBFGS:
             object.__setattr__(self, name, value)
 
 
+# Of eleven optimisers on seven small tables, three seeds, the geometric mean of the test cost over that of the best was
+# least with this one after 10 epochs, the default: 1.38 (Adam(0.001) 2.00, SGD(0.1, momentum=0.9) 1.69, RPROP 1.78).
+# After 100 epochs it was 1.67 (Adam(0.001) 1.37, SGD(0.1, momentum=0.9) 2.16).
+DEFAULT = Adam(0.003)
+
 _NUMBERS = {name: number for number, name in enumerate(_engine.names("optimizer"))}
 
 # by the name that stands for one with its defaults

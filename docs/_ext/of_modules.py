@@ -36,7 +36,8 @@ def _home(thing):
 def generate(app):
     """Write the pages."""
     for name in rooms():
-        directive = f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n   :members:\n```\n"
+        inherited = "   :inherited-members:\n" if name == "network" else ""  # whose conveniences have no page
+        directive = f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n   :members:\n{inherited}```\n"
         write(f"api/{name}.md", f"# fastprop.{name}\n\n{_known(name)}{directive}")
     write("api/index.md", "# Reference\n\nA page for each room of the package.\n\n" + tree(rooms()))
 
