@@ -350,7 +350,7 @@ class TestStreams:
     def test_the_standard_output_keeps_what_was_printed(self, tmp_path, name):
         code = f"import fastprop as fp; print('before'); fp.Network([1, 1], seed=0).to_c({name!r}); print('after')"
         with open(tmp_path / "out", "wb") as out:
-            subprocess.run([sys.executable, "-c", code], stdout=out, check=True)
+            subprocess.run([sys.executable, "-P", "-c", code], stdout=out, check=True)
         said = (tmp_path / "out").read_text()
         assert said.startswith("before\n") and said.endswith("after\n") and "void predict" in said
 

@@ -199,5 +199,5 @@ def test_a_file_gets_none_of_the_standard_descriptors():
         "commands.info = lambda args: sys.exit(os.open('t.csv', os.O_RDONLY))\n"
         "sys.exit(cli.main(['info']))"
     )
-    done = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code])
+    done = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-P", "-c", code])
     assert done.returncode > 2
