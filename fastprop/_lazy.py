@@ -16,6 +16,7 @@ from typing import Any
 LONGEST = 60.0
 
 _importing: list[threading.Thread] = []
+_gate = threading.RLock()  # of a fork, from before it until it is done: no import begins meanwhile
 
 
 def lazy_import(name: str) -> ModuleType:
@@ -25,14 +26,15 @@ def lazy_import(name: str) -> ModuleType:
     module waits as well, instead of finding half of it. A fork waits too: the lock of a module that a thread is
     importing would never be released in the child, which does not have that thread.
     """
-    if name not in sys.modules:
+    if name not in sys.modules and threading.current_thread() not in _importing:
         thread = threading.Thread(target=_import, args=(name,))
-        _importing.append(thread)
-        try:
-            thread.start()
-        except RuntimeError:  # there can be no more threads, as when the interpreter shuts down
-            _importing.remove(thread)
-        else:
+        with _gate:
+            _importing.append(thread)
+            try:
+                thread.start()
+            except RuntimeError:  # there can be no more threads, as when the interpreter shuts down
+                _importing.remove(thread)
+        if thread.ident is not None:
             thread.join(LONGEST)
     return import_module(name)
 
@@ -69,11 +71,20 @@ def _import(name: str) -> None:
         _importing.remove(threading.current_thread())
 
 
-def _wait() -> None:
+def _before_fork() -> None:
+    _gate.acquire()
     for thread in list(_importing):
-        with suppress(RuntimeError):  # it has not started yet
+        with suppress(RuntimeError):  # it has not started: a signal handler that forks has interrupted its start
             thread.join(LONGEST)
 
 
+def _after_fork_in_child() -> None:
+    global _gate
+    _gate = threading.RLock()
+    _importing.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wait)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=lambda: _gate.release(), after_in_child=_after_fork_in_child
+    )

@@ -82,7 +82,11 @@ def test_a_copy_is_a_network_of_its_own(net):
 
 @pytest.mark.parametrize(
     "layers",
-    [[3, 5, 2], [3, fp.BatchNorm(), fp.Residual([4, 3]), fp.Dropout(0.5), fp.Dense(2, "prelu")], [3, fp.Periodic(4), 1]],
+    [
+        [3, 5, 2],
+        [3, fp.BatchNorm(), fp.Residual([4, 3]), fp.Dropout(0.5), fp.Dense(2, "prelu")],
+        [3, fp.Periodic(4), 1],
+    ],
 )
 def test_summary_adds_up(layers, capsys):
     net = fp.Network(layers, seed=0)

@@ -213,3 +213,46 @@ def test_a_fork_while_the_number_of_threads_is_changed(run):
             return fp.get_num_threads() == 3
     """
     run(WHILE_A_THREAD_HAS_IT.format(hold=hold, then="config.get_num_threads = before"))
+
+
+def test_no_import_begins_between_the_wait_for_one_and_the_fork(run):
+    """A fork waits for an import; the next one, which another thread wants meanwhile, must wait for the fork."""
+    run("""
+        from importlib.machinery import ModuleSpec
+        from fastprop import _lazy
+
+        here = os.getpid()
+        reached = {name: threading.Event() for name in ("first_module", "second_module")}
+        go_on = {name: threading.Event() for name in reached}
+
+        class Slow:
+            def find_spec(self, name, *_):
+                return ModuleSpec(name, self) if name in reached else None
+            def create_module(self, spec):
+                return None
+            def exec_module(self, module):
+                if os.getpid() == here:
+                    reached[module.__name__].set()
+                    go_on[module.__name__].wait()
+
+        sys.meta_path.insert(0, Slow())
+        wanted = [threading.Thread(target=_lazy.lazy_import, args=(name,)) for name in reached]
+        codes = []
+        fork = threading.Thread(
+            target=lambda: codes.append(apart(lambda: _lazy.lazy_import("second_module").__name__ == "second_module"))
+        )
+        wanted[0].start()
+        reached["first_module"].wait()
+        fork.start()
+        while _lazy._gate.acquire(blocking=False):  # until the fork waits for the first import
+            _lazy._gate.release()
+            time.sleep(0.001)
+        wanted[1].start()
+        assert not reached["second_module"].wait(0.2)
+        go_on["first_module"].set()
+        assert reached["second_module"].wait(1000)
+        go_on["second_module"].set()
+        for thread in (*wanted, fork):
+            thread.join()
+        assert codes == [0], codes
+    """)
