@@ -308,7 +308,7 @@ def test_no_other_place_writes_files():
         ("_streams.py", "open"): "os.open(os.devnull",
         ("report.py", "savefig"): "figure.savefig(text",  # a StringIO
         ("commands.py", "save"): "files.save(",
-        ("network.py", "save"): "files.save(",
+        ("_conveniences.py", "save"): "files.save(",
         ("commands.py", "open"): "webbrowser.open(",
     }
     found = set()
