@@ -197,6 +197,7 @@ def test_a_trainer_keeps_its_network(isa):
         trainer.epoch(np.ones((4, 200), "f4"), np.ones((4, 200), "f4"), batch_size=2)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")  # NumPy 2.5 says that there are better ways
 def test_a_gradient_of_another_dtype_in_place(isa):
     network = fp.Network([3, 8, 2], seed=0)
     network.gradient.dtype = np.float16
