@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Conveniences:
     """What ``Network`` inherits; see the head of the module."""
 
-    @_validate.no_other_arguments()
+    @_validate.no_other_arguments(name="fit")
     def fit(
         self,
         X,

@@ -91,8 +91,11 @@ def choice(what: str, name: object, known: Collection[str], *, any_case: bool = 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def no_other_arguments(*others: Callable[..., Any]) -> Callable[[F], F]:
-    """A decorator: the function refuses an argument that neither it nor the others have, and says which is meant."""
+def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[[F], F]:
+    """A decorator: the function refuses an argument that neither it nor the others have, and says which is meant.
+
+    The message calls the function `name`, by default as it calls itself.
+    """
 
     def decorate(function: F) -> F:
         known: dict[str, None] = {}
@@ -104,10 +107,10 @@ def no_other_arguments(*others: Callable[..., Any]) -> Callable[[F], F]:
 
         @wraps(function)
         def checked(*args: Any, **given: Any) -> Any:
-            for name in given:
-                if name not in known:
-                    call = function.__qualname__.removesuffix(".__init__").removeprefix("Conveniences.")
-                    raise TypeError(f"{call}() has no argument {name!r}; {_aliases.argument(name, known)}")
+            for argument in given:
+                if argument not in known:
+                    call = name or function.__qualname__.removesuffix(".__init__")
+                    raise TypeError(f"{call}() has no argument {argument!r}; {_aliases.argument(argument, known)}")
             return function(*args, **given)
 
         return cast(F, checked)

@@ -15,23 +15,7 @@ AGREEMENT = 1e-5
 
 
 def jacobian(network: Network, X) -> np.ndarray:
-    """The derivative of every output with respect to every input, row by row, in prediction.
-
-    Parameters
-    ----------
-    network : Network
-    X : array_like, (rows, n_inputs)
-
-    Returns
-    -------
-    ndarray, (rows, n_outputs, n_inputs)
-        J[i, j, k] = dY[i, j] / dX[i, k].
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X is wrong.
-    """
+    """The derivative of every output with respect to every input, as ``Network.jacobian`` describes."""
     x = network._matrix("X", X)
     result = np.empty((len(x), network.n_outputs, network.n_inputs), network.dtype)
     network._engine.jacobian(x, np.empty_like(x), result)
@@ -39,26 +23,7 @@ def jacobian(network: Network, X) -> np.ndarray:
 
 
 def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
-    """The gradient of each row's loss with respect to ``parameters``, in prediction.
-
-    Parameters
-    ----------
-    network : Network
-    X : array_like, (rows, n_inputs)
-    y : array_like
-        As the loss takes it.
-    loss : str or Loss
-
-    Returns
-    -------
-    ndarray, (rows, n_parameters)
-        Their mean is the gradient of the cost.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X, y or loss is wrong.
-    """
+    """The gradient of each row's loss, as ``Network.per_example_gradients`` describes."""
     chosen = _losses.parse(loss)
     x, targets, labels, _ = network._examples(X, y, None, chosen)
     result = np.empty((len(x), network.n_parameters), network.dtype)
@@ -67,29 +32,11 @@ def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
 
 
 def hessian_vector_product(network: Network, X, y, vector, *, loss, sample_weight=None) -> np.ndarray:
-    """H v, H being the matrix of second derivatives of the cost with respect to ``parameters``, in prediction.
+    """H v, as ``Network.hessian_vector_product`` describes.
 
     It is the derivative of the gradient along v, by central differences of exact gradients in float64 over one and
     over two steps, extrapolated (Richardson 1911): the relative error is about 1e-9. Steps shorten until no corner of
     the cost (a ReLU that switches) lies within them.
-
-    Parameters
-    ----------
-    network : Network
-    X, y, loss, sample_weight
-        As ``value_and_gradient`` takes them.
-    vector : array_like, (n_parameters,)
-
-    Returns
-    -------
-    ndarray of float64, (n_parameters,)
-
-    Raises
-    ------
-    ValueError, TypeError
-        If an argument is wrong.
-    ArithmeticError
-        If theta itself lies on a corner of the cost.
     """
     direction = _validate.array("vector", vector, np.dtype(np.float64))
     if direction.shape != (network.n_parameters,):
