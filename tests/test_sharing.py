@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 
 import numpy as np
 import pytest
+from concurrency import together
 
 import fastprop as fp
 
@@ -34,28 +34,6 @@ def switching():
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-def together(*jobs):
-    """Does all at once, each on a thread of its own; returns what each returned, or raises what one of them raised."""
-    results, errors = [None] * len(jobs), []
-    ready = threading.Barrier(len(jobs))
-
-    def guarded(i):
-        try:
-            ready.wait()
-            results[i] = jobs[i]()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(len(jobs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
 
 
 def made(layers="dense", dtype="float64"):
@@ -370,7 +348,7 @@ def test_a_handler_in_mid_step_neither_saves_nor_assigns(tmp_path):
 
 def run(program):
     """A Python of its own with this module at hand; if it hangs, that is the failure."""
-    start = f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\nfrom test_sharing import *\n"
+    start = f"import sys, threading; sys.path.insert(0, {os.path.dirname(__file__)!r})\nfrom test_sharing import *\n"
     command = [sys.executable, "-P", "-c", start + textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

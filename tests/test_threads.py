@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from concurrency import together
 from kernels_ctypes import exact_isas
 
 import fastprop as fp
@@ -67,28 +68,6 @@ class Work:
         dX = self.net.backward(outputs)
         results = cost, gradient, outputs, dX, self.net.gradient, self.net(self.X)
         return b"".join(np.asarray(result).tobytes() for result in results)
-
-
-def together(*jobs):
-    """Does all at once, each on a Python thread; returns what each returned, or raises what one of them raised."""
-    results, errors = [None] * len(jobs), []
-    ready = threading.Barrier(len(jobs))
-
-    def guarded(i):
-        try:
-            ready.wait()
-            results[i] = jobs[i]()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(len(jobs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
 
 
 # the bits

@@ -6,13 +6,13 @@ import pickle
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 
 import numpy as np
 import pytest
 import reference
 import strategies
+from concurrency import together
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -579,25 +579,6 @@ def test_a_copied_trainer_goes_on_alone():
         assert twin.steps == trainer.steps
 
 
-def in_threads(*jobs):
-    """Runs all at once; raises what one of them raised."""
-    errors = []
-
-    def guarded(job):
-        try:
-            job()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
 def test_two_threads_on_two_networks():
     X, y = regression(2000)
 
@@ -605,11 +586,11 @@ def test_two_threads_on_two_networks():
         for _ in range(20):
             trainer.epoch(X, y, batch_size=20)
 
-    together, alone = [trainer_of(seed=seed) for seed in (0, 1)], [trainer_of(seed=seed) for seed in (0, 1)]
-    in_threads(*(lambda trainer=trainer: train(trainer) for trainer in together))
+    side_by_side, alone = [trainer_of(seed=seed) for seed in (0, 1)], [trainer_of(seed=seed) for seed in (0, 1)]
+    together(*(lambda trainer=trainer: train(trainer) for trainer in side_by_side))
     for trainer in alone:
         train(trainer)
-    for one, other in zip(together, alone):
+    for one, other in zip(side_by_side, alone):
         assert one.network.parameters.tobytes() == other.network.parameters.tobytes()
 
 
@@ -631,7 +612,7 @@ def test_two_threads_on_one_network():
             assert got.tobytes() == expected.tobytes()
             assert still(X).tobytes() == outputs.tobytes()
 
-    in_threads(
+    together(
         lambda: train(trainers[0], 20),
         lambda: train(trainers[1], 50),
         lambda: look(700, gradients[0]),
