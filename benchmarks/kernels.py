@@ -21,7 +21,7 @@ from fma_limit import fma_limit
 
 C_TYPES = {"I": ctypes.c_ssize_t, "int": ctypes.c_int, "double": ctypes.c_double}
 ELEMENTS = {"double": np.float64, "int64_t": np.int64, "I": np.intp, "int": np.intc}
-PRODUCTS = ("dense_forward", "dense_input_gradient", "dense_weight_gradient", "dense_descent")
+PRODUCTS = ("dense_forward", "dense_input_gradient", "dense_weight_gradient", "dense_sgd_step")
 # rows, n_in, n_out: the tables' layers from small to large
 SHAPES = (
     (32, 4, 32),
@@ -39,7 +39,7 @@ AVX2_TARGET = 0.85
 # Of the arrays of products, by name: the sizes that make their shapes.
 SHAPE_OF = {
     **dict.fromkeys(("a", "dz"), ("rows", "n_out")),
-    **dict.fromkeys(("x", "dx", "kept"), ("rows", "n_in")),
+    **dict.fromkeys(("x", "dx", "saved"), ("rows", "n_in")),
     **dict.fromkeys(("w", "dw"), ("n_in", "n_out")),
     **dict.fromkeys(("b", "db"), ("n_out",)),
     "scratch": ("scratch",),
@@ -50,7 +50,7 @@ OTHER_SHAPE_OF = {
     **dict.fromkeys(("ok", "cost"), ("one",)),
     **dict.fromkeys(("index", "label"), ("rows",)),
     **dict.fromkeys(("widths", "activations"), ("three",)),
-    **dict.fromkeys(("hyper", "work", ("tiny_pass", "theta"), ("tiny_pass", "gradient")), ("few",)),
+    **dict.fromkeys(("hyper", "work", ("fused_small_network", "theta"), ("fused_small_network", "gradient")), ("few",)),
     **dict.fromkeys(("tables", "dtables", "edges", "frequency", "dfrequency"), ("few",)),
     **dict.fromkeys(("categories", "width", "bins"), ("n_in",)),
     "sum": ("one",),
@@ -61,12 +61,12 @@ OTHER_SHAPE_OF = {
 COPIES = 4
 NUMBERS = {
     "activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6, "copies": COPIES, "by_row": 0, "logarithm": 0,
-    "first": 0, "key": 1, "epsilon": 1e-5, "batch_rows": ROWS, "layers": 2, "loss": 0,
+    "row_offset": 0, "key": 1, "epsilon": 1e-5, "batch_rows": ROWS, "layers": 2, "loss": 0,
     "n_frequencies": 4, "n_tables": 480, "l1": 1e-6, "l2": 1e-6, "limit": 1.0, "factor": 1.0, "weight": 0.01,
 }  # fmt: skip
 # Layers of inputs read two numbers and two of 16 categories, or four numbers, and write N outputs.
 INTEGERS = {"categories": [0, 0, 16, 16], "width": [0, 0, 15, 15], "bins": [8, 8, 8, 8]}
-TINY, FEW = 4, 512  # width of tiny_pass's layers; no less than its parameters, any hyper or any table
+TINY, FEW = 4, 512  # width of fused_small_network's layers; no less than its parameters, any hyper or any table
 
 
 def parameters(arguments):
@@ -122,8 +122,8 @@ def prepare(kernel, arguments, address, dtype, sizes):
             null = (name == "label" and kernel != "cross_entropy") or (name == "state" and kernel == "sgd")
             null = null or (name == "y" and kernel == "cross_entropy")
             values.append(None if null else arrays[name].ctypes.data)
-        elif name.removesuffix("_row") in arrays:
-            values.append(arrays[name.removesuffix("_row")].shape[-1])
+        elif name.removesuffix("_stride") in arrays:
+            values.append(arrays[name.removesuffix("_stride")].shape[-1])
         else:
             values.append(sizes.get(name, NUMBERS.get(name)))
     types = [ctypes.c_void_p if pointer else C_TYPES[kind] for _, kind, pointer in listed]
@@ -204,7 +204,7 @@ def main():
                 result["measurements"].append(found)
                 best = found["best"]
                 if not flops:
-                    count, what = (ROWS, "row") if kernel == "tiny_pass" else (ROWS * N, "element")
+                    count, what = (ROWS, "row") if kernel == "fused_small_network" else (ROWS * N, "element")
                     print(f"  {kernel:24} {best / count:25.3f} ns per {what}")
                     continue
                 share = flops / best / limit if limit else None

@@ -3,114 +3,115 @@ from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "fastprop.h" nogil:
     ctypedef void fp_dense_forward(
-        void *a, void *kept, const void *x, const void *w, const void *b, void *scratch,
+        void *a, void *saved, const void *x, const void *w, const void *b, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-        ptrdiff_t a_row, ptrdiff_t kept_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation,
+        ptrdiff_t a_stride, ptrdiff_t saved_stride, ptrdiff_t x_stride, ptrdiff_t w_stride, int activation,
         const double *hyper) noexcept nogil
     ctypedef void fp_dense_input_gradient(
-        void *dx, const void *dz, const void *w, const void *kept, void *scratch,
+        void *dx, const void *dz, const void *w, const void *saved, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-        ptrdiff_t dx_row, ptrdiff_t dz_row, ptrdiff_t w_row, ptrdiff_t kept_row, int activation,
+        ptrdiff_t dx_stride, ptrdiff_t dz_stride, ptrdiff_t w_stride, ptrdiff_t saved_stride, int activation,
         const double *hyper) noexcept nogil
     ctypedef void fp_dense_weight_gradient(
         void *dw, void *db, const void *x, const void *dz, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-        ptrdiff_t dw_row, ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate) noexcept nogil
-    ctypedef void fp_dense_descent(
+        ptrdiff_t dw_stride, ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate) noexcept nogil
+    ctypedef void fp_dense_sgd_step(
         void *w, void *dw, void *db, const void *x, const void *dz, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-        ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate, double rate, const double *hyper) noexcept nogil
-    ctypedef void fp_tiny_pass(
+        ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate, double rate, const double *hyper) noexcept nogil
+    ctypedef void fp_fused_small_network(
         double *cost, void *gradient, void *work, const void *theta, const void *x, const void *y, const int64_t *label,
         const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
         int loss, double scale, const double *hyper) noexcept nogil
     ctypedef void fp_gather(
         void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
-        ptrdiff_t out_row, ptrdiff_t x_row) noexcept nogil
+        ptrdiff_t out_stride, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_penalize(void *gradient, const void *theta, ptrdiff_t n, double l1, double l2) noexcept nogil
     ctypedef void fp_clip(void *x, ptrdiff_t n, double limit) noexcept nogil
     ctypedef void fp_shrink(void *x, ptrdiff_t n, double factor) noexcept nogil
     ctypedef void fp_sum_squares(double *sum, const void *x, ptrdiff_t n) noexcept nogil
     ctypedef void fp_average(void *mean, const void *theta, ptrdiff_t n, double weight) noexcept nogil
-    ctypedef void fp_max_norm(void *w, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t w_row, double limit) noexcept nogil
+    ctypedef void fp_max_norm(void *w, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t w_stride, double limit) noexcept nogil
     ctypedef void fp_all_finite(int *ok, const void *x, ptrdiff_t n) noexcept nogil
     ctypedef void fp_row_statistics(
-        void *mean, void *rstd, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row,
+        void *mean, void *rstd, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_stride,
         double epsilon) noexcept nogil
     ctypedef void fp_column_statistics(
-        void *mean, void *variance, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row) noexcept nogil
+        void *mean, void *variance, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_scale_forward(
         void *a, const void *x, const void *mean, const void *rstd, const void *gamma, const void *beta,
-        ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row, int by_row) noexcept nogil
+        ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride, int by_row) noexcept nogil
     ctypedef void fp_scale_gradient(
         void *dgamma, void *dbeta, const void *da, const void *x, const void *mean, const void *rstd, ptrdiff_t rows,
-        ptrdiff_t n, ptrdiff_t da_row, ptrdiff_t x_row, int by_row, int accumulate) noexcept nogil
+        ptrdiff_t n, ptrdiff_t da_stride, ptrdiff_t x_stride, int by_row, int accumulate) noexcept nogil
     ctypedef void fp_scale_backward(
-        void *dx, const void *da, const void *gamma, const void *rstd, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row,
-        ptrdiff_t da_row) noexcept nogil
+        void *dx, const void *da, const void *gamma, const void *rstd, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride,
+        ptrdiff_t da_stride) noexcept nogil
     ctypedef void fp_layer_norm_backward(
         void *dx, const void *da, const void *x, const void *mean, const void *rstd, const void *gamma,
-        ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row) noexcept nogil
+        ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_batch_norm_backward(
         void *dx, const void *da, const void *x, const void *mean, const void *rstd, const void *gamma,
-        const void *dgamma, const void *dbeta, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row, ptrdiff_t da_row,
-        ptrdiff_t x_row, double batch_rows) noexcept nogil
+        const void *dgamma, const void *dbeta, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride, ptrdiff_t da_stride,
+        ptrdiff_t x_stride, double batch_rows) noexcept nogil
     ctypedef void fp_softmax_forward(
-        void *a, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row,
+        void *a, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride,
         int logarithm) noexcept nogil
     ctypedef void fp_softmax_backward(
-        void *dx, const void *da, const void *a, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row, ptrdiff_t da_row,
-        ptrdiff_t a_row, int logarithm) noexcept nogil
+        void *dx, const void *da, const void *a, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride, ptrdiff_t da_stride,
+        ptrdiff_t a_stride, int logarithm) noexcept nogil
     ctypedef void fp_prelu_forward(
-        void *a, const void *x, const void *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row,
-        ptrdiff_t x_row) noexcept nogil
+        void *a, const void *x, const void *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride,
+        ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_prelu_backward(
-        void *dx, const void *da, const void *x, const void *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row,
-        ptrdiff_t da_row, ptrdiff_t x_row) noexcept nogil
+        void *dx, const void *da, const void *x, const void *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride,
+        ptrdiff_t da_stride, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_prelu_gradient(
-        void *dslope, const void *da, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t da_row, ptrdiff_t x_row,
-        int accumulate) noexcept nogil
+        void *dslope, const void *da, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t da_stride,
+        ptrdiff_t x_stride, int accumulate) noexcept nogil
     ctypedef void fp_dropout(
-        void *a, void *kept, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t kept_row,
-        ptrdiff_t x_row, ptrdiff_t first, double rate, ptrdiff_t key) noexcept nogil
+        void *a, void *saved, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t saved_stride,
+        ptrdiff_t x_stride, ptrdiff_t row_offset, double rate, ptrdiff_t key) noexcept nogil
     ctypedef void fp_multiply_rows(
-        void *a, const void *x, const void *y, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row,
-        ptrdiff_t y_row) noexcept nogil
+        void *a, const void *x, const void *y, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride,
+        ptrdiff_t y_stride) noexcept nogil
     ctypedef void fp_add_rows(
-        void *a, const void *x, const void *y, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row,
-        ptrdiff_t y_row) noexcept nogil
+        void *a, const void *x, const void *y, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride,
+        ptrdiff_t y_stride) noexcept nogil
     ctypedef void fp_repeat_rows(
-        void *a, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t a_row,
-        ptrdiff_t x_row) noexcept nogil
+        void *a, const void *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t a_stride,
+        ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_sum_copies(
-        void *dx, const void *da, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t dx_row,
-        ptrdiff_t da_row) noexcept nogil
+        void *dx, const void *da, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t dx_stride,
+        ptrdiff_t da_stride) noexcept nogil
     ctypedef void fp_embed_forward(
         void *a, const void *x, const void *tables, const int64_t *categories, const int64_t *width, ptrdiff_t rows,
-        ptrdiff_t n_in, ptrdiff_t a_row, ptrdiff_t x_row) noexcept nogil
+        ptrdiff_t n_in, ptrdiff_t a_stride, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_embed_gradient(
         void *dtables, const void *da, const void *x, const int64_t *categories, const int64_t *width, ptrdiff_t rows,
-        ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_row, ptrdiff_t x_row, int accumulate) noexcept nogil
+        ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_stride, ptrdiff_t x_stride, int accumulate) noexcept nogil
     ctypedef void fp_embed_backward(
-        void *dx, const void *da, const int64_t *categories, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t dx_row,
-        ptrdiff_t da_row) noexcept nogil
+        void *dx, const void *da, const int64_t *categories, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t dx_stride,
+        ptrdiff_t da_stride) noexcept nogil
     ctypedef void fp_piecewise_forward(
         void *a, const void *x, const void *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
-        ptrdiff_t a_row, ptrdiff_t x_row) noexcept nogil
+        ptrdiff_t a_stride, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_piecewise_backward(
         void *dx, const void *da, const void *x, const void *edges, const int64_t *bins, ptrdiff_t rows,
-        ptrdiff_t n_in, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row) noexcept nogil
+        ptrdiff_t n_in, ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_periodic_forward(
         void *a, const void *x, const void *frequency, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_frequencies,
-        ptrdiff_t a_row, ptrdiff_t x_row) noexcept nogil
+        ptrdiff_t a_stride, ptrdiff_t x_stride) noexcept nogil
     ctypedef void fp_periodic_backward(
         void *dx, const void *da, const void *a, const void *frequency, ptrdiff_t rows, ptrdiff_t n_in,
-        ptrdiff_t n_frequencies, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t a_row) noexcept nogil
+        ptrdiff_t n_frequencies, ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t a_stride) noexcept nogil
     ctypedef void fp_periodic_gradient(
         void *dfrequency, const void *da, const void *a, const void *x, ptrdiff_t rows, ptrdiff_t n_in,
-        ptrdiff_t n_frequencies, ptrdiff_t da_row, ptrdiff_t a_row, ptrdiff_t x_row, int accumulate) noexcept nogil
-    ctypedef void fp_activation_forward(void *a, void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
-    ctypedef void fp_activation_backward(void *dz, const void *kept, ptrdiff_t n, const double *hyper) noexcept nogil
+        ptrdiff_t n_frequencies, ptrdiff_t da_stride, ptrdiff_t a_stride, ptrdiff_t x_stride,
+        int accumulate) noexcept nogil
+    ctypedef void fp_activation_forward(void *a, void *saved, ptrdiff_t n, const double *hyper) noexcept nogil
+    ctypedef void fp_activation_backward(void *dz, const void *saved, ptrdiff_t n, const double *hyper) noexcept nogil
     ctypedef void fp_loss(
         double *cost, void *da, const void *a, const void *y, const int64_t *label, const void *weight,
         ptrdiff_t rows, ptrdiff_t n, ptrdiff_t n_y, double scale, const double *hyper) noexcept nogil
@@ -121,8 +122,8 @@ cdef extern from "fastprop.h" nogil:
     enum:
         FP_HYPER
         FP_MEMORY
-        FP_KEEPS_OUTPUT
-        FP_KEEPS_SLOPE
+        FP_SAVES_OUTPUT
+        FP_SAVES_SLOPE
         FP_ACTIVATION_identity
         FP_ACTIVATION_relu
         FP_ACTIVATION_leaky_relu
@@ -183,8 +184,8 @@ cdef extern from "fastprop.h" nogil:
         fp_dense_forward *dense_forward
         fp_dense_input_gradient *dense_input_gradient
         fp_dense_weight_gradient *dense_weight_gradient
-        fp_dense_descent *dense_descent
-        fp_tiny_pass *tiny_pass
+        fp_dense_sgd_step *dense_sgd_step
+        fp_fused_small_network *fused_small_network
         fp_gather *gather
         fp_penalize *penalize
         fp_clip *clip
@@ -229,7 +230,7 @@ cdef extern from "fastprop.h" nogil:
         const char *arguments
         size_t offset
     const fp_signature *fp_signatures
-    const int *fp_activation_keeps
+    const int *fp_activation_saves
 
     ctypedef struct fp_isa:
         const char *name

@@ -23,9 +23,9 @@ from libc.string cimport memcpy, memset
 
 from fastprop cimport _portable
 from fastprop._capi cimport (
-    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_HYPER, FP_KEEPS_SLOPE, FP_MEMORY, FP_N_ACTIVATIONS, FP_N_LOSSES,
+    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_HYPER, FP_SAVES_SLOPE, FP_MEMORY, FP_N_ACTIVATIONS, FP_N_LOSSES,
     FP_N_OPTIMIZERS, FP_OPTIMIZER_sgd, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
-    fp_activation_keeps, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock,
+    fp_activation_saves, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock,
     fp_cpu_name, fp_denormals_flush, fp_denormals_restore, fp_forks, fp_free, fp_get_num_threads, fp_isa, fp_isas,
     fp_kernels, fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_num_threads,
     fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,

@@ -75,7 +75,7 @@ cdef bint sum_dense_rows(
         add = job.accumulate or row > 0
         row += rows
         if descent != NULL and row == job.count:
-            p.kernels.dense_descent(
+            p.kernels.dense_sgd_step(
                 op.w + w_at * p.size, dw, sums, x_at_row, dz_at_row, scratch, rows * times, count, n_out, x.row, dz.row,
                 add, job.rule.rate * descent.factor, job.rule.now)
         else:

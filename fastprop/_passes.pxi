@@ -181,7 +181,7 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
         p.plain and p.n_targets == p.n_outputs and is_tiny(p, rows)
         and job.order != NULL and job.weight == NULL
     ):
-        p.kernels.tiny_pass(
+        p.kernels.fused_small_network(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
             p.n_ops, rows, job.loss, 1.0 / rows, p.hyper)
         if job.fused and isfinite(cost):

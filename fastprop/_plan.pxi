@@ -68,7 +68,7 @@ cdef struct Plan:
     char *theta       # (n_parameters,): W[1], b[1], W[2], b[2], ...
     char *gradient    # like theta
     double flops      # of the forward pass of one row
-    bint plain        # all are DENSE of one piece with biases, whose activations keep their outputs: tiny_pass knows it
+    bint plain        # whether fused_small_network takes it: all DENSE, one piece, biased, output-saving
     bint has_batch_norm
     ptrdiff_t *widths  # (n_ops + 1,): n_inputs, then each operation's n_out
     int *activations  # (n_ops,)
@@ -97,7 +97,7 @@ cdef enum:
     CACHE = 400 * 1024
     LONGEST_BLOCK = 1024  # of one thread
     FEW_ROWS = 32  # so many rows of a wide layer take the portable kernels tens of milliseconds
-    # A batch whose forward pass is so many multiplications, a row counting as some more, goes through tiny_pass.
+    # A batch goes through fused_small_network up to this number of multiplications, a row counting as some more.
     TINY = 290
     TINY_ROW = 12
     # A step of fewer flops forward (100 milliseconds of plain loops, some 10 of vectors) is not stopped in the middle
@@ -134,7 +134,7 @@ cdef inline ptrdiff_t piece_in(const Op *op, ptrdiff_t piece) noexcept nogil:
 
 cdef inline bint keeps_more(const Op *op) noexcept nogil:
     """Whether the backward pass needs more than the output."""
-    return op.kind == DROPOUT or fp_activation_keeps[op.activation] == FP_KEEPS_SLOPE
+    return op.kind == DROPOUT or fp_activation_saves[op.activation] == FP_SAVES_SLOPE
 
 cdef ptrdiff_t row_length(const Plan *p, ptrdiff_t k) noexcept nogil:
     """How far apart the output rows of an operation lie."""
@@ -187,7 +187,7 @@ cdef ptrdiff_t carve(Plan *p, char *memory) noexcept nogil:
                     p.scratch_size, fp_scratch(rows, piece_in(op, piece), op.out_piece, p.size) * p.size)
         n_out += op.n_out
     if is_tiny(p, 1):
-        p.scratch_size = max(p.scratch_size, 2 * n_out * p.size)  # as tiny_pass wants it
+        p.scratch_size = max(p.scratch_size, 2 * n_out * p.size)  # as fused_small_network wants it
     p.scratch = take(&free_space, p.parts * p.scratch_size)
     return free_space - memory
 

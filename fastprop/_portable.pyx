@@ -14,7 +14,7 @@ from fastprop._capi cimport (
     FP_LOSS_log_cosh, FP_LOSS_mae, FP_LOSS_mse, FP_LOSS_poisson, FP_LOSS_quantile, FP_LOSS_squared_error,
     FP_LOSS_tweedie,
     fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
-    fp_dense_descent, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_label, fp_loss, fp_tiny_pass,
+    fp_dense_sgd_step, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_label, fp_loss, fp_fused_small_network,
 )
 
 ctypedef fused real:
@@ -25,26 +25,27 @@ ctypedef fused real:
 # The products of a dense layer: forward z = x w + b, backward dx = dz w^T, gradients dw = x^T dz and db.
 
 cdef void dense_forward(
-    real *a, real *kept, const real *x, const real *w, const real *b, real *scratch,
+    real *a, real *saved, const real *x, const real *w, const real *b, real *scratch,
     ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-    ptrdiff_t a_row, ptrdiff_t kept_row, ptrdiff_t x_row, ptrdiff_t w_row, int activation, const double *hyper,
+    ptrdiff_t a_stride, ptrdiff_t saved_stride, ptrdiff_t x_stride, ptrdiff_t w_stride, int activation,
+    const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, k
     cdef real xik
     for i in range(rows):
         for j in range(n_out):
-            a[i * a_row + j] = b[j] if b != NULL else 0
+            a[i * a_stride + j] = b[j] if b != NULL else 0
         for k in range(n_in):
-            xik = x[i * x_row + k]
+            xik = x[i * x_stride + k]
             for j in range(n_out):
-                a[i * a_row + j] += xik * w[k * w_row + j]
-        activate(a + i * a_row, kept + i * kept_row if kept != NULL else kept, n_out, activation, hyper)
+                a[i * a_stride + j] += xik * w[k * w_stride + j]
+        activate(a + i * a_stride, saved + i * saved_stride if saved != NULL else saved, n_out, activation, hyper)
 
 
 cdef void dense_input_gradient(
-    real *dx, const real *dz, const real *w, const real *kept, real *scratch,
+    real *dx, const real *dz, const real *w, const real *saved, real *scratch,
     ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-    ptrdiff_t dx_row, ptrdiff_t dz_row, ptrdiff_t w_row, ptrdiff_t kept_row, int activation,
+    ptrdiff_t dx_stride, ptrdiff_t dz_stride, ptrdiff_t w_stride, ptrdiff_t saved_stride, int activation,
     const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, k
@@ -53,40 +54,40 @@ cdef void dense_input_gradient(
         for k in range(n_in):
             total = 0
             for j in range(n_out):
-                total += dz[i * dz_row + j] * w[k * w_row + j]
-            dx[i * dx_row + k] = total
-        activate_backward(dx + i * dx_row, kept + i * kept_row, n_in, activation, hyper)
+                total += dz[i * dz_stride + j] * w[k * w_stride + j]
+            dx[i * dx_stride + k] = total
+        activate_backward(dx + i * dx_stride, saved + i * saved_stride, n_in, activation, hyper)
 
 
 cdef void dense_weight_gradient(
     real *dw, real *db, const real *x, const real *dz, real *scratch, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-    ptrdiff_t dw_row, ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate,
+    ptrdiff_t dw_stride, ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, k
     cdef real xik
     if not accumulate:
         for k in range(n_in):
             for j in range(n_out):
-                dw[k * dw_row + j] = 0
+                dw[k * dw_stride + j] = 0
         if db != NULL:
             for j in range(n_out):
                 db[j] = 0
     for i in range(rows):
         for k in range(n_in):
-            xik = x[i * x_row + k]
+            xik = x[i * x_stride + k]
             for j in range(n_out):
-                dw[k * dw_row + j] += xik * dz[i * dz_row + j]
+                dw[k * dw_stride + j] += xik * dz[i * dz_stride + j]
         if db != NULL:
             for j in range(n_out):
-                db[j] += dz[i * dz_row + j]
+                db[j] += dz[i * dz_stride + j]
 
 
-cdef void dense_descent(
+cdef void dense_sgd_step(
     real *w, real *dw, real *db, const real *x, const real *dz, real *scratch,
     ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
-    ptrdiff_t x_row, ptrdiff_t dz_row, int accumulate, double rate, const double *hyper,
+    ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate, double rate, const double *hyper,
 ) noexcept nogil:
-    dense_weight_gradient(dw, db, x, dz, scratch, rows, n_in, n_out, n_out, x_row, dz_row, accumulate)
+    dense_weight_gradient(dw, db, x, dz, scratch, rows, n_in, n_out, n_out, x_stride, dz_stride, accumulate)
     sgd(w, <real *>NULL, dw, n_in * n_out, 0, rate, hyper)
 
 
@@ -94,21 +95,21 @@ include "_portable_activations.pxi"
 
 
 cdef inline void activate(
-    real *a, real *kept, ptrdiff_t n, int activation, const double *hyper,
+    real *a, real *saved, ptrdiff_t n, int activation, const double *hyper,
 ) noexcept nogil:
     if real is float:
-        tables[0].forward[activation](a, kept, n, hyper)
+        tables[0].forward[activation](a, saved, n, hyper)
     else:
-        tables[1].forward[activation](a, kept, n, hyper)
+        tables[1].forward[activation](a, saved, n, hyper)
 
 
 cdef inline void activate_backward(
-    real *dz, const real *kept, ptrdiff_t n, int activation, const double *hyper,
+    real *dz, const real *saved, ptrdiff_t n, int activation, const double *hyper,
 ) noexcept nogil:
     if real is float:
-        tables[0].backward[activation](dz, kept, n, hyper)
+        tables[0].backward[activation](dz, saved, n, hyper)
     else:
-        tables[1].backward[activation](dz, kept, n, hyper)
+        tables[1].backward[activation](dz, saved, n, hyper)
 
 
 include "_portable_losses.pxi"
@@ -116,7 +117,7 @@ include "_portable_losses.pxi"
 
 # All of it: both passes over a network of a few numbers, row by row; _engine.pyx says the mathematics at its top.
 
-cdef void tiny_pass(
+cdef void fused_small_network(
     double *cost, real *gradient, real *work, const real *theta, const real *x, const real *y, const int64_t *label,
     const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
     int loss, double scale, const double *hyper,
@@ -192,12 +193,13 @@ include "_portable_descent.pxi"
 # Data.
 
 cdef void gather(
-    real *out, const real *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t out_row, ptrdiff_t x_row,
+    real *out, const real *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
+    ptrdiff_t out_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     for i in range(rows):
         for j in range(n):
-            out[i * out_row + j] = x[index[i] * x_row + j]
+            out[i * out_stride + j] = x[index[i] * x_stride + j]
 
 
 cdef void all_finite(int *ok, const real *x, ptrdiff_t n) noexcept nogil:
@@ -221,8 +223,8 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.dense_forward = <fp_dense_forward *>dense_forward[real]
     table.dense_input_gradient = <fp_dense_input_gradient *>dense_input_gradient[real]
     table.dense_weight_gradient = <fp_dense_weight_gradient *>dense_weight_gradient[real]
-    table.dense_descent = <fp_dense_descent *>dense_descent[real]
-    table.tiny_pass = <fp_tiny_pass *>tiny_pass[real]
+    table.dense_sgd_step = <fp_dense_sgd_step *>dense_sgd_step[real]
+    table.fused_small_network = <fp_fused_small_network *>fused_small_network[real]
     table.gather = <fp_gather *>gather[real]
     table.all_finite = <fp_all_finite *>all_finite[real]
     table.row_statistics = <fp_row_statistics *>row_statistics[real]

@@ -1,4 +1,4 @@
-# Activations: a = g(a) forward; dz = dz g'(z) backward, from what the forward pass kept. Part of _portable.pyx.
+# Activations: a = g(a) forward; dz = dz g'(z) backward, from what the forward pass saved. Part of _portable.pyx.
 
 from fastprop._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_leaky_relu, FP_ACTIVATION_elu, FP_ACTIVATION_selu,
@@ -26,174 +26,174 @@ cdef inline real between(real dz, real a, real low, real high) noexcept nogil:
 
 # Those whose slope follows from their output.
 
-cdef void identity_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void identity_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     pass
 
 
-cdef void identity_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void identity_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     pass
 
 
-cdef void relu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void relu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         if a[j] <= 0:  # NaN stays NaN
             a[j] = 0
 
 
-cdef void relu_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void relu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        if not kept[j] > 0:
+        if not saved[j] > 0:
             dz[j] = 0
 
 
-cdef void leaky_relu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void leaky_relu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         if not a[j] > 0:
             a[j] *= <real>hyper[0]
 
 
-cdef void leaky_relu_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void leaky_relu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        if not kept[j] > 0:
+        if not saved[j] > 0:
             dz[j] *= <real>hyper[0]
 
 
-cdef void elu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void elu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         if not a[j] > 0:
             a[j] = <real>(hyper[0] * expm1(<double>a[j]))
 
 
-cdef void elu_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void elu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        if not kept[j] > 0:
-            dz[j] *= kept[j] + <real>hyper[0]
+        if not saved[j] > 0:
+            dz[j] *= saved[j] + <real>hyper[0]
 
 
-cdef void selu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void selu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = <real>(SELU_LAMBDA * (a[j] if a[j] > 0 else SELU_ALPHA * expm1(<double>a[j])))
 
 
-cdef void selu_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void selu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] *= <real>(SELU_LAMBDA if kept[j] > 0 else kept[j] + SELU_LAMBDA * SELU_ALPHA)
+        dz[j] *= <real>(SELU_LAMBDA if saved[j] > 0 else saved[j] + SELU_LAMBDA * SELU_ALPHA)
 
 
-cdef void celu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void celu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         if not a[j] > 0:
             a[j] = <real>(hyper[0] * expm1(a[j] / hyper[0]))
 
 
-cdef void celu_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void celu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        if not kept[j] > 0:
-            dz[j] *= <real>(kept[j] / hyper[0] + 1)
+        if not saved[j] > 0:
+            dz[j] *= <real>(saved[j] / hyper[0] + 1)
 
 
-cdef void softsign_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void softsign_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = a[j] / (1 + abs(a[j]))
 
 
-cdef void softsign_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void softsign_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] *= (1 - abs(kept[j])) * (1 - abs(kept[j]))
+        dz[j] *= (1 - abs(saved[j])) * (1 - abs(saved[j]))
 
 
-cdef void sigmoid_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void sigmoid_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = <real>(1 / (1 + exp(-<double>a[j])))
 
 
-cdef void sigmoid_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void sigmoid_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] *= kept[j] * (1 - kept[j])
+        dz[j] *= saved[j] * (1 - saved[j])
 
 
-cdef void hard_sigmoid_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void hard_sigmoid_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = clamp(<real>((a[j] + 3) / 6.0), 0, 1)
 
 
-cdef void hard_sigmoid_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void hard_sigmoid_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] = between(<real>(dz[j] / 6.0), kept[j], 0, 1)
+        dz[j] = between(<real>(dz[j] / 6.0), saved[j], 0, 1)
 
 
-cdef void tanh_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void tanh_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = <real>tanh(<double>a[j])
 
 
-cdef void tanh_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void tanh_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] *= 1 - kept[j] * kept[j]
+        dz[j] *= 1 - saved[j] * saved[j]
 
 
-cdef void hard_tanh_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void hard_tanh_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = clamp(a[j], <real>hyper[0], <real>hyper[1])
 
 
-cdef void hard_tanh_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void hard_tanh_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] = between(dz[j], kept[j], <real>hyper[0], <real>hyper[1])
+        dz[j] = between(dz[j], saved[j], <real>hyper[0], <real>hyper[1])
 
 
-cdef void relu6_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void relu6_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         a[j] = clamp(a[j], 0, 6)
 
 
-cdef void relu6_backward(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void relu6_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] = between(dz[j], kept[j], 0, 6)
+        dz[j] = between(dz[j], saved[j], 0, 6)
 
 
 # Those that keep their slope.
 
-cdef void times_kept(real *dz, const real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void times_kept(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
-        dz[j] *= kept[j]
+        dz[j] *= saved[j]
 
 
-cdef void gelu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void gelu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z, part
     for j in range(n):
         z = a[j]
         part = 0.5 * erfc(-SQRT_HALF * z)
         a[j] = <real>(z * part)
-        if kept != NULL:
-            kept[j] = <real>(part + z * exp(-0.5 * z * z) * DENSITY_0)
+        if saved != NULL:
+            saved[j] = <real>(part + z * exp(-0.5 * z * z) * DENSITY_0)
 
 
-cdef void gelu_tanh_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void gelu_tanh_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z, v, s
     for j in range(n):
@@ -202,75 +202,75 @@ cdef void gelu_tanh_forward(real *a, real *kept, ptrdiff_t n, const double *hype
         s = 1 / (1 + exp(-v))
         a[j] = <real>(z * s)
         z = clamp(z, -100, 100)  # where g' has long been 0 or 1, and z * z is finite
-        if kept != NULL:
-            kept[j] = <real>(s + z * s / (1 + exp(v)) * 2 * SQRT_2_OVER_PI * (1 + 3 * 0.044715 * z * z))
+        if saved != NULL:
+            saved[j] = <real>(s + z * s / (1 + exp(v)) * 2 * SQRT_2_OVER_PI * (1 + 3 * 0.044715 * z * z))
 
 
-cdef void silu_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void silu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z, s
     for j in range(n):
         z = a[j]
         s = 1 / (1 + exp(-z))
         a[j] = <real>(z * s)
-        if kept != NULL:
-            kept[j] = <real>(s + z * s / (1 + exp(z)))
+        if saved != NULL:
+            saved[j] = <real>(s + z * s / (1 + exp(z)))
 
 
-cdef void mish_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void mish_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z, t
     for j in range(n):
         z = a[j]
         t = tanh(log1p(exp(z)))
         a[j] = <real>(z * t)
-        if kept != NULL:
-            kept[j] = <real>(t + z * (1 - t * t) / (1 + exp(-z)))
+        if saved != NULL:
+            saved[j] = <real>(t + z * (1 - t * t) / (1 + exp(-z)))
 
 
-cdef void softplus_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void softplus_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z, x
     for j in range(n):
         z = a[j]
         x = hyper[0] * z
         a[j] = <real>(max(z, 0.0) + log1p(exp(-abs(x))) / hyper[0])
-        if kept != NULL:
-            kept[j] = <real>(1 / (1 + exp(-x)))
+        if saved != NULL:
+            saved[j] = <real>(1 / (1 + exp(-x)))
 
 
-cdef void hard_swish_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void hard_swish_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z
     for j in range(n):
         z = a[j]
         a[j] = <real>(z * clamp((z + 3) / 6, 0, 1))
-        if kept != NULL:
-            kept[j] = <real>(0 if z <= -3 else 1 if z >= 3 else z / 3 + 0.5)
+        if saved != NULL:
+            saved[j] = <real>(0 if z <= -3 else 1 if z >= 3 else z / 3 + 0.5)
 
 
-cdef void log_sigmoid_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void log_sigmoid_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z
     for j in range(n):
         z = a[j]
         a[j] = <real>(min(z, 0.0) - log1p(exp(-abs(z))))
-        if kept != NULL:
-            kept[j] = <real>(1 / (1 + exp(z)))
+        if saved != NULL:
+            saved[j] = <real>(1 / (1 + exp(z)))
 
 
-cdef void gaussian_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void gaussian_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef double z, value
     for j in range(n):
         z = a[j]
         value = exp(-z * z)
         a[j] = <real>(value)
-        if kept != NULL:
-            kept[j] = <real>(-2 * (z * value))  # 2 z may overflow
+        if saved != NULL:
+            saved[j] = <real>(-2 * (z * value))  # 2 z may overflow
 
 
-cdef void sin_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void sin_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     cdef real omega = <real>hyper[0]
     cdef double z
@@ -279,8 +279,8 @@ cdef void sin_forward(real *a, real *kept, ptrdiff_t n, const double *hyper) noe
         if isinf(z) and not isinf(<double>a[j]):
             z = copysign(DBL_MAX, z)
         a[j] = <real>sin(z)
-        if kept != NULL:
-            kept[j] = omega * <real>cos(z)
+        if saved != NULL:
+            saved[j] = omega * <real>cos(z)
 
 
 cdef void fill_activations(fp_kernels *table, real *dtype) noexcept:

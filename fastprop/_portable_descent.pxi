@@ -15,7 +15,7 @@ cdef inline real decayed(real gradient, real theta, const double *hyper) noexcep
     return gradient + <real>hyper[0] * theta
 
 
-cdef inline real kept(real theta, double rate, const double *hyper) noexcept nogil:
+cdef inline real saved(real theta, double rate, const double *hyper) noexcept nogil:
     return <real>(1 - rate * hyper[1]) * theta
 
 
@@ -40,7 +40,7 @@ cdef void sgd(
         if momentum != 0:
             state[j] = momentum * state[j] + g
             g = g + momentum * state[j] if hyper[3] != 0 else state[j]
-        theta[j] = kept(theta[j], rate, hyper) - <real>rate * g
+        theta[j] = saved(theta[j], rate, hyper) - <real>rate * g
 
 
 cdef void adagrad(
@@ -51,7 +51,7 @@ cdef void adagrad(
     for j in range(n):
         g = decayed(gradient[j], theta[j], hyper)
         state[j] += g * g
-        theta[j] = kept(theta[j], rate, hyper) - <real>rate * (g / (<real>sqrt(state[j]) + <real>hyper[2]))
+        theta[j] = saved(theta[j], rate, hyper) - <real>rate * (g / (<real>sqrt(state[j]) + <real>hyper[2]))
 
 
 cdef void rmsprop(
@@ -72,7 +72,7 @@ cdef void rmsprop(
         if heavy:
             speed[j] = <real>hyper[4] * speed[j] + step
             step = speed[j]
-        theta[j] = kept(theta[j], rate, hyper) - <real>rate * step
+        theta[j] = saved(theta[j], rate, hyper) - <real>rate * step
 
 
 cdef void adam(
@@ -83,7 +83,7 @@ cdef void adam(
     for j in range(n):
         g = decayed(gradient[j], theta[j], hyper)
         m, v = fade(state + j, g, hyper[2]), fade(state + stride + j, g * g, hyper[3])
-        theta[j] = kept(theta[j], rate, hyper) - eta * (m / (<real>sqrt(v) + <real>hyper[5]))
+        theta[j] = saved(theta[j], rate, hyper) - eta * (m / (<real>sqrt(v) + <real>hyper[5]))
 
 
 cdef void amsgrad(
@@ -97,7 +97,7 @@ cdef void amsgrad(
         m, v = fade(state + j, g, hyper[2]), fade(state + stride + j, g * g, hyper[3])
         if not most[j] > v:
             most[j] = v
-        theta[j] = kept(theta[j], rate, hyper) - eta * (m / (<real>sqrt(most[j]) + <real>hyper[5]))
+        theta[j] = saved(theta[j], rate, hyper) - eta * (m / (<real>sqrt(most[j]) + <real>hyper[5]))
 
 
 cdef void adamax(
@@ -112,7 +112,7 @@ cdef void adamax(
         u[j], size = <real>hyper[3] * u[j], <real>fabs(g) + <real>hyper[5]
         if not u[j] > size:
             u[j] = size
-        theta[j] = kept(theta[j], rate, hyper) - eta * (m / u[j])
+        theta[j] = saved(theta[j], rate, hyper) - eta * (m / u[j])
 
 
 cdef void nadam(
@@ -123,7 +123,7 @@ cdef void nadam(
     for j in range(n):
         g = decayed(gradient[j], theta[j], hyper)
         m, v = fade(state + j, g, hyper[2]), fade(state + stride + j, g * g, hyper[3])
-        theta[j] = kept(theta[j], rate, hyper) - (eta * g + ahead * m) / (<real>sqrt(v) + <real>hyper[5])
+        theta[j] = saved(theta[j], rate, hyper) - (eta * g + ahead * m) / (<real>sqrt(v) + <real>hyper[5])
 
 
 cdef void lion(
@@ -135,7 +135,7 @@ cdef void lion(
         g = decayed(gradient[j], theta[j], hyper)
         way = <real>hyper[2] * state[j] + <real>(1 - hyper[2]) * g
         fade(state + j, g, hyper[3])
-        theta[j] = kept(theta[j], rate, hyper) - <real>rate * sign(way)
+        theta[j] = saved(theta[j], rate, hyper) - <real>rate * sign(way)
 
 
 cdef void rprop(
@@ -193,17 +193,17 @@ cdef void average(real *mean, const real *theta, ptrdiff_t n, double weight) noe
         mean[j] += <real>weight * (theta[j] - mean[j])
 
 
-cdef void max_norm(real *w, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t w_row, double limit) noexcept nogil:
+cdef void max_norm(real *w, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t w_stride, double limit) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef double norm
     for j in range(n_out):
         norm = 0
         for i in range(n_in):
-            norm += w[i * w_row + j] * w[i * w_row + j]
+            norm += w[i * w_stride + j] * w[i * w_stride + j]
         norm = sqrt(norm)
         if norm > limit:
             for i in range(n_in):
-                w[i * w_row + j] *= <real>(limit / norm)
+                w[i * w_stride + j] *= <real>(limit / norm)
 
 
 cdef void fill_descent(fp_kernels *table, real *dtype) noexcept:

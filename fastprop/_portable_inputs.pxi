@@ -23,27 +23,27 @@ cdef inline ptrdiff_t category(const real *x, int64_t n) noexcept nogil:
 
 cdef void embed_forward(
     real *a, const real *x, const real *tables, const int64_t *categories, const int64_t *width,
-    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t a_row, ptrdiff_t x_row,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t a_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, c, index, at = 0
     for c in range(n_in):
         if categories[c] == 0:
             for i in range(rows):
-                a[i * a_row + at] = x[i * x_row + c]
+                a[i * a_stride + at] = x[i * x_stride + c]
             at += 1
     for c in range(n_in):
         if categories[c] > 0:
             for i in range(rows):
-                index = category(x + i * x_row + c, categories[c])
+                index = category(x + i * x_stride + c, categories[c])
                 for j in range(width[c]):
-                    a[i * a_row + at + j] = tables[index * width[c] + j] if index >= 0 else <real>NAN
+                    a[i * a_stride + at + j] = tables[index * width[c] + j] if index >= 0 else <real>NAN
             at += width[c]
             tables += categories[c] * width[c]
 
 
 cdef void embed_gradient(
     real *dtables, const real *da, const real *x, const int64_t *categories, const int64_t *width,
-    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_row, ptrdiff_t x_row, int accumulate,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_stride, ptrdiff_t x_stride, int accumulate,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, c, index, at = 0
     if not accumulate:
@@ -55,56 +55,56 @@ cdef void embed_gradient(
     for c in range(n_in):
         if categories[c] > 0:
             for i in range(rows):
-                index = category(x + i * x_row + c, categories[c])
+                index = category(x + i * x_stride + c, categories[c])
                 if index >= 0:
                     for j in range(width[c]):
-                        dtables[index * width[c] + j] += da[i * da_row + at + j]
+                        dtables[index * width[c] + j] += da[i * da_stride + at + j]
             at += width[c]
             dtables += categories[c] * width[c]
 
 
 cdef void embed_backward(
     real *dx, const real *da, const int64_t *categories, ptrdiff_t rows, ptrdiff_t n_in,
-    ptrdiff_t dx_row, ptrdiff_t da_row,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, c, at = 0
     for c in range(n_in):
         for i in range(rows):
-            dx[i * dx_row + c] = da[i * da_row + at] if categories[c] == 0 else 0
+            dx[i * dx_stride + c] = da[i * da_stride + at] if categories[c] == 0 else 0
         if categories[c] == 0:
             at += 1
 
 
 cdef void piecewise_forward(
     real *a, const real *x, const real *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
-    ptrdiff_t a_row, ptrdiff_t x_row,
+    ptrdiff_t a_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, t, c, at = 0
     cdef real share
     for c in range(n_in):
         for i in range(rows):
             for t in range(bins[c]):
-                share = (x[i * x_row + c] - edges[t]) / (edges[t + 1] - edges[t])
+                share = (x[i * x_stride + c] - edges[t]) / (edges[t + 1] - edges[t])
                 if share < 0 and t > 0:
                     share = 0
                 if share > 1 and t < bins[c] - 1:
                     share = 1
-                a[i * a_row + at + t] = share
+                a[i * a_stride + at + t] = share
         at += bins[c]
         edges += bins[c] + 1
 
 
 cdef void piecewise_backward(
     real *dx, const real *da, const real *x, const real *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
-    ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, t, c, at = 0
     for c in range(n_in):
         for i in range(rows):
             t = 0
-            while t < bins[c] - 1 and x[i * x_row + c] >= edges[t + 1]:
+            while t < bins[c] - 1 and x[i * x_stride + c] >= edges[t + 1]:
                 t += 1
-            dx[i * dx_row + c] = da[i * da_row + at + t] / (edges[t + 1] - edges[t])
+            dx[i * dx_stride + c] = da[i * da_stride + at + t] / (edges[t + 1] - edges[t])
         at += bins[c]
         edges += bins[c] + 1
 
@@ -119,16 +119,16 @@ cdef inline double rest_of_turns(double f, double x) noexcept nogil:
 
 cdef void periodic_forward(
     real *a, const real *x, const real *frequency, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_frequencies,
-    ptrdiff_t a_row, ptrdiff_t x_row,
+    ptrdiff_t a_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, k, c
     cdef double turns
     for i in range(rows):
         for c in range(n_in):
             for k in range(n_frequencies):
-                turns = rest_of_turns(<double>frequency[c * n_frequencies + k], <double>x[i * x_row + c])
-                a[i * a_row + 2 * c * n_frequencies + k] = <real>cos(TWO_PI * turns)
-                a[i * a_row + (2 * c + 1) * n_frequencies + k] = <real>sin(TWO_PI * turns)
+                turns = rest_of_turns(<double>frequency[c * n_frequencies + k], <double>x[i * x_stride + c])
+                a[i * a_stride + 2 * c * n_frequencies + k] = <real>cos(TWO_PI * turns)
+                a[i * a_stride + (2 * c + 1) * n_frequencies + k] = <real>sin(TWO_PI * turns)
 
 
 cdef inline real periodic_slope(const real *da, const real *a, ptrdiff_t n) noexcept nogil:
@@ -138,7 +138,7 @@ cdef inline real periodic_slope(const real *da, const real *a, ptrdiff_t n) noex
 
 cdef void periodic_backward(
     real *dx, const real *da, const real *a, const real *frequency, ptrdiff_t rows, ptrdiff_t n_in,
-    ptrdiff_t n_frequencies, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t a_row,
+    ptrdiff_t n_frequencies, ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t a_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, k, c, at
     cdef double total
@@ -148,13 +148,13 @@ cdef void periodic_backward(
             for k in range(n_frequencies):
                 at = 2 * c * n_frequencies + k
                 total += frequency[c * n_frequencies + k] * periodic_slope(
-                    da + i * da_row + at, a + i * a_row + at, n_frequencies)
-            dx[i * dx_row + c] = <real>(TWO_PI * total)
+                    da + i * da_stride + at, a + i * a_stride + at, n_frequencies)
+            dx[i * dx_stride + c] = <real>(TWO_PI * total)
 
 
 cdef void periodic_gradient(
     real *dfrequency, const real *da, const real *a, const real *x, ptrdiff_t rows, ptrdiff_t n_in,
-    ptrdiff_t n_frequencies, ptrdiff_t da_row, ptrdiff_t a_row, ptrdiff_t x_row, int accumulate,
+    ptrdiff_t n_frequencies, ptrdiff_t da_stride, ptrdiff_t a_stride, ptrdiff_t x_stride, int accumulate,
 ) noexcept nogil:
     cdef ptrdiff_t i, k, c, at
     if not accumulate:
@@ -164,5 +164,5 @@ cdef void periodic_gradient(
         for c in range(n_in):
             for k in range(n_frequencies):
                 at = 2 * c * n_frequencies + k
-                dfrequency[c * n_frequencies + k] += x[i * x_row + c] * (<real>TWO_PI * periodic_slope(
-                    da + i * da_row + at, a + i * a_row + at, n_frequencies))
+                dfrequency[c * n_frequencies + k] += x[i * x_stride + c] * (<real>TWO_PI * periodic_slope(
+                    da + i * da_stride + at, a + i * a_stride + at, n_frequencies))

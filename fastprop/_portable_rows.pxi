@@ -12,67 +12,67 @@ cdef inline real number(const real *numbers, ptrdiff_t i, real otherwise) noexce
 
 
 cdef void softmax_forward(
-    real *a, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row, int logarithm,
+    real *a, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride, int logarithm,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef double most, total
     for i in range(rows):
-        most = x[i * x_row]
+        most = x[i * x_stride]
         for j in range(1, n):
-            most = max(most, <double>x[i * x_row + j])
+            most = max(most, <double>x[i * x_stride + j])
         total = 0
         for j in range(n):
-            total += exp(x[i * x_row + j] - most)
+            total += exp(x[i * x_stride + j] - most)
         for j in range(n):
             if logarithm:
-                a[i * a_row + j] = <real>(x[i * x_row + j] - most - log(total))
+                a[i * a_stride + j] = <real>(x[i * x_stride + j] - most - log(total))
             else:
-                a[i * a_row + j] = <real>(exp(x[i * x_row + j] - most) / total)
+                a[i * a_stride + j] = <real>(exp(x[i * x_stride + j] - most) / total)
 
 
 cdef void softmax_backward(
     real *dx, const real *da, const real *a, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t a_row, int logarithm,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t a_stride, int logarithm,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef double total
     for i in range(rows):
         total = 0
         for j in range(n):
-            total += da[i * da_row + j] if logarithm else <double>da[i * da_row + j] * a[i * a_row + j]
+            total += da[i * da_stride + j] if logarithm else <double>da[i * da_stride + j] * a[i * a_stride + j]
         for j in range(n):
             if logarithm:
-                dx[i * dx_row + j] = <real>(da[i * da_row + j] - exp(<double>a[i * a_row + j]) * total)
+                dx[i * dx_stride + j] = <real>(da[i * da_stride + j] - exp(<double>a[i * a_stride + j]) * total)
             else:
-                dx[i * dx_row + j] = <real>(a[i * a_row + j] * (da[i * da_row + j] - total))
+                dx[i * dx_stride + j] = <real>(a[i * a_stride + j] * (da[i * da_stride + j] - total))
 
 
 cdef void prelu_forward(
-    real *a, const real *x, const real *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row,
+    real *a, const real *x, const real *slope, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef real z
     for i in range(rows):
         for j in range(n):
-            z = x[i * x_row + j]
-            a[i * a_row + j] = z if z > 0 else slope[j] * z
+            z = x[i * x_stride + j]
+            a[i * a_stride + j] = z if z > 0 else slope[j] * z
 
 
 cdef void prelu_backward(
     real *dx, const real *da, const real *x, const real *slope, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef real d
     for i in range(rows):
         for j in range(n):
-            d = da[i * da_row + j]
-            dx[i * dx_row + j] = d if x[i * x_row + j] > 0 else slope[j] * d
+            d = da[i * da_stride + j]
+            dx[i * dx_stride + j] = d if x[i * x_stride + j] > 0 else slope[j] * d
 
 
 cdef void prelu_gradient(
     real *dslope, const real *da, const real *x, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t da_row, ptrdiff_t x_row, int accumulate,
+    ptrdiff_t da_stride, ptrdiff_t x_stride, int accumulate,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     for j in range(n):
@@ -80,94 +80,94 @@ cdef void prelu_gradient(
             dslope[j] = 0
     for i in range(rows):
         for j in range(n):
-            if not x[i * x_row + j] > 0:  # NaN counts too
-                dslope[j] += da[i * da_row + j] * x[i * x_row + j]
+            if not x[i * x_stride + j] > 0:  # NaN counts too
+                dslope[j] += da[i * da_stride + j] * x[i * x_stride + j]
 
 
 cdef void dropout(
-    real *a, real *kept, const real *x, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t a_row, ptrdiff_t kept_row, ptrdiff_t x_row, ptrdiff_t first, double rate, ptrdiff_t key,
+    real *a, real *saved, const real *x, ptrdiff_t rows, ptrdiff_t n,
+    ptrdiff_t a_stride, ptrdiff_t saved_stride, ptrdiff_t x_stride, ptrdiff_t row_offset, double rate, ptrdiff_t key,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef uint64_t mixed = fp_mix64(<uint64_t>key + FP_GOLDEN)
     cdef uint32_t draw
     for i in range(rows):
         for j in range(n):  # rows.h names the source of the hash
-            draw = <uint32_t>((first + i) * n + j) + <uint32_t>mixed
+            draw = <uint32_t>((row_offset + i) * n + j) + <uint32_t>mixed
             draw = (draw ^ (draw >> 16)) * <uint32_t>0x7feb352d
             draw = (draw ^ (draw >> 15) ^ <uint32_t>(mixed >> 32)) * <uint32_t>0x846ca68b
-            kept[i * kept_row + j] = 0 if draw < rate * 4294967296.0 else <real>(1 / (1 - rate))
-            a[i * a_row + j] = x[i * x_row + j] * kept[i * kept_row + j]
+            saved[i * saved_stride + j] = 0 if draw < rate * 4294967296.0 else <real>(1 / (1 - rate))
+            a[i * a_stride + j] = x[i * x_stride + j] * saved[i * saved_stride + j]
 
 
 cdef void multiply_rows(
     real *a, const real *x, const real *y, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t a_row, ptrdiff_t x_row, ptrdiff_t y_row,
+    ptrdiff_t a_stride, ptrdiff_t x_stride, ptrdiff_t y_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     for i in range(rows):
         for j in range(n):
-            a[i * a_row + j] = x[i * x_row + j] * y[i * y_row + j]
+            a[i * a_stride + j] = x[i * x_stride + j] * y[i * y_stride + j]
 
 
 cdef void add_rows(
     real *a, const real *x, const real *y, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t a_row, ptrdiff_t x_row, ptrdiff_t y_row,
+    ptrdiff_t a_stride, ptrdiff_t x_stride, ptrdiff_t y_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     for i in range(rows):
         for j in range(n):
-            a[i * a_row + j] = x[i * x_row + j] + y[i * y_row + j] if y != NULL else x[i * x_row + j]
+            a[i * a_stride + j] = x[i * x_stride + j] + y[i * y_stride + j] if y != NULL else x[i * x_stride + j]
 
 
 cdef void repeat_rows(
-    real *a, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t a_row, ptrdiff_t x_row,
+    real *a, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t a_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, c
     for i in range(rows):
         for c in range(copies):
             for j in range(n):
-                a[i * a_row + c * n + j] = x[i * x_row + j]
+                a[i * a_stride + c * n + j] = x[i * x_stride + j]
 
 
 cdef void sum_copies(
-    real *dx, const real *da, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t dx_row, ptrdiff_t da_row,
+    real *dx, const real *da, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t dx_stride, ptrdiff_t da_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j, c
     for i in range(rows):
         for j in range(n):
-            dx[i * dx_row + j] = 0
+            dx[i * dx_stride + j] = 0
             for c in range(copies):
-                dx[i * dx_row + j] += da[i * da_row + c * n + j]
+                dx[i * dx_stride + j] += da[i * da_stride + c * n + j]
 
 
 # Normalisation: xhat = (x - mean) rstd, with statistics of each row or of each column; a = xhat gamma + beta.
 
 cdef void row_statistics(
-    real *mean, real *rstd, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row, double epsilon,
+    real *mean, real *rstd, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_stride, double epsilon,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef double total, squares
     for i in range(rows):
         total, squares = 0, 0
         for j in range(n):
-            total += x[i * x_row + j]
+            total += x[i * x_stride + j]
         for j in range(n):
-            squares += (x[i * x_row + j] - total / n) * (x[i * x_row + j] - total / n)
+            squares += (x[i * x_stride + j] - total / n) * (x[i * x_stride + j] - total / n)
         mean[i], rstd[i] = <real>(total / n), <real>(1 / sqrt(squares / n + epsilon))
 
 
 cdef void column_statistics(
-    real *mean, real *variance, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_row,
+    real *mean, real *variance, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef double total, squares
     for j in range(n):
         total, squares = 0, 0
         for i in range(rows):
-            total += x[i * x_row + j]
+            total += x[i * x_stride + j]
         for i in range(rows):
-            squares += (x[i * x_row + j] - total / rows) * (x[i * x_row + j] - total / rows)
+            squares += (x[i * x_stride + j] - total / rows) * (x[i * x_stride + j] - total / rows)
         mean[j], variance[j] = <real>(total / rows), <real>(squares / rows)
 
 
@@ -181,19 +181,19 @@ cdef inline real normalized(
 
 cdef void scale_forward(
     real *a, const real *x, const real *mean, const real *rstd, const real *gamma, const real *beta,
-    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_row, ptrdiff_t x_row, int by_row,
+    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride, int by_row,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef real xhat
     for i in range(rows):
         for j in range(n):
-            xhat = normalized(x[i * x_row + j], mean, rstd, i, j, by_row)
-            a[i * a_row + j] = xhat * number(gamma, j, <real>1) + number(beta, j, <real>0)
+            xhat = normalized(x[i * x_stride + j], mean, rstd, i, j, by_row)
+            a[i * a_stride + j] = xhat * number(gamma, j, <real>1) + number(beta, j, <real>0)
 
 
 cdef void scale_gradient(
     real *dgamma, real *dbeta, const real *da, const real *x, const real *mean, const real *rstd,
-    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t da_row, ptrdiff_t x_row, int by_row, int accumulate,
+    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t da_stride, ptrdiff_t x_stride, int by_row, int accumulate,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     for j in range(n):
@@ -204,24 +204,24 @@ cdef void scale_gradient(
     for i in range(rows):
         for j in range(n):
             if dgamma != NULL:
-                dgamma[j] += da[i * da_row + j] * normalized(x[i * x_row + j], mean, rstd, i, j, by_row)
+                dgamma[j] += da[i * da_stride + j] * normalized(x[i * x_stride + j], mean, rstd, i, j, by_row)
             if dbeta != NULL:
-                dbeta[j] += da[i * da_row + j]
+                dbeta[j] += da[i * da_stride + j]
 
 
 cdef void scale_backward(
     real *dx, const real *da, const real *gamma, const real *rstd, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t dx_row, ptrdiff_t da_row,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     for i in range(rows):
         for j in range(n):
-            dx[i * dx_row + j] = da[i * da_row + j] * number(gamma, j, <real>1) * number(rstd, j, <real>1)
+            dx[i * dx_stride + j] = da[i * da_stride + j] * number(gamma, j, <real>1) * number(rstd, j, <real>1)
 
 
 cdef void layer_norm_backward(
     real *dx, const real *da, const real *x, const real *mean, const real *rstd, const real *gamma,
-    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row,
+    ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef double g, total, slope
@@ -229,24 +229,24 @@ cdef void layer_norm_backward(
     for i in range(rows):
         total, slope = 0, 0
         for j in range(n):
-            g = da[i * da_row + j] * number(gamma, j, <real>1)
+            g = da[i * da_stride + j] * number(gamma, j, <real>1)
             total += g
-            slope += g * normalized(x[i * x_row + j], mean, rstd, i, j, 1)
+            slope += g * normalized(x[i * x_stride + j], mean, rstd, i, j, 1)
         for j in range(n):
-            g = da[i * da_row + j] * number(gamma, j, <real>1)
-            xhat = normalized(x[i * x_row + j], mean, rstd, i, j, 1)
-            dx[i * dx_row + j] = <real>(rstd[i] * (g - total / n - xhat * slope / n))
+            g = da[i * da_stride + j] * number(gamma, j, <real>1)
+            xhat = normalized(x[i * x_stride + j], mean, rstd, i, j, 1)
+            dx[i * dx_stride + j] = <real>(rstd[i] * (g - total / n - xhat * slope / n))
 
 
 cdef void batch_norm_backward(
     real *dx, const real *da, const real *x, const real *mean, const real *rstd, const real *gamma,
     const real *dgamma, const real *dbeta, ptrdiff_t rows, ptrdiff_t n,
-    ptrdiff_t dx_row, ptrdiff_t da_row, ptrdiff_t x_row, double batch_rows,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride, double batch_rows,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
     cdef real xhat
     for i in range(rows):
         for j in range(n):
-            xhat = normalized(x[i * x_row + j], mean, rstd, i, j, 0)
-            dx[i * dx_row + j] = <real>(number(gamma, j, <real>1) * rstd[j]
-                                        * (da[i * da_row + j] - (dbeta[j] + xhat * dgamma[j]) / batch_rows))
+            xhat = normalized(x[i * x_stride + j], mean, rstd, i, j, 0)
+            dx[i * dx_stride + j] = <real>(number(gamma, j, <real>1) * rstd[j]
+                                           * (da[i * da_stride + j] - (dbeta[j] + xhat * dgamma[j]) / batch_rows))

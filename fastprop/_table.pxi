@@ -76,7 +76,7 @@ def names(str kind):
 
 def keeps(int activation):
     """What the activation of this number keeps for its backward pass: "output" or "slope"."""
-    return "slope" if fp_activation_keeps[activation] == FP_KEEPS_SLOPE else "output"
+    return "slope" if fp_activation_saves[activation] == FP_SAVES_SLOPE else "output"
 
 
 HYPER = FP_HYPER  # how many numbers a loss may have

@@ -9,7 +9,7 @@
 
 const fp_signature fp_signatures[] = {
 #define FP_KERNEL(name, args) {#name, "kernel", #args, offsetof(fp_kernels, name)},
-#define FP_ACTIVATION(name, keeps)                                                                                \
+#define FP_ACTIVATION(name, saves)                                                                                \
     {#name "_forward", "forward", FP_STRING(FP_FORWARD_ARGS), offsetof(fp_kernels, forward[FP_ACTIVATION_##name])}, \
     {#name "_backward", "backward", FP_STRING(FP_BACKWARD_ARGS), offsetof(fp_kernels, backward[FP_ACTIVATION_##name])},
 #define FP_LOSS(name) {#name, "loss", FP_STRING(FP_LOSS_ARGS), offsetof(fp_kernels, loss[FP_LOSS_##name])},
@@ -19,8 +19,8 @@ const fp_signature fp_signatures[] = {
     {NULL, NULL, NULL, 0},
 };
 
-const int fp_activation_keeps[FP_N_ACTIVATIONS] = {
-#define FP_ACTIVATION(name, keeps) keeps,
+const int fp_activation_saves[FP_N_ACTIVATIONS] = {
+#define FP_ACTIVATION(name, saves) saves,
 #include "kernels.def"
 };
 

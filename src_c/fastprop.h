@@ -23,8 +23,8 @@
 #include "kernels.def"
 
 /* These four argument lists are contracts of kernels.def too; fp_signatures() and the typed bodies share them. */
-#define FP_FORWARD_ARGS (T *a, T *kept, I n, const double *hyper)
-#define FP_BACKWARD_ARGS (T *dz, const T *kept, I n, const double *hyper)
+#define FP_FORWARD_ARGS (T *a, T *saved, I n, const double *hyper)
+#define FP_BACKWARD_ARGS (T *dz, const T *saved, I n, const double *hyper)
 #define FP_LOSS_ARGS (double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight, I rows, I n, I n_y, \
                       double scale, const double *hyper)
 #define FP_OPTIMIZER_ARGS (T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
@@ -37,10 +37,10 @@ typedef void fp_optimizer FP_OPTIMIZER_ARGS;
 
 enum { FP_HYPER = 16 }; /* numbers that an activation, a loss (quantile has most) or a step of an optimiser may take */
 enum { FP_MEMORY = 4 }; /* numbers that an optimiser remembers from step to step, beside its state arrays; they start at 1 */
-enum { FP_KEEPS_OUTPUT, FP_KEEPS_SLOPE };
+enum { FP_SAVES_OUTPUT, FP_SAVES_SLOPE };
 
 enum {
-#define FP_ACTIVATION(name, keeps) FP_ACTIVATION_##name,
+#define FP_ACTIVATION(name, saves) FP_ACTIVATION_##name,
 #include "kernels.def"
     FP_N_ACTIVATIONS
 };
@@ -76,7 +76,7 @@ typedef struct fp_signature {
 } fp_signature;
 extern const fp_signature fp_signatures[];
 
-extern const int fp_activation_keeps[FP_N_ACTIVATIONS]; /* FP_KEEPS_... */
+extern const int fp_activation_saves[FP_N_ACTIVATIONS]; /* FP_SAVES_... */
 
 /* How many elements, of `size` bytes each, of scratch the dense_* kernels may use for a layer of this shape. */
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size);

@@ -13,8 +13,8 @@ from kernel_draws import HYPER
 from fastprop import _engine
 
 ACTIVATIONS = _engine.names("activation")
-KEEPS_SLOPE = [name for number, name in enumerate(ACTIVATIONS) if _engine.keeps(number) == "slope"]
-KEEPS_OUTPUT = [name for name in ACTIVATIONS if name not in KEEPS_SLOPE]
+SAVES_SLOPE = [name for number, name in enumerate(ACTIVATIONS) if _engine.keeps(number) == "slope"]
+SAVES_OUTPUT = [name for name in ACTIVATIONS if name not in SAVES_SLOPE]
 
 EXACT = {"identity", "relu", "relu6"}  # no rounding at all
 
@@ -58,8 +58,8 @@ def terms(name, numbers):
     return max([2.0, *np.abs(numbers)])
 
 
-def kept_bound(draw, name, z, numbers):
-    """The same of a slope that is kept."""
+def saved_bound(draw, name, z, numbers):
+    """The same of a slope that is saved."""
     size = terms(name, numbers) * np.ones_like(z)
     if name == "sin":  # omega z is rounded, and may be large
         size *= 1 + np.abs(numbers[0] * z)
@@ -67,13 +67,13 @@ def kept_bound(draw, name, z, numbers):
 
 
 def slope_bound(draw, name, dz, numbers=None):
-    """The same of dz g'(z) for the same dz and kept: at most two roundings of g', and the product's."""
+    """The same of dz g'(z) for the same dz and saved: at most two roundings of g', and the product's."""
     if name in EXACT:
         return 0
     return 4 * draw.eps * terms(name, usual(name) if numbers is None else numbers) * np.abs(dz)
 
 
-def kept_of(draw, name, z, numbers=()):
-    """What a forward pass over z would have kept."""
+def saved_of(draw, name, z, numbers=()):
+    """What a forward pass over z would have saved."""
     a, slope = twin.forward((name, *numbers), z.astype(np.float64))
     return (a if slope is None else slope).astype(draw.dtype)

@@ -108,19 +108,19 @@ def prelu_gradient(dtype):
 
 
 def dropout(dtype):
-    """kept rounds once, x kept once more; the draws are the same integers."""
+    """saved rounds once, x saved once more; the draws are the same integers."""
     draw = kernel_cases.Drawer(dtype)
     places = cycle(product([0, 0.1, 0.5, 0.99], [0, 5, 2**31 + 7], [0, 1, -3, 2**62 + 12345]))
     for (rows, n), (rate, first, key) in zip([*shapes(), *shapes()], places):
         x = draw.normal(rows, n)
-        a, kept = twins.dropout(kernel_cases.wide(x), first, rate, key)
+        a, saved = twins.dropout(kernel_cases.wide(x), first, rate, key)
         arguments = {
-            "a": draw.nan(rows, n), "kept": draw.nan(rows, n), "x": x,
-            "rows": rows, "n": n, "first": first, "rate": rate, "key": key,
+            "a": draw.nan(rows, n), "saved": draw.nan(rows, n), "x": x,
+            "rows": rows, "n": n, "row_offset": first, "rate": rate, "key": key,
         }  # fmt: skip
-        bound = {"a": 2 * draw.eps * np.abs(a), "kept": draw.eps * kept}
+        bound = {"a": 2 * draw.eps * np.abs(a), "saved": draw.eps * saved}
         for case in (arguments, in_place(arguments, "a", "x")):
-            yield kernel_cases.Case(case, {"a": a, "kept": kept}, bound)
+            yield kernel_cases.Case(case, {"a": a, "saved": saved}, bound)
 
 
 # sums, products and copies

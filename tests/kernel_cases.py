@@ -19,13 +19,13 @@ import reference
 from cases_activations import (
     ACTIVATIONS,
     HYPER,
-    KEEPS_OUTPUT,
+    SAVES_OUTPUT,
     SHARPEST,
     STEEPEST,
     hyper_of,
-    kept_bound,
-    kept_of,
     numbers_of,
+    saved_bound,
+    saved_of,
     slope_bound,
     usual,
     value_bound,
@@ -81,18 +81,18 @@ def dense_forward(dtype):
     ):
         x, w, b = draw.normal(rows, n_in), draw.normal(n_in, n_out), draw.normal(n_out) if biased else None
         z = reference.KERNELS["dense_forward"](wide(x), wide(w), wide(b))[0]
-        a, kept = reference.KERNELS["dense_forward"](wide(x), wide(w), wide(b), name)
+        a, saved = reference.KERNELS["dense_forward"](wide(x), wide(w), wide(b), name)
         terms = np.abs(wide(x)) @ np.abs(wide(w)) + (np.abs(wide(b)) if biased else 0)
         error = (n_in + 1) * draw.eps * terms  # of z
-        outputs = {"a": a} if kept is None else {"a": a, "kept": kept}
+        outputs = {"a": a} if saved is None else {"a": a, "saved": saved}
         yield Case(
-            {"a": draw.nan(rows, n_out), "kept": None if kept is None else draw.nan(rows, n_out),
+            {"a": draw.nan(rows, n_out), "saved": None if saved is None else draw.nan(rows, n_out),
              "x": x, "w": w, "b": b, "scratch": scratch(draw, rows, n_in, n_out),
              "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name),
              "hyper": hyper_of(usual(name))},
             outputs,
             {"a": STEEPEST.get(name, 1) * error + value_bound(draw, name, z, a),
-             "kept": SHARPEST.get(name, 1) * error + kept_bound(draw, name, z, usual(name))},
+             "saved": SHARPEST.get(name, 1) * error + saved_bound(draw, name, z, usual(name))},
         )  # fmt: skip
 
 
@@ -100,12 +100,12 @@ def dense_input_gradient(dtype):
     draw = Drawer(dtype)
     for (rows, n_in, n_out), name in zip(product_shapes(draw.dtype.itemsize), cycle(ACTIVATIONS), strict=False):
         dz, w = draw.normal(rows, n_out), draw.normal(n_in, n_out)
-        kept = kept_of(draw, name, draw.normal(rows, n_in))
-        read = None if name == "identity" else wide(kept)
+        saved = saved_of(draw, name, draw.normal(rows, n_in))
+        read = None if name == "identity" else wide(saved)
         dx = reference.KERNELS["dense_input_gradient"](wide(dz), wide(w), read, name)
         terms = STEEPEST.get(name, 1) * np.abs(wide(dz)) @ np.abs(wide(w)).T
         yield Case(
-            {"dx": draw.nan(rows, n_in), "dz": dz, "w": w, "kept": draw.nan(rows, n_in) if read is None else kept,
+            {"dx": draw.nan(rows, n_in), "dz": dz, "w": w, "saved": draw.nan(rows, n_in) if read is None else saved,
              "scratch": scratch(draw, rows, n_in, n_out),
              "rows": rows, "n_in": n_in, "n_out": n_out, "activation": ACTIVATIONS.index(name),
              "hyper": hyper_of(usual(name))},
@@ -134,7 +134,7 @@ def dense_weight_gradient(dtype):
         )  # fmt: skip
 
 
-def dense_descent(dtype):
+def dense_sgd_step(dtype):
     draw, rate = Drawer(dtype), 0.1
     for (n_in, n_out, rows), (accumulate, with_db), decays in zip(
         product_shapes(draw.dtype.itemsize), cycle(product([0, 1], [True, True, False])),
@@ -145,7 +145,7 @@ def dense_descent(dtype):
         dw, db = there(n_in, n_out), there(n_out) if with_db else None
         before = (wide(dw), wide(db) if with_db else 0.0) if accumulate else (0.0, 0.0)
         hyper = (*decays, 0.0, 0.0)
-        expected = reference.KERNELS["dense_descent"](wide(w), wide(x), wide(dz), rate, hyper, *before)
+        expected = reference.KERNELS["dense_sgd_step"](wide(w), wide(x), wide(dz), rate, hyper, *before)
         terms = np.abs(before[0]) + np.abs(wide(x)).T @ np.abs(wide(dz)), np.abs(before[1]) + np.abs(wide(dz)).sum(0)
         step = rate * ((rows + 1) * terms[0] + 4 * (terms[0] + np.abs(wide(w))))  # the sum's roundings, and the step's
         written = ("w", "db") if with_db else ("w",)
@@ -165,19 +165,19 @@ def dense_descent(dtype):
 TINY_LOSSES = ("half_mse", "squared_error", "cross_entropy", "binary_cross_entropy")
 
 
-def tiny_pass(dtype):
+def fused_small_network(dtype):
     draw = Drawer(dtype)
     shapes = [(1, 1), (1, 1, 1, 1), (2, 4, 1), (3, 2, 2), (1, 3, 2, 4), (5, 1, 1), (17, 2)]
     for widths, rows, loss, indexed in product(shapes, [1, 2, 5], TINY_LOSSES, [True, False]):
         if loss == "cross_entropy" and widths[-1] == 1:
             continue
-        names = [KEEPS_OUTPUT[draw.rng.integers(len(KEEPS_OUTPUT))] for _ in widths[1:]]
+        names = [SAVES_OUTPUT[draw.rng.integers(len(SAVES_OUTPUT))] for _ in widths[1:]]
         theta, x = draw.normal(reference.n_parameters(widths)), draw.normal(9, widths[0])
         y, label = cases_losses.draw_target(draw, loss, 9, widths[-1])
         index, scale, start = draw.rng.integers(9, size=rows) if indexed else None, 1 / 7, 1.5
         read = np.arange(rows) if index is None else index
         twin = [wide(theta), wide(x), wide(y), label, read, widths, names]
-        cost, gradient = reference.KERNELS["tiny_pass"](*twin, loss, scale)
+        cost, gradient = reference.KERNELS["fused_small_network"](*twin, loss, scale)
         # |g'| is at most `steep` and |g(z)| at most steep |z| + 1, so a network of |theta| and identities bounds the
         # sum of all terms, but for a factor of steep in each layer each way. A path through it rounds n + 1 times in
         # each layer going up, n going down, and in g, g' and the loss.
@@ -208,22 +208,23 @@ def forward(name, dtype):
     for n, numbers in product(LENGTHS, numbers_of(name)):
         z = 3 * draw.normal(n)
         z[:1] = 0
-        a, kept = reference.KERNELS[f"{name}_forward"]((name, *numbers), wide(z))
+        a, saved = reference.KERNELS[f"{name}_forward"]((name, *numbers), wide(z))
         bound = {"a": value_bound(draw, name, wide(z), a, numbers)}
         yield Case({"a": z, "n": n, "hyper": hyper_of(numbers)}, {"a": a}, bound)
-        if kept is not None:
-            bound["kept"] = kept_bound(draw, name, wide(z), numbers)
-            yield Case({"a": z, "kept": draw.nan(n), "n": n, "hyper": hyper_of(numbers)}, {"a": a, "kept": kept}, bound)
+        if saved is not None:
+            bound["saved"] = saved_bound(draw, name, wide(z), numbers)
+            given = {"a": z, "saved": draw.nan(n), "n": n, "hyper": hyper_of(numbers)}
+            yield Case(given, {"a": a, "saved": saved}, bound)
 
 
 def backward(name, dtype):
     draw = Drawer(dtype)
     for n, numbers in product(LENGTHS, numbers_of(name)):
-        dz, kept = draw.normal(n), kept_of(draw, name, 3 * draw.normal(n), numbers)
-        kept[:1] = 0
-        expected = reference.KERNELS[f"{name}_backward"]((name, *numbers), wide(dz), wide(kept))
+        dz, saved = draw.normal(n), saved_of(draw, name, 3 * draw.normal(n), numbers)
+        saved[:1] = 0
+        expected = reference.KERNELS[f"{name}_backward"]((name, *numbers), wide(dz), wide(saved))
         yield Case(
-            {"dz": dz, "kept": draw.nan(n) if name == "identity" else kept, "n": n, "hyper": hyper_of(numbers)},
+            {"dz": dz, "saved": draw.nan(n) if name == "identity" else saved, "n": n, "hyper": hyper_of(numbers)},
             {"dz": expected},
             {"dz": slope_bound(draw, name, wide(dz), numbers)},
         )
@@ -261,8 +262,8 @@ KERNELS = {
     "dense_forward": dense_forward,
     "dense_input_gradient": dense_input_gradient,
     "dense_weight_gradient": dense_weight_gradient,
-    "dense_descent": dense_descent,
-    "tiny_pass": tiny_pass,
+    "dense_sgd_step": dense_sgd_step,
+    "fused_small_network": fused_small_network,
     "gather": gather,
     "all_finite": all_finite,
     **cases_optimizers.KERNELS,

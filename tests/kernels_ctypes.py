@@ -114,7 +114,7 @@ class Kernel:
     def __call__(self, *, padding=0, offset=0, **arguments):
         """Calls with arrays copied between guards; returns name -> array for each one that the kernel may write.
 
-        A stride `x_row` follows from x and `padding`. A pointer left out or None is NULL.
+        A stride `x_stride` follows from x and `padding`. A pointer left out or None is NULL.
         """
         known = {p.name for p in self.parameters}
         assert set(arguments) <= known, f"{self.name} has no {set(arguments) - known}"
@@ -124,7 +124,7 @@ class Kernel:
             if p.pointer and array is not None and not isinstance(array, Same):
                 wanted = self.dtype if p.type == "T" else np.dtype(ELEMENTS[p.type])
                 assert array.dtype == wanted, f"{self.name}: got {p.name} of {array.dtype}, wanted {wanted}"
-                strided = f"{p.name}_row" in known
+                strided = f"{p.name}_stride" in known
                 buffers[p.name] = Guarded(array, padding=padding if strided else 0, offset=offset)
         for name, array in arguments.items():
             if isinstance(array, Same):
@@ -136,8 +136,8 @@ class Kernel:
         """What C gets for a parameter."""
         if p.pointer:
             return buffers[p.name].address if p.name in buffers else None
-        if p.name.endswith("_row") and p.name not in arguments:
-            array = p.name.removesuffix("_row")
+        if p.name.endswith("_stride") and p.name not in arguments:
+            array = p.name.removesuffix("_stride")
             return buffers[array].row if array in buffers else 0
         return arguments[p.name]
 

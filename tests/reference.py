@@ -111,13 +111,13 @@ def train(widths, activations, loss, theta, batches, rate, **hyper):
 
 
 def dense_forward(x, w, b=None, name="identity"):
-    """(a, kept)."""
+    """(a, saved)."""
     return reference_activations.forward(name, x @ w + (0.0 if b is None else b))
 
 
-def dense_input_gradient(dz, w, kept=None, name="identity"):
+def dense_input_gradient(dz, w, saved=None, name="identity"):
     dx = dz @ w.T
-    return dx if kept is None else reference_activations.backward(name, dx, kept)
+    return dx if saved is None else reference_activations.backward(name, dx, saved)
 
 
 def dense_weight_gradient(x, dz, dw=0.0, db=0.0):
@@ -125,13 +125,13 @@ def dense_weight_gradient(x, dz, dw=0.0, db=0.0):
     return dw + x.T @ dz, db + np.sum(dz, axis=0)
 
 
-def dense_descent(w, x, dz, rate, hyper, dw=0.0, db=0.0):
+def dense_sgd_step(w, x, dz, rate, hyper, dw=0.0, db=0.0):
     """(w, db): w after its step of SGD along dw."""
     dw, db = dense_weight_gradient(x, dz, dw, db)
     return reference_optimizers.KERNELS["sgd"](w, None, dw, rate, hyper)[0], db
 
 
-def tiny_pass(theta, x, y, label, index, widths, activations, loss, scale):
+def fused_small_network(theta, x, y, label, index, widths, activations, loss, scale):
     """(cost, gradient) of the rows of `index`, or of all where it is None."""
     rows = slice(None) if index is None else index
     z, a = forward(widths, activations, theta, x[rows])
@@ -160,8 +160,8 @@ def kernel_twins():
         "dense_forward": dense_forward,
         "dense_input_gradient": dense_input_gradient,
         "dense_weight_gradient": dense_weight_gradient,
-        "dense_descent": dense_descent,
-        "tiny_pass": tiny_pass,
+        "dense_sgd_step": dense_sgd_step,
+        "fused_small_network": fused_small_network,
         "gather": gather,
         "all_finite": all_finite,
         **reference_optimizers.KERNELS,

@@ -215,7 +215,7 @@ ACTIVATIONS = {
 }
 
 # whose backward pass needs the slope; that of the others makes do with the output
-KEEPS_SLOPE = {"gelu", "gelu_tanh", "silu", "mish", "softplus", "hard_swish", "log_sigmoid", "gaussian", "sin"}
+SAVES_SLOPE = {"gelu", "gelu_tanh", "silu", "mish", "softplus", "hard_swish", "log_sigmoid", "gaussian", "sin"}
 
 # Numbers other than the usual, for networks: with its own omega of 30 sin is too steep for finite differences.
 OTHER_NUMBERS = {
@@ -248,14 +248,14 @@ def name_of(given):
 
 
 def forward(given, z):
-    """(a, kept): `kept` is the slope, or None where the output is what the backward pass needs."""
+    """(a, saved): `saved` is the slope, or None where the output is what the backward pass needs."""
     g, derivative = activation(given)
     a = g(z)
-    return a, derivative(z, a) if name_of(given) in KEEPS_SLOPE else None
+    return a, derivative(z, a) if name_of(given) in SAVES_SLOPE else None
 
 
-def backward(given, dz, kept):
-    """Dz g'(z), from the slope that was kept, or from the output: a > 0 exactly where z > 0."""
-    if name_of(given) in KEEPS_SLOPE:
-        return dz * kept
-    return dz * activation(given)[1](kept, kept)
+def backward(given, dz, saved):
+    """Dz g'(z), from the slope that was saved, or from the output: a > 0 exactly where z > 0."""
+    if name_of(given) in SAVES_SLOPE:
+        return dz * saved
+    return dz * activation(given)[1](saved, saved)

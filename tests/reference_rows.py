@@ -50,9 +50,9 @@ def draws(rows, n, first, key):
 
 
 def dropout(x, first, rate, key):
-    """(a, kept)."""
-    kept = np.where(draws(*x.shape, first, key) < int(rate * 2**32), 0.0, 1 / (1 - rate))
-    return x * kept, kept
+    """(a, saved)."""
+    saved = np.where(draws(*x.shape, first, key) < int(rate * 2**32), 0.0, 1 / (1 - rate))
+    return x * saved, saved
 
 
 def multiply_rows(x, y):

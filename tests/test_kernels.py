@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import reference_activations
-from cases_activations import ACTIVATIONS, KEEPS_SLOPE, hyper_of, usual
+from cases_activations import ACTIVATIONS, SAVES_SLOPE, hyper_of, usual
 from kernel_cases import Drawer, wide
 from kernels_ctypes import GUARD, Guarded, Same, exact_isas, kernels_of, parse
 
@@ -177,12 +177,12 @@ def test_the_whole_and_its_parts_agree(name, shape, kernels, dtype):
     sizes = {"rows": rows, "n_in": n_in, "n_out": n_out, "scratch": spare, "hyper": numbers}
 
     def forward(activation):
-        kept = draw.nan(rows, n_out) if name in KEEPS_SLOPE and activation else None
-        return kernels["dense_forward"](a=draw.nan(rows, n_out), kept=kept, x=x, w=w, activation=activation, **sizes)
+        saved = draw.nan(rows, n_out) if name in SAVES_SLOPE and activation else None
+        return kernels["dense_forward"](a=draw.nan(rows, n_out), saved=saved, x=x, w=w, activation=activation, **sizes)
 
-    def backward(kept, activation):
+    def backward(saved, activation):
         return kernels["dense_input_gradient"](
-            dx=draw.nan(rows, n_in), dz=dz, w=w, kept=kept, activation=activation, **sizes
+            dx=draw.nan(rows, n_in), dz=dz, w=w, saved=saved, activation=activation, **sizes
         )["dx"]
 
     apart = forward_alone(kernels, name, forward(0)["a"])
@@ -191,9 +191,9 @@ def test_the_whole_and_its_parts_agree(name, shape, kernels, dtype):
             np.testing.assert_array_equal(got, apart[output])
 
     apart = forward_alone(kernels, name, draw.normal(rows, n_in))
-    kept = apart.get("kept", apart["a"])
-    apart = kernels[f"{name}_backward"](dz=backward(None, 0), kept=kept, n=rows * n_in, hyper=numbers)["dz"]
-    np.testing.assert_array_equal(backward(kept, number), apart)
+    saved = apart.get("saved", apart["a"])
+    apart = kernels[f"{name}_backward"](dz=backward(None, 0), saved=saved, n=rows * n_in, hyper=numbers)["dz"]
+    np.testing.assert_array_equal(backward(saved, number), apart)
 
 
 @pytest.mark.parametrize("accumulate", [0, 1])
@@ -207,7 +207,7 @@ def test_a_descent_is_the_gradient_and_then_the_step(shape, accumulate, kernels,
         "x": draw.normal(rows, n_in), "dz": draw.normal(rows, n_out), "dw": before, "accumulate": accumulate,
         "rows": rows, "n_in": n_in, "n_out": n_out, "scratch": draw.nan(_engine.scratch(*shape, w.itemsize)),
     }  # fmt: skip
-    together = kernels["dense_descent"](w=w, db=draw.nan(n_out), rate=0.1, hyper=hyper, **sizes)
+    together = kernels["dense_sgd_step"](w=w, db=draw.nan(n_out), rate=0.1, hyper=hyper, **sizes)
     dw = kernels["dense_weight_gradient"](**sizes)["dw"]
     apart = kernels["sgd"](theta=w, gradient=dw, n=w.size, stride=w.size, rate=0.1, hyper=hyper)["theta"]
     assert not np.array_equal(w, apart)
@@ -216,18 +216,18 @@ def test_a_descent_is_the_gradient_and_then_the_step(shape, accumulate, kernels,
 
 def forward_alone(kernels, name, z):
     """The outputs of an activation's own kernel: a, and the slope where it keeps one."""
-    kept = np.full_like(z, np.nan) if name in KEEPS_SLOPE else None
-    return kernels[f"{name}_forward"](a=z, kept=kept, n=z.size, hyper=hyper_of(usual(name)))
+    saved = np.full_like(z, np.nan) if name in SAVES_SLOPE else None
+    return kernels[f"{name}_forward"](a=z, saved=saved, n=z.size, hyper=hyper_of(usual(name)))
 
 
 # activations
 
 
 def test_the_twin_knows_what_each_keeps():
-    assert set(KEEPS_SLOPE) == reference_activations.KEEPS_SLOPE
+    assert set(SAVES_SLOPE) == reference_activations.SAVES_SLOPE
 
 
-@pytest.mark.parametrize("name", KEEPS_SLOPE)
+@pytest.mark.parametrize("name", SAVES_SLOPE)
 def test_prediction_gives_the_bits_of_training(name, kernels, dtype):
     """With and without a place for the slope."""
     z = 3 * Drawer(dtype).normal(1000)
@@ -243,16 +243,16 @@ def test_relu_of_what_is_not_finite(kernels, dtype):
 
 def test_relu_slope_is_one_above_zero_only(kernels, dtype):
     tiny = np.finfo(dtype).tiny
-    kept = np.array([0.0, -0.0, tiny, 1.0, np.inf] * 7, dtype)
-    dz = np.full(kept.size, -3.0, dtype)
-    got = kernels["relu_backward"](dz=dz, kept=kept, n=kept.size)["dz"]
-    np.testing.assert_array_equal(got, np.where(kept > 0, dz, 0))
+    saved = np.array([0.0, -0.0, tiny, 1.0, np.inf] * 7, dtype)
+    dz = np.full(saved.size, -3.0, dtype)
+    got = kernels["relu_backward"](dz=dz, saved=saved, n=saved.size)["dz"]
+    np.testing.assert_array_equal(got, np.where(saved > 0, dz, 0))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_nan_gradient_stays_nan(name, kernels, dtype):
     for n in (1, 7, 16, 37):
-        given = {"dz": np.full(n, np.nan, dtype), "kept": np.full(n, 0.5, dtype)}
+        given = {"dz": np.full(n, np.nan, dtype), "saved": np.full(n, 0.5, dtype)}
         dz = kernels[f"{name}_backward"](**given, n=n, hyper=hyper_of(usual(name)))["dz"]
         assert np.all(np.isnan(dz))
 

@@ -92,7 +92,7 @@ def test_so_it_does_in_networks_of_a_few_numbers(loss, wrong, kernels, dtype):
     for widths in [(2, n), (2, 4, n)]:
         size = sum((n_in + 1) * n_out for n_in, n_out in zip(widths, widths[1:], strict=False))
         label = np.array([0, n if wrong == "n" else wrong, 2])
-        got = kernels["tiny_pass"](
+        got = kernels["fused_small_network"](
             cost=np.zeros(1), gradient=np.zeros(size, dtype), work=np.zeros(2 * sum(widths[1:]), dtype),
             theta=draw.normal(size=size).astype(dtype), x=draw.normal(size=(3, 2)).astype(dtype), label=label,
             index=np.array([2, 1]), widths=np.array(widths, np.intp),

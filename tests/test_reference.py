@@ -301,7 +301,7 @@ def test_dense_kernels_make_up_the_network(given):
 
 @pytest.mark.parametrize("index", [None, np.array([3, 3, 0])], ids=["all rows", "some rows"])
 @pytest.mark.parametrize("loss", ["half_mse", "cross_entropy"])
-def test_tiny_pass_is_both_passes(loss, index):
+def test_fused_small_network_is_both_passes(loss, index):
     rng = np.random.default_rng(3)
     widths, activations = (2, 3, 2), ("tanh", "identity")
     theta, x = rng.normal(size=reference.n_parameters(widths)), rng.normal(size=(5, 2))
@@ -309,7 +309,7 @@ def test_tiny_pass_is_both_passes(loss, index):
     if loss == "cross_entropy":
         y, label = None, rng.integers(2, size=5)
     rows = np.arange(5) if index is None else index
-    cost, gradient = reference.KERNELS["tiny_pass"](
+    cost, gradient = reference.KERNELS["fused_small_network"](
         theta, x, y, label, index, widths, activations, loss, 1.0 / len(rows)
     )
     expected_cost, expected = reference.value_and_gradient(

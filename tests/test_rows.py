@@ -16,10 +16,10 @@ def kept_mask(kernels, dtype, rate, key, first=0, rows=ROWS, n=N):
     """Where dropout keeps."""
     draw = Drawer(dtype)
     got = kernels["dropout"](
-        a=draw.nan(rows, n), kept=draw.nan(rows, n), x=np.ones((rows, n), dtype),
-        rows=rows, n=n, first=first, rate=rate, key=key,
+        a=draw.nan(rows, n), saved=draw.nan(rows, n), x=np.ones((rows, n), dtype),
+        rows=rows, n=n, row_offset=first, rate=rate, key=key,
     )  # fmt: skip
-    return got["kept"] > 0
+    return got["saved"] > 0
 
 
 def deviations(mask, rate):

@@ -134,9 +134,9 @@ def activation(isa, dtype, name, numbers=(), slope=False):
 
     def call(x):
         a = np.array(x, dtype)
-        kept = np.full_like(a, np.nan) if slope else None
-        raw(a.ctypes.data, kept.ctypes.data if slope else None, a.size, hyper.ctypes.data)
-        return (a, kept) if slope else a
+        saved = np.full_like(a, np.nan) if slope else None
+        raw(a.ctypes.data, saved.ctypes.data if slope else None, a.size, hyper.ctypes.data)
+        return (a, saved) if slope else a
 
     return call
 
@@ -300,14 +300,14 @@ def any_finite(dtype):
 @pytest.mark.parametrize("name", cases_activations.ACTIVATIONS)
 def test_finite_numbers_stay_finite(name, isa, dtype):
     """All |g(z)| are at most |z| or a constant, but selu's, which is 1.05 z; and all |g'| at most a constant."""
-    keeps, backward = name in cases_activations.KEEPS_SLOPE, kernels_of(isa, dtype)[f"{name}_backward"].raw
+    keeps, backward = name in cases_activations.SAVES_SLOPE, kernels_of(isa, dtype)[f"{name}_backward"].raw
     z = any_finite(dtype)
     too_large = z > np.finfo(dtype).max / 1.051 if name == "selu" else np.zeros(z.shape, bool)
     for numbers in cases_activations.numbers_of(name):
         found = activation(isa, dtype, name, numbers, slope=keeps)(z)
-        a, kept = found if keeps else (found, found)
+        a, saved = found if keeps else (found, found)
         hyper, dz = cases_activations.hyper_of(numbers), np.ones_like(z)
-        backward(dz.ctypes.data, kept.ctypes.data, dz.size, hyper.ctypes.data)
+        backward(dz.ctypes.data, saved.ctypes.data, dz.size, hyper.ctypes.data)
         assert np.isfinite(a[~too_large]).all()
         assert not np.isnan(a).any()
         assert np.isfinite(dz).all()

@@ -14,11 +14,11 @@ FP_INLINE FP(numbers) FP(numbers_of)(const double *hyper)
 }
 
 /* a[i] = g(a[i]), where g is NAME_a below */
-FP_INLINE void FP(map)(T *a, T *kept, I n, const double *hyper, V(t) (*g)(V(t), FP(numbers)))
+FP_INLINE void FP(map)(T *a, T *saved, I n, const double *hyper, V(t) (*g)(V(t), FP(numbers)))
 {
     FP(numbers) h = FP(numbers_of)(hyper);
     I j = 0;
-    (void)kept;
+    (void)saved;
     if (n == 1) {
         a[0] = FP(first)(g(V(set1)(a[0]), h));
         return;
@@ -30,28 +30,28 @@ FP_INLINE void FP(map)(T *a, T *kept, I n, const double *hyper, V(t) (*g)(V(t), 
 }
 
 /* dz[i] = back(dz[i], kept[i]), where back is NAME_dz below */
-FP_INLINE void FP(map_backward)(T *dz, const T *kept, I n, const double *hyper, V(t) (*back)(V(t), V(t), FP(numbers)))
+FP_INLINE void FP(map_backward)(T *dz, const T *saved, I n, const double *hyper, V(t) (*back)(V(t), V(t), FP(numbers)))
 {
     FP(numbers) h = FP(numbers_of)(hyper);
     I j = 0;
     if (n == 1) {
-        dz[0] = FP(first)(back(V(set1)(dz[0]), V(set1)(kept[0]), h));
+        dz[0] = FP(first)(back(V(set1)(dz[0]), V(set1)(saved[0]), h));
         return;
     }
     for (; j + L <= n; j += L)
-        V(store)(dz + j, back(V(load)(dz + j), V(load)(kept + j), h));
+        V(store)(dz + j, back(V(load)(dz + j), V(load)(saved + j), h));
     if (j < n)
-        V(store_n)(dz + j, back(V(load_n)(dz + j, n - j), V(load_n)(kept + j, n - j), h), n - j);
+        V(store_n)(dz + j, back(V(load_n)(dz + j, n - j), V(load_n)(saved + j, n - j), h), n - j);
 }
 
-static void FP(identity_forward) FP_FORWARD_ARGS { (void)a, (void)kept, (void)n, (void)hyper; }
-static void FP(identity_backward) FP_BACKWARD_ARGS { (void)dz, (void)kept, (void)n, (void)hyper; }
+static void FP(identity_forward) FP_FORWARD_ARGS { (void)a, (void)saved, (void)n, (void)hyper; }
+static void FP(identity_backward) FP_BACKWARD_ARGS { (void)dz, (void)saved, (void)n, (void)hyper; }
 
 /* max(z, 0), in this order of operands so that NaN stays NaN; g' = 1 where a > 0 and 0 at z = 0 */
 FP_INLINE V(t) FP(relu_a)(V(t) z, FP(numbers) h) { return (void)h, V(max)(V(set1)(0), z); }
 FP_INLINE V(t) FP(relu_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(keep)(V(gt)(a, V(set1)(0)), da); }
-static void FP(relu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(relu_a)); }
-static void FP(relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(relu_dz)); }
+static void FP(relu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(relu_a)); }
+static void FP(relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(relu_dz)); }
 
 /* z where z > 0, else slope z, which is not above 0 either: a > 0 exactly where z > 0 */
 FP_INLINE V(t) FP(leaky_relu_a)(V(t) z, FP(numbers) h)
@@ -62,8 +62,8 @@ FP_INLINE V(t) FP(leaky_relu_dz)(V(t) da, V(t) a, FP(numbers) h)
 {
     return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(h.first, da));
 }
-static void FP(leaky_relu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(leaky_relu_a)); }
-static void FP(leaky_relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(leaky_relu_dz)); }
+static void FP(leaky_relu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(leaky_relu_a)); }
+static void FP(leaky_relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(leaky_relu_dz)); }
 
 /* z where z > 0, else alpha (e^z - 1); g' = 1, else a + alpha */
 FP_INLINE V(t) FP(elu_a)(V(t) z, FP(numbers) h)
@@ -74,8 +74,8 @@ FP_INLINE V(t) FP(elu_dz)(V(t) da, V(t) a, FP(numbers) h)
 {
     return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(da, V(add)(a, h.first)));
 }
-static void FP(elu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(elu_a)); }
-static void FP(elu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(elu_dz)); }
+static void FP(elu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(elu_a)); }
+static void FP(elu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(elu_dz)); }
 
 /* lambda elu(z), with the two numbers that keep mean 0 and variance 1 from layer to layer (appendix of the paper) */
 #define FP_SELU_LAMBDA ((T)1.0507009873554805)
@@ -91,8 +91,8 @@ FP_INLINE V(t) FP(selu_dz)(V(t) da, V(t) a, FP(numbers) h)
     V(t) lambda = V(set1)(FP_SELU_LAMBDA), slope = V(add)(a, V(set1)(FP_SELU_LAMBDA * FP_SELU_ALPHA));
     return V(mul)(da, V(select)(V(gt)(a, V(set1)(0)), lambda, slope));
 }
-static void FP(selu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(selu_a)); }
-static void FP(selu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(selu_dz)); }
+static void FP(selu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(selu_a)); }
+static void FP(selu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(selu_dz)); }
 #undef FP_SELU_LAMBDA
 #undef FP_SELU_ALPHA
 
@@ -106,8 +106,8 @@ FP_INLINE V(t) FP(celu_dz)(V(t) da, V(t) a, FP(numbers) h)
     V(t) one = V(set1)(1), slope = V(fma)(a, h.inverse, one);
     return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(da, slope));
 }
-static void FP(celu_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(celu_a)); }
-static void FP(celu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(celu_dz)); }
+static void FP(celu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(celu_a)); }
+static void FP(celu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(celu_dz)); }
 
 /* z / (1 + |z|); g' = 1 / (1 + |z|)^2 = (1 - |a|)^2 */
 FP_INLINE V(t) FP(softsign_a)(V(t) z, FP(numbers) h) { return (void)h, V(div)(z, V(add)(V(set1)(1), V(abs)(z))); }
@@ -117,20 +117,20 @@ FP_INLINE V(t) FP(softsign_dz)(V(t) da, V(t) a, FP(numbers) h)
     V(t) rest = V(sub)(V(set1)(1), V(abs)(a));
     return V(mul)(da, V(mul)(rest, rest));
 }
-static void FP(softsign_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(softsign_a)); }
-static void FP(softsign_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(softsign_dz)); }
+static void FP(softsign_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(softsign_a)); }
+static void FP(softsign_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(softsign_dz)); }
 
 /* g' = a (1 - a) */
 FP_INLINE V(t) FP(sigmoid_a)(V(t) z, FP(numbers) h) { return (void)h, FP(sigmoid)(z); }
 FP_INLINE V(t) FP(sigmoid_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(mul)(da, V(fnma)(a, a, a)); }
-static void FP(sigmoid_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(sigmoid_a)); }
-static void FP(sigmoid_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(sigmoid_dz)); }
+static void FP(sigmoid_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(sigmoid_a)); }
+static void FP(sigmoid_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(sigmoid_dz)); }
 
 /* g' = 1 - a^2 */
 FP_INLINE V(t) FP(tanh_a)(V(t) z, FP(numbers) h) { return (void)h, FP(tanh)(z); }
 FP_INLINE V(t) FP(tanh_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(mul)(da, V(fnma)(a, a, V(set1)(1))); }
-static void FP(tanh_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(tanh_a)); }
-static void FP(tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(tanh_dz)); }
+static void FP(tanh_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(tanh_a)); }
+static void FP(tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(tanh_dz)); }
 
 /* z held within [low, high], in this order of operands so that NaN stays NaN */
 FP_INLINE V(t) FP(clamp)(V(t) z, V(t) low, V(t) high) { return V(min)(high, V(max)(low, z)); }
@@ -143,16 +143,16 @@ FP_INLINE V(t) FP(keep_between)(V(t) dz, V(t) a, V(t) low, V(t) high)
 
 FP_INLINE V(t) FP(hard_tanh_a)(V(t) z, FP(numbers) h) { return FP(clamp)(z, h.first, h.second); }
 FP_INLINE V(t) FP(hard_tanh_dz)(V(t) da, V(t) a, FP(numbers) h) { return FP(keep_between)(da, a, h.first, h.second); }
-static void FP(hard_tanh_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(hard_tanh_a)); }
-static void FP(hard_tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(hard_tanh_dz)); }
+static void FP(hard_tanh_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(hard_tanh_a)); }
+static void FP(hard_tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(hard_tanh_dz)); }
 
 FP_INLINE V(t) FP(relu6_a)(V(t) z, FP(numbers) h) { return (void)h, FP(clamp)(z, V(set1)(0), V(set1)(6)); }
 FP_INLINE V(t) FP(relu6_dz)(V(t) da, V(t) a, FP(numbers) h)
 {
     return (void)h, FP(keep_between)(da, a, V(set1)(0), V(set1)(6));
 }
-static void FP(relu6_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(relu6_a)); }
-static void FP(relu6_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(relu6_dz)); }
+static void FP(relu6_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(relu6_a)); }
+static void FP(relu6_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(relu6_dz)); }
 
 /* relu6(z + 3) / 6 */
 FP_INLINE V(t) FP(hard_sigmoid_a)(V(t) z, FP(numbers) h)
@@ -166,5 +166,5 @@ FP_INLINE V(t) FP(hard_sigmoid_dz)(V(t) da, V(t) a, FP(numbers) h)
     (void)h;
     return FP(keep_between)(V(mul)(da, V(set1)((T)(1.0 / 6))), a, V(set1)(0), V(set1)(1));
 }
-static void FP(hard_sigmoid_forward) FP_FORWARD_ARGS { FP(map)(a, kept, n, hyper, FP(hard_sigmoid_a)); }
-static void FP(hard_sigmoid_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(hard_sigmoid_dz)); }
+static void FP(hard_sigmoid_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(hard_sigmoid_a)); }
+static void FP(hard_sigmoid_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(hard_sigmoid_dz)); }

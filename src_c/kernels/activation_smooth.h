@@ -6,26 +6,26 @@ typedef struct {
 } FP(pair);
 
 /* a[i] = g(a[i]), and the slope into kept[i] unless nobody wants it: g is NAME_pair below */
-FP_INLINE void FP(map_pair)(T *a, T *kept, I n, const double *hyper, FP(pair) (*g)(V(t), FP(numbers)))
+FP_INLINE void FP(map_pair)(T *a, T *saved, I n, const double *hyper, FP(pair) (*g)(V(t), FP(numbers)))
 {
     FP(numbers) h = FP(numbers_of)(hyper);
     I j = 0;
     for (; j + L <= n; j += L) {
         FP(pair) both = g(V(load)(a + j), h);
         V(store)(a + j, both.a);
-        if (kept)
-            V(store)(kept + j, both.slope);
+        if (saved)
+            V(store)(saved + j, both.slope);
     }
     if (j < n) {
         FP(pair) both = g(V(load_n)(a + j, n - j), h);
         V(store_n)(a + j, both.a, n - j);
-        if (kept)
-            V(store_n)(kept + j, both.slope, n - j);
+        if (saved)
+            V(store_n)(saved + j, both.slope, n - j);
     }
 }
 
-FP_INLINE V(t) FP(kept_dz)(V(t) da, V(t) kept, FP(numbers) h) { return (void)h, V(mul)(da, kept); }
-static void FP(times_kept) FP_BACKWARD_ARGS { FP(map_backward)(dz, kept, n, hyper, FP(kept_dz)); }
+FP_INLINE V(t) FP(saved_dz)(V(t) da, V(t) saved, FP(numbers) h) { return (void)h, V(mul)(da, saved); }
+static void FP(times_saved) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(saved_dz)); }
 
 /* z F(z) where F rises from 0 to 1 and F(-z) = 1 - F(z), so that g(z) = max(z, 0) - |z| F(-|z|) and g'(-z) = 1 - g'(z):
  * given x = |z|, its F(-x), and x F'(x) as two factors. x is held where F(-x) vanishes: infinity makes no NaN. */
@@ -46,8 +46,8 @@ FP_INLINE FP(pair) FP(gelu_pair)(V(t) z, FP(numbers) h)
     V(t) e, x = FP(size_up_to)(z, FP_NORMAL_MAX), tail = FP(normal_tail)(x, &e);
     return FP(gated)(z, x, tail, V(mul)(V(set1)((T)0.3989422804014327), x), e);
 }
-static void FP(gelu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(gelu_pair)); }
-static void FP(gelu_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(gelu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(gelu_pair)); }
+static void FP(gelu_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* z / 2 (1 + tanh(v / 2)) = z s(v), v = 2 sqrt(2 / pi) (z + 0.044715 z^3); F' = s(v) s(-v) v' */
 FP_INLINE FP(pair) FP(gelu_tanh_pair)(V(t) z, FP(numbers) h)
@@ -59,8 +59,8 @@ FP_INLINE FP(pair) FP(gelu_tanh_pair)(V(t) z, FP(numbers) h)
     V(t) xv = V(fma)(V(set1)(2), x3, v); /* x v' */
     return FP(gated)(z, x, tail, V(mul)(s, xv), tail);
 }
-static void FP(gelu_tanh_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(gelu_tanh_pair)); }
-static void FP(gelu_tanh_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(gelu_tanh_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(gelu_tanh_pair)); }
+static void FP(gelu_tanh_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* z s(z); F' = s(z) s(-z) */
 FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(numbers) h)
@@ -69,8 +69,8 @@ FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(numbers) h)
     V(t) tail, x = FP(size_up_to)(z, FP_DECAY_MAX), s = FP(sigmoids)(FP(decay)(x, V(set1)(0)), &tail);
     return FP(gated)(z, x, tail, V(mul)(x, s), tail);
 }
-static void FP(silu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(silu_pair)); }
-static void FP(silu_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(silu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(silu_pair)); }
+static void FP(silu_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* z t, t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z). With e = e^-|z|, and p and q being 1 and e^2 for z > 0, e^2
  * and 1 for the others: t = N / M, N = 2 e + p, M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
@@ -87,8 +87,8 @@ FP_INLINE FP(pair) FP(mish_pair)(V(t) z, FP(numbers) h)
     FP(pair) both = {V(mul)(V(max)(held, z), t), V(fma)(V(mul)(held, bend), V(mul)(inverse, inverse), t)};
     return both;
 }
-static void FP(mish_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(mish_pair)); }
-static void FP(mish_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(mish_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(mish_pair)); }
+static void FP(mish_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* ln(1 + e^(beta z)) / beta = max(z, 0) + ln(1 + e^-|beta z|) / beta; g' = s(beta z) */
 FP_INLINE FP(pair) FP(softplus_pair)(V(t) z, FP(numbers) h)
@@ -98,8 +98,8 @@ FP_INLINE FP(pair) FP(softplus_pair)(V(t) z, FP(numbers) h)
     FP(pair) both = {V(fma)(rest, h.inverse, V(max)(zero, z)), V(select)(V(gt)(z, zero), s, other)};
     return both;
 }
-static void FP(softplus_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(softplus_pair)); }
-static void FP(softplus_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(softplus_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(softplus_pair)); }
+static void FP(softplus_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* ln s(z) = min(z, 0) - ln(1 + e^-|z|); g' = s(-z) */
 FP_INLINE FP(pair) FP(log_sigmoid_pair)(V(t) z, FP(numbers) h)
@@ -109,8 +109,8 @@ FP_INLINE FP(pair) FP(log_sigmoid_pair)(V(t) z, FP(numbers) h)
     FP(pair) both = {V(sub)(V(min)(zero, z), rest), V(select)(V(gt)(z, zero), other, s)};
     return both;
 }
-static void FP(log_sigmoid_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(log_sigmoid_pair)); }
-static void FP(log_sigmoid_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(log_sigmoid_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(log_sigmoid_pair)); }
+static void FP(log_sigmoid_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* z relu6(z + 3) / 6; g' = z / 3 + 1 / 2 between -3 and 3, 0 below, 1 above */
 FP_INLINE FP(pair) FP(hard_swish_pair)(V(t) z, FP(numbers) h)
@@ -122,8 +122,8 @@ FP_INLINE FP(pair) FP(hard_swish_pair)(V(t) z, FP(numbers) h)
     FP(pair) both = {V(mul)(bounded, gate), V(keep)(V(gt)(z, low), V(select)(V(gt)(three, z), line, V(set1)(1)))};
     return both;
 }
-static void FP(hard_swish_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(hard_swish_pair)); }
-static void FP(hard_swish_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(hard_swish_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(hard_swish_pair)); }
+static void FP(hard_swish_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* e^(-z^2); g' = -2 z a */
 FP_INLINE FP(pair) FP(gaussian_pair)(V(t) z, FP(numbers) h)
@@ -133,8 +133,8 @@ FP_INLINE FP(pair) FP(gaussian_pair)(V(t) z, FP(numbers) h)
     FP(pair) both = {a, V(mul)(V(mul)(V(set1)(-2), held), a)};
     return both;
 }
-static void FP(gaussian_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(gaussian_pair)); }
-static void FP(gaussian_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(gaussian_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(gaussian_pair)); }
+static void FP(gaussian_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* sin(omega z); g' = omega cos(omega z) */
 FP_INLINE FP(pair) FP(sin_pair)(V(t) z, FP(numbers) h)
@@ -148,5 +148,5 @@ FP_INLINE FP(pair) FP(sin_pair)(V(t) z, FP(numbers) h)
     both.slope = V(mul)(h.first, both.slope);
     return both;
 }
-static void FP(sin_forward) FP_FORWARD_ARGS { FP(map_pair)(a, kept, n, hyper, FP(sin_pair)); }
-static void FP(sin_backward) FP_BACKWARD_ARGS { FP(times_kept)(dz, kept, n, hyper); }
+static void FP(sin_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(sin_pair)); }
+static void FP(sin_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }

@@ -1,31 +1,31 @@
 /* The three products of a dense layer; kernels.def says what each argument is. Every field of a product is named: what is
  * not named would be cleared by filling all of it with zeros first, 3% of a step 32 wide. */
 
-static void FP(dense_forward)(T *a, T *kept, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
-                              I a_row, I kept_row, I x_row, I w_row, int activation, const double *hyper)
+static void FP(dense_forward)(T *a, T *saved, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
+                              I a_stride, I saved_stride, I x_stride, I w_stride, int activation, const double *hyper)
 {
     FP(multiply)(&(FP(product)){
-        .c = a, .c_row = a_row, .m = rows, .n = n_out, .k = n_in,
-        .a = x, .a_row = x_row, .a_col = 1,
-        .b = w, .b_row = w_row, .b_col = 1,
+        .c = a, .c_stride = a_stride, .m = rows, .n = n_out, .k = n_in,
+        .a = x, .a_row_stride = x_stride, .a_col_stride = 1,
+        .b = w, .b_row_stride = w_stride, .b_col_stride = 1,
         .bias = b, .add = 0,
-        .kept = NULL, .keep = kept, .kept_row = kept_row,
+        .saved = NULL, .keep = saved, .saved_stride = saved_stride,
         .finish = activation == FP_ACTIVATION_identity ? FP_FINISH_NONE : FP_FINISH_FORWARD,
         .activation = activation,
         .hyper = hyper,
     }, scratch);
 }
 
-static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *kept, T *scratch, I rows, I n_in, I n_out,
-                                     I dx_row, I dz_row, I w_row, I kept_row, int activation,
+static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *saved, T *scratch, I rows, I n_in, I n_out,
+                                     I dx_stride, I dz_stride, I w_stride, I saved_stride, int activation,
                                      const double *hyper)
 {
     FP(multiply)(&(FP(product)){
-        .c = dx, .c_row = dx_row, .m = rows, .n = n_in, .k = n_out,
-        .a = dz, .a_row = dz_row, .a_col = 1,
-        .b = w, .b_row = 1, .b_col = w_row, /* w^T */
+        .c = dx, .c_stride = dx_stride, .m = rows, .n = n_in, .k = n_out,
+        .a = dz, .a_row_stride = dz_stride, .a_col_stride = 1,
+        .b = w, .b_row_stride = 1, .b_col_stride = w_stride, /* w^T */
         .bias = NULL, .add = 0,
-        .kept = kept, .keep = NULL, .kept_row = kept_row,
+        .saved = saved, .keep = NULL, .saved_stride = saved_stride,
         .finish = activation == FP_ACTIVATION_identity ? FP_FINISH_NONE : FP_FINISH_BACKWARD,
         .activation = activation,
         .hyper = hyper,
@@ -33,60 +33,60 @@ static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *ke
 }
 
 /* db[j] = sum over rows of dz, in row order, for n columns that are nv vectors */
-FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_row, int accumulate, int nv)
+FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_stride, int accumulate, int nv)
 {
     V(t) sum[4];
     FP_UNROLL for (int v = 0; v < nv; v++)
         sum[v] = accumulate ? FP(load_left)(db + v * L, n - v * L) : V(set1)(0);
     for (I i = 0; i < rows; i++)
         FP_UNROLL for (int v = 0; v < nv; v++)
-            sum[v] = V(add)(sum[v], FP(load_left)(dz + i * dz_row + v * L, n - v * L));
+            sum[v] = V(add)(sum[v], FP(load_left)(dz + i * dz_stride + v * L, n - v * L));
     FP_UNROLL for (int v = 0; v < nv; v++)
         FP(store_left)(db + v * L, sum[v], n - v * L);
 }
 
-FP_INLINE void FP(bias_gradient)(T *db, const T *dz, I rows, I n_out, I dz_row, int accumulate)
+FP_INLINE void FP(bias_gradient)(T *db, const T *dz, I rows, I n_out, I dz_stride, int accumulate)
 {
     I j = 0; /* 4 vectors at once: one by one, each addition would wait for the one before */
     for (; n_out - j >= 4 * L; j += 4 * L)
-        FP(column_sums)(db + j, dz + j, rows, 4 * L, dz_row, accumulate, 4);
+        FP(column_sums)(db + j, dz + j, rows, 4 * L, dz_stride, accumulate, 4);
     if (n_out - j > 2 * L)
-        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 4);
+        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_stride, accumulate, 4);
     else if (n_out - j > L)
-        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 2);
+        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_stride, accumulate, 2);
     else if (n_out > j)
-        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_row, accumulate, 1);
+        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_stride, accumulate, 1);
 }
 
 /* dw = x^T dz */
-FP_INLINE FP(product) FP(weight_gradient)(T *dw, const T *x, const T *dz, I rows, I n_in, I n_out, I dw_row, I x_row,
-                                          I dz_row, int accumulate)
+FP_INLINE FP(product) FP(weight_gradient)(T *dw, const T *x, const T *dz, I rows, I n_in, I n_out, I dw_stride, I x_stride,
+                                          I dz_stride, int accumulate)
 {
     return (FP(product)){
-        .c = dw, .c_row = dw_row, .m = n_in, .n = n_out, .k = rows,
-        .a = x, .a_row = 1, .a_col = x_row, /* x^T */
-        .b = dz, .b_row = dz_row, .b_col = 1,
+        .c = dw, .c_stride = dw_stride, .m = n_in, .n = n_out, .k = rows,
+        .a = x, .a_row_stride = 1, .a_col_stride = x_stride, /* x^T */
+        .b = dz, .b_row_stride = dz_stride, .b_col_stride = 1,
         .bias = NULL, .add = accumulate,
-        .kept = NULL, .keep = NULL, .kept_row = 0,
+        .saved = NULL, .keep = NULL, .saved_stride = 0,
         .finish = FP_FINISH_NONE, .activation = FP_ACTIVATION_identity, .hyper = NULL,
     };
 }
 
 static void FP(dense_weight_gradient)(T *dw, T *db, const T *x, const T *dz, T *scratch, I rows, I n_in, I n_out,
-                                      I dw_row, I x_row, I dz_row, int accumulate)
+                                      I dw_stride, I x_stride, I dz_stride, int accumulate)
 {
-    FP(product) p = FP(weight_gradient)(dw, x, dz, rows, n_in, n_out, dw_row, x_row, dz_row, accumulate);
+    FP(product) p = FP(weight_gradient)(dw, x, dz, rows, n_in, n_out, dw_stride, x_stride, dz_stride, accumulate);
     if (db)
-        FP(bias_gradient)(db, dz, rows, n_out, dz_row, accumulate);
+        FP(bias_gradient)(db, dz, rows, n_out, dz_stride, accumulate);
     FP(multiply)(&p, scratch);
 }
 
-static void FP(dense_descent)(T *w, T *dw, T *db, const T *x, const T *dz, T *scratch, I rows, I n_in, I n_out,
-                              I x_row, I dz_row, int accumulate, double rate, const double *hyper)
+static void FP(dense_sgd_step)(T *w, T *dw, T *db, const T *x, const T *dz, T *scratch, I rows, I n_in, I n_out,
+                              I x_stride, I dz_stride, int accumulate, double rate, const double *hyper)
 {
-    FP(product) p = FP(weight_gradient)(dw, x, dz, rows, n_in, n_out, n_out, x_row, dz_row, accumulate);
+    FP(product) p = FP(weight_gradient)(dw, x, dz, rows, n_in, n_out, n_out, x_stride, dz_stride, accumulate);
     if (db)
-        FP(bias_gradient)(db, dz, rows, n_out, dz_row, accumulate);
+        FP(bias_gradient)(db, dz, rows, n_out, dz_stride, accumulate);
     if (FP(is_tiny)(&p) || FP(is_narrow)(&p)) { /* the other two ways know of no weights */
         FP(multiply)(&p, scratch);
         FP(sgd)(w, NULL, dw, n_in * n_out, 0, rate, hyper);

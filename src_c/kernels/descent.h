@@ -47,18 +47,18 @@ static void FP(average)(T *mean, const T *theta, I n, double weight)
 }
 
 /* A vector of columns at a time, their squares added in row order. */
-static void FP(max_norm)(T *w, I n_in, I n_out, I w_row, double limit)
+static void FP(max_norm)(T *w, I n_in, I n_out, I w_stride, double limit)
 {
     V(t) most = V(set1)((T)limit), one = V(set1)(1);
     for (I j = 0; j < n_out; j += L) {
         V(t) sum = V(set1)(0);
         for (I i = 0; i < n_in; i++) {
-            V(t) x = FP(load_left)(w + i * w_row + j, n_out - j);
+            V(t) x = FP(load_left)(w + i * w_stride + j, n_out - j);
             sum = V(fma)(x, x, sum);
         }
         V(t) norm = V(sqrt)(sum), factor = V(select)(V(gt)(norm, most), V(div)(most, norm), one);
         for (I i = 0; i < n_in; i++) {
-            T *x = w + i * w_row + j;
+            T *x = w + i * w_stride + j;
             FP(store_left)(x, V(mul)(factor, FP(load_left)(x, n_out - j)), n_out - j);
         }
     }

@@ -12,16 +12,16 @@ FP_INLINE void FP(gather_row)(T *out, const T *row, const T *ahead, I n)
     }
 }
 
-static void FP(gather)(T *out, const T *x, const int64_t *index, I rows, I n, I out_row, I x_row)
+static void FP(gather)(T *out, const T *x, const int64_t *index, I rows, I n, I out_stride, I x_stride)
 {
     if (n == 1) {
         for (I i = 0; i < rows; i++)
-            out[i * out_row] = x[index[i] * x_row];
+            out[i * out_stride] = x[index[i] * x_stride];
         return;
     }
     I i = 0, fetched = n * (I)sizeof(T) >= FP_LONG_ROW_BYTES ? rows - FP_ROWS_AHEAD : 0;
-    for (; i < fetched; i++, out += out_row)
-        FP(gather_row)(out, x + index[i] * x_row, x + index[i + FP_ROWS_AHEAD] * x_row, n);
-    for (; i < rows; i++, out += out_row)
-        FP(gather_row)(out, x + index[i] * x_row, NULL, n);
+    for (; i < fetched; i++, out += out_stride)
+        FP(gather_row)(out, x + index[i] * x_stride, x + index[i + FP_ROWS_AHEAD] * x_stride, n);
+    for (; i < rows; i++, out += out_stride)
+        FP(gather_row)(out, x + index[i] * x_stride, NULL, n);
 }

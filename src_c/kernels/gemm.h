@@ -11,12 +11,12 @@
 
 typedef struct {
     T *c;          /* (m, n) */
-    const T *a;    /* (m, k): element (i, p) at a[i a_row + p a_col] */
-    const T *b;    /* (k, n): element (p, j) at b[p b_row + j b_col]; one of the two strides is 1 */
+    const T *a;    /* (m, k): element (i, p) at a[i a_row_stride + p a_col_stride] */
+    const T *b;    /* (k, n): element (p, j) at b[p b_row_stride + j b_col_stride]; one of the two strides is 1 */
     const T *bias; /* (n,): where C starts, or NULL: at zero */
-    const T *kept; /* (m, n): what FP_FINISH_BACKWARD needs */
-    T *keep;       /* (m, n), rows kept_row apart: where FP_FINISH_FORWARD puts that, or NULL; FP_FINISH_DESCENT's weights */
-    I m, n, k, c_row, a_row, a_col, b_row, b_col, kept_row;
+    const T *saved; /* (m, n): what FP_FINISH_BACKWARD needs */
+    T *keep;       /* (m, n), rows saved_stride apart: where FP_FINISH_FORWARD puts that, or NULL; FP_FINISH_DESCENT's weights */
+    I m, n, k, c_stride, a_row_stride, a_col_stride, b_row_stride, b_col_stride, saved_stride;
     int add;       /* start from what C holds */
     int finish;    /* FP_FINISH_... */
     int activation;
@@ -27,7 +27,7 @@ typedef struct {
 typedef struct {
     const T *a; /* row i, column k0 */
     const T *b; /* row k0, column j0 */
-    I a_row, b_row, a_col;
+    I a_row_stride, b_row_stride, a_col_stride;
     I b_panel; /* from a tile's columns of B to the next tile's */
     I i, j0, j1, k0, k1;
     /* Of the A of the next row of tiles each tile fetches a part: two lines `ahead_twin` apart at every other k, each time
@@ -38,9 +38,9 @@ typedef struct {
 
 /* Where a tile reads A and B. */
 typedef struct {
-    const T *quad[(FP_MR + 3) / 4]; /* every fourth row of A; the next three are a_row, 2 a_row and a_row3 further */
+    const T *quad[(FP_MR + 3) / 4]; /* every fourth row of A; the next three are a_row_stride, 2 a_row_stride and a_row_stride3 further */
     const T *b;
-    I a_row, a_row3, a_col, b_row, b_panel;
+    I a_row_stride, a_row_stride3, a_col_stride, b_row_stride, b_panel;
 } FP(walk);
 
 /* A vector of a row: all of it, or its first `left` lanes where the last vector of a tile sticks out (`tail`). */
@@ -63,19 +63,19 @@ FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_WIDEST], FP(walk) *w, I left, in
     FP_UNROLL for (int v = 0; v < nv; v++)
         row[v] = FP(get)(w->b + v / 2 * w->b_panel + v % 2 * L, tail && v == nv - 1, left);
     FP_UNROLL for (int r = 0; r < mr; r++) {
-        V(t) element = V(set1)(w->quad[r / 4][r % 4 == 3 ? w->a_row3 : r % 4 * w->a_row]);
+        V(t) element = V(set1)(w->quad[r / 4][r % 4 == 3 ? w->a_row_stride3 : r % 4 * w->a_row_stride]);
         FP_UNROLL for (int v = 0; v < nv; v++)
             sum[r][v] = V(fma)(element, row[v], sum[r][v]);
     }
     FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++)
-        w->quad[q] += w->a_col;
-    w->b += w->b_row;
+        w->quad[q] += w->a_col_stride;
+    w->b += w->b_row_stride;
 }
 
 FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I j, I width, int mr, int nv, int tail)
 {
-    T *c = p->c + at->i * p->c_row + j;
-    I c_row = p->c_row;
+    T *c = p->c + at->i * p->c_stride + j;
+    I c_stride = p->c_stride;
     I left = width - (nv - 1) * L;
     int finish = at->k1 == p->k ? p->finish : FP_FINISH_NONE; /* only after the last block of k the sums are whole */
     int descends = finish == FP_FINISH_DESCENT;
@@ -84,7 +84,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     if (p->add || at->k0 > 0) {
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++)
-                sum[r][v] = FP(get)(c + r * c_row + v * L, tail && v == nv - 1, left);
+                sum[r][v] = FP(get)(c + r * c_stride + v * L, tail && v == nv - 1, left);
     } else {
         V(t) start[FP_WIDEST];
         FP_UNROLL for (int v = 0; v < nv; v++)
@@ -94,18 +94,18 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
                 sum[r][v] = start[v];
     }
 
-    FP(walk) w = {.b = b, .a_row = at->a_row, .a_row3 = 3 * at->a_row, .a_col = at->a_col, .b_row = at->b_row,
+    FP(walk) w = {.b = b, .a_row_stride = at->a_row_stride, .a_row_stride3 = 3 * at->a_row_stride, .a_col_stride = at->a_col_stride, .b_row_stride = at->b_row_stride,
                   .b_panel = at->b_panel};
-    FP_OPAQUE(w.a_row3);
+    FP_OPAQUE(w.a_row_stride3);
     FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++) {
-        w.quad[q] = at->a + 4 * q * w.a_row;
+        w.quad[q] = at->a + 4 * q * w.a_row_stride;
         FP_OPAQUE(w.quad[q]); /* else there would be an offset for each row, more than there are registers */
     }
     I depth = at->k1 - at->k0;
     if (depth >= FP_FETCH_K) {
         const T *ahead = at->ahead + (j - at->j0) / (2 * L) * at->ahead_tile;
         const T *next = descends ? p->keep + (c - p->c) : c; /* what the tile after this one will read */
-        next += j + nv * L < at->j1 ? nv * L : mr * c_row - (j - at->j0);
+        next += j + nv * L < at->j1 ? nv * L : mr * c_stride - (j - at->j0);
         for (; depth > 2 * mr; depth -= 2) {
             FP_FETCH_TO_READ(ahead);
             FP_FETCH_TO_READ(ahead + at->ahead_twin);
@@ -116,7 +116,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
         for (; depth > 1; depth -= 2) { /* one row of C after the other; earlier, they would be gone again */
             FP_FETCH_TO_WRITE(next);
             FP_FETCH_TO_WRITE(next + L);
-            next += c_row;
+            next += c_stride;
             FP(tile_step)(sum, &w, left, mr, nv, tail);
             FP(tile_step)(sum, &w, left, mr, nv, tail);
         }
@@ -124,7 +124,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
     for (; depth > 0; depth--)
         FP(tile_step)(sum, &w, left, mr, nv, tail);
     FP_OPAQUE(c); /* the addresses of C's rows are reckoned again: kept through the loop, they would be spilled */
-    FP_OPAQUE(c_row);
+    FP_OPAQUE(c_stride);
 
     int in_registers = finish != FP_FINISH_NONE && !descends && p->activation == FP_ACTIVATION_relu;
     FP(numbers) none = FP(numbers_of)(NULL);
@@ -133,11 +133,11 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_a)(sum[r][v], none);
     } else if (in_registers) {
-        const T *kept = p->kept + at->i * p->kept_row + j;
+        const T *saved = p->saved + at->i * p->saved_stride + j;
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_dz)(
-                    sum[r][v], FP(get)(kept + r * p->kept_row + v * L, tail && v == nv - 1, left), none);
+                    sum[r][v], FP(get)(saved + r * p->saved_stride + v * L, tail && v == nv - 1, left), none);
     }
 
     if (descends) {
@@ -145,31 +145,31 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(place) *at, const T *b, I
         V(t) rate = FP(all)(p->hyper[0]), decay = FP(all)(p->hyper[1]), keep = FP(all)(p->hyper[2]);
         FP_UNROLL for (int r = 0; r < mr; r++)
             FP_UNROLL for (int v = 0; v < nv; v++) {
-                V(t) w = FP(get)(c + r * c_row + v * L, tail && v == nv - 1, left);
+                V(t) w = FP(get)(c + r * c_stride + v * L, tail && v == nv - 1, left);
                 w = V(fnma)(rate, V(fma)(decay, w, sum[r][v]), V(mul)(keep, w)); /* as sgd does it */
-                FP(put)(c + r * c_row + v * L, w, tail && v == nv - 1, left);
+                FP(put)(c + r * c_stride + v * L, w, tail && v == nv - 1, left);
             }
         return;
     }
 
     FP_UNROLL for (int r = 0; r < mr; r++)
         FP_UNROLL for (int v = 0; v < nv; v++)
-            FP(put)(c + r * c_row + v * L, sum[r][v], tail && v == nv - 1, left);
+            FP(put)(c + r * c_stride + v * L, sum[r][v], tail && v == nv - 1, left);
 }
 
 /* Of `rows` rows of sums from row i on, `width` from column j on, by an activation that the registers did not finish: in
  * one call where the rows adjoin. */
 FP_INLINE void FP(finish_rows)(const FP(product) *p, I i, I rows, I j, I width)
 {
-    int keeps = p->finish == FP_FINISH_BACKWARD || p->keep;
-    if (p->c_row == width && (p->kept_row == width || !keeps))
+    int saves = p->finish == FP_FINISH_BACKWARD || p->keep;
+    if (p->c_stride == width && (p->saved_stride == width || !saves))
         width *= rows, rows = 1;
     for (; rows > 0; rows--, i++) {
-        T *c = p->c + i * p->c_row + j;
+        T *c = p->c + i * p->c_stride + j;
         if (p->finish == FP_FINISH_FORWARD)
-            FP(table).forward[p->activation](c, p->keep ? p->keep + i * p->kept_row + j : NULL, width, p->hyper);
+            FP(table).forward[p->activation](c, p->keep ? p->keep + i * p->saved_stride + j : NULL, width, p->hyper);
         else if (p->finish == FP_FINISH_BACKWARD)
-            FP(table).backward[p->activation](c, p->kept + i * p->kept_row + j, width, p->hyper);
+            FP(table).backward[p->activation](c, p->saved + i * p->saved_stride + j, width, p->hyper);
     }
 }
 
@@ -209,14 +209,14 @@ static void (*const FP(tiles)[])(const FP(product) *, const FP(place) *) = {NULL
 FP_INLINE void FP(look_ahead)(FP(place) *at, I rows)
 {
     I tiles = (at->j1 - at->j0 + 2 * L - 1) / (2 * L);
-    if (at->a_col == 1) { /* some of its rows each, along k */
-        at->ahead_tile = (rows + tiles - 1) / tiles * at->a_row;
+    if (at->a_col_stride == 1) { /* some of its rows each, along k */
+        at->ahead_tile = (rows + tiles - 1) / tiles * at->a_row_stride;
         at->ahead_step = 2;
-        at->ahead_twin = at->a_row;
+        at->ahead_twin = at->a_row_stride;
     } else { /* some k each, from the first row to the last */
-        at->ahead_tile = (at->k1 - at->k0) / tiles * at->a_col;
-        at->ahead_step = at->a_col;
-        at->ahead_twin = (rows - 1) * at->a_row;
+        at->ahead_tile = (at->k1 - at->k0) / tiles * at->a_col_stride;
+        at->ahead_step = at->a_col_stride;
+        at->ahead_twin = (rows - 1) * at->a_row_stride;
     }
 }
 
@@ -229,15 +229,15 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
     if (p->m % tiles && p->m % (tiles + 1) == 0 && p->m > FP_MR / 2 * (tiles + 1))
         tiles++;
     I most = (p->m + tiles - 1) / tiles, fewer = (p->m - tiles * (most - 1)) * most;
-    I apart = p->b_row * (I)sizeof(T);
-    int aliased = FP_PACK_PAGES == 1 && p->a_row == 1 && p->a_col * (I)sizeof(T) % FP_PACK_ROW_BYTES == 0 &&
+    I apart = p->b_row_stride * (I)sizeof(T);
+    int aliased = FP_PACK_PAGES == 1 && p->a_row_stride == 1 && p->a_col_stride * (I)sizeof(T) % FP_PACK_ROW_BYTES == 0 &&
                   p->n > FP_PACK_TILES * 2 * L;
     T *tile = scratch, *panels = scratch + FP_TILE_SCRATCH((I)sizeof(T));
-    int packs = p->b_col != 1 || (tiles > FP_PACK_TILES && apart >= FP_PACK_PAGES * FP_PACK_ROW_BYTES);
+    int packs = p->b_col_stride != 1 || (tiles > FP_PACK_TILES && apart >= FP_PACK_PAGES * FP_PACK_ROW_BYTES);
     I block_n = FP_BLOCK_N_BYTES / sizeof(T), block_k = FP_BLOCK_K_BYTES / sizeof(T);
     I depth = p->k < block_k ? p->k : block_k;
     int far = p->m * depth * (I)sizeof(T) >= FP_FETCH_BYTES; /* A does not stay in the cache */
-    if (p->b_col != 1 && !far && depth * p->n * (I)sizeof(T) >= FP_PANEL_BYTES) {
+    if (p->b_col_stride != 1 && !far && depth * p->n * (I)sizeof(T) >= FP_PANEL_BYTES) {
         /* as many columns as stay in L1 and a tile reads at once */
         I cached = FP_WIDE(most) > 2 ? 2 * FP_PANEL_BYTES / (depth * (I)sizeof(T)) / (2 * L) * (2 * L) : 2 * L;
         block_n = cached < 2 * L ? 2 * L : cached < block_n ? cached : block_n;
@@ -246,28 +246,28 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += block_k) {
             I n1 = n0 + block_n < p->n ? n0 + block_n : p->n;
             I k1 = k0 + block_k < p->k ? k0 + block_k : p->k;
-            FP(place) at = {.b = p->b + k0 * p->b_row + n0 * p->b_col, .b_row = p->b_row, .b_panel = 2 * L,
-                            .a_row = p->a_row, .a_col = p->a_col, .j0 = n0, .j1 = n1, .k0 = k0, .k1 = k1};
+            FP(place) at = {.b = p->b + k0 * p->b_row_stride + n0 * p->b_col_stride, .b_row_stride = p->b_row_stride, .b_panel = 2 * L,
+                            .a_row_stride = p->a_row_stride, .a_col_stride = p->a_col_stride, .j0 = n0, .j1 = n1, .k0 = k0, .k1 = k1};
             if (packs) {
-                if (p->b_col == 1)
-                    FP(pack)(panels, at.b, p->b_row, k1 - k0, n1 - n0);
+                if (p->b_col_stride == 1)
+                    FP(pack)(panels, at.b, p->b_row_stride, k1 - k0, n1 - n0);
                 else
-                    FP(pack_transposed)(panels, at.b, p->b_col, k1 - k0, n1 - n0);
+                    FP(pack_transposed)(panels, at.b, p->b_col_stride, k1 - k0, n1 - n0);
                 at.b = panels;
-                at.b_row = 2 * L;
+                at.b_row_stride = 2 * L;
                 at.b_panel = 2 * L * (k1 - k0);
             }
             if (far)
                 FP(look_ahead)(&at, most);
-            at.ahead = p->a + k0 * p->a_col;
+            at.ahead = p->a + k0 * p->a_col_stride;
             for (I rows = most; at.i < p->m; at.i += rows) {
                 rows -= at.i == fewer;
                 at.a = at.ahead;
-                at.ahead += rows * p->a_row;
+                at.ahead += rows * p->a_row_stride;
                 if (aliased) {
-                    FP(pack_tile)(tile, at.a, p->a_col, k1 - k0, rows);
+                    FP(pack_tile)(tile, at.a, p->a_col_stride, k1 - k0, rows);
                     at.a = tile;
-                    at.a_col = rows;
+                    at.a_col_stride = rows;
                 }
                 FP(tiles)[rows](p, &at);
             }

@@ -1,12 +1,12 @@
 /* Layers that read the network's input columns: embeddings of categories, encodings of numbers. */
 
 /* to = from, n columns of each row; `otherwise` where from is NULL */
-FP_INLINE void FP(copy_columns)(T *to, const T *from, T otherwise, I rows, I n, I to_row, I from_row)
+FP_INLINE void FP(copy_columns)(T *to, const T *from, T otherwise, I rows, I n, I to_stride, I from_stride)
 {
     for (I i = 0; i < rows; i++)
         for (I j = 0; j < n; j += L)
-            FP(store_left)(to + i * to_row + j,
-                           from ? FP(load_left)(from + i * from_row + j, n - j) : V(set1)(otherwise), n - j);
+            FP(store_left)(to + i * to_stride + j,
+                           from ? FP(load_left)(from + i * from_stride + j, n - j) : V(set1)(otherwise), n - j);
 }
 
 /* The index that x holds, or -1 where that is not in [0, n). */
@@ -22,20 +22,20 @@ FP_INLINE I FP(run)(const int64_t *categories, I c, I n_in, int indices)
 }
 
 static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *categories, const int64_t *width,
-                              I rows, I n_in, I a_row, I x_row)
+                              I rows, I n_in, I a_stride, I x_stride)
 {
     for (I c = 0, n; c < n_in; c += n ? n : 1, a += n) {
         n = FP(run)(categories, c, n_in, 0);
-        FP(copy_columns)(a, x + c, 0, rows, n, a_row, x_row);
+        FP(copy_columns)(a, x + c, 0, rows, n, a_stride, x_stride);
     }
     for (I c = 0; c < n_in; c++) {
         const int64_t count = categories[c], n = width[c]; /* variables, since for all it knows a store may change the arrays */
         for (I i = 0; i < rows && count; i++) {
-            I index = FP(category)(x + i * x_row + c, count);
+            I index = FP(category)(x + i * x_stride + c, count);
             if (index >= 0)
-                FP(copy_columns)(a + i * a_row, tables + index * n, 0, 1, n, a_row, 0);
+                FP(copy_columns)(a + i * a_stride, tables + index * n, 0, 1, n, a_stride, 0);
             else
-                FP(copy_columns)(a + i * a_row, NULL, (T)NAN, 1, n, a_row, 0);
+                FP(copy_columns)(a + i * a_stride, NULL, (T)NAN, 1, n, a_stride, 0);
         }
         a += count ? n : 0;
         tables += count * n;
@@ -43,7 +43,7 @@ static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *
 }
 
 static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_t *categories, const int64_t *width,
-                               I rows, I n_in, I n_tables, I da_row, I x_row, int accumulate)
+                               I rows, I n_in, I n_tables, I da_stride, I x_stride, int accumulate)
 {
     if (!accumulate)
         FP(copy_columns)(dtables, NULL, 0, 1, n_tables, 0, 0);
@@ -52,13 +52,13 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
     for (I c = 0; c < n_in; c++) {
         const int64_t count = categories[c], n = width[c];
         for (I i = 0; i < rows && count; i++) {
-            I index = FP(category)(x + i * x_row + c, count);
+            I index = FP(category)(x + i * x_stride + c, count);
             if (index < 0)
                 continue;
             T *sum = dtables + index * n;
             for (I j = 0; j < n; j += L) {
                 I left = n - j;
-                V(t) more = FP(load_left)(da + i * da_row + j, left);
+                V(t) more = FP(load_left)(da + i * da_stride + j, left);
                 FP(store_left)(sum + j, V(add)(FP(load_left)(sum + j, left), more), left);
             }
         }
@@ -67,21 +67,21 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
     }
 }
 
-static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I rows, I n_in, I dx_row, I da_row)
+static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I rows, I n_in, I dx_stride, I da_stride)
 {
     for (I c = 0, n; c < n_in; c += n) {
         n = FP(run)(categories, c, n_in, 0);
-        FP(copy_columns)(dx + c, da, 0, rows, n, dx_row, da_row);
+        FP(copy_columns)(dx + c, da, 0, rows, n, dx_stride, da_stride);
         da += n, c += n;
         n = FP(run)(categories, c, n_in, 1);
-        FP(copy_columns)(dx + c, NULL, 0, rows, n, dx_row, 0);
+        FP(copy_columns)(dx + c, NULL, 0, rows, n, dx_stride, 0);
     }
 }
 
 /* The encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features in tabular deep
  * learning". */
 static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_t *bins, I rows, I n_in,
-                                  I a_row, I x_row)
+                                  I a_stride, I x_stride)
 {
     for (I c = 0; c < n_in; a += bins[c], edges += bins[c] + 1, c++)
         for (I t = 0; t < bins[c]; t += L) {
@@ -96,16 +96,16 @@ static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_
             V(t) low = FP(load_left)(edges + t, left), size = V(sub)(FP(load_left)(edges + t + 1, left), low);
             V(t) floor = V(load)(least), ceiling = V(load)(most);
             for (I i = 0; i < rows; i++) {
-                V(t) share = V(div)(V(sub)(V(set1)(x[i * x_row + c]), low), size);
+                V(t) share = V(div)(V(sub)(V(set1)(x[i * x_stride + c]), low), size);
                 share = V(min)(ceiling, V(max)(floor, share)); /* in this order NaN stays */
-                FP(store_left)(a + i * a_row + t, share, left);
+                FP(store_left)(a + i * a_stride + t, share, left);
             }
         }
 }
 
 /* All bins but one add 0, so that no order of the sum changes it. */
 static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edges, const int64_t *bins, I rows, I n_in,
-                                   I dx_row, I da_row, I x_row)
+                                   I dx_stride, I da_stride, I x_stride)
 {
     for (I c = 0; c < n_in; da += bins[c], edges += bins[c] + 1, c++)
         for (I t = 0; t < bins[c]; t += L) {
@@ -121,9 +121,9 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
                 to[left - 1] = INFINITY;
             low = V(load)(from), high = V(load)(to);
             for (I i = 0; i < rows; i++) {
-                V(t) value = V(set1)(x[i * x_row + c]), slope = V(div)(FP(load_left)(da + i * da_row + t, left), size);
+                V(t) value = V(set1)(x[i * x_stride + c]), slope = V(div)(FP(load_left)(da + i * da_stride + t, left), size);
                 slope = V(select)(V(gt)(low, value), V(set1)(0), V(keep)(V(gt)(high, value), slope));
-                T *out = dx + i * dx_row + c;
+                T *out = dx + i * dx_stride + c;
                 *out = (t ? *out : 0) + V(sum)(slope);
             }
         }
@@ -141,11 +141,11 @@ FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
 }
 
 static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I n_in, I n_frequencies,
-                                 I a_row, I x_row)
+                                 I a_stride, I x_stride)
 {
-    for (I i = 0; i < rows; i++, x += x_row)
+    for (I i = 0; i < rows; i++, x += x_stride)
         for (I c = 0; c < n_in; c++) {
-            T *cosines = a + i * a_row + 2 * c * n_frequencies, *sines = cosines + n_frequencies;
+            T *cosines = a + i * a_stride + 2 * c * n_frequencies, *sines = cosines + n_frequencies;
             for (I k = 0; k < n_frequencies; k += L) {
                 I left = n_frequencies - k;
                 V(t) cosine, sine;
@@ -164,11 +164,11 @@ FP_INLINE V(t) FP(periodic_slope)(const T *da, const T *a, I n, I left)
 }
 
 static void FP(periodic_backward)(T *dx, const T *da, const T *a, const T *frequency, I rows, I n_in, I n_frequencies,
-                                  I dx_row, I da_row, I a_row)
+                                  I dx_stride, I da_stride, I a_stride)
 {
-    for (I i = 0; i < rows; i++, dx += dx_row)
+    for (I i = 0; i < rows; i++, dx += dx_stride)
         for (I c = 0; c < n_in; c++) {
-            const T *here = a + i * a_row + 2 * c * n_frequencies, *d = da + i * da_row + 2 * c * n_frequencies;
+            const T *here = a + i * a_stride + 2 * c * n_frequencies, *d = da + i * da_stride + 2 * c * n_frequencies;
             FP(lanes) sum = FP(lanes_set1)(0);
             for (I k = 0; k < n_frequencies; k += 16)
                 for (int q = 0; q < FP_LANES; q++) {
@@ -183,16 +183,16 @@ static void FP(periodic_backward)(T *dx, const T *da, const T *a, const T *frequ
 }
 
 static void FP(periodic_gradient)(T *dfrequency, const T *da, const T *a, const T *x, I rows, I n_in, I n_frequencies,
-                                  I da_row, I a_row, I x_row, int accumulate)
+                                  I da_stride, I a_stride, I x_stride, int accumulate)
 {
     for (I c = 0; c < n_in; c++, dfrequency += n_frequencies, da += 2 * n_frequencies, a += 2 * n_frequencies)
         for (I k = 0; k < n_frequencies; k += L) {
             I left = n_frequencies - k;
             V(t) sum = accumulate ? FP(load_left)(dfrequency + k, left) : V(set1)(0);
             for (I i = 0; i < rows; i++) {
-                V(t) slope = FP(periodic_slope)(da + i * da_row + k, a + i * a_row + k, n_frequencies, left);
+                V(t) slope = FP(periodic_slope)(da + i * da_stride + k, a + i * a_stride + k, n_frequencies, left);
                 slope = V(mul)(V(set1)((T)6.283185307179586), slope); /* 2 pi x may overflow where the product does not */
-                sum = V(fma)(V(set1)(x[i * x_row + c]), slope, sum);
+                sum = V(fma)(V(set1)(x[i * x_stride + c]), slope, sum);
             }
             FP(store_left)(dfrequency + k, sum, left);
         }

@@ -22,7 +22,7 @@ typedef struct {
 } FP(softmax_rows);
 
 /* First sweep over row i: e^(a - max a), summed, and kept in `kept` (room,) if there is one, which may be a. */
-FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *kept, I room, const T *a, const T *y, I n, int smooth,
+FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *saved, I room, const T *a, const T *y, I n, int smooth,
     int entropy)
 {
     T most = FP(row_max)(a, n), chosen_score = y ? 0 : a[s->chosen[i]] - most; /* before a is overwritten */
@@ -46,8 +46,8 @@ FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *kept, I room, cons
                 weighted.lane[q] = V(fma)(wanted, score, weighted.lane[q]);
                 weight.lane[q] = V(add)(weight.lane[q], wanted);
             }
-            if (kept)
-                FP(store_left)(kept + at, e, room - at);
+            if (saved)
+                FP(store_left)(saved + at, e, room - at);
         }
     s->total[i] = FP(lanes_sum)(sum);
     s->weighted[i] = y ? FP(lanes_sum)(weighted) : chosen_score;
@@ -70,10 +70,10 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
         V(store)(s.total, V(set1)(1));
         for (int i = 0; i < count; i++) {
             I row = first + i;
-            T *kept = !da ? NULL : n <= L ? spare + i * L : da + row * n;
+            T *saved = !da ? NULL : n <= L ? spare + i * L : da + row * n;
             s.row[i] = weight ? weight[row] : 1;
             s.chosen[i] = FP(class_of)(label, row, n, &s.row[i]);
-            FP(softmax_row)(&s, i, kept, room, a + row * n, y ? y + row * n : NULL, n, smoothing != 0, entropy);
+            FP(softmax_row)(&s, i, saved, room, a + row * n, y ? y + row * n : NULL, n, smoothing != 0, entropy);
         }
         T log_total[L];
         V(store)(log_total, FP(log)(V(load)(s.total)));
@@ -87,11 +87,11 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
             *cost += (double)(w * (sum_y * log_total[i] - sum_score));
             if (!da)
                 continue;
-            T *out = da + row * n, *kept = n <= L ? spare + i * L : out;
+            T *out = da + row * n, *saved = n <= L ? spare + i * L : out;
             T scale_e = slope_of_1 * sum_y / s.total[i], less = slope_of_1 * rest, less_each = slope_of_1 * each;
-            T at_label = y ? 0 : scale_e * kept[s.chosen[i]] - (smoothing != 0 ? less_each : 0) - less;
+            T at_label = y ? 0 : scale_e * saved[s.chosen[i]] - (smoothing != 0 ? less_each : 0) - less;
             for (I j = 0; j < n; j += L) {
-                V(t) slope = V(mul)(V(set1)(scale_e), FP(load_left)(kept + j, room - j));
+                V(t) slope = V(mul)(V(set1)(scale_e), FP(load_left)(saved + j, room - j));
                 if (smoothing != 0)
                     slope = V(sub)(slope, V(set1)(less_each));
                 if (y)

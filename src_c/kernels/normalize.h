@@ -1,9 +1,9 @@
 /* Normalisation: the mean and variance of rows or columns, a = (x - mean) rstd gamma + beta, and its gradients. */
 
 /* Two sweeps, since the mean of squares less the square of the mean cancels where the mean is large. */
-static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_row, double epsilon)
+static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_stride, double epsilon)
 {
-    for (I i = 0; i < rows; i++, x += x_row) {
+    for (I i = 0; i < rows; i++, x += x_stride) {
         FP(lanes) sum = FP(lanes_set1)(0), squares = sum;
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++)
@@ -34,7 +34,7 @@ FP_INLINE void FP(mean_part)(const FP(columns) *s, I first, I last, I j, I left,
         sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++)
-            sum[v] = V(add)(sum[v], FP(load_left)(s->x + i * s->x_row + j + v * L, left - v * L));
+            sum[v] = V(add)(sum[v], FP(load_left)(s->x + i * s->x_stride + j + v * L, left - v * L));
     FP_UNROLL for (int v = 0; v < nv; v++)
         FP(store_left)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
@@ -49,16 +49,16 @@ FP_INLINE void FP(variance_part)(const FP(columns) *s, I first, I last, I j, I l
     }
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
-            V(t) error = V(sub)(FP(load_left)(s->x + i * s->x_row + j + v * L, left - v * L), center[v]);
+            V(t) error = V(sub)(FP(load_left)(s->x + i * s->x_stride + j + v * L, left - v * L), center[v]);
             sum[v] = V(fma)(error, error, sum[v]);
         }
     FP_UNROLL for (int v = 0; v < nv; v++)
         FP(store_left)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
 
-static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n, I x_row)
+static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n, I x_stride)
 {
-    FP(columns) s = {.sum = mean, .x = x, .x_row = x_row, .rows = rows};
+    FP(columns) s = {.sum = mean, .x = x, .x_stride = x_stride, .rows = rows};
     FP(over_columns)(&s, n, FP(mean_part));
     s.sum = variance, s.mean = mean;
     FP(over_columns)(&s, n, FP(variance_part));
@@ -77,36 +77,36 @@ FP_INLINE V(t) FP(column_or)(const T *numbers, I j, I left, T otherwise)
 
 /* rows [first, last) of one vector of columns */
 FP_INLINE void FP(scale_forward_part)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
-                                      I first, I last, I j, I left, I a_row, I x_row, int by_row)
+                                      I first, I last, I j, I left, I a_stride, I x_stride, int by_row)
 {
     V(t) g = FP(column_or)(gamma, j, left, 1), b = FP(column_or)(beta, j, left, 0);
     V(t) m = FP(column_or)(by_row ? NULL : mean, j, left, 0), r = FP(column_or)(by_row ? NULL : rstd, j, left, 1);
     for (I i = first; i < last; i++) {
-        V(t) error = V(sub)(FP(load_left)(x + i * x_row + j, left), by_row ? V(set1)(mean[i]) : m);
+        V(t) error = V(sub)(FP(load_left)(x + i * x_stride + j, left), by_row ? V(set1)(mean[i]) : m);
         V(t) xhat = V(mul)(error, by_row ? V(set1)(rstd[i]) : r);
-        FP(store_left)(a + i * a_row + j, V(fma)(xhat, g, b), left);
+        FP(store_left)(a + i * a_stride + j, V(fma)(xhat, g, b), left);
     }
 }
 
 FP_INLINE void FP(scale_forward_rows)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
-                                      I rows, I n, I a_row, I x_row, int by_row)
+                                      I rows, I n, I a_stride, I x_stride, int by_row)
 {
     for (I first = 0; first < rows; first += FP_SHARE_ROWS) {
         I last = FP_SHARE_END(first, rows), j = 0;
         for (; j + L <= n; j += L)
-            FP(scale_forward_part)(a, x, mean, rstd, gamma, beta, first, last, j, L, a_row, x_row, by_row);
+            FP(scale_forward_part)(a, x, mean, rstd, gamma, beta, first, last, j, L, a_stride, x_stride, by_row);
         if (j < n)
-            FP(scale_forward_part)(a, x, mean, rstd, gamma, beta, first, last, j, n - j, a_row, x_row, by_row);
+            FP(scale_forward_part)(a, x, mean, rstd, gamma, beta, first, last, j, n - j, a_stride, x_stride, by_row);
     }
 }
 
 static void FP(scale_forward)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
-                              I rows, I n, I a_row, I x_row, int by_row)
+                              I rows, I n, I a_stride, I x_stride, int by_row)
 {
     if (by_row && mean)
-        FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_row, x_row, 1);
+        FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_stride, x_stride, 1);
     else
-        FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_row, x_row, 0);
+        FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_stride, x_stride, 0);
 }
 
 FP_INLINE void FP(scale_gradient_part)(const FP(columns) *s, I first, I last, I j, I left, int nv, int by_row)
@@ -122,8 +122,8 @@ FP_INLINE void FP(scale_gradient_part)(const FP(columns) *s, I first, I last, I 
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
             I at = j + v * L;
-            V(t) da = FP(load_left)(s->y + i * s->y_row + at, left - v * L);
-            V(t) x = FP(load_left)(s->x + i * s->x_row + at, left - v * L);
+            V(t) da = FP(load_left)(s->y + i * s->y_stride + at, left - v * L);
+            V(t) x = FP(load_left)(s->x + i * s->x_stride + at, left - v * L);
             V(t) error = V(sub)(x, by_row ? V(set1)(s->mean[i]) : m[v]);
             product[v] = V(fma)(da, V(mul)(error, by_row ? V(set1)(s->rstd[i]) : r[v]), product[v]);
             sum[v] = V(add)(sum[v], da);
@@ -147,9 +147,9 @@ FP_INLINE void FP(scale_gradient_by_row)(const FP(columns) *s, I first, I last, 
 }
 
 static void FP(scale_gradient)(T *dgamma, T *dbeta, const T *da, const T *x, const T *mean, const T *rstd, I rows, I n,
-                               I da_row, I x_row, int by_row, int accumulate)
+                               I da_stride, I x_stride, int by_row, int accumulate)
 {
-    FP(columns) s = {.sum = dgamma, .other = dbeta, .x = x, .x_row = x_row, .y = da, .y_row = da_row,
+    FP(columns) s = {.sum = dgamma, .other = dbeta, .x = x, .x_stride = x_stride, .y = da, .y_stride = da_stride,
                      .mean = mean, .rstd = rstd, .rows = rows, .add = accumulate};
     if (by_row && mean)
         FP(over_columns)(&s, n, FP(scale_gradient_by_row));
@@ -157,20 +157,20 @@ static void FP(scale_gradient)(T *dgamma, T *dbeta, const T *da, const T *x, con
         FP(over_columns)(&s, n, FP(scale_gradient_by_column));
 }
 
-static void FP(scale_backward)(T *dx, const T *da, const T *gamma, const T *rstd, I rows, I n, I dx_row, I da_row)
+static void FP(scale_backward)(T *dx, const T *da, const T *gamma, const T *rstd, I rows, I n, I dx_stride, I da_stride)
 {
     for (I first = 0; first < rows; first += FP_SHARE_ROWS)
         for (I j = 0; j < n; j += L) {
             V(t) scale = V(mul)(FP(column_or)(gamma, j, n - j, 1), FP(column_or)(rstd, j, n - j, 1));
             for (I i = first; i < FP_SHARE_END(first, rows); i++)
-                FP(store_left)(dx + i * dx_row + j, V(mul)(scale, FP(load_left)(da + i * da_row + j, n - j)), n - j);
+                FP(store_left)(dx + i * dx_stride + j, V(mul)(scale, FP(load_left)(da + i * da_stride + j, n - j)), n - j);
         }
 }
 
 static void FP(layer_norm_backward)(T *dx, const T *da, const T *x, const T *mean, const T *rstd, const T *gamma,
-                                    I rows, I n, I dx_row, I da_row, I x_row)
+                                    I rows, I n, I dx_stride, I da_stride, I x_stride)
 {
-    for (I i = 0; i < rows; i++, dx += dx_row, da += da_row, x += x_row) {
+    for (I i = 0; i < rows; i++, dx += dx_stride, da += da_stride, x += x_stride) {
         V(t) m = V(set1)(mean[i]), r = V(set1)(rstd[i]);
         FP(lanes) sum = FP(lanes_set1)(0), product = sum;
         for (I j = 0; j < n; j += 16)
@@ -193,21 +193,21 @@ static void FP(layer_norm_backward)(T *dx, const T *da, const T *x, const T *mea
 /* rows [first, last) of one vector of columns */
 FP_INLINE void FP(batch_norm_part)(T *dx, const T *da, const T *x, const T *mean, const T *rstd, const T *gamma,
                                    const T *dgamma, const T *dbeta, V(t) share, I first, I last, I j, I left,
-                                   I dx_row, I da_row, I x_row)
+                                   I dx_stride, I da_stride, I x_stride)
 {
     V(t) m = FP(load_left)(mean + j, left), r = FP(load_left)(rstd + j, left);
     V(t) gain = V(mul)(r, FP(column_or)(gamma, j, left, 1));
     V(t) mean_da = V(mul)(share, FP(load_left)(dbeta + j, left));
     V(t) slope = V(mul)(share, FP(load_left)(dgamma + j, left));
     for (I i = first; i < last; i++) {
-        V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + i * x_row + j, left), m), r);
-        V(t) d = V(sub)(FP(load_left)(da + i * da_row + j, left), mean_da);
-        FP(store_left)(dx + i * dx_row + j, V(mul)(gain, V(fnma)(xhat, slope, d)), left);
+        V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + i * x_stride + j, left), m), r);
+        V(t) d = V(sub)(FP(load_left)(da + i * da_stride + j, left), mean_da);
+        FP(store_left)(dx + i * dx_stride + j, V(mul)(gain, V(fnma)(xhat, slope, d)), left);
     }
 }
 
 static void FP(batch_norm_backward)(T *dx, const T *da, const T *x, const T *mean, const T *rstd, const T *gamma,
-                                    const T *dgamma, const T *dbeta, I rows, I n, I dx_row, I da_row, I x_row,
+                                    const T *dgamma, const T *dbeta, I rows, I n, I dx_stride, I da_stride, I x_stride,
                                     double batch_rows)
 {
     V(t) share = V(set1)((T)(1 / batch_rows));
@@ -215,9 +215,9 @@ static void FP(batch_norm_backward)(T *dx, const T *da, const T *x, const T *mea
         I last = FP_SHARE_END(first, rows), j = 0;
         for (; j + L <= n; j += L)
             FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, L,
-                                dx_row, da_row, x_row);
+                                dx_stride, da_stride, x_stride);
         if (j < n)
             FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, share, first, last, j, n - j,
-                                dx_row, da_row, x_row);
+                                dx_stride, da_stride, x_stride);
     }
 }

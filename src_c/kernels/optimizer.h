@@ -27,7 +27,7 @@ static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double
     int heavy = hyper[2] != 0, nesterov = hyper[3] != 0;
     V(t) eta = FP(all)(rate), mu = FP(all)(hyper[2]);
     V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
-    if (n <= 16 && !heavy) { /* a vector would wait for tiny_pass's single stores to reach the cache: 4 ns of 20 */
+    if (n <= 16 && !heavy) { /* a vector would wait for fused_small_network's single stores to reach the cache: 4 ns of 20 */
         for (I j = 0; j < n; j++) {
             T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
             theta[j] = FP_FMA(-(T)rate, g, (T)(1 - rate * hyper[1]) * w);

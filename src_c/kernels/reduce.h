@@ -81,7 +81,7 @@ typedef struct {
     T *sum, *other;                     /* (n,) */
     const T *x, *y;                     /* (rows, n) */
     const T *mean, *rstd;               /* (n,), or (rows,) */
-    I rows, x_row, y_row;
+    I rows, x_stride, y_stride;
     int add;
 } FP(columns);
 

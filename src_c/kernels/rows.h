@@ -22,21 +22,21 @@ FP_INLINE T FP(exp_row)(T *e, const T *x, T most, I n)
 
 /* From x - max x, so that nothing overflows. Each step is taken of several rows before the next one, since the largest
  * of a row, its powers and their sum have to wait for each other. */
-static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_row, I x_row, int logarithm)
+static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_stride, int logarithm)
 {
     for (I first = 0; first < rows; first += L) {
         int count = rows - first < L ? (int)(rows - first) : L;
         T most[L], total[L];
         V(store)(total, V(set1)(1));
         for (int i = 0; i < count; i++)
-            most[i] = FP(row_max)(x + (first + i) * x_row, n);
+            most[i] = FP(row_max)(x + (first + i) * x_stride, n);
         for (int i = 0; i < count; i++)
-            total[i] = FP(exp_row)(logarithm ? NULL : a + (first + i) * a_row, x + (first + i) * x_row, most[i], n);
+            total[i] = FP(exp_row)(logarithm ? NULL : a + (first + i) * a_stride, x + (first + i) * x_stride, most[i], n);
         V(t) totals = V(load)(total);
         V(store)(total, logarithm ? FP(log)(totals) : V(div)(V(set1)(1), totals));
         for (int i = 0; i < count; i++) {
-            T *out = a + (first + i) * a_row;
-            const T *in = x + (first + i) * x_row;
+            T *out = a + (first + i) * a_stride;
+            const T *in = x + (first + i) * x_stride;
             V(t) shift = V(set1)(most[i]), last = V(set1)(total[i]);
             for (I j = 0; j < n; j += L)
                 FP(store_left)(out + j, logarithm ? V(sub)(V(sub)(FP(load_left)(in + j, n - j), shift), last)
@@ -45,10 +45,10 @@ static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_row, I x_row,
     }
 }
 
-static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I dx_row, I da_row, I a_row,
+static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I dx_stride, I da_stride, I a_stride,
                                  int logarithm)
 {
-    for (I i = 0; i < rows; i++, dx += dx_row, da += da_row, a += a_row) {
+    for (I i = 0; i < rows; i++, dx += dx_stride, da += da_stride, a += a_stride) {
         FP(lanes) sum = FP(lanes_set1)(0);
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
@@ -66,18 +66,18 @@ static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I 
     }
 }
 
-static void FP(prelu_forward)(T *a, const T *x, const T *slope, I rows, I n, I a_row, I x_row)
+static void FP(prelu_forward)(T *a, const T *x, const T *slope, I rows, I n, I a_stride, I x_stride)
 {
-    for (I i = 0; i < rows; i++, a += a_row, x += x_row)
+    for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
             V(t) z = FP(load_left)(x + j, n - j), below = V(mul)(FP(load_left)(slope + j, n - j), z);
             FP(store_left)(a + j, V(select)(V(gt)(z, V(set1)(0)), z, below), n - j);
         }
 }
 
-static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I rows, I n, I dx_row, I da_row, I x_row)
+static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I rows, I n, I dx_stride, I da_stride, I x_stride)
 {
-    for (I i = 0; i < rows; i++, dx += dx_row, da += da_row, x += x_row)
+    for (I i = 0; i < rows; i++, dx += dx_stride, da += da_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
             V(t) d = FP(load_left)(da + j, n - j), below = V(mul)(FP(load_left)(slope + j, n - j), d);
             FP(store_left)(dx + j, V(select)(V(gt)(FP(load_left)(x + j, n - j), V(set1)(0)), d, below), n - j);
@@ -91,17 +91,17 @@ FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I first, I last, I 
         sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
-            V(t) x = FP(load_left)(s->x + i * s->x_row + j + v * L, left - v * L);
-            V(t) da = FP(load_left)(s->y + i * s->y_row + j + v * L, left - v * L);
+            V(t) x = FP(load_left)(s->x + i * s->x_stride + j + v * L, left - v * L);
+            V(t) da = FP(load_left)(s->y + i * s->y_stride + j + v * L, left - v * L);
             sum[v] = V(fma)(da, V(min)(V(set1)(0), x), sum[v]); /* min in this order keeps NaN */
         }
     FP_UNROLL for (int v = 0; v < nv; v++)
         FP(store_left)(s->sum + j + v * L, sum[v], left - v * L);
 }
 
-static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, I da_row, I x_row, int accumulate)
+static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, I da_stride, I x_stride, int accumulate)
 {
-    FP(columns) s = {.sum = dslope, .x = x, .x_row = x_row, .y = da, .y_row = da_row, .rows = rows, .add = accumulate};
+    FP(columns) s = {.sum = dslope, .x = x, .x_stride = x_stride, .y = da, .y_stride = da_stride, .rows = rows, .add = accumulate};
     FP(over_columns)(&s, n, FP(prelu_gradient_part));
 }
 
@@ -116,44 +116,44 @@ FP_INLINE uint32_t FP(draw)(uint32_t counter, uint32_t key, uint32_t other_key)
 }
 
 /* The first loop is plain C, of integers, which compilers make vectors of. */
-static void FP(dropout)(T *a, T *kept, const T *x, I rows, I n, I a_row, I kept_row, I x_row, I first, double rate,
-                        I key)
+static void FP(dropout)(T *a, T *saved, const T *x, I rows, I n, I a_stride, I saved_stride, I x_stride, I row_offset,
+                        double rate, I key)
 {
     uint64_t mixed = fp_mix64((uint64_t)key + FP_GOLDEN); /* keys may be 0, 1, 2, ... */
     uint32_t low = (uint32_t)mixed, high = (uint32_t)(mixed >> 32), threshold = (uint32_t)(rate * 0x1p32);
     T share = (T)(1 / (1 - rate));
-    uint32_t counter = (uint32_t)first * (uint32_t)n;
-    if (a_row == n && kept_row == n && x_row == n) /* rows without a gap are one row, as their counters are */
+    uint32_t counter = (uint32_t)row_offset * (uint32_t)n;
+    if (a_stride == n && saved_stride == n && x_stride == n) /* rows without a gap are one row, as their counters are */
         n *= rows, rows = rows > 0;
-    for (I i = 0; i < rows; i++, counter += (uint32_t)n, a += a_row, kept += kept_row, x += x_row) {
+    for (I i = 0; i < rows; i++, counter += (uint32_t)n, a += a_stride, saved += saved_stride, x += x_stride) {
         for (I j = 0; j < n; j++)
-            kept[j] = FP(draw)(counter + (uint32_t)j, low, high) < threshold ? 0 : share;
+            saved[j] = FP(draw)(counter + (uint32_t)j, low, high) < threshold ? 0 : share;
         for (I j = 0; j < n; j += L)
-            FP(store_left)(a + j, V(mul)(FP(load_left)(x + j, n - j), FP(load_left)(kept + j, n - j)), n - j);
+            FP(store_left)(a + j, V(mul)(FP(load_left)(x + j, n - j), FP(load_left)(saved + j, n - j)), n - j);
     }
 }
 
-static void FP(multiply_rows)(T *a, const T *x, const T *y, I rows, I n, I a_row, I x_row, I y_row)
+static void FP(multiply_rows)(T *a, const T *x, const T *y, I rows, I n, I a_stride, I x_stride, I y_stride)
 {
-    for (I i = 0; i < rows; i++, a += a_row, x += x_row, y += y_row)
+    for (I i = 0; i < rows; i++, a += a_stride, x += x_stride, y += y_stride)
         for (I j = 0; j < n; j += L)
             FP(store_left)(a + j, V(mul)(FP(load_left)(x + j, n - j), FP(load_left)(y + j, n - j)), n - j);
 }
 
-static void FP(add_rows)(T *a, const T *x, const T *y, I rows, I n, I a_row, I x_row, I y_row)
+static void FP(add_rows)(T *a, const T *x, const T *y, I rows, I n, I a_stride, I x_stride, I y_stride)
 {
-    for (I i = 0; i < rows; i++, a += a_row, x += x_row)
+    for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
             V(t) sum = FP(load_left)(x + j, n - j);
             if (y)
-                sum = V(add)(sum, FP(load_left)(y + i * y_row + j, n - j));
+                sum = V(add)(sum, FP(load_left)(y + i * y_stride + j, n - j));
             FP(store_left)(a + j, sum, n - j);
         }
 }
 
-static void FP(repeat_rows)(T *a, const T *x, I rows, I n, I copies, I a_row, I x_row)
+static void FP(repeat_rows)(T *a, const T *x, I rows, I n, I copies, I a_stride, I x_stride)
 {
-    for (I i = 0; i < rows; i++, a += a_row, x += x_row)
+    for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
             V(t) part = FP(load_left)(x + j, n - j);
             for (I c = 0; c < copies; c++)
@@ -161,9 +161,9 @@ static void FP(repeat_rows)(T *a, const T *x, I rows, I n, I copies, I a_row, I 
         }
 }
 
-static void FP(sum_copies)(T *dx, const T *da, I rows, I n, I copies, I dx_row, I da_row)
+static void FP(sum_copies)(T *dx, const T *da, I rows, I n, I copies, I dx_stride, I da_stride)
 {
-    for (I i = 0; i < rows; i++, dx += dx_row, da += da_row)
+    for (I i = 0; i < rows; i++, dx += dx_stride, da += da_stride)
         for (I j = 0; j < n; j += L) {
             V(t) sum = V(set1)(0);
             for (I c = 0; c < copies; c++)

@@ -68,7 +68,7 @@ FP_INLINE T FP(tiny_activation)(T z, int activation, const double *hyper)
 
 FP_INLINE T FP(tiny_slope)(T da, T a, int activation, const double *hyper)
 {
-    V(t) alone = V(set1)(da), kept = V(set1)(a);
+    V(t) alone = V(set1)(da), saved = V(set1)(a);
     FP(numbers) none = FP(numbers_of)(NULL);
     switch (activation) {
     case FP_ACTIVATION_identity:
@@ -76,12 +76,12 @@ FP_INLINE T FP(tiny_slope)(T da, T a, int activation, const double *hyper)
     case FP_ACTIVATION_relu:
         return a > 0 ? da : 0;
     case FP_ACTIVATION_tanh:
-        return FP(first)(FP(tanh_dz)(alone, kept, none));
+        return FP(first)(FP(tanh_dz)(alone, saved, none));
     case FP_ACTIVATION_sigmoid:
-        return FP(first)(FP(sigmoid_dz)(alone, kept, none));
+        return FP(first)(FP(sigmoid_dz)(alone, saved, none));
     default:;
-        T dz = da, a_kept = a;
-        FP(table).backward[activation](&dz, &a_kept, 1, hyper);
+        T dz = da, a_saved = a;
+        FP(table).backward[activation](&dz, &a_saved, 1, hyper);
         return dz;
     }
 }
@@ -107,7 +107,7 @@ FP_INLINE void FP(tiny_chain)(double *cost, T *gradient, T *work, const T *theta
     }
 }
 
-static void FP(tiny_pass)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y,
+static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y,
                           const int64_t *label, const int64_t *index, const I *widths, const int *activations,
                           I layers, I rows, int loss, double scale, const double *hyper)
 {

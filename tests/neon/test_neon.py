@@ -6,7 +6,7 @@ import kernel_cases
 import numpy as np
 import pytest
 import test_kernels
-from cases_activations import ACTIVATIONS, KEEPS_SLOPE, hyper_of, usual
+from cases_activations import ACTIVATIONS, SAVES_SLOPE, hyper_of, usual
 from kernel_cases import Drawer
 from kernels_ctypes import kernels_of, usable_isas
 from neon_machine import neon_kernels
@@ -78,8 +78,8 @@ def test_same_bits_over_the_whole_range(name, kernels, dtype):
     z = bits[:-1].astype("u4" if dtype == "float32" else "u8").view(dtype)
     z = np.concatenate([z, -z, np.array([np.inf, -np.inf], dtype)])
     z = z[~np.isnan(z)]
-    kept = np.zeros_like(z) if name in KEEPS_SLOPE else None
-    calls = (f"{name}_forward", {"a": z, "kept": kept}), (f"{name}_backward", {"dz": np.ones_like(z), "kept": z})
+    saved = np.zeros_like(z) if name in SAVES_SLOPE else None
+    calls = (f"{name}_forward", {"a": z, "saved": saved}), (f"{name}_backward", {"dz": np.ones_like(z), "saved": z})
     for kernel, arguments in calls:
         sizes = {"n": z.size, "hyper": hyper_of(usual(name))}
         got, expected = (t[kernel](**arguments, **sizes) for t in (kernels, kernels_of("avx2", dtype)))
