@@ -1,17 +1,17 @@
-"""One linear neuron with two inputs: where every gradient begins.
+"""The gradient of one linear neuron with two inputs.
 
-The neuron multiplies, adds, and that is all. For one example (x1, x2) with the answer y,
+For one example with the inputs (x1, x2) and the target y,
 
-    a = w1 x1 + w2 x2 + b             what it says
-    L = 1/2 (a - y)^2                 how wrong that is
+    a = w1 x1 + w2 x2 + b             is the output,
+    L = 1/2 (a - y)^2                 is the loss.
 
-How does L change when w1 does? By the chain rule through a:
+The parameters affect L only through a, so the chain rule gives
 
     dL/dw1 = dL/da * da/dw1 = (a - y) * x1
     dL/dw2 = dL/da * da/dw2 = (a - y) * x2
     dL/db  = dL/da * da/db  = (a - y) * 1
 
-For m examples the cost is the mean of their losses, and so its gradient the mean of theirs.
+For m examples the cost C is the mean of the losses, so its gradient is the mean of their gradients.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from beside import beside
 
 import fastprop as fp
 
-# A network of 2 inputs and 1 linear output IS that neuron. Its parameters are one flat vector.
+# A network of 2 inputs and 1 linear output is this neuron. Its parameters are one flat vector.
 neuron = fp.Network([2, 1], dtype="float64")
 w1, w2, b = 0.5, -1.0, 0.25
 neuron.parameters[:] = [w1, w2, b]
@@ -35,7 +35,7 @@ beside("dL/dw1 = (a - y) x1", dw1, (a - y) * x1)
 beside("dL/dw2 = (a - y) x2", dw2, (a - y) * x2)
 beside("dL/db  = (a - y)", db, a - y)
 
-# The same by hand, to the last digit: a - y = -1.75 - 1 = -2.75.
+# By hand: a - y = -1.75 - 1 = -2.75.
 np.testing.assert_allclose([dw1, dw2, db], [-5.5, -8.25, -2.75], rtol=1e-12)
 
 print("\nm = 4 examples, cost = mean of L                engine       closed form")

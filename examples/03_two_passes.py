@@ -1,17 +1,17 @@
-"""Any network, as two passes.
+"""Backpropagation in a network of any depth, as two passes.
 
-By the chain rule the derivative of a loss l with respect to a weight w is a product of two numbers,
+By the chain rule, the derivative of a loss l with respect to a weight w is a product of two numbers,
 
-    dl/dw = dz/dw * dl/dz             where z is the sum that w goes into,
+    dl/dw = dz/dw * dl/dz             where z is the weighted sum that contains w.
 
-and backpropagation is nothing but the way to get each of the two for every weight at once:
+Backpropagation computes both numbers for all weights:
 
-    forward pass     z = ... + w * input + ...  so  dz/dw = input.  Whoever computes z holds
-                     the input in hand: keeping it is the first number done.
-    backward pass    z acts on the loss only through the layer above, so dl/dz comes from there:
-                     dl/dz = g'(z) * sum over the z' above of (w' dl/dz'), from the last layer down.
+    forward pass     z = ... + w * input + ...  so  dz/dw = input.  The forward pass computes the
+                     inputs of every layer, and saves them.
+    backward pass    z affects the loss only through the next layer, so, from the last layer to the first,
+                     dl/dz = g'(z) * sum over the z' of the next layer of (w' dl/dz').
 
-Below it is, in 20 lines that know nothing of the depth, and then beside the engine.
+This script has both passes in 20 lines, for any depth, and compares them with the engine.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from beside import beside
 
 import fastprop as fp
 
-# Name -> g(z), and g'(z) by way of a = g(z).
+# Name -> g(z), and g'(z) as a function of a = g(z).
 ACTIVATIONS = {
     "identity": (lambda z: z, lambda a: 1.0),
     "relu": (lambda z: np.maximum(z, 0.0), lambda a: a > 0.0),
@@ -29,36 +29,36 @@ ACTIVATIONS = {
 
 
 def forward(x, layers):
-    """The outputs, and of every layer what the way back needs: dz/dw, that is its inputs, and a."""
-    kept = []
+    """Return the outputs, and what the backward pass needs of every layer: its inputs, which are dz/dw, and a."""
+    saved = []
     for w, b, activation in layers:
         g, _ = ACTIVATIONS[activation]
         a = g(x @ w + b)
-        kept.append((x, a))
+        saved.append((x, a))
         x = a
-    return x, kept
+    return x, saved
 
 
-def backward(dl_da, layers, kept):
-    """dl/dW and dl/db of every layer, from dl/da of the last one."""
+def backward(dl_da, layers, saved):
+    """Return dl/dW and dl/db of every layer, given dl/da of the last one."""
     gradients = []
-    for (w, _, activation), (dz_dw, a) in zip(reversed(layers), reversed(kept), strict=True):
+    for (w, _, activation), (dz_dw, a) in zip(reversed(layers), reversed(saved), strict=True):
         _, slope = ACTIVATIONS[activation]
         dl_dz = slope(a) * dl_da
-        gradients.append((dz_dw.T @ dl_dz, dl_dz.sum(axis=0)))  # summed over the examples, the rows
-        dl_da = dl_dz @ w.T  # to the layer below
+        gradients.append((dz_dw.T @ dl_dz, dl_dz.sum(axis=0)))  # sums over the examples
+        dl_da = dl_dz @ w.T  # of the layer before
     return gradients[::-1]
 
 
 def compare(x, y, activations):
-    """Both passes, ours and the engine's, for a network of layers of 3 with these activations."""
+    """Compare both passes with the engine's, for a network of layers of 3 neurons with these activations."""
     network = fp.Network([3, *(fp.Dense(3, name) for name in activations)], dtype="float64", seed=5)
     for b in network.biases:
         b[:] = [0.1, -0.2, 0.3]
     layers = list(zip(network.weights, network.biases, activations, strict=True))
 
-    a, kept = forward(x, layers)
-    gradients = backward(a - y, layers, kept)  # l = sum 1/2 (a - y)^2, so dl/da = a - y
+    a, saved = forward(x, layers)
+    gradients = backward(a - y, layers, saved)  # l = sum 1/2 (a - y)^2, so dl/da = a - y
 
     engine_a = network.forward(x)
     network.backward(engine_a - y)  # fills network.gradient
@@ -72,33 +72,28 @@ def compare(x, y, activations):
 rng = np.random.default_rng(0)
 x, y = rng.normal(size=(5, 3)), rng.normal(size=(5, 3))
 
-print("Three layers, from the last to the first: left the engine, right the two passes")
+print("Three layers, from the last to the first. Left: the engine. Right: the two passes.")
 network, gradients = compare(x, y, ["tanh", "relu", "identity"])
-of_layers = network.gradient.reshape(
-    3, 4, 3
-)  # each W is 3 x 3, and its b lies behind it as a 4th row
+of_layers = network.gradient.reshape(3, 4, 3)  # each W is 3 x 3, followed by its b as a 4th row
 for k in (2, 1, 0):
     beside(f"dl/dW{k + 1}", of_layers[k, :3], gradients[k][0])
     beside(f"dl/db{k + 1}", of_layers[k, 3], gradients[k][1])
 
-print("\nDepth 1 to 12, every activation:")
+print("\nDepths 1 to 12, with every activation:")
 for depth in range(1, 13):
     for name in ACTIVATIONS:
         network, _ = compare(x, y, [name] * depth)
     print(f"  {depth:2} layers, {network.n_parameters:3} parameters: the same numbers")
 
-# A derivative is a promise about a small change. The engine keeps it: moving each parameter a
-# little and looking at the loss says the same, to the 6 digits that this cruder way can give.
+# The gradient also agrees with finite differences, to the 6 digits that they are accurate to.
 network, _ = compare(x, y, ["tanh", "sigmoid", "identity"])
-moved = np.empty_like(network.gradient)
+differences = np.empty_like(network.gradient)
 for i in range(network.n_parameters):
     losses = []
-    for nudge in (1e-5, -2e-5):  # up, then down from there
-        network.parameters[i] += nudge
+    for change in (1e-5, -2e-5):  # to 1e-5 above the parameter's value, then to 1e-5 below it
+        network.parameters[i] += change
         losses.append(0.5 * np.sum((network(x) - y) ** 2))
     network.parameters[i] += 1e-5
-    moved[i] = (losses[0] - losses[1]) / 2e-5
-np.testing.assert_allclose(network.gradient, moved, rtol=1e-6, atol=1e-8)
-print(
-    "\nMoving each parameter a little and looking at the loss gives the same gradient, to 6 digits."
-)
+    differences[i] = (losses[0] - losses[1]) / 2e-5
+np.testing.assert_allclose(network.gradient, differences, rtol=1e-6, atol=1e-8)
+print("\nFinite differences give the same gradient, to 6 digits.")

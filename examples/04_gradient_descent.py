@@ -1,14 +1,13 @@
 """Gradient descent on the flat vector of all parameters.
 
-A network has many weights and biases, but descent does not care: it sees one vector theta and has
-one rule,
+Gradient descent treats all weights and biases of a network as one vector theta. One step is
 
     theta_1 = theta_0 - eta * grad L(theta_0)
 
-that is, go a little (eta, the learning rate) the way on which L falls fastest. To see where that
-leads, take a network for which everything can be solved: one linear layer and the squared error.
-There L is a bowl with the lowest point theta*, which linear algebra finds in one stroke, and each
-step of descent multiplies the distance to it by the same matrix:
+The negative gradient is the direction in which L falls fastest, and the learning rate eta sets the
+length of the step. With one linear layer and the squared error, L is a quadratic function whose
+minimum theta* is the solution of a linear system, and each step multiplies the difference from it by
+the same matrix:
 
     theta_t - theta* = (I - eta H)^t (theta_0 - theta*)      H = X^T X / m, X with a column of ones
 """
@@ -18,7 +17,7 @@ from beside import beside
 
 import fastprop as fp
 
-# Points near the plane 2 x1 - 3 x2 + 0.5, m of them.
+# m points near the plane 2 x1 - 3 x2 + 0.5.
 rng = np.random.default_rng(0)
 m = 20
 x = rng.normal(size=(m, 2))
@@ -35,24 +34,24 @@ H = X.T @ X / m
 theta_star = np.linalg.solve(H, X.T @ y / m)
 gradient_0 = X.T @ (X @ theta_0 - y) / m
 
-print("One step: left the engine, right the closed form")
+print("One step. Left: the engine. Right: the closed form.")
 cost, gradient = network.value_and_gradient(x, y, loss="half_mse")
 beside("L(theta_0)", cost, np.sum((X @ theta_0 - y) ** 2) / (2 * m))
 beside("grad L(theta_0) = X^T (X theta_0 - y) / m", gradient, gradient_0)
 
-# Trainer.step is that rule: it returns the cost before the step, and moves network.parameters.
+# Trainer.step takes this step: it changes network.parameters, and returns the cost before the step.
 trainer = fp.Trainer(network, loss="half_mse", optimizer=fp.SGD(eta))
 before = trainer.step(x, y)
 assert before == cost
 beside("theta_1 = theta_0 - eta grad L(theta_0)", network.parameters, theta_0 - eta * gradient_0)
 
-print("\nMore steps: left the engine, right theta* + (I - eta H)^t (theta_0 - theta*)")
+print("\nMore steps. Left: the engine. Right: theta* + (I - eta H)^t (theta_0 - theta*).")
 for t in range(2, 301):
     trainer.step(x, y)
     if t in (2, 5, 10, 20, 50, 100, 200, 300):
         power = np.linalg.matrix_power(np.eye(3) - eta * H, t)
         beside(f"theta_{t}", network.parameters, theta_star + power @ (theta_0 - theta_star))
 
-print(f"\nThe lowest point, by linear algebra: {theta_star}")
-print(f"and how far from it 300 steps ended: {np.abs(network.parameters - theta_star).max():.1e}")
+print(f"\nThe minimum, by linear algebra: {theta_star}")
+print(f"Largest difference from it after 300 steps: {np.abs(network.parameters - theta_star).max():.1e}")
 np.testing.assert_allclose(network.parameters, theta_star, rtol=0, atol=1e-7)

@@ -1,19 +1,23 @@
-"""The 1-1-1-1 chain: four neurons in a row, each a sigmoid of the one before.
+"""A 1-1-1-1 network: a chain of one input and three sigmoid neurons.
 
-The smallest network that is deep. For one example x -> y,
+This is the smallest deep network. For one example with the input x and the target y,
 
     a[0] = x        z[k] = w[k] a[k-1] + b[k]        a[k] = s(z[k])        k = 1, 2, 3 = L
     C0 = (a[L] - y)^2
 
-Every arrow has one derivative:   dz/dw = a[k-1]    dz/db = 1    dz/da[k-1] = w[k]    da/dz = s'(z)
-and C0 has one too:               dC0/da[L] = 2 (a[L] - y)
-The chain rule multiplies those that lie on the way:
+The derivatives of each equation are
+
+    dz/dw = a[k-1]    dz/db = 1    dz/da[k-1] = w[k]    da/dz = s'(z)    dC0/da[L] = 2 (a[L] - y)
+
+The chain rule multiplies the derivatives along the path from a parameter to C0:
 
     dC0/dw[L]   = a[L-1] s'(z[L]) 2 (a[L] - y)
     dC0/db[L]   =        s'(z[L]) 2 (a[L] - y)
-    dC0/da[L-1] =   w[L] s'(z[L]) 2 (a[L] - y)       and now the same again, one layer further down
+    dC0/da[L-1] =   w[L] s'(z[L]) 2 (a[L] - y)
 
-For n examples the cost C is the mean of the C0, and so every derivative is the mean of those above.
+The derivatives of layer L-1 follow from dC0/da[L-1] in the same way, and so on to the first layer.
+
+For n examples the cost C is the mean of the losses C0, so every derivative is the mean of those above.
 """
 
 import numpy as np
@@ -37,7 +41,7 @@ L = 3
 
 
 def closed_form(x, y):
-    """C0 and its six derivatives for one example, in the order of the parameters."""
+    """Return C0 and its six derivatives for one example, in the order of the parameters."""
     z, a = [None] * 4, [x, None, None, None]
     for k in (1, 2, 3):
         z[k] = w[k] * a[k - 1] + b[k]
@@ -66,7 +70,7 @@ EQUATIONS = [
 
 def show(cost, gradient, closed_cost, closed_gradient, name):
     beside(name, cost, closed_cost)
-    for i in range(5, -1, -1):  # from the last layer to the first, as the backward pass goes
+    for i in range(5, -1, -1):  # from the last layer to the first, like the backward pass
         beside("d" + name + EQUATIONS[i].format("d" + name), gradient[i], closed_gradient[i])
 
 
@@ -75,10 +79,10 @@ x, y = 0.7, 1.0
 cost, gradient = chain.value_and_gradient([[x]], [y], loss="squared_error")
 show(cost, gradient, *closed_form(x, y), name="C0")
 
-# A layer further down, the derivative has one more factor w s'(z), and s' is at most 1/4: in a deep
-# chain of sigmoids the gradient vanishes.
-on_the_way = np.abs([gradient[3] / gradient[5], gradient[1] / gradient[3]])
-print(f"\n  |w s'(z)| on the way down: {on_the_way[0]:.3f}, {on_the_way[1]:.3f}")
+# From each layer to the one before, the derivative gets another factor w s'(z), and s' is at most 1/4:
+# in a deep chain of sigmoids the gradient vanishes.
+factors = np.abs([gradient[3] / gradient[5], gradient[1] / gradient[3]])
+print(f"\n  |w s'(z)| from neuron 3 to 2: {factors[0]:.3f}, from neuron 2 to 1: {factors[1]:.3f}")
 
 print("\nThe mean over n = 5 examples                    engine       closed form")
 xs, ys = [0.7, -1.2, 0.0, 2.5, 0.3], [1.0, 0.0, 0.5, 0.25, 1.0]

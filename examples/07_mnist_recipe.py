@@ -1,8 +1,8 @@
-"""Handwritten digits, better: batch norm, dropout and a cosine schedule bring 784-512-512-10 to 0.972 and more.
+"""MNIST with batch norm, dropout and a cosine schedule: a 784-512-512-10 network reaches an accuracy of at least 0.972.
 
     python 07_mnist_recipe.py [FOLDER]
 
-The data are those of 06_mnist.py: 8,000 images train, 2,000 test. Nothing is added to them: no shifts, no noise.
+The data are those of 06_mnist.py: 8,000 images for training, 2,000 for testing. They are not augmented.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""What the worked examples share: a number of the engine beside its closed form."""
+"""Used by the worked examples: compares numbers of the engine with their closed form."""
 
 import numpy as np
 
 
 def beside(equation, engine, closed_form):
-    """Print both; stop where they are not the same to 12 digits."""
+    """Print both; raise an AssertionError if they do not agree to 12 digits."""
     engine, closed_form = np.atleast_2d(engine), np.atleast_2d(closed_form)
     for row, (ours, theirs) in enumerate(zip(engine, closed_form, strict=True)):
         left, right = (" ".join(f"{number:11.7f}" for number in side) for side in (ours, theirs))

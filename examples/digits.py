@@ -1,4 +1,4 @@
-"""MNIST for the examples: its test set, of which the first 8,000 images train and the last 2,000 test."""
+"""Loads the test set of MNIST for the examples: the first 8,000 images for training, the last 2,000 for testing."""
 
 import gzip
 import struct
@@ -11,17 +11,17 @@ FILES = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 
 
 def read_idx(path):
-    """An IDX file of bytes: two zeros, 8 for uint8, how many dimensions, each size, the bytes."""
+    """Return the array of an IDX file: two zeros, 8 for uint8, the number of dimensions, their sizes, the bytes."""
     with gzip.open(path) as file:
         zero, kind, n_dimensions = struct.unpack(">HBB", file.read(4))
         if (zero, kind) != (0, 8):
-            sys.exit(f"{path} starts with {(zero, kind)}, wanted (0, 8): no IDX file of bytes")
+            sys.exit(f"{path} starts with {(zero, kind)}, wanted (0, 8): this is not an IDX file of bytes")
         shape = struct.unpack(f">{n_dimensions}I", file.read(4 * n_dimensions))
         return np.frombuffer(file.read(), np.uint8).reshape(shape)
 
 
 def images(folder=None):
-    """X, y to train on and X, y to test on: pixels in 0..1, an image per row."""
+    """Return X, y for training and X, y for testing, with an image per row and pixels from 0 to 1."""
     folder = Path(folder or Path(__file__).parents[2] / "shared" / "data")
     missing = [name for name in FILES if not (folder / name).exists()]
     if missing:

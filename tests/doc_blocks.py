@@ -2,7 +2,8 @@
 
 A ```python block may be followed by an ```output block, which is what it prints; an exception that ends it is its last
 line. Lines of a ```console block that begin with "$ " are commands, the others what they print. "..." stands for any
-text. A page whose blocks need other packages names them in its front matter: `needs: torch, sklearn`.
+text. A page whose blocks need other packages names them in its front matter, `needs: torch, sklearn`, or in a comment
+in its first line, `<!-- needs: torch, sklearn -->`.
 """
 
 import doctest
@@ -41,13 +42,14 @@ class Block:
 
 
 def pages():
-    """Every page that is written by hand."""
-    return sorted(page for page in DOCS.rglob("*.md") if page.relative_to(DOCS).parts[0] != "generated")
+    """Return README.md and every page of docs/ that is written by hand."""
+    written = (page for page in DOCS.rglob("*.md") if page.relative_to(DOCS).parts[0] != "generated")
+    return [DOCS.parent / "README.md", *sorted(written)]
 
 
 def needs(page):
-    """The packages that a page names."""
-    found = re.match(r"---\nneeds: (.*)\n---\n", page.read_text(encoding="utf-8"))
+    """Return the packages that a page names."""
+    found = re.match(r"(?:---\n|<!-- )needs: (.*?)(?:\n---| -->)\n", page.read_text(encoding="utf-8"))
     return found[1].split(", ") if found else []
 
 

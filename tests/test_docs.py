@@ -1,4 +1,4 @@
-"""Every block of code in docs/ runs, and prints what its page says."""
+"""Every block of code in README.md and docs/ runs, and prints what its page says."""
 
 import ast
 import re
@@ -17,7 +17,7 @@ PAGES = doc_blocks.pages()
 def _cases():
     for page in PAGES:
         marks = [pytest.mark.peer] if doc_blocks.needs(page) else []
-        yield pytest.param(page, id=str(page.relative_to(doc_blocks.DOCS)), marks=marks)
+        yield pytest.param(page, id=str(page.relative_to(doc_blocks.DOCS.parent)), marks=marks)
 
 
 @pytest.mark.parametrize("page", list(_cases()))

@@ -23,7 +23,7 @@ EXPECTED = {
     "02_two_layer_relu.py": [
         r"dL/dW2 = a1\^T \(a2 - y\)",
         r"dL/dW1 = x\^T \[\(a2 - y\) W2\^T \* ReLU'\(z1\)\]",
-        r"dL/db1 = sum of the bracket",
+        r"dL/db1 = sum of D",
         r"agrees to 12 digits",
     ],
     "03_two_passes.py": [
@@ -34,7 +34,7 @@ EXPECTED = {
     "04_gradient_descent.py": [
         r"theta_1 = theta_0 - eta grad L\(theta_0\)",
         r"theta_300 ",
-        r"300 steps ended: \d\.\de-(0[89]|1\d)\n",
+        r"after 300 steps: \d\.\de-(0[89]|1\d)\n",
     ],
     "05_sigmoid_chain.py": [
         r"dC0/dw\[L\] = a\[L-1\] s'\(z\[L\]\) 2 \(a\[L\] - y\) +-0\.0737867 +-0\.0737867\n",
