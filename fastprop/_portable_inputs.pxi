@@ -1,4 +1,4 @@
-# Layers that read the network's input columns: the kernels of inputs.h.
+# Layers that read the network's input columns: the kernels of embeddings.h.
 from libc.math cimport NAN, fma, round
 
 cdef extern from *:

@@ -1,4 +1,4 @@
-# Layers that treat rows or elements by themselves, and normalisation: the kernels of rows.h and normalize.h.
+# Layers that treat rows or elements by themselves, and normalisation: the kernels of rowwise.h and normalize.h.
 from fastprop._capi cimport (
     FP_GOLDEN, fp_add_rows, fp_batch_norm_backward, fp_column_statistics, fp_dropout, fp_layer_norm_backward,
     fp_mix64, fp_multiply_rows, fp_prelu_backward, fp_prelu_forward, fp_prelu_gradient, fp_repeat_rows,
@@ -92,7 +92,7 @@ cdef void dropout(
     cdef uint64_t mixed = fp_mix64(<uint64_t>key + FP_GOLDEN)
     cdef uint32_t draw
     for i in range(rows):
-        for j in range(n):  # rows.h names the source of the hash
+        for j in range(n):  # rowwise.h names the source of the hash
             draw = <uint32_t>((row_offset + i) * n + j) + <uint32_t>mixed
             draw = (draw ^ (draw >> 16)) * <uint32_t>0x7feb352d
             draw = (draw ^ (draw >> 15) ^ <uint32_t>(mixed >> 32)) * <uint32_t>0x846ca68b

@@ -1,4 +1,4 @@
-/* Which kernel table serves, and the list of signatures that tests and benchmarks read. */
+/* The choice of the kernel table by ISA, the list of kernels' signatures, and the size of their scratch memory. */
 #include "fastprop.h"
 #include "kernels/product.h"
 
@@ -61,21 +61,24 @@ const fp_isa *fp_select_isa(const char *name)
     return selected;
 }
 
-static ptrdiff_t at_most(ptrdiff_t n, ptrdiff_t most) { return n < most ? n : most; }
+static ptrdiff_t min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
-static ptrdiff_t whole_panels(ptrdiff_t n) { return (n + FP_PANEL_MAX - 1) / FP_PANEL_MAX * FP_PANEL_MAX; }
+static ptrdiff_t max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
-/* What a product C (m, n) = A (m, k) B (k, n) needs: a packed tile of A and block of B, or of A^T, and twice C^T. */
-static ptrdiff_t product(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
+/* n rounded up to a whole number of panels */
+static ptrdiff_t round_up_to_panel(ptrdiff_t n) { return (n + FP_MAX_PANEL - 1) / FP_MAX_PANEL * FP_MAX_PANEL; }
+
+/* Elements of scratch for a product C (m, n) = A (m, k) B (k, n): a packed tile of A, a packed block of B or A^T, and, for a
+ * narrow C, C^T and what its activation saves. */
+static ptrdiff_t product_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
 {
-    ptrdiff_t narrow = n < FP_NARROW ? 2 * n * whole_panels(m) : 0, wide = n < FP_NARROW && m > n ? m : n;
-    ptrdiff_t block = at_most(k, FP_BLOCK_K_BYTES / size) * at_most(whole_panels(wide), FP_BLOCK_N_BYTES / size);
+    ptrdiff_t narrow = n < FP_NARROW ? 2 * n * round_up_to_panel(m) : 0, wide = n < FP_NARROW ? max(m, n) : n;
+    ptrdiff_t block = min(k, FP_BLOCK_K_BYTES / size) * min(round_up_to_panel(wide), FP_BLOCK_N_BYTES / size);
     return narrow + FP_TILE_SCRATCH(size) + block;
 }
 
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size)
 {
-    ptrdiff_t forward = product(rows, n_out, n_in, size), input = product(rows, n_in, n_out, size);
-    ptrdiff_t weight = product(n_in, n_out, rows, size), most = forward > input ? forward : input;
-    return most > weight ? most : weight;
+    ptrdiff_t forward = product_scratch(rows, n_out, n_in, size), input = product_scratch(rows, n_in, n_out, size);
+    return max(max(forward, input), product_scratch(n_in, n_out, rows, size));
 }

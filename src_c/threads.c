@@ -70,10 +70,10 @@ static void *thread_main(void *worker)
 static int thread_start(int worker)
 {
     /* Signals are for the program's own threads: Python handles Ctrl-C in its main thread. */
-    sigset_t all, before;
+    sigset_t broadcast, before;
     pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigfillset(&broadcast);
+    pthread_sigmask(SIG_SETMASK, &broadcast, &before);
     int failed = pthread_create(&thread, NULL, thread_main, (void *)(intptr_t)worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!failed)

@@ -1,4 +1,4 @@
-"""The cases of inputs.h, as kernel_cases.py makes them; it imports this, and lends Case and Drawer."""
+"""The cases of embeddings.h, as kernel_cases.py makes them; it imports this, and lends Case and Drawer."""
 
 from itertools import product
 

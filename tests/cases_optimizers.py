@@ -1,4 +1,4 @@
-"""The cases of optimizer.h and descent.h, as kernel_cases.py makes them; it imports this, and lends Case and Drawer.
+"""The cases of optimizer.h and optimizer_step.h; kernel_cases.py imports them, and defines Case and Drawer.
 
 eps stands for the rounding of a number to the dtype, as that of every scalar, and for that of an operation. G is
 |gradient| + decay |theta|, of which g is within 3 eps; a bound of 8 eps on what is made of it has room for that.

@@ -1,4 +1,4 @@
-"""The cases of rows.h and normalize.h, as kernel_cases.py makes them; it imports this, and lends Case and Drawer."""
+"""The cases of rowwise.h and normalize.h, as kernel_cases.py makes them; it imports this, and lends Case and Drawer."""
 
 from itertools import cycle, product
 

@@ -1,4 +1,4 @@
-"""The twins of inputs.h: layers that read the network's input columns; otherwise as in reference_rows.py."""
+"""The twins of embeddings.h: layers that read the network's input columns; otherwise as in reference_rows.py."""
 
 import numpy as np
 

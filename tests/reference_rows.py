@@ -1,4 +1,4 @@
-"""The twins of rows.h and normalize.h: layers that treat each row or element by itself, and normalisation.
+"""The twins of rowwise.h and normalize.h: layers that treat each row or element by itself, and normalisation.
 
 As in reference.py: float64, plain, the inputs of the kernel in its order without sizes and strides, and what it writes
 is returned.

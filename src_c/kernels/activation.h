@@ -4,19 +4,19 @@
 /* An activation's numbers, in every lane; those that its formula does not name cost nothing. */
 typedef struct {
     V(t) first, second, inverse; /* inverse: 1 / first */
-} FP(numbers);
+} FP(params);
 
-FP_INLINE FP(numbers) FP(numbers_of)(const double *hyper)
+FP_INLINE FP(params) FP(load_params)(const double *hyper)
 {
-    FP(numbers) h = {V(set1)(hyper ? (T)hyper[0] : 0), V(set1)(hyper ? (T)hyper[1] : 0), V(set1)(0)};
+    FP(params) h = {V(set1)(hyper ? (T)hyper[0] : 0), V(set1)(hyper ? (T)hyper[1] : 0), V(set1)(0)};
     h.inverse = V(div)(V(set1)(1), h.first);
     return h;
 }
 
 /* a[i] = g(a[i]), where g is NAME_a below */
-FP_INLINE void FP(map)(T *a, T *saved, I n, const double *hyper, V(t) (*g)(V(t), FP(numbers)))
+FP_INLINE void FP(map)(T *a, T *saved, I n, const double *hyper, V(t) (*g)(V(t), FP(params)))
 {
-    FP(numbers) h = FP(numbers_of)(hyper);
+    FP(params) h = FP(load_params)(hyper);
     I j = 0;
     (void)saved;
     if (n == 1) {
@@ -30,9 +30,9 @@ FP_INLINE void FP(map)(T *a, T *saved, I n, const double *hyper, V(t) (*g)(V(t),
 }
 
 /* dz[i] = back(dz[i], kept[i]), where back is NAME_dz below */
-FP_INLINE void FP(map_backward)(T *dz, const T *saved, I n, const double *hyper, V(t) (*back)(V(t), V(t), FP(numbers)))
+FP_INLINE void FP(map_backward)(T *dz, const T *saved, I n, const double *hyper, V(t) (*back)(V(t), V(t), FP(params)))
 {
-    FP(numbers) h = FP(numbers_of)(hyper);
+    FP(params) h = FP(load_params)(hyper);
     I j = 0;
     if (n == 1) {
         dz[0] = FP(first)(back(V(set1)(dz[0]), V(set1)(saved[0]), h));
@@ -48,17 +48,17 @@ static void FP(identity_forward) FP_FORWARD_ARGS { (void)a, (void)saved, (void)n
 static void FP(identity_backward) FP_BACKWARD_ARGS { (void)dz, (void)saved, (void)n, (void)hyper; }
 
 /* max(z, 0), in this order of operands so that NaN stays NaN; g' = 1 where a > 0 and 0 at z = 0 */
-FP_INLINE V(t) FP(relu_a)(V(t) z, FP(numbers) h) { return (void)h, V(max)(V(set1)(0), z); }
-FP_INLINE V(t) FP(relu_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(keep)(V(gt)(a, V(set1)(0)), da); }
+FP_INLINE V(t) FP(relu_a)(V(t) z, FP(params) h) { return (void)h, V(max)(V(set1)(0), z); }
+FP_INLINE V(t) FP(relu_dz)(V(t) da, V(t) a, FP(params) h) { return (void)h, V(keep)(V(gt)(a, V(set1)(0)), da); }
 static void FP(relu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(relu_a)); }
 static void FP(relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(relu_dz)); }
 
 /* z where z > 0, else slope z, which is not above 0 either: a > 0 exactly where z > 0 */
-FP_INLINE V(t) FP(leaky_relu_a)(V(t) z, FP(numbers) h)
+FP_INLINE V(t) FP(leaky_relu_a)(V(t) z, FP(params) h)
 {
     return V(select)(V(gt)(z, V(set1)(0)), z, V(mul)(h.first, z));
 }
-FP_INLINE V(t) FP(leaky_relu_dz)(V(t) da, V(t) a, FP(numbers) h)
+FP_INLINE V(t) FP(leaky_relu_dz)(V(t) da, V(t) a, FP(params) h)
 {
     return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(h.first, da));
 }
@@ -66,11 +66,11 @@ static void FP(leaky_relu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper,
 static void FP(leaky_relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(leaky_relu_dz)); }
 
 /* z where z > 0, else alpha (e^z - 1); g' = 1, else a + alpha */
-FP_INLINE V(t) FP(elu_a)(V(t) z, FP(numbers) h)
+FP_INLINE V(t) FP(elu_a)(V(t) z, FP(params) h)
 {
     return V(select)(V(gt)(z, V(set1)(0)), z, V(mul)(h.first, FP(expm1)(V(max)(V(set1)(-2 * FP_TANH_MAX), z))));
 }
-FP_INLINE V(t) FP(elu_dz)(V(t) da, V(t) a, FP(numbers) h)
+FP_INLINE V(t) FP(elu_dz)(V(t) da, V(t) a, FP(params) h)
 {
     return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(da, V(add)(a, h.first)));
 }
@@ -80,12 +80,12 @@ static void FP(elu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, h
 /* lambda elu(z), with the two numbers that keep mean 0 and variance 1 from layer to layer (appendix of the paper) */
 #define FP_SELU_LAMBDA ((T)1.0507009873554805)
 #define FP_SELU_ALPHA ((T)1.6732632423543772)
-FP_INLINE V(t) FP(selu_a)(V(t) z, FP(numbers) h)
+FP_INLINE V(t) FP(selu_a)(V(t) z, FP(params) h)
 {
     h.first = V(set1)(FP_SELU_ALPHA);
     return V(mul)(V(set1)(FP_SELU_LAMBDA), FP(elu_a)(z, h));
 }
-FP_INLINE V(t) FP(selu_dz)(V(t) da, V(t) a, FP(numbers) h)
+FP_INLINE V(t) FP(selu_dz)(V(t) da, V(t) a, FP(params) h)
 {
     (void)h;
     V(t) lambda = V(set1)(FP_SELU_LAMBDA), slope = V(add)(a, V(set1)(FP_SELU_LAMBDA * FP_SELU_ALPHA));
@@ -97,11 +97,11 @@ static void FP(selu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, 
 #undef FP_SELU_ALPHA
 
 /* z where z > 0, else alpha (e^(z / alpha) - 1); g' = 1, else a / alpha + 1 */
-FP_INLINE V(t) FP(celu_a)(V(t) z, FP(numbers) h)
+FP_INLINE V(t) FP(celu_a)(V(t) z, FP(params) h)
 {
     return V(select)(V(gt)(z, V(set1)(0)), z, FP(elu_a)(V(mul)(z, h.inverse), h));
 }
-FP_INLINE V(t) FP(celu_dz)(V(t) da, V(t) a, FP(numbers) h)
+FP_INLINE V(t) FP(celu_dz)(V(t) da, V(t) a, FP(params) h)
 {
     V(t) one = V(set1)(1), slope = V(fma)(a, h.inverse, one);
     return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(da, slope));
@@ -110,8 +110,8 @@ static void FP(celu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(ce
 static void FP(celu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(celu_dz)); }
 
 /* z / (1 + |z|); g' = 1 / (1 + |z|)^2 = (1 - |a|)^2 */
-FP_INLINE V(t) FP(softsign_a)(V(t) z, FP(numbers) h) { return (void)h, V(div)(z, V(add)(V(set1)(1), V(abs)(z))); }
-FP_INLINE V(t) FP(softsign_dz)(V(t) da, V(t) a, FP(numbers) h)
+FP_INLINE V(t) FP(softsign_a)(V(t) z, FP(params) h) { return (void)h, V(div)(z, V(add)(V(set1)(1), V(abs)(z))); }
+FP_INLINE V(t) FP(softsign_dz)(V(t) da, V(t) a, FP(params) h)
 {
     (void)h;
     V(t) rest = V(sub)(V(set1)(1), V(abs)(a));
@@ -121,14 +121,14 @@ static void FP(softsign_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, F
 static void FP(softsign_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(softsign_dz)); }
 
 /* g' = a (1 - a) */
-FP_INLINE V(t) FP(sigmoid_a)(V(t) z, FP(numbers) h) { return (void)h, FP(sigmoid)(z); }
-FP_INLINE V(t) FP(sigmoid_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(mul)(da, V(fnma)(a, a, a)); }
+FP_INLINE V(t) FP(sigmoid_a)(V(t) z, FP(params) h) { return (void)h, FP(sigmoid)(z); }
+FP_INLINE V(t) FP(sigmoid_dz)(V(t) da, V(t) a, FP(params) h) { return (void)h, V(mul)(da, V(fnma)(a, a, a)); }
 static void FP(sigmoid_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(sigmoid_a)); }
 static void FP(sigmoid_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(sigmoid_dz)); }
 
 /* g' = 1 - a^2 */
-FP_INLINE V(t) FP(tanh_a)(V(t) z, FP(numbers) h) { return (void)h, FP(tanh)(z); }
-FP_INLINE V(t) FP(tanh_dz)(V(t) da, V(t) a, FP(numbers) h) { return (void)h, V(mul)(da, V(fnma)(a, a, V(set1)(1))); }
+FP_INLINE V(t) FP(tanh_a)(V(t) z, FP(params) h) { return (void)h, FP(tanh)(z); }
+FP_INLINE V(t) FP(tanh_dz)(V(t) da, V(t) a, FP(params) h) { return (void)h, V(mul)(da, V(fnma)(a, a, V(set1)(1))); }
 static void FP(tanh_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(tanh_a)); }
 static void FP(tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(tanh_dz)); }
 
@@ -141,13 +141,13 @@ FP_INLINE V(t) FP(keep_between)(V(t) dz, V(t) a, V(t) low, V(t) high)
     return V(keep)(V(gt)(a, low), V(keep)(V(gt)(high, a), dz));
 }
 
-FP_INLINE V(t) FP(hard_tanh_a)(V(t) z, FP(numbers) h) { return FP(clamp)(z, h.first, h.second); }
-FP_INLINE V(t) FP(hard_tanh_dz)(V(t) da, V(t) a, FP(numbers) h) { return FP(keep_between)(da, a, h.first, h.second); }
+FP_INLINE V(t) FP(hard_tanh_a)(V(t) z, FP(params) h) { return FP(clamp)(z, h.first, h.second); }
+FP_INLINE V(t) FP(hard_tanh_dz)(V(t) da, V(t) a, FP(params) h) { return FP(keep_between)(da, a, h.first, h.second); }
 static void FP(hard_tanh_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(hard_tanh_a)); }
 static void FP(hard_tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(hard_tanh_dz)); }
 
-FP_INLINE V(t) FP(relu6_a)(V(t) z, FP(numbers) h) { return (void)h, FP(clamp)(z, V(set1)(0), V(set1)(6)); }
-FP_INLINE V(t) FP(relu6_dz)(V(t) da, V(t) a, FP(numbers) h)
+FP_INLINE V(t) FP(relu6_a)(V(t) z, FP(params) h) { return (void)h, FP(clamp)(z, V(set1)(0), V(set1)(6)); }
+FP_INLINE V(t) FP(relu6_dz)(V(t) da, V(t) a, FP(params) h)
 {
     return (void)h, FP(keep_between)(da, a, V(set1)(0), V(set1)(6));
 }
@@ -155,13 +155,13 @@ static void FP(relu6_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(r
 static void FP(relu6_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(relu6_dz)); }
 
 /* relu6(z + 3) / 6 */
-FP_INLINE V(t) FP(hard_sigmoid_a)(V(t) z, FP(numbers) h)
+FP_INLINE V(t) FP(hard_sigmoid_a)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) line = V(mul)(V(add)(z, V(set1)(3)), V(set1)((T)(1.0 / 6)));
     return FP(clamp)(line, V(set1)(0), V(set1)(1));
 }
-FP_INLINE V(t) FP(hard_sigmoid_dz)(V(t) da, V(t) a, FP(numbers) h)
+FP_INLINE V(t) FP(hard_sigmoid_dz)(V(t) da, V(t) a, FP(params) h)
 {
     (void)h;
     return FP(keep_between)(V(mul)(da, V(set1)((T)(1.0 / 6))), a, V(set1)(0), V(set1)(1));

@@ -6,9 +6,9 @@ typedef struct {
 } FP(pair);
 
 /* a[i] = g(a[i]), and the slope into kept[i] unless nobody wants it: g is NAME_pair below */
-FP_INLINE void FP(map_pair)(T *a, T *saved, I n, const double *hyper, FP(pair) (*g)(V(t), FP(numbers)))
+FP_INLINE void FP(map_pair)(T *a, T *saved, I n, const double *hyper, FP(pair) (*g)(V(t), FP(params)))
 {
-    FP(numbers) h = FP(numbers_of)(hyper);
+    FP(params) h = FP(load_params)(hyper);
     I j = 0;
     for (; j + L <= n; j += L) {
         FP(pair) both = g(V(load)(a + j), h);
@@ -24,7 +24,7 @@ FP_INLINE void FP(map_pair)(T *a, T *saved, I n, const double *hyper, FP(pair) (
     }
 }
 
-FP_INLINE V(t) FP(saved_dz)(V(t) da, V(t) saved, FP(numbers) h) { return (void)h, V(mul)(da, saved); }
+FP_INLINE V(t) FP(saved_dz)(V(t) da, V(t) saved, FP(params) h) { return (void)h, V(mul)(da, saved); }
 static void FP(times_saved) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(saved_dz)); }
 
 /* z F(z) where F rises from 0 to 1 and F(-z) = 1 - F(z), so that g(z) = max(z, 0) - |z| F(-|z|) and g'(-z) = 1 - g'(z):
@@ -40,7 +40,7 @@ FP_INLINE FP(pair) FP(gated)(V(t) z, V(t) x, V(t) tail, V(t) factor, V(t) other)
 FP_INLINE V(t) FP(size_up_to)(V(t) z, T most) { return V(min)(V(set1)(most), V(abs)(z)); }
 
 /* z Phi(z) = z / 2 (1 + erf(z / sqrt(2))); F' is the density, e^(-z^2 / 2) / sqrt(2 pi) */
-FP_INLINE FP(pair) FP(gelu_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(gelu_pair)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) e, x = FP(size_up_to)(z, FP_NORMAL_MAX), tail = FP(normal_tail)(x, &e);
@@ -50,7 +50,7 @@ static void FP(gelu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, 
 static void FP(gelu_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* z / 2 (1 + tanh(v / 2)) = z s(v), v = 2 sqrt(2 / pi) (z + 0.044715 z^3); F' = s(v) s(-v) v' */
-FP_INLINE FP(pair) FP(gelu_tanh_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(gelu_tanh_pair)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) linear = V(set1)((T)1.5957691216057308), cubic = V(set1)((T)(1.5957691216057308 * 0.044715));
@@ -63,7 +63,7 @@ static void FP(gelu_tanh_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hy
 static void FP(gelu_tanh_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* z s(z); F' = s(z) s(-z) */
-FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) tail, x = FP(size_up_to)(z, FP_DECAY_MAX), s = FP(sigmoids)(FP(decay)(x, V(set1)(0)), &tail);
@@ -74,7 +74,7 @@ static void FP(silu_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, h
 
 /* z t, t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z). With e = e^-|z|, and p and q being 1 and e^2 for z > 0, e^2
  * and 1 for the others: t = N / M, N = 2 e + p, M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
-FP_INLINE FP(pair) FP(mish_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(mish_pair)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) one = V(set1)(1), two = V(set1)(2), four = V(set1)(4);
@@ -91,7 +91,7 @@ static void FP(mish_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, 
 static void FP(mish_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* ln(1 + e^(beta z)) / beta = max(z, 0) + ln(1 + e^-|beta z|) / beta; g' = s(beta z) */
-FP_INLINE FP(pair) FP(softplus_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(softplus_pair)(V(t) z, FP(params) h)
 {
     V(t) zero = V(set1)(0), x = FP(size_up_to)(V(mul)(h.first, z), FP_DECAY_MAX);
     V(t) s, other, rest = FP(softplus_of_minus)(x, &s, &other);
@@ -102,7 +102,7 @@ static void FP(softplus_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyp
 static void FP(softplus_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* ln s(z) = min(z, 0) - ln(1 + e^-|z|); g' = s(-z) */
-FP_INLINE FP(pair) FP(log_sigmoid_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(log_sigmoid_pair)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) zero = V(set1)(0), s, other, rest = FP(softplus_of_minus)(FP(size_up_to)(z, FP_DECAY_MAX), &s, &other);
@@ -113,7 +113,7 @@ static void FP(log_sigmoid_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, 
 static void FP(log_sigmoid_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* z relu6(z + 3) / 6; g' = z / 3 + 1 / 2 between -3 and 3, 0 below, 1 above */
-FP_INLINE FP(pair) FP(hard_swish_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(hard_swish_pair)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) three = V(set1)(3), low = V(set1)(-3), bounded = V(max)(low, z);
@@ -126,7 +126,7 @@ static void FP(hard_swish_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, h
 static void FP(hard_swish_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* e^(-z^2); g' = -2 z a */
-FP_INLINE FP(pair) FP(gaussian_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(gaussian_pair)(V(t) z, FP(params) h)
 {
     (void)h;
     V(t) held = FP(clamp)(z, V(set1)(-FP_GAUSS_MAX), V(set1)(FP_GAUSS_MAX)), a = FP(decay_product)(held, held);
@@ -137,7 +137,7 @@ static void FP(gaussian_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyp
 static void FP(gaussian_backward) FP_BACKWARD_ARGS { FP(times_saved)(dz, saved, n, hyper); }
 
 /* sin(omega z); g' = omega cos(omega z) */
-FP_INLINE FP(pair) FP(sin_pair)(V(t) z, FP(numbers) h)
+FP_INLINE FP(pair) FP(sin_pair)(V(t) z, FP(params) h)
 {
     FP(pair) both;
     V(t) x = V(mul)(h.first, z);

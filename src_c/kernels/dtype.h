@@ -1,4 +1,4 @@
-/* The bodies for the dtype that is compiled: setup.py defines FP_BITS, so that both compile side by side. */
+/* Compiles the kernels for one dtype: setup.py defines FP_BITS, and compiles each ISA's source once for each. */
 #if FP_BITS == 32
 #include "float32.h"
 #else

@@ -20,10 +20,10 @@ FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, const T 
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
                 I left = n - j - q * L;
-                V(t) error = V(sub)(FP(load_left)(a + j + q * L, left), FP(load_left)(y + j + q * L, left));
+                V(t) error = V(sub)(FP(load_tail)(a + j + q * L, left), FP(load_tail)(y + j + q * L, left));
                 sum.lane[q] = V(fma)(error, error, sum.lane[q]);
                 if (da)
-                    FP(store_left)(da + i * n + j + q * L, V(mul)(factor, error), left);
+                    FP(store_tail)(da + i * n + j + q * L, V(mul)(factor, error), left);
             }
         *cost += (double)(w * (share * FP(lanes_sum)(sum)));
     }
@@ -53,7 +53,7 @@ static void FP(mse) FP_LOSS_ARGS
 FP_INLINE V(t) FP(load_every)(const T *p, I every, I n)
 {
     if (every == 1)
-        return FP(load_left)(p, n);
+        return FP(load_tail)(p, n);
     T lane[L];
     for (int i = 0; i < L; i++)
         lane[i] = i < n ? p[i * every] : 0;
@@ -63,7 +63,7 @@ FP_INLINE V(t) FP(load_every)(const T *p, I every, I n)
 FP_INLINE void FP(store_every)(T *p, I every, V(t) x, I n)
 {
     if (every == 1) {
-        FP(store_left)(p, x, n);
+        FP(store_tail)(p, x, n);
         return;
     }
     T lane[L];
@@ -82,7 +82,7 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
     if (n_y == 1) { /* nothing to sum along a row, so that lanes are rows */
         for (I i = 0; i < rows; i += L) {
             I left = rows - i;
-            V(t) w = weight ? FP(load_left)(weight + i, left) : V(set1)(1);
+            V(t) w = weight ? FP(load_tail)(weight + i, left) : V(set1)(1);
             V(t) loss = block(da ? da + i * outputs : NULL, a + i * outputs, y + i, left, outputs,
                 V(mul)(w, V(set1)((T)scale)), number);
             T lane[L];
@@ -123,9 +123,9 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
     FP_INLINE V(t) FP(name##_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)    \
     {                                                                                                                  \
         (void)outputs;                                                                                                 \
-        V(t) slope, loss = FP(name##_of)(FP(load_left)(a, left), FP(load_left)(y, left), number, &slope);              \
+        V(t) slope, loss = FP(name##_of)(FP(load_tail)(a, left), FP(load_tail)(y, left), number, &slope);              \
         if (da)                                                                                                        \
-            FP(store_left)(da, V(mul)(factor, slope), left);                                                           \
+            FP(store_tail)(da, V(mul)(factor, slope), left);                                                           \
         return loss;                                                                                                   \
     }                                                                                                                  \
     FP_TARGETS_KERNEL(name, __VA_ARGS__)
@@ -171,7 +171,7 @@ FP_OUTPUTS_KERNEL(log_cosh, 0)
 /* The pinball loss for each level q of a target: q (y - a) where a < y, else (1 - q) (a - y). number: the levels. */
 FP_INLINE V(t) FP(quantile_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)
 {
-    V(t) wanted = FP(load_left)(y, left), loss = V(set1)(0);
+    V(t) wanted = FP(load_tail)(y, left), loss = V(set1)(0);
     for (I q = 0; q < outputs; q++) {
         V(t) over = V(sub)(FP(load_every)(a + q, outputs, left), wanted);
         V(t) above = V(set1)(1 - number[q]), below = V(set1)(-number[q]);
@@ -229,13 +229,13 @@ FP_INLINE V(t) FP(gaussian_nll_block)(T *da, const T *a, const T *y, I left, I o
 {
     (void)number;
     V(t) half = V(set1)((T)0.5), log_variance = FP(load_every)(a + 1, outputs, left);
-    V(t) error = V(sub)(FP(load_every)(a, outputs, left), FP(load_left)(y, left));
+    V(t) error = V(sub)(FP(load_every)(a, outputs, left), FP(load_tail)(y, left));
     V(t) precise = V(mul)(error, FP(exp)(V(sub)(V(set1)(0), log_variance))), square = V(mul)(error, precise);
     if (da) {
         V(t) low, high;
         V(zip)(V(mul)(factor, precise), V(mul)(factor, V(fnma)(half, square, half)), &low, &high);
-        FP(store_left)(da, low, 2 * left);
-        FP(store_left)(da + L, high, 2 * left - L);
+        FP(store_tail)(da, low, 2 * left);
+        FP(store_tail)(da + L, high, 2 * left - L);
     }
     return V(mul)(half, V(add)(log_variance, square));
 }

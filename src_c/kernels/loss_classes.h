@@ -33,21 +33,21 @@ FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *saved, I room, con
             I at = j + q * L, left = n - at;
             if (left <= 0)
                 break;
-            V(t) score = V(sub)(FP(load_left)(a + at, left), shift), e = FP(exp)(score);
+            V(t) score = V(sub)(FP(load_tail)(a + at, left), shift), e = FP(exp)(score);
             if (left < L)
                 e = V(keep_n)(e, left);
             sum.lane[q] = V(add)(sum.lane[q], e);
             if (smooth)
                 scores.lane[q] = V(add)(scores.lane[q], left < L ? V(keep_n)(score, left) : score);
             if (y) {
-                V(t) wanted = FP(load_left)(y + at, left);
+                V(t) wanted = FP(load_tail)(y + at, left);
                 if (entropy) /* 0 ln 0 = 0 */
                     score = V(sub)(score, V(keep)(V(gt)(wanted, V(set1)(0)), FP(log)(wanted)));
                 weighted.lane[q] = V(fma)(wanted, score, weighted.lane[q]);
                 weight.lane[q] = V(add)(weight.lane[q], wanted);
             }
             if (saved)
-                FP(store_left)(saved + at, e, room - at);
+                FP(store_tail)(saved + at, e, room - at);
         }
     s->total[i] = FP(lanes_sum)(sum);
     s->weighted[i] = y ? FP(lanes_sum)(weighted) : chosen_score;
@@ -91,12 +91,12 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
             T scale_e = slope_of_1 * sum_y / s.total[i], less = slope_of_1 * rest, less_each = slope_of_1 * each;
             T at_label = y ? 0 : scale_e * saved[s.chosen[i]] - (smoothing != 0 ? less_each : 0) - less;
             for (I j = 0; j < n; j += L) {
-                V(t) slope = V(mul)(V(set1)(scale_e), FP(load_left)(saved + j, room - j));
+                V(t) slope = V(mul)(V(set1)(scale_e), FP(load_tail)(saved + j, room - j));
                 if (smoothing != 0)
                     slope = V(sub)(slope, V(set1)(less_each));
                 if (y)
-                    slope = V(fnma)(V(set1)(less), FP(load_left)(y + row * n + j, n - j), slope);
-                FP(store_left)(out + j, slope, n - j);
+                    slope = V(fnma)(V(set1)(less), FP(load_tail)(y + row * n + j, n - j), slope);
+                FP(store_tail)(out + j, slope, n - j);
             }
             if (!y)
                 out[s.chosen[i]] = at_label;
@@ -125,7 +125,7 @@ static void FP(kl_divergence) FP_LOSS_ARGS
 FP_INLINE V(t) FP(wanted)(const T *y, I chosen, I at, I left)
 {
     if (y)
-        return FP(load_left)(y + at, left);
+        return FP(load_tail)(y + at, left);
     T lane[L] = {0};
     if (chosen >= at && chosen < at + L)
         lane[chosen - at] = 1;
@@ -163,13 +163,13 @@ static void FP(focal) FP_LOSS_ARGS
                     I at = j + q * L, left = n - at;
                     if (left <= 0)
                         break;
-                    V(t) log_p = V(sub)(V(sub)(FP(load_left)(a + at, left), shift), total);
+                    V(t) log_p = V(sub)(V(sub)(FP(load_tail)(a + at, left), shift), total);
                     V(t) p = FP(exp)(log_p), pull = p, loss = p;
                     if (pass > 0)
                         loss = FP(focal_of)(FP(wanted)(y, chosen, at, left), log_p, p, gamma, &pull);
                     if (pass == 2) {
                         V(t) slope = V(mul)(V(set1)(w * (T)scale), V(fnma)(p, total_pull, pull));
-                        FP(store_left)(da + i * n + at, slope, left);
+                        FP(store_tail)(da + i * n + at, slope, left);
                         continue;
                     }
                     sum.lane[q] = V(add)(sum.lane[q], left < L ? V(keep_n)(loss, left) : loss);
@@ -202,7 +202,7 @@ static void FP(hinge) FP_LOSS_ARGS
                 I at = j + q * L, left = n - at;
                 if (left <= 0)
                     break;
-                V(t) score = FP(load_left)(a + at, left), wanted = FP(wanted)(y, chosen, at, left);
+                V(t) score = FP(load_tail)(a + at, left), wanted = FP(wanted)(y, chosen, at, left);
                 sum.lane[q] = V(fma)(wanted, score, sum.lane[q]);
                 T margin[L];
                 V(store)(margin, V(add)(score, V(sub)(one, wanted)));
@@ -217,9 +217,9 @@ static void FP(hinge) FP_LOSS_ARGS
             continue;
         T slope_of_1 = w * (T)scale, *out = da + i * n;
         for (I j = 0; j < n; j += L) {
-            V(t) nothing = V(mul)(zero, FP(load_left)(a + j, n - j));
+            V(t) nothing = V(mul)(zero, FP(load_tail)(a + j, n - j));
             V(t) slope = V(fnma)(V(set1)(slope_of_1), FP(wanted)(y, chosen, j, n - j), nothing);
-            FP(store_left)(out + j, slope, n - j);
+            FP(store_tail)(out + j, slope, n - j);
         }
         out[top] += slope_of_1;
     }

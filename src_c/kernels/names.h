@@ -1,4 +1,4 @@
-/* Names of kernels, dtypes and ISAs put together: fp_dense_forward_f32__avx2. */
+/* Macros that build the full name of a kernel, such as fp_dense_forward_f32__avx2, and headers that kernels need. */
 #ifndef FP_KERNELS_NAMES_H
 #define FP_KERNELS_NAMES_H
 

@@ -7,7 +7,7 @@ static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_st
         FP(lanes) sum = FP(lanes_set1)(0), squares = sum;
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++)
-                sum.lane[q] = V(add)(sum.lane[q], FP(load_left)(x + j + q * L, n - j - q * L));
+                sum.lane[q] = V(add)(sum.lane[q], FP(load_tail)(x + j + q * L, n - j - q * L));
         mean[i] = FP(lanes_sum)(sum) / (T)n;
         V(t) center = V(set1)(mean[i]);
         for (I j = 0; j < n; j += 16)
@@ -15,7 +15,7 @@ static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_st
                 I at = j + q * L, left = n - at;
                 if (left <= 0)
                     break;
-                V(t) error = V(sub)(FP(load_left)(x + at, left), center);
+                V(t) error = V(sub)(FP(load_tail)(x + at, left), center);
                 if (left < L)
                     error = V(keep_n)(error, left);
                 squares.lane[q] = V(fma)(error, error, squares.lane[q]);
@@ -34,9 +34,9 @@ FP_INLINE void FP(mean_part)(const FP(columns) *s, I first, I last, I j, I left,
         sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++)
-            sum[v] = V(add)(sum[v], FP(load_left)(s->x + i * s->x_stride + j + v * L, left - v * L));
+            sum[v] = V(add)(sum[v], FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L));
     FP_UNROLL for (int v = 0; v < nv; v++)
-        FP(store_left)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
+        FP(store_tail)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
 
 /* sum = mean of (x - mean)^2 */
@@ -45,15 +45,15 @@ FP_INLINE void FP(variance_part)(const FP(columns) *s, I first, I last, I j, I l
     V(t) sum[4], center[4], count = V(set1)((T)s->rows);
     FP_UNROLL for (int v = 0; v < nv; v++) {
         sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
-        center[v] = FP(load_left)(s->mean + j + v * L, left - v * L);
+        center[v] = FP(load_tail)(s->mean + j + v * L, left - v * L);
     }
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
-            V(t) error = V(sub)(FP(load_left)(s->x + i * s->x_stride + j + v * L, left - v * L), center[v]);
+            V(t) error = V(sub)(FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L), center[v]);
             sum[v] = V(fma)(error, error, sum[v]);
         }
     FP_UNROLL for (int v = 0; v < nv; v++)
-        FP(store_left)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
+        FP(store_tail)(s->sum + j + v * L, last == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
 
 static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n, I x_stride)
@@ -70,9 +70,9 @@ static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n,
 #define FP_SHARE_END(first, rows) ((rows) - (first) < FP_SHARE_ROWS ? (rows) : (first) + FP_SHARE_ROWS)
 
 /* Numbers of the columns from j on, or `otherwise` where there are none. */
-FP_INLINE V(t) FP(column_or)(const T *numbers, I j, I left, T otherwise)
+FP_INLINE V(t) FP(column_or)(const T *params, I j, I left, T otherwise)
 {
-    return numbers ? FP(load_left)(numbers + j, left) : V(set1)(otherwise);
+    return params ? FP(load_tail)(params + j, left) : V(set1)(otherwise);
 }
 
 /* rows [first, last) of one vector of columns */
@@ -82,9 +82,9 @@ FP_INLINE void FP(scale_forward_part)(T *a, const T *x, const T *mean, const T *
     V(t) g = FP(column_or)(gamma, j, left, 1), b = FP(column_or)(beta, j, left, 0);
     V(t) m = FP(column_or)(by_row ? NULL : mean, j, left, 0), r = FP(column_or)(by_row ? NULL : rstd, j, left, 1);
     for (I i = first; i < last; i++) {
-        V(t) error = V(sub)(FP(load_left)(x + i * x_stride + j, left), by_row ? V(set1)(mean[i]) : m);
+        V(t) error = V(sub)(FP(load_tail)(x + i * x_stride + j, left), by_row ? V(set1)(mean[i]) : m);
         V(t) xhat = V(mul)(error, by_row ? V(set1)(rstd[i]) : r);
-        FP(store_left)(a + i * a_stride + j, V(fma)(xhat, g, b), left);
+        FP(store_tail)(a + i * a_stride + j, V(fma)(xhat, g, b), left);
     }
 }
 
@@ -116,23 +116,23 @@ FP_INLINE void FP(scale_gradient_part)(const FP(columns) *s, I first, I last, I 
         I at = j + v * L;
         product[v] = FP(sum_so_far)(s, s->sum, first, at, left - v * L);
         sum[v] = FP(sum_so_far)(s, s->other, first, at, left - v * L);
-        m[v] = s->mean && !by_row ? FP(load_left)(s->mean + at, left - v * L) : V(set1)(0);
-        r[v] = s->mean && !by_row ? FP(load_left)(s->rstd + at, left - v * L) : V(set1)(1);
+        m[v] = s->mean && !by_row ? FP(load_tail)(s->mean + at, left - v * L) : V(set1)(0);
+        r[v] = s->mean && !by_row ? FP(load_tail)(s->rstd + at, left - v * L) : V(set1)(1);
     }
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
             I at = j + v * L;
-            V(t) da = FP(load_left)(s->y + i * s->y_stride + at, left - v * L);
-            V(t) x = FP(load_left)(s->x + i * s->x_stride + at, left - v * L);
+            V(t) da = FP(load_tail)(s->y + i * s->y_stride + at, left - v * L);
+            V(t) x = FP(load_tail)(s->x + i * s->x_stride + at, left - v * L);
             V(t) error = V(sub)(x, by_row ? V(set1)(s->mean[i]) : m[v]);
             product[v] = V(fma)(da, V(mul)(error, by_row ? V(set1)(s->rstd[i]) : r[v]), product[v]);
             sum[v] = V(add)(sum[v], da);
         }
     FP_UNROLL for (int v = 0; v < nv; v++) {
         if (s->sum)
-            FP(store_left)(s->sum + j + v * L, product[v], left - v * L);
+            FP(store_tail)(s->sum + j + v * L, product[v], left - v * L);
         if (s->other)
-            FP(store_left)(s->other + j + v * L, sum[v], left - v * L);
+            FP(store_tail)(s->other + j + v * L, sum[v], left - v * L);
     }
 }
 
@@ -163,7 +163,7 @@ static void FP(scale_backward)(T *dx, const T *da, const T *gamma, const T *rstd
         for (I j = 0; j < n; j += L) {
             V(t) scale = V(mul)(FP(column_or)(gamma, j, n - j, 1), FP(column_or)(rstd, j, n - j, 1));
             for (I i = first; i < FP_SHARE_END(first, rows); i++)
-                FP(store_left)(dx + i * dx_stride + j, V(mul)(scale, FP(load_left)(da + i * da_stride + j, n - j)), n - j);
+                FP(store_tail)(dx + i * dx_stride + j, V(mul)(scale, FP(load_tail)(da + i * da_stride + j, n - j)), n - j);
         }
 }
 
@@ -176,16 +176,16 @@ static void FP(layer_norm_backward)(T *dx, const T *da, const T *x, const T *mea
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
                 I at = j + q * L, left = n - at; /* beyond the row da is 0, and so is g */
-                V(t) g = V(mul)(FP(load_left)(da + at, left), FP(column_or)(gamma, at, left, 1));
-                V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + at, left), m), r);
+                V(t) g = V(mul)(FP(load_tail)(da + at, left), FP(column_or)(gamma, at, left, 1));
+                V(t) xhat = V(mul)(V(sub)(FP(load_tail)(x + at, left), m), r);
                 sum.lane[q] = V(add)(sum.lane[q], g);
                 product.lane[q] = V(fma)(g, xhat, product.lane[q]);
             }
         V(t) mean_g = V(set1)(FP(lanes_sum)(sum) / (T)n), slope = V(set1)(FP(lanes_sum)(product) / (T)n);
         for (I j = 0; j < n; j += L) {
-            V(t) g = V(mul)(FP(load_left)(da + j, n - j), FP(column_or)(gamma, j, n - j, 1));
-            V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + j, n - j), m), r);
-            FP(store_left)(dx + j, V(mul)(r, V(fnma)(xhat, slope, V(sub)(g, mean_g))), n - j);
+            V(t) g = V(mul)(FP(load_tail)(da + j, n - j), FP(column_or)(gamma, j, n - j, 1));
+            V(t) xhat = V(mul)(V(sub)(FP(load_tail)(x + j, n - j), m), r);
+            FP(store_tail)(dx + j, V(mul)(r, V(fnma)(xhat, slope, V(sub)(g, mean_g))), n - j);
         }
     }
 }
@@ -195,14 +195,14 @@ FP_INLINE void FP(batch_norm_part)(T *dx, const T *da, const T *x, const T *mean
                                    const T *dgamma, const T *dbeta, V(t) share, I first, I last, I j, I left,
                                    I dx_stride, I da_stride, I x_stride)
 {
-    V(t) m = FP(load_left)(mean + j, left), r = FP(load_left)(rstd + j, left);
+    V(t) m = FP(load_tail)(mean + j, left), r = FP(load_tail)(rstd + j, left);
     V(t) gain = V(mul)(r, FP(column_or)(gamma, j, left, 1));
-    V(t) mean_da = V(mul)(share, FP(load_left)(dbeta + j, left));
-    V(t) slope = V(mul)(share, FP(load_left)(dgamma + j, left));
+    V(t) mean_da = V(mul)(share, FP(load_tail)(dbeta + j, left));
+    V(t) slope = V(mul)(share, FP(load_tail)(dgamma + j, left));
     for (I i = first; i < last; i++) {
-        V(t) xhat = V(mul)(V(sub)(FP(load_left)(x + i * x_stride + j, left), m), r);
-        V(t) d = V(sub)(FP(load_left)(da + i * da_stride + j, left), mean_da);
-        FP(store_left)(dx + i * dx_stride + j, V(mul)(gain, V(fnma)(xhat, slope, d)), left);
+        V(t) xhat = V(mul)(V(sub)(FP(load_tail)(x + i * x_stride + j, left), m), r);
+        V(t) d = V(sub)(FP(load_tail)(da + i * da_stride + j, left), mean_da);
+        FP(store_tail)(dx + i * dx_stride + j, V(mul)(gain, V(fnma)(xhat, slope, d)), left);
     }
 }
 

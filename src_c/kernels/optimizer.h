@@ -3,13 +3,13 @@
  *     hyper[0]  coupled: it joins the gradient, g = gradient + hyper[0] theta
  *     hyper[1]  decoupled: theta shrinks by itself, theta (1 - rate hyper[1]) */
 
-FP_INLINE V(t) FP(all)(double x) { return V(set1)((T)x); }
+FP_INLINE V(t) FP(broadcast)(double x) { return V(set1)((T)x); }
 
 /* A mean that forgets: x = hold x + rest new, in memory too; rest is 1 - hold. */
 FP_INLINE V(t) FP(fade)(T *x, V(t) new, V(t) hold, V(t) rest, I left)
 {
-    V(t) mean = V(fma)(hold, FP(load_left)(x, left), V(mul)(rest, new));
-    FP(store_left)(x, mean, left);
+    V(t) mean = V(fma)(hold, FP(load_tail)(x, left), V(mul)(rest, new));
+    FP(store_tail)(x, mean, left);
     return mean;
 }
 
@@ -25,8 +25,8 @@ static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double
 {
     (void)stride;
     int heavy = hyper[2] != 0, nesterov = hyper[3] != 0;
-    V(t) eta = FP(all)(rate), mu = FP(all)(hyper[2]);
-    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    V(t) eta = FP(broadcast)(rate), mu = FP(broadcast)(hyper[2]);
+    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
     if (n <= 16 && !heavy) { /* a vector would wait for fused_small_network's single stores to reach the cache: 4 ns of 20 */
         for (I j = 0; j < n; j++) {
             T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
@@ -36,14 +36,14 @@ static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double
         return;
     }
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) w = FP(load_tail)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
         if (heavy) {
-            V(t) v = V(fma)(mu, FP(load_left)(state + j, n - j), g);
-            FP(store_left)(state + j, v, n - j);
+            V(t) v = V(fma)(mu, FP(load_tail)(state + j, n - j), g);
+            FP(store_tail)(state + j, v, n - j);
             g = nesterov ? V(fma)(mu, v, g) : v;
         }
-        FP(store_left)(theta + j, V(fnma)(eta, g, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, g, V(mul)(keep, w)), n - j);
     }
 }
 
@@ -51,15 +51,15 @@ static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double
 static void FP(adagrad)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     (void)stride;
-    V(t) eta = FP(all)(rate), epsilon = FP(all)(hyper[2]);
-    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    V(t) eta = FP(broadcast)(rate), epsilon = FP(broadcast)(hyper[2]);
+    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
-        V(t) s = V(fma)(g, g, FP(load_left)(state + j, n - j));
-        FP(store_left)(state + j, s, n - j);
+        V(t) w = FP(load_tail)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
+        V(t) s = V(fma)(g, g, FP(load_tail)(state + j, n - j));
+        FP(store_tail)(state + j, s, n - j);
         V(t) step = V(div)(g, V(add)(V(sqrt)(s), epsilon));
-        FP(store_left)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
     }
 }
 
@@ -68,12 +68,12 @@ static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, do
 {
     int heavy = hyper[4] != 0, centered = hyper[5] != 0;
     T *speed = heavy ? state + stride : NULL, *mean = centered ? state + (1 + heavy) * stride : NULL;
-    V(t) eta = FP(all)(rate), epsilon = FP(all)(hyper[3]), mu = FP(all)(hyper[4]);
-    V(t) alpha = FP(all)(hyper[2]), rest = FP(all)(1 - hyper[2]);
-    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    V(t) eta = FP(broadcast)(rate), epsilon = FP(broadcast)(hyper[3]), mu = FP(broadcast)(hyper[4]);
+    V(t) alpha = FP(broadcast)(hyper[2]), rest = FP(broadcast)(1 - hyper[2]);
+    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) w = FP(load_tail)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
         V(t) s = FP(fade)(state + j, V(mul)(g, g), alpha, rest, n - j);
         if (centered) {
             V(t) m = FP(fade)(mean + j, g, alpha, rest, n - j);
@@ -81,10 +81,10 @@ static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, do
         }
         V(t) step = V(div)(g, V(add)(V(sqrt)(s), epsilon));
         if (heavy) {
-            step = V(fma)(mu, FP(load_left)(speed + j, n - j), step);
-            FP(store_left)(speed + j, step, n - j);
+            step = V(fma)(mu, FP(load_tail)(speed + j, n - j), step);
+            FP(store_tail)(speed + j, step, n - j);
         }
-        FP(store_left)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
     }
 }
 
@@ -92,21 +92,21 @@ static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, do
  * rate (sqrt(c2) / c1) m / (sqrt(v) + sqrt(c2) epsilon): one division. `most` is NULL, or AMSGrad's largest v so far. */
 FP_INLINE void FP(adam_pass)(T *theta, T *m, T *v, T *most, const T *gradient, I n, double rate, const double *hyper)
 {
-    V(t) eta = FP(all)(rate * hyper[4]), epsilon = FP(all)(hyper[5]);
-    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
-    V(t) beta2 = FP(all)(hyper[3]), rest2 = FP(all)(1 - hyper[3]);
-    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    V(t) eta = FP(broadcast)(rate * hyper[4]), epsilon = FP(broadcast)(hyper[5]);
+    V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
+    V(t) beta2 = FP(broadcast)(hyper[3]), rest2 = FP(broadcast)(1 - hyper[3]);
+    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) w = FP(load_tail)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
         V(t) mean = FP(fade)(m + j, g, beta1, rest1, n - j);
         V(t) square = FP(fade)(v + j, V(mul)(g, g), beta2, rest2, n - j);
         if (most) {
-            square = V(max)(FP(load_left)(most + j, n - j), square);
-            FP(store_left)(most + j, square, n - j);
+            square = V(max)(FP(load_tail)(most + j, n - j), square);
+            FP(store_tail)(most + j, square, n - j);
         }
         V(t) step = V(div)(mean, V(add)(V(sqrt)(square), epsilon));
-        FP(store_left)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
     }
 }
 
@@ -126,33 +126,33 @@ static void FP(amsgrad)(T *theta, T *state, const T *gradient, I n, I stride, do
 static void FP(adamax)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     T *u = state + stride;
-    V(t) eta = FP(all)(rate * hyper[4]), beta2 = FP(all)(hyper[3]), epsilon = FP(all)(hyper[5]);
-    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
-    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    V(t) eta = FP(broadcast)(rate * hyper[4]), beta2 = FP(broadcast)(hyper[3]), epsilon = FP(broadcast)(hyper[5]);
+    V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
+    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) w = FP(load_tail)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
         V(t) mean = FP(fade)(state + j, g, beta1, rest1, n - j);
-        V(t) size = V(max)(V(mul)(beta2, FP(load_left)(u + j, n - j)), V(add)(V(abs)(g), epsilon));
-        FP(store_left)(u + j, size, n - j);
-        FP(store_left)(theta + j, V(fnma)(eta, V(div)(mean, size), V(mul)(keep, w)), n - j);
+        V(t) size = V(max)(V(mul)(beta2, FP(load_tail)(u + j, n - j)), V(add)(V(abs)(g), epsilon));
+        FP(store_tail)(u + j, size, n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, V(div)(mean, size), V(mul)(keep, w)), n - j);
     }
 }
 
 /* hyper: ..., beta1, beta2, the gradient's share, sqrt(c2) epsilon, the mean's share. state: m, v. */
 static void FP(nadam)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
-    V(t) eta = FP(all)(rate * hyper[4]), ahead = FP(all)(rate * hyper[6]), epsilon = FP(all)(hyper[5]);
-    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
-    V(t) beta2 = FP(all)(hyper[3]), rest2 = FP(all)(1 - hyper[3]);
-    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    V(t) eta = FP(broadcast)(rate * hyper[4]), ahead = FP(broadcast)(rate * hyper[6]), epsilon = FP(broadcast)(hyper[5]);
+    V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
+    V(t) beta2 = FP(broadcast)(hyper[3]), rest2 = FP(broadcast)(1 - hyper[3]);
+    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
+        V(t) w = FP(load_tail)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
         V(t) mean = FP(fade)(state + j, g, beta1, rest1, n - j);
         V(t) square = FP(fade)(state + stride + j, V(mul)(g, g), beta2, rest2, n - j);
         V(t) step = V(div)(V(fma)(ahead, mean, V(mul)(eta, g)), V(add)(V(sqrt)(square), epsilon));
-        FP(store_left)(theta + j, V(sub)(V(mul)(keep, w), step), n - j);
+        FP(store_tail)(theta + j, V(sub)(V(mul)(keep, w), step), n - j);
     }
 }
 
@@ -160,16 +160,16 @@ static void FP(nadam)(T *theta, T *state, const T *gradient, I n, I stride, doub
 static void FP(lion)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     (void)stride;
-    V(t) eta = FP(all)(rate);
-    V(t) beta1 = FP(all)(hyper[2]), rest1 = FP(all)(1 - hyper[2]);
-    V(t) beta2 = FP(all)(hyper[3]), rest2 = FP(all)(1 - hyper[3]);
-    V(t) decay = FP(all)(hyper[0]), keep = FP(all)(1 - rate * hyper[1]);
+    V(t) eta = FP(broadcast)(rate);
+    V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
+    V(t) beta2 = FP(broadcast)(hyper[3]), rest2 = FP(broadcast)(1 - hyper[3]);
+    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_left)(gradient + j, n - j));
-        V(t) way = V(fma)(beta1, FP(load_left)(state + j, n - j), V(mul)(rest1, g));
+        V(t) w = FP(load_tail)(theta + j, n - j);
+        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
+        V(t) way = V(fma)(beta1, FP(load_tail)(state + j, n - j), V(mul)(rest1, g));
         FP(fade)(state + j, g, beta2, rest2, n - j);
-        FP(store_left)(theta + j, V(fnma)(eta, FP(sign)(way), V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, FP(sign)(way), V(mul)(keep, w)), n - j);
     }
 }
 
@@ -177,18 +177,18 @@ static void FP(lion)(T *theta, T *state, const T *gradient, I n, I stride, doubl
 static void FP(rprop)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     (void)rate;
-    V(t) zero = V(set1)(0), one = V(set1)(1), shrink = FP(all)(hyper[0]), grow = FP(all)(hyper[1]);
-    V(t) least = FP(all)(hyper[2]), most = FP(all)(hyper[3]);
+    V(t) zero = V(set1)(0), one = V(set1)(1), shrink = FP(broadcast)(hyper[0]), grow = FP(broadcast)(hyper[1]);
+    V(t) least = FP(broadcast)(hyper[2]), most = FP(broadcast)(hyper[3]);
     for (I j = 0; j < n; j += L) {
-        V(t) g = FP(load_left)(gradient + j, n - j), step = FP(load_left)(state + stride + j, n - j);
+        V(t) g = FP(load_tail)(gradient + j, n - j), step = FP(load_tail)(state + stride + j, n - j);
         /* signs, since the product of two small gradients may be 0 */
-        V(t) agree = V(mul)(FP(sign)(g), FP(sign)(FP(load_left)(state + j, n - j)));
+        V(t) agree = V(mul)(FP(sign)(g), FP(sign)(FP(load_tail)(state + j, n - j)));
         V(mask) turned = V(gt)(zero, agree);
         step = V(mul)(step, V(select)(turned, shrink, V(select)(V(gt)(agree, zero), grow, one)));
         step = V(min)(most, V(max)(least, step));
         g = V(select)(turned, zero, g);
-        FP(store_left)(state + j, g, n - j);
-        FP(store_left)(state + stride + j, step, n - j);
-        FP(store_left)(theta + j, V(fnma)(FP(sign)(g), step, FP(load_left)(theta + j, n - j)), n - j);
+        FP(store_tail)(state + j, g, n - j);
+        FP(store_tail)(state + stride + j, step, n - j);
+        FP(store_tail)(theta + j, V(fnma)(FP(sign)(g), step, FP(load_tail)(theta + j, n - j)), n - j);
     }
 }

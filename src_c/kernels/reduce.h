@@ -7,7 +7,7 @@ typedef struct {
 } FP(lanes);
 
 /* L elements of a row at p of which n are left: what lies beyond the row reads as 0. */
-FP_INLINE V(t) FP(load_left)(const T *p, I n) { return n >= L ? V(load)(p) : n > 0 ? V(load_n)(p, n) : V(set1)(0); }
+FP_INLINE V(t) FP(load_tail)(const T *p, I n) { return n >= L ? V(load)(p) : n > 0 ? V(load_n)(p, n) : V(set1)(0); }
 
 /* The first lane alone. A number by itself goes through set1 and this: a masked load would have to wait until the store that
  * made the number has reached the cache. */
@@ -18,7 +18,7 @@ FP_INLINE T FP(first)(V(t) x)
     return lane[0];
 }
 
-FP_INLINE void FP(store_left)(T *p, V(t) x, I n)
+FP_INLINE void FP(store_tail)(T *p, V(t) x, I n)
 {
     if (n >= L)
         V(store)(p, x);
@@ -67,7 +67,7 @@ static void FP(all_finite)(int *ok, const T *x, I n)
             more[q] = V(fma)(zero, V(load)(x + j + (q + 1) * L), more[q]);
     }
     for (; j < n; j += L)
-        sum = V(fma)(zero, FP(load_left)(x + j, n - j), sum);
+        sum = V(fma)(zero, FP(load_tail)(x + j, n - j), sum);
     sum = V(add)(V(add)(sum, more[0]), V(add)(more[1], more[2]));
     T lane[L];
     V(store)(lane, sum);
@@ -114,5 +114,5 @@ FP_INLINE void FP(over_columns)(const FP(columns) *s, I n,
 /* What a part starts from: 0, or what the rows before it came to. */
 FP_INLINE V(t) FP(sum_so_far)(const FP(columns) *s, const T *sum, I first, I j, I left)
 {
-    return sum && (s->add || first) ? FP(load_left)(sum + j, left) : V(set1)(0);
+    return sum && (s->add || first) ? FP(load_tail)(sum + j, left) : V(set1)(0);
 }

@@ -1,4 +1,4 @@
-/* The kernel table of one ISA and dtype, derived from the list. */
+/* The kernel table of one ISA and dtype, derived from kernels.def. */
 const fp_kernels FP(table) = {
     .isa = FP_STRING(FP_ISA),
     .dtype = FP_DTYPE,

@@ -3,7 +3,7 @@
 
 /* What an optimiser, an activation or a loss of one row costs as a call is more than its arithmetic here: those that are a
  * few operations stand in the loops, and tanh and sigmoid in that of single neurons; the others are called. */
-FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation,
+FP_INLINE void FP(small_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation,
                              const double *hyper)
 {
     for (I j = 0; j < n_out; j++) {
@@ -16,7 +16,7 @@ FP_INLINE void FP(tiny_forward)(T *a, const T *x, const T *w, const T *b, I n_in
         FP(table).forward[activation](a, NULL, n_out, hyper);
 }
 
-FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out,
+FP_INLINE void FP(small_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out,
                                  int activation, const double *hyper, int add)
 {
     for (I i = 0; i < n_in; i++) {
@@ -36,7 +36,7 @@ FP_INLINE void FP(tiny_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, c
 }
 
 /* da = dLoss/da of one row times scale, whose loss is added to the cost */
-FP_INLINE void FP(tiny_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss,
+FP_INLINE void FP(small_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss,
                              double scale, const double *hyper)
 {
     if (loss == FP_LOSS_half_mse)
@@ -46,10 +46,10 @@ FP_INLINE void FP(tiny_loss)(double *cost, T *da, const T *a, const T *y, const 
 }
 
 /* g(z), and da g'(z), of one number */
-FP_INLINE T FP(tiny_activation)(T z, int activation, const double *hyper)
+FP_INLINE T FP(scalar_activation)(T z, int activation, const double *hyper)
 {
     V(t) alone = V(set1)(z);
-    FP(numbers) none = FP(numbers_of)(NULL);
+    FP(params) none = FP(load_params)(NULL);
     switch (activation) {
     case FP_ACTIVATION_identity:
         return z;
@@ -66,10 +66,10 @@ FP_INLINE T FP(tiny_activation)(T z, int activation, const double *hyper)
     }
 }
 
-FP_INLINE T FP(tiny_slope)(T da, T a, int activation, const double *hyper)
+FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
 {
     V(t) alone = V(set1)(da), saved = V(set1)(a);
-    FP(numbers) none = FP(numbers_of)(NULL);
+    FP(params) none = FP(load_params)(NULL);
     switch (activation) {
     case FP_ACTIVATION_identity:
         return da;
@@ -87,19 +87,19 @@ FP_INLINE T FP(tiny_slope)(T da, T a, int activation, const double *hyper)
 }
 
 /* One row through layers of one neuron each: what goes from layer to layer is a number, which stays in a register. */
-FP_INLINE void FP(tiny_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y, const int64_t *label,
+FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y, const int64_t *label,
                               const int *activations, I layers, int loss, double scale, const double *hyper, int add)
 {
     T a = x;
     for (I k = 0; k < layers; k++) {
         work[k] = a; /* the layer's input */
-        a = FP(tiny_activation)(FP_FMA(a, theta[2 * k], theta[2 * k + 1]), activations[k], hyper + k * FP_HYPER);
+        a = FP(scalar_activation)(FP_FMA(a, theta[2 * k], theta[2 * k + 1]), activations[k], hyper + k * FP_HYPER);
     }
     T output = a, slope;
-    FP(tiny_loss)(cost, &slope, &output, y, label, 1, loss, scale, hyper + layers * FP_HYPER);
+    FP(small_loss)(cost, &slope, &output, y, label, 1, loss, scale, hyper + layers * FP_HYPER);
     T da = slope;
     for (I k = layers - 1; k >= 0; k--) {
-        T dz = FP(tiny_slope)(da, a, activations[k], hyper + k * FP_HYPER), *dw = &gradient[2 * k], *db = dw + 1;
+        T dz = FP(scalar_slope)(da, a, activations[k], hyper + k * FP_HYPER), *dw = &gradient[2 * k], *db = dw + 1;
         a = work[k];
         *dw = FP_FMA(a, dz, add ? *dw : 0);
         *db = (add ? *db : 0) + dz;
@@ -117,7 +117,7 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
     int chain = ones > layers;
     for (I r = 0; r < rows && chain; r++) {
         I row = index ? index[r] : r;
-        FP(tiny_chain)(cost, gradient, work, theta, x[row], y ? y + row : NULL, label ? label + row : NULL, activations,
+        FP(scalar_chain)(cost, gradient, work, theta, x[row], y ? y + row : NULL, label ? label + row : NULL, activations,
                        layers, loss, scale, hyper, r > 0);
     }
     for (I r = 0; r < rows && !chain; r++) {
@@ -126,13 +126,13 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
         T *a = work;
         for (I k = 0; k < layers; k++) { /* a[1], a[2], ... one after the other in `work` */
             const T *w = theta + start, *b = w + widths[k] * widths[k + 1];
-            FP(tiny_forward)(a, below, w, b, widths[k], widths[k + 1], activations[k], hyper + k * FP_HYPER);
+            FP(small_forward)(a, below, w, b, widths[k], widths[k + 1], activations[k], hyper + k * FP_HYPER);
             start += (widths[k] + 1) * widths[k + 1];
             below = a;
             a += widths[k + 1];
         }
         T *dz = a; /* and dz[L], ..., dz[1] after them */
-        FP(tiny_loss)(cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, n_out, loss, scale,
+        FP(small_loss)(cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, n_out, loss, scale,
                       hyper + layers * FP_HYPER);
         if (activations[layers - 1] != FP_ACTIVATION_identity)
             FP(table).backward[activations[layers - 1]](dz, below, n_out, hyper + (layers - 1) * FP_HYPER);
@@ -142,7 +142,7 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
             start -= (n_in + 1) * n_out;
             below = k > 0 ? below - n_in : input;
             T *dw = gradient + start;
-            FP(tiny_backward)(k > 0 ? dz + n_out : NULL, dw, dw + n_in * n_out, dz, below, theta + start, n_in, n_out,
+            FP(small_backward)(k > 0 ? dz + n_out : NULL, dw, dw + n_in * n_out, dz, below, theta + start, n_in, n_out,
                               k > 0 ? activations[k - 1] : FP_ACTIVATION_identity,
                               k > 0 ? hyper + (k - 1) * FP_HYPER : NULL, r > 0);
             dz += n_out;

@@ -5,8 +5,8 @@ FP_INLINE void FP(copy_columns)(T *to, const T *from, T otherwise, I rows, I n, 
 {
     for (I i = 0; i < rows; i++)
         for (I j = 0; j < n; j += L)
-            FP(store_left)(to + i * to_stride + j,
-                           from ? FP(load_left)(from + i * from_stride + j, n - j) : V(set1)(otherwise), n - j);
+            FP(store_tail)(to + i * to_stride + j,
+                           from ? FP(load_tail)(from + i * from_stride + j, n - j) : V(set1)(otherwise), n - j);
 }
 
 /* The index that x holds, or -1 where that is not in [0, n). */
@@ -58,8 +58,8 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
             T *sum = dtables + index * n;
             for (I j = 0; j < n; j += L) {
                 I left = n - j;
-                V(t) more = FP(load_left)(da + i * da_stride + j, left);
-                FP(store_left)(sum + j, V(add)(FP(load_left)(sum + j, left), more), left);
+                V(t) more = FP(load_tail)(da + i * da_stride + j, left);
+                FP(store_tail)(sum + j, V(add)(FP(load_tail)(sum + j, left), more), left);
             }
         }
         da += count ? n : 0;
@@ -93,12 +93,12 @@ static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_
                 least[0] = -INFINITY;
             if (left <= L)
                 most[left - 1] = INFINITY;
-            V(t) low = FP(load_left)(edges + t, left), size = V(sub)(FP(load_left)(edges + t + 1, left), low);
+            V(t) low = FP(load_tail)(edges + t, left), size = V(sub)(FP(load_tail)(edges + t + 1, left), low);
             V(t) floor = V(load)(least), ceiling = V(load)(most);
             for (I i = 0; i < rows; i++) {
                 V(t) share = V(div)(V(sub)(V(set1)(x[i * x_stride + c]), low), size);
                 share = V(min)(ceiling, V(max)(floor, share)); /* in this order NaN stays */
-                FP(store_left)(a + i * a_stride + t, share, left);
+                FP(store_tail)(a + i * a_stride + t, share, left);
             }
         }
 }
@@ -111,7 +111,7 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
         for (I t = 0; t < bins[c]; t += L) {
             I left = bins[c] - t;
             T from[L], to[L];
-            V(t) low = FP(load_left)(edges + t, left), high = FP(load_left)(edges + t + 1, left);
+            V(t) low = FP(load_tail)(edges + t, left), high = FP(load_tail)(edges + t + 1, left);
             V(t) size = V(sub)(high, low);
             V(store)(from, low);
             V(store)(to, high);
@@ -121,7 +121,7 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
                 to[left - 1] = INFINITY;
             low = V(load)(from), high = V(load)(to);
             for (I i = 0; i < rows; i++) {
-                V(t) value = V(set1)(x[i * x_stride + c]), slope = V(div)(FP(load_left)(da + i * da_stride + t, left), size);
+                V(t) value = V(set1)(x[i * x_stride + c]), slope = V(div)(FP(load_tail)(da + i * da_stride + t, left), size);
                 slope = V(select)(V(gt)(low, value), V(set1)(0), V(keep)(V(gt)(high, value), slope));
                 T *out = dx + i * dx_stride + c;
                 *out = (t ? *out : 0) + V(sum)(slope);
@@ -149,9 +149,9 @@ static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I
             for (I k = 0; k < n_frequencies; k += L) {
                 I left = n_frequencies - k;
                 V(t) cosine, sine;
-                sine = FP(periodic)(FP(load_left)(frequency + c * n_frequencies + k, left), V(set1)(x[c]), &cosine);
-                FP(store_left)(cosines + k, cosine, left);
-                FP(store_left)(sines + k, sine, left);
+                sine = FP(periodic)(FP(load_tail)(frequency + c * n_frequencies + k, left), V(set1)(x[c]), &cosine);
+                FP(store_tail)(cosines + k, cosine, left);
+                FP(store_tail)(sines + k, sine, left);
             }
         }
 }
@@ -159,8 +159,8 @@ static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I
 /* cos dsin - sin dcos of L of n outputs at a, each of which has its cosine there and its sine n further on */
 FP_INLINE V(t) FP(periodic_slope)(const T *da, const T *a, I n, I left)
 {
-    V(t) turned = V(mul)(FP(load_left)(a, left), FP(load_left)(da + n, left));
-    return V(fnma)(FP(load_left)(a + n, left), FP(load_left)(da, left), turned);
+    V(t) turned = V(mul)(FP(load_tail)(a, left), FP(load_tail)(da + n, left));
+    return V(fnma)(FP(load_tail)(a + n, left), FP(load_tail)(da, left), turned);
 }
 
 static void FP(periodic_backward)(T *dx, const T *da, const T *a, const T *frequency, I rows, I n_in, I n_frequencies,
@@ -176,7 +176,7 @@ static void FP(periodic_backward)(T *dx, const T *da, const T *a, const T *frequ
                     if (left <= 0)
                         break;
                     V(t) slope = FP(periodic_slope)(d + at, here + at, n_frequencies, left);
-                    sum.lane[q] = V(fma)(FP(load_left)(frequency + c * n_frequencies + at, left), slope, sum.lane[q]);
+                    sum.lane[q] = V(fma)(FP(load_tail)(frequency + c * n_frequencies + at, left), slope, sum.lane[q]);
                 }
             dx[c] = (T)6.283185307179586 * FP(lanes_sum)(sum);
         }
@@ -188,12 +188,12 @@ static void FP(periodic_gradient)(T *dfrequency, const T *da, const T *a, const 
     for (I c = 0; c < n_in; c++, dfrequency += n_frequencies, da += 2 * n_frequencies, a += 2 * n_frequencies)
         for (I k = 0; k < n_frequencies; k += L) {
             I left = n_frequencies - k;
-            V(t) sum = accumulate ? FP(load_left)(dfrequency + k, left) : V(set1)(0);
+            V(t) sum = accumulate ? FP(load_tail)(dfrequency + k, left) : V(set1)(0);
             for (I i = 0; i < rows; i++) {
                 V(t) slope = FP(periodic_slope)(da + i * da_stride + k, a + i * a_stride + k, n_frequencies, left);
                 slope = V(mul)(V(set1)((T)6.283185307179586), slope); /* 2 pi x may overflow where the product does not */
                 sum = V(fma)(V(set1)(x[i * x_stride + c]), slope, sum);
             }
-            FP(store_left)(dfrequency + k, sum, left);
+            FP(store_tail)(dfrequency + k, sum, left);
         }
 }

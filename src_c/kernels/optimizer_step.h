@@ -5,8 +5,8 @@ static void FP(penalize)(T *gradient, const T *theta, I n, double l1, double l2)
 {
     V(t) lasso = V(set1)((T)l1), ridge = V(set1)((T)l2);
     for (I j = 0; j < n; j += L) {
-        V(t) w = FP(load_left)(theta + j, n - j), g = FP(load_left)(gradient + j, n - j);
-        FP(store_left)(gradient + j, V(fma)(lasso, FP(sign)(w), V(fma)(ridge, w, g)), n - j);
+        V(t) w = FP(load_tail)(theta + j, n - j), g = FP(load_tail)(gradient + j, n - j);
+        FP(store_tail)(gradient + j, V(fma)(lasso, FP(sign)(w), V(fma)(ridge, w, g)), n - j);
     }
 }
 
@@ -15,14 +15,14 @@ static void FP(clip)(T *x, I n, double limit)
 {
     V(t) most = V(set1)((T)limit), least = V(set1)((T)-limit);
     for (I j = 0; j < n; j += L)
-        FP(store_left)(x + j, V(min)(most, V(max)(least, FP(load_left)(x + j, n - j))), n - j);
+        FP(store_tail)(x + j, V(min)(most, V(max)(least, FP(load_tail)(x + j, n - j))), n - j);
 }
 
 static void FP(shrink)(T *x, I n, double factor)
 {
     V(t) times = V(set1)((T)factor);
     for (I j = 0; j < n; j += L)
-        FP(store_left)(x + j, V(mul)(times, FP(load_left)(x + j, n - j)), n - j);
+        FP(store_tail)(x + j, V(mul)(times, FP(load_tail)(x + j, n - j)), n - j);
 }
 
 static void FP(sum_squares)(double *sum, const T *x, I n)
@@ -30,7 +30,7 @@ static void FP(sum_squares)(double *sum, const T *x, I n)
     FP(lanes) s = FP(lanes_set1)(0);
     for (I j = 0; j < n; j += 16)
         for (int q = 0; q < FP_LANES; q++) {
-            V(t) a = FP(load_left)(x + j + q * L, n - j - q * L);
+            V(t) a = FP(load_tail)(x + j + q * L, n - j - q * L);
             s.lane[q] = V(fma)(a, a, s.lane[q]);
         }
     *sum = (double)FP(lanes_sum)(s);
@@ -41,8 +41,8 @@ static void FP(average)(T *mean, const T *theta, I n, double weight)
 {
     V(t) share = V(set1)((T)weight);
     for (I j = 0; j < n; j += L) {
-        V(t) m = FP(load_left)(mean + j, n - j);
-        FP(store_left)(mean + j, V(fma)(share, V(sub)(FP(load_left)(theta + j, n - j), m), m), n - j);
+        V(t) m = FP(load_tail)(mean + j, n - j);
+        FP(store_tail)(mean + j, V(fma)(share, V(sub)(FP(load_tail)(theta + j, n - j), m), m), n - j);
     }
 }
 
@@ -53,13 +53,13 @@ static void FP(max_norm)(T *w, I n_in, I n_out, I w_stride, double limit)
     for (I j = 0; j < n_out; j += L) {
         V(t) sum = V(set1)(0);
         for (I i = 0; i < n_in; i++) {
-            V(t) x = FP(load_left)(w + i * w_stride + j, n_out - j);
+            V(t) x = FP(load_tail)(w + i * w_stride + j, n_out - j);
             sum = V(fma)(x, x, sum);
         }
         V(t) norm = V(sqrt)(sum), factor = V(select)(V(gt)(norm, most), V(div)(most, norm), one);
         for (I i = 0; i < n_in; i++) {
             T *x = w + i * w_stride + j;
-            FP(store_left)(x, V(mul)(factor, FP(load_left)(x, n_out - j)), n_out - j);
+            FP(store_tail)(x, V(mul)(factor, FP(load_tail)(x, n_out - j)), n_out - j);
         }
     }
 }

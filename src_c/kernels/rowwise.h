@@ -10,12 +10,12 @@ FP_INLINE T FP(exp_row)(T *e, const T *x, T most, I n)
             I at = j + q * L, left = n - at;
             if (left <= 0)
                 break;
-            V(t) power = FP(exp_below_0)(V(sub)(FP(load_left)(x + at, left), shift));
+            V(t) power = FP(exp_below_0)(V(sub)(FP(load_tail)(x + at, left), shift));
             if (left < L)
                 power = V(keep_n)(power, left);
             sum.lane[q] = V(add)(sum.lane[q], power);
             if (e)
-                FP(store_left)(e + at, power, left);
+                FP(store_tail)(e + at, power, left);
         }
     return FP(lanes_sum)(sum);
 }
@@ -39,8 +39,8 @@ static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_s
             const T *in = x + (first + i) * x_stride;
             V(t) shift = V(set1)(most[i]), last = V(set1)(total[i]);
             for (I j = 0; j < n; j += L)
-                FP(store_left)(out + j, logarithm ? V(sub)(V(sub)(FP(load_left)(in + j, n - j), shift), last)
-                                                  : V(mul)(FP(load_left)(out + j, n - j), last), n - j);
+                FP(store_tail)(out + j, logarithm ? V(sub)(V(sub)(FP(load_tail)(in + j, n - j), shift), last)
+                                                  : V(mul)(FP(load_tail)(out + j, n - j), last), n - j);
         }
     }
 }
@@ -53,15 +53,15 @@ static void FP(softmax_backward)(T *dx, const T *da, const T *a, I rows, I n, I 
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
                 I at = j + q * L, left = n - at;
-                V(t) d = FP(load_left)(da + at, left);
-                sum.lane[q] = logarithm ? V(add)(sum.lane[q], d) : V(fma)(d, FP(load_left)(a + at, left), sum.lane[q]);
+                V(t) d = FP(load_tail)(da + at, left);
+                sum.lane[q] = logarithm ? V(add)(sum.lane[q], d) : V(fma)(d, FP(load_tail)(a + at, left), sum.lane[q]);
             }
         V(t) total = V(set1)(FP(lanes_sum)(sum));
         for (I j = 0; j < n; j += L) {
             I left = n - j;
-            V(t) d = FP(load_left)(da + j, left), p = FP(load_left)(a + j, left);
+            V(t) d = FP(load_tail)(da + j, left), p = FP(load_tail)(a + j, left);
             d = logarithm ? V(fnma)(FP(exp_below_0)(p), total, d) : V(mul)(p, V(sub)(d, total));
-            FP(store_left)(dx + j, d, left);
+            FP(store_tail)(dx + j, d, left);
         }
     }
 }
@@ -70,8 +70,8 @@ static void FP(prelu_forward)(T *a, const T *x, const T *slope, I rows, I n, I a
 {
     for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
-            V(t) z = FP(load_left)(x + j, n - j), below = V(mul)(FP(load_left)(slope + j, n - j), z);
-            FP(store_left)(a + j, V(select)(V(gt)(z, V(set1)(0)), z, below), n - j);
+            V(t) z = FP(load_tail)(x + j, n - j), below = V(mul)(FP(load_tail)(slope + j, n - j), z);
+            FP(store_tail)(a + j, V(select)(V(gt)(z, V(set1)(0)), z, below), n - j);
         }
 }
 
@@ -79,8 +79,8 @@ static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I
 {
     for (I i = 0; i < rows; i++, dx += dx_stride, da += da_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
-            V(t) d = FP(load_left)(da + j, n - j), below = V(mul)(FP(load_left)(slope + j, n - j), d);
-            FP(store_left)(dx + j, V(select)(V(gt)(FP(load_left)(x + j, n - j), V(set1)(0)), d, below), n - j);
+            V(t) d = FP(load_tail)(da + j, n - j), below = V(mul)(FP(load_tail)(slope + j, n - j), d);
+            FP(store_tail)(dx + j, V(select)(V(gt)(FP(load_tail)(x + j, n - j), V(set1)(0)), d, below), n - j);
         }
 }
 
@@ -91,12 +91,12 @@ FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I first, I last, I 
         sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
     for (I i = first; i < last; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
-            V(t) x = FP(load_left)(s->x + i * s->x_stride + j + v * L, left - v * L);
-            V(t) da = FP(load_left)(s->y + i * s->y_stride + j + v * L, left - v * L);
+            V(t) x = FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L);
+            V(t) da = FP(load_tail)(s->y + i * s->y_stride + j + v * L, left - v * L);
             sum[v] = V(fma)(da, V(min)(V(set1)(0), x), sum[v]); /* min in this order keeps NaN */
         }
     FP_UNROLL for (int v = 0; v < nv; v++)
-        FP(store_left)(s->sum + j + v * L, sum[v], left - v * L);
+        FP(store_tail)(s->sum + j + v * L, sum[v], left - v * L);
 }
 
 static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, I da_stride, I x_stride, int accumulate)
@@ -129,7 +129,7 @@ static void FP(dropout)(T *a, T *saved, const T *x, I rows, I n, I a_stride, I s
         for (I j = 0; j < n; j++)
             saved[j] = FP(draw)(counter + (uint32_t)j, low, high) < threshold ? 0 : share;
         for (I j = 0; j < n; j += L)
-            FP(store_left)(a + j, V(mul)(FP(load_left)(x + j, n - j), FP(load_left)(saved + j, n - j)), n - j);
+            FP(store_tail)(a + j, V(mul)(FP(load_tail)(x + j, n - j), FP(load_tail)(saved + j, n - j)), n - j);
     }
 }
 
@@ -137,17 +137,17 @@ static void FP(multiply_rows)(T *a, const T *x, const T *y, I rows, I n, I a_str
 {
     for (I i = 0; i < rows; i++, a += a_stride, x += x_stride, y += y_stride)
         for (I j = 0; j < n; j += L)
-            FP(store_left)(a + j, V(mul)(FP(load_left)(x + j, n - j), FP(load_left)(y + j, n - j)), n - j);
+            FP(store_tail)(a + j, V(mul)(FP(load_tail)(x + j, n - j), FP(load_tail)(y + j, n - j)), n - j);
 }
 
 static void FP(add_rows)(T *a, const T *x, const T *y, I rows, I n, I a_stride, I x_stride, I y_stride)
 {
     for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
-            V(t) sum = FP(load_left)(x + j, n - j);
+            V(t) sum = FP(load_tail)(x + j, n - j);
             if (y)
-                sum = V(add)(sum, FP(load_left)(y + i * y_stride + j, n - j));
-            FP(store_left)(a + j, sum, n - j);
+                sum = V(add)(sum, FP(load_tail)(y + i * y_stride + j, n - j));
+            FP(store_tail)(a + j, sum, n - j);
         }
 }
 
@@ -155,9 +155,9 @@ static void FP(repeat_rows)(T *a, const T *x, I rows, I n, I copies, I a_stride,
 {
     for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
-            V(t) part = FP(load_left)(x + j, n - j);
+            V(t) part = FP(load_tail)(x + j, n - j);
             for (I c = 0; c < copies; c++)
-                FP(store_left)(a + c * n + j, part, n - j);
+                FP(store_tail)(a + c * n + j, part, n - j);
         }
 }
 
@@ -167,7 +167,7 @@ static void FP(sum_copies)(T *dx, const T *da, I rows, I n, I copies, I dx_strid
         for (I j = 0; j < n; j += L) {
             V(t) sum = V(set1)(0);
             for (I c = 0; c < copies; c++)
-                sum = V(add)(sum, FP(load_left)(da + c * n + j, n - j));
-            FP(store_left)(dx + j, sum, n - j);
+                sum = V(add)(sum, FP(load_tail)(da + c * n + j, n - j));
+            FP(store_tail)(dx + j, sum, n - j);
         }
 }
