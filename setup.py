@@ -53,7 +53,7 @@ class BuildExt(build_ext):
     def build_extension(self, ext: Extension) -> None:
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         ext.extra_compile_args = FLAGS[kind] + os.environ.get("FASTPROP_CFLAGS", "").split()
-        if ext.name == "fastprop._engine":
+        if ext.name == "fastprop._core._engine":
             mine = {name: isa for name, isa in ISAS.items() if isa[0] == machine()}
             ext.define_macros += [(f"FP_BUILD_{name.upper()}", "1") for name in mine]
             with ThreadPoolExecutor(self.parallel) as pool:
@@ -80,8 +80,8 @@ class BuildExt(build_ext):
 
 def extension(name: str, sources: list[str]) -> Extension:
     return Extension(
-        f"fastprop.{name}",
-        [f"fastprop/{name}.pyx", *sources],
+        f"fastprop._core.{name}",
+        [f"fastprop/_core/{name}.pyx", *sources],
         include_dirs=["src_c"],
         depends=HEADERS,
     )

@@ -59,7 +59,7 @@ def of_steps(fp, task, turns):
 
 def of_activations(fp, turns, rows=256, n=256):
     """Name -> nanoseconds an element, forward and backward, of numbers that stay in the second-level cache."""
-    from fastprop.activations import ACTIVATIONS
+    from fastprop.nn.activations import ACTIVATIONS
 
     X = np.random.default_rng(0).normal(size=(rows, n)).astype("float32")
     nets = {name: fp.Network([n, fp.Activation(name)], seed=0) for name in ACTIVATIONS}

@@ -29,8 +29,8 @@ PROGRESS = 0.05  # seconds between two reports
 
 def pairs(fp, folder):
     """Name -> (what is on offer, the plain thing, the most it may cost)."""
-    from fastprop.encoders import Encoder
-    from fastprop.tables import read_csv
+    from fastprop.tabular.csv import read_csv
+    from fastprop.tabular.encoders import Encoder
 
     rng = np.random.default_rng(0)
     net = fp.Network([784, 128, 10], seed=0)

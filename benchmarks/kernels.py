@@ -191,7 +191,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     options = parser.parse_args()
     keep_to(1)
-    from fastprop import _engine as engine
+    from fastprop._core import _engine as engine
 
     limits = fma_limit(1)
     result = head("kernels") | {"limits": limits, "measurements": []}

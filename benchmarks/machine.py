@@ -89,7 +89,7 @@ def fastprop():
     """Version, the kernel table that serves, and threads; None where fastprop is not installed."""
     try:
         import fastprop as fp
-        from fastprop import _engine
+        from fastprop._core import _engine
     except ImportError:
         return None
     return {

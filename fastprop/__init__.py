@@ -4,10 +4,10 @@ import sys
 from typing import Any
 
 try:
-    import fastprop._engine
-    import fastprop._portable  # noqa: F401  which _engine imports too, but no tool that freezes programs sees that
+    import fastprop._core._engine
+    import fastprop._core._portable
 except ModuleNotFoundError as error:
-    if error.name != "fastprop._engine":
+    if error.name != "fastprop._core._engine":
         raise
     raise ImportError(
         f"{__path__[0]} is fastprop's source tree, where nothing is compiled: start Python in another directory, "
@@ -16,32 +16,38 @@ except ModuleNotFoundError as error:
 
 # The whole core is imported at once, for an import in the middle of a program can go wrong: a signal handler that
 # interrupts it finds half a module, and the child of a fork in another thread waits for ever for the module's lock.
-from fastprop import activations, derivatives, explain, fitting, graph, layers, losses, schedules, trace_page  # noqa: F401  what methods import when called
-from fastprop._lazy import lazy_import
+import fastprop.explain.explanation
+import fastprop.explain.graph
+import fastprop.explain.html
+import fastprop.nn.derivatives
+import fastprop.training.fit  # noqa: F401  this and the four above are what methods of networks and traces import
+from fastprop._util.lazy import lazy_import
 from fastprop._version import __version__
-from fastprop.averages import EMA, SWA
-from fastprop.c_export import to_c
-from fastprop.callbacks import Callback, EarlyStopping
-from fastprop.checkpoints import Checkpoint, load_checkpoint
 from fastprop.config import get_num_threads, set_num_threads, show_config
-from fastprop.data import Scaled
-from fastprop.ensemble import Ensemble, EnsembleTrainer
-from fastprop.files import load
-from fastprop.inputs import Embedding, Periodic, PiecewiseLinear
-from fastprop.keras_bridge import from_keras
-from fastprop.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
-from fastprop.network import Network
-from fastprop.onnx_export import to_onnx
-from fastprop.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, AdamW, AMSGrad, Lion, NAdam, RMSprop
-from fastprop.sklearn_bridge import from_sklearn
-from fastprop.torch_bridge import from_state_dict, from_torch
-from fastprop.torch_export import to_torch
-from fastprop.tracing import trace
-from fastprop.trainer import DivergenceError, History, Trainer
-from fastprop.watch import Watch
+from fastprop.data.arrays import Scaled
+from fastprop.explain.trace import trace
+from fastprop.interop.c import to_c
+from fastprop.interop.from_keras import from_keras
+from fastprop.interop.from_sklearn import from_sklearn
+from fastprop.interop.from_torch import from_state_dict, from_torch
+from fastprop.interop.onnx import to_onnx
+from fastprop.interop.to_torch import to_torch
+from fastprop.io.model_file import load
+from fastprop.nn import activations, layers, losses
+from fastprop.nn.embeddings import Embedding, Periodic, PiecewiseLinear
+from fastprop.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
+from fastprop.nn.network import Network
+from fastprop.optim import schedules
+from fastprop.optim.averaging import EMA, SWA
+from fastprop.optim.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, AdamW, AMSGrad, Lion, NAdam, RMSprop
+from fastprop.training.callbacks import Callback, EarlyStopping
+from fastprop.training.checkpoint import Checkpoint, load_checkpoint
+from fastprop.training.ensemble import Ensemble, EnsembleTrainer
+from fastprop.training.monitor import Watch
+from fastprop.training.trainer import DivergenceError, History, Trainer
 
 if "threadpoolctl" in sys.modules:  # whose import is not ours to pay for
-    from fastprop import threadpool  # noqa: F401  registers itself
+    from fastprop import _threadpoolctl  # noqa: F401  registers itself
 
 __all__ = [
     "EMA",
@@ -109,7 +115,7 @@ def __getattr__(name: str) -> Any:
 
         return plots
     if name in _ESTIMATORS:
-        from fastprop import estimators
+        from fastprop.sklearn import estimators
 
         return getattr(estimators, name)
     raise AttributeError(f"module 'fastprop' has no attribute {name!r}")

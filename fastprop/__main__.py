@@ -2,6 +2,6 @@
 
 import sys
 
-from fastprop.cli import main
+from fastprop.cli.main import main
 
 sys.exit(main())

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fastprop import _engine, _validate
+from fastprop import _validation
+from fastprop._core import _engine
 from fastprop._version import __version__
 
 MOST_THREADS = 256  # as many workers as the pool keeps
@@ -29,7 +30,7 @@ def set_num_threads(n: int) -> None:
     ValueError, TypeError
         If n is not an int from 1 to 256.
     """
-    number = _validate.count("the number of threads", n)
+    number = _validation.count("the number of threads", n)
     if number > MOST_THREADS:
         raise ValueError(f"the number of threads must be at most {MOST_THREADS}, got {number}")
     _engine.set_num_threads(number)

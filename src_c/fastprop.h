@@ -1,6 +1,6 @@
 /* fastprop's C interface: the kernel table, its dispatch, and what the engine needs of the machine.
  *
- * Nothing here fails, prints, aborts or touches Python; arguments were checked at the door (fastprop/_validate.py). */
+ * Nothing here fails, prints, aborts or touches Python; arguments were checked at the door (fastprop/_validation.py). */
 #ifndef FASTPROP_H
 #define FASTPROP_H
 

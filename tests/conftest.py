@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, settings
 from kernels_ctypes import kernels_of, usable_isas
 
 import fastprop as fp
-from fastprop import _engine, _own_loss
+from fastprop._core import _engine
+from fastprop.nn import custom_loss
 
 # However long an example takes, or the making of one: this machine may be slow, or busy.
 settings.register_profile("fastprop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -70,7 +71,7 @@ def kernels(isa, dtype):
 def always_due(monkeypatch):
     """Whatever the clock says, work asks Python for signals and progress after every million flops."""
     interval = _engine.set_interrupt_interval(0)
-    monkeypatch.setattr(_own_loss, "PROGRESS", -1)
+    monkeypatch.setattr(custom_loss, "PROGRESS", -1)
     yield
     _engine.set_interrupt_interval(interval)
 
@@ -108,7 +109,7 @@ def python_calls():
 @pytest.fixture
 def run(capfd):
     """Runs the command line; gives its status, standard output and standard error."""
-    from fastprop.cli import main
+    from fastprop.cli.main import main
 
     def run(*args):
         status = main([str(arg) for arg in args])
@@ -169,3 +170,12 @@ def keras(torch):
 def neural():
     """scikit-learn's estimators."""
     return pytest.importorskip("sklearn.neural_network", reason="the `peers` extra is not installed")
+
+
+@pytest.fixture
+def threads_and_isa_restored():
+    """After the test the number of threads and the table of kernels are what they were before."""
+    threads, isa = fp.get_num_threads(), _engine.serving_isa()
+    yield
+    fp.set_num_threads(threads)
+    _engine.select_isa(isa)

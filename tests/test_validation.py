@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastprop as fp
-from fastprop import _validate, metrics, optimizers
-from fastprop.activations import ACTIVATIONS
-from fastprop.initializers import INITIALIZERS
-from fastprop.losses import LOSSES
+from fastprop import _validation
+from fastprop.nn.activations import ACTIVATIONS
+from fastprop.nn.initializers import INITIALIZERS
+from fastprop.nn.losses import LOSSES
+from fastprop.optim import optimizers
+from fastprop.training import metrics
 
 ROWS, N_IN, N_OUT = 6, 4, 3
 RATE = fp.SGD(0.1, momentum=0.9)
@@ -646,7 +648,7 @@ def test_bad_dtype(value):
 @given(st.text(max_size=8))
 def test_any_text_as_a_dtype(text):
     with contextlib.suppress(ValueError):
-        assert _validate.dtype(text).name in ("float32", "float64")
+        assert _validation.dtype(text).name in ("float32", "float64")
 
 
 @pytest.mark.parametrize("value", ["float32", np.float32, np.dtype("f4"), "f4", ">f4", "single"])

@@ -1,7 +1,7 @@
 """The gallery: every script of examples/, each with what it prints.
 
 Those that train on MNIST or housing, which are too large to ship, were run once: docs/outputs/ holds what they printed,
-and tests/test_examples.py, which runs them, whether they still do.
+and tests/system/test_examples.py, which runs them, whether they still do.
 """
 
 import ast

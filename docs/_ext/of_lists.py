@@ -9,9 +9,11 @@ from importlib.util import module_from_spec, spec_from_loader
 
 import curves
 import fastprop as fp
-from fastprop import inputs, layers, optimizers, schedules
-from fastprop.activations import ACTIVATIONS
-from fastprop.losses import LOSSES
+from fastprop.nn import embeddings as inputs
+from fastprop.nn import layers
+from fastprop.nn.activations import ACTIVATIONS
+from fastprop.nn.losses import LOSSES
+from fastprop.optim import optimizers, schedules
 from generated import ROOT, tree, write
 
 

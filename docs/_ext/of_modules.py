@@ -1,27 +1,38 @@
-"""The reference: a page for each public room of the package, from its docstrings."""
+"""The reference: a page for each public module of the package, from its docstrings."""
 
+import importlib.util
+import inspect
 import pkgutil
+from pathlib import Path
 
 import fastprop
 from generated import tree, write
 
-# The command line has a page in the guide, and its rooms have no interface of their own.
-WITHOUT = ("cli", "commands", "c_source", "torch_modules", "operations", "rules", "lbfgs", "bridges", "threadpool")
+# The command line has a page in the guide; the others have no interface of their own.
+WITHOUT = (
+    *["cli", "nn.operations", "optim.lbfgs", "optim.optimizer_state"],
+    *["interop.c_templates", "interop.torch_modules", "io.output", "io.streams"],
+)
 
 
-def rooms():
-    """The names of the rooms."""
-    return [one.name for one in pkgutil.iter_modules(fastprop.__path__) if not _hidden(one.name)]
-
-
-def _hidden(name):
-    return name.startswith("_") or name in WITHOUT
+def modules():
+    """The public modules, without "fastprop."; a package that offers names itself stands for its modules."""
+    found = []
+    for one in pkgutil.walk_packages(fastprop.__path__, "fastprop."):
+        name = one.name.removeprefix("fastprop.")
+        if any(f"{name}.".startswith(f"{left_out}.") for left_out in (*WITHOUT, *found)) or "._" in one.name:
+            continue
+        source = Path(importlib.util.find_spec(one.name).origin).read_text(encoding="utf-8")
+        if not one.ispkg or source:
+            found.append(name)
+    return found
 
 
 def _known(name):
-    """What `import fastprop as fp` offers of a room, in a line."""
-    if name in fastprop.__all__:
-        known = [f"`fp.{name}`"]
+    """What `import fastprop as fp` offers of a module, in a line."""
+    public = name.rpartition(".")[2]
+    if public in fastprop.__all__ and inspect.ismodule(getattr(fastprop, public)):
+        known = [f"`fp.{public}`"]
     else:
         offered = {one: getattr(fastprop, one) for one in dir(fastprop)}
         known = [f"`fp.{one}`" for one, found in offered.items() if _home(found) == f"fastprop.{name}"]
@@ -35,11 +46,12 @@ def _home(thing):
 
 def generate(app):
     """Write the pages."""
-    for name in rooms():
-        inherited = "   :inherited-members:\n" if name == "network" else ""  # whose conveniences have no page
+    names = modules()
+    for name in names:
+        inherited = "   :inherited-members:\n" if name == "nn.network" else ""  # whose conveniences have no page
         directive = f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n   :members:\n{inherited}```\n"
         write(f"api/{name}.md", f"# fastprop.{name}\n\n{_known(name)}{directive}")
-    write("api/index.md", "# Reference\n\nA page for each room of the package.\n\n" + tree(rooms()))
+    write("api/index.md", "# Reference\n\nA page for each public module of the package.\n\n" + tree(names))
 
 
 def of_others(app, what, name, obj, skip, options):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastprop.encoders import Numeric, Target
-from fastprop.tables import Table, TableError
+from fastprop.tabular.csv import Table, TableError
+from fastprop.tabular.encoders import Numeric, Target
 
 MOST_ROWS = 2000  # of a table: more points hide each other on a canvas of some 400 pixels
 MOST_COLUMNS = 200  # to choose from in a list that someone scrolls through

@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
     def _get(self, path: str) -> tuple[bytes, str]:
         if path in PAGES:
             name, kind = PAGES[path]
-            return (files("fastprop") / "pages" / name).read_bytes(), kind
+            return (files("fastprop.playground") / "assets" / name).read_bytes(), kind
         if path == "api/scene":
             return _json(self.server.session.scene())
         if path == "api/snapshot":

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 import fastprop as fp
-from fastprop import _validate
-from fastprop.activations import ACTIVATIONS
-from fastprop.encoders import split_rows
-from fastprop.losses import LOSSES
+from fastprop import _validation
+from fastprop.nn.activations import ACTIVATIONS
+from fastprop.nn.losses import LOSSES
 from fastprop.playground import datasets, views
-from fastprop.tables import Table, parse_csv
+from fastprop.tabular.csv import Table, parse_csv
+from fastprop.tabular.encoders import split_rows
 
 LOSSES_FOR = {
     "classification": ("cross_entropy", "focal", "hinge"),
@@ -89,7 +89,7 @@ class Session:
         if not isinstance(changes, dict):
             raise TypeError(f"settings must be an object, got {type(changes).__name__}")
         for name in changes:
-            _validate.choice("setting", name, START)
+            _validation.choice("setting", name, START)
         with self._lock:
             self._apply(self.settings | changes)
             return self.scene()
@@ -124,7 +124,7 @@ class Session:
 
     def train(self, steps: Any) -> dict[str, Any]:
         """So many mini-batches, or fewer where they take longer than 100 milliseconds."""
-        steps = _validate.count("steps", steps)
+        steps = _validation.count("steps", steps)
         end = time.perf_counter() + LONGEST
         with self._lock:
             for _ in range(steps):
@@ -145,7 +145,7 @@ class Session:
     def trace(self, row: Any) -> dict[str, Any]:
         """Every number of both passes for one point."""
         with self._lock:
-            row = _validate.whole("row", row)
+            row = _validation.whole("row", row)
             if not 0 <= row < len(self.points.X):
                 raise ValueError(f"row must be 0 to {len(self.points.X) - 1}, got {row}")
             return self._trace(row)
@@ -206,11 +206,11 @@ class Session:
 
     def _apply(self, settings: dict[str, Any]) -> None:
         """All or nothing: whatever is refused is refused before anything changes."""
-        settings = settings | {"seed": _validate.seed(settings["seed"])}
+        settings = settings | {"seed": _validation.seed(settings["seed"])}
         light = bool(self.settings) and all(self.settings[k] == v for k, v in settings.items() if k not in LIGHT)
         light = light and any(self.settings[name] != settings[name] for name in LIGHT)
         optimizer = self._optimizer(settings)
-        _validate.count("batch_size", settings["batch_size"])
+        _validation.count("batch_size", settings["batch_size"])
         if light:
             self.settings, self.trainer.optimizer = settings, optimizer
             return
@@ -218,12 +218,12 @@ class Session:
         losses = self._losses(points)
         if settings["loss"] not in losses:
             if self.settings and settings["loss"] != self.settings["loss"]:
-                _validate.choice("loss", settings["loss"], losses)
+                _validation.choice("loss", settings["loss"], losses)
             settings["loss"] = losses[0]  # the points ask for another kind
         n_outputs = len(points.classes) if settings["loss"] in LOSSES_FOR["classification"] else 1
         network = fp.Network(
             [2, *_hidden(settings["hidden"]), n_outputs],
-            activation=_validate.choice("activation", settings["activation"], ACTIVATIONS),
+            activation=_validation.choice("activation", settings["activation"], ACTIVATIONS),
             dtype="float64",
             seed=settings["seed"],
         )
@@ -250,19 +250,19 @@ class Session:
                 raise ValueError(f"columns must name x, y and target, got {columns!r:.100}")
             x, y, target = (str(columns[axis]) for axis in ("x", "y", "target"))
             return datasets.from_table(self._table, x, y, target, settings["seed"])
-        _validate.choice("data", settings["data"], datasets.MADE)
-        n = _validate.count("n", settings["n"])
+        _validation.choice("data", settings["data"], datasets.MADE)
+        n = _validation.count("n", settings["n"])
         if not 20 <= n <= datasets.MOST_ROWS:
             raise ValueError(f"n must be 20 to {datasets.MOST_ROWS}, got {n}")
-        noise = _validate.number("noise", settings["noise"], least=0)
+        noise = _validation.number("noise", settings["noise"], least=0)
         if noise > 1:
             raise ValueError(f"noise must be at most 1, got {noise:g}")
         return datasets.make(settings["data"], n, noise, settings["seed"])
 
     @staticmethod
     def _optimizer(settings: dict[str, Any]) -> Any:
-        rate = _validate.number("rate", settings["rate"], above=0)
-        return OPTIMIZERS[_validate.choice("optimizer", settings["optimizer"], OPTIMIZERS)](rate)
+        rate = _validation.number("rate", settings["rate"], above=0)
+        return OPTIMIZERS[_validation.choice("optimizer", settings["optimizer"], OPTIMIZERS)](rate)
 
     def _next(self, n: int) -> np.ndarray:
         """The next rows in the order of this epoch: fewer at its end."""
@@ -365,6 +365,6 @@ def _hidden(given: Any) -> list[int]:
     if not isinstance(given, list) or len(given) > MOST_LAYERS:
         raise ValueError(f"hidden must be a list of at most {MOST_LAYERS} widths, got {given!r:.100}")
     for width in given:
-        if _validate.count("a hidden layer's width", width) > MOST_UNITS:
+        if _validation.count("a hidden layer's width", width) > MOST_UNITS:
             raise ValueError(f"a hidden layer can have at most {MOST_UNITS} units here, got {width!r:.100}")
     return given

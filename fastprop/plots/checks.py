@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _validate
-from fastprop.network import Network
+from fastprop import _validation
+from fastprop.nn.network import Network
 
 # Columns of a history that say when, not how well.
 CLOCKS = ("epoch", "seconds")
@@ -47,8 +47,8 @@ def history(value: Any) -> dict[str, Any]:
 
 def classes(y: Any, predicted: Any, names: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray, list]:
     """True and predicted classes as numbers, and the names of them all."""
-    _validate.unmasked("y", y)
-    _validate.unmasked("predicted", predicted)
+    _validation.unmasked("y", y)
+    _validation.unmasked("predicted", predicted)
     true, taken = np.asarray(y), np.asarray(predicted)
     if taken.ndim == 2 and taken.shape[1] > 1:
         taken = taken.argmax(axis=1)
@@ -73,7 +73,7 @@ def classes(y: Any, predicted: Any, names: Sequence[Any] | None) -> tuple[np.nda
 
 def numbers(y: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted numbers, each (rows,) and finite."""
-    true, taken = (_validate.array(what, value, FLOAT64) for what, value in (("y", y), ("predicted", predicted)))
+    true, taken = (_validation.array(what, value, FLOAT64) for what, value in (("y", y), ("predicted", predicted)))
     true, taken = (found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found for found in (true, taken))
     for what, found in (("y", true), ("predicted", taken)):
         if found.ndim != 1 or not found.size:
@@ -120,7 +120,7 @@ def plane(network_given: Any, X: Any, y: Any, names: Sequence[Any] | None) -> tu
 def pair(columns: Any, n_inputs: int) -> tuple[int, int]:
     """Two different columns of X."""
     try:
-        first, second = (range(n_inputs)[_validate.whole("a column", column)] for column in columns)
+        first, second = (range(n_inputs)[_validation.whole("a column", column)] for column in columns)
     except (TypeError, ValueError, IndexError):
         first = second = 0
     if first == second:
@@ -132,7 +132,7 @@ def fixed(values: Any, x: np.ndarray) -> np.ndarray:
     """What the inputs are that do not vary: those given, or the medians of x."""
     if values is None:  # the lower of two, so that it is a value that occurs: of categories no other will do
         return np.quantile(x, 0.5, axis=0, method="lower")
-    found = _validate.array("fixed", values, x.dtype)
+    found = _validation.array("fixed", values, x.dtype)
     if found.shape != (x.shape[1],):
         raise ValueError(f"fixed must have shape ({x.shape[1]},), a value for each input, got {found.shape}")
     return found
@@ -140,7 +140,7 @@ def fixed(values: Any, x: np.ndarray) -> np.ndarray:
 
 def resolution(value: Any) -> int:
     """How many points a side has."""
-    if _validate.count("resolution", value) < 2:
+    if _validation.count("resolution", value) < 2:
         raise ValueError("resolution must be at least 2, got 1; use for example 200")
     return int(value)
 

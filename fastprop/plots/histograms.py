@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fastprop._frozen import frozen
-from fastprop.layers import Dropout
-from fastprop.network import Network
+from fastprop._util.frozen import frozen
+from fastprop.nn.layers import Dropout
+from fastprop.nn.network import Network
 from fastprop.plots import checks, style
 
 BINS = 50

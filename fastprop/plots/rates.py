@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fastprop import _validate
-from fastprop._frozen import frozen
-from fastprop.optimizers import parse
+from fastprop import _validation
+from fastprop._util.frozen import frozen
+from fastprop.optim.optimizers import parse
+from fastprop.optim.schedules import Exponential
 from fastprop.plots import checks, style
-from fastprop.schedules import Exponential
-from fastprop.trainer import DivergenceError, Trainer
+from fastprop.training.trainer import DivergenceError, Trainer
 
 # Steps whose mean cost is one point of the curve: enough to smooth out the batches, few enough for the rate, which
 # rises all the time, to be about the same in all of them (26 % from the first to the last by default).
@@ -90,9 +90,9 @@ def find_rate(
     ValueError, TypeError
         If an argument is wrong.
     """
-    start = _validate.number("lowest", lowest, above=0)
-    end = _validate.number("highest", highest, above=start)
-    if _validate.count("n_rates", n_rates) < 5:
+    start = _validation.number("lowest", lowest, above=0)
+    end = _validation.number("highest", highest, above=start)
+    if _validation.count("n_rates", n_rates) < 5:
         raise ValueError(f"n_rates must be at least 5, to see where the cost falls, got {n_rates}")
     rates = np.geomspace(start, end, n_rates)
     optimizer = parse(optimizer)
@@ -103,7 +103,7 @@ def find_rate(
     trainer = Trainer(copied, loss=loss, optimizer=replace(optimizer, rate=rising), seed=seed)
     trainer.evaluate(X, y)  # so that what is wrong is said of X and y, not of a batch
     X, y = np.asarray(X), np.asarray(y)
-    size = min(len(X), 64) if batch_size == 64 else _validate.batch_size(batch_size, len(X))
+    size = min(len(X), 64) if batch_size == 64 else _validation.batch_size(batch_size, len(X))
     batches = _batches(len(X), size, np.random.default_rng(trainer.seed))
     costs: list[float] = []
     while len(costs) < n_rates:

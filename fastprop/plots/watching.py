@@ -7,7 +7,7 @@ import numpy as np
 
 from fastprop.plots import style
 from fastprop.plots.curves import LOGARITHMIC
-from fastprop.watch import Watch
+from fastprop.training.monitor import Watch
 
 # Each panel's columns, and what stands at its side.
 PANELS = {

@@ -1,5 +1,5 @@
 /* Elementary functions on vectors. The error of each in units in the last place (ULP) stands beside it and is what
- * tests/test_vmath.py measured at most. Series are Taylor's, cut where the next term is below the rounding error: their
+ * tests/core/test_vmath.py measured at most. Series are Taylor's, cut where the next term is below the rounding error: their
  * coefficients explain themselves. Where one is not, its comment says so. */
 
 /* The n sums s0, s1, s2, ... become the (n + 1) / 2 sums s0 + t s1, s2 + t s3, ...; returns how many there are. */

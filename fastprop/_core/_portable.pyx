@@ -1,0 +1,278 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Every kernel in plain typed Cython: what runs where no SIMD table does, and what one reads to understand the others.
+
+``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
+"""
+from libc.float cimport DBL_MAX
+from libc.math cimport NAN, copysign, cos, erfc, exp, expm1, isfinite, isinf, log, log1p, pow, sin, sqrt, tanh
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from fastprop._core._capi cimport (
+    FP_HYPER,
+    FP_LOSS_binary_cross_entropy, FP_LOSS_binary_focal, FP_LOSS_binary_hinge, FP_LOSS_cross_entropy, FP_LOSS_focal,
+    FP_LOSS_gamma, FP_LOSS_gaussian_nll, FP_LOSS_half_mse, FP_LOSS_hinge, FP_LOSS_huber, FP_LOSS_kl_divergence,
+    FP_LOSS_log_cosh, FP_LOSS_mae, FP_LOSS_mse, FP_LOSS_poisson, FP_LOSS_quantile, FP_LOSS_squared_error,
+    FP_LOSS_tweedie,
+    fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
+    fp_dense_sgd_step, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_label, fp_loss, fp_fused_small_network,
+)
+
+ctypedef fused real:
+    float
+    double
+
+
+# The products of a dense layer: forward z = x w + b, backward dx = dz w^T, gradients dw = x^T dz and db.
+
+cdef void dense_forward(
+    real *a, real *saved, const real *x, const real *w, const real *b, real *scratch,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t a_stride, ptrdiff_t saved_stride, ptrdiff_t x_stride, ptrdiff_t w_stride, int activation,
+    const double *hyper,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, k
+    cdef real xik
+    for i in range(rows):
+        for j in range(n_out):
+            a[i * a_stride + j] = b[j] if b != NULL else 0
+        for k in range(n_in):
+            xik = x[i * x_stride + k]
+            for j in range(n_out):
+                a[i * a_stride + j] += xik * w[k * w_stride + j]
+        activate(a + i * a_stride, saved + i * saved_stride if saved != NULL else saved, n_out, activation, hyper)
+
+
+cdef void dense_input_gradient(
+    real *dx, const real *dz, const real *w, const real *saved, real *scratch,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t dx_stride, ptrdiff_t dz_stride, ptrdiff_t w_stride, ptrdiff_t saved_stride, int activation,
+    const double *hyper,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, k
+    cdef real total
+    for i in range(rows):
+        for k in range(n_in):
+            total = 0
+            for j in range(n_out):
+                total += dz[i * dz_stride + j] * w[k * w_stride + j]
+            dx[i * dx_stride + k] = total
+        activate_backward(dx + i * dx_stride, saved + i * saved_stride, n_in, activation, hyper)
+
+
+cdef void dense_weight_gradient(
+    real *dw, real *db, const real *x, const real *dz, real *scratch, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t dw_stride, ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, k
+    cdef real xik
+    if not accumulate:
+        for k in range(n_in):
+            for j in range(n_out):
+                dw[k * dw_stride + j] = 0
+        if db != NULL:
+            for j in range(n_out):
+                db[j] = 0
+    for i in range(rows):
+        for k in range(n_in):
+            xik = x[i * x_stride + k]
+            for j in range(n_out):
+                dw[k * dw_stride + j] += xik * dz[i * dz_stride + j]
+        if db != NULL:
+            for j in range(n_out):
+                db[j] += dz[i * dz_stride + j]
+
+
+cdef void dense_sgd_step(
+    real *w, real *dw, real *db, const real *x, const real *dz, real *scratch,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,
+    ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate, double rate, const double *hyper,
+) noexcept nogil:
+    dense_weight_gradient(dw, db, x, dz, scratch, rows, n_in, n_out, n_out, x_stride, dz_stride, accumulate)
+    sgd(w, <real *>NULL, dw, n_in * n_out, 0, rate, hyper)
+
+
+include "portable_activations.pxi"
+
+
+cdef inline void activate(
+    real *a, real *saved, ptrdiff_t n, int activation, const double *hyper,
+) noexcept nogil:
+    if real is float:
+        tables[0].forward[activation](a, saved, n, hyper)
+    else:
+        tables[1].forward[activation](a, saved, n, hyper)
+
+
+cdef inline void activate_backward(
+    real *dz, const real *saved, ptrdiff_t n, int activation, const double *hyper,
+) noexcept nogil:
+    if real is float:
+        tables[0].backward[activation](dz, saved, n, hyper)
+    else:
+        tables[1].backward[activation](dz, saved, n, hyper)
+
+
+include "portable_losses.pxi"
+
+
+# All of it: both passes over a network of a few numbers, row by row; _engine.pyx says the mathematics at its top.
+
+cdef void fused_small_network(
+    double *cost, real *gradient, real *work, const real *theta, const real *x, const real *y, const int64_t *label,
+    const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
+    int loss, double scale, const double *hyper,
+) noexcept nogil:
+    cdef ptrdiff_t r, row, k, i, j, n_in, n_out, start, size = 0
+    cdef const real *input
+    cdef const real *below
+    cdef const real *w
+    cdef real *a
+    cdef real *dz
+    cdef real *dx
+    cdef real *dw
+    for k in range(layers):
+        size += (widths[k] + 1) * widths[k + 1]
+    for i in range(size):
+        gradient[i] = 0
+    for r in range(rows):
+        row = index[r] if index != NULL else r
+        input = x + row * widths[0]
+        below, a, start = input, work, 0
+        for k in range(layers):  # a[k] = g[k](a[k-1] W[k] + b[k])
+            n_in, n_out = widths[k], widths[k + 1]
+            w = theta + start
+            for j in range(n_out):
+                a[j] = w[n_in * n_out + j]
+                for i in range(n_in):
+                    a[j] += below[i] * w[i * n_out + j]
+            activate(a, <real *>NULL, n_out, activations[k], hyper + k * FP_HYPER)
+            below, a, start = a, a + n_out, start + (n_in + 1) * n_out
+        dz, n_out = a, widths[layers]  # dz[L] = dLoss/da[L] * g'[L](z[L])
+        lose(cost, dz, below, at(y, row * n_out), label + row if label != NULL else label, n_out, loss, scale,
+             hyper + layers * FP_HYPER)
+        activate_backward(dz, below, n_out, activations[layers - 1], hyper + (layers - 1) * FP_HYPER)
+        for k in range(layers - 1, -1, -1):
+            n_in, n_out = widths[k], widths[k + 1]
+            start -= (n_in + 1) * n_out
+            below = below - n_in if k > 0 else input
+            w, dw, dx = theta + start, gradient + start, dz + n_out
+            for i in range(n_in):
+                for j in range(n_out):
+                    dw[i * n_out + j] += below[i] * dz[j]  # dW[k] = a[k-1]^T dz[k]
+            for j in range(n_out):
+                dw[n_in * n_out + j] += dz[j]  # db[k] = dz[k]
+            if k > 0:  # dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1])
+                for i in range(n_in):
+                    dx[i] = 0
+                    for j in range(n_out):
+                        dx[i] += dz[j] * w[i * n_out + j]
+                activate_backward(dx, below, n_in, activations[k - 1], hyper + (k - 1) * FP_HYPER)
+            dz = dx
+
+
+cdef inline const real *at(const real *array, ptrdiff_t i) noexcept nogil:
+    """array + i; NULL stays NULL."""
+    if array == NULL:
+        return NULL
+    return array + i
+
+
+cdef inline void lose(
+    double *cost, real *da, const real *a, const real *y, const int64_t *label, ptrdiff_t n, int loss, double scale,
+    const double *hyper,
+) noexcept nogil:
+    if real is float:
+        tables[0].loss[loss](cost, da, a, y, label, NULL, 1, n, n, scale, hyper)
+    else:
+        tables[1].loss[loss](cost, da, a, y, label, NULL, 1, n, n, scale, hyper)
+
+
+include "portable_optimizers.pxi"
+
+
+# Data.
+
+cdef void gather(
+    real *out, const real *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
+    ptrdiff_t out_stride, ptrdiff_t x_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, j
+    for i in range(rows):
+        for j in range(n):
+            out[i * out_stride + j] = x[index[i] * x_stride + j]
+
+
+cdef void all_finite(int *ok, const real *x, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t j
+    ok[0] = 1
+    for j in range(n):
+        if not isfinite(<double>x[j]):
+            ok[0] = 0
+
+
+include "portable_rows.pxi"
+include "portable_inputs.pxi"
+
+
+cdef void fill(fp_kernels *table, real *dtype) noexcept:
+    """Puts the kernels of one dtype into its table; `dtype` only chooses, by its type."""
+    table.isa = b"portable"
+    table.dtype = b"float32" if real is float else b"float64"
+    table.size = sizeof(real)
+    table.lanes = 1
+    table.dense_forward = <fp_dense_forward *>dense_forward[real]
+    table.dense_input_gradient = <fp_dense_input_gradient *>dense_input_gradient[real]
+    table.dense_weight_gradient = <fp_dense_weight_gradient *>dense_weight_gradient[real]
+    table.dense_sgd_step = <fp_dense_sgd_step *>dense_sgd_step[real]
+    table.fused_small_network = <fp_fused_small_network *>fused_small_network[real]
+    table.gather = <fp_gather *>gather[real]
+    table.all_finite = <fp_all_finite *>all_finite[real]
+    table.row_statistics = <fp_row_statistics *>row_statistics[real]
+    table.column_statistics = <fp_column_statistics *>column_statistics[real]
+    table.scale_forward = <fp_scale_forward *>scale_forward[real]
+    table.scale_gradient = <fp_scale_gradient *>scale_gradient[real]
+    table.scale_backward = <fp_scale_backward *>scale_backward[real]
+    table.layer_norm_backward = <fp_layer_norm_backward *>layer_norm_backward[real]
+    table.batch_norm_backward = <fp_batch_norm_backward *>batch_norm_backward[real]
+    table.softmax_forward = <fp_softmax_forward *>softmax_forward[real]
+    table.softmax_backward = <fp_softmax_backward *>softmax_backward[real]
+    table.prelu_forward = <fp_prelu_forward *>prelu_forward[real]
+    table.prelu_backward = <fp_prelu_backward *>prelu_backward[real]
+    table.prelu_gradient = <fp_prelu_gradient *>prelu_gradient[real]
+    table.dropout = <fp_dropout *>dropout[real]
+    table.multiply_rows = <fp_multiply_rows *>multiply_rows[real]
+    table.add_rows = <fp_add_rows *>add_rows[real]
+    table.repeat_rows = <fp_repeat_rows *>repeat_rows[real]
+    table.sum_copies = <fp_sum_copies *>sum_copies[real]
+    table.embed_forward = <fp_embed_forward *>embed_forward[real]
+    table.embed_gradient = <fp_embed_gradient *>embed_gradient[real]
+    table.embed_backward = <fp_embed_backward *>embed_backward[real]
+    table.piecewise_forward = <fp_piecewise_forward *>piecewise_forward[real]
+    table.piecewise_backward = <fp_piecewise_backward *>piecewise_backward[real]
+    table.periodic_forward = <fp_periodic_forward *>periodic_forward[real]
+    table.periodic_backward = <fp_periodic_backward *>periodic_backward[real]
+    table.periodic_gradient = <fp_periodic_gradient *>periodic_gradient[real]
+    fill_activations(table, dtype)
+    table.loss[FP_LOSS_half_mse] = <fp_loss *>half_mse[real]
+    table.loss[FP_LOSS_squared_error] = <fp_loss *>squared_error[real]
+    table.loss[FP_LOSS_mse] = <fp_loss *>mse[real]
+    table.loss[FP_LOSS_mae] = <fp_loss *>mae[real]
+    table.loss[FP_LOSS_huber] = <fp_loss *>huber[real]
+    table.loss[FP_LOSS_log_cosh] = <fp_loss *>log_cosh[real]
+    table.loss[FP_LOSS_quantile] = <fp_loss *>quantile[real]
+    table.loss[FP_LOSS_poisson] = <fp_loss *>poisson[real]
+    table.loss[FP_LOSS_gamma] = <fp_loss *>gamma[real]
+    table.loss[FP_LOSS_tweedie] = <fp_loss *>tweedie[real]
+    table.loss[FP_LOSS_gaussian_nll] = <fp_loss *>gaussian_nll[real]
+    table.loss[FP_LOSS_cross_entropy] = <fp_loss *>cross_entropy[real]
+    table.loss[FP_LOSS_kl_divergence] = <fp_loss *>kl_divergence[real]
+    table.loss[FP_LOSS_focal] = <fp_loss *>focal[real]
+    table.loss[FP_LOSS_hinge] = <fp_loss *>hinge[real]
+    table.loss[FP_LOSS_binary_cross_entropy] = <fp_loss *>binary_cross_entropy[real]
+    table.loss[FP_LOSS_binary_focal] = <fp_loss *>binary_focal[real]
+    table.loss[FP_LOSS_binary_hinge] = <fp_loss *>binary_hinge[real]
+    fill_descent(table, dtype)
+
+
+fill(&tables[0], <float *>NULL)
+fill(&tables[1], <double *>NULL)

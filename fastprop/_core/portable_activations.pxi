@@ -1,0 +1,329 @@
+# Activations: a = g(a) forward; dz = dz g'(z) backward, from what the forward pass saved. Part of _portable.pyx.
+
+from fastprop._core._capi cimport (
+    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_leaky_relu, FP_ACTIVATION_elu, FP_ACTIVATION_selu,
+    FP_ACTIVATION_celu, FP_ACTIVATION_gelu, FP_ACTIVATION_gelu_tanh, FP_ACTIVATION_silu, FP_ACTIVATION_mish,
+    FP_ACTIVATION_softplus, FP_ACTIVATION_softsign, FP_ACTIVATION_sigmoid, FP_ACTIVATION_hard_sigmoid,
+    FP_ACTIVATION_tanh, FP_ACTIVATION_hard_tanh, FP_ACTIVATION_relu6, FP_ACTIVATION_hard_swish,
+    FP_ACTIVATION_log_sigmoid, FP_ACTIVATION_gaussian, FP_ACTIVATION_sin,
+)
+
+# For selu, 0 is then the mean and 1 the variance that layers keep (Klambauer et al. 2017, appendix).
+cdef double SELU_LAMBDA = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772
+cdef double SQRT_HALF = 0.7071067811865476, SQRT_2_OVER_PI = 0.7978845608028654
+cdef double DENSITY_0 = 0.3989422804014327  # of the normal distribution: 1 / sqrt(2 pi)
+
+
+cdef inline real clamp(real z, real low, real high) noexcept nogil:
+    """Within [low, high]; NaN stays NaN."""
+    return low if z < low else high if z > high else z
+
+
+cdef inline real between(real dz, real a, real low, real high) noexcept nogil:
+    """Where low < a < high, else 0."""
+    return dz if low < a < high else 0
+
+
+# Those whose slope follows from their output.
+
+cdef void identity_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    pass
+
+
+cdef void identity_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    pass
+
+
+cdef void relu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if a[j] <= 0:  # NaN stays NaN
+            a[j] = 0
+
+
+cdef void relu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not saved[j] > 0:
+            dz[j] = 0
+
+
+cdef void leaky_relu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not a[j] > 0:
+            a[j] *= <real>hyper[0]
+
+
+cdef void leaky_relu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not saved[j] > 0:
+            dz[j] *= <real>hyper[0]
+
+
+cdef void elu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not a[j] > 0:
+            a[j] = <real>(hyper[0] * expm1(<double>a[j]))
+
+
+cdef void elu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not saved[j] > 0:
+            dz[j] *= saved[j] + <real>hyper[0]
+
+
+cdef void selu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = <real>(SELU_LAMBDA * (a[j] if a[j] > 0 else SELU_ALPHA * expm1(<double>a[j])))
+
+
+cdef void selu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] *= <real>(SELU_LAMBDA if saved[j] > 0 else saved[j] + SELU_LAMBDA * SELU_ALPHA)
+
+
+cdef void celu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not a[j] > 0:
+            a[j] = <real>(hyper[0] * expm1(a[j] / hyper[0]))
+
+
+cdef void celu_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        if not saved[j] > 0:
+            dz[j] *= <real>(saved[j] / hyper[0] + 1)
+
+
+cdef void softsign_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = a[j] / (1 + abs(a[j]))
+
+
+cdef void softsign_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] *= (1 - abs(saved[j])) * (1 - abs(saved[j]))
+
+
+cdef void sigmoid_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = <real>(1 / (1 + exp(-<double>a[j])))
+
+
+cdef void sigmoid_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] *= saved[j] * (1 - saved[j])
+
+
+cdef void hard_sigmoid_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = clamp(<real>((a[j] + 3) / 6.0), 0, 1)
+
+
+cdef void hard_sigmoid_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] = between(<real>(dz[j] / 6.0), saved[j], 0, 1)
+
+
+cdef void tanh_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = <real>tanh(<double>a[j])
+
+
+cdef void tanh_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] *= 1 - saved[j] * saved[j]
+
+
+cdef void hard_tanh_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = clamp(a[j], <real>hyper[0], <real>hyper[1])
+
+
+cdef void hard_tanh_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] = between(dz[j], saved[j], <real>hyper[0], <real>hyper[1])
+
+
+cdef void relu6_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        a[j] = clamp(a[j], 0, 6)
+
+
+cdef void relu6_backward(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] = between(dz[j], saved[j], 0, 6)
+
+
+# Those that keep their slope.
+
+cdef void times_kept(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        dz[j] *= saved[j]
+
+
+cdef void gelu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z, part
+    for j in range(n):
+        z = a[j]
+        part = 0.5 * erfc(-SQRT_HALF * z)
+        a[j] = <real>(z * part)
+        if saved != NULL:
+            saved[j] = <real>(part + z * exp(-0.5 * z * z) * DENSITY_0)
+
+
+cdef void gelu_tanh_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z, v, s
+    for j in range(n):
+        z = a[j]
+        v = 2 * SQRT_2_OVER_PI * (z + 0.044715 * z * z * z)
+        s = 1 / (1 + exp(-v))
+        a[j] = <real>(z * s)
+        z = clamp(z, -100, 100)  # where g' has long been 0 or 1, and z * z is finite
+        if saved != NULL:
+            saved[j] = <real>(s + z * s / (1 + exp(v)) * 2 * SQRT_2_OVER_PI * (1 + 3 * 0.044715 * z * z))
+
+
+cdef void silu_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z, s
+    for j in range(n):
+        z = a[j]
+        s = 1 / (1 + exp(-z))
+        a[j] = <real>(z * s)
+        if saved != NULL:
+            saved[j] = <real>(s + z * s / (1 + exp(z)))
+
+
+cdef void mish_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z, t
+    for j in range(n):
+        z = a[j]
+        t = tanh(log1p(exp(z)))
+        a[j] = <real>(z * t)
+        if saved != NULL:
+            saved[j] = <real>(t + z * (1 - t * t) / (1 + exp(-z)))
+
+
+cdef void softplus_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z, x
+    for j in range(n):
+        z = a[j]
+        x = hyper[0] * z
+        a[j] = <real>(max(z, 0.0) + log1p(exp(-abs(x))) / hyper[0])
+        if saved != NULL:
+            saved[j] = <real>(1 / (1 + exp(-x)))
+
+
+cdef void hard_swish_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z
+    for j in range(n):
+        z = a[j]
+        a[j] = <real>(z * clamp((z + 3) / 6, 0, 1))
+        if saved != NULL:
+            saved[j] = <real>(0 if z <= -3 else 1 if z >= 3 else z / 3 + 0.5)
+
+
+cdef void log_sigmoid_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z
+    for j in range(n):
+        z = a[j]
+        a[j] = <real>(min(z, 0.0) - log1p(exp(-abs(z))))
+        if saved != NULL:
+            saved[j] = <real>(1 / (1 + exp(z)))
+
+
+cdef void gaussian_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef double z, value
+    for j in range(n):
+        z = a[j]
+        value = exp(-z * z)
+        a[j] = <real>(value)
+        if saved != NULL:
+            saved[j] = <real>(-2 * (z * value))  # 2 z may overflow
+
+
+cdef void sin_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+    cdef ptrdiff_t j
+    cdef real omega = <real>hyper[0]
+    cdef double z
+    for j in range(n):
+        z = <double>omega * a[j]
+        if isinf(z) and not isinf(<double>a[j]):
+            z = copysign(DBL_MAX, z)
+        a[j] = <real>sin(z)
+        if saved != NULL:
+            saved[j] = omega * <real>cos(z)
+
+
+cdef void fill_activations(fp_kernels *table, real *dtype) noexcept:
+    """Puts the activations of one dtype into its table."""
+    table.forward[FP_ACTIVATION_identity] = <fp_activation_forward *>identity_forward[real]
+    table.forward[FP_ACTIVATION_relu] = <fp_activation_forward *>relu_forward[real]
+    table.forward[FP_ACTIVATION_leaky_relu] = <fp_activation_forward *>leaky_relu_forward[real]
+    table.forward[FP_ACTIVATION_elu] = <fp_activation_forward *>elu_forward[real]
+    table.forward[FP_ACTIVATION_selu] = <fp_activation_forward *>selu_forward[real]
+    table.forward[FP_ACTIVATION_celu] = <fp_activation_forward *>celu_forward[real]
+    table.forward[FP_ACTIVATION_gelu] = <fp_activation_forward *>gelu_forward[real]
+    table.forward[FP_ACTIVATION_gelu_tanh] = <fp_activation_forward *>gelu_tanh_forward[real]
+    table.forward[FP_ACTIVATION_silu] = <fp_activation_forward *>silu_forward[real]
+    table.forward[FP_ACTIVATION_mish] = <fp_activation_forward *>mish_forward[real]
+    table.forward[FP_ACTIVATION_softplus] = <fp_activation_forward *>softplus_forward[real]
+    table.forward[FP_ACTIVATION_softsign] = <fp_activation_forward *>softsign_forward[real]
+    table.forward[FP_ACTIVATION_sigmoid] = <fp_activation_forward *>sigmoid_forward[real]
+    table.forward[FP_ACTIVATION_hard_sigmoid] = <fp_activation_forward *>hard_sigmoid_forward[real]
+    table.forward[FP_ACTIVATION_tanh] = <fp_activation_forward *>tanh_forward[real]
+    table.forward[FP_ACTIVATION_hard_tanh] = <fp_activation_forward *>hard_tanh_forward[real]
+    table.forward[FP_ACTIVATION_relu6] = <fp_activation_forward *>relu6_forward[real]
+    table.forward[FP_ACTIVATION_hard_swish] = <fp_activation_forward *>hard_swish_forward[real]
+    table.forward[FP_ACTIVATION_log_sigmoid] = <fp_activation_forward *>log_sigmoid_forward[real]
+    table.forward[FP_ACTIVATION_gaussian] = <fp_activation_forward *>gaussian_forward[real]
+    table.forward[FP_ACTIVATION_sin] = <fp_activation_forward *>sin_forward[real]
+    table.backward[FP_ACTIVATION_identity] = <fp_activation_backward *>identity_backward[real]
+    table.backward[FP_ACTIVATION_relu] = <fp_activation_backward *>relu_backward[real]
+    table.backward[FP_ACTIVATION_leaky_relu] = <fp_activation_backward *>leaky_relu_backward[real]
+    table.backward[FP_ACTIVATION_elu] = <fp_activation_backward *>elu_backward[real]
+    table.backward[FP_ACTIVATION_selu] = <fp_activation_backward *>selu_backward[real]
+    table.backward[FP_ACTIVATION_celu] = <fp_activation_backward *>celu_backward[real]
+    table.backward[FP_ACTIVATION_gelu] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_gelu_tanh] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_silu] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_mish] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_softplus] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_softsign] = <fp_activation_backward *>softsign_backward[real]
+    table.backward[FP_ACTIVATION_sigmoid] = <fp_activation_backward *>sigmoid_backward[real]
+    table.backward[FP_ACTIVATION_hard_sigmoid] = <fp_activation_backward *>hard_sigmoid_backward[real]
+    table.backward[FP_ACTIVATION_tanh] = <fp_activation_backward *>tanh_backward[real]
+    table.backward[FP_ACTIVATION_hard_tanh] = <fp_activation_backward *>hard_tanh_backward[real]
+    table.backward[FP_ACTIVATION_relu6] = <fp_activation_backward *>relu6_backward[real]
+    table.backward[FP_ACTIVATION_hard_swish] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_log_sigmoid] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_gaussian] = <fp_activation_backward *>times_kept[real]
+    table.backward[FP_ACTIVATION_sin] = <fp_activation_backward *>times_kept[real]

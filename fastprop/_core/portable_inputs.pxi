@@ -1,0 +1,168 @@
+# Layers that read the network's input columns: the kernels of embeddings.h.
+from libc.math cimport NAN, fma, round
+
+cdef extern from *:
+    """
+    #define FP_TWO_PI 6.283185307179586476925  /* M_PI is no word of C: neither strict C11 nor MSVC has it */
+    """
+    const double TWO_PI "FP_TWO_PI"
+
+from fastprop._core._capi cimport (
+    fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient,
+    fp_periodic_backward, fp_periodic_forward, fp_periodic_gradient, fp_piecewise_backward, fp_piecewise_forward,
+)
+
+
+cdef inline ptrdiff_t category(const real *x, int64_t n) noexcept nogil:
+    """The index that x holds, or -1 where that is not in [0, n)."""
+    if real is float:
+        return fp_category_float(x, n)
+    else:
+        return fp_category_double(x, n)
+
+
+cdef void embed_forward(
+    real *a, const real *x, const real *tables, const int64_t *categories, const int64_t *width,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t a_stride, ptrdiff_t x_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, c, index, at = 0
+    for c in range(n_in):
+        if categories[c] == 0:
+            for i in range(rows):
+                a[i * a_stride + at] = x[i * x_stride + c]
+            at += 1
+    for c in range(n_in):
+        if categories[c] > 0:
+            for i in range(rows):
+                index = category(x + i * x_stride + c, categories[c])
+                for j in range(width[c]):
+                    a[i * a_stride + at + j] = tables[index * width[c] + j] if index >= 0 else <real>NAN
+            at += width[c]
+            tables += categories[c] * width[c]
+
+
+cdef void embed_gradient(
+    real *dtables, const real *da, const real *x, const int64_t *categories, const int64_t *width,
+    ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_tables, ptrdiff_t da_stride, ptrdiff_t x_stride, int accumulate,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, c, index, at = 0
+    if not accumulate:
+        for j in range(n_tables):
+            dtables[j] = 0
+    for c in range(n_in):
+        if categories[c] == 0:
+            at += 1
+    for c in range(n_in):
+        if categories[c] > 0:
+            for i in range(rows):
+                index = category(x + i * x_stride + c, categories[c])
+                if index >= 0:
+                    for j in range(width[c]):
+                        dtables[index * width[c] + j] += da[i * da_stride + at + j]
+            at += width[c]
+            dtables += categories[c] * width[c]
+
+
+cdef void embed_backward(
+    real *dx, const real *da, const int64_t *categories, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, c, at = 0
+    for c in range(n_in):
+        for i in range(rows):
+            dx[i * dx_stride + c] = da[i * da_stride + at] if categories[c] == 0 else 0
+        if categories[c] == 0:
+            at += 1
+
+
+cdef void piecewise_forward(
+    real *a, const real *x, const real *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t a_stride, ptrdiff_t x_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, t, c, at = 0
+    cdef real share
+    for c in range(n_in):
+        for i in range(rows):
+            for t in range(bins[c]):
+                share = (x[i * x_stride + c] - edges[t]) / (edges[t + 1] - edges[t])
+                if share < 0 and t > 0:
+                    share = 0
+                if share > 1 and t < bins[c] - 1:
+                    share = 1
+                a[i * a_stride + at + t] = share
+        at += bins[c]
+        edges += bins[c] + 1
+
+
+cdef void piecewise_backward(
+    real *dx, const real *da, const real *x, const real *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, t, c, at = 0
+    for c in range(n_in):
+        for i in range(rows):
+            t = 0
+            while t < bins[c] - 1 and x[i * x_stride + c] >= edges[t + 1]:
+                t += 1
+            dx[i * dx_stride + c] = da[i * da_stride + at + t] / (edges[t + 1] - edges[t])
+        at += bins[c]
+        edges += bins[c] + 1
+
+
+cdef inline double rest_of_turns(double f, double x) noexcept nogil:
+    """The exact f x less the nearest integer."""
+    cdef double turns = round(f * x), rest = fma(f, x, -turns)
+    if abs(turns) > 2.0**106:  # a product of two numbers, of 53 bits each, is an integer from here on
+        return f * 0 + x * 0  # NaN where one of them is infinite
+    return rest - round(rest)  # which may be more than a turn, where f x has no digits behind the point
+
+
+cdef void periodic_forward(
+    real *a, const real *x, const real *frequency, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_frequencies,
+    ptrdiff_t a_stride, ptrdiff_t x_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, k, c
+    cdef double turns
+    for i in range(rows):
+        for c in range(n_in):
+            for k in range(n_frequencies):
+                turns = rest_of_turns(<double>frequency[c * n_frequencies + k], <double>x[i * x_stride + c])
+                a[i * a_stride + 2 * c * n_frequencies + k] = <real>cos(TWO_PI * turns)
+                a[i * a_stride + (2 * c + 1) * n_frequencies + k] = <real>sin(TWO_PI * turns)
+
+
+cdef inline real periodic_slope(const real *da, const real *a, ptrdiff_t n) noexcept nogil:
+    """cos dsin - sin dcos, where a and da point at the cosine and the sine is n further on."""
+    return a[0] * da[n] - a[n] * da[0]
+
+
+cdef void periodic_backward(
+    real *dx, const real *da, const real *a, const real *frequency, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t n_frequencies, ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t a_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, k, c, at
+    cdef double total
+    for i in range(rows):
+        for c in range(n_in):
+            total = 0
+            for k in range(n_frequencies):
+                at = 2 * c * n_frequencies + k
+                total += frequency[c * n_frequencies + k] * periodic_slope(
+                    da + i * da_stride + at, a + i * a_stride + at, n_frequencies)
+            dx[i * dx_stride + c] = <real>(TWO_PI * total)
+
+
+cdef void periodic_gradient(
+    real *dfrequency, const real *da, const real *a, const real *x, ptrdiff_t rows, ptrdiff_t n_in,
+    ptrdiff_t n_frequencies, ptrdiff_t da_stride, ptrdiff_t a_stride, ptrdiff_t x_stride, int accumulate,
+) noexcept nogil:
+    cdef ptrdiff_t i, k, c, at
+    if not accumulate:
+        for k in range(n_in * n_frequencies):
+            dfrequency[k] = 0
+    for i in range(rows):
+        for c in range(n_in):
+            for k in range(n_frequencies):
+                at = 2 * c * n_frequencies + k
+                dfrequency[c * n_frequencies + k] += x[i * x_stride + c] * (<real>TWO_PI * periodic_slope(
+                    da + i * da_stride + at, a + i * a_stride + at, n_frequencies))

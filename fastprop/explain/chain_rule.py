@@ -1,0 +1,347 @@
+"""Local derivatives, of each operation's outputs by its inputs and its parameters, and what they multiply to.
+
+The computational graph of a trace has, for every row, a node for each input, each z and each a, and one for the row's
+loss; all of them lead to the cost.
+"""
+
+from math import pi
+from typing import NamedTuple
+
+import numpy as np
+
+from fastprop.explain import numpy_ops
+from fastprop.explain.trace import Trace
+from fastprop.interop import _common
+
+CONSTANT = ("dense", "copy", "scale", "batch_norm", "fork", "add", "repeat")  # the same Jacobian in every row
+
+
+class Node(NamedTuple):
+    """One number: "x", "z", "a", "W" or "b" at its place, "L", the loss of a row (a member), or "C", the cost.
+
+    Layers count from 0 here, and their names from 1.
+    """
+
+    kind: str
+    layer: int = -1
+    row: int = -1
+    place: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind in "LC":
+            return self.kind + (f"[{self.place[0]}]" if self.place else "")
+        number = "" if self.kind == "x" else str(self.layer + 1)
+        return f"{self.kind}{number}[{','.join(map(str, self.place))}]"
+
+
+class Edge(NamedTuple):
+    """The derivative of `target` with respect to `source`: where it comes from, and its value."""
+
+    source: Node
+    target: Node
+    formula: str
+    derivative: float
+
+    @property
+    def symbol(self) -> str:
+        """As it is written: dz2[3]/da1[0]."""
+        return f"d{self.target}/d{self.source}"
+
+
+def averages(t: Trace) -> bool:
+    """Whether the cost is a mean of several losses, not one."""
+    return len(np.flatnonzero(t.scale)) > 1 or t.network.n_members > 1
+
+
+class Chain:
+    """The edges of a trace's graph from one layer up, and for each node the sum over all its paths to the cost.
+
+    Attributes
+    ----------
+    end : str
+        "C", or "L" where that is all there is.
+    total, best, count : dict of (kind, layer) -> ndarray, (rows, n)
+        Of z and a: the sum of the products along all paths, the largest magnitude of one, and how many paths there are.
+    """
+
+    @np.errstate(all="ignore")  # a network that diverged has products that are not finite
+    def __init__(self, t: Trace, lowest: int):
+        self.t, self.parts = t, _common.parts(t.network)
+        self.rows = [int(row) for row in np.flatnonzero(t.scale)]
+        self.end = "C" if averages(t) else "L"
+        self.total: dict[tuple[str, int], np.ndarray] = {}
+        self.best: dict[tuple[str, int], np.ndarray] = {}
+        self.count: dict[tuple[str, int], np.ndarray] = {}
+        self._matrices: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        last = len(t.layers) - 1
+        share = np.zeros_like(t.scale)
+        share[t.scale > 0] = 1 / t.scale[t.scale > 0]
+        # dL/da: the engine's is dC/da
+        self.loss_slope = t.layers[last].da * share[:, None]
+        for k in range(last, lowest - 1, -1):
+            n = t.layers[k].a.shape[1]
+            found = [np.zeros((len(t.x), n)) for _ in range(3)]
+            if k == last:
+                down = self.loss_slope * t.scale[:, None]
+                found = [down, np.abs(down), np.broadcast_to((t.scale != 0) * 1.0, (n, len(t.x))).T]
+            else:
+                self._collect(k, *found)
+            slope = t.layers[k].slope.astype(np.float64)
+            factors = slope, np.abs(slope), np.ones_like(slope)
+            for store, a, factor in zip((self.total, self.best, self.count), found, factors):
+                store["a", k], store["z", k] = a, a * factor
+
+    def _collect(self, k: int, total: np.ndarray, best: np.ndarray, count: np.ndarray) -> None:
+        """What a of operation k gets from those above that read it."""
+        above, sizes = None, None
+        for row in self.rows:
+            matrix, there = self.jacobian(k + 1, row)
+            if matrix is not above:
+                above, sizes = matrix, np.abs(matrix)
+            total[row] = matrix @ self.total["z", k + 1][row]
+            best[row] = np.max(sizes * self.best["z", k + 1][row], axis=1)
+            count[row] = there @ self.count["z", k + 1][row]
+        if self.parts[k].operation.kind == "fork":
+            add = k + self.parts[k].operation.fields["fork"]
+            total += self.total["z", add]
+            np.maximum(best, self.best["z", add], out=best)
+            count += self.count["z", add]
+
+    def jacobian(self, k: int, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """The derivatives in a row of operation k's z by its input, (n_in, n_out); and where there are any."""
+        if k in self._matrices:
+            return self._matrices[k]
+        matrix = self._jacobian(k, row)
+        kind, there = self.parts[k].operation.kind, matrix != 0
+        if kind == "dense":  # a path through a weight that is 0 is one nevertheless, as is one through what was dropped
+            there = _product(self.parts[k]._replace(weight=np.ones_like(self.parts[k].weight))) != 0
+        elif kind == "dropout":
+            there = np.eye(len(matrix)) != 0
+        if kind in CONSTANT:
+            self._matrices[k] = matrix, there
+        return matrix, there
+
+    def _jacobian(self, k: int, row: int) -> np.ndarray:
+        part, layer = self.parts[k], self.t.layers[k]
+        operation, w = part.operation, part.weight
+        kind, n = operation.kind, layer.x.shape[1]
+        x, a = layer.x[row].astype(np.float64), layer.a[row].astype(np.float64)
+        if kind == "dense":
+            return _product(part)
+        if kind == "scale":
+            return np.diag(w.astype(np.float64))
+        if kind == "batch_norm":
+            self.refuse(k)
+            return np.diag(w / np.sqrt(part.state.astype(np.float64)[n:] + operation.fields["epsilon"]))
+        if kind == "layer_norm":
+            hat, deviation = _normalized(x, operation.fields["epsilon"])
+            return (np.eye(n) - 1 / n - np.outer(hat, hat) / n) * w / deviation
+        if kind == "dropout":
+            return np.diag(numpy_ops.mask(self.t, k)[row])
+        if kind == "prelu":
+            return np.diag(np.where(x > 0, 1, w.astype(np.float64)))
+        if kind == "softmax":
+            if operation.fields["logarithm"]:
+                return np.eye(n) - np.exp(a)[:, None]
+            return np.diag(a) - np.outer(a, a)
+        if kind == "repeat":
+            return np.tile(np.eye(n), operation.fields["pieces"])
+        if kind == "embed":
+            (passed,) = np.nonzero(operation.fields["sizes"][:n] == 0)
+            matrix = np.zeros((n, len(a)))
+            matrix[passed, np.arange(len(passed))] = 1
+            return matrix
+        if kind == "piecewise":
+            return _slopes(part, x)
+        if kind == "periodic":
+            return _waves(w, a)
+        return np.eye(n)  # copy, fork, add
+
+    def refuse(self, k: int) -> None:
+        """Refuses what has no derivative within a row.
+
+        Raises
+        ------
+        ValueError
+            If operation k is a batch norm in training.
+        """
+        if self.parts[k].operation.kind == "batch_norm" and self.t.training:
+            raise ValueError(
+                f"layer {k + 1} is a BatchNorm in training, whose outputs depend on all rows at once: its chain rule "
+                "cannot be shown row by row; trace with training=False, or explain a quantity above it"
+            )
+
+    # ---- edges ----
+
+    def successors(self, node: Node) -> list[tuple[Node, float]]:
+        """Where a node leads, and the derivative on the way."""
+        kind, k, row, place = node
+        if kind == "z":
+            return [(Node("a", k, row, place), float(self.t.layers[k].slope[row, *place]))]
+        if kind == "L":
+            return [(Node("C"), float(self.t.scale[row]))] if self.end == "C" else []
+        if kind == "C":
+            return []
+        if k == len(self.parts) - 1:
+            member = place[0] // self.t.network.n_outputs
+            loss = Node("L", k + 1, row, (member,) if self.t.network.n_members > 1 else ())
+            return [(loss, float(self.loss_slope[row, *place]))]
+        matrix, there = self.jacobian(k + 1, row)
+        found = [(Node("z", k + 1, row, (int(j),)), float(matrix[*place, j])) for j in np.flatnonzero(there[place])]
+        if kind == "a" and self.parts[k].operation.kind == "fork":
+            found.append((Node("z", k + self.parts[k].operation.fields["fork"], row, place), 1.0))
+        return found
+
+    def bound(self, node: Node) -> float:
+        """The largest magnitude of a path from a node to the end."""
+        if node.kind in "LC":
+            return float(self.t.scale[node.row]) if node.kind == "L" and self.end == "C" else 1.0
+        return float(self.best[node.kind, node.layer][node.row, *node.place])
+
+    def first_edges(self, node: Node) -> list[tuple[Node, float, str]]:
+        """Where a quantity leads; a parameter to a z in every row."""
+        if node.kind not in "Wb":
+            return [(target, derivative, self.formula(node, target)) for target, derivative in self.successors(node)]
+        self.refuse(node.layer)
+        return [
+            (Node("z", node.layer, row, (unit,)), float(derivative), formula)
+            for row in self.rows
+            for unit, derivative, formula in self._of_parameter(node, row)
+        ]
+
+    def _of_parameter(self, node: Node, row: int) -> list[tuple[int, float, str]]:
+        """The outputs z that a parameter goes into in a row, the derivative of each, and its formula."""
+        part, layer, k = self.parts[node.layer], self.t.layers[node.layer], node.layer
+        fields, kind = part.operation.fields, part.operation.kind
+        x, n_out, pieces = layer.x[row].astype(np.float64), part.operation.n_out, fields.get("pieces", 1)
+        if node.kind == "b":
+            size = part.bias.size
+            return [(unit, 1.0, "1") for unit in range(node.place[0], n_out, size)]
+        place = int(np.ravel_multi_index(node.place, part.weight.shape))
+        if kind == "dense":
+            width = n_out // pieces
+            i, j = divmod(place, width)
+            if fields.get("shared"):
+                n_in = len(x) // pieces
+                inputs = [(p * width + j, p * n_in + i) for p in range(pieces)]
+            else:
+                sizes = fields.get("sizes", [len(x) // pieces] * pieces)
+                piece = int(np.searchsorted(np.cumsum(sizes), i, side="right"))
+                inputs = [(piece * width + j, i)]
+            return [(unit, x[i], self._input(k, i)) for unit, i in inputs]
+        if kind == "scale":
+            return [(place, x[place], self._input(k, place))]
+        if kind == "layer_norm":
+            hat, _ = _normalized(x, fields["epsilon"])
+            return [(place, hat[place], "(x - mean) / sqrt(variance + epsilon), of the row")]
+        if kind == "batch_norm":
+            mean, variance = part.state.astype(np.float64).reshape(2, -1)[:, place]
+            hat = (x[place] - mean) / np.sqrt(variance + fields["epsilon"])
+            return [(place, hat, "(x - mean) / sqrt(variance + epsilon), running ones")]
+        if kind == "prelu":
+            formula = f"{self._input(k, place)} where it is not above 0, else 0"
+            return [(place, 0.0 if x[place] > 0 else x[place], formula)]
+        if kind == "periodic":
+            (c, f), n = node.place, part.weight.shape[1]
+            cosine, sine = 2 * c * n + f, (2 * c + 1) * n + f
+            a, angle = layer.a[row].astype(np.float64), f"(2 pi {node} x[{c}])"
+            return [
+                (cosine, -2 * pi * x[c] * a[sine], f"-2 pi x[{c}] sin{angle}"),
+                (sine, 2 * pi * x[c] * a[cosine], f"2 pi x[{c}] cos{angle}"),
+            ]
+        return self._of_table(fields["sizes"].reshape(2, -1), x, place)
+
+    def _of_table(self, sizes: np.ndarray, x: np.ndarray, place: int) -> list[tuple[int, float, str]]:
+        """Of an embedding: its output, in rows of that category."""
+        categories, widths = sizes
+        unit, start = int(np.sum(categories == 0)), 0
+        for column in np.flatnonzero(categories):
+            size = int(categories[column] * widths[column])
+            if place < start + size:
+                category, j = divmod(place - start, int(widths[column]))
+                return [(unit + j, 1.0, f"1, as x[{column}] = {category}")] if x[column] == category else []
+            start, unit = start + size, unit + int(widths[column])
+        raise AssertionError("a place in no table")
+
+    def _input(self, k: int, i: int) -> str:
+        return str(Node("a", k - 1, 0, (i,)) if k else Node("x", -1, 0, (i,)))
+
+    def formula(self, source: Node, target: Node) -> str:
+        """The local derivative of an edge in symbols."""
+        t, k = self.t, target.layer
+        if target.kind == "C":
+            share = f"1/{len(self.rows)}" if t.sample_weight is None else "weight / sum of weights"
+            return share if t.network.n_members == 1 else f"({share}) / {t.network.n_members} members"
+        if target.kind == "L":
+            return t.loss.derivative
+        operation = self.parts[k].operation
+        if source.kind == "z":
+            return operation.activation.derivative
+        (i,), (j,), w = source.place, target.place, f"W{k + 1}[{target.place[0]}]"
+        if operation.kind == "dense":
+            return self._weight(k, i, j)
+        return {
+            "scale": w,
+            "batch_norm": f"{w} / sqrt(variance + epsilon)",
+            "layer_norm": f"{w} ({int(i == j)} - 1/n - xhat[{i}] xhat[{j}] / n) / sqrt(variance + epsilon)",
+            "dropout": "mask / (1 - rate)" if t.training else "1",
+            "prelu": f"1 if {self._input(k, i)} > 0 else {w}",
+            "softmax": f"{int(i == j)} - exp(z{k + 1}[{i}])"
+            if operation.fields.get("logarithm")
+            else f"z{k + 1}[{j}] ({int(i == j)} - z{k + 1}[{i}])",
+            "piecewise": "1 / width of the bin",
+            "periodic": f"2 pi f cos(2 pi f x[{i}]) or -2 pi f sin(2 pi f x[{i}])",
+        }.get(operation.kind, "1")
+
+    def _weight(self, k: int, i: int, j: int) -> str:
+        """The name of the weight from input i to output j of a product."""
+        part = self.parts[k]
+        pieces = part.operation.fields.get("pieces", 1)
+        width = part.operation.n_out // pieces
+        if part.operation.fields.get("shared"):
+            i %= self.t.layers[k].x.shape[1] // pieces
+        place = np.unravel_index(i * width + j % width, part.weight.shape)
+        return str(Node("W", k, -1, tuple(map(int, place))))
+
+
+def _product(part: _common.Part) -> np.ndarray:
+    """The matrix of a product: with pieces it has blocks."""
+    operation, w = part.operation, part.weight.astype(np.float64)
+    pieces = operation.fields.get("pieces", 1)
+    if pieces == 1:
+        return w
+    if operation.fields.get("shared"):
+        return np.kron(np.eye(pieces), w)
+    blocks = [block for block, _ in _common.pieces(part)]
+    matrix, row, column = np.zeros((sum(map(len, blocks)), operation.n_out)), 0, 0
+    for block in blocks:
+        matrix[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column + block.shape[1]
+    return matrix
+
+
+def _normalized(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, float]:
+    """A row less its mean over its deviation, and that."""
+    deviation = float(np.sqrt(x.var() + epsilon))
+    return (x - x.mean()) / deviation, deviation
+
+
+def _slopes(part: _common.Part, x: np.ndarray) -> np.ndarray:
+    """Of a piecewise-linear encoding: in each column the bin that x lies in."""
+    columns = numpy_ops.edges_of(part)
+    matrix, start = np.zeros((len(x), part.operation.n_out)), 0
+    for c, edges in enumerate(columns):
+        t = int(np.searchsorted(edges[1:-1], x[c], side="right"))
+        matrix[c, start + t] = 1 / (edges[t + 1] - edges[t])
+        start += len(edges) - 1
+    return matrix
+
+
+def _waves(w: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """Of cos(2 pi f x) and sin(2 pi f x), which are in a."""
+    n_in, n = w.shape
+    matrix = np.zeros((n_in, len(a)))
+    for c in range(n_in):
+        cosine, sine = slice(2 * c * n, (2 * c + 1) * n), slice((2 * c + 1) * n, (2 * c + 2) * n)
+        matrix[c, cosine], matrix[c, sine] = -2 * pi * w[c] * a[sine], 2 * pi * w[c] * a[cosine]
+    return matrix

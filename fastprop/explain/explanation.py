@@ -1,0 +1,388 @@
+"""The chain rule for one number of a trace, written out: each path from it to the cost, each factor, and their sum."""
+
+import heapq
+import itertools
+import re
+from collections.abc import Iterable
+from math import fsum, isfinite, nan, prod
+from typing import Any
+
+from fastprop import _validation
+from fastprop._util.frozen import ByIdentity, frozen
+from fastprop.explain import numpy_ops
+from fastprop.explain.chain_rule import Chain, Edge, Node, averages
+from fastprop.explain.trace import Trace
+
+QUANTITY = re.compile(r"(?:(x)|([Wbza])(\d+))\[(\d+(?:,\d+)*)\]")
+HOW = 'use for example "W2[0,3]", "b1[2]", "x[4]", "z1[0]" or "a1[0]", with layers from 1 and places from 0'
+
+# Of extrapolated differences: truncation costs step^4, rounding eps / step. Halved while a corner lies in between.
+STEP = 1e-3
+SMALLEST_STEP = 1e-9
+AGREEMENT = 1e-5  # of the slopes over one and two steps, relative: smooth costs differ by step^2
+COMPLEX_STEP = 1e-20  # so small that its square is nothing beside 1: no truncation, and nothing is subtracted
+
+
+@frozen
+class Path:
+    """One way from a quantity to the cost, through one row.
+
+    Attributes
+    ----------
+    row : int
+    edges : tuple of Edge
+    product : float
+        Of their derivatives.
+    """
+
+    row: int
+    edges: tuple[Edge, ...]
+
+    @property
+    def product(self) -> float:
+        """Of the derivatives on its edges."""
+        return prod(edge.derivative for edge in self.edges)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """From the quantity to the cost."""
+        return (self.edges[0].source, *(edge.target for edge in self.edges))
+
+
+@frozen
+class Explanation(ByIdentity):
+    """What ``explain`` found: ``print`` shows it, ``latex()`` and ``svg()`` draw it.
+
+    Attributes
+    ----------
+    trace : Trace
+        In which the cost is that of the row alone if one was asked for.
+    node : Node
+    quantity : str
+        Its name.
+    value : float
+        Of the quantity.
+    row : int or None
+        Whose loss it is about, or None: the cost, a mean over rows.
+    paths : tuple of Path
+        The largest, in falling order of the magnitude of their products.
+    rest : float
+        What the other paths add up to.
+    n_rest : int
+        How many they are.
+    total : float
+        The sum over all paths.
+    gradient : float
+        The engine's.
+    finite_difference : float or None
+        From the cost alone, computed by formulas in NumPy and float64; None where the cost has a corner.
+    complex_step : float
+        The same, by the complex step; where the cost has a corner, the derivative on one side of it.
+    """
+
+    trace: Trace
+    node: Node
+    quantity: str
+    value: float
+    row: int | None
+    paths: tuple[Path, ...]
+    rest: float
+    n_rest: int
+    total: float
+    gradient: float
+    finite_difference: float | None
+    complex_step: float
+
+    @property
+    def symbol(self) -> str:
+        """What is differentiated by what: dC/dW2[0,3]; L is the loss of one row, C the cost, a mean."""
+        return f"d{self._end}/d{self.quantity}"
+
+    @property
+    def _end(self) -> str:
+        return "C" if averages(self.trace) else "L"
+
+    def __str__(self) -> str:
+        lines = [f"{self.symbol} = {self.total:.10g}, where {self.quantity} = {self.value:.6g}", ""]
+        for path in self.paths:
+            lines += [" -> ".join(map(str, path.nodes)) + (f"   (row {path.row})" if self.row is None else "")]
+            symbols = [edge.symbol for edge in path.edges] + ["product"]
+            sides = [edge.formula for edge in path.edges] + [""]
+            wide, far = max(map(len, symbols)), max(map(len, sides))
+            numbers = [edge.derivative for edge in path.edges] + [path.product]
+            lines += [
+                f"    {symbol.ljust(wide)} = {side.ljust(far)}{' = ' if side else '   '}{number: .10g}"
+                for symbol, side, number in zip(symbols, sides, numbers)
+            ]
+            lines.append("")
+        if self.n_rest:
+            lines.append(f"the other {_count(self.n_rest)} together: {self.rest:.10g}")
+        if not self.paths:
+            lines.append("no path leads from it to the cost")
+        found = self.finite_difference
+        difference = "none, the cost has a corner here" if found is None else f"{found:.10g}"
+        lines += [
+            f"sum over {_count(len(self.paths) + self.n_rest)}: {self.total:.10g}",
+            f"the engine's gradient: {self.gradient:.10g}",
+            f"finite difference:     {difference}",
+            f"complex step:          {self.complex_step:.10g}",
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<{self.symbol} = {self.total:.6g}, {_count(len(self.paths) + self.n_rest)}>"
+
+    def latex(self) -> str:
+        """The same as an ``aligned`` block of LaTeX, with the values under braces."""
+        end = self._end
+        terms = []
+        for path in self.paths:
+            factors = [
+                rf"\underbrace{{{_fraction(edge.target, edge.source)}}}_{{{_under(edge)}}}" for edge in path.edges
+            ]
+            comment = rf" && \text{{row {path.row}}}" if self.row is None else ""
+            terms.append(r" \cdot ".join(factors) + comment)
+        if self.n_rest or not terms:
+            terms.append(rf"\underbrace{{{_tex(self.rest)}}}_{{\text{{the other {_count(self.n_rest)}}}}}")
+        body = r" \\ &\quad + ".join(terms)
+        whole = _fraction(Node(end), self.node)
+        return rf"\begin{{aligned}} {whole} &= {body} \\ &= {_tex(self.total)} \end{{aligned}}"
+
+    def svg(self) -> str:
+        """The paths that are shown as a drawing, the largest lit; see ``fastprop.explain.graph.paths``."""
+        from fastprop.explain import graph
+
+        return graph.paths(self)
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
+
+
+def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) -> Explanation:
+    """The chain rule for one number: each path from it to the cost, the local derivatives on it, and the sum.
+
+    Parameters
+    ----------
+    t : Trace
+    quantity : str
+        "W2[0,3]", a weight of layer 2; "b1[2]"; "x[4]", an input; "z1[0]", "a1[0]".
+    row : int, optional
+        Look at the loss of this row alone, not at the cost, a mean over all. Needed for x, z and a where there are
+        several.
+    paths : int, default 8
+        Show so many, the largest; the others stand as one number.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such quantity, or it has no derivative by rows: batch norms in training tie rows together.
+
+    Examples
+    --------
+    >>> from fastprop.nn.network import Network
+    >>> from fastprop.explain.trace import trace
+    >>> t = trace(Network([2, 3, 1], seed=0), [[1.0, 2.0]], [0.5], loss="half_mse")
+    >>> len(explain(t, "W1[0,2]").paths)
+    1
+    """
+    _validation.count("paths", paths)
+    node = parse(t, quantity)
+    of_row = node.kind in "xza"
+    if of_row and row is None:
+        if len(t.x) > 1:
+            raise ValueError(
+                f"{quantity} is a number of one row, and the trace has {len(t.x)}; "
+                f"say which, as explain({quantity!r:.200}, row=0)"
+            )
+        row = 0
+    if row is not None:
+        t = t.of_row(row)
+        node = node._replace(row=row) if of_row else node
+    return along(Chain(t, max(node.layer, 0)), node, row, paths)
+
+
+def along(chain: Chain, node: Node, row: int | None, paths: int) -> Explanation:
+    """The same where the chain from the node's layer up is there: one serves many."""
+    t = chain.t
+    starts = chain.first_edges(node)
+    found = _largest(chain, node, starts, paths)
+    total = _sum(derivative * _total(chain, target) for target, derivative, _ in starts)
+    n_rest = round(sum(_paths_from(chain, target) for target, _, _ in starts)) - len(found)
+    rest = total - _sum(path.product for path in found) if n_rest else 0.0
+    return Explanation(
+        t, node, str(node), _value(t, node), row, tuple(found), rest, n_rest, total, _gradient(t, node),
+        _finite_difference(t, node), _complex_step(t, node),
+    )  # fmt: skip
+
+
+def parse(t: Trace, quantity: Any) -> Node:
+    """The node of that name, of no row yet.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    match = QUANTITY.fullmatch(quantity.replace(" ", "")) if isinstance(quantity, str) else None
+    if match is None:
+        raise ValueError(f"there is no quantity {quantity!r:.200}; {HOW}")
+    kind, number, place = match[1] or match[2], match[3], tuple(map(int, match[4].split(",")))
+    layer = int(number) - 1 if number else -1
+    if number and not 0 <= layer < len(t.layers):
+        raise ValueError(f"{quantity} is of layer {number}, layers are 1 to {len(t.layers)}; print(trace) lists them")
+    values = t.x if kind == "x" else getattr(t.layers[layer], kind)
+    if values is None:
+        raise ValueError(f"layer {number} ({t.layers[layer].name}) has no {kind}; print(trace) lists what it has")
+    shape = values.shape if kind in "Wb" else values.shape[1:]
+    if len(place) != len(shape) or any(i >= n for i, n in zip(place, shape)):
+        raise ValueError(f"{kind}{number or ''} has shape {shape}, got the place {list(place)}; places count from 0")
+    return Node(kind, layer, -1, place)
+
+
+def _value(t: Trace, node: Node) -> float:
+    values = t.x if node.kind == "x" else getattr(t.layers[node.layer], node.kind)
+    return float(values[node.place if node.kind in "Wb" else (node.row, *node.place)])
+
+
+def _gradient(t: Trace, node: Node) -> float:
+    """The engine's derivative."""
+    if node.kind == "x":
+        return float(t.dx[node.row, *node.place])
+    layer = t.layers[node.layer]
+    values = getattr(layer, f"d{node.kind}")
+    found = float(values[node.place if node.kind in "Wb" else (node.row, *node.place)])
+    if node.kind in "za" and layer.operation.kind == "fork":  # there the block's alone: the sum has the rest
+        found += float(t.layers[node.layer + layer.operation.fields["fork"]].dz[node.row, *node.place])
+    return found
+
+
+# ---- paths ----
+
+
+def _total(chain: Chain, node: Node) -> float:
+    """The sum over all paths from a node to the end."""
+    if node.kind == "L":
+        return float(chain.t.scale[node.row]) if chain.end == "C" else 1.0
+    return float(chain.total[node.kind, node.layer][node.row, *node.place])
+
+
+def _sum(values: Iterable[float]) -> float:
+    try:
+        return fsum(values)
+    except (ValueError, OverflowError):  # inf - inf, or beyond the largest number, in a network that diverged
+        return nan
+
+
+def _paths_from(chain: Chain, node: Node) -> float:
+    return 1.0 if node.kind == "L" else float(chain.count[node.kind, node.layer][node.row, *node.place])
+
+
+def _largest(chain: Chain, node: Node, starts: list[tuple[Node, float, str]], most: int) -> list[Path]:
+    """The paths whose products are largest, by best-first search.
+
+    What is in the queue is ordered by the largest product that it can come to, which is known, so the first that arrive
+    are the largest. Of equal ones, as where all is 0, the longest goes first: the search does not spread.
+    """
+    formula = {target: text for target, _, text in starts}
+    order = itertools.count()
+    queue: list[tuple[float, int, int, tuple[Node, ...], tuple[float, ...]]] = []
+
+    def push(nodes: tuple[Node, ...], derivatives: tuple[float, ...], successors: list[tuple[Node, float]]) -> None:
+        so_far = abs(prod(derivatives))
+        reach = [(so_far * abs(factor) * chain.bound(target), target, factor) for target, factor in successors]
+        for size, target, derivative in heapq.nlargest(most, reach, key=lambda each: each[0]):  # more cannot be wanted
+            heapq.heappush(queue, (-size, -len(nodes), next(order), (*nodes, target), (*derivatives, derivative)))
+
+    push((node,), (), [(target, derivative) for target, derivative, _ in starts])
+    found: list[Path] = []
+    while queue and len(found) < most:
+        _, _, _, nodes, derivatives = heapq.heappop(queue)
+        successors = chain.successors(nodes[-1])
+        if successors:
+            push(nodes, derivatives, successors)
+        if nodes[-1].kind != chain.end:
+            continue
+        edges = [
+            Edge(source, target, formula[target] if source == node else chain.formula(source, target), derivative)
+            for source, target, derivative in zip(nodes, nodes[1:], derivatives)
+        ]
+        found.append(Path(nodes[1].row if nodes[1].kind != "C" else node.row, tuple(edges)))
+    return found
+
+
+# ---- the same from the cost alone ----
+
+
+def _cost(t: Trace, node: Node, change: complex) -> complex:
+    return numpy_ops.cost(t, node.kind, node.layer, node.row, node.place, change)
+
+
+def _complex_step(t: Trace, node: Node) -> float:
+    return _cost(t, node, COMPLEX_STEP * 1j).imag / COMPLEX_STEP
+
+
+def _finite_difference(t: Trace, node: Node) -> float | None:
+    """Central differences over two steps, extrapolated (Richardson 1911)."""
+    step, here = STEP * max(1.0, abs(_value(t, node))), _cost(t, node, 0).real
+
+    def around(step: float) -> tuple[float, float]:
+        """The slope, and by how much it differs to the right and to the left."""
+        right, left = _cost(t, node, step).real, _cost(t, node, -step).real
+        return (right - left) / (2 * step), (right - 2 * here + left) / step
+
+    far, far_bend = around(step)
+    while step > SMALLEST_STEP and isfinite(far):
+        near, bend = around(step / 2)
+        # Where the cost is smooth the slope hardly changes with the step, and the bend halves; but for rounding.
+        least = AGREEMENT * max(abs(near), abs(bend)) + 1e-14 * abs(here) / step
+        if abs(near - far) <= least and abs(2 * bend - far_bend) <= least:
+            return (4 * near - far) / 3
+        step, far, far_bend = step / 2, near, bend
+    return None
+
+
+# ---- words ----
+
+
+def _count(n: int) -> str:
+    return f"{n:,} path{'s' if n != 1 else ''}"
+
+
+def _tex(value: float) -> str:
+    text = f"{value:.6g}"
+    mantissa, e, exponent = text.partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else text
+
+
+def _fraction(above: Node, below: Node) -> str:
+    return rf"\frac{{\partial {_symbol(above)}}}{{\partial {_symbol(below)}}}"
+
+
+def _symbol(node: Node) -> str:
+    place = f"_{{{','.join(map(str, node.place))}}}" if node.place else ""
+    return f"{node.kind}^{{({node.layer + 1})}}{place}" if node.kind in "Wbza" else f"{node.kind}{place}"
+
+
+def _under(edge: Edge) -> str:
+    formula, number = _formula(edge.formula), _tex(edge.derivative)
+    return number if formula == number else f"{formula} = {number}"
+
+
+def _formula(text: str) -> str:
+    """A formula: the name of a quantity or a number as mathematics, others as they are written."""
+    name = QUANTITY.fullmatch(text)
+    if name:
+        return f"{name[1] or name[2]}{f'^{{({name[3]})}}' if name[3] else ''}_{{{name[4]}}}"
+    if re.fullmatch(r"[\d/]+", text):
+        return text
+    return rf"\text{{{_escaped(text)}}}"
+
+
+def _escaped(text: str) -> str:
+    """As text of LaTeX."""
+    special = {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "|": "$|$"}
+    return "".join(special.get(letter, f"\\{letter}" if letter in "#$%&_{}" else letter) for letter in text)

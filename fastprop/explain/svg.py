@@ -1,0 +1,80 @@
+"""Parts of a drawing in SVG, in colours for light and dark."""
+
+from collections.abc import Iterable
+from math import inf, isfinite
+from typing import Any
+
+from fastprop._util.lazy import LazyModule
+
+html = LazyModule("html")
+
+STYLE = """
+.graph { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace;
+  --ink: #1f2328; --soft: #656d76; --line: #b6bec8;
+  --paper: #ffffff; --box: #f6f8fa; --plus: #b4530a; --minus: #0b62b8; }
+@media (prefers-color-scheme: dark) { .graph { --ink: #e6edf3; --soft: #9aa4af; --line: #4b535d; --paper: #14171c;
+  --box: #1c2128; --plus: #f0a04b; --minus: #6cb6ff; } }
+.graph text { fill: var(--ink); } .graph text.soft { fill: var(--soft); } .graph .head { font-weight: 600; }
+.graph rect { fill: var(--box); stroke: var(--line); }
+.graph path { fill: none; stroke: var(--line); stroke-linecap: round; }
+.graph path.plus { stroke: var(--plus); } .graph path.minus { stroke: var(--minus); }
+.graph text.plus { fill: var(--plus); } .graph text.minus { fill: var(--minus); }
+.graph .on { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
+.graph .dim { opacity: .25; }
+"""
+
+
+def text(x: float, y: float, words: str, *kinds: str, **data: Any) -> str:
+    """A line of text."""
+    return f'<text x="{x:g}" y="{y:g}"{attributes(kinds, data)}>{escape(words)}</text>'
+
+
+def box(x: float, y: float, size: tuple[int, int]) -> str:
+    """A box with round corners."""
+    return f'<rect x="{x:g}" y="{y:g}" width="{size[0]}" height="{size[1]}" rx="6"/>'
+
+
+def curve(start: tuple[float, float], end: tuple[float, float], width: float, *kinds: str, **data: Any) -> str:
+    """A line from box to box, level at its ends."""
+    (x0, y0), (x1, y1) = start, end
+    bend = (x1 - x0) / 2
+    way = f"M{x0:g},{y0:g}C{x0 + bend:g},{y0:g} {x1 - bend:g},{y1:g} {x1:g},{y1:g}"
+    return f'<path d="{way}" stroke-width="{width:.3g}"{attributes(kinds, data)}/>'
+
+
+def attributes(kinds: Iterable[str], data: dict[str, Any]) -> str:
+    """Classes, and data for scripts."""
+    shown = f' class="{" ".join(kinds)}"' if kinds else ""
+    return shown + "".join(
+        f' {"" if name in ("tabindex", "role") else "data-"}{name}="{escape(str(value))}"'
+        for name, value in data.items()
+    )
+
+
+def whole(width: float, height: float, label: str, parts: Iterable[str]) -> str:
+    """The drawing."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" role="group" aria-label="{escape(label)}" '
+        f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}">'
+        f"<style>{STYLE}</style>{''.join(parts)}</svg>"
+    )
+
+
+def short(value: float) -> str:
+    """A number in a drawing."""
+    return f"{value:.4g}"
+
+
+def sign(value: float) -> str:
+    """The class that colours a gradient."""
+    return "plus" if value > 0 else "minus" if value < 0 else "none"
+
+
+def stroke(value: float, largest: float) -> float:
+    """How wide a gradient is drawn: its root, so that small ones are seen."""
+    return 1 + 5 * (abs(value) / largest) ** 0.5 if 0 < largest < inf and isfinite(value) else 1.0
+
+
+def escape(words: str) -> str:
+    """Text as HTML and SVG have it."""
+    return html.escape(words)

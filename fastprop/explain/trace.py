@@ -1,0 +1,351 @@
+"""Every number of a forward and a backward pass, from the engine that trains."""
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastprop import _validation
+from fastprop._util.frozen import ByIdentity, frozen, once
+from fastprop._util.lazy import LazyModule
+from fastprop.interop import _common
+from fastprop.nn import custom_loss
+from fastprop.nn.losses import Loss
+from fastprop.nn.network import Network, _views
+from fastprop.nn.operations import Operation
+
+html = LazyModule("html")
+
+if TYPE_CHECKING:
+    from fastprop.explain.explanation import Explanation
+    from fastprop.explain.graph import Graph
+
+SHOWN = 6  # so many numbers of an array stand in the table, of a longer one its range: a row of 100 letters
+NAMES = ("W", "b", "z", "a", "slope", "da", "dz", "dW", "db")
+
+
+@frozen
+class TracedLayer(ByIdentity):
+    """One operation of the engine on all rows: mostly a layer; a norm, a dropout and the like are each one too.
+
+    Attributes
+    ----------
+    number : int
+        From 1 on: its weights are W1, its outputs a1.
+    operation : Operation
+        What it computes.
+    x, z, a : ndarray, (rows, n)
+        What comes in, what the activation g is applied to, and a = g(z).
+    slope : ndarray, (rows, n_out)
+        g'(z).
+    da, dz : ndarray, (rows, n_out)
+        The derivatives of the cost with respect to a, and to z. Where a residual block begins, da is that of the block
+        alone.
+    W, b, dW, db : ndarray or None
+        Its parameters, and the derivatives of the cost with respect to them.
+    """
+
+    number: int
+    operation: Operation
+    x: np.ndarray
+    z: np.ndarray
+    a: np.ndarray
+    slope: np.ndarray
+    da: np.ndarray
+    dz: np.ndarray
+    W: np.ndarray | None
+    b: np.ndarray | None
+    dW: np.ndarray | None
+    db: np.ndarray | None
+
+    @property
+    def name(self) -> str:
+        """What it is, with its activation."""
+        kind = self.operation.kind
+        if kind == "softmax" and self.operation.fields["logarithm"]:
+            kind = "log_softmax"
+        activation = self.operation.activation
+        return kind if activation.name == "identity" else f"{kind} {activation.name}"
+
+    def __repr__(self) -> str:
+        return f"<layer {self.number}: {self.name}, {self.x.shape[1]} in, {self.a.shape[1]} out, {len(self.a)} rows>"
+
+
+@frozen
+class Trace(ByIdentity):
+    """What ``trace`` found. Every array is named as in the equations, rows first; ``print`` shows them in a table.
+
+    Attributes
+    ----------
+    network : Network
+        A copy of the one that was traced, as it was then.
+    loss : Loss
+    x, y : ndarray
+        As the engine took them; y holds class labels where such were given.
+    sample_weight : ndarray or None
+    training : bool
+    step : int
+    layers : tuple of TracedLayer
+    cost : float
+        The mean over rows of the loss, as ``network.value_and_gradient`` gives it.
+    losses : ndarray, (rows, members)
+        The loss of each row, without its weight; of a network of members that of each.
+    gradient : ndarray, (n_parameters,)
+        Of the cost, laid out as ``network.parameters``.
+    dx : ndarray, (rows, n_inputs)
+        The derivative of the cost with respect to x.
+    """
+
+    network: Network
+    loss: Loss
+    x: np.ndarray
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    training: bool
+    step: int
+    layers: tuple[TracedLayer, ...]
+    cost: float
+    losses: np.ndarray
+    gradient: np.ndarray
+    dx: np.ndarray
+
+    @property
+    def scale(self) -> np.ndarray:
+        """The share of each row's loss (of each member) in the cost, in float64: 1 / rows, or weight / sum of them."""
+        rows = len(self.x)
+        weight = np.ones(rows) if self.sample_weight is None else self.sample_weight.astype(np.float64)
+        return weight / (weight.sum() * self.network.n_members)
+
+    @once
+    def per_example(self) -> np.ndarray:
+        """The gradient of the loss of each row alone, (rows, n_parameters); their weighted mean is ``gradient``.
+
+        In training a batch norm ties rows together: a row's loss then depends on the other rows too, and so does this.
+        """
+        network, objective = self.network, self.loss.objective(self.network.n_outputs)
+        result = np.empty((len(self.x), network.n_parameters), network.dtype)
+        if not self.training:
+            network._engine.each_gradient(self.x, *_targets_of(self.y), objective, result)
+            return result
+        with network._engine.exclusive():
+            before = network.state.copy()
+            for row, gradient in enumerate(result):
+                examples = self.x, *_targets_of(self.y), self._only(row)
+                network._engine.cost(*examples, objective, gradient, True, network.seed, self.step)
+                network.state[:] = before
+        return result
+
+    def _only(self, row: int) -> np.ndarray:
+        """Weights that leave one row."""
+        weight = np.zeros(len(self.x), self.network.dtype)
+        weight[row] = 1
+        return weight
+
+    def of_row(self, row: int) -> "Trace":
+        """The same passes, but the cost is the loss of one row alone.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no such row.
+        """
+        if _validation.whole("row", row) >= len(self.x):
+            raise ValueError(f"row must be in [0, {len(self.x)}), got {row}; the trace has {len(self.x)} rows")
+        return _run(self.network, self.loss, self.x, self.y, self._only(row), self.training, self.step)
+
+    def explain(self, quantity: str, *, row: int | None = None, paths: int = 8) -> "Explanation":
+        """The chain rule for one number, such as "W2[0,3]"; see ``fastprop.explain.explanation.explain``."""
+        from fastprop.explain import explanation as explain
+
+        return explain.explain(self, quantity, row=row, paths=paths)
+
+    def graph(self, *, row: int = 0, names: Sequence[str] | None = None) -> "Graph":
+        """The computational graph as SVG; see ``fastprop.explain.graph.graph``."""
+        from fastprop.explain import graph
+
+        return graph.graph(self, row=row, names=names)
+
+    def to_html(self, path: str | os.PathLike, *, names: Sequence[str] | None = None) -> None:
+        """Writes one page on which both passes can be played; see ``fastprop.explain.html.write``."""
+        from fastprop.explain import html as trace_page
+
+        trace_page.write(self, path, names=names)
+
+    def _repr_html_(self) -> str:
+        """The same page, in a notebook: in a frame of its own, where its script and style touch nothing else."""
+        from fastprop.explain import html as trace_page
+
+        page = html.escape(trace_page.page(self))
+        return f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0" title="Trace"></iframe>'
+
+    def tree(self) -> dict[str, Any]:
+        """All of it as nested dicts whose leaves are floats, under the names that ``explain`` takes."""
+        result: dict[str, Any] = {"cost": self.cost}
+        for row in range(len(self.x)):
+            branch: dict[str, Any] = {f"loss[{m}]": float(loss) for m, loss in enumerate(self.losses[row])}
+            if self.network.n_members == 1:
+                branch = {"loss": branch["loss[0]"]}
+            branch["x"] = _numbers("x", self.x[row])
+            branch["dx"] = _numbers("x", self.dx[row])
+            for layer in self.layers:
+                branch[f"layer {layer.number}"] = {
+                    name: _numbers(f"{'a' if name in ('a', 'da') else 'z'}{layer.number}", getattr(layer, name)[row])
+                    for name in ("z", "a", "slope", "da", "dz")
+                }
+            result[f"row {row}"] = branch
+        for layer in self.layers:
+            for name in ("W", "b"):
+                values = getattr(layer, name)
+                if values is not None:
+                    result[f"{name}{layer.number}"] = _numbers(f"{name}{layer.number}", values)
+                    result[f"d{name}{layer.number}"] = _numbers(f"{name}{layer.number}", getattr(layer, f"d{name}"))
+        return result
+
+    # ---- as a table ----
+
+    def _table(self) -> Iterator[tuple[str, str, str, str]]:
+        """Rows: of what, the quantity, its shape, its numbers or what they are between."""
+        yield "inputs", "x", _shape(self.x), _shown(self.x)
+        yield "", "dx", _shape(self.dx), _shown(self.dx)
+        for layer in self.layers:
+            title = f"layer {layer.number}: {layer.name}"
+            for name in NAMES:
+                values = getattr(layer, name)
+                if values is not None:
+                    quantity = f"{name}{layer.number}" if name != "slope" else f"g'(z{layer.number})"
+                    yield title, quantity, _shape(values), _shown(values)
+                    title = ""
+        yield f"loss: {self.loss.name}", "losses", _shape(self.losses), _shown(self.losses)
+        yield "", "cost", "", _number(self.cost)
+
+    def __str__(self) -> str:
+        """A table in plain text; ``rich.print`` draws it with lines."""
+        rows = list(self._table())
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+        return "\n".join([self._title(), *lines])
+
+    def __rich__(self) -> Any:
+        from rich.markup import escape as plain
+        from rich.table import Table
+
+        table = Table(title=plain(self._title()))
+        for heading in ("", "quantity", "shape", "numbers"):
+            table.add_column(heading)
+        for row in self._table():
+            table.add_row(*map(plain, row), style="bold" if row[0] else None)
+        return table
+
+    def _title(self) -> str:
+        mode = "training" if self.training else "prediction"
+        rows = f"{len(self.x)} row{'s' if len(self.x) > 1 else ''}"
+        return f"Trace of {self.network!r}, {rows}, {mode}"
+
+    def __repr__(self) -> str:
+        return f"<{self._title()}: cost {_number(self.cost)}>"
+
+
+def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0) -> Trace:
+    """Runs both passes of the engine over all rows of X and keeps every number.
+
+    The cost and the gradient are, to the last bit, those of ``network.value_and_gradient`` for the same arguments, and
+    so of a step of training. The network is not changed: the trace has a copy.
+
+    Parameters
+    ----------
+    network : Network
+    X, y, sample_weight, training, step
+        As ``Network.value_and_gradient`` takes them; or one row, (n_inputs,), with its target and weight.
+    loss : str or Loss
+
+    Returns
+    -------
+    Trace
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is wrong, or the loss a function of one's own, whose insides the engine does not see.
+
+    Examples
+    --------
+    >>> net = Network([2, 3, 1], seed=0)
+    >>> trace(net, [[1.0, 2.0]], [0.5], loss="half_mse").layers[0].z.shape
+    (1, 3)
+    """
+    chosen = custom_loss.parse(loss)
+    if not isinstance(chosen, Loss):
+        raise TypeError(
+            f"trace takes a loss of fastprop.losses, got the function {chosen.name}; "
+            "use the one nearest to it, such as 'half_mse'"
+        )
+    network = copy.copy(_common.checked(network, "trace"))
+    if network._matrix("X", X, row=True).ndim == 1:
+        X, y = np.asarray(X)[None], np.asarray(y)[None]
+        sample_weight = None if sample_weight is None else np.reshape(sample_weight, 1)
+    x, targets, labels, weight = network._examples(X, y, sample_weight, chosen)
+    kept = labels if targets is None else targets
+    assert kept is not None  # one of the two there is
+    how = _validation.flag("training", training), _validation.whole("step", step)
+    return _run(network, chosen, x.copy(), kept.copy(), None if weight is None else weight.copy(), *how)
+
+
+def _run(
+    network: Network, loss: Loss, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, training: bool, step: int
+) -> Trace:
+    """A trace of arguments that were checked, and are its own."""
+    objective = loss.objective(network.n_outputs)
+    arguments = x, *_targets_of(y), weight, objective
+    how = training, network.seed, step
+    with network._engine.exclusive():
+        before = network.state.copy()
+        cost = network._engine.cost(*arguments, np.empty_like(network.gradient), *how)
+        network.state[:] = before  # batch norms followed
+        operations, losses, gradient, dx = network._engine.trace(*arguments, *how)
+    derivatives = iter(zip(*_views(gradient, network._operations)))
+    layers, below = [], x
+    for number, (part, numbers) in enumerate(zip(_common.parts(network), operations), start=1):
+        dW, db = next(derivatives) if part.weight is not None else (None, None)
+        layers.append(
+            TracedLayer(
+                number, part.operation, below, **numbers,
+                W=part.weight, b=part.bias, dW=dW, db=None if part.bias is None else db,
+            )
+        )  # fmt: skip
+        below = numbers["a"]
+    return Trace(network, loss, x, y, weight, training, step, tuple(layers), cost, losses, gradient, dx)
+
+
+def _targets_of(y: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """As the engine takes them: an array, or labels."""
+    return (None, y) if y.dtype == np.int64 else (y, None)
+
+
+def _numbers(name: str, values: np.ndarray) -> dict[str, float]:
+    places = (",".join(map(str, place)) for place in np.ndindex(values.shape))
+    return {f"{name}[{place}]": float(value) for place, value in zip(places, values.flat)}
+
+
+def _shape(values: np.ndarray) -> str:
+    return " x ".join(map(str, values.shape))
+
+
+def _shown(values: np.ndarray) -> str:
+    if values.size <= SHOWN:
+        return "  ".join(map(_number, values.flat))
+    exact = values.astype(np.float64)
+    if not np.isfinite(exact).all():
+        return f"{np.count_nonzero(~np.isfinite(exact)):,} of {exact.size:,} are not finite"
+    if exact.min() == exact.max():
+        return f"all {_number(exact.min())}"
+    zeros = np.count_nonzero(values == 0) / values.size
+    return (
+        f"{_number(exact.min())} to {_number(exact.max())}, mean {_number(exact.mean())}"
+        + (f", {zeros:.0%} zeros" if zeros >= 0.005 else "")
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"

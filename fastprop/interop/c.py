@@ -1,0 +1,260 @@
+"""A network as one C99 file without dependencies: its numbers, and one function that predicts a row."""
+
+import copy
+import re
+
+import numpy as np
+
+from fastprop._version import __version__
+from fastprop.interop._common import Part, checked, parts, pieces
+from fastprop.interop.c_templates import ACTIVATIONS, FUNCTIONS, LIBRARY, NEEDS
+from fastprop.io import output
+from fastprop.nn.activations import Activation
+from fastprop.nn.network import Network
+
+# Words that cannot be the name of a function.
+TAKEN = (
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|inline|"
+    "int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile|while|main"
+)
+WIDTH = 120  # of a line
+
+
+def to_c(network: Network, path, *, name: str = "predict") -> None:
+    """Writes the network to a C99 file: constant arrays, and ``void predict(const float *x, float *y)``.
+
+    The file needs no other, allocates nothing, and includes ``<math.h>`` where an activation does. It computes what
+    ``network(X)`` does, a row at a time (float64: in double), to the rounding of sums in another order. Every other
+    name in it is static. Inputs are not checked; a category outside its range counts as 0.
+
+    Parameters
+    ----------
+    network : Network
+    path : str or os.PathLike
+        A file that is there is replaced.
+    name : str, default "predict"
+        Of the function; other names in the file begin with it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is none of C's, or the network holds NaN or infinity.
+    OSError
+        If the file cannot be written.
+    """
+    output.write(path, source(network, name=name), streams=True)
+
+
+def source(network: Network, *, name: str = "predict") -> str:
+    """The text of the file that ``to_c`` writes."""
+    network = copy.copy(checked(network, "to_c"))  # between two steps of whoever trains it
+    if not isinstance(name, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or re.fullmatch(TAKEN, name):
+        raise ValueError(f"the name of a C function must be a word that C leaves free, got {name!r}; use 'predict'")
+    if not (np.isfinite(network.parameters).all() and np.isfinite(network.state).all()):
+        raise ValueError(
+            "the network holds NaN or infinity, which C has no constants for; train it with a smaller rate"
+        )
+    return _Writer(network, name).text()
+
+
+class _Writer:
+    """Writes the file: first the body of the function, which says what else it needs."""
+
+    def __init__(self, network: Network, name: str):
+        self.network, self.name = network, name
+        self.real = {"float32": "float", "float64": "double"}[network.dtype.name]
+        self.arrays: list[str] = []  # definitions
+        self.constants = 0  # bytes
+        self.body: list[str] = []
+        self.used: set[str] = set()
+        self.buffers: list[int] = []  # how many numbers each holds
+        self.held: list[str] = []  # what the open residual blocks began with
+        self.at = "x"  # where the numbers of the row are
+        self.place = 0  # of the operation
+
+    def text(self) -> str:
+        """The whole."""
+        steps = [part for part in parts(self.network) if part.operation.kind != "dropout"]
+        final = "y" if self.network.n_members == 1 else ""
+        for self.place, part in enumerate(steps):
+            self.step(part, final if self.place == len(steps) - 1 else "")
+        if self.network.n_members > 1:
+            self.call("mean", "y", self.at, self.network.n_members, self.network.n_outputs)
+        prototype = f"void {self.name}(const {self.real} *x, {self.real} *y)"
+        templates = [_template(name) for name in [*FUNCTIONS, *ACTIVATIONS] if name in self.used]
+        include = ["#include <math.h>\n"] if re.search(LIBRARY, "".join(templates)) else []
+        functions = [self.in_dtype(template).replace("@", f"{self.name}_") for template in templates]
+        local = [f"    {self.real} h{k}[{size}];" for k, size in enumerate(self.buffers)]
+        definition = "\n".join([prototype, "{", *local, *self.body, "}\n"])
+        return "\n".join([self.comment(prototype), *include, *self.arrays, *functions, f"{prototype};\n", definition])
+
+    def comment(self, prototype: str) -> str:
+        """What a reader wants to know."""
+        item, net = self.network.dtype.itemsize, self.network
+        lines = [
+            f"{self.name}: a network of {net.n_parameters} parameters, written by fastprop {__version__}.",
+            "",
+            f"    {prototype};",
+            "",
+            f"x: {net.n_inputs} inputs, a row; y: its {net.n_outputs} outputs, apart from x. Threads may share it.",
+            f"Memory: {self.constants} bytes of constants, {item * sum(self.buffers)} bytes of stack beside its calls.",
+        ]
+        return "/* " + "\n   ".join(lines).replace("\n   \n", "\n\n") + " */\n"
+
+    # ---- definitions ----
+
+    def in_dtype(self, template: str) -> str:
+        """C in which `real`, constants and functions of the library are those of the dtype."""
+        text = re.sub(r"\breal\b", self.real, template)
+        if self.real == "double":
+            return text
+        return re.sub(LIBRARY, r"\1f(", re.sub(r"\b\d+\.\d+\b", r"\g<0>f", text))
+
+    def number(self, value: float) -> str:
+        """A constant, exact."""
+        mantissa, _, exponent = float(value).hex().partition("p")
+        head, _, digits = mantissa.partition(".")
+        digits = digits.rstrip("0")
+        return f"{head}{'.' if digits else ''}{digits}p{exponent}" + ("f" if self.real == "float" else "")
+
+    def array(self, what: str, values: np.ndarray, piece: str = "") -> str:
+        """Defines a constant array of the operation, and gives its name."""
+        name = f"{self.name}_{what}{self.place}{piece}"
+        lines, line = [], "   "
+        for value in np.ravel(values):
+            word = f" {self.number(value)},"
+            if len(line) + len(word) > WIDTH:
+                lines.append(line)
+                line = "   "
+            line += word
+        shape = " x ".join(map(str, values.shape))
+        self.arrays.append(
+            f"static const {self.real} {name}[{values.size}] = "
+            f"{{  /* {shape} */\n" + "\n".join([*lines, line]) + "\n};\n"
+        )
+        self.constants += values.size * self.network.dtype.itemsize
+        return name
+
+    # ---- the body ----
+
+    def call(self, function: str, *arguments) -> None:
+        """A call of one of the file's functions."""
+        self.used |= {function, *NEEDS.get(function, ())}
+        self.body.append(f"    {self.name}_{function}({', '.join(map(str, arguments))});")
+
+    def free(self, n: int) -> str:
+        """A buffer of at least `n` numbers that holds nothing that is still read."""
+        names = [f"h{k}" for k in range(len(self.buffers) + 1)]
+        name = next(each for each in names if each != self.at and each not in self.held)
+        k = names.index(name)
+        if k == len(self.buffers):
+            self.buffers.append(0)
+        self.buffers[k] = max(self.buffers[k], n)
+        return name
+
+    def step(self, part: Part, final: str) -> None:
+        """What one operation does; `final` is where it puts the row if it is the last."""
+        operation = part.operation
+        if operation.kind == "fork":
+            self.held.append(self.at)
+            return
+        x, y = self.at, final or self.free(operation.n_out)
+        getattr(self, f"_{operation.kind}")(part, y, x)
+        self.at = y
+        self.activate(operation.activation, y, operation.n_out)
+
+    def activate(self, activation: Activation, y: str, n: int) -> None:
+        """An activation, element by element."""
+        if activation.name == "identity":
+            return
+        self.used.add(activation.name)
+        arguments = ", ".join([f"{y}[j]", *map(self.number, activation.values.values())])
+        self.body.append(f"    for (int j = 0; j < {n}; j++) {y}[j] = {self.name}_{activation.name}({arguments});")
+
+    def bias(self, values: np.ndarray | None, piece: str = "") -> str:
+        """The name of an array, or C's NULL."""
+        return "0" if values is None else self.array("b", values, piece)
+
+    def _dense(self, part: Part, y: str, x: str) -> None:
+        if part.operation.fields.get("shared"):
+            count, (n_in, n_out) = part.operation.fields["pieces"], part.weight.shape
+            numbers = self.array("w", part.weight), self.bias(part.bias)
+            self.loop(count, "dense", f"{y} + {n_out} * p", f"{x} + {n_in} * p", *numbers, n_in, n_out)
+            return
+        x_at = y_at = 0
+        split = pieces(part)
+        for k, (weight, bias) in enumerate(split):
+            piece = f"_{k}" if len(split) > 1 else ""
+            numbers = self.array("w", weight, piece), self.bias(bias, piece)
+            self.call("dense", _at(y, y_at), _at(x, x_at), *numbers, *weight.shape)
+            x_at, y_at = x_at + weight.shape[0], y_at + weight.shape[1]
+
+    def loop(self, count: int, function: str, *arguments) -> None:
+        """A call for each p below `count`."""
+        self.call(function, *arguments)
+        self.body[-1] = f"    for (int p = 0; p < {count}; p++) {self.body[-1].lstrip()}"
+
+    def _copy(self, part: Part, y: str, x: str) -> None:
+        self.call("copy", y, x, part.operation.n_out)
+
+    def _scale(self, part: Part, y: str, x: str) -> None:
+        self.call("scale", y, x, self.array("w", part.weight), self.bias(part.bias), part.operation.n_out)
+
+    def _layer_norm(self, part: Part, y: str, x: str) -> None:
+        numbers = self.array("w", part.weight), self.bias(part.bias), self.number(part.operation.fields["epsilon"])
+        self.call("layer_norm", y, x, *numbers, part.operation.n_out)
+
+    def _batch_norm(self, part: Part, y: str, x: str) -> None:
+        mean, factor = part.normalization()
+        numbers = self.array("mean", mean), self.array("factor", factor), self.bias(part.bias)
+        self.call("batch_norm", y, x, *numbers, part.operation.n_out)
+
+    def _prelu(self, part: Part, y: str, x: str) -> None:
+        self.call("prelu", y, x, self.array("slope", part.weight), part.operation.n_out)
+
+    def _softmax(self, part: Part, y: str, x: str) -> None:
+        self.call("log_softmax" if part.operation.fields["logarithm"] else "softmax", y, x, part.operation.n_out)
+
+    def _add(self, part: Part, y: str, x: str) -> None:
+        self.call("add", y, x, self.held.pop(), part.operation.n_out)
+
+    def _repeat(self, part: Part, y: str, x: str) -> None:
+        count = part.operation.fields["pieces"]
+        n = part.operation.n_out // count
+        self.loop(count, "copy", f"{y} + {n} * p", x, n)
+
+    def _embed(self, part: Part, y: str, x: str) -> None:
+        categories, widths = part.operation.fields["sizes"].reshape(2, -1)
+        passed = np.flatnonzero(categories == 0)
+        for at, column in enumerate(passed):
+            self.body.append(f"    {y}[{at}] = {x}[{column}];")
+        at, start = len(passed), 0
+        for column in np.flatnonzero(categories):
+            n, width = categories[column], widths[column]
+            table = self.array("table", part.weight[start : start + n * width].reshape(n, width), f"_{column}")
+            self.call("look_up", _at(y, at), f"{x}[{column}]", table, n, width)
+            at, start = at + width, start + n * width
+
+    def _piecewise(self, part: Part, y: str, x: str) -> None:
+        edges, at, start = self.array("edges", part.state), 0, 0
+        for column, bins in enumerate(part.operation.fields["sizes"]):
+            self.call("piecewise", _at(y, at), f"{x}[{column}]", _at(edges, start), bins)
+            at, start = at + bins, start + bins + 1
+
+    def _periodic(self, part: Part, y: str, x: str) -> None:
+        n_in, n = part.weight.shape
+        frequencies = self.array("frequencies", part.weight)
+        self.loop(n_in, "periodic", f"{y} + {2 * n} * p", f"{x}[p]", f"{frequencies} + {n} * p", n)
+
+
+def _at(array: str, offset: int) -> str:
+    return f"{array} + {offset}" if offset else array
+
+
+def _template(name: str) -> str:
+    """The C of a function, of no dtype yet."""
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    numbers, value = ACTIVATIONS[name]
+    arguments = ", ".join(f"real {each}" for each in ["z", *numbers])
+    return f"static real @{name}({arguments})\n{{\n    return {value};\n}}\n"

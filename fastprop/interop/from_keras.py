@@ -1,0 +1,222 @@
+"""From Keras: the network of a Sequential model. It asks the model for its layers, and needs no Keras itself."""
+
+import sys
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastprop.interop._common import Stack, check_same, made
+from fastprop.nn import activations as _activations
+from fastprop.nn.layers import BatchNorm, Dropout, LayerNorm
+from fastprop.nn.network import Network
+
+# Keras's name -> fastprop's activation.
+ACTIVATIONS: dict[str, Any] = {
+    "linear": "identity",
+    "relu": "relu",
+    "leaky_relu": _activations.leaky_relu(slope=0.2),
+    "swish": "silu",
+    "hard_silu": "hard_swish",
+    "softmax": "softmax",
+    "log_softmax": "log_softmax",
+} | {
+    name: name
+    for name in (
+        *("elu", "selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "sigmoid", "hard_sigmoid"),
+        *("tanh", "hard_tanh", "relu6", "hard_swish", "log_sigmoid"),
+    )
+}
+
+NOTHING = ("InputLayer", "Flatten", "Identity", "ActivityRegularization")  # on rows, in prediction
+NORMS = ("BatchNormalization", "LayerNormalization")
+
+
+def from_keras(model: Any, *, seed: int | None = None) -> Network:
+    """The network of a Keras ``Sequential``, with its numbers, in their dtype.
+
+    It may hold Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization,
+    LayerNormalization, Flatten (rows of X are then flat), Identity, Sequential. Activations are those of Keras 3.
+    Keras's momentum of a batch norm is what stays of the old statistics, fastprop's what comes of the new ones: 1 less
+    Keras's. A normalisation without weights gets such as change nothing. Regularisers, constraints and frozen layers
+    belong to training, so they do not come along. A layer that stands in two places becomes two, whose numbers are
+    trained apart. The outputs of a few random rows are compared.
+
+    Parameters
+    ----------
+    model : keras.Sequential
+        Built: its number of inputs is known.
+    seed : int, optional
+        Of the network: see ``Network``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError
+        If it is no such model, or holds a layer that has no counterpart here.
+    ValueError
+        If a layer has no weights yet, or a choice that has no counterpart here, or outputs are not the network's.
+    """
+    if _kind(model) != "Sequential":
+        raise TypeError(
+            f"from_keras takes a keras.Sequential, got {type(model).__name__}; if its layers are a chain, give "
+            "keras.Sequential(model.layers)"
+        )
+    version = getattr(sys.modules.get("keras"), "__version__", "3")
+    if int(version.partition(".")[0]) < 3:
+        raise ValueError(
+            f"from_keras knows the layers of Keras 3, got Keras {version}; save the model and load it there"
+        )
+    if not model.built or not model.layers:
+        raise ValueError(
+            "this model has no layers, or no weights yet; build the model first, as with model.build((None, n_inputs))"
+        )
+    _, *shape = model.input_shape
+    stack = Stack(shape[0] if len(shape) == 1 else None)
+    try:
+        _stack(stack, model)
+    except RecursionError:
+        raise ValueError("this model is nested deeper than Python can follow; give one keras.Sequential") from None
+    network = stack.network("this model", seed)
+    if None in shape or network.n_inputs != np.prod(shape):
+        raise ValueError(
+            f"this model takes inputs of shape {tuple(shape)}, not rows of numbers; put keras.layers.Flatten() first"
+        )
+    check_same(network, "this model", partial(_run, model, shape))
+    return network
+
+
+def _run(model: Any, shape: list[int], X: np.ndarray) -> np.ndarray:
+    """The outputs of a model in prediction."""
+    outputs = model(X.reshape(-1, *shape), training=False)
+    return sys.modules["keras"].ops.convert_to_numpy(outputs)
+
+
+def _kind(layer: Any) -> str:
+    """The class of a layer of Keras; "" of others, where a Dense may be anything."""
+    cls = type(layer)
+    return cls.__name__ if cls.__module__.partition(".")[0] == "keras" else ""
+
+
+def _stack(stack: Stack, model: Any) -> None:
+    """Puts what a model is on top of a stack."""
+    for layer in model.layers:
+        if _kind(layer) == "Sequential":
+            _stack(stack, layer)
+        elif _kind(layer) not in NOTHING:
+            _put(stack, layer)
+
+
+def _put(stack: Stack, layer: Any) -> None:
+    """Puts a layer on top of a stack."""
+    kind, described = _kind(layer), f"the layer {layer.name!r}, {type(layer).__name__},"
+    if kind in ("Dense", "Activation"):
+        activation = layer.activation
+        source = getattr(activation, "__module__", "")
+        name = getattr(activation, "__name__", type(activation).__name__)
+        _demand(
+            source.partition(".")[0] == "keras", described,
+            f"has an activation of your own, {name}; use one of {', '.join(ACTIVATIONS)}",
+        )  # fmt: skip
+    _demand(
+        layer.compute_dtype in ("float32", "float64"), described,
+        f"computes in {layer.compute_dtype}; make the model in float32 and give it these weights, with set_weights",
+    )  # fmt: skip
+    _demand(
+        not getattr(layer, "lora_enabled", False), described,
+        "has a LoRA beside its kernel; save the model and load it again, which makes them one",
+    )  # fmt: skip
+    config, weights = layer.get_config(), layer.get_weights()
+    if kind == "Dense":
+        stack.dense(*_expected(weights, [True, config["use_bias"]], described))
+        _activate(stack, config["activation"], described)
+    elif kind == "Activation":
+        _activate(stack, config["activation"], described)
+    elif kind == "Dropout":
+        _demand(config.get("noise_shape") is None, described, "has a noise_shape; fastprop draws each number by itself")
+        stack.add(made(described, Dropout, rate=config["rate"]))
+    elif kind in NORMS:
+        _normalize(stack, kind, config, weights, described)
+    elif kind == "PReLU":
+        (slope,) = _expected(weights, [True], described)[:1]
+        _demand(slope.ndim == 1, described, "shares slopes over axes that rows do not have; use one for each number")
+        stack.activate("prelu", slope)
+    elif kind in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
+        stack.activate(_advanced(kind, config, described))
+    else:
+        raise TypeError(
+            f"{described} has no counterpart in fastprop; use a Sequential of Dense, Activation, Dropout, "
+            "BatchNormalization and LayerNormalization, put in the layer that a wrapper holds, and do to X before what "
+            "other layers do"
+        )
+
+
+def _demand(right: bool, described: str, fault: str) -> None:
+    if not right:
+        raise ValueError(f"{described} {fault}")
+
+
+def _expected(weights: list[np.ndarray], present: list[bool], described: str) -> list[Any]:
+    """The arrays of a layer, None where it has none."""
+    wanted = sum(present)
+    _demand(
+        len(weights) == wanted, described,
+        f"holds {len(weights)} arrays, wanted {wanted}: build the model first, as with model.build((None, n_inputs)); "
+        "a quantised one cannot be read",
+    )  # fmt: skip
+    arrays = iter(weights)
+    return [next(arrays) if there else None for there in present]
+
+
+def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray], described: str) -> None:
+    """Puts a normalisation on top of a stack."""
+    axes = np.ravel(config["axis"]).tolist()
+    _demand(axes in ([-1], [1]), described, f"is over the axis {config['axis']}, fastprop's over the last: use -1")
+    for choice in ("renorm", "rms_scaling"):
+        _demand(not config.get(choice), described, f"has {choice}=True, which fastprop's has not")
+    is_batch = kind == "BatchNormalization"
+    arrays = _expected(weights, [config["scale"], config["center"]] + 2 * [True] * is_batch, described)
+    known = [array for array in arrays if array is not None]
+    n = len(known[0]) if known else stack.n_out
+    _demand(n is not None, described, "has no weights that say how many inputs there are; build the model first")
+    neutral = np.ones(n or 0, int), np.zeros(n or 0, int)
+    numbers = [default if array is None else array for array, default in zip(arrays, neutral)]
+    if is_batch:
+        layer = made(described, BatchNorm, momentum=1 - config["momentum"], epsilon=config["epsilon"])
+        stack.add(layer, *numbers, state=arrays[2:], n_in=n)
+    else:
+        stack.add(made(described, LayerNorm, epsilon=config["epsilon"]), *numbers, n_in=n)
+
+
+def _activate(stack: Stack, activation: Any, described: str) -> None:
+    """Applies an activation as ``get_config`` gives it."""
+    if isinstance(activation, dict) and activation.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
+        stack.activate(_advanced(activation["class_name"], activation["config"], described))
+    elif isinstance(activation, str) and activation in ACTIVATIONS:
+        stack.activate(ACTIVATIONS[activation])
+    else:
+        name = activation if isinstance(activation, str) else activation.get("class_name")
+        raise ValueError(f"{described} has an activation unknown here, {name}; use one of {', '.join(ACTIVATIONS)}")
+
+
+def _advanced(kind: str, config: dict, described: str) -> Any:
+    """The activation that a layer of its own is."""
+    if kind == "Softmax":
+        _demand(np.ravel(config["axis"]).tolist() in ([-1], [1]), described, "is not over the last axis; use axis=-1")
+        return "softmax"
+    if kind == "ELU":
+        return made(described, _activations.parse("elu"), alpha=config["alpha"])
+    slope = config["negative_slope"]
+    if kind == "LeakyReLU":
+        return made(described, _activations.leaky_relu, slope=slope)
+    most = config["max_value"]
+    _demand(config["threshold"] == 0, described, "has a threshold, which fastprop's relu has not")
+    _demand(
+        most is None or (most == 6 and slope == 0), described, "has a max_value; fastprop's relu6 has 6, and no slope"
+    )
+    if most is not None:
+        return "relu6"
+    return made(described, _activations.leaky_relu, slope=slope) if slope else "relu"

@@ -1,0 +1,427 @@
+"""From PyTorch: the network that a module is, or the state_dict of a stack of layers."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from fastprop import _validation
+from fastprop.interop._common import Stack, check_same, made, needed
+from fastprop.interop.to_torch import ACTIVATIONS
+from fastprop.nn import activations as _activations
+from fastprop.nn import layers as _layers
+from fastprop.nn.embeddings import Embedding, Periodic, PiecewiseLinear
+from fastprop.nn.layers import BatchNorm, Dropout, LayerNorm, Residual, Scale
+from fastprop.nn.network import Network
+
+NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
+
+# Modules around a module -> where that is found.
+WRAPPERS = {
+    "DataParallel": "the module inside, its .module",
+    "DistributedDataParallel": "the module inside, its .module",
+    "OptimizedModule": "the module from before torch.compile, its ._orig_mod",
+}
+
+# Hooks that compute a weight anew in each call -> what writes their result into it.
+REMOVED_BY = {
+    "WeightNorm": "torch.nn.utils.remove_weight_norm(module, {name!r})",
+    "SpectralNorm": "torch.nn.utils.remove_spectral_norm(module, {name!r})",
+}
+
+# Tensors that a weight is computed from, and what is to be done about them.
+COMPUTED_FROM = ("weight_g", "weight_v", "weight_orig", "weight_mask", "weight_u")
+COMPUTED = ": a weight is computed from it, so remove the weight norm, spectral norm or pruning from the module first"
+
+# Where torch.nn.Softplus becomes linear by default; it is 2e-9 off there, which is let pass.
+SOFTPLUS_LEAST = 20
+
+
+def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = None) -> Network:
+    """The network of a ``torch.nn.Sequential``, with its numbers, in their dtype.
+
+    It may hold Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax of the last axis,
+    Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of other layers, members
+    excepted. A normalisation without weights gets such as change nothing. A network has no mode: it trains and predicts
+    as PyTorch does in ``train()`` and in ``eval()``. A module that stands in two places becomes two layers, whose
+    numbers are trained apart. Hooks of gradients belong to training, so they do not come along; whatever else changes
+    what a module computes is refused by name, and the outputs of a few random rows are compared.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+    n_inputs : int, optional
+        Needed only where no module says how many numbers come in.
+    seed : int, optional
+        Of the network: see ``Network``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError
+        If it is no such module, or holds one that has no counterpart here.
+    ValueError
+        If a module has a choice that has no counterpart here, a hook, a parametrisation or a ``forward`` of its own,
+        numbers that cannot be read, or outputs other than the network's.
+
+    Examples
+    --------
+    >>> fp.from_torch(nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)))  # doctest: +SKIP
+    <Network 784-128-10 (relu, identity), 101770 parameters, float32>
+    """
+    nn = needed("torch", "torch", "from_torch").nn
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"from_torch takes a torch.nn.Sequential, got {type(module).__name__}; for a state_dict use "
+            "fp.from_state_dict"
+        )
+    stack = Stack(None if n_inputs is None else _validation.count("n_inputs", n_inputs))
+    try:
+        for path, each in module.named_modules():
+            _check_module(each, _place(path.split(".") if path else []))
+        _stack(stack, module, "module", nn)
+    except RecursionError:
+        raise ValueError(
+            "this module holds itself, or modules nested deeper than Python can follow; give one nn.Sequential of all"
+        ) from None
+    network = stack.network("this module", seed)
+    check_same(network, "this module", partial(_run, module))
+    return network
+
+
+def _place(names: list[str], start: str = "module") -> str:
+    """How one finds a module by the names on the way to it."""
+    return start + "".join(f"[{name}]" if name.isdecimal() else f".{name}" for name in names)
+
+
+def _check_module(module: Any, place: str) -> None:
+    """Refuses a module that computes something else than its class and its numbers say."""
+    described = f"{place}, {type(module).__name__},"
+    if (instead := _inside(module)) is not None:
+        raise TypeError(f"{described} has no counterpart in fastprop; give {instead}")
+    for name in getattr(module, "parametrizations", ()):
+        raise ValueError(
+            f"{described} has a parametrisation of its {name}; write its result into the {name} with "
+            f"torch.nn.utils.parametrize.remove_parametrizations(module, {name!r}) first"
+        )
+    for hook in (*module._forward_pre_hooks.values(), *module._forward_hooks.values()):
+        kind, name = type(hook).__name__, getattr(hook, "name", "weight")
+        if hasattr(hook, "_tensor_name"):
+            kind, name = "pruning", hook._tensor_name
+            remove = f"torch.nn.utils.prune.remove(module, {name!r})"
+        elif kind in REMOVED_BY:
+            remove = REMOVED_BY[kind].format(name=name)
+        else:
+            kind = f"a hook, {getattr(hook, '__qualname__', kind)}"
+            remove = "the remove() of the handle that registering it gave"
+        raise ValueError(f"{described} has {kind}, which may change what it computes in each call; use {remove} first")
+    if "forward" in vars(module):
+        raise ValueError(
+            f"{described} has a forward of its own, which fastprop cannot read; use `del module.forward` if it is not "
+            "needed"
+        )
+
+
+def _inside(module: Any) -> str | None:
+    """What to give instead of a module that is another in disguise."""
+    import torch
+
+    cls = type(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return "the module from before torch.jit"
+    if isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
+        return "the model after a first batch, model(X): until then this one has no numbers"
+    if ".quantized" in cls.__module__:
+        return "the module from before it was quantised"
+    return WRAPPERS.get(cls.__name__)
+
+
+def _run(module: Any, X: np.ndarray) -> np.ndarray:
+    """The outputs of a module in prediction; it is left in the mode that it was in."""
+    import torch
+
+    modes = [(each, each.training) for each in module.modules()]
+    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    try:
+        for each, _ in modes:
+            each.training = False
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            return module(torch.tensor(X, device=device)).cpu().numpy()
+    finally:
+        for each, mode in modes:
+            each.training = mode
+
+
+def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
+    """Puts what a module is on top of a stack; `place` is how one finds it."""
+    cls, described = type(module), f"{place}, {type(module).__name__},"
+    if isinstance(module, nn.Sequential) and cls.forward is nn.Sequential.forward:
+        for name, child in module._modules.items():
+            _stack(stack, child, _place([name], place), nn)
+    elif cls.__module__ == "fastprop.interop.torch_modules" and cls.__name__ == "Residual":
+        inner = Stack(stack.n_out)
+        _stack(inner, module.block, f"{place}.block", nn)
+        stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
+    # another library's Linear may be anything
+    elif not (
+        (cls.__module__.startswith("torch.nn.modules.") and _put(stack, module, described))
+        or (cls.__module__ == "fastprop.interop.torch_modules" and _put_ours(stack, module, described))
+    ):
+        raise TypeError(
+            f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "
+            f"Softmax and activations ({', '.join(NAMES)}), or take the weights of the rest with fp.from_state_dict"
+        )
+
+
+def _put(stack: Stack, module: Any, described: str) -> bool:
+    """Puts a module of ``torch.nn`` on top of a stack; False if it has no counterpart."""
+    kind, array = type(module).__name__, partial(_array_of, module, described)
+    if kind == "Linear":
+        stack.dense(array("weight").T, array("bias"))
+    elif kind == "Dropout":
+        stack.add(made(described, Dropout, rate=module.p))
+    elif kind == "BatchNorm1d":
+        if module.running_mean is None or module.momentum is None:
+            raise ValueError(
+                f"{described} keeps no running statistics, or their plain mean; fastprop's follow by a momentum: make "
+                "it with track_running_stats=True and a momentum, and train it again"
+            )
+        state = array("running_mean"), array("running_var")
+        numbers = _affine(array("weight"), array("bias"), len(state[0]))
+        layer = made(described, BatchNorm, momentum=module.momentum, epsilon=module.eps)
+        stack.add(layer, *numbers, state=state, n_in=len(state[0]))
+    elif kind == "LayerNorm":
+        if len(module.normalized_shape) > 1:
+            raise ValueError(
+                f"{described} is over the axes {module.normalized_shape}; fastprop's are over one, of a row"
+            )
+        (n,) = module.normalized_shape
+        layer = made(described, LayerNorm, epsilon=module.eps)
+        stack.add(layer, *_affine(array("weight"), array("bias"), n), n_in=n)
+    elif kind in ("Softmax", "LogSoftmax"):
+        if module.dim not in (-1, 1):
+            raise ValueError(f"{described} is over the axis {module.dim}; fastprop's is over the last: use dim=-1")
+        stack.activate("softmax" if kind == "Softmax" else "log_softmax")
+    elif kind == "PReLU":
+        _prelu(stack, array("weight"), described)
+    elif kind == "Flatten":
+        if (module.start_dim, module.end_dim) != (1, -1):
+            raise ValueError(f"{described} does not give rows; use start_dim=1 and end_dim=-1")
+    elif kind in NAMES:
+        stack.activate(_named(module, kind, described))
+    else:
+        return False
+    return True
+
+
+def _put_ours(stack: Stack, module: Any, described: str) -> bool:
+    """The same for a module of ``fastprop.interop.torch_modules``."""
+    kind, top = type(module).__name__, stack.layers[-1] if stack.layers else None
+    array = partial(_array_of, module, described)
+    if kind == "Scale":
+        weight, bias = array("weight"), array("bias")
+        stack.add(Scale(bias=bias is not None), *([weight] if bias is None else [weight, bias]), n_in=len(weight))
+    elif kind == "Embeddings":
+        tables = [_array_of(table, described, "weight") for table in module.tables]
+        columns = tuple((column, *table.shape) for column, table in zip(module.columns, tables))
+        width = len(module.passed) + sum(table.shape[1] for table in tables)
+        stack.add(Embedding(columns), *tables, n_in=len(module.passed) + len(tables), n_out=width)
+    elif kind == "PiecewiseLinear":
+        edges, bins = array("edges"), module.n_bins
+        each = tuple(tuple(row.tolist()) for row in np.split(edges, np.cumsum(np.add(bins, 1))[:-1]))
+        stack.add(PiecewiseLinear(each), state=[edges], n_in=len(bins), n_out=sum(bins))
+    elif kind == "Periodic":
+        frequencies = array("frequencies")
+        n_in, n = frequencies.shape
+        stack.add(Periodic(n), frequencies, n_in=n_in, n_out=2 * n * n_in)
+    elif kind == "Pieces" and isinstance(top, (PiecewiseLinear, Periodic)):
+        linear = list(module.pieces)
+        stack.layers[-1] = replace(top, width=linear[0].out_features, activation="identity")
+        stack.numbers += [_array_of(each, described, "weight").T for each in linear]
+        stack.numbers += [_array_of(each, described, "bias") for each in linear]
+        stack.n_out = len(linear) * linear[0].out_features
+    elif kind in NAMES:
+        stack.activate(_named(module, kind, described))
+    else:
+        return False
+    return True
+
+
+def _named(module: Any, kind: str, described: str) -> Any:
+    """The activation that a module is."""
+    if kind == "GELU":
+        return {"none": "gelu", "tanh": "gelu_tanh"}[module.approximate]
+    if kind == "Softplus" and module.threshold < SOFTPLUS_LEAST:
+        raise ValueError(f"{described} becomes linear at {module.threshold}, fastprop's nowhere; use 20 or more")
+    name = NAMES[kind]
+    numbers = {number: getattr(module, argument) for number, argument in ACTIVATIONS[name][1].items()}
+    return made(described, _activations.parse(name), **numbers) if numbers else name
+
+
+def _affine(weight: np.ndarray | None, bias: np.ndarray | None, n: int) -> list[np.ndarray]:
+    """Of a normalisation; what it does not have changes nothing."""
+    return [np.ones(n, int) if weight is None else weight, np.zeros(n, int) if bias is None else bias]
+
+
+def _prelu(stack: Stack, slope: np.ndarray, described: str) -> None:
+    """PyTorch's has one slope, or one for each input."""
+    if stack.n_out is None:
+        raise ValueError(f"{described} comes before any module that says how many inputs there are; give n_inputs")
+    if slope.size not in (1, stack.n_out):
+        raise ValueError(f"{described} has {slope.size} slopes for {stack.n_out} numbers")
+    stack.activate("prelu", np.array(np.broadcast_to(slope, stack.n_out)))
+
+
+def _array_of(module: Any, described: str, name: str) -> Any:
+    """A parameter or buffer of a module as an array; None stays None."""
+    tensor = getattr(module, name)
+    return None if tensor is None else _array(tensor, f"{described} has a {name} that")
+
+
+def _array(tensor: Any, what: str) -> np.ndarray:
+    """A tensor, a parameter or an array as an array; `what` begins a message."""
+    if not hasattr(tensor, "detach"):
+        return np.asarray(tensor)
+    if str(tensor.dtype) not in ("torch.float32", "torch.float64"):
+        hint = "; call the module's float() first" if tensor.is_floating_point() else ""
+        raise ValueError(f"{what} holds numbers of {tensor.dtype}, wanted float32 or float64{hint}")
+    if tensor.is_meta:
+        raise ValueError(f"{what} is on the meta device, where there are no numbers; load the weights first")
+    try:
+        return tensor.detach().cpu().numpy()
+    except (TypeError, RuntimeError) as error:  # a layout or a subclass that NumPy has not
+        raise ValueError(f"{what} cannot become an array: {error}") from None
+
+
+def from_state_dict(
+    state: Mapping[str, Any],
+    *,
+    activation: Any = "relu",
+    last: Any = "identity",
+    epsilon: float = 1e-5,
+    seed: int | None = None,
+) -> Network:
+    """The network of the ``state_dict`` of a stack of linear layers and normalisations, with its numbers.
+
+    A state holds no activations. Where its names are numbered and numbers are left out (0, 2, 4 of a Sequential of
+    Linear and ReLU), they are where the numbers are missing; else after each linear layer, or the normalisation that
+    follows it. Names that differ in their number alone are taken by number, others in the order of the state, which
+    must be that in which the layers are applied.
+
+    Parameters
+    ----------
+    state : mapping
+        Name -> tensor or array, as of ``module.state_dict()`` or ``safetensors.numpy.load_file``: "NAME.weight" (n_out,
+        n_in) of a linear layer, or (n,) of a normalisation (with "NAME.running_mean" a batch norm, with "NAME.bias"
+        else a layer norm); alone it is the slopes of a PReLU.
+    activation : str or Activation, default "relu"
+        Of the hidden layers.
+    last : str or Activation, default "identity"
+        Of the last one.
+    epsilon : float, default 1e-5
+        Of the normalisations.
+    seed : int, optional
+        Of the network: see ``Network``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such state.
+
+    Examples
+    --------
+    >>> state = {"0.weight": np.zeros((128, 784)), "0.bias": np.zeros(128), "2.weight": np.zeros((10, 128))}
+    >>> from_state_dict(state).layers
+    (Dense(128, 'relu'), Dense(10, bias=False))
+    """
+    activation, last = _layers.parse_activation(activation), _layers.parse_activation(last)
+    groups = _groups(state)
+    here = _left_out(list(groups))
+    stack = Stack()
+    pending = False  # a linear layer's activation is still to come
+    for (name, tensors), left_out in zip(groups.items(), here):
+        is_linear = tensors["weight"].ndim == 2
+        if pending and (is_linear if left_out is None else left_out):
+            stack.activate(activation)
+            pending = False
+        _put_tensors(stack, name, tensors, epsilon)
+        if is_linear or set(tensors) == {"weight"}:  # a PReLU is the activation
+            pending = is_linear
+    stack.activate(last)
+    return stack.network("this state", seed)
+
+
+def _groups(state: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Name of a layer -> its tensors by their own names, in the order of the layers."""
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise TypeError(
+            f"from_state_dict takes names and their tensors, got {type(state).__name__}; use module.state_dict()"
+        )
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for full, tensor in state.items():
+        name, _, own = full.rpartition(".")
+        if own not in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            raise ValueError(
+                f"the tensor {full!r} is of no linear layer or normalisation; leave it out, or use fp.from_torch"
+                + (COMPUTED if own in COMPUTED_FROM or ".parametrizations." in full else "")
+            )
+        if own != "num_batches_tracked":
+            groups.setdefault(name, {})[own] = _array(tensor, f"the tensor {full!r}")
+    for name, tensors in groups.items():
+        if set(tensors) == {"weight"} and "norm" in name.lower() and tensors["weight"].ndim == 1:
+            raise ValueError(
+                f"the layer {name!r} has a weight alone, as a PReLU has, but the name of a norm; give a layer norm its "
+                "bias too, zeros where it has none (fastprop has no RMSNorm), or rename it if it is a PReLU"
+            )
+        if ("running_mean" in tensors) != ("running_var" in tensors):
+            raise ValueError(f"the layer {name!r} has one of running_mean and running_var; give both")
+        if "weight" not in tensors or tensors["weight"].ndim not in (1, 2):
+            raise ValueError(
+                f"the layer {name!r} has no weight of one or two axes: it is no linear layer or normalisation"
+            )
+    if not any(tensors["weight"].ndim == 2 for tensors in groups.values()):
+        raise ValueError("this state holds no weight of a linear layer, (n_out, n_in); use that of a stack of them")
+    if len({_numbered(name)[0] for name in groups}) == 1:
+        return dict(sorted(groups.items(), key=lambda item: _numbered(item[0])[1]))
+    return groups
+
+
+def _numbered(name: str) -> tuple[str, int]:
+    """A name with its last number taken out, and that number; 0 where there is none."""
+    found = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
+    return (f"{found[1]}#{found[3]}", int(found[2])) if found else (name, 0)
+
+
+def _left_out(names: list[str]) -> list[bool | None]:
+    """For each name, whether numbers between it and the one before are left out; None where names do not tell."""
+    numbered = [_numbered(name) for name in names]
+    steps = [
+        after - before if same == kind else None
+        for (same, before), (kind, after) in zip([("", 0), *numbered], numbered)
+    ]
+    tell = any(step is not None and step > 1 for step in steps)
+    return [step > 1 if tell and step is not None else None for step in steps]
+
+
+def _put_tensors(stack: Stack, name: str, tensors: Mapping[str, np.ndarray], epsilon: float) -> None:
+    """A layer of a state on top of a stack."""
+    weight, bias = tensors["weight"], tensors.get("bias")
+    if weight.ndim == 2:
+        stack.dense(weight.T, bias)
+    elif "running_mean" in tensors:
+        state = tensors["running_mean"], tensors["running_var"]
+        stack.add(BatchNorm(epsilon=epsilon), *_affine(weight, bias, len(weight)), state=state, n_in=len(weight))
+    elif bias is not None:
+        stack.add(LayerNorm(epsilon=epsilon), weight, bias, n_in=len(weight))
+    else:
+        _prelu(stack, weight, f"the layer {name!r}")

@@ -1,0 +1,254 @@
+"""The list of activations: what each is called, computes, keeps and takes, and wants for its initial weights.
+
+The compiled bodies are ``activation.h`` and ``activation_smooth.h`` in ``src_c/kernels``, and
+``portable_activations.pxi``, under the same names.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, ClassVar
+
+from fastprop._core import _engine
+from fastprop._util.frozen import frozen
+from fastprop.nn import _registry as _entries
+from fastprop.nn._registry import Number
+
+
+def _any_number(*values: float) -> tuple[float, float]:
+    """The range of an activation that has no bound."""
+    return -inf, inf
+
+
+@frozen
+class Activation(_entries.Entry):
+    """An activation g: a = g(z), element by element.
+
+    Call one to set its numbers: ``fp.activations.leaky_relu(slope=0.1)``. A layer takes it as it is, or by its name,
+    which stands for the numbers of this list.
+
+    Attributes
+    ----------
+    name : str
+    formula, derivative : str
+        g(z), and g'(z) in terms of z or of the output a. s(z) = 1 / (1 + exp(-z)); Phi and phi are the normal
+        distribution and its density.
+    initializer : str
+        The name of the initialiser that ``"auto"`` stands for.
+    source : str
+        Where it was proposed.
+    numbers : tuple of Number
+        In the order in which the kernels take them.
+    range_of : callable
+        From the values of its numbers to the least and the largest g(z), infinite where there is no such bound.
+    """
+
+    name: str
+    formula: str
+    derivative: str
+    initializer: str
+    source: str
+    numbers: tuple[Number, ...] = ()
+    range_of: Callable[..., tuple[float, float]] = _any_number
+
+    kind: ClassVar[str] = "activation"
+
+    @property
+    def number(self) -> int:
+        """Its place in the compiled list."""
+        return _NUMBERS[self.name]
+
+    @property
+    def keeps(self) -> str:
+        """What its backward pass needs and the forward pass keeps: its "output", or its "slope" g'(z)."""
+        return _engine.keeps(self.number)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest output, infinite where there is no such bound."""
+        return self.range_of(*self.values.values())
+
+    def __reduce__(self):
+        return parse, (self.describe(),)
+
+
+def parse(given: Any) -> Activation:
+    """The activation that was meant by its name, by itself, or by what ``describe`` made of it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such activation, or a number is wrong.
+    """
+    return _entries.parse(Activation, given)
+
+
+identity = Activation("identity", "z", "1", "glorot_uniform", "")
+relu = Activation(
+    "relu",
+    "max(z, 0)",
+    "1 if z > 0 else 0",
+    "he_normal",
+    "Nair and Hinton 2010, Rectified linear units improve restricted Boltzmann machines",
+    range_of=lambda: (0.0, inf),
+)
+leaky_relu = Activation(
+    "leaky_relu",
+    "z if z > 0 else slope z",
+    "1 if z > 0 else slope",
+    "he_normal",
+    "Maas, Hannun and Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
+    (Number("slope", 0.01, least=0.0),),
+    range_of=lambda slope: (-inf if slope else 0.0, inf),
+)
+elu = Activation(
+    "elu",
+    "z if z > 0 else alpha (exp(z) - 1)",
+    "1 if z > 0 else a + alpha",
+    "he_normal",
+    "Clevert, Unterthiner and Hochreiter 2016, Fast and accurate deep network learning by exponential linear units",
+    (Number("alpha", 1.0, above=0.0),),
+    range_of=lambda alpha: (-alpha, inf),
+)
+selu = Activation(
+    "selu",
+    "1.0507 (z if z > 0 else 1.6733 (exp(z) - 1))",
+    "1.0507 if z > 0 else a + 1.0507 1.6733",
+    "lecun_normal",
+    "Klambauer, Unterthiner, Mayr and Hochreiter 2017, Self-normalizing neural networks",
+    range_of=lambda: (-1.7581, inf),
+)
+celu = Activation(
+    "celu",
+    "z if z > 0 else alpha (exp(z / alpha) - 1)",
+    "1 if z > 0 else a / alpha + 1",
+    "he_normal",
+    "Barron 2017, Continuously differentiable exponential linear units",
+    (Number("alpha", 1.0, above=0.0),),
+    range_of=lambda alpha: (-alpha, inf),
+)
+gelu = Activation(
+    "gelu",
+    "z Phi(z) = z / 2 (1 + erf(z / sqrt(2)))",
+    "Phi(z) + z phi(z)",
+    "he_normal",
+    "Hendrycks and Gimpel 2016, Gaussian error linear units",
+    range_of=lambda: (-0.17, inf),
+)
+gelu_tanh = Activation(
+    "gelu_tanh",
+    "z / 2 (1 + tanh(v / 2)) = z s(v), v = 2 sqrt(2 / pi) (z + 0.044715 z^3)",
+    "s(v) + z s(v) (1 - s(v)) 2 sqrt(2 / pi) (1 + 0.134145 z^2)",
+    "he_normal",
+    "Hendrycks and Gimpel 2016, Gaussian error linear units",
+    range_of=lambda: (-0.1701, inf),
+)
+silu = Activation(
+    "silu",
+    "z s(z)",
+    "s(z) + z s(z) (1 - s(z))",
+    "he_normal",
+    "Elfwing, Uchibe and Doya 2018, Sigmoid-weighted linear units for neural network function approximation",
+    range_of=lambda: (-0.2785, inf),
+)
+mish = Activation(
+    "mish",
+    "z t, t = tanh(ln(1 + exp(z)))",
+    "t + z (1 - t^2) s(z)",
+    "he_normal",
+    "Misra 2019, Mish: a self regularized non-monotonic activation function",
+    range_of=lambda: (-0.3089, inf),
+)
+softplus = Activation(
+    "softplus",
+    "ln(1 + exp(beta z)) / beta",
+    "s(beta z)",
+    "he_normal",
+    "Dugas, Bengio, Belisle, Nadeau and Garcia 2001, Incorporating second-order functional knowledge",
+    (Number("beta", 1.0, above=0.0),),
+    range_of=lambda beta: (0.0, inf),
+)
+softsign = Activation(
+    "softsign",
+    "z / (1 + |z|)",
+    "(1 - |a|)^2",
+    "glorot_uniform",
+    "Bergstra, Desjardins, Lamblin and Bengio 2009, Quadratic polynomials learn better image features",
+    range_of=lambda: (-1.0, 1.0),
+)
+sigmoid = Activation(
+    "sigmoid",
+    "s(z) = 1 / (1 + exp(-z))",
+    "a (1 - a)",
+    "glorot_uniform",
+    "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors",
+    range_of=lambda: (0.0, 1.0),
+)
+hard_sigmoid = Activation(
+    "hard_sigmoid",
+    "min(max(z + 3, 0), 6) / 6",
+    "1 / 6 if -3 < z < 3 else 0",
+    "glorot_uniform",
+    "Courbariaux, Bengio and David 2015, BinaryConnect; in the form of PyTorch",
+    range_of=lambda: (0.0, 1.0),
+)
+tanh = Activation(
+    "tanh",
+    "tanh(z)",
+    "1 - a^2",
+    "glorot_uniform",
+    "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp",
+    range_of=lambda: (-1.0, 1.0),
+)
+hard_tanh = Activation(
+    "hard_tanh",
+    "min(max(z, low), high)",
+    "1 if low < z < high else 0",
+    "glorot_uniform",
+    "Collobert 2004, Large scale machine learning",
+    (Number("low", -1.0, below=0.0), Number("high", 1.0, above=0.0)),
+    range_of=lambda low, high: (low, high),
+)
+relu6 = Activation(
+    "relu6",
+    "min(max(z, 0), 6)",
+    "1 if 0 < z < 6 else 0",
+    "he_normal",
+    "Krizhevsky 2010, Convolutional deep belief networks on CIFAR-10",
+    range_of=lambda: (0.0, 6.0),
+)
+hard_swish = Activation(
+    "hard_swish",
+    "z min(max(z + 3, 0), 6) / 6",
+    "0 if z <= -3 else 1 if z >= 3 else z / 3 + 1 / 2",
+    "he_normal",
+    "Howard et al. 2019, Searching for MobileNetV3",
+    range_of=lambda: (-0.375, inf),
+)
+log_sigmoid = Activation(
+    "log_sigmoid",
+    "ln s(z) = min(z, 0) - ln(1 + exp(-|z|))",
+    "s(-z)",
+    "glorot_uniform",
+    "PyTorch, torch.nn.LogSigmoid",
+    range_of=lambda: (-inf, 0.0),
+)
+gaussian = Activation(
+    "gaussian",
+    "exp(-z^2)",
+    "-2 z a",
+    "glorot_uniform",
+    "Stanley 2007, Compositional pattern producing networks; as in FANN",
+    range_of=lambda: (0.0, 1.0),
+)
+sin = Activation(
+    "sin",
+    "sin(omega z)",
+    "omega cos(omega z)",
+    "siren",
+    "Sitzmann et al. 2020, Implicit neural representations with periodic activation functions",
+    (Number("omega", 30.0, above=0.0),),
+    range_of=lambda omega: (-1.0, 1.0),
+)
+
+_NUMBERS = {name: number for number, name in enumerate(_engine.names("activation"))}
+Activation.listed = ACTIVATIONS = {name: globals()[name] for name in _NUMBERS}

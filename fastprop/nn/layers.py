@@ -1,0 +1,488 @@
+"""Layers: frozen descriptions, without arrays."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, fields
+from typing import ClassVar
+
+import numpy as np
+
+from fastprop import _validation
+from fastprop._util.frozen import frozen
+from fastprop.nn import activations
+from fastprop.nn.initializers import INITIALIZERS
+from fastprop.nn.operations import Operation, merged
+
+# Every kind of layer by its name in descriptions; a class enters itself by being defined.
+LAYERS: "dict[str, type[Layer]]" = {}
+
+# Activations of a whole row, or with weights of their own: operations by themselves.
+OF_ROWS = ("softmax", "log_softmax", "prelu")
+
+
+@frozen
+class Layer:
+    """What every layer has."""
+
+    kind: ClassVar[str]
+    first_only: ClassVar[bool] = False  # it reads the network's own inputs
+    checks: ClassVar[bool] = False  # and not every finite number will do
+
+    def __init_subclass__(cls) -> None:
+        LAYERS[cls.kind] = cls
+
+    def describe(self) -> dict:
+        """A JSON-able dict from which ``from_description`` makes an equal layer."""
+        described = {"kind": self.kind}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            described[each.name] = value.describe() if hasattr(value, "describe") else value
+        return described
+
+    def operations(self, n_in: int, *, first: bool = False) -> list[Operation]:
+        """What the engine does for it, on rows of `n_in` numbers; `first` if these are the network's inputs."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """As one would write it: the fields that are not their defaults."""
+        shown = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value != each.default:
+                shown.append(f"{each.name}={value!r}" if each.kw_only else repr(value))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def check(self, what: str, X: np.ndarray) -> None:
+        """Refuses inputs (rows, n_in) that it cannot take."""
+
+    def _store(self, **checked) -> None:
+        """Frozen: the one way to store what was checked, which may have come as a NumPy number."""
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+
+def parse_activation(given) -> "str | activations.Activation":
+    """A checked activation, by its name where that says all, so that layers which do the same are equal."""
+    if isinstance(given, str):
+        given = _validation.choice("activation", given, [*activations.ACTIVATIONS, *OF_ROWS], any_case=True)
+        if given in OF_ROWS:
+            return given
+    parsed = activations.parse(given)
+    return parsed.name if parsed.describe() == parsed.name else parsed
+
+
+def activated(operation: Operation, activation) -> list[Operation]:
+    """An operation with its activation, which may take an operation of its own."""
+    n = operation.n_out
+    if activation == "prelu":
+        # PyTorch's start
+        return [operation, Operation("prelu", n, weight=(n,), draw=lambda generator: np.full(n, 0.25))]
+    if activation in OF_ROWS:
+        return [operation, Operation("softmax", n, fields={"logarithm": activation == "log_softmax"})]
+    return merged([operation, Operation("copy", n, activations.parse(activation))])
+
+
+@frozen
+class Dense(Layer):
+    """A dense layer: a = g(x W + b), with W (n_in, n_outputs) and b (n_outputs,).
+
+    ::
+
+        dz = da g'(z),  dW = x^T dz,  db = sum of dz over rows,  dx = dz W^T
+
+    Parameters
+    ----------
+    n_outputs : int
+        Its width, at least 1.
+    activation : str or Activation, default "identity"
+        A name of ``fastprop.activations.ACTIVATIONS``, or one with numbers of your own:
+        ``fp.activations.leaky_relu(slope=0.1)``. Besides, "prelu": z where z > 0, else slope z, with a slope for each
+        output that is learned (He, Zhang, Ren and Sun 2015); "softmax" and "log_softmax" of the row.
+    initializer : str, default "auto"
+        A name of ``fastprop.nn.initializers.INITIALIZERS``, or "auto": the one that the activation asks for.
+    bias : bool, default True
+        Whether there is a b.
+    max_norm : float, optional
+        After every step the weights of an output whose Euclidean norm is larger are scaled down to it (Srebro and
+        Shraibman 2005; Hinton et al. 2012).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the width is not a positive integer, a name is unknown or max_norm is not positive.
+    """
+
+    n_outputs: int
+    activation: "str | activations.Activation" = "identity"
+    _: KW_ONLY
+    initializer: str = "auto"
+    bias: bool = True
+    max_norm: float | None = None
+
+    kind: ClassVar[str] = "dense"
+
+    def __post_init__(self) -> None:
+        limit = self.max_norm
+        self._store(
+            n_outputs=_validation.count("the width of a layer", self.n_outputs),
+            activation=parse_activation(self.activation),
+            initializer=_validation.choice(
+                "initializer", self.initializer, ["auto", *INITIALIZERS], any_case=True
+            ),
+            bias=_validation.flag("bias", self.bias),
+            max_norm=None if limit is None else _validation.number("max_norm", limit, above=0),
+        )
+
+    def operations(self, n_in, *, first=False):
+        """One product."""
+        return self.product(n_in, first=first)
+
+    def product(self, n_in: int, *, first: bool = False, pieces: int = 1, shared: bool = False) -> list[Operation]:
+        """The same where a row falls into pieces, each with weights of its own, or all with the same."""
+        own = 1 if shared else pieces
+        width, n_out = n_in // pieces, self.n_outputs
+        operation = Operation(
+            "dense",
+            pieces * n_out,
+            weight=(width, n_out) if own == 1 else (own, width, n_out),
+            n_biases=n_out * own if self.bias else 0,
+            draw=self._draw(own, width, first),
+            max_norm=self.max_norm,
+            fields={"pieces": pieces, "shared": shared} if pieces > 1 else {},
+        )
+        return activated(operation, self.activation)
+
+    def _draw(self, own: int, n_in: int, first: bool):
+        """The initial weights of each piece."""
+        activation = activations.parse("relu" if self.activation in OF_ROWS else self.activation)
+        name = activation.initializer if self.initializer == "auto" else self.initializer
+        omega = activation.values.get("omega", 1.0)
+
+        def draw(generator):
+            drawn = [
+                INITIALIZERS[name].draw(generator, n_in, self.n_outputs, first=first, omega=omega) for _ in range(own)
+            ]
+            return np.stack(drawn)
+
+        return draw
+
+
+@frozen
+class Activation(Layer):
+    """An activation by itself: a = g(x). Right after a layer that is linear it costs nothing: that one applies it.
+
+    ::
+
+        dx = da g'(x)
+
+    Parameters
+    ----------
+    activation : str or Activation
+        As ``Dense`` takes it.
+    """
+
+    activation: "str | activations.Activation"
+
+    kind: ClassVar[str] = "activation"
+
+    def __post_init__(self) -> None:
+        self._store(activation=parse_activation(self.activation))
+
+    def operations(self, n_in, *, first=False):
+        """A copy, unless the operation before takes it over."""
+        if self.activation in OF_ROWS:
+            return activated(Operation("copy", n_in), self.activation)[1:]
+        return [Operation("copy", n_in, activations.parse(self.activation))]
+
+
+@frozen
+class Dropout(Layer):
+    """In training each number is 0 with probability `rate`, and else divided by 1 - rate; in prediction nothing
+    happens.
+
+    ::
+
+        dx = da / (1 - rate) where the number was kept, 0 where it was not
+
+    Which are 0 depends on the trainer's seed, the step and the place alone. Srivastava, Hinton, Krizhevsky, Sutskever
+    and Salakhutdinov 2014, *Dropout: a simple way to prevent neural networks from overfitting*.
+
+    Parameters
+    ----------
+    rate : float
+        In [0, 1).
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the rate is out of its range.
+    """
+
+    rate: float
+
+    kind: ClassVar[str] = "dropout"
+
+    def __post_init__(self) -> None:
+        self._store(rate=_validation.number("the rate of dropout", self.rate, least=0, below=1))
+
+    def operations(self, n_in, *, first=False):
+        """A mask."""
+        return [Operation("dropout", n_in, fields={"rate": self.rate})]
+
+
+@frozen
+class BatchNorm(Layer):
+    """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the column.
+
+    In training they are the batch's own (its variance divided by the number of rows), and a running mean and a running
+    unbiased variance take a step of `momentum` towards them; in prediction these serve. As ``torch.nn.BatchNorm1d``;
+    Ioffe and Szegedy 2015, *Batch normalization*.
+
+    With n the fraction, z = n w + b, and means over a column, in training::
+
+        dz = da g'(z),  dw = sum of dz n over rows,  db = sum of dz over rows
+        dx = (dn - mean(dn) - n mean(dn n)) / sqrt(variance + epsilon),  dn = dz w
+
+    Parameters
+    ----------
+    activation : str or Activation, default "identity"
+    momentum : float, default 0.1
+        In (0, 1].
+    epsilon : float, default 1e-5
+        Positive.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of its range or the activation unknown.
+    """
+
+    activation: "str | activations.Activation" = "identity"
+    _: KW_ONLY
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+
+    kind: ClassVar[str] = "batch_norm"
+
+    def __post_init__(self) -> None:
+        momentum = _validation.number("momentum", self.momentum, above=0)
+        if momentum > 1:
+            raise ValueError(f"momentum must be in (0, 1], got {self.momentum!r:.200}")
+        self._store(
+            activation=parse_activation(self.activation),
+            momentum=momentum,
+            epsilon=_validation.number("epsilon", self.epsilon, above=0),
+        )
+
+    def operations(self, n_in, *, first=False):
+        """Statistics of columns, and a scale."""
+        numbers = {"momentum": self.momentum, "epsilon": self.epsilon}
+        # running mean and variance; what repeats takes no memory, however wide a description says that it is
+        state = np.broadcast_to([[0.0], [1.0]], (2, n_in))
+        operation = Operation("batch_norm", n_in, weight=(n_in,), n_biases=n_in, state=state, fields=numbers)
+        return activated(operation, self.activation)
+
+
+@frozen
+class LayerNorm(Layer):
+    """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the row.
+
+    Ba, Kiros and Hinton 2016, *Layer normalization*. With n the fraction, z = n w + b, and means over a row::
+
+        dz = da g'(z),  dw = sum of dz n over rows,  db = sum of dz over rows
+        dx = (dn - mean(dn) - n mean(dn n)) / sqrt(variance + epsilon),  dn = dz w
+
+    Parameters
+    ----------
+    activation : str or Activation, default "identity"
+    epsilon : float, default 1e-5
+        Positive.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If epsilon is out of its range or the activation unknown.
+    """
+
+    activation: "str | activations.Activation" = "identity"
+    _: KW_ONLY
+    epsilon: float = 1e-5
+
+    kind: ClassVar[str] = "layer_norm"
+
+    def __post_init__(self) -> None:
+        self._store(
+            activation=parse_activation(self.activation), epsilon=_validation.number("epsilon", self.epsilon, above=0)
+        )
+
+    def operations(self, n_in, *, first=False):
+        """Statistics of rows, and a scale."""
+        operation = Operation("layer_norm", n_in, weight=(n_in,), n_biases=n_in, fields={"epsilon": self.epsilon})
+        return activated(operation, self.activation)
+
+
+@frozen
+class Scale(Layer):
+    """a = g(x * w + b): a learned diagonal.
+
+    ::
+
+        dz = da g'(z),  dw = sum of dz x over rows,  db = sum of dz over rows,  dx = dz w
+
+    Parameters
+    ----------
+    activation : str or Activation, default "identity"
+    bias : bool, default False
+        Whether there is a b.
+    """
+
+    activation: "str | activations.Activation" = "identity"
+    _: KW_ONLY
+    bias: bool = False
+
+    kind: ClassVar[str] = "scale"
+
+    def __post_init__(self) -> None:
+        self._store(activation=parse_activation(self.activation), bias=_validation.flag("bias", self.bias))
+
+    def operations(self, n_in, *, first=False):
+        """A product with a diagonal."""
+        operation = Operation("scale", n_in, weight=(n_in,), n_biases=n_in if self.bias else 0)
+        return activated(operation, self.activation)
+
+
+@frozen
+class Residual(Layer):
+    """a = g(x + block(x)). He, Zhang, Ren and Sun 2016, *Deep residual learning for image recognition*.
+
+    ::
+
+        dz = da g'(x + block(x)),  dx = dz + what the block passes back of dz
+
+    Parameters
+    ----------
+    layers : sequence
+        The block: layers, or ints for ``Dense`` layers of that width with ReLU, the last one linear. Its outputs must
+        be as many as its inputs.
+    activation : str or Activation, default "identity"
+        Of the sum.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the block is empty or holds something else.
+    """
+
+    layers: "tuple[Layer, ...]"
+    activation: "str | activations.Activation" = "identity"
+
+    kind: ClassVar[str] = "residual"
+
+    def __post_init__(self) -> None:
+        block = parse_each(listed("the layers of Residual", self.layers), "relu", 1)
+        if not block:
+            raise ValueError(
+                "Residual needs at least one layer in its block, got none; use Residual([Dense(64, 'relu'), 32])"
+            )
+        for layer in block:
+            if layer.first_only:
+                raise ValueError(f"{type(layer).__name__} reads the columns of X, so it cannot be inside a Residual")
+        self._store(layers=tuple(block), activation=parse_activation(self.activation))
+
+    def describe(self) -> dict:
+        """See ``Layer.describe``."""
+        return super().describe() | {"layers": [layer.describe() for layer in self.layers]}
+
+    def operations(self, n_in, *, first=False):
+        """The block's, between a fork and a sum."""
+        block = chain(n_in, self.layers)
+        if block[-1].n_out != n_in:
+            raise ValueError(
+                f"the block of a Residual must give as many numbers as it takes: got {n_in} in and {block[-1].n_out} "
+                f"out; end it with a layer of {n_in} outputs"
+            )
+        back = len(block) + 1
+        joined = activated(Operation("add", n_in, fields={"fork": -back}), self.activation)
+        return [Operation("fork", n_in, fields={"fork": back}), *block, *joined]
+
+
+_validation.no_other_fields(*LAYERS.values())
+
+
+def from_description(description: dict) -> Layer:
+    """The layer that ``describe`` described.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the kind is unknown or a field is wrong.
+    """
+    if not isinstance(description, dict):
+        raise TypeError(f"a layer is described by a dict as Dense.describe() gives it, got {description!r:.200}")
+    given = dict(description)
+    layer = LAYERS[_validation.choice("kind of layer", given.pop("kind", None), LAYERS)]
+    if isinstance(given.get("layers"), list):
+        given["layers"] = [from_description(inner) for inner in given["layers"]]
+    try:
+        return layer(**given)
+    except TypeError as error:
+        raise ValueError(f"this description of a {layer.kind} layer does not fit: {error}") from error
+
+
+def chain(n_in: int, layers: Sequence[Layer], *, first: bool = False) -> list[Operation]:
+    """The operations of layers one after the other."""
+    operations: list[Operation] = []
+    for layer in layers:
+        operations += layer.operations(operations[-1].n_out if operations else n_in, first=first and not operations)
+    return merged(operations)
+
+
+# ---- what Network was given ----
+
+
+def listed(what: str, layers) -> list:
+    """A list, of whatever kind it came."""
+    if isinstance(layers, (str, bytes)) or not hasattr(layers, "__iter__"):
+        raise TypeError(
+            f"{what} must be a list such as [784, 128, 10], got {type(layers).__name__}; "
+            "give the number of inputs, then the layers"
+        )
+    return list(layers)
+
+
+def parse_each(layers: list, activation, position: int) -> list[Layer]:
+    """Layers as they are; ints become Dense layers with `activation`, the last one linear."""
+    parsed = []
+    for place, layer in enumerate(layers):
+        if isinstance(layer, Layer):
+            parsed.append(layer)
+        else:
+            width = _validation.count(
+                f"layer {place + position}", layer, hint=" or a layer such as fp.Dense(128, 'relu')"
+            )
+            parsed.append(Dense(width, activation if place < len(layers) - 1 else "identity"))
+    return parsed
+
+
+def parse(layers, activation) -> tuple[int, tuple[Layer, ...]]:
+    """What ``Network`` was given -> the number of inputs, and the layers."""
+    layers = listed("layers", layers)
+    if len(layers) < 2:
+        raise ValueError(
+            f"a network needs its number of inputs and at least one layer, got {layers!r:.200}; "
+            "use for example [784, 128, 10]"
+        )
+    if isinstance(layers[0], Layer):
+        raise TypeError(
+            f"the first entry of layers must be the number of inputs (an int), got {layers[0]!r:.200}; "
+            f"use [n_inputs, {layers[0]!r:.200}, ...]"
+        )
+    n_inputs = _validation.count("the number of inputs", layers[0])
+    parsed = parse_each(layers[1:], activation, 1)
+    for place, layer in enumerate(parsed, start=1):
+        if layer.first_only and place > 1:
+            raise ValueError(
+                f"{type(layer).__name__} reads the columns of X, so it must be the first layer, got it as layer {place}"
+            )
+    if isinstance(parsed[-1], Dropout):
+        raise ValueError("Dropout must not be the last layer, which gives the outputs; put it before that one")
+    return n_inputs, tuple(parsed)

@@ -1,0 +1,461 @@
+"""Network: what a multi-layer perceptron is made of, its parameters, and its forward and backward passes."""
+
+import numpy as np
+
+from fastprop import _validation
+from fastprop._core._engine import Engine
+from fastprop._util.lazy import LazyModule
+from fastprop.data import arrays as data
+from fastprop.data import targets as _targets
+from fastprop.nn import custom_loss
+from fastprop.nn import layers as _layers
+from fastprop.nn import tabm as members
+from fastprop.nn._conveniences import Conveniences
+from fastprop.nn.layers import Dense, Layer
+from fastprop.nn.operations import Operation, output_range
+
+USED_ELSEWHERE = (
+    "another thread used this network between forward() and backward(); give each thread a network of its own, "
+    "or hold a lock of your own around the two"
+)
+
+random = LazyModule("numpy.random")
+
+
+class Network(Conveniences):
+    """A multi-layer perceptron.
+
+    Parameters
+    ----------
+    layers : sequence
+        The number of inputs, then the layers: an int is a ``Dense`` layer of that width with `activation` (the last one
+        linear), or give layers of ``fastprop.layers`` and ``fastprop.nn.embeddings``.
+    activation : str or Activation, default "relu"
+        Of the hidden layers given as ints.
+    dtype : "float32" (default) or "float64"
+        Of parameters, activations and outputs.
+    seed : int, optional
+        Of the initial weights, and of a Trainer's shuffling and dropout where that has no seed of its own. The same
+        seed gives the same numbers; without one a fresh seed is drawn, and kept in ``seed``.
+    members : int, default 1
+        So many networks that share their weights, as ``fastprop.nn.tabm`` describes (TabM). Each learns; outputs are
+        their mean.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+    n_inputs, n_outputs, n_parameters, n_members : int
+    dtype : numpy.dtype
+    seed : int
+    parameters, gradient : ndarray, (n_parameters,)
+        Flat and writable, both laid out W[1], b[1], W[2], b[2], ...; each W (n_in, n_out) row by row.
+    state : ndarray
+        Flat and writable: numbers that are not trained.
+    weights, biases : tuple of ndarray
+        Views into ``parameters``, for each layer (or part of one) that has weights: (n_in, n_out) and (n_out,) of a
+        ``Dense``; a bias that a layer does not have is of size 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a width, name, dtype or seed is wrong; the message says what to use.
+
+    Examples
+    --------
+    >>> net = Network([784, 128, 10], activation="relu", seed=0)
+    >>> net.weights[0].shape
+    (784, 128)
+    """
+
+    @_validation.no_other_arguments()
+    def __init__(
+        self, layers, *, activation="relu", dtype="float32", seed: int | None = None, members: int = 1
+    ):
+        n_inputs, parsed = _layers.parse(layers, _layers.parse_activation(activation))
+        members = _validation.count("members", members)
+        self._build(n_inputs, parsed, _validation.dtype(dtype), _validation.seed(seed), members)
+        self._initialize()
+
+    def _build(
+        self,
+        n_inputs: int,
+        layers: tuple[Layer, ...],
+        dtype: np.dtype,
+        seed: int,
+        n_members: int,
+        n_bytes: int | None = None,
+    ) -> None:
+        self.n_inputs, self.layers, self.dtype, self.seed, self.n_members = n_inputs, layers, dtype, seed, n_members
+        if n_members > 1:
+            self._operations = members.operations(n_inputs, layers, n_members)
+        else:
+            self._operations = _layers.chain(n_inputs, layers, first=True)
+        self.n_outputs = self._operations[-1].n_out // n_members
+        self._output_range = output_range(self._operations)
+        self.n_parameters = sum(operation.n_weights + operation.n_biases for operation in self._operations)
+        n_state = sum(_size(operation.state) for operation in self._operations)
+        if n_bytes is not None and (self.n_parameters + n_state) * dtype.itemsize != n_bytes:
+            raise ValueError(
+                f"it does not hold the arrays of a network of {self.n_parameters} parameters and {n_state} numbers of "
+                f"state in {dtype}: got {n_bytes} bytes"
+            )
+        self._parameters = _aligned_zeros(self.n_parameters, dtype)
+        self._state = _aligned_zeros(n_state, dtype)
+        self.weights, self.biases = _views(self._parameters, self._operations)
+        self._engine = Engine(
+            dtype.name,
+            n_inputs,
+            n_members,
+            [operation.specification(place) for place, operation in enumerate(self._operations)],
+            self._parameters,
+            _aligned_zeros(self.n_parameters, dtype),
+            self._state,
+        )
+
+    def _initialize(self) -> None:
+        generator = random.default_rng(self.seed)
+        learned = [operation for operation in self._operations if operation.n_weights]
+        for operation, weight in zip(learned, self.weights):
+            weight[...] = 1.0 if operation.draw is None else operation.draw(generator).reshape(weight.shape)
+        start = 0
+        for operation in self._operations:
+            if operation.state is not None:
+                self._state[start : start + operation.state.size] = operation.state.ravel()
+                start += operation.state.size
+
+    # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them,
+    # between two steps of whoever trains the network.
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """Every weight and bias, (n_parameters,)."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values) -> None:
+        with self._engine.still():
+            _validation.copy_into(self._parameters, "parameters", values)
+
+    @property
+    def state(self) -> np.ndarray:
+        """Numbers that are not trained: running means and variances of ``BatchNorm``, edges of ``PiecewiseLinear``."""
+        return self._state
+
+    @state.setter
+    def state(self, values) -> None:
+        with self._engine.still():
+            _validation.copy_into(self._state, "state", values)
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """The gradient that was computed last, laid out as ``parameters``.
+
+        By ``value_and_gradient``, by ``backward``, or for the last step of a trainer's ``step`` or ``epoch``. Each
+        thread that computes or assigns one has an array of its own; any other thread sees that of the last one.
+        """
+        return self._engine.gradient
+
+    @gradient.setter
+    def gradient(self, values) -> None:
+        self._engine.gradient = _validation.like(self.gradient, "gradient", values)
+
+    def _numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copies of parameters and state, between two steps of whoever trains the network."""
+        with self._engine.still():
+            return self._parameters.copy(), self._state.copy()
+
+    def _assign(self, parameters: np.ndarray, state: np.ndarray) -> None:
+        """Gives the network what ``_numbers`` returned, between two steps of whoever trains it."""
+        with self._engine.still():
+            self._parameters[:], self._state[:] = parameters, state
+
+    # ---- outputs and gradients ----
+
+    def __call__(self, X) -> np.ndarray:
+        """The network's outputs.
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs) or (n_inputs,)
+
+        Returns
+        -------
+        ndarray of ``dtype``, (rows, n_outputs) or (n_outputs,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X has another shape, holds no numbers, or holds NaN or infinity.
+        """
+        outputs = None if self.layers[0].checks else self._engine.forward_if_ready(X)
+        if outputs is None and data.streams(X, self.dtype):
+            with self._engine.exclusive():  # all of them by the same parameters
+                return np.concatenate([self(x) for x in data.converted(self, X)])
+        if outputs is None:
+            x = self._matrix("X", X, row=True)
+            outputs = np.empty((*x.shape[:-1], self.n_outputs * self.n_members), self.dtype)
+            self._engine.forward(x, outputs)
+        return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
+
+    def members(self, X) -> np.ndarray:
+        """The outputs of each member, whose mean over members the network gives.
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs)
+
+        Returns
+        -------
+        ndarray of ``dtype``, (rows, n_members, n_outputs)
+        """
+        x = self._matrix("X", X)
+        outputs = np.empty((len(x), self.n_members, self.n_outputs), self.dtype)
+        self._engine.forward(x, outputs)
+        return outputs
+
+    def _matrix(self, what: str, X, *, row: bool = False) -> np.ndarray:
+        """X as the engine takes it."""
+        X = data.plain(what, X, self.dtype)
+        x = _validation.matrix(what, X, self.n_inputs, self._engine, self.dtype, row=row)
+        if self.layers[0].checks:
+            self.layers[0].check(what, np.atleast_2d(x))
+        return x
+
+    def value_and_gradient(
+        self, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0
+    ) -> tuple[float, np.ndarray]:
+        """The cost over all rows of X, and its gradient with respect to ``parameters``.
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs)
+        y : array_like
+            As the loss takes it: (rows, n_outputs), or (rows,) for one output or for class labels.
+        loss : str, Loss or callable
+            A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function
+            of one's own, (Y, y) -> (cost, dY), of the outputs (rows, n_outputs) and the targets as given, with dY the
+            derivative of the cost, already a mean, with respect to Y.
+        sample_weight : array_like, (rows,), optional
+            A weight for each row, none negative.
+        training : bool, default False
+            Whether ``Dropout`` and ``BatchNorm`` do as in training, not as in prediction.
+        step : int, default 0
+            Which step's dropout to draw.
+
+        Returns
+        -------
+        cost : float
+            The mean over rows: sum of weight times loss / sum of weights.
+        gradient : ndarray, (n_parameters,)
+            A copy of ``net.gradient``, which holds the same numbers.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X, y, loss or sample_weight is wrong.
+        """
+        gradient = np.empty_like(self.gradient)
+        how = _validation.flag("training", training), self.seed, _validation.whole("step", step)
+        return self._cost(X, y, loss, sample_weight, gradient, *how), gradient
+
+    def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None, *how) -> float:
+        chosen = custom_loss.parse(loss)
+        return self._cost_of(self._examples(X, y, sample_weight, chosen), chosen, gradient, *how)
+
+    def _cost_of(self, examples: _targets.Examples, loss, gradient: np.ndarray | None, *how) -> float:
+        """The cost over rows that were checked, and its gradient if wanted."""
+        if isinstance(loss, custom_loss.OwnLoss):
+            cost = custom_loss.cost_of(self, loss, *examples[:2], gradient, *how)
+        else:
+            cost = self._engine.cost(*examples, loss.objective(self.n_outputs), gradient, *how)
+        if cost != cost:
+            self._check_again(examples, loss)
+        return cost
+
+    def _check_again(self, examples: _targets.Examples, loss) -> None:
+        """After a cost that is NaN: refuses rows that were changed since they were checked, as used in place.
+
+        The engine makes NaN of an index that is none, since it cannot raise.
+        """
+        x, y, labels, weight = examples
+        try:
+            self._matrix("X", x)
+            _targets.targets(y if labels is None else labels, len(x), self.n_outputs, loss, self._engine, self.dtype)
+            if weight is not None:
+                _validation.finite("sample_weight", weight, weight, self._engine)
+        except ValueError as error:
+            raise ValueError(f"{error} (it was changed while it was in use)") from None
+
+    def _examples(
+        self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
+    ) -> _targets.Examples:
+        """X and y as the engine takes them: x, y or labels, and weights."""
+        _targets.check_last_layer(loss, self)
+        x = self._matrix(names[0], X)
+        y = data.plain(names[1], y, self.dtype, targets=True)
+        target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])
+        weight = data.plain(names[2], weight, self.dtype, weights=True)
+        return x, *target, _targets.weights(weight, len(x), loss, self._engine, self.dtype, names[2])
+
+    def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:
+        """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.
+
+        Of a network of members it is the mean of theirs. `training` and `step` are those of ``value_and_gradient``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X is wrong.
+        """
+        x = self._matrix("X", X)
+        outputs = np.empty((len(x), self.n_outputs * self.n_members), self.dtype)
+        how = _validation.flag("training", training), self.seed, _validation.whole("step", step)
+        self._engine.forward_keep(x, outputs, *how)
+        return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
+
+    def backward(self, dY) -> np.ndarray:
+        """The backward pass for the rows of the last ``forward``: fills ``gradient``.
+
+        Parameters
+        ----------
+        dY : array_like, (rows, n_outputs)
+            dLoss/dY. Nothing is divided by the number of rows: a mean over rows is dY's own.
+
+        Returns
+        -------
+        ndarray, (rows, n_inputs)
+            dLoss/dX.
+
+        Raises
+        ------
+        RuntimeError
+            If no ``forward`` of this thread came before, or the network was used for something else since.
+        ValueError, TypeError
+            If dY is wrong.
+        """
+        rows = self._engine.rows_kept
+        if not rows and self._engine.used_elsewhere:
+            raise RuntimeError(USED_ELSEWHERE)
+        if not rows:
+            raise RuntimeError(
+                "backward() needs the forward(X) that it goes back through, right before it; call net.forward(X) first"
+            )
+        dy = _validation.matrix("dY", dY, self.n_outputs, self._engine, self.dtype)
+        if dy.shape[0] != rows:
+            raise ValueError(
+                f"dY must have shape ({rows}, {self.n_outputs}) like the outputs of forward(X), got {dy.shape}; "
+                "give a row for each row of X"
+            )
+        return self._backward(dy)
+
+    def _backward(self, dy: np.ndarray) -> np.ndarray:
+        """dLoss/dX for the rows kept, and the gradient."""
+        if self.n_members > 1:  # each has its share of the mean
+            dy = np.tile(dy / self.n_members, self.n_members)
+        dx = np.empty((len(dy), self.n_inputs), self.dtype)
+        if not self._engine.backward(dy, dx):
+            raise RuntimeError(USED_ELSEWHERE)
+        return dx
+
+    # ---- description ----
+
+    def describe(self) -> dict:
+        """All but the parameters, as a JSON-able dict from which ``from_description`` makes such a network."""
+        return {
+            "n_inputs": self.n_inputs,
+            "layers": [layer.describe() for layer in self.layers],
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "members": self.n_members,
+        }
+
+    @classmethod
+    def from_description(cls, description: dict, *, n_bytes: int | None = None) -> "Network":
+        """A network as described, with all parameters and state zero.
+
+        Parameters
+        ----------
+        description : dict
+            As ``describe`` gives it.
+        n_bytes : int, optional
+            How many bytes of parameters and state there are for it: one of another size is refused.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the description is not one that ``describe`` gives.
+        """
+        if not isinstance(description, dict):
+            raise TypeError(f"a network is described by a dict as describe() gives it, got {description!r:.200}")
+        try:
+            given = description["n_inputs"], description["dtype"], description["seed"]
+            listed = description["layers"]
+        except KeyError as missing:
+            raise ValueError(f"the description of a network lacks {missing}; use what describe() gives") from None
+        if not isinstance(listed, list):
+            raise TypeError(f"the layers of a description must be a list, got {listed!r:.200}; use describe()")
+        described = [_layers.from_description(layer) for layer in listed]
+        n_inputs, parsed = _layers.parse([given[0], *described], "identity")
+        count = _validation.count("members", description.get("members", 1))
+        network = cls.__new__(cls)
+        network._build(n_inputs, parsed, _validation.dtype(given[1]), _validation.seed(given[2]), count, n_bytes)
+        return network
+
+    def __getstate__(self) -> dict:
+        parameters, state = self._numbers()
+        return {"description": self.describe(), "parameters": parameters, "state": state}
+
+    def __setstate__(self, given: dict) -> None:
+        """For copy, pickle and skops, which make a network without ``__init__``."""
+        network = self.from_description(given["description"])
+        network._assign(given["parameters"], given["state"])
+        vars(self).update(vars(network))
+
+    def summary(self) -> None:
+        """Print a table of the layers, with the outputs and the parameters of each; of members, those of one."""
+        table, n_out = [("", "outputs", "parameters"), ("inputs", str(self.n_inputs), "")], self.n_inputs
+        for place, layer in enumerate(self.layers):
+            operations = layer.operations(n_out, first=place == 0)
+            n_out = operations[-1].n_out if operations else n_out
+            learned = sum(operation.n_weights + operation.n_biases for operation in operations)
+            table.append((str(layer), str(n_out), f"{learned:,}"))
+        first, second, third = (max(map(len, column)) for column in zip(*table))
+        for name, outputs, parameters in table:
+            print(f"{name:{first}}  {outputs:>{second}}  {parameters:>{third}}".rstrip())
+        of = f" of {self.n_members} members" if self.n_members > 1 else ""
+        print(f"{self.n_parameters:,} parameters{of}, {self.dtype.name}, {self._parameters.nbytes:,} bytes")
+
+    def __repr__(self) -> str:
+        dense = [layer for layer in self.layers if isinstance(layer, Dense)]
+        if len(dense) == len(self.layers):
+            widths = "-".join(map(str, [self.n_inputs, *(layer.n_outputs for layer in dense)]))
+            listed = f"{widths} ({', '.join(str(layer.activation) for layer in dense)})"
+        else:
+            listed = " -> ".join(map(str, [self.n_inputs, *self.layers]))
+        of = f" of {self.n_members} members" if self.n_members > 1 else ""
+        return f"<Network{of} {listed}, {self.n_parameters} parameters, {self.dtype.name}>"
+
+
+def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros that start at a cache line, as vectors like them best."""
+    try:
+        raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
+    except (MemoryError, ValueError, OverflowError):
+        raise MemoryError(f"no room for {n} parameters of {dtype.itemsize} bytes; use narrower layers") from None
+    start = -raw.ctypes.data % 64
+    return raw[start : start + n * dtype.itemsize].view(dtype)
+
+
+def _size(array: np.ndarray | None) -> int:
+    return 0 if array is None else array.size
+
+
+def _views(flat: np.ndarray, operations: list[Operation]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    weights, biases, start = [], [], 0
+    for operation in operations:
+        if operation.weight is not None:
+            end = start + operation.n_weights
+            weights.append(flat[start:end].reshape(operation.weight))
+            start = end + operation.n_biases
+            biases.append(flat[end:start])
+    return tuple(weights), tuple(biases)

@@ -1,0 +1,234 @@
+"""Watch: what the weights, activations, gradients and updates of each layer do while a network trains."""
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastprop import _validation
+from fastprop.nn.activations import identity
+from fastprop.training.callbacks import Callback
+
+# Every column, and what it is of, (n units, r rows of the sample).
+COLUMNS = {
+    "epoch": "",
+    "layer": "its number from 1, of those that have weights or an activation",
+    "name": "what it computes, as 'dense relu'",
+    "weight_mean": "of the weights, biases left out",
+    "weight_std": "",
+    "weight_norm": "Euclidean",
+    "activation_mean": "of a, (r, n)",
+    "activation_std": "",
+    "activation_norm": "Euclidean, of a row, the root mean square over rows",
+    "gradient_mean": "of dW, the derivative of the mean cost over the sample",
+    "gradient_std": "",
+    "gradient_norm": "Euclidean",
+    "signal": "root mean square of dz, (r, n): what arrives at the layer on the way back",
+    "update_norm": "Euclidean, of what the weights changed by since the last record, per step",
+    "update_ratio": "update_norm / weight_norm; at a good rate often about 1e-3",
+    "dead": "share of units with g'(z) = 0 in every row: they learn nothing",
+    "saturated": "share of units whose |g'(z)| is below 1/20 on average, dead ones not counted",
+}
+
+# A layer whose signal is so many times smaller, or larger, than that at the outputs: with one rate for both, where one
+# of them learns the other stands still, or jumps.
+FAR = 1000.0
+# Of a layer's units; below that many a dead unit is usual with ReLU and costs little.
+MANY = 0.5
+# Of the slope: less than this comes through. tanh is there from |z| = 2.2 on, the sigmoid from 2.9 on.
+FLAT = 0.05
+
+
+class Watch(Callback):
+    """Records what each layer does, epoch by epoch, and warns when gradients vanish or explode or units die.
+
+    Both passes are run on a fixed sample of the rows that are trained on, evenly spaced; the training itself is as
+    without it, to the last bit.
+
+    ::
+
+        watch = fp.Watch()
+        net.fit(X, y, loss="cross_entropy", optimizer="adam", epochs=20, callbacks=watch)
+        watch.table()["update_ratio"]
+        fp.plots.watch(watch)
+
+    Parameters
+    ----------
+    rows : int, default 256
+        The sample is of so many rows, or of all where there are fewer.
+    share : float, default 0.03
+        Of the time of training that looking may take. The first epoch is always recorded; a later one is left out
+        where it would take more, as with epochs of a millisecond. 1 records every epoch. With the default a training
+        takes less than 5 per cent longer: after a look the caches are cold.
+    warn : bool, default True
+        Whether what is found is told as a RuntimeWarning too, once for each layer.
+
+    Attributes
+    ----------
+    rows, share, warn
+    found : list of str
+        What was warned of.
+    seconds : float
+        What looking took, in all trainings that are over.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a value is out of its range; on training, if the loss is a Python function, whose derivatives by layer the
+        engine does not know.
+    """
+
+    def __init__(self, *, rows: int = 256, share: float = 0.03, warn: bool = True):
+        self.rows = _validation.count("rows", rows)
+        self.share = _validation.number("share", share, above=0)
+        self.warn = _validation.flag("warn", warn)
+        self.found: list[str] = []
+        self.seconds = 0.0
+        self._table: dict[str, list] = {name: [] for name in COLUMNS}
+        self._told: set[tuple[str, int]] = set()
+        self._examples: Any = None
+        self._before: Any = None
+        self._spent = 0.0
+
+    def table(self) -> dict[str, list]:
+        """A dict of lists, a row for each epoch and layer; ``fastprop.training.monitor.COLUMNS`` names the columns.
+
+        NaN stands where a layer has no weights.
+        """
+        return {name: list(column) for name, column in self._table.items()}
+
+    # ---- what fit calls ----
+
+    def on_train_begin(self, run: Any) -> None:
+        """Chooses the sample."""
+        start = time.perf_counter()
+        net = run.network
+        self._objective = run.trainer._loss.objective(net.n_outputs)
+        if self._objective is None:
+            raise TypeError("Watch needs one of fastprop's losses, got a Python function; train without fp.Watch()")
+        n = run.rows
+        if n is None:
+            raise ValueError("Watch takes a sample of the rows, got batches that come one by one; give arrays")
+        self._examples = run.take(np.arange(min(self.rows, n)) * n // min(self.rows, n))
+        self._layers = _layers(net)
+        self._before, self._steps = net.parameters.copy(), run.steps
+        self._began, self._last = start, 0.0
+        self._spent = time.perf_counter() - start
+
+    def on_epoch_end(self, run: Any) -> None:
+        """Looks at every layer, if there is time for it."""
+        start = time.perf_counter()
+        trained = start - self._began - self._spent
+        if self._last and self.share < 1 and self._spent + self._last > self.share * trained:
+            return
+        self._record(run)
+        self._last = time.perf_counter() - start
+        self._spent += self._last
+
+    def on_train_end(self, run: Any) -> None:
+        """Lets go of the sample."""
+        self.seconds, self._spent = self.seconds + self._spent, 0.0
+        self._examples = self._before = None
+
+    # ---- what it sees ----
+
+    def _record(self, run: Any) -> None:
+        net, steps = run.network, max(run.steps - self._steps, 1)
+        operations, _, gradient, _ = net._engine.trace(
+            *self._examples, self._objective, training=True, seed=run.trainer.seed, step=run.steps
+        )
+        change = np.subtract(net.parameters, self._before, out=self._before)
+        rows = []
+        for layer, (place, name, weights) in enumerate(self._layers, 1):
+            seen = operations[place]
+            weight, dW, moved = (flat[weights] for flat in (net.parameters, gradient, change))
+            row = {"epoch": run.epoch, "layer": layer, "name": name}
+            row |= _moments("weight", weight) | _moments("gradient", dW) | _moments("activation", seen["a"])
+            row["activation_norm"] /= len(seen["a"]) ** 0.5
+            row["signal"] = _norm(seen["dz"]) / seen["dz"].size ** 0.5
+            row["update_norm"] = _norm(moved) / steps if moved.size else np.nan
+            row["update_ratio"] = row["update_norm"] / row["weight_norm"] if row["weight_norm"] else np.nan
+            row |= _units(seen["slope"])
+            rows.append(row)
+        self._before[:], self._steps = net.parameters, run.steps
+        for row in rows:
+            for column, values in self._table.items():
+                values.append(row[column])
+        self._judge(rows)
+
+    def _judge(self, rows: list[dict]) -> None:
+        """Plain words for what is wrong."""
+        end = rows[-1]["signal"]
+        self._tell(
+            "gradients vanish",
+            [row for row in rows if row["signal"] < end / FAR],
+            lambda row: f"a gradient of {row['signal']:.2g} arrives there, at the outputs {end:.2g}. It hardly learns; "
+            "try relu or gelu, fewer layers, or BatchNorm, LayerNorm or Residual between them",
+        )
+        self._tell(
+            "gradients explode",
+            [row for row in rows if row["signal"] > end * FAR and end],
+            lambda row: f"a gradient of {row['signal']:.2g} arrives there, at the outputs {end:.2g}. Its weights jump; "
+            "try smaller initial weights, a smaller rate, clip_norm=1.0, or LayerNorm between layers",
+        )
+        self._tell(
+            "units die",
+            [row for row in rows if row["dead"] >= MANY],
+            lambda row: f"{row['dead']:.0%} of its units are flat in every row of the sample. They learn nothing; "
+            "try a smaller rate, leaky_relu or gelu, or inputs scaled to about unit size",
+        )
+        self._tell(
+            "units saturate",
+            [row for row in rows if row["saturated"] >= MANY],
+            lambda row: f"{row['saturated']:.0%} of its units let less than 1/20 of the gradient through; "
+            "try a smaller rate, smaller initial weights, or inputs scaled to about unit size",
+        )
+
+    def _tell(self, what: str, rows: list[dict], sentence: Callable[[dict], str]) -> None:
+        """One sentence about the first of the layers of which that was not told yet, which names the others."""
+        new = [row for row in rows if (what, row["layer"]) not in self._told]
+        if not new:
+            return
+        self._told |= {(what, row["layer"]) for row in new}
+        first, *others = new
+        also = f" (and layers {', '.join(str(row['layer']) for row in others)})" if others else ""
+        text = f"{what} in epoch {first['epoch']}, layer {first['layer']}, {first['name']}{also}: {sentence(first)}"
+        self.found.append(text)
+        if self.warn:
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
+def _layers(net: Any) -> list[tuple[int, str, slice]]:
+    """Of each operation with weights or an activation: its place, its name, and where its weights lie."""
+    found, start = [], 0
+    for place, operation in enumerate(net._operations):
+        weights = slice(start, start + operation.n_weights)
+        start = weights.stop + operation.n_biases
+        if operation.n_weights or operation.activation != identity:
+            kind = "" if operation.kind == "copy" else operation.kind.replace("_", " ")
+            activation = "" if operation.activation == identity else operation.activation.name
+            found.append((place, f"{kind} {activation}".strip(), weights))
+    return found
+
+
+def _norm(values: np.ndarray) -> float:
+    flat = values.ravel()
+    return float(np.sqrt(np.dot(flat, flat)))
+
+
+def _moments(what: str, values: np.ndarray) -> dict[str, float]:
+    if not values.size:
+        return dict.fromkeys((f"{what}_mean", f"{what}_std", f"{what}_norm"), np.nan)
+    mean = float(values.mean())
+    squares = _norm(values - values.dtype.type(mean)) ** 2
+    norm = (squares + values.size * mean**2) ** 0.5
+    return {f"{what}_mean": mean, f"{what}_std": (squares / values.size) ** 0.5, f"{what}_norm": norm}
+
+
+def _units(slope: np.ndarray) -> dict[str, float]:
+    """Which share of the units is dead, and which saturated; slope is (rows, units)."""
+    steep = np.abs(slope).mean(axis=0)
+    dead = steep == 0
+    return {"dead": float(dead.mean()), "saturated": float(((steep < FLAT) & ~dead).mean())}

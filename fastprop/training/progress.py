@@ -1,0 +1,140 @@
+"""Progress: what ``fit`` shows of itself: a bar in a terminal or a notebook, else a line for each epoch."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from fastprop import _validation
+from fastprop.io import streams
+
+TIMES = ("epoch", "seconds")  # the columns of a history that say when, not how well
+
+
+class Silent:
+    """Shows nothing."""
+
+    rows: Callable[..., object] | None = None  # called about every 50 ms: (epoch, epochs, rows done, rows, cost)
+
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
+        """An epoch is over: its row of the history."""
+
+    def close(self) -> None:
+        """The training is over."""
+
+
+class Called(Silent):
+    """A function of the user's own."""
+
+    def __init__(self, function: Callable[..., object]):
+        self.rows = function
+
+
+class Lines(Silent):
+    """A line for each epoch."""
+
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
+        """Prints it."""
+        shown = "  ".join(f"{_short(name)} {value:.6g}" for name, value in row.items() if name not in TIMES)
+        streams.show(f"epoch {row['epoch']}/{epochs}  {shown}  {row['seconds']:.3g} s")
+
+
+class Bar(Silent):
+    """A bar over all rows of all epochs, with rate, cost and remaining time, drawn by tqdm."""
+
+    def __init__(self, tqdm: Any):
+        self._tqdm, self._beside = tqdm, ""
+        self._bar: Any = None
+
+    def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:
+        """Moves it."""
+        if self._bar is None:
+            self._bar = self._tqdm(total=epochs * rows, initial=(epoch - 1) * rows, unit=" rows", unit_scale=True)
+        self._bar.set_description_str(f"epoch {epoch}/{epochs}", refresh=False)
+        self._bar.set_postfix_str(f"cost {cost:.4g}{self._beside}", refresh=False)
+        self._bar.update((epoch - 1) * rows + done - self._bar.n)
+
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
+        """Keeps what else was found, to be shown beside the cost."""
+        self._beside = _beside(row)
+
+    def close(self) -> None:
+        """Leaves it as it is."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class RichBar(Silent):
+    """The same, drawn by rich."""
+
+    def __init__(self, progress: Any):
+        self._progress, self._beside = progress, ""
+        self._bar: Any = None
+        self._task: Any = None
+
+    def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:
+        """Moves it."""
+        if self._bar is None:
+            from rich import console
+
+            columns = [*self._progress.Progress.get_default_columns()[:3], self._progress.TimeRemainingColumn()]
+            columns.append(self._progress.TextColumn("{task.fields[beside]}"))
+            self._bar = self._progress.Progress(*columns, console=console.Console(stderr=True))
+            self._task = self._bar.add_task("", total=epochs * rows, completed=(epoch - 1) * rows, beside="")
+            self._bar.start()
+        speed = self._bar.tasks[0].speed or 0.0
+        self._bar.update(
+            self._task,
+            completed=(epoch - 1) * rows + done,
+            description=f"epoch {epoch}/{epochs}",
+            beside=f"{speed:,.0f} rows/s  cost {cost:.4g}{self._beside}",
+        )
+
+    def epoch(self, row: dict[str, Any], epochs: int) -> None:
+        """Keeps what else was found, to be shown beside the cost."""
+        self._beside = _beside(row)
+
+    def close(self) -> None:
+        """Leaves it as it is."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def parse(given: Any, rows: int | None) -> Silent:
+    """How to show it: False for not at all, a function, or True. A bar wants to know how many rows there are.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    function = _validation.callback("progress", given, (True, False))
+    if function is not None:
+        return Called(function)
+    if not given:
+        return Silent()
+    if rows is None:
+        return Lines()
+    is_terminal = streams.Stream(sys.stderr).isatty()
+    if is_terminal or "ipykernel" in sys.modules:
+        try:
+            from tqdm.auto import tqdm
+
+            return Bar(tqdm)
+        except ImportError:
+            pass
+    if is_terminal:
+        try:
+            from rich import progress
+
+            return RichBar(progress)
+        except ImportError:
+            pass
+    return Lines()
+
+
+def _short(name: str) -> str:
+    return "validation" if name == "validation_cost" else name.replace("_", " ")
+
+
+def _beside(row: dict[str, Any]) -> str:
+    return "".join(f"  {_short(name)} {value:.4g}" for name, value in row.items() if name not in ("cost", *TIMES))

@@ -1,0 +1,457 @@
+"""Trainer: steps and epochs of stochastic gradient descent."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import isfinite
+
+import numpy as np
+
+from fastprop import _validation
+from fastprop._core import _engine
+from fastprop.data import batches
+from fastprop.data import targets as _targets
+from fastprop.data.targets import Examples
+from fastprop.nn import custom_loss
+from fastprop.nn.network import Network
+from fastprop.optim.averaging import EMA, SWA
+from fastprop.optim.optimizer_state import Rule
+from fastprop.optim.optimizers import DEFAULT, Optimizer
+
+
+class DivergenceError(FloatingPointError):
+    """The cost, or a parameter, became NaN or infinite.
+
+    Attributes
+    ----------
+    epoch : int or None
+        The epoch, from 1; None outside ``fit``.
+    step : int
+        How many steps the trainer had taken before.
+    history : History or None
+        The epochs before, from ``fit``.
+    """
+
+    # defaults, so that pickle can rebuild it: a pool of processes never hears of an exception that it cannot unpickle
+    def __init__(self, message: str, *, step: int = 0, epoch: int | None = None, history: "History | None" = None):
+        super().__init__(message)
+        self.step, self.epoch, self.history = step, epoch, history
+
+
+class History(dict):
+    """What ``fit`` recorded: a dict of lists, one entry an epoch.
+
+    Keys: "epoch" (from 1), "cost" (the mean over the epoch's rows, each before its step), "validation_cost" (with a
+    validation set), a column for each metric ("validation_accuracy" with a validation set, else "accuracy"), "seconds".
+    Callbacks may add columns, which may have other lengths.
+    """
+
+    def __repr__(self) -> str:
+        """One line: a notebook shows it under a cell that ends in ``fit``."""
+        shown = [f"{len(self.get('epoch', []))} epochs"]
+        judged = "validation_cost" if self.get("validation_cost") else "cost"
+        for name in dict.fromkeys(["cost", judged]):
+            if self.get(name):
+                shown.append(f"{name} {self[name][-1]:.6g}")
+        finite = [(cost, epoch) for cost, epoch in zip(self.get(judged, []), self.get("epoch", [])) if isfinite(cost)]
+        if finite:
+            shown.append("the best {:.6g} in epoch {}".format(*min(finite)))
+        return f"<History: {', '.join(shown)}; columns {', '.join(map(str, self))}>"
+
+    def to_dataframe(self):
+        """The columns as a ``pandas.DataFrame``; where one is shorter, it ends in NaN.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("to_dataframe() needs pandas, which is not installed: pip install pandas") from error
+        return pandas.DataFrame({name: pandas.Series(column) for name, column in self.items()})
+
+
+class Trainer:
+    """Trains a network on mini-batches.
+
+    Parameters
+    ----------
+    network : Network
+    loss : str, Loss or callable
+        A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function of
+        one's own, (Y, y) -> (cost, dY), called once a batch, as ``Network.value_and_gradient`` takes it. The network is
+        as before a batch where it raises.
+    optimizer : Optimizer or str, default Adam(0.003)
+        As ``fp.SGD(0.1, momentum=0.9)``; or a name, as "adam", which stands for one with its defaults.
+    class_weight : dict or "balanced", optional
+        Label -> weight of its rows in training, 1 where it has none; for losses of classes, or of one output with
+        targets 0 and 1. "balanced": rows / (classes in y * rows of the class). ``evaluate`` and validation go without.
+    rates : dict or sequence, optional
+        Factors of the rate, none negative: by group, {"weight": ..., "bias": ..., "first": ..., "last": ...}, of which
+        those that meet multiply ("first" and "last" are layers); or one for each layer that has parameters. 0 freezes.
+    l1, l2 : float, default 0
+        Penalties on the weights, not on biases: ``l1 |w| + l2/2 w^2`` join what is minimised, so l1 sign(w) + l2 w
+        joins the gradient. The costs that are returned and recorded are the loss alone, so that those of training and
+        of validation compare; Keras and scikit-learn add the penalty.
+    clip_value : float, optional
+        Each element of the gradient, penalties included, is cut to [-clip_value, clip_value].
+    clip_norm : float, optional
+        After that the gradient is scaled down to this L2 norm where its own, over all parameters, is larger (Pascanu,
+        Mikolov and Bengio 2013, *On the difficulty of training recurrent neural networks*).
+    average : EMA or SWA, optional
+        An average of the parameters over the steps is kept: see ``averaged``.
+    shuffle : bool, default True
+        Whether an epoch takes the rows in a fresh random order, not in theirs.
+    seed : int, optional
+        Of the order of rows in ``epoch``; the network's seed by default.
+
+    Attributes
+    ----------
+    network, loss, optimizer, class_weight, shuffle, seed
+    steps : int
+        Steps taken so far.
+    rate : float
+        The learning rate of the next step.
+    averaged : ndarray or None
+        A copy of the averaged parameters, (n_parameters,), or of the parameters before the first joins the average.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the loss is unknown, network or optimizer is something else, class_weight does not fit the loss, or a number
+        is out of its range.
+    """
+
+    @_validation.no_other_arguments()
+    def __init__(
+        self,
+        network: Network,
+        *,
+        loss=None,
+        optimizer: Optimizer | str = DEFAULT,
+        class_weight=None,
+        rates=None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+        average: EMA | SWA | None = None,
+        shuffle: bool = True,
+        seed: int | None = None,
+    ):
+        if not isinstance(network, Network):
+            raise TypeError(
+                f"Trainer takes a fastprop Network, got {type(network).__name__}; make one with fp.Network([...])"
+            )
+        self.network = network
+        self.loss = loss
+        self.seed = network.seed if seed is None else _validation.seed(seed)
+        self.shuffle = _validation.flag("shuffle", shuffle)
+        self._loss = custom_loss.parse(loss)
+        _targets.check_outputs(self._loss, network.n_outputs)
+        _targets.check_last_layer(self._loss, network)
+        self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
+        self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
+        self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling
+        self._how = {
+            "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
+        }  # fmt: skip
+        self.optimizer = optimizer
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """How the parameters follow the gradient. Another one may be given at any time; it starts afresh."""
+        return self._rule.optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer | str) -> None:
+        self._rule = Rule(self.network, optimizer, **self._how)
+        self._descent.optimizer = self._rule.engine
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return self._rule.rate
+
+    @property
+    def averaged(self) -> np.ndarray | None:
+        """A copy of the averaged parameters, (n_parameters,); None where none are averaged."""
+        with self.network._engine.exclusive():
+            return self._rule.averaged
+
+    @contextmanager
+    def averaging(self) -> Iterator[Network]:
+        """A context in which the network has the averaged parameters, as to evaluate or save it.
+
+        For other threads too: they may have its outputs meanwhile; what trains it waits.
+        """
+        if self._how["average"] is None:
+            raise ValueError("this trainer averages nothing; use Trainer(..., average=fp.EMA(0.999)) or fp.SWA(...)")
+        network = self.network
+        with network._engine.exclusive():
+            before, was_swapped = network._numbers()[0], network._engine.swapped
+            network._engine.swapped = True
+            try:
+                network.parameters = self._rule.averaged
+                yield network
+            finally:
+                network.parameters, network._engine.swapped = before, was_swapped
+
+    @property
+    def steps(self) -> int:
+        """Steps taken so far."""
+        return self._descent.steps
+
+    def step(self, xb, yb, *, sample_weight=None) -> float:
+        """One step of descent on one mini-batch.
+
+        Parameters
+        ----------
+        xb : array_like, (rows, n_inputs)
+        yb : array_like
+            As the loss takes it.
+        sample_weight : array_like, (rows,), optional
+            A weight for each row, none negative.
+
+        Returns
+        -------
+        float
+            The mean cost of the batch before the step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If xb, yb or sample_weight is wrong; nothing has changed then.
+        DivergenceError
+            If the cost is not finite; the step is not taken.
+        """
+        if sample_weight is None and self.class_weight is None and not self.network.layers[0].checks:
+            cost = self._descent.step_if_ready(xb, yb)
+            if cost is not None:
+                if self._rule.schedule is not None:
+                    self._rule.stepped(1)
+                if cost == cost:
+                    return cost
+                self._examples(xb, yb, None, ("xb", "yb", "sample_weight"))  # another thread may have changed them
+                return self._finite(cost)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' counts the rows of all classes, which one mini-batch does not show; "
+                "use epoch() or fit(), or give the weights as a dict"
+            )
+        examples = self._examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
+        return self._run(*examples, None, len(examples[0]), None, None)
+
+    def update(self) -> None:
+        """One step along ``network.gradient`` as it is, for a loss of one's own.
+
+        ::
+
+            Y = net.forward(X)
+            net.backward(dY)  # dLoss/dY
+            trainer.update()
+
+        Raises
+        ------
+        DivergenceError
+            If the gradient is not finite; the step is not taken.
+        """
+        engine = self.network._engine
+        with engine.still():
+            if not engine.all_finite(engine.gradient):
+                raise DivergenceError(
+                    f"the gradient at step {self.steps} is not finite, so that step was not taken. "
+                    f"{_advice(self.rate)}",
+                    step=self.steps,
+                )
+            self._descent.apply()
+            self._rule.stepped(1)
+
+    def epoch(
+        self,
+        X,
+        y=None,
+        *,
+        batch_size: int | None = None,
+        sample_weight=None,
+        progress: Callable[[int, int, float], object] | None = None,
+        window: int | None = None,
+    ) -> float:
+        """One pass over all rows in a fresh random order, a step for each `batch_size` of them.
+
+        The last step may have fewer.
+
+        Parameters
+        ----------
+        X : array_like, (rows, n_inputs), or iterable
+            Also a ``numpy.memmap`` of any size, ``fp.Scaled``, or a table of pandas, polars or pyarrow, as
+            ``fastprop.data.arrays`` says;
+            or, without y, an iterable of batches (xb, yb) or (xb, yb, weights), each a step as
+            it comes.
+        y : array_like
+            As the loss takes it.
+        batch_size : int, default 64
+            From 1 to the number of rows. By default all of them where they are fewer, and for RPROP.
+        sample_weight : array_like, (rows,), optional
+            A weight for each row, none negative.
+        progress : callable, optional
+            ``progress(rows done, rows, mean cost so far)``, called about every 50 ms and at the end; rows is None of
+            batches.
+        window : int, default 64 MiB
+            How many bytes of converted rows are held of data that are not used as they are. A larger memmap is shuffled
+            block by block, and within the window.
+
+        Returns
+        -------
+        float
+            The mean cost over the rows, each before its step.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X, y, batch_size or sample_weight is wrong; nothing has changed then. What is not used as it is is looked
+            at when its turn comes: the parameters are those of the last whole step then.
+        DivergenceError
+            If a cost is not finite; the parameters are those of the last step whose cost was.
+        KeyboardInterrupt
+            On Ctrl-C; the parameters are those of the last whole step.
+        """
+        source = self._weigh(batches.source(self.network, self._loss, X, y, sample_weight, window=window))
+        size = self._batch_size(batch_size, source.rows)
+        cost = self._epoch(source, size, _validation.callback("progress", progress, (None,)))
+        self._rule.ended(cost)
+        return cost
+
+    def _weigh(self, source: batches.Source) -> batches.Source:
+        """The same, each row weighing what its class does."""
+        if self.class_weight == "balanced" and source.targets is None:
+            raise ValueError(
+                "class_weight='balanced' counts the rows of all classes, which batches and a y in a file do not show; "
+                "give the weights as a dict"
+            )
+        return source.weighed(self._weighed)
+
+    def _batch_size(self, batch_size: int | None, rows: int | None) -> int:
+        """How many rows a step takes; None: as many as suit the optimiser. Of batches as they come it is 0."""
+        if rows is None:
+            if batch_size is not None:
+                raise ValueError(f"batches are steps as they come, got batch_size={batch_size}; omit it or give arrays")
+            if self.optimizer.full_batch:
+                name = type(self.optimizer).__name__
+                raise ValueError(f"{name} needs all rows in every step, got batches that come one by one; give arrays")
+            return 0
+        if batch_size is None:
+            return rows if self.optimizer.full_batch else min(rows, 64)
+        batch_size = _validation.batch_size(batch_size, rows)
+        if self.optimizer.full_batch and batch_size < rows:
+            name = type(self.optimizer).__name__
+            raise ValueError(f"{name} needs all {rows} rows in every step, got batch_size={batch_size}; omit it")
+        return batch_size
+
+    def _examples(
+        self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")
+    ) -> Examples:
+        """Rows to train on, as the engine takes them."""
+        return self._weighed(self.network._examples(X, y, sample_weight, self._loss, names))
+
+    def _weighed(self, examples: Examples) -> Examples:
+        """The same, each row weighing what its class does."""
+        x, y, labels, weight = examples
+        return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
+
+    def _epoch(self, source: batches.Source, batch_size: int, progress, stepped=None) -> float:
+        """An epoch. stepped(cost), where there is one, is called after each step; the epoch ends where it is True."""
+        n_steps = source.n_steps(batch_size)
+        rates = None if n_steps is None else self._rule.rates(n_steps)
+        parts = source.parts(self.seed if self.shuffle else None, lambda: self.steps, batch_size)
+        costs: list[tuple[float, float]] = []
+        done, steps, told = 0, 0, time.monotonic()
+
+        def report(there: int, cost: float) -> None:
+            progress(done + there, source.rows, batches.mean([*costs, (there, cost)]))
+
+        for examples, order in parts if stepped is None else batches.singly(parts, batch_size):
+            rows = len(examples[0])
+            size = batch_size or rows
+            begin = 0 if rates is None else min(steps, len(rates) - 1)  # there may be more batches than were announced
+            some = None if rates is None else rates[begin : begin - (-rows // size)]
+            cost = self._run(*examples, order, size, some, None if progress is None else report)
+            costs.append((batches.mass(examples), cost))
+            done, steps = done + rows, steps - (-rows // size)
+            if progress is not None and done != source.rows and time.monotonic() - told > custom_loss.PROGRESS:
+                progress(done, source.rows, batches.mean(costs))
+                told = time.monotonic()
+            if stepped is not None and stepped(cost):
+                break
+        cost = batches.mean(costs)
+        if progress is not None:
+            progress(done, done if source.rows is None else source.rows, cost)
+        return cost
+
+    def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
+        rule, before = self._rule, self.steps
+        if isinstance(self._loss, custom_loss.OwnLoss):
+            cost = custom_loss.descend(self, x, y, order, batch_size, rates, progress)
+        else:
+            try:
+                cost = self._descent.run(x, y, labels, weight, order, batch_size, rates, progress)
+            finally:
+                rule.stepped(self.steps - before)
+        if cost != cost:
+            self.network._check_again((x, y, labels, weight), self._loss)
+        return self._finite(cost)
+
+    def _finite(self, cost: float) -> float:
+        if cost != cost:
+            raise DivergenceError(
+                f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(self.rate)}",
+                step=self.steps,
+            )
+        return cost
+
+    def save(self, path) -> None:
+        """Writes network and trainer to a file from which ``fastprop.load_checkpoint`` goes on to the same bits."""
+        from fastprop.training import checkpoint  # a door upwards
+
+        checkpoint.write(path, self)
+
+    def __repr__(self) -> str:
+        loss = getattr(self._loss, "name", self.loss)
+        return f"<Trainer of {self.network!r}: {loss}, {self.optimizer!r}, {self.steps} steps>"
+
+    def __getstate__(self) -> dict:
+        how = {
+            "loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "shuffle": self.shuffle,
+            "seed": self.seed,
+        }  # fmt: skip
+        return {"network": self.network, "how": how | self._how, "steps": self.steps, "rule": self._rule.state()}
+
+    def __setstate__(self, given: dict) -> None:
+        """For copy, pickle and skops, which make a trainer without ``__init__``."""
+        trainer = Trainer(given["network"], **given["how"])
+        trainer._descent.steps = given["steps"]
+        trainer._rule.restore(given["rule"])
+        vars(self).update(vars(trainer))
+
+    def evaluate(self, X, y=None, *, sample_weight=None) -> float:
+        """The mean cost over the rows of X, without a step; weighted by sample_weight, (rows,), where there is one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If X, y or sample_weight is wrong.
+        """
+        return self._mean_cost(batches.source(self.network, self._loss, X, y, sample_weight))
+
+    def _mean_cost(self, source: batches.Source) -> float:
+        """The mean cost over all rows, with the parameters as they are."""
+        network, loss = self.network, self._loss
+        with network._engine.exclusive():  # all of them by the same parameters
+            parts = [(batches.mass(part), network._cost_of(part, loss, None)) for part in source.straight()]
+        return batches.mean(parts)
+
+
+def _advice(rate: float) -> str:
+    return f"Use a smaller rate than {rate:g}, or scale the inputs and targets to about unit size"

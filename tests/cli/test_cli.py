@@ -1,0 +1,905 @@
+"""The command line, end to end: what it prints, writes, refuses and survives."""
+
+import copy
+import csv
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import ODD, places
+
+import fastprop as fp
+from fastprop.cli import commands
+from fastprop.io import model_file
+from fastprop.samples import load_digits, numpy_training
+from fastprop.tabular.encoders import Encoder, Target, decimal, split_rows
+
+HOUSING = Path("/work/shared/data/housing.csv")
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def succeed(run):
+    def succeed(*args):
+        status, out, err = run(*args)
+        assert status == 0, err
+        return out, err
+
+    return succeed
+
+
+def write(name, header, rows):
+    with open(name, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return name
+
+
+def read(text):
+    header, *rows = csv.reader(text.splitlines())
+    return header, rows
+
+
+def write_plane(name="plane.csv", n=400, gaps=True):
+    """y = 3000 + 500 a - 200 b, plus 100 where c is 'up': a regression in large units."""
+    random = np.random.default_rng(1)
+    rows = []
+    for i in range(n):
+        a, b, c = random.normal(), random.uniform(-2, 2), random.choice(["up", "down"])
+        y = 3000 + 500 * a - 200 * b + 100 * (c == "up")
+        rows.append([f"{a:.6f}", "NA" if gaps and i % 20 == 3 else f"{b:.6f}", c, f"{y:.6f}"])
+    return write(name, ["a", "b", "c", "y"], rows)
+
+
+def write_blobs(name="blobs.csv", n=300):
+    """Three well separated classes, one with a comma in its name."""
+    random = np.random.default_rng(2)
+    centres = {"red": (0, 0), "green": (6, 0), "deep, blue": (0, 6)}
+    rows = []
+    for i in range(n):
+        kind = list(centres)[i % 3]
+        x, y = random.normal(centres[kind], 0.7)
+        rows.append([f"{x:.6f}", f"{y:.6f}", kind])
+    return write(name, ["x", "y", "kind"], rows)
+
+
+def scores_of(line):
+    return {
+        name: float(value.replace(",", "")) for name, value in re.findall(r"(RMSE|MAE|R2|accuracy) (-?[\d.,]*\d)", line)
+    }
+
+
+def line_with(text, start):
+    (line,) = (line for line in text.splitlines() if line.startswith(start))
+    return line
+
+
+class TestDemo:
+    def test_it_learns_the_digits_and_times_numpy_beside(self, succeed):
+        out, err = succeed("demo")
+        costs = [float(c) for c in re.findall(r"^epoch +\d+/20  cost ([\d.]+)", out, re.M)]
+        assert len(costs) == 20
+        assert costs[0] > 0.5 and costs[-1] < 0.02
+        accuracy = float(re.search(r"^test accuracy: ([\d.]+)", out, re.M)[1])
+        assert 0.96 <= accuracy < 1
+        table = re.findall(r"^  (\w+) +([\d,]+) steps/s  test accuracy ([\d.]+)", out, re.M)
+        assert [row[0] for row in table] == ["fastprop", "NumPy"]
+        ours, numpys = (float(row[1].replace(",", "")) for row in table)
+        assert all(float(row[2]) >= 0.96 for row in table)
+        assert float(table[0][2]) == accuracy
+        ratio = re.search(r"^(\w+) makes ([\d.]+) times as many", out, re.M)
+        assert ratio[1] == ("fastprop" if ours >= numpys else "NumPy")
+        assert float(ratio[2]) == pytest.approx(max(ours, numpys) / min(ours, numpys), abs=0.06)
+        assert err == ""
+
+    def test_the_seed_decides(self, succeed):
+        def costs(seed):
+            out, _ = succeed("demo", "--epochs", 1, "--seed", seed)
+            return re.findall(r"cost ([\d.]+)", out)
+
+        first, again, other = costs(3), costs(3), costs(4)
+        assert first == again != other
+
+
+class TestDigits:
+    def test_they_are_the_digits(self):
+        X, y = load_digits()
+        assert X.shape == (1797, 64) and X.dtype == np.uint8
+        assert y.shape == (1797,) and y.dtype == np.int64
+        assert (X.min(), X.max()) == (0, 16)
+        # the counts and sum that scikit-learn's documentation and data give
+        assert np.bincount(y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+        assert X.sum() == 561718
+        assert y[:10].tolist() == list(range(10))
+
+    def test_their_source_and_licence_travel_along(self):
+        text = Path(numpy_training.__file__).with_name("README.md").read_text(encoding="utf-8")
+        assert "CC BY 4.0" in text and "Alpaydin" in text
+
+
+class TestNumpyTraining:
+    """The opponent of the demo must do the whole work, or the comparison means nothing."""
+
+    @staticmethod
+    def plain(W, b, X, y, epochs, batch_size, rate, momentum, seed):
+        """The same in the plainest NumPy, straight from the formulas."""
+        W, b = [w.copy() for w in W], [v.copy() for v in b]
+        velocity = [np.zeros_like(p) for p in (*W, *b)]
+        random, costs = np.random.default_rng(seed), []
+        for _ in range(epochs):
+            order, total = random.permutation(len(X)), 0.0
+            for start in range(0, len(X), batch_size):
+                rows = order[start : start + batch_size]
+                a = [X[rows]]
+                for w, v in zip(W[:-1], b[:-1], strict=True):
+                    a.append(np.maximum(a[-1] @ w + v, 0))
+                z = a[-1] @ W[-1] + b[-1]
+                p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+                total -= np.log(p[np.arange(len(rows)), y[rows]]).sum()
+                dz = (p - np.eye(p.shape[1])[y[rows]]) / len(rows)
+                dW, db = [], []
+                for k in reversed(range(len(W))):
+                    dW.insert(0, a[k].T @ dz)
+                    db.insert(0, dz.sum(axis=0))
+                    dz = (dz @ W[k].T) * (a[k] > 0)
+                for v, p, d in zip(velocity, (*W, *b), (*dW, *db), strict=True):
+                    v *= momentum
+                    v += d
+                    p -= rate * v
+            costs.append(total / len(X))
+        return W, b, costs
+
+    @pytest.mark.parametrize("sizes", [(4, 3), (4, 6, 3), (4, 6, 5, 3)])
+    def test_it_is_the_training_of_the_formulas(self, sizes):
+        random = np.random.default_rng(0)
+        X, y = random.normal(size=(23, 4)), random.integers(0, 3, 23)
+        W = [random.normal(size=shape) for shape in zip(sizes, sizes[1:], strict=False)]
+        b = [random.normal(size=n) for n in sizes[1:]]
+        before = [p.copy() for p in (*W, *b)]
+        how = {"epochs": 3, "batch_size": 8, "rate": 0.1, "momentum": 0.9, "seed": 5}
+        got_W, got_b, costs, seconds = numpy_training.train(W, b, X, y, **how)
+        want_W, want_b, want_costs = self.plain(W, b, X, y, **how)
+        for got, want in zip((*got_W, *got_b), (*want_W, *want_b), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(costs, want_costs, rtol=1e-10)
+        assert seconds > 0
+        for now, then in zip((*W, *b), before, strict=True):
+            np.testing.assert_array_equal(now, then)
+
+    def test_scores_whose_exponentials_float64_does_not_hold(self):
+        how = {"epochs": 1, "batch_size": 1, "rate": 0.1, "momentum": 0.9, "seed": 0}
+        scores = np.array([[0.0, 2000.0]])
+        W, b, costs, _ = numpy_training.train([scores], [np.zeros(2)], np.ones((1, 1)), np.array([0]), **how)
+        assert costs == [2000.0]
+        np.testing.assert_array_equal(W[0], [[0.1, 1999.9]])
+        np.testing.assert_array_equal(b[0], [0.1, -0.1])
+
+    def test_it_is_the_training_of_the_engine(self):
+        pixels, y = load_digits()
+        X, y = pixels[:100] / 16, y[:100]
+        net = fp.Network([64, 20, 10], dtype="float64", seed=0)
+        start = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+        optimizer = fp.SGD(0.05, momentum=0.9)
+        trainer = fp.Trainer(net, loss="cross_entropy", optimizer=optimizer, seed=0)
+        # one batch holds all rows, so the order that each side shuffles them into is no matter
+        ours = [trainer.epoch(X, y, batch_size=100) for _ in range(10)]
+        how = {"epochs": 10, "batch_size": 100, "rate": 0.05, "momentum": 0.9, "seed": 0}
+        W, b, theirs, _ = numpy_training.train(*start, X, y, **how)
+        np.testing.assert_allclose(theirs, ours, rtol=1e-9)
+        for k in range(2):
+            np.testing.assert_allclose(W[k], net.weights[k], rtol=1e-7, atol=1e-10)
+            np.testing.assert_allclose(b[k], net.biases[k], rtol=1e-7, atol=1e-10)
+
+
+class TestRegression:
+    def test_train_and_predict_in_the_users_units(self, succeed):
+        out, _ = succeed("train", write_plane(), "--target", "y")
+        assert "task: regression of 'y' (the target holds 400 different numbers" in out
+        assert "from 2 numeric and 1 categorical columns" in out
+        assert "gaps: 'b' 20;" in out
+        assert "split: 320 training rows, 80 test rows" in out
+        scores = scores_of(line_with(out, "test rows:"))
+        # the deviation of y is about 560; the gaps cost about 230 in one row of twenty, so 52
+        assert 20 < scores["RMSE"] < 110
+        assert 5 < scores["MAE"] < scores["RMSE"]
+        assert 0.95 < scores["R2"] < 1
+        assert Path("plane.safetensors").exists()
+
+        out, err = succeed("predict", "plane.safetensors", write_plane("new.csv", 50, gaps=False))
+        header, rows = read(out)
+        assert header == ["prediction"] and len(rows) == 50
+        _, table = read(Path("new.csv").read_text())
+        error = np.array(rows, float)[:, 0] - np.array(table)[:, 3].astype(float)
+        rmse = np.sqrt((error**2).mean())
+        assert rmse < 60
+        assert scores_of(err)["RMSE"] == pytest.approx(rmse, rel=1e-4)
+        assert "the file holds 'y' in 50 rows" in err
+
+    def test_a_row_is_predicted_alike_alone_and_among_others(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 2)
+        _, table = read(Path("plane.csv").read_text())
+        write("one.csv", ["c", "b", "a"], [[table[9][2], table[9][1], table[9][0]]])
+        _, among = read(succeed("predict", "plane.safetensors", "plane.csv")[0])
+        out, err = succeed("predict", "plane.safetensors", "one.csv")
+        assert float(read(out)[1][0][0]) == pytest.approx(float(among[9][0]), rel=1e-5)
+        assert err == ""  # neither target nor anything unusual: nothing to say
+
+    def test_predictions_to_a_file(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--out", "m.st")
+        on_screen, _ = succeed("predict", "m.st", "plane.csv")
+        out, _ = succeed("predict", "m.st", "plane.csv", "--out", "p.csv")
+        assert Path("p.csv").read_bytes().decode() == on_screen
+        assert out == "400 predictions of 'y': p.csv\n"
+
+    def test_options_reach_the_network(self, succeed):
+        args = ["--target", "y", "--epochs", 1, "--hidden", "7,3", "--activation", "tanh"]
+        args += ["--dtype", "float64", "--seed", 5, "--test-fraction", 0.5, "--ignore", "c"]
+        out, _ = succeed("train", write_plane(), *args)
+        net = fp.load("plane.safetensors")
+        assert net.dtype == np.float64 and net.seed == 5
+        # a, b and the indicator of b's gaps; c is ignored
+        assert [net.n_inputs, *(layer.n_outputs for layer in net.layers)] == [3, 7, 3, 1]
+        assert [layer.activation for layer in net.layers] == ["tanh", "tanh", "identity"]
+        assert "200 training rows, 200 test rows" in out
+        assert len(re.findall("^epoch", out, re.M)) == 1
+
+    def test_no_hidden_layer_and_no_test_rows(self, succeed):
+        args = ["--target", "y", "--hidden", "none", "--test-fraction", 0]
+        out, _ = succeed("train", write_plane(gaps=False), *args)
+        assert len(fp.load("plane.safetensors").layers) == 1
+        assert "400 training rows, 0 test rows" in out
+        assert "test rows:" not in out
+        # the plane is linear: nothing is left over
+        assert scores_of(line_with(out, "training rows:"))["RMSE"] < 1
+
+    def test_the_seed_decides(self, succeed):
+        def model(seed):
+            args = ["--target", "y", "--epochs", 2, "--seed", seed, "--out", "m.safetensors"]
+            succeed("train", "plane.csv", *args)
+            return fp.load("m.safetensors").parameters.tobytes()
+
+        write_plane()
+        assert model(0) == model(0) != model(1)
+
+    def test_columns_of_numbers_may_be_taken_as_categories(self, succeed):
+        rows = [[i % 4, i % 7, [3, -5, 8, 1][i % 4] + 0.1 * (i % 7)] for i in range(200)]
+        write("t.csv", ["code", "x", "y"], rows)
+        out, _ = succeed("train", "t.csv", "--target", "y", "--categorical", "code")
+        assert "inputs: 6, from 1 numeric and 1 categorical" in out
+        assert scores_of(line_with(out, "test rows:"))["R2"] > 0.99
+
+
+class TestDigitsOfPredictions:
+    """The file says what the network computed, in decimals, as far as the target's spread makes them mean something."""
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    @pytest.mark.parametrize(
+        "mean, spread", [(1.7e9, 1000), (0, 1), (3e5, 1e5), (0.002, 1e-5), (1e-7, 1e-8), (1e12, 1e10), (1e14, 10)]
+    )
+    def test_the_error_of_the_file_is_that_of_the_note(self, succeed, dtype, mean, spread):
+        random = np.random.default_rng(0)
+        a = random.normal(size=200)
+        t = mean + spread * (a + 0.01 * random.normal(size=200))
+        write("t.csv", ["a", "t"], [[repr(x), repr(y)] for x, y in zip(a.tolist(), t.tolist())])
+        succeed("train", "t.csv", "--target", "t", "--dtype", dtype, "--hidden", "none", "--epochs", 100)
+        _, err = succeed("predict", "t.safetensors", "t.csv", "--out", "p.csv")
+        _, rows = read(Path("p.csv").read_text())
+        error = np.sqrt(np.mean((np.array(rows, float)[:, 0] - t) ** 2))
+        assert error < 0.1 * spread
+        assert float(re.search(r"RMSE (\S+)", err)[1].replace(",", "")) == pytest.approx(error, rel=0.02)
+        assert not any("e" in row[0] for row in rows)
+        assert max(len(row[0].lstrip("-0.").replace(".", "")) for row in rows) <= 17
+        out, _ = succeed("explain", "t.safetensors", "t.csv")
+        truth, predicted = re.match(r"row 1, line 2: t is (\S+), predicted (\S+)\n", out).groups()
+        assert float(truth) == pytest.approx(t[0], abs=1e-5 * spread)
+        assert float(predicted) == pytest.approx(float(rows[0][0]), abs=1e-5 * spread)
+
+    def test_probabilities(self, succeed):
+        succeed("train", write_blobs(), "--target", "kind")
+        out, _ = succeed("predict", "blobs.safetensors", "blobs.csv")
+        _, rows = read(out)
+        p = np.array([row[1:] for row in rows], float)
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=2e-9)
+        assert (p > 0).all() and (p < 1e-6).any()  # which are no zeros: a log-loss of the file is finite
+        assert not any("e" in text for row in rows for text in row[1:] if float(text) >= 1e-6)
+
+    @given(st.floats(-1e15, 1e15), st.floats(1e-9, 1e15), st.sampled_from([6, 9, 17]))
+    def test_a_number_in_decimals(self, value, spread, digits):
+        text = decimal(value, spread, digits)
+        assert re.fullmatch(r"-?\d+(\.\d*[1-9])?", text)
+        assert abs(float(text) - value) <= spread * 10.0 ** (1 - digits) + 1e-15 * abs(value)
+        assert float(decimal(value, 1e-10, 17)) == pytest.approx(value, abs=1e-26, rel=1e-15)
+
+
+class TestOverflow:
+    """A cell so far off that the network overflows is an error with its place, and nothing is written."""
+
+    @pytest.mark.parametrize("activation, dtype", [("relu", "float32"), ("softplus", "float32"), ("relu", "float64")])
+    @pytest.mark.parametrize("task", ["regression", "classification"])
+    def test_predict_and_explain(self, succeed, run, task, activation, dtype):
+        name, target, columns = (
+            (write_plane(), "y", "a,b,c,y") if task == "regression" else (write_blobs(), "kind", "x,y,kind")
+        )
+        model = name.replace("csv", "safetensors")
+        how = ["--activation", activation, "--dtype", dtype, "--epochs", 3]
+        succeed("train", name, "--target", target, *how)
+        net, notes = fp.load(model), model_file.read_notes(model)
+        net.weights[0][...] *= 1e3  # no cell is refused by itself: what the layers make of it overflows
+        net.weights[1][...] *= 1e3
+        model_file.save(net, model, notes=notes)
+        _, table = read(Path(name).read_text())
+        table[1][0] = "1e36" if dtype == "float32" else "1e307"
+        write("far.csv", columns.split(","), table[:4])
+        for args in (["predict"], ["predict", "--out", "p.csv"], ["explain"], ["explain", "--out", "p.html"]):
+            command, *rest = args
+            status, out, err = run(command, model, "far.csv", *rest)
+            assert (status, out) == (2, "") and err.count("\n") == 1
+            assert f"far.csv, line 3: column '{columns[0]}' holds '1e3" in err and "overflows" in err
+        assert not Path("p.csv").exists() and not Path("p.html").exists()
+
+    def test_train_looks_before_the_work(self, run, monkeypatch):
+        monkeypatch.setattr(fp.Trainer, "epoch", None)
+        write_plane(gaps=False)
+        _, table = read(Path("plane.csv").read_text())
+        _, test = split_rows(np.arange(len(table)), 0.2, 0)
+        table[test[3]][0] = "1e30"
+        write("t.csv", ["a", "b", "c", "y"], table)
+        status, _, err = run("train", "t.csv", "--target", "y")
+        assert status == 2 and f"t.csv, line {test[3] + 2}: column 'a' holds '1e30'" in err and "overflows" in err
+
+    def test_a_model_that_is_not_finite(self, succeed, run):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1)
+        net, notes = fp.load("plane.safetensors"), model_file.read_notes("plane.safetensors")
+        net.weights[0][0, 0] = np.nan
+        model_file.save(net, "plane.safetensors", notes=notes)
+        status, out, err = run("predict", "plane.safetensors", "plane.csv")
+        assert (status, out) == (2, "") and "the model has weights that are not finite" in err
+
+
+class TestGuess:
+    """The guess that looks at no column is of the training rows, and is scored on the test rows; one for all."""
+
+    def test_the_commonest_class_of_the_training_rows(self, succeed):
+        labels = np.array([0] * 50 + [1] * 50)
+        target = Target("y", "classification", ("a", "b"))
+        guess = target.guess(labels[:60], 40)
+        assert guess.shape == (40, 2) and target.scores(guess, labels[60:]) == {"accuracy": 0.0}
+        # by sizes of 7 and 8, of 15, with a half for the test, the commonest of the test rows may be the other one
+        for seed in range(8):
+            rows = [[i, "ab"[i % 2]] for i in range(15)]
+            write("t.csv", ["x", "y"], rows)
+            out, _ = succeed("train", "t.csv", "--target", "y", "--epochs", 1, "--test-fraction", 0.5, "--seed", seed)
+            kind, share = re.search(r"always '(.)': ([\d.]+)\)", line_with(out, "test rows:")).groups()
+            _, test = split_rows(np.arange(15), 0.5, seed, np.arange(15) % 2)
+            training = np.setdiff1d(np.arange(15), test) % 2
+            assert kind == "ab"[np.bincount(training).argmax()]
+            assert float(share) == pytest.approx(np.mean(test % 2 == "ab".index(kind)), abs=1e-4)
+
+    def test_the_mean_of_the_training_rows(self):
+        target = Target("y", "regression", mean=2.0, scale=1.0)
+        np.testing.assert_array_equal(target.guess(np.array([1.0, 3.0]), 3), [2.0, 2.0, 2.0])
+
+
+class TestOutputs:
+    """Whether an output can be written is looked at before the work begins."""
+
+    @pytest.fixture
+    def commands_of(self, succeed, monkeypatch):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", 3)
+        for work in ("Trainer.epoch", "Network.__call__"):
+            owner, name = work.split(".")
+            monkeypatch.setattr(getattr(fp, owner), name, None)
+        return {
+            "train": ["train", "plane.csv", "--target", "y", "--out"],
+            "predict": ["predict", "plane.safetensors", "plane.csv", "--out"],
+            "explain": ["explain", "plane.safetensors", "plane.csv", "--out"],
+        }
+
+    @pytest.mark.parametrize("command", ["train", "predict", "explain"])
+    @pytest.mark.parametrize(
+        "path, message",
+        [
+            ("", "which names no file"),
+            (".", "is a directory, wanted a file"),
+            ("none/x", "its directory does not exist"),
+            ("plane.csv/x", "Not a directory"),
+            ("x" * 300, "File name too long"),
+            ("loop", "symbolic links"),
+            ("plane.csv", "would overwrite the input plane.csv"),
+            ("./plane.csv", "would overwrite the input plane.csv"),
+            ("link.csv", "would overwrite the input plane.csv"),
+            ("hard.csv", "would overwrite the input plane.csv"),
+        ],
+    )
+    def test_it_cannot_be_written(self, run, commands_of, command, path, message):
+        os.symlink("loop", "loop")
+        os.symlink("plane.csv", "link.csv")
+        os.link("plane.csv", "hard.csv")
+        before = {name: Path(name).read_bytes() for name in os.listdir() if name != "loop"}
+        status, out, err = run(*commands_of[command], path)
+        assert (status, out) == (2, "") and err.count("\n") == 1
+        assert err.startswith("fastprop: error: --out ") and message in err and ".fastprop-" not in err
+        assert {name: Path(name).read_bytes() for name in os.listdir() if name != "loop"} == before
+
+    def test_a_link_to_nothing_is_followed(self, succeed):
+        os.symlink("there.safetensors", "here")
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--out", "here")
+        assert os.path.islink("here") and fp.load("there.safetensors").n_outputs == 1
+
+    def test_a_checkpoint_that_cannot_be_written(self, monkeypatch):
+        Path("run").write_text("in the way")
+        monkeypatch.setattr(fp.Trainer, "epoch", None)
+        with pytest.raises(FileExistsError):
+            fp.Network([1, 1]).fit(
+                np.ones((4, 1)), np.ones(4), loss="half_mse", optimizer="sgd", callbacks=fp.Checkpoint("run")
+            )
+
+
+class TestExplain:
+    def test_a_row_and_its_page(self, succeed):
+        succeed("train", write_blobs(), "--target", "kind", "--epochs", 5, "--hidden", "3", "--dtype", "float64")
+        out, _ = succeed("explain", "blobs.safetensors", "blobs.csv", "--row", 3, "--out", "page.html")
+        _, table = read(Path("blobs.csv").read_text())
+        assert re.match(rf"row 3, line 4: kind is {table[2][-1]}, predicted \S", out)
+        assert "layer 1: dense relu" in out and out.endswith("page: page.html\n")
+        page = Path("page.html").read_text()
+        assert "<title>Row 3 of blobs.csv: kind is " in page and ">x x[0]<" in page
+
+    def test_it_names_the_columns(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4")
+        _, table = read(Path("plane.csv").read_text())
+        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--row", 4)
+        names = Encoder.from_dict(model_file.read_notes("plane.safetensors")["table"]["encoder"]).input_names
+        assert names == ["a", "b", "b = (gap)", "c = down", "c = up", "c = (other)"]
+        for name, cell in zip("abc", table[3]):
+            assert f"\n  column '{name}', '{cell}':\n" in out
+        chosen = names.index(f"c = {table[3][2]}")
+        assert "\n    x[2] = 1, b = (gap)\n" in out and f"\n    x[{chosen}] = 1, c = {table[3][2]}\n" in out
+        for quantity, place in (("x[1]", 1), ("W1[4,0]", 4), ("W1[ 0 , 3 ]", 0)):
+            out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--quantity", quantity)
+            assert f"\nx[{place}] is '{names[place]}'\n" in out
+        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--quantity", "b2[0]")
+        assert "] is '" not in out and "column" not in out
+
+    def test_the_chain_rule_of_a_quantity(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4", "--dtype", "float64")
+        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--quantity", "W2[1,0]")
+        (total,) = re.findall(r"sum over 1 path: (\S+)", out)
+        assert re.search(rf"the engine's gradient: {re.escape(total)}\n", out)
+
+    def test_hostile_columns_are_text(self, succeed):
+        name = "<script>alert(1)</script>"
+        rows = [[i % 7, i % 3, i % 7 + i % 3 + 0.1 * (i % 11)] for i in range(60)]
+        write("h.csv", [name, "b", "y"], rows)
+        succeed("train", "h.csv", "--target", "y", "--epochs", 1, "--hidden", "none")
+        succeed("explain", "h.safetensors", "h.csv", "--out", "page.html")
+        page = Path("page.html").read_text()
+        assert "<script>alert" not in page and "&lt;script&gt;alert" in page
+
+    @pytest.mark.parametrize(
+        "args, message",
+        [
+            (["--row", 401], "--row must be from 1 to 400, the rows of plane.csv, got 401"),
+            (["--row", 0], "wanted a whole number from 1 up"),
+            (["--quantity", "W9[0,0]"], "W9[0,0] is of layer 9, layers are 1 to 2"),
+            (["--out", "plane.csv"], "would overwrite the input"),
+        ],
+    )
+    def test_it_refuses(self, succeed, run, args, message):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4")
+        status, _, err = run("explain", "plane.safetensors", "plane.csv", *args)
+        assert status == 2 and message in err and err.count("\n") == 1
+
+    def test_a_row_without_a_target(self, succeed, run):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", "4")
+        header, table = read(Path("plane.csv").read_text())
+        write("new.csv", header, [[*table[0][:-1], ""], table[1]])
+        status, _, err = run("explain", "plane.safetensors", "new.csv")
+        assert status == 2 and "row 1 of new.csv has no known 'y'" in err
+
+
+class TestClassification:
+    def test_train_and_predict_classes_and_their_probabilities(self, succeed):
+        out, _ = succeed("train", write_blobs(), "--target", "kind")
+        assert "task: classification of 'kind' (the target is text)\n" in out
+        assert "classes: 3 (deep, blue, green, red)" in out
+        line = line_with(out, "test rows:")
+        assert scores_of(line)["accuracy"] >= 0.95
+        assert re.search(r"\(always '.*': 0\.33\d\d\)$", line)
+
+        rows = [["6.1", "0.2", "x"], ["0", "0", "x"], ["-0.3", "5.5", "x"]]
+        write("new.csv", ["x", "y", "else"], rows)
+        out, err = succeed("predict", "blobs.safetensors", "new.csv")
+        header, rows = read(out)
+        names = ["deep, blue", "green", "red"]
+        assert header == ["prediction", *(f"probability_{name}" for name in names)]
+        assert [row[0] for row in rows] == ["green", "red", "deep, blue"]
+        p = np.array([row[1:] for row in rows], float)
+        np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
+        assert [names[i] for i in p.argmax(axis=1)] == ["green", "red", "deep, blue"]
+        assert "not used, as the model was trained without: 'else'" in err
+
+    def test_the_task_can_be_turned_either_way(self, succeed):
+        write("t.csv", ["x", "y"], [[i, i % 2] for i in range(60)])
+        short = ["--target", "y", "--epochs", 1]
+        assert (
+            "2 different whole numbers in 60 rows; --task regression to change that)"
+            in succeed("train", "t.csv", *short)[0]
+        )
+        out, _ = succeed("train", "t.csv", *short, "--task", "regression")
+        assert "task: regression of 'y' (as asked)" in out and "R2" in out
+
+    def test_rows_without_a_target_are_left_out_and_said(self, succeed):
+        write("t.csv", ["x", "y"], [[i, ["a", "b", ""][i % 3]] for i in range(60)])
+        out, err = succeed("train", "t.csv", "--target", "y", "--epochs", 1)
+        assert "32 training rows, 8 test rows" in out
+        assert "20 of the rows have no 'y' and are left out" in err
+
+    def test_new_categories_and_gaps_are_said_and_weigh_nothing(self, succeed):
+        write("t.csv", ["c", "x", "y"], [["uv"[i % 2], i % 5, i % 2] for i in range(100)])
+        succeed("train", "t.csv", "--target", "y")
+        notes = model_file.read_notes("t.safetensors")["table"]
+        assert Encoder.from_dict(notes["encoder"]).n_inputs == 4  # u, v, other, x
+        weights = fp.load("t.safetensors").weights[0]
+        assert not weights[2].any()  # never seen in training: trained to nothing
+        assert weights[0].any() and weights[1].any()
+        write("new.csv", ["c", "x"], [["w", 1], ["u", ""]])
+        _, err = succeed("predict", "t.safetensors", "new.csv")
+        assert "'c' has 1 cell outside the 2 categories of the model ('w')" in err
+        assert "'x' has 1 gap, filled with the median 2" in err
+
+    def test_a_semicolon_file_with_a_byte_order_mark(self, succeed):
+        lines = ["größe;art"] + [f"{i % 10},5;{'ab'[i % 10 > 4]}" for i in range(100)]
+        Path("t.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+        out, _ = succeed("train", "t.csv", "--target", "art")
+        assert scores_of(line_with(out, "test rows:"))["accuracy"] == 1
+
+
+class TestBadInput:
+    GOOD = "x,y\n" + "".join(f"{i},{i * 0.5}\n" for i in range(40))
+
+    @pytest.mark.parametrize(
+        ("content", "args", "message"),
+        [
+            ("", [], "t.csv is empty"),
+            ("x,y\n", [], "no rows"),
+            ("x,y\n1,2\n3\n", [], "t.csv, line 3: 1 cells where the first line names 2 columns"),
+            ("y,x,y\n1,2,3\n", [], "columns 1 and 3 are both named 'y'"),
+            (GOOD, ["--target", "z"], "no column 'z'.*'x', 'y'"),
+            (GOOD, ["--target", "Y"], "no column 'Y' .nearest: 'y'"),
+            ("x,y\n1,a\n2,a\n", [], "'a' in every row; wanted at least two classes"),
+            ("x,y\n1,3.5\n2,3.5\n", [], "3.5 in every row; wanted at least two different"),
+            ("x,y\n1,\n2,NA\n", [], "target column 'y' is empty"),
+            ("x,y\n1,2\ninf,3\n3,4.5\n", [], "line 3: column 'x' holds 'inf'"),
+            ("x,y\n,1\nNA,2\n,3\n", [], "no column to learn from.*'x' is empty"),
+            ("y\n1\n2\n3\n", [], "no column to learn from"),
+            (GOOD, ["--ignore", "w"], "no column 'w'"),
+            (GOOD, ["--ignore", "y"], "--ignore 'y' is the target"),
+            (GOOD, ["--batch-size", "33"], "batch size of 33, more than the 32 training rows"),
+            (GOOD, ["--batch-size", "0"], "argument --batch-size: got '0', wanted a whole number"),
+            (GOOD, ["--epochs", "few"], "argument --epochs: got 'few', wanted a whole number"),
+            (GOOD, ["--rate", "-1"], "argument --rate: got '-1', wanted a number above 0"),
+            (GOOD, ["--rate", "nan"], "argument --rate: got 'nan'"),
+            (GOOD, ["--momentum", "1"], "argument --momentum: got '1', wanted .* below 1"),
+            (GOOD, ["--test-fraction", "1"], "argument --test-fraction: got '1'"),
+            (GOOD, ["--hidden", "64,x"], "argument --hidden: got '64,x', wanted widths"),
+            (GOOD, ["--activation", "rleu"], "argument --activation: invalid choice: 'rleu'.*relu"),
+            (GOOD, ["--out", "."], "--out . is a directory"),
+            (GOOD, ["--out", "no/m"], "--out no/m: its directory does not exist"),
+            (GOOD, ["--out", "t.csv"], "--out t.csv would overwrite the input t.csv"),
+            (GOOD, ["--rate", "1e30"], "diverged at step .* no model .*; try --rate 1e[+]29 instead"),
+            (GOOD, ["--bogus"], "unrecognized arguments: --bogus"),
+        ],
+    )
+    def test_train_refuses_in_one_line(self, run, content, args, message):
+        Path("t.csv").write_text(content)
+        target = [] if "--target" in args else ["--target", "y"]
+        status, _, err = run("train", "t.csv", *target, *args)
+        assert status == 2
+        assert err.startswith("fastprop: error: ") or "\nfastprop: error: " in err
+        assert re.search(message, err.splitlines()[-1]), err
+        assert all(line.startswith("fastprop: ") for line in err.splitlines())
+        assert os.listdir() == ["t.csv"]
+        assert Path("t.csv").read_text() == content
+
+    @pytest.mark.parametrize(
+        ("args", "message"),
+        [
+            (["train", "none.csv", "--target", "y"], "none.csv: No such file"),
+            (["train", ".", "--target", "y"], "[.]: (Is a directory|Permission denied)"),
+            (["train", "t.csv"], "required: --target"),
+            (["predict", "none.safetensors", "t.csv"], "none.safetensors"),
+            (["predict", "t.csv"], "required: FILE.csv"),
+            (["trian"], "invalid choice: 'trian'"),
+        ],
+    )
+    def test_other_mistakes(self, run, args, message):
+        Path("t.csv").write_text(self.GOOD)
+        status, out, err = run(*args)
+        assert (status, out) == (2, "")
+        (line,) = err.splitlines()
+        assert line.startswith("fastprop: error: ") and re.search(message, line)
+
+    @pytest.mark.parametrize(
+        ("table", "message"),
+        [
+            ("A,c\n1,up\n", r"new.csv lacks 2 columns: 'a' \(nearest: 'A'\), 'b'"),
+            ("a,b,c\n1,2,up\n3,4\n", "line 3: 2 cells"),
+            ("a,b,c\n1,two,up\n", "line 2: column 'b' holds 'two'; the model was trained on num"),
+            ("a,b,c\n1,inf,up\n", "line 2: column 'b' holds 'inf'"),
+            ("a,b,c\n1,1e300,up\n", "line 2: column 'b' holds '1e300', too far"),
+        ],
+    )
+    def test_predict_refuses_a_table_that_does_not_fit(self, succeed, run, table, message):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1)
+        Path("new.csv").write_text(table)
+        status, out, err = run("predict", "plane.safetensors", "new.csv", "--out", "p.csv")
+        assert (status, out) == (2, "")
+        assert re.search(message, err)
+        assert not Path("p.csv").exists()
+
+    @pytest.mark.parametrize("victim", ["plane.csv", "plane.safetensors"])
+    def test_predict_overwrites_neither_table_nor_model(self, succeed, run, victim):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1)
+        before = Path(victim).read_bytes()
+        status, _, err = run("predict", "plane.safetensors", "plane.csv", "--out", victim)
+        assert status == 2 and "would overwrite the input" in err
+        assert Path(victim).read_bytes() == before
+
+    def test_predict_refuses_models_that_it_cannot_use(self, succeed, run):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1)
+        net, notes = fp.load("plane.safetensors"), model_file.read_notes("plane.safetensors")
+
+        def refusal(notes):
+            model_file.save(net, "m.safetensors", notes=notes)
+            status, _, err = run("predict", "m.safetensors", "plane.csv")
+            assert status == 2 and len(err.splitlines()) == 1
+            return err
+
+        assert "no description of a table's columns" in refusal(None)
+        del notes["table"]["encoder"]["columns"][0]["mean"]
+        assert "is not one that fastprop" in refusal(notes)
+        notes["table"]["encoder"]["columns"].pop(0)
+        assert "make 5 inputs and 1 outputs, the network has 6 and 1" in refusal(notes)
+        notes["table"] = "?"
+        assert "is not one that fastprop" in refusal(notes)
+
+        data = bytearray(Path("plane.safetensors").read_bytes())
+        data[-5] ^= 1
+        Path("m.safetensors").write_bytes(data)
+        status, _, err = run("predict", "m.safetensors", "plane.csv")
+        assert status == 2 and "damaged" in err
+
+    def test_scores_that_cannot_be_had_do_not_cost_the_predictions(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1)
+        write("new.csv", ["a", "b", "c", "y"], [[1, 2, "up", "?"], [1, 2, "up", 3]])
+        out, err = succeed("predict", "plane.safetensors", "new.csv")
+        assert len(read(out)[1]) == 2
+        assert "no scores: new.csv, line 2: column 'y' holds '?'" in err
+
+
+class TestHostileModels:
+    """Whoever makes a model can make its checksum: what it says of the columns is looked at too."""
+
+    @pytest.fixture(params=["regression", "classification"])
+    def model(self, succeed, request):
+        name, target = (write_plane(), "y") if request.param == "regression" else (write_blobs(), "kind")
+        succeed("train", name, "--target", target, "--epochs", 1, "--hidden", 2, "--out", "m.safetensors")
+        return name, fp.load("m.safetensors"), model_file.read_notes("m.safetensors")
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(pick=st.data())
+    def test_it_predicts_or_is_refused_in_one_line(self, model, run, pick):
+        name, net, notes = model
+        notes = copy.deepcopy(notes)
+        for _ in range(pick.draw(st.integers(1, 2))):
+            container, key = pick.draw(st.sampled_from(list(places(notes)) or [({"x": 0}, "x")]))
+            if pick.draw(st.booleans()):
+                del container[key]
+            else:
+                container[key] = copy.deepcopy(pick.draw(ODD))
+        try:
+            model_file.save(net, "m.safetensors", notes=notes)
+        except ValueError:  # NaN is not written by us
+            return
+        for command in ("predict", "explain"):
+            status, out, err = run(command, "m.safetensors", name)
+            assert status in (0, 2)
+            if status == 2:
+                assert out == "" and err.count("\n") == 1 and len(err) < 2000
+
+    def test_a_description_of_brackets(self, model, run):
+        name, *_ = model
+        content = Path("m.safetensors").read_bytes()
+        end = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:end])
+        header["__metadata__"] |= {"description": "[" * 100_000, "checksum": "0" * 64}
+        header = bytearray(json.dumps(header, separators=(",", ":")).encode())
+        header += b" " * (-len(header) % 8)
+        length = len(header).to_bytes(8, "little")
+        header[model_file._DIGITS_AT] = model_file._checksum(length, header, content[end:])
+        Path("m.safetensors").write_bytes(length + header + content[end:])
+        for command in ("predict", "explain"):
+            status, out, err = run(command, "m.safetensors", name)
+            assert (status, out) == (2, "") and "m.safetensors: " in err and err.count("\n") == 1 and len(err) < 1000
+
+
+class TestProgress:
+    """The bar is for terminals; nobody has one in a test, so a terminal is played."""
+
+    @pytest.fixture
+    def play_terminal(self, monkeypatch):
+        # To be called in the test itself: pytest changes sys.stderr between fixtures and test.
+        return lambda: monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    def test_tqdm_if_installed(self, play_terminal, monkeypatch, succeed):
+        play_terminal()
+        bars = []
+
+        class FakeBar:
+            def __init__(self, total, **how):
+                self.total, self.n, self.postfix, self.said = total, 0, "", []
+                bars.append(self)
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                self.closed = True
+
+            def update(self, n):
+                assert n >= 0
+                self.n += n
+
+            def set_postfix_str(self, text, refresh):
+                self.postfix = text
+
+            def write(self, line, file):
+                self.said.append(line)
+                print(line, file=file)
+
+        fake = type(sys)("tqdm")
+        fake.tqdm = FakeBar
+        monkeypatch.setitem(sys.modules, "tqdm", fake)
+        out, _ = succeed("train", write_plane(), "--target", "y", "--epochs", 3)
+        (bar,) = bars
+        assert (bar.n, bar.total) == (3 * 320, 3 * 320)
+        assert bar.closed and bar.postfix.startswith("cost ")
+        assert len(bar.said) == 3 and all(line in out for line in bar.said)
+
+    def test_rich_otherwise(self, play_terminal, monkeypatch, succeed):
+        play_terminal()
+        progress = pytest.importorskip("rich.progress")
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+        seen = []
+
+        class Recorded(progress.Progress):
+            def update(self, task, **what):
+                super().update(task, **what)
+                seen.append((what["completed"], self.tasks[0].total))
+
+        monkeypatch.setattr(progress, "Progress", Recorded)
+        out, _ = succeed("train", write_plane(), "--target", "y", "--epochs", 3)
+        assert seen[-1] == (3 * 320, 3 * 320)
+        assert len(re.findall("^epoch", out, re.M)) == 3
+
+    @pytest.mark.parametrize("why", ["no package", "no terminal"])
+    def test_plain_lines_if_not(self, play_terminal, monkeypatch, succeed, why):
+        if why == "no package":
+            play_terminal()
+            for name in ("tqdm", "rich", "rich.console", "rich.progress"):
+                monkeypatch.setitem(sys.modules, name, None)
+        out, err = succeed("train", write_plane(), "--target", "y", "--epochs", 3)
+        assert re.findall(r"^epoch (\d)/3  cost [\d.]+  test RMSE", out, re.M) == ["1", "2", "3"]
+        assert err == ""
+
+    def test_a_long_training_is_about_twenty_lines(self, succeed):
+        out, _ = succeed("train", write_plane(), "--target", "y", "--epochs", 90, "--hidden", 2)
+        assert 15 <= len(re.findall("^epoch", out, re.M)) <= 22
+
+
+class TestInterruption:
+    def test_nothing_is_written(self, monkeypatch, run):
+        def interrupt(*args, **how):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(fp.Trainer, "epoch", interrupt)
+        status, _, err = run("train", write_plane(), "--target", "y")
+        assert (status, err) == (130, "fastprop: interrupted\n")
+        assert os.listdir() == ["plane.csv"]
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a single process")
+    def test_a_real_one(self):
+        write_plane()
+        args = ["train", "plane.csv", "--target", "y", "--epochs", "100000000"]
+        with subprocess.Popen(
+            [sys.executable, "-u", "-m", "fastprop.cli.main", *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            while not process.stdout.readline().startswith("epoch"):
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=600)
+        assert (process.returncode, err) == (130, "fastprop: interrupted\n")
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no broken pipes")
+    def test_a_reader_that_has_enough_is_met_with_silence(self, succeed):
+        succeed("train", write_plane(), "--target", "y", "--epochs", 1)
+        random = np.random.default_rng(0)
+        rows = [[*row, "up"] for row in random.normal(size=(20000, 2))]
+        write("new.csv", ["a", "b", "c"], rows)
+        args = ["predict", "plane.safetensors", "new.csv"]
+        # Unbuffered, CPython loses the rest of a write that was cut short, and never hears of it.
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+        with subprocess.Popen(
+            [sys.executable, "-m", "fastprop.cli.main", *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+        ) as process:
+            assert process.stdout.readline() == b"prediction\n"
+            process.stdout.close()
+            err = process.stderr.read()
+        assert (process.returncode, err) == (141, b"")
+
+
+class TestTheRest:
+    def test_info(self, succeed):
+        out, _ = succeed("info")
+        said = dict(re.findall(r"^([\w ]+): +(.+)$", out, re.M))
+        assert said["fastprop"] == fp.__version__
+        assert said["cpu"] and said["python"].startswith(platform.python_version())
+        assert said["kernel table"] in said["tables built"]
+        assert said["threads"] == str(fp.get_num_threads())
+
+    def test_version(self, succeed):
+        assert succeed("--version")[0] == f"fastprop {fp.__version__}\n"
+
+    @pytest.mark.parametrize("command", [[], ["train"], ["predict"]])
+    def test_help_has_examples(self, succeed, command):
+        out, _ = succeed(*command, "--help")
+        assert "example" in out and f"fastprop {(command or ['demo'])[0]} " in out
+
+    def test_the_commands_are_listed_without_arguments(self, succeed):
+        out, _ = succeed()
+        assert all(f"\n    {name} " in out for name in ("demo", "train", "predict", "info"))
+
+    def test_import_fastprop_leaves_the_command_line_alone(self):
+        code = "import sys, fastprop; print(*sys.modules)"
+        done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True)
+        loaded = set(done.stdout.decode().split())
+        assert "fastprop" in loaded
+        rooms = {f"fastprop.{name}" for name in ("cli", "commands", "encoders", "tables", "samples")}
+        assert not loaded & rooms
+
+    def test_errors_of_the_system_are_told_with_the_file(self):
+        error = FileNotFoundError(2, "No such file or directory", "x.csv")
+        assert commands.one_line(error) == "x.csv: No such file or directory"
+        assert commands.one_line(ValueError("two\n lines")) == "two lines"
+        assert "memory" in commands.one_line(MemoryError())
+
+
+@pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is not here")
+def test_housing(succeed):
+    out, _ = succeed("train", HOUSING, "--target", "median_house_value", "--epochs", 12)
+    assert "task: regression" in out
+    assert "gaps: 'total_bedrooms' 207" in out
+    scores = scores_of(line_with(out, "test rows:"))
+    assert 40_000 < scores["RMSE"] < 62_000
+    out, err = succeed("predict", "housing.safetensors", HOUSING)
+    assert len(out.splitlines()) == 20_641
+    assert scores_of(err)["RMSE"] < 62_000

@@ -1,0 +1,284 @@
+"""The report of `fastprop train`: one page, whole and safe, with the numbers of the training that it is of."""
+
+import csv
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastprop.cli import report
+from fastprop.tabular.encoders import split_rows
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name, header, rows):
+    with open(name, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return name
+
+
+def write_plane(name="plane.csv", n=200, column="c"):
+    """y = 3000 + 500 a - 200 b, plus 100 where c is 'up'; b has gaps."""
+    random = np.random.default_rng(1)
+    rows = []
+    for i in range(n):
+        a, b, c = random.normal(), random.uniform(-2, 2), random.choice(["up", "down & out"])
+        y = 3000 + 500 * a - 200 * b + 100 * (c == "up") + random.normal(0, 30)
+        rows.append([f"{a:.6f}", "NA" if i % 20 == 3 else f"{b:.6f}", c, f"{y:.6f}"])
+    return write(name, ["a", "b", column, "y"], rows)
+
+
+def write_blobs(name="blobs.csv", n=150, kinds=("red", "green", "<b>blue</b>"), column="x"):
+    """Classes around the corners of a triangle, of which some rows overlap."""
+    random = np.random.default_rng(2)
+    centres = [(0, 0), (3, 0), (0, 3)]
+    rows = []
+    for i in range(n):
+        x, y = random.normal(centres[i % 3], 1.0)
+        rows.append([f"{x:.6f}", f"{y:.6f}", kinds[i % 3]])
+    return write(name, [column, "y", "kind"], rows)
+
+
+class Page(HTMLParser):
+    """The tags of a page, what they refer to, and the tables' cells."""
+
+    OPEN = ("meta",)  # of HTML, without an end
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.links, self.tables, self.headings, self.texts = [], [], [], [], []
+        self._open = []
+        self.feed(Path(path).read_text(encoding="utf-8"))
+        assert self._open == [], "a tag is not closed"
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in self.OPEN:
+            self._open.append(tag)
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href"):
+                self.links.append(value)
+            self.links += re.findall(r"url\(([^)]*)\)", value or "")
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] in ("td", "th"):
+            self.tables[-1][-1][-1] += data
+        elif self._open and self._open[-1] == "h2":
+            self.headings.append(data)
+        self.texts.append(data)
+
+    def table(self, header):
+        """The rows of the table whose first line begins so, by their columns."""
+        (found,) = (table for table in self.tables if table[0][: len(header)] == header)
+        return [dict(zip(found[0], row, strict=True)) for row in found[1:]]
+
+
+def number(text):
+    return float(text.replace(",", ""))
+
+
+class TestBeforeTheTraining:
+    """What cannot become a report is said before the work."""
+
+    def test_the_extra_is_named_where_matplotlib_is_missing(self, run, monkeypatch):
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        status, out, err = run("train", write_plane(), "--target", "y", "--report", "r.html")
+        assert status == 2 and out == ""
+        assert err.startswith("fastprop: error: --report: pictures need matplotlib")
+        assert "pip install 'fastprop-nn[plots]'" in err
+        assert not Path("plane.safetensors").exists() and not Path("r.html").exists()
+
+    @pytest.mark.peer
+    @pytest.mark.parametrize(
+        "path, message",
+        [
+            ("plane.csv", "--report plane.csv would overwrite the input plane.csv"),
+            ("./plane.safetensors", "is the model file too"),
+            ("none/r.html", "its directory does not exist"),
+            (".", "is a directory"),
+        ],
+    )
+    def test_places_where_it_cannot_be(self, run, path, message):
+        pytest.importorskip("matplotlib", reason="the `peers` extra is not installed")
+        status, out, err = run("train", write_plane(), "--target", "y", "--report", path)
+        assert status == 2 and out == "" and message in err
+        assert not Path("plane.safetensors").exists()
+
+
+@pytest.mark.peer
+class TestPage:
+    @pytest.fixture(autouse=True)
+    def _matplotlib(self):
+        pytest.importorskip("matplotlib", reason="the `peers` extra is not installed")
+
+    @pytest.fixture
+    def train(self, run):
+        """Train with a report; return the page and the standard output."""
+
+        def train(file, target, *more):
+            status, out, err = run("train", file, "--target", target, "--report", "r.html", "--epochs", 12, *more)
+            assert status == 0, err
+            assert out.endswith("report: r.html\n")
+            return Page("r.html"), out
+
+        return train
+
+    @pytest.mark.parametrize("write_table, target", [(write_plane, "y"), (write_blobs, "kind")])
+    def test_it_is_one_file_that_loads_nothing(self, train, write_table, target):
+        page, _ = train(write_table(), target)
+        assert Path("r.html").stat().st_size < 500_000
+        assert page.links and all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
+        assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
+        assert page.tags.count("svg") == 3
+        assert page.headings == [
+            "Scores",
+            "Training",
+            "Predictions of the test rows",
+            "Largest errors",
+            "What was trained",
+            "Weights",
+            "Columns",
+        ]
+        identifiers = re.findall(r' id="([^"]*)"', Path("r.html").read_text(encoding="utf-8"))
+        assert len(set(identifiers)) == len(identifiers)
+        assert {link[1:] for link in page.links if link.startswith("#")} <= set(identifiers)
+
+    def test_scores_are_those_that_were_printed_and_stand_beside_a_guess(self, train):
+        page, out = train(write_plane(), "y")
+        rows = {row[""]: row for row in page.table(["", "network, test rows"])}
+        printed = dict(re.findall(r"(RMSE|MAE|R2) ([\d.,]*\d)", re.search(r"^test rows:.*$", out, re.M)[0]))
+        assert {name: row["network, test rows"] for name, row in rows.items()} == printed
+        y = np.array([float(line.rsplit(",", 1)[1]) for line in Path("plane.csv").read_text().splitlines()[1:]])
+        training, test = split_rows(np.arange(len(y)), 0.2, 0)
+        errors = y[test] - y[training].mean()
+        assert number(rows["RMSE"]["guess, test rows"]) == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-5)
+        assert number(rows["MAE"]["guess, test rows"]) == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+        assert number(rows["R2"]["guess, training rows"]) == 0
+
+    def test_the_guess_of_classes_is_the_commonest_of_the_training_rows(self, train):
+        kinds = ["many"] * 90 + ["few"] * 30
+        rows = [[i % 7, i % 5, kind] for i, kind in enumerate(kinds)]
+        page, _ = train(write("t.csv", ["a", "b", "kind"], rows), "kind")
+        (accuracy,) = page.table(["", "network, test rows"])
+        assert accuracy["guess, test rows"] == accuracy["guess, training rows"] == "0.7500"
+        assert "The guess: always many, whatever the columns hold." in page.texts
+
+    def test_the_guess_is_that_of_the_command_line(self, train):
+        for seed in range(6):
+            rows = [[i, i % 3, "ab"[i % 2]] for i in range(15)]
+            page, out = train(write("t.csv", ["x", "z", "y"], rows), "y", "--test-fraction", 0.5, "--seed", seed)
+            kind, share = re.search(r"\(always '(.)': ([\d.]+)\)", out).groups()
+            (accuracy,) = page.table(["", "network, test rows"])
+            assert accuracy["guess, test rows"] == share
+            assert f"The guess: always {kind}, whatever the columns hold." in page.texts
+
+    def test_digits_follow_the_spread_of_the_target(self, train):
+        a = np.random.default_rng(0).normal(size=100)
+        t = (1.7e9 + 1000 * a).astype(int)
+        page, _ = train(write("t.csv", ["a", "t"], [[repr(x), y] for x, y in zip(a.tolist(), t.tolist())]), "t")
+        for row in page.table(["line", "true", "predicted"]):
+            assert int(row["true"]) == t[int(row["line"]) - 2]
+            difference = float(row["true"]) - float(row["predicted"])
+            assert float(row["true - predicted"]) == pytest.approx(difference, abs=0.02)
+
+    def test_the_largest_errors_are_the_largest(self, train, run):
+        page, _ = train(write_plane(), "y")
+        _, predicted, _ = run("predict", "plane.safetensors", "plane.csv")
+        predicted = np.array([float(line) for line in predicted.splitlines()[1:]])
+        lines = Path("plane.csv").read_text().splitlines()
+        y = np.array([float(line.rsplit(",", 1)[1]) for line in lines[1:]])
+        _, test = split_rows(np.arange(len(y)), 0.2, 0)
+        worst = test[np.argsort(-np.abs(predicted - y)[test])][:10]
+        shown = page.table(["line", "true", "predicted", "true - predicted", "a", "b", "c"])
+        assert [int(row["line"]) for row in shown] == (worst + 2).tolist()
+        for row, k in zip(shown, worst, strict=True):
+            assert number(row["true - predicted"]) == pytest.approx((y - predicted)[k], rel=1e-5)
+            assert [row["a"], row["b"], row["c"]] == lines[k + 1].split(",")[:3]
+
+    def test_of_classes_they_are_those_least_expected(self, train):
+        page, out = train(write_blobs(), "kind")
+        shown = page.table(["line", "true", "predicted", "probability of true"])
+        sure = [number(row["probability of true"]) for row in shown]
+        assert sure == sorted(sure)
+        wrong = [row["true"] != row["predicted"] for row in shown]
+        accuracy = float(re.search(r"^test rows: +accuracy ([\d.]+)", out, re.M)[1])
+        assert sum(wrong) == min(10, round(30 * (1 - accuracy))) > 0
+
+    def test_what_was_trained_is_told(self, train):
+        page, _ = train(write_plane(), "y", "--hidden", "8,4", "--activation", "tanh", "--seed", 5)
+        facts = dict(row for table in page.tables for row in table if len(row) == 2)
+        assert facts["loss"] == "half_mse" and facts["seed"] == "5"
+        assert facts["training"].startswith("12 epochs, 36 steps of 64 rows")
+        assert "rate=0.01" in facts["optimiser"] and "momentum=0.9" in facts["optimiser"]
+        layers = page.table(["layer", "", "weights", "parameters"])
+        assert [row[""] for row in layers] == ["Dense(8, 'tanh')", "Dense(4, 'tanh')", "Dense(1)"]
+        assert [row["parameters"] for row in layers] == ["56", "36", "5"]
+        columns = page.table(["column", "kind", "inputs", "how"])
+        assert [(row["column"], row["kind"], row["inputs"]) for row in columns] == [
+            ("a", "numeric", "1"),
+            ("b", "numeric", "2"),
+            ("c", "categorical", "3"),
+        ]
+        assert "down & out, up" in columns[2]["how"]
+        assert any(text.startswith("fastprop ") and "NumPy" in text for text in page.texts)
+
+    def test_names_and_cells_are_text_whatever_they_hold(self, train):
+        page, _ = train(write_blobs("<i>&amp;.csv", kinds=(EVIL, '"', "$x^"), column=f"{EVIL}$"), "kind")
+        assert not {"script", "i", "b"} & set(page.tags)
+        assert "kind, from <i>&amp;.csv" in page.texts
+        errors = page.table(["line", "true", "predicted", "probability of true", f"{EVIL}$"])
+        assert {row["true"] for row in errors} <= {EVIL, '"', "$x^"}
+        assert EVIL[:15] + "..." in "".join(page.texts)  # on the axes of the confusion matrix
+
+    def test_without_a_test_split_it_is_about_the_training_rows(self, train):
+        page, _ = train(write_plane(), "y", "--test-fraction", 0)
+        assert "Predictions of the training rows, as no row was kept for a test" in page.headings
+        assert page.tables[0][0] == ["", "network, training rows", "guess, training rows"]
+
+    def test_long_tables_are_cut_and_say_so(self, train):
+        random = np.random.default_rng(0)
+        rows = [[*random.normal(size=120).round(3), i % 2, "w" * 500] for i in range(60)]
+        for row in rows:
+            row[1] = "z" * 300 if row[-2] else "v" * 300
+        header = [*[f"c{k}" for k in range(120)], "y", "constant"]
+        page, _ = train(write("wide.csv", header, rows), "y")
+        assert len(page.table(["column", "kind"])) == report.COLUMNS
+        assert len(page.table(["line"])) == report.ERRORS and len(page.table(["line"])[0]) == 4 + report.CELLS
+        assert max(len(row["c1"]) for row in page.table(["line"])) == report.LETTERS
+        assert "109 more columns not shown." in page.texts and "21 more columns not shown." in page.texts
+
+    def test_many_rows_and_classes_stay_small(self, train):
+        random = np.random.default_rng(0)
+        rows = [[f"{a:.4f}", f"{b:.4f}", f"{a * b:.4f}"] for a, b in random.normal(size=(6000, 2))]
+        train(write("many.csv", ["a", "b", "y"], rows), "y", "--test-fraction", 0.5)
+        assert Path("r.html").stat().st_size < 500_000
+        rows = [[f"{random.normal():.4f}", f"k{i % 60}"] for i in range(600)]
+        train(write("classes.csv", ["a", "kind"], rows), "kind")
+        assert Path("r.html").stat().st_size < 500_000
+
+    def test_the_model_is_the_one_trained_without_a_report(self, train, run):
+        train(write_blobs(), "kind", "--out", "with.safetensors")
+        assert run("train", "blobs.csv", "--target", "kind", "--epochs", 12, "--out", "without.safetensors")[0] == 0
+        assert Path("with.safetensors").read_bytes() == Path("without.safetensors").read_bytes()
