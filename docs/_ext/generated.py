@@ -1,4 +1,4 @@
-"""Pages that are written when the documentation is built, into docs/generated/."""
+"""Used by the other extensions: writes pages into docs/generated/ when the documentation is built."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ FOLDER = ROOT / "docs" / "generated"
 
 
 def write(name, text):
-    """Write a page, or a picture, unless it is there already with that text: Sphinx reads again what is newer."""
+    """Write a page or a picture, unless the file already has this text: Sphinx rebuilds pages whose file is newer."""
     path = FOLDER / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -15,5 +15,5 @@ def write(name, text):
 
 
 def tree(names, *, depth=1):
-    """A table of contents of pages beside this one."""
+    """Return a table of contents of pages in the same folder."""
     return "\n".join(["```{toctree}", f":maxdepth: {depth}", "", *names, "```", ""])

@@ -1,16 +1,16 @@
-"""Mathematics as MathML, made when the pages are built: browsers draw it without a script, and without a network."""
+"""Converts formulas to MathML when the pages are built: browsers show it without a script and without a network."""
 
 from latex2mathml.converter import convert
 
 
 def inline(translator, node):
-    """A formula in a line of text."""
+    """Write a formula in a line of text."""
     translator.body.append(convert(node.astext(), display="inline"))
     raise _done()
 
 
 def display(translator, node):
-    """A formula of its own."""
+    """Write a displayed formula."""
     translator.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
     raise _done()
 

@@ -1,6 +1,6 @@
-"""The gallery: every script of examples/, each with what it prints.
+"""Writes the gallery: a page for every script of examples/, with its output.
 
-Those that train on MNIST or housing, which are too large to ship, were run once: docs/outputs/ holds what they printed,
+Scripts that train on MNIST or housing, which are too large to ship, were run once: docs/outputs/ holds their output,
 and tests/system/test_examples.py, which runs them, whether they still do.
 """
 
@@ -16,12 +16,12 @@ RECORDED = ROOT / "docs" / "outputs"
 
 
 def scripts():
-    """The examples, in their order."""
+    """Return the paths of the examples, in their order."""
     return sorted(EXAMPLES.glob("[0-9]*.py"))
 
 
 def _printed(script):
-    """What a script prints."""
+    """Return the output of a script."""
     recorded = RECORDED / f"{script.stem}.txt"
     if recorded.exists():
         return recorded.read_text(encoding="utf-8")
@@ -37,7 +37,7 @@ def _printed(script):
 
 
 def page(script):
-    """The page of a script."""
+    """Return the page of a script."""
     text = script.read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(text))
     title, _, rest = docstring.partition("\n")
@@ -51,7 +51,7 @@ def generate(app):
     """Write the pages."""
     for script in scripts():
         write(f"gallery/{script.stem}.md", page(script))
-    head = "# Gallery\n\nScripts of `examples/`. Each checks its own numbers, and is run by the tests.\n\n"
+    head = "# Gallery\n\nThese are the scripts in `examples/`. Each checks its own numbers, and the tests run it.\n\n"
     write("gallery/index.md", head + tree(script.stem for script in scripts()))
 
 

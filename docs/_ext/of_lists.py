@@ -1,6 +1,6 @@
-"""A page for each layer, activation, loss, optimiser and schedule: formula, derivative, curve, source.
+"""Writes a page for each layer, activation, loss, optimiser and schedule, with formula, derivative, curve and source.
 
-The lists are the package's own, read as tools/lists reads them, so that a new entry has its page by existing.
+The entries are read from the package, as in tools/lists, so a new entry gets its page automatically.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from generated import ROOT, tree, write
 
 
 def _script(path):
-    """A script without a suffix, as a module."""
+    """Import a script whose name has no suffix."""
     loader = SourceFileLoader(path.name, str(path))
     module = module_from_spec(spec_from_loader(path.name, loader))
     loader.exec_module(module)
@@ -38,14 +38,14 @@ TARGETS = {
 
 
 def _activation(one):
-    facts = [["g(z)", f"`{one.formula}`"], ["g'(z)", f"`{one.derivative}`"], ["its backward pass keeps", one.keeps]]
+    facts = [["g(z)", f"`{one.formula}`"], ["g'(z)", f"`{one.derivative}`"], ["saved for backward", one.keeps]]
     facts += [[f"`{n.name}`", f"{n.value:g} by default{_bounds(n)}"] for n in one.numbers]
     facts += [["initial weights", f"`{one.initializer}`"], ["source", one.source or "-"]]
     spelled = f'"{one.name}"' if not one.numbers else f"fp.activations.{one.name}({_values(one)})"
     return (
         f"# {one.name}\n\n{lists.table(['', ''], facts)}\n\nIn a layer: `fp.Dense(64, {spelled})`.\n\n"
         f"![{one.name} and its derivative]({one.name}.svg)\n\n"
-        "Blue: g(z). Orange, dashed: g'(z). Both are what the engine computes.\n"
+        "The blue curve is g(z), the dashed orange one g'(z), both computed by the engine.\n"
     )
 
 
@@ -65,7 +65,7 @@ def _loss(one):
     facts += [["targets", TARGETS[one.targets]], ["source", one.source]]
     spelled = f'"{one.name}"' if not one.numbers else f"fp.losses.{one!r}"
     text = f"# {one.name}\n\n{lists.table(['', ''], facts)}\n\nIn training: `loss={spelled}`. "
-    text += "The cost is the mean of this over the rows, weighted where there are weights.\n"
+    text += "The cost is the mean of these losses over the rows, weighted by the sample weights if there are any.\n"
     return f"{text}\n![{one.name} and its derivative]({one.name}.svg)\n\n{curves.loss(one)}\n"
 
 
@@ -78,7 +78,7 @@ def _class(one, picture="", caption=""):
 
 
 def _family(folder, title, text, pages):
-    """The pages of a list, and the one that leads to them."""
+    """Write the pages of a list, and their index."""
     for name, content in pages.items():
         write(f"{folder}/{name}.md", content)
     write(f"{folder}/index.md", f"# {title}\n\n{text}\n\n" + tree(pages))
@@ -90,7 +90,7 @@ def generate(app):
     _family(
         "layers",
         "Layers",
-        'Layers are frozen descriptions, without arrays. An int in `fp.Network([...])` stands for `Dense`.',
+        "Layers are immutable descriptions without arrays. An int in `fp.Network([...])` stands for a `Dense` layer.",
         {one.__name__: _class(one) for one in every_layer},
     )
     for one in ACTIVATIONS.values():
@@ -98,31 +98,32 @@ def generate(app):
     _family(
         "activations",
         "Activations",
-        "By name, or with numbers of your own: `fp.activations.leaky_relu(slope=0.1)`. Of a whole row or with weights "
-        "of their own there are besides `softmax`, `log_softmax` and `prelu`: see [Dense](../layers/Dense.md).",
+        "An activation is given by its name, or with its parameters, such as `fp.activations.leaky_relu(slope=0.1)`. "
+        "[Dense](../layers/Dense.md) also takes `softmax` and `log_softmax`, which are functions of a whole row, and "
+        "`prelu`, which has trained parameters.",
         {one.name: _activation(one) for one in ACTIVATIONS.values()},
     )
     _family(
         "losses",
         "Losses",
-        "By name, or with numbers of your own: `fp.losses.huber(delta=0.5)`. A loss of your own is a Python function: "
-        "[Losses of your own](../../guide/own_losses.md).",
+        "A loss is given by its name, or with its parameters, such as `fp.losses.huber(delta=0.5)`. It can also be a "
+        "Python function: see [Losses of your own](../../guide/own_losses.md).",
         {one.name: _loss(one) for one in LOSSES.values()},
     )
     steps = {}
     for one in [*lists.of_module(optimizers, optimizers.Optimizer), fp.LBFGS]:
         drawn = curves.optimizer(one)
-        steps[one.__name__] = _class(one, curves.OPTIMIZER_CAPTION if drawn else "", f"The way of {one.__name__}")
-    _family("optimizers", "Optimisers", "What follows the gradient, and how.", steps)
+        steps[one.__name__] = _class(one, curves.OPTIMIZER_CAPTION if drawn else "", f"The path of {one.__name__}")
+    _family("optimizers", "Optimisers", "An optimiser computes the update of the parameters from the gradient.", steps)
     rates = {}
     for one in lists.of_module(schedules, schedules.Schedule):
         curves.schedule(one)
-        rates[one.__name__] = _class(one, curves.schedule_caption(one), f"The rate of {one.__name__}")
+        rates[one.__name__] = _class(one, curves.schedule_caption(one), f"The learning rate of {one.__name__}")
     _family(
         "schedules",
         "Schedules",
         inspect.getdoc(schedules).split("\n\n")[0].split(": ", 1)[1].capitalize()
-        + " Each takes `warmup`, and its length as `steps` or as `epochs`.",
+        + " Each takes `warmup`, and its length in `steps` or in `epochs`.",
         rates,
     )
 

@@ -1,4 +1,4 @@
-"""The reference: a page for each public module of the package, from its docstrings."""
+"""Writes the reference: a page for each public module of the package, from its docstrings."""
 
 import importlib.util
 import inspect
@@ -16,7 +16,7 @@ WITHOUT = (
 
 
 def modules():
-    """The public modules, without "fastprop."; a package that offers names itself stands for its modules."""
+    """Return the names of the public modules, without "fastprop."; a package with names of its own has one page."""
     found = []
     for one in pkgutil.walk_packages(fastprop.__path__, "fastprop."):
         name = one.name.removeprefix("fastprop.")
@@ -29,18 +29,18 @@ def modules():
 
 
 def _known(name):
-    """What `import fastprop as fp` offers of a module, in a line."""
+    """Return a line with the names under which `import fastprop as fp` offers a module or its contents."""
     public = name.rpartition(".")[2]
     if public in fastprop.__all__ and inspect.ismodule(getattr(fastprop, public)):
         known = [f"`fp.{public}`"]
     else:
         offered = {one: getattr(fastprop, one) for one in dir(fastprop)}
         known = [f"`fp.{one}`" for one, found in offered.items() if _home(found) == f"fastprop.{name}"]
-    return f"Known as {', '.join(known)}.\n\n" if known else ""
+    return f"Available as {', '.join(known)}.\n\n" if known else ""
 
 
 def _home(thing):
-    """The name of the module that a class or a function was written in."""
+    """Return the name of the module that defines a class or a function."""
     return getattr(thing, "__module__", None)
 
 
@@ -51,7 +51,7 @@ def generate(app):
         inherited = "   :inherited-members:\n" if name == "nn.network" else ""  # whose conveniences have no page
         directive = f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n   :members:\n{inherited}```\n"
         write(f"api/{name}.md", f"# fastprop.{name}\n\n{_known(name)}{directive}")
-    write("api/index.md", "# Reference\n\nA page for each public module of the package.\n\n" + tree(names))
+    write("api/index.md", "# Reference\n\nEach public module of the package has a page.\n\n" + tree(names))
 
 
 def of_others(app, what, name, obj, skip, options):

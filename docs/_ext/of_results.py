@@ -1,4 +1,4 @@
-"""The page of performance, from the committed results of the benchmarks."""
+"""Writes the page of performance from the committed results of the benchmarks."""
 
 import json
 import shutil
@@ -9,16 +9,16 @@ from of_lists import lists
 RESULTS = ROOT / "benchmarks" / "results"
 HEAD = """# Performance
 
-Every number of this page is read from `benchmarks/results/*.json` when the page is built. `benchmarks/README.md` says
-what is compared, how it is checked that all do the same work, and which commands measure it again. Numbers of different
-machines cannot be compared; ratios can, with care.
+All numbers on this page are read from `benchmarks/results/*.json` when the page is built. `benchmarks/README.md` says
+what is compared, how the work of all libraries is checked to be equal, and which commands repeat the measurements.
+Times of different machines cannot be compared; ratios can, with care.
 """
-# What is drawn from which result by benchmarks/charts.py: title, file.
+# For each result, the title of its section and the files that benchmarks/charts.py draws from it.
 CHARTS = {
     "peers_relu": ("A training step, one thread", "benchmark_relu_float32_sgd_1t"),
     "peers_relu_2t": ("A training step, two threads", "benchmark_relu_float32_sgd_2t"),
     "peers_tanh": ("A training step with tanh, one thread", "benchmark_tanh_float32_sgd_1t"),
-    "time_to_accuracy": ("Time until MNIST is learnt", "benchmark_time_to_accuracy"),
+    "time_to_accuracy": ("Time to reach an accuracy on MNIST", "benchmark_time_to_accuracy"),
     "latency": ("One call from Python", "benchmark_latency_one_row benchmark_latency_many_rows"),
     "memory": ("Memory, import time, installed size", "benchmark_memory benchmark_import benchmark_installed"),
     "sweep_cliffs": ("Every width and batch from 1 to 130", "benchmark_cliffs"),
@@ -26,12 +26,12 @@ CHARTS = {
 
 
 def _three(number):
-    """Three digits, as far as they say something."""
+    """Return a number as text with three significant digits."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _steps(result):
-    """Microseconds of a step, a row for each network."""
+    """Return a table of the microseconds of a training step, with a row for each network."""
     names = list(result["rows"][0]["contestants"])
     rows = []
     for row in result["rows"]:
@@ -44,19 +44,19 @@ def _steps(result):
                 f"{row['fastest_peer']}, {ratio:.2f}x" if ratio else "",
             ]
         )
-    text = "Microseconds of a training step, the median of epochs taken in turns. The last column says which of the "
-    text += "others was fastest, and how much longer than fastprop it took.\n\n"
+    text = "The times are microseconds of a training step, the median over epochs that the libraries took in turns. "
+    text += "The last column names the fastest of the other libraries, with the ratio of its time to fastprop's.\n\n"
     return text + lists.table(["network / batch", *names, "fastest other"], rows)
 
 
 def _measurements(result):
-    """Name, value, unit."""
+    """Return a table of measurements: name, value and unit."""
     rows = [[one["name"], f"{_three(one['value'])} {one['unit']}"] for one in result["measurements"]]
-    return lists.table(["what", "measured"], rows)
+    return lists.table(["measurement", "result"], rows)
 
 
 def _machine(result):
-    """Where and when a result was measured."""
+    """Return the machine, the versions and the date of a result."""
     machine = result["machine"]
     clock = {row.get("clock") for row in result.get("rows", [result])} - {None}
     how = f", {clock.pop()} time" if len(clock) == 1 else ""
@@ -64,7 +64,7 @@ def _machine(result):
 
 
 def page():
-    """The page, as text."""
+    """Return the page as text."""
     parts = [HEAD]
     for name, (title, charts) in CHARTS.items():
         path = RESULTS / f"{name}.json"
@@ -77,7 +77,7 @@ def page():
             parts.append(f"![{title}, as a chart]({chart}.svg)\n")
         parts.append((_steps if "rows" in result else _measurements)(result) + "\n")
     if len(parts) == 1:
-        parts.append("This page was built from a source distribution, which is without the results.\n")
+        parts.append("This page was built from a source distribution, which does not contain the results.\n")
     return "\n".join(parts)
 
 
