@@ -15,7 +15,7 @@ For m examples the cost C is the mean of the losses, so its gradient is the mean
 """
 
 import numpy as np
-from beside import beside
+from check import check
 
 import fastprop as fp
 
@@ -29,11 +29,11 @@ x1, x2, y = 2.0, 3.0, 1.0
 a = w1 * x1 + w2 * x2 + b
 cost, (dw1, dw2, db) = neuron.value_and_gradient([[x1, x2]], [y], loss="half_mse")
 
-beside("a = w1 x1 + w2 x2 + b", neuron([x1, x2]), -1.75)
-beside("L = 1/2 (a - y)^2", cost, 0.5 * (a - y) ** 2)
-beside("dL/dw1 = (a - y) x1", dw1, (a - y) * x1)
-beside("dL/dw2 = (a - y) x2", dw2, (a - y) * x2)
-beside("dL/db  = (a - y)", db, a - y)
+check("a = w1 x1 + w2 x2 + b", neuron([x1, x2]), -1.75)
+check("L = 1/2 (a - y)^2", cost, 0.5 * (a - y) ** 2)
+check("dL/dw1 = (a - y) x1", dw1, (a - y) * x1)
+check("dL/dw2 = (a - y) x2", dw2, (a - y) * x2)
+check("dL/db  = (a - y)", db, a - y)
 
 # By hand: a - y = -1.75 - 1 = -2.75.
 np.testing.assert_allclose([dw1, dw2, db], [-5.5, -8.25, -2.75], rtol=1e-12)
@@ -45,9 +45,9 @@ m = len(x)
 a = w1 * x[:, 0] + w2 * x[:, 1] + b
 cost, (dw1, dw2, db) = neuron.value_and_gradient(x, y, loss="half_mse")
 
-beside("cost   = 1/m sum 1/2 (a - y)^2", cost, sum(0.5 * (a - y) ** 2) / m)
-beside("dC/dw1 = 1/m sum (a - y) x1", dw1, sum((a - y) * x[:, 0]) / m)
-beside("dC/dw2 = 1/m sum (a - y) x2", dw2, sum((a - y) * x[:, 1]) / m)
-beside("dC/db  = 1/m sum (a - y)", db, sum(a - y) / m)
+check("cost   = 1/m sum 1/2 (a - y)^2", cost, sum(0.5 * (a - y) ** 2) / m)
+check("dC/dw1 = 1/m sum (a - y) x1", dw1, sum((a - y) * x[:, 0]) / m)
+check("dC/dw2 = 1/m sum (a - y) x2", dw2, sum((a - y) * x[:, 1]) / m)
+check("dC/db  = 1/m sum (a - y)", db, sum(a - y) / m)
 
 print("\nEvery number agrees to 12 digits.")

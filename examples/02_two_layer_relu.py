@@ -20,7 +20,7 @@ fastprop's cost is the mean over the rows, so its gradients are these divided by
 """
 
 import numpy as np
-from beside import beside
+from check import check
 
 import fastprop as fp
 
@@ -48,12 +48,12 @@ dW1, db1, dW2, db2 = np.split(gradient, np.cumsum([W1.size, b1.size, W2.size]))
 
 print(f"1 where z1 > 0, a row for each example:\n{(z1 > 0).astype(int)}\n")
 print("Left: the engine. Right: the closed form.")
-beside("a2 = ReLU(x W1 + b1) W2 + b2", network(x), a2)
-beside("L/m = 1/m sum 1/2 (a2 - y)^2", cost, np.sum(0.5 * (a2 - y) ** 2) / m)
-beside("dL/dW2 = a1^T (a2 - y)", m * dW2.reshape(W2.shape), a1.T @ (a2 - y))
-beside("dL/db2 = sum (a2 - y)", m * db2, np.sum(a2 - y, axis=0))
-beside("dL/dW1 = x^T [(a2 - y) W2^T * ReLU'(z1)]", m * dW1.reshape(W1.shape), x.T @ D)
-beside("dL/db1 = sum of D", m * db1, np.sum(D, axis=0))
+check("a2 = ReLU(x W1 + b1) W2 + b2", network(x), a2)
+check("L/m = 1/m sum 1/2 (a2 - y)^2", cost, np.sum(0.5 * (a2 - y) ** 2) / m)
+check("dL/dW2 = a1^T (a2 - y)", m * dW2.reshape(W2.shape), a1.T @ (a2 - y))
+check("dL/db2 = sum (a2 - y)", m * db2, np.sum(a2 - y, axis=0))
+check("dL/dW1 = x^T [(a2 - y) W2^T * ReLU'(z1)]", m * dW1.reshape(W1.shape), x.T @ D)
+check("dL/db1 = sum of D", m * db1, np.sum(D, axis=0))
 
 # One element by hand. z1 of unit 3 is positive only in rows 3 and 4 (2.05 and 1.05), so only they
 # contribute to dL/dW1[2,3] = x[3,2] D[3,3] + x[4,2] D[4,3].

@@ -15,7 +15,7 @@ This script has both passes in 20 lines, for any depth, and compares them with t
 """
 
 import numpy as np
-from beside import beside
+from check import check
 
 import fastprop as fp
 
@@ -76,8 +76,8 @@ print("Three layers, from the last to the first. Left: the engine. Right: the tw
 network, gradients = compare(x, y, ["tanh", "relu", "identity"])
 of_layers = network.gradient.reshape(3, 4, 3)  # each W is 3 x 3, followed by its b as a 4th row
 for k in (2, 1, 0):
-    beside(f"dl/dW{k + 1}", of_layers[k, :3], gradients[k][0])
-    beside(f"dl/db{k + 1}", of_layers[k, 3], gradients[k][1])
+    check(f"dl/dW{k + 1}", of_layers[k, :3], gradients[k][0])
+    check(f"dl/db{k + 1}", of_layers[k, 3], gradients[k][1])
 
 print("\nDepths 1 to 12, with every activation:")
 for depth in range(1, 13):

@@ -13,7 +13,7 @@ the same matrix:
 """
 
 import numpy as np
-from beside import beside
+from check import check
 
 import fastprop as fp
 
@@ -36,21 +36,21 @@ gradient_0 = X.T @ (X @ theta_0 - y) / m
 
 print("One step. Left: the engine. Right: the closed form.")
 cost, gradient = network.value_and_gradient(x, y, loss="half_mse")
-beside("L(theta_0)", cost, np.sum((X @ theta_0 - y) ** 2) / (2 * m))
-beside("grad L(theta_0) = X^T (X theta_0 - y) / m", gradient, gradient_0)
+check("L(theta_0)", cost, np.sum((X @ theta_0 - y) ** 2) / (2 * m))
+check("grad L(theta_0) = X^T (X theta_0 - y) / m", gradient, gradient_0)
 
 # Trainer.step takes this step: it changes network.parameters, and returns the cost before the step.
 trainer = fp.Trainer(network, loss="half_mse", optimizer=fp.SGD(eta))
 before = trainer.step(x, y)
 assert before == cost
-beside("theta_1 = theta_0 - eta grad L(theta_0)", network.parameters, theta_0 - eta * gradient_0)
+check("theta_1 = theta_0 - eta grad L(theta_0)", network.parameters, theta_0 - eta * gradient_0)
 
 print("\nMore steps. Left: the engine. Right: theta* + (I - eta H)^t (theta_0 - theta*).")
 for t in range(2, 301):
     trainer.step(x, y)
     if t in (2, 5, 10, 20, 50, 100, 200, 300):
         power = np.linalg.matrix_power(np.eye(3) - eta * H, t)
-        beside(f"theta_{t}", network.parameters, theta_star + power @ (theta_0 - theta_star))
+        check(f"theta_{t}", network.parameters, theta_star + power @ (theta_0 - theta_star))
 
 print(f"\nThe minimum, by linear algebra: {theta_star}")
 print(f"Largest difference from it after 300 steps: {np.abs(network.parameters - theta_star).max():.1e}")

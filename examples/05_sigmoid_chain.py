@@ -21,7 +21,7 @@ For n examples the cost C is the mean of the losses C0, so every derivative is t
 """
 
 import numpy as np
-from beside import beside
+from check import check
 
 import fastprop as fp
 
@@ -69,9 +69,9 @@ EQUATIONS = [
 
 
 def show(cost, gradient, closed_cost, closed_gradient, name):
-    beside(name, cost, closed_cost)
+    check(name, cost, closed_cost)
     for i in range(5, -1, -1):  # from the last layer to the first, like the backward pass
-        beside("d" + name + EQUATIONS[i].format("d" + name), gradient[i], closed_gradient[i])
+        check("d" + name + EQUATIONS[i].format("d" + name), gradient[i], closed_gradient[i])
 
 
 print("One example, x = 0.7, y = 1                     engine       closed form")

@@ -90,7 +90,7 @@ def test_mnist_without_its_data_says_what_to_do(tmp_path):
 
 def test_an_example_stops_at_a_wrong_number():
     """The helper that prints both sides is what asserts: a digit off must end the script."""
-    wrong = "from beside import beside; beside('dL/db', 1.0, 1.0 + 1e-10)"
+    wrong = "from check import check; check('dL/db', 1.0, 1.0 + 1e-10)"
     done = subprocess.run(
         [sys.executable, "-c", wrong], cwd=EXAMPLES, capture_output=True, text=True, timeout=600
     )

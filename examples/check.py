@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def beside(equation, engine, closed_form):
+def check(equation, engine, closed_form):
     """Print both; raise an AssertionError if they do not agree to 12 digits."""
     engine, closed_form = np.atleast_2d(engine), np.atleast_2d(closed_form)
     for row, (ours, theirs) in enumerate(zip(engine, closed_form, strict=True)):
