@@ -38,7 +38,7 @@ TARGETS = {
 
 
 def _activation(one):
-    facts = [["g(z)", f"`{one.formula}`"], ["g'(z)", f"`{one.derivative}`"], ["saved for backward", one.keeps]]
+    facts = [["g(z)", f"`{one.formula}`"], ["g'(z)", f"`{one.derivative}`"], ["saved for backward", one.saves]]
     facts += [[f"`{n.name}`", f"{n.value:g} by default{_bounds(n)}"] for n in one.numbers]
     facts += [["initial weights", f"`{one.initializer}`"], ["source", one.source or "-"]]
     spelled = f'"{one.name}"' if not one.numbers else f"fp.activations.{one.name}({_values(one)})"

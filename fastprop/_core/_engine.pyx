@@ -110,7 +110,7 @@ cdef class Buffer:
 cdef Buffer NOTHING = Buffer(None)
 
 
-cdef class Objective:
+cdef class CompiledLoss:
     """A loss as the kernels know it.
 
     Parameters
@@ -174,13 +174,13 @@ cdef class Engine:
     Notes
     -----
     Several threads may use a network at once. One pass runs at a time; what two passes have to do with one another is
-    kept apart by ``mine`` and ``Exclusive``.
+    kept apart by ``thread_local`` and ``Exclusive``.
 
     Attributes
     ----------
-    mine : threading.local
+    thread_local : threading.local
         What belongs to one thread: its ``gradient``, an array, if it computed one, and the ``ticket`` of its last
-        ``forward_keep``.
+        ``forward_and_save``.
     swapped : bool
         Whether the parameters are others than those that are trained, for a while.
     """
@@ -204,8 +204,8 @@ cdef class Engine:
     cdef uint64_t changer    # the thread that has, or waits only for a pass to end; 0: none
     cdef int depth           # how often it has entered
     cdef public bint swapped
-    cdef readonly object mine
-    cdef int64_t ticket      # of the last `forward_keep`
+    cdef readonly object thread_local
+    cdef int64_t ticket      # of the last `forward_and_save`
     cdef ptrdiff_t kept      # how many of its rows the arena still holds
     cdef bint kept_training  # and whether it was in training
 
@@ -213,7 +213,7 @@ cdef class Engine:
         cdef Plan *p = &self.plan
         cdef ptrdiff_t k, n_in = n_inputs, n_state = 0
         self.lock, self.changes, self.forks = threading.RLock(), threading.RLock(), fp_forks()
-        self.mine, self.sizes = threading.local(), []
+        self.thread_local, self.sizes = threading.local(), []
         self.theta, self.gradient, self.state = Buffer(parameters, True), Buffer(gradient, True), Buffer(state, True)
         self.pins, self.gradient_pin = (pin(parameters), pin(state)), pin(gradient)
         self.gradients = gradient
@@ -245,7 +245,7 @@ cdef class Engine:
         op.activation, op.hyper = operation["activation"], p.hyper + k * FP_HYPER
         for i, number in enumerate(operation["hyper"]):
             p.hyper[k * FP_HYPER + i] = number
-        op.pieces, op.shared = operation.get("pieces", 1), operation.get("shared", False)
+        op.pieces, op.shared = operation.get("n_groups", 1), operation.get("shared_weights", False)
         op.sizes, op.fork = <int64_t *>sizes.start, operation.get("fork", 0)
         op.logarithm = operation.get("logarithm", False)
         op.rate, op.momentum, op.epsilon = (operation.get(name, 0.0) for name in ("rate", "momentum", "epsilon"))
@@ -363,11 +363,11 @@ cdef class Engine:
     def exclusive(self):
         """A context in which no other thread changes the network: those that train it or assign to it wait.
 
-        They may have its outputs. The user's code may run in it, unlike in ``still``.
+        They may have its outputs. The user's code may run in it, unlike in ``locked``.
         """
         return Exclusive(self, False)
 
-    def still(self):
+    def locked(self):
         """A context in which no other thread uses the network at all, for the few lines that copy its numbers."""
         return Exclusive(self, True)
 
@@ -376,11 +376,11 @@ cdef class Engine:
     @property
     def gradient(self):
         """The gradient that this thread computed last; where it computed none, the last one of any thread."""
-        return getattr(self.mine, "gradient", self.gradients)
+        return getattr(self.thread_local, "gradient", self.gradients)
 
     @gradient.setter
     def gradient(self, values):
-        with self.still():
+        with self.locked():
             self.take_gradient(True)
             self.gradients[:] = values
 
@@ -391,12 +391,12 @@ cdef class Engine:
         cdef ptrdiff_t k, by
         if self.gradient_of == this_thread():
             return 0
-        array = getattr(self.mine, "gradient", None)
+        array = getattr(self.thread_local, "gradient", None)
         if array is None:
             if not anew:
                 return 0
             array = self.gradients if self.gradient_of == 0 else aligned_copy(self.gradients)
-            self.mine.gradient = array
+            self.thread_local.gradient = array
         taken = Buffer(array, True)
         taken.expect(p.n_parameters * p.size)
         self.gradients, self.gradient, self.gradient_of = array, taken, this_thread()
@@ -430,17 +430,17 @@ cdef class Engine:
         return x.size // row
 
     cdef int bring(
-        self, Job *job, Objective objective, Buffer x, Buffer y, Buffer label, Buffer weight, Buffer order,
+        self, Job *job, CompiledLoss loss, Buffer x, Buffer y, Buffer label, Buffer weight, Buffer order,
     ) except -1:
         """Enters the examples into a job. The caller keeps the buffers."""
         cdef ptrdiff_t rows = self.rows_of(x)
-        y.expect(rows * objective.n_targets * self.plan.size)
+        y.expect(rows * loss.n_targets * self.plan.size)
         label.expect(rows * sizeof(int64_t))
         weight.expect(rows * self.plan.size)
         order.expect(rows * sizeof(int64_t))
         job.x, job.y, job.label, job.rows = x.start, y.start, <int64_t *>label.start, rows
         job.weight, job.order = weight.start, <int64_t *>order.start
-        objective.put(job)
+        loss.put(job)
         return 0
 
     cdef bint ready(self, Py_buffer *view, object array, ptrdiff_t columns) noexcept:
@@ -475,7 +475,7 @@ cdef class Engine:
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
         self.run_forward(xs.start, self.rows_of(xs), outs)
 
-    def forward_if_ready(self, x):
+    def try_forward(self, x):
         """The outputs for an x just as the kernels take it, without further ado; None: it wants a closer look."""
         cdef Py_buffer view
         cdef Buffer outs
@@ -489,7 +489,7 @@ cdef class Engine:
             PyBuffer_Release(&view)
         return out
 
-    def forward_keep(self, x, out, bint training=False, uint64_t seed=0, int64_t step=0):
+    def forward_and_save(self, x, out, bint training=False, uint64_t seed=0, int64_t step=0):
         """out = the network's outputs for x; keeps a copy of x and every activation for ``backward``."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
         cdef Job job
@@ -507,16 +507,16 @@ cdef class Engine:
             end_work(&job.air)
         self.kept, self.kept_training = 0 if job.air.stopped else job.rows, training
         self.ticket += 1
-        self.mine.ticket = self.ticket
+        self.thread_local.ticket = self.ticket
         self.leave(&job)
 
     @property
-    def rows_kept(self):
+    def rows_saved(self):
         """How many rows ``backward`` can take.
 
-        Those of this thread's last forward_keep, 0 after any other use of the network.
+        Those of this thread's last forward_and_save, 0 after any other use of the network.
         """
-        return self.kept if self.ticket == getattr(self.mine, "ticket", 0) else 0
+        return self.kept if self.ticket == getattr(self.thread_local, "ticket", 0) else 0
 
     @property
     def used_elsewhere(self):
@@ -530,8 +530,8 @@ cdef class Engine:
         memset(&job, 0, sizeof(Job))
         job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
         dys.expect(self.output_size(job.rows))
-        with self.still():
-            if self.rows_kept != job.rows:
+        with self.locked():
+            if self.rows_saved != job.rows:
                 return False
             self.take_gradient(True)
             self.lock.acquire()
@@ -573,7 +573,7 @@ cdef class Engine:
         self.leave(&job)
 
     def cost(
-        self, x, y, label, weight, Objective objective, gradient, bint training=False, uint64_t seed=0, int64_t step=0,
+        self, x, y, label, weight, CompiledLoss loss, gradient, bint training=False, uint64_t seed=0, int64_t step=0,
     ):
         """The mean loss over the rows of x, and, unless `gradient` is None, its gradient there and in our buffer."""
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
@@ -581,7 +581,7 @@ cdef class Engine:
         cdef Job job
         cdef double total
         memset(&job, 0, sizeof(Job))
-        self.bring(&job, objective, xs, ys, labels, weights, NOTHING)
+        self.bring(&job, loss, xs, ys, labels, weights, NOTHING)
         gradients.expect(self.plan.n_parameters * self.plan.size)
         job.up, job.down = True, gradients.start != NULL
         job.keep, job.training, job.seed, job.step = job.down, training, seed, step
@@ -595,13 +595,13 @@ cdef class Engine:
         self.leave(&job)
         return total / job.batch_weight if job.batch_weight > 0 else 0.0
 
-    def each_gradient(self, x, y, label, Objective objective, gradients):
+    def row_gradients(self, x, y, label, CompiledLoss loss, gradients):
         """The gradient of the loss of each row of x, into the rows of `gradients`."""
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), out = Buffer(gradients, True)
         cdef Job job
         cdef ptrdiff_t i, size = self.plan.n_parameters * self.plan.size
         memset(&job, 0, sizeof(Job))
-        self.bring(&job, objective, xs, ys, labels, NOTHING, NOTHING)
+        self.bring(&job, loss, xs, ys, labels, NOTHING, NOTHING)
         out.expect(job.rows * size)
         job.up, job.down, job.keep = True, True, True
         self.enter(&job, 1, False)
@@ -616,7 +616,7 @@ cdef class Engine:
         self.leave(&job)
 
     def trace(
-        self, x, y, label, weight, Objective objective, bint training=False, uint64_t seed=0, int64_t step=0,
+        self, x, y, label, weight, CompiledLoss loss, bint training=False, uint64_t seed=0, int64_t step=0,
     ):
         """Every number of both passes over all rows of x.
 
@@ -633,7 +633,7 @@ cdef class Engine:
         cdef Job job
         cdef Buffer dxs
         memset(&job, 0, sizeof(Job))
-        self.bring(&job, objective, xs, ys, labels, weights, NOTHING)
+        self.bring(&job, loss, xs, ys, labels, weights, NOTHING)
         dx = numpy.empty_like(x)
         dxs = Buffer(dx, True)
         dxs.expect(xs.size)
@@ -665,17 +665,17 @@ cdef class Engine:
 
 
 cdef class Exclusive:
-    """See ``Engine.exclusive`` and ``Engine.still``. Neither lets a signal's handler in that comes in mid-step."""
+    """See ``Engine.exclusive`` and ``Engine.locked``. Neither lets a signal's handler in that comes in mid-step."""
 
     cdef Engine engine
-    cdef bint still
+    cdef bint locked
 
-    def __cinit__(self, Engine engine, bint still):
-        self.engine, self.still = engine, still
+    def __cinit__(self, Engine engine, bint locked):
+        self.engine, self.locked = engine, locked
 
     def __enter__(self):
         self.engine.have()
-        if self.still:
+        if self.locked:
             try:
                 self.engine.acquire(True)
             except BaseException:
@@ -683,7 +683,7 @@ cdef class Exclusive:
                 raise
 
     def __exit__(self, *args):
-        if self.still:
+        if self.locked:
             self.engine.lock.release()
         self.engine.give()
 

@@ -74,7 +74,7 @@ def names(str kind):
     return [name for name, of, _ in signatures() if of == kind]
 
 
-def keeps(int activation):
+def activation_saves(int activation):
     """What the activation of this number keeps for its backward pass: "output" or "slope"."""
     return "slope" if fp_activation_saves[activation] == FP_SAVES_SLOPE else "output"
 

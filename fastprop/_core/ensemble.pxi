@@ -28,7 +28,7 @@ cdef bint all_done(const Together *all) noexcept:
 cdef int train_together(Together *all, list descents) except -1:
     """Round after round of AIR_SECONDS, between which Python may handle signals."""
     cdef uint64_t state
-    cdef Descent descent
+    cdef CompiledTrainer descent
     cdef ptrdiff_t i
     while not all_done(all):
         all.next, all.due = 0, fp_clock() + AIR_SECONDS
@@ -44,25 +44,25 @@ cdef int train_together(Together *all, list descents) except -1:
     return 0
 
 
-def run_together(list descents, x, y, label, list weights, list orders, Py_ssize_t batch, list rates):
+def run_ensemble(list descents, x, y, label, list weights, list orders, Py_ssize_t batch, list rates):
     """One pass over the rows of x for each descent, in its own order, with its own weights and rates.
 
     Returns
     -------
     list of float
-        Their mean costs, as ``Descent.run`` returns them.
+        Their mean costs, as ``CompiledTrainer.run`` returns them.
     """
     cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label)
     cdef tuple pins = (pin(x), pin(y), pin(label))  # nobody resizes them before the end
     cdef list own = [tuple(map(Buffer, arrays)) for arrays in zip(orders, weights, rates)]
     cdef Py_ssize_t i, entered = 0, had = 0, n = len(descents)
     # one order for all, or two ensembles that share networks would wait for one another
-    cdef list engines = sorted([(<Descent>one).engine for one in descents], key=id)
+    cdef list engines = sorted([(<CompiledTrainer>one).engine for one in descents], key=id)
     cdef Engine engine
     cdef Together all
     cdef Job *jobs = <Job *>fp_allocate(n * sizeof(Job))
     cdef Rule *rules = <Rule *>fp_allocate(n * sizeof(Rule))
-    cdef Descent descent
+    cdef CompiledTrainer descent
     try:
         if jobs == NULL or rules == NULL:
             raise MemoryError(f"no memory to train {n} networks at once")

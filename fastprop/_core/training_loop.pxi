@@ -1,6 +1,6 @@
 # How a network is trained, as Python sees it. Part of _engine.pyx.
 
-cdef class Optimizer:
+cdef class CompiledOptimizer:
     """An optimiser at work on one network: its numbers, the arrays that change with every step, and what goes with it.
 
     Parameters
@@ -10,7 +10,7 @@ cdef class Optimizer:
     number : int
         Its place in the list (see ``names``).
     rate : float
-        Of every step for which ``Descent`` is given no other.
+        Of every step for which ``CompiledTrainer`` is given no other.
     hyper : tuple of float
         Its numbers.
     memory : float64 array of ``memory_size()`` ones
@@ -60,7 +60,7 @@ cdef class Optimizer:
 
     @property
     def rate(self):
-        """Of the steps to come for which ``Descent`` is given no other."""
+        """Of the steps to come for which ``CompiledTrainer`` is given no other."""
         return self.rule.rate
 
     @rate.setter
@@ -68,13 +68,13 @@ cdef class Optimizer:
         self.rule.rate = rate
 
 
-cdef class Descent:
+cdef class CompiledTrainer:
     """How one network is trained: its loss, its optimiser with that one's state, and the steps so far.
 
     Parameters
     ----------
     engine : Engine
-    objective : Objective
+    loss : CompiledLoss
     targets : str
         What targets the loss takes, as ``fastprop.losses`` names them.
     """
@@ -82,12 +82,12 @@ cdef class Descent:
     cdef readonly Engine engine
     cdef public Py_ssize_t steps
     cdef public uint64_t seed  # of dropout
-    cdef readonly Objective objective
+    cdef readonly CompiledLoss loss
     cdef str targets
-    cdef Optimizer now
+    cdef CompiledOptimizer now
 
-    def __init__(self, Engine engine, Objective objective, str targets):
-        self.engine, self.objective, self.targets = engine, objective, targets
+    def __init__(self, Engine engine, CompiledLoss loss, str targets):
+        self.engine, self.loss, self.targets = engine, loss, targets
 
     @property
     def optimizer(self):
@@ -95,7 +95,7 @@ cdef class Descent:
         return self.now
 
     @optimizer.setter
-    def optimizer(self, Optimizer optimizer):
+    def optimizer(self, CompiledOptimizer optimizer):
         if optimizer.engine is not self.engine:
             raise ValueError("this optimiser has the state of another network: make a Trainer for each network")
         self.now = optimizer
@@ -104,7 +104,7 @@ cdef class Descent:
         """Takes a step for each batch of the job's rows; the mean cost, or NaN where it diverged."""
         cdef Py_ssize_t before
         cdef Rule rule
-        cdef Optimizer first = self.now, now
+        cdef CompiledOptimizer first = self.now, now
         self.begin(job, &rule)
         while job.done < job.rows and not job.diverged:
             self.engine.enter(job, job.batch, False)
@@ -126,7 +126,7 @@ cdef class Descent:
         """What every job of training is."""
         job.up, job.keep, job.down, job.training, job.rule = True, True, True, True, rule
         job.seed = self.seed
-        self.objective.put(job)
+        self.loss.put(job)
 
     cdef int join(
         self, Job *job, Rule *rule, Buffer x, Buffer y, Buffer label, tuple own, Py_ssize_t batch,
@@ -134,7 +134,7 @@ cdef class Descent:
         """Makes this one of several descents side by side; `own` are the buffers of its order, weights and rates."""
         cdef Buffer order, weight, rates
         order, weight, rates = own
-        self.engine.bring(job, self.objective, x, y, label, weight, order)
+        self.engine.bring(job, self.loss, x, y, label, weight, order)
         job.batch, job.step = batch, self.steps
         rates.expect(n_steps(job) * sizeof(double))
         self.begin(job, rule)
@@ -144,7 +144,7 @@ cdef class Descent:
 
     def apply(self):
         """One step along the gradient that the engine holds."""
-        cdef Optimizer now
+        cdef CompiledOptimizer now
         cdef Rule rule
         cdef Job job
         memset(&job, 0, sizeof(Job))
@@ -172,12 +172,12 @@ cdef class Descent:
         cdef Buffer orders = Buffer(order), rate = Buffer(rates)
         cdef Job job
         memset(&job, 0, sizeof(Job))
-        self.engine.bring(&job, self.objective, xs, ys, labels, weights, orders)
+        self.engine.bring(&job, self.loss, xs, ys, labels, weights, orders)
         job.batch = batch
         rate.expect(n_steps(&job) * sizeof(double))
         return self.perform(&job, rate, progress)
 
-    def step_if_ready(self, x, y):
+    def try_step(self, x, y):
         """One step, without further ado, on an x and y just as the kernels take them; None: they want a closer look."""
         cdef Py_buffer xs, ys
         cdef Job job
@@ -189,7 +189,7 @@ cdef class Descent:
                 if not in_range(&ys, xs.shape[0], self.engine.plan.n_outputs):
                     PyBuffer_Release(&ys)
                     return None
-            elif self.targets != "numbers" or not self.engine.ready(&ys, y, self.objective.n_targets):
+            elif self.targets != "numbers" or not self.engine.ready(&ys, y, self.loss.n_targets):
                 return None
             elif ys.shape[0] != xs.shape[0]:
                 PyBuffer_Release(&ys)

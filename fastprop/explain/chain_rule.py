@@ -145,7 +145,7 @@ class Chain:
                 return np.eye(n) - np.exp(a)[:, None]
             return np.diag(a) - np.outer(a, a)
         if kind == "repeat":
-            return np.tile(np.eye(n), operation.fields["pieces"])
+            return np.tile(np.eye(n), operation.fields["n_groups"])
         if kind == "embed":
             (passed,) = np.nonzero(operation.fields["sizes"][:n] == 0)
             matrix = np.zeros((n, len(a)))
@@ -213,7 +213,7 @@ class Chain:
         """The outputs z that a parameter goes into in a row, the derivative of each, and its formula."""
         part, layer, k = self.parts[node.layer], self.t.layers[node.layer], node.layer
         fields, kind = part.operation.fields, part.operation.kind
-        x, n_out, pieces = layer.x[row].astype(np.float64), part.operation.n_out, fields.get("pieces", 1)
+        x, n_out, pieces = layer.x[row].astype(np.float64), part.operation.n_out, fields.get("n_groups", 1)
         if node.kind == "b":
             size = part.bias.size
             return [(unit, 1.0, "1") for unit in range(node.place[0], n_out, size)]
@@ -221,7 +221,7 @@ class Chain:
         if kind == "dense":
             width = n_out // pieces
             i, j = divmod(place, width)
-            if fields.get("shared"):
+            if fields.get("shared_weights"):
                 n_in = len(x) // pieces
                 inputs = [(p * width + j, p * n_in + i) for p in range(pieces)]
             else:
@@ -296,9 +296,9 @@ class Chain:
     def _weight(self, k: int, i: int, j: int) -> str:
         """The name of the weight from input i to output j of a product."""
         part = self.parts[k]
-        pieces = part.operation.fields.get("pieces", 1)
+        pieces = part.operation.fields.get("n_groups", 1)
         width = part.operation.n_out // pieces
-        if part.operation.fields.get("shared"):
+        if part.operation.fields.get("shared_weights"):
             i %= self.t.layers[k].x.shape[1] // pieces
         place = np.unravel_index(i * width + j % width, part.weight.shape)
         return str(Node("W", k, -1, tuple(map(int, place))))
@@ -307,10 +307,10 @@ class Chain:
 def _product(part: _common.Part) -> np.ndarray:
     """The matrix of a product: with pieces it has blocks."""
     operation, w = part.operation, part.weight.astype(np.float64)
-    pieces = operation.fields.get("pieces", 1)
+    pieces = operation.fields.get("n_groups", 1)
     if pieces == 1:
         return w
-    if operation.fields.get("shared"):
+    if operation.fields.get("shared_weights"):
         return np.kron(np.eye(pieces), w)
     blocks = [block for block, _ in _common.pieces(part)]
     matrix, row, column = np.zeros((sum(map(len, blocks)), operation.n_out)), 0, 0

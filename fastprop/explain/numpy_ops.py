@@ -166,8 +166,8 @@ def output(part: _common.Part, x: Array, mask: Array | None = None, fork: Array 
     """z of an operation whose input is x, a batch norm's that of prediction; `mask` is a dropout's, `fork` an add's."""
     operation, w, b = part.operation, part.weight, 0 if part.bias is None else part.bias
     kind, fields = operation.kind, operation.fields
-    if kind == "dense" and fields.get("shared"):
-        return (x.reshape(len(x), fields["pieces"], -1) @ w + b).reshape(len(x), -1)
+    if kind == "dense" and fields.get("shared_weights"):
+        return (x.reshape(len(x), fields["n_groups"], -1) @ w + b).reshape(len(x), -1)
     if kind == "dense":
         columns = np.cumsum([len(piece) for piece, _ in _common.pieces(part)])[:-1]
         products = [some @ piece for some, (piece, _) in zip(np.split(x, columns, axis=1), _common.pieces(part))]
@@ -189,7 +189,7 @@ def output(part: _common.Part, x: Array, mask: Array | None = None, fork: Array 
     if kind == "add":
         return x + fork
     if kind == "repeat":
-        return np.tile(x, fields["pieces"])
+        return np.tile(x, fields["n_groups"])
     if kind == "embed":
         return _embedded(part, x)
     if kind == "piecewise":

@@ -124,10 +124,10 @@ class Trace(ByIdentity):
 
         In training a batch norm ties rows together: a row's loss then depends on the other rows too, and so does this.
         """
-        network, objective = self.network, self.loss.objective(self.network.n_outputs)
+        network, objective = self.network, self.loss.compiled(self.network.n_outputs)
         result = np.empty((len(self.x), network.n_parameters), network.dtype)
         if not self.training:
-            network._engine.each_gradient(self.x, *_targets_of(self.y), objective, result)
+            network._engine.row_gradients(self.x, *_targets_of(self.y), objective, result)
             return result
         with network._engine.exclusive():
             before = network.state.copy()
@@ -296,7 +296,7 @@ def _run(
     network: Network, loss: Loss, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, training: bool, step: int
 ) -> Trace:
     """A trace of arguments that were checked, and are its own."""
-    objective = loss.objective(network.n_outputs)
+    objective = loss.compiled(network.n_outputs)
     arguments = x, *_targets_of(y), weight, objective
     how = training, network.seed, step
     with network._engine.exclusive():

@@ -159,7 +159,7 @@ def parts(network: Network) -> list[Part]:
 def pieces(part: Part) -> list[tuple[np.ndarray, np.ndarray | None]]:
     """Of a product whose pieces have weights of their own: those of each, (n_in, n_out), and biases."""
     weight, operation = part.weight, part.operation
-    count = operation.fields.get("pieces", 1)
+    count = operation.fields.get("n_groups", 1)
     rows = weight.reshape(-1, operation.n_out // count)
     sizes = operation.fields.get("sizes", [len(rows) // count] * count)
     biases: Any = [None] * count if part.bias is None else np.split(part.bias, count)

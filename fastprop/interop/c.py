@@ -176,8 +176,8 @@ class _Writer:
         return "0" if values is None else self.array("b", values, piece)
 
     def _dense(self, part: Part, y: str, x: str) -> None:
-        if part.operation.fields.get("shared"):
-            count, (n_in, n_out) = part.operation.fields["pieces"], part.weight.shape
+        if part.operation.fields.get("shared_weights"):
+            count, (n_in, n_out) = part.operation.fields["n_groups"], part.weight.shape
             numbers = self.array("w", part.weight), self.bias(part.bias)
             self.loop(count, "dense", f"{y} + {n_out} * p", f"{x} + {n_in} * p", *numbers, n_in, n_out)
             return
@@ -219,7 +219,7 @@ class _Writer:
         self.call("add", y, x, self.held.pop(), part.operation.n_out)
 
     def _repeat(self, part: Part, y: str, x: str) -> None:
-        count = part.operation.fields["pieces"]
+        count = part.operation.fields["n_groups"]
         n = part.operation.n_out // count
         self.loop(count, "copy", f"{y} + {n} * p", x, n)
 

@@ -237,15 +237,15 @@ def _activate(z: _Value, activation: Activation) -> _Value:
 
 def _dense(x: _Value, part: Part) -> _Value:
     operation, fields = part.operation, part.operation.fields
-    if "pieces" not in fields:
+    if "n_groups" not in fields:
         return x.node("Gemm", part.weight, *([] if part.bias is None else [part.bias]))
-    count = fields["pieces"]
+    count = fields["n_groups"]
     if "sizes" in fields:
         names = [f"{x.name}_{k}" for k in range(count)]
         x.graph.split(x.name, names, fields["sizes"])
         products = [_Value(x.graph, name).node("MatMul", w) for name, (w, _) in zip(names, pieces(part))]
         x = products[0].joined(*products[1:])
-    elif fields["shared"]:  # b, too
+    elif fields["shared_weights"]:  # b, too
         x = x.reshape(-1, len(part.weight)).node("Gemm", part.weight, *([] if part.bias is None else [part.bias]))
         return x.reshape(-1, operation.n_out)
     else:
@@ -288,7 +288,7 @@ def _softmax(x: _Value, part: Part) -> _Value:
 
 
 def _repeat(x: _Value, part: Part) -> _Value:
-    return x.node("Tile", x.graph.constant([1, part.operation.fields["pieces"]], np.int64))
+    return x.node("Tile", x.graph.constant([1, part.operation.fields["n_groups"]], np.int64))
 
 
 def _embed(x: _Value, part: Part) -> _Value:

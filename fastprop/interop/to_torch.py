@@ -111,9 +111,9 @@ def _module(torch: Any, own: Any, part: Part) -> Any:
         made = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias is not None)  # draws nothing of PyTorch's generator
         return filled(made, weight.T, bias)
 
-    if kind == "dense" and fields.get("shared"):
-        return own.Shared(linear(part.weight, part.bias), fields["pieces"])
-    if kind == "dense" and "pieces" in fields:
+    if kind == "dense" and fields.get("shared_weights"):
+        return own.Shared(linear(part.weight, part.bias), fields["n_groups"])
+    if kind == "dense" and "n_groups" in fields:
         return own.Pieces([linear(*each) for each in pieces(part)])
     if kind == "dense":
         return linear(part.weight, part.bias)
@@ -140,6 +140,6 @@ def _module(torch: Any, own: Any, part: Part) -> Any:
     return {
         "dropout": lambda: nn.Dropout(fields["rate"]),
         "softmax": lambda: (nn.LogSoftmax if fields["logarithm"] else nn.Softmax)(dim=-1),
-        "repeat": lambda: own.Repeat(fields["pieces"]),
+        "repeat": lambda: own.Repeat(fields["n_groups"]),
         "periodic": lambda: own.Periodic(tensor(part.weight)),
     }[kind]()

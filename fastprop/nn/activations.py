@@ -1,4 +1,4 @@
-"""The list of activations: what each is called, computes, keeps and takes, and wants for its initial weights.
+"""The list of activations: what each is called, computes, saves and takes, and wants for its initial weights.
 
 The compiled bodies are ``activation.h`` and ``activation_smooth.h`` in ``src_c/kernels``, and
 ``portable_activations.pxi``, under the same names.
@@ -58,9 +58,9 @@ class Activation(_entries.Entry):
         return _NUMBERS[self.name]
 
     @property
-    def keeps(self) -> str:
-        """What its backward pass needs and the forward pass keeps: its "output", or its "slope" g'(z)."""
-        return _engine.keeps(self.number)
+    def saves(self) -> str:
+        """What the forward pass saves for the backward pass: the "output", or the "slope" g'(z)."""
+        return _engine.activation_saves(self.number)
 
     @property
     def range(self) -> tuple[float, float]:

@@ -30,7 +30,7 @@ class OwnLoss:
         """What the function is called."""
         return getattr(self.function, "__name__", type(self.function).__name__)
 
-    def objective(self, n_outputs: int) -> None:
+    def compiled(self, n_outputs: int) -> None:
         """The engine does not know it."""
 
     def __call__(self, Y: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
@@ -83,16 +83,16 @@ def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.nda
     with engine.exclusive():
         before = network.state.copy()
         try:
-            engine.forward_keep(x, outputs, *how)
-            ticket = engine.mine.ticket
+            engine.forward_and_save(x, outputs, *how)
+            ticket = engine.thread_local.ticket
             cost, dY = judged()
             if np.isfinite(cost):
-                if engine.mine.ticket != ticket or not (engine.rows_kept or engine.used_elsewhere):
+                if engine.thread_local.ticket != ticket or not (engine.rows_saved or engine.used_elsewhere):
                     raise RuntimeError(f"your loss {loss.name} used the network before its backward pass; use a copy")
-                with engine.still():
-                    if not engine.rows_kept:  # another thread had outputs of the network: the same pass once more
+                with engine.locked():
+                    if not engine.rows_saved:  # another thread had outputs of the network: the same pass once more
                         network.state[:] = before
-                        engine.forward_keep(x, np.empty_like(outputs), *how)
+                        engine.forward_and_save(x, np.empty_like(outputs), *how)
                     network._backward(dY)
                 gradient[:] = network.gradient
         except BaseException:
@@ -102,7 +102,7 @@ def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.nda
 
 
 def descend(trainer: Any, x: np.ndarray, y: Any, order: np.ndarray | None, batch: int, rates, progress) -> float:
-    """What ``Descent.run`` does for the losses that it knows: a step for each batch; the mean cost, or NaN."""
+    """What ``CompiledTrainer.run`` does for the losses that it knows: a step for each batch; the mean cost, or NaN."""
     network, rule, descent = trainer.network, trainer._rule, trainer._descent
     gradient, total, told = np.empty_like(network.gradient), 0.0, time.monotonic()
     for step, first in enumerate(range(0, len(x), batch)):

@@ -27,7 +27,7 @@ def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
     chosen = _losses.parse(loss)
     x, targets, labels, _ = network._examples(X, y, None, chosen)
     result = np.empty((len(x), network.n_parameters), network.dtype)
-    network._engine.each_gradient(x, targets, labels, chosen.objective(network.n_outputs), result)
+    network._engine.row_gradients(x, targets, labels, chosen.compiled(network.n_outputs), result)
     return result
 
 

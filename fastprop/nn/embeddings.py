@@ -212,11 +212,11 @@ class PiecewiseLinear(Layer):
                 [generator.uniform(-1 / sqrt(n), 1 / sqrt(n), n * width) for n in bins]  # torch.nn.Linear's start
             )
 
-        pieces = {"pieces": n_in, "sizes": bins}
+        groups = {"n_groups": n_in, "sizes": bins}
         layer = Dense(n_in * width, self.activation)
         product = layer.product(total)
         product[0] = Operation(
-            "dense", n_in * width, product[0].activation, (total * width,), n_in * width, draw, fields=pieces
+            "dense", n_in * width, product[0].activation, (total * width,), n_in * width, draw, fields=groups
         )
         return [encoding, *product]
 
@@ -280,7 +280,7 @@ class Periodic(Layer):
         waves = Operation("periodic", 2 * n * n_in, weight=(n_in, n), draw=draw)
         if self.width is None:
             return [waves]
-        return [waves, *Dense(self.width, self.activation).product(2 * n * n_in, pieces=n_in)]
+        return [waves, *Dense(self.width, self.activation).product(2 * n * n_in, n_groups=n_in)]
 
 
 _validation.no_other_fields(Embedding, PiecewiseLinear, Periodic)

@@ -136,18 +136,20 @@ class Dense(Layer):
         """One product."""
         return self.product(n_in, first=first)
 
-    def product(self, n_in: int, *, first: bool = False, pieces: int = 1, shared: bool = False) -> list[Operation]:
-        """The same where a row falls into pieces, each with weights of its own, or all with the same."""
-        own = 1 if shared else pieces
-        width, n_out = n_in // pieces, self.n_outputs
+    def product(
+        self, n_in: int, *, first: bool = False, n_groups: int = 1, shared_weights: bool = False
+    ) -> list[Operation]:
+        """Return the operations for a row that is split into groups, each with its own weights or all sharing one."""
+        own = 1 if shared_weights else n_groups
+        width, n_out = n_in // n_groups, self.n_outputs
         operation = Operation(
             "dense",
-            pieces * n_out,
+            n_groups * n_out,
             weight=(width, n_out) if own == 1 else (own, width, n_out),
             n_biases=n_out * own if self.bias else 0,
             draw=self._draw(own, width, first),
             max_norm=self.max_norm,
-            fields={"pieces": pieces, "shared": shared} if pieces > 1 else {},
+            fields={"n_groups": n_groups, "shared_weights": shared_weights} if n_groups > 1 else {},
         )
         return activated(operation, self.activation)
 

@@ -86,9 +86,9 @@ class Loss(_entries.Entry):
         """The kernel's numbers, in its order."""
         return self.to_kernel(*self.values.values())
 
-    def objective(self, n_outputs: int) -> _engine.Objective:
+    def compiled(self, n_outputs: int) -> _engine.CompiledLoss:
         """The loss as the engine takes it, for a network of so many outputs."""
-        return _engine.Objective(self.number, self.hyper, n_outputs // self.outputs)
+        return _engine.CompiledLoss(self.number, self.hyper, n_outputs // self.outputs)
 
     def __reduce__(self):
         return parse, (self.describe(),)

@@ -133,7 +133,7 @@ class Network(Conveniences):
 
     @parameters.setter
     def parameters(self, values) -> None:
-        with self._engine.still():
+        with self._engine.locked():
             _validation.copy_into(self._parameters, "parameters", values)
 
     @property
@@ -143,7 +143,7 @@ class Network(Conveniences):
 
     @state.setter
     def state(self, values) -> None:
-        with self._engine.still():
+        with self._engine.locked():
             _validation.copy_into(self._state, "state", values)
 
     @property
@@ -161,12 +161,12 @@ class Network(Conveniences):
 
     def _numbers(self) -> tuple[np.ndarray, np.ndarray]:
         """Copies of parameters and state, between two steps of whoever trains the network."""
-        with self._engine.still():
+        with self._engine.locked():
             return self._parameters.copy(), self._state.copy()
 
     def _assign(self, parameters: np.ndarray, state: np.ndarray) -> None:
         """Gives the network what ``_numbers`` returned, between two steps of whoever trains it."""
-        with self._engine.still():
+        with self._engine.locked():
             self._parameters[:], self._state[:] = parameters, state
 
     # ---- outputs and gradients ----
@@ -187,7 +187,7 @@ class Network(Conveniences):
         ValueError, TypeError
             If X has another shape, holds no numbers, or holds NaN or infinity.
         """
-        outputs = None if self.layers[0].checks else self._engine.forward_if_ready(X)
+        outputs = None if self.layers[0].checks else self._engine.try_forward(X)
         if outputs is None and data.streams(X, self.dtype):
             with self._engine.exclusive():  # all of them by the same parameters
                 return np.concatenate([self(x) for x in data.converted(self, X)])
@@ -267,7 +267,7 @@ class Network(Conveniences):
         if isinstance(loss, custom_loss.OwnLoss):
             cost = custom_loss.cost_of(self, loss, *examples[:2], gradient, *how)
         else:
-            cost = self._engine.cost(*examples, loss.objective(self.n_outputs), gradient, *how)
+            cost = self._engine.cost(*examples, loss.compiled(self.n_outputs), gradient, *how)
         if cost != cost:
             self._check_again(examples, loss)
         return cost
@@ -310,7 +310,7 @@ class Network(Conveniences):
         x = self._matrix("X", X)
         outputs = np.empty((len(x), self.n_outputs * self.n_members), self.dtype)
         how = _validation.flag("training", training), self.seed, _validation.whole("step", step)
-        self._engine.forward_keep(x, outputs, *how)
+        self._engine.forward_and_save(x, outputs, *how)
         return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
 
     def backward(self, dY) -> np.ndarray:
@@ -333,7 +333,7 @@ class Network(Conveniences):
         ValueError, TypeError
             If dY is wrong.
         """
-        rows = self._engine.rows_kept
+        rows = self._engine.rows_saved
         if not rows and self._engine.used_elsewhere:
             raise RuntimeError(USED_ELSEWHERE)
         if not rows:

@@ -8,6 +8,7 @@ scale at 1.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Ope
     count = 1 if layers[0].first_only else 0
     common = chain(n_inputs, layers[:count], first=True)
     n_in = common[-1].n_out if common else n_inputs
-    result = [*common, Operation("repeat", members * n_in, fields={"pieces": members})]
+    result = [*common, Operation("repeat", members * n_in, fields={"n_groups": members})]
     products = [place for place, layer in enumerate(layers) if isinstance(layer, Dense)]
     for place, layer in enumerate(layers[count:], start=count):
         n = result[-1].n_out
@@ -38,7 +39,7 @@ def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Ope
                 f"{type(layer).__name__}; use fp.Ensemble for members of other layers"
             )
         elif place == products[-1]:
-            result += layer.product(n, pieces=members)
+            result += layer.product(n, n_groups=members)
         else:
             result += _shared(layer, n, members, place == products[0], first=place == 0)
     return merged(result)
@@ -51,9 +52,10 @@ def _shared(layer: Dense, n: int, members: int, first_product: bool, *, first: b
         return generator.choice([-1.0, 1.0], n)
 
     r = Operation("scale", n, weight=(n,), draw=signs if first_product else None)
-    product = replace(layer, bias=False, activation="identity").product(n, first=first, pieces=members, shared=True)
+    groups: dict[str, Any] = {"first": first, "n_groups": members, "shared_weights": True}
+    product = replace(layer, bias=False, activation="identity").product(n, **groups)
     # the weights start as the layer's own activation asks for
-    product[0] = replace(product[0], draw=layer.product(n, first=first, pieces=members, shared=True)[0].draw)
+    product[0] = replace(product[0], draw=layer.product(n, **groups)[0].draw)
     n_out = members * layer.n_outputs
     s = Operation("scale", n_out, weight=(n_out,), n_biases=n_out if layer.bias else 0)
     return [r, *product, *activated(s, layer.activation)]

@@ -30,7 +30,7 @@ class Rule:
     Attributes
     ----------
     optimizer : Optimizer
-    engine : _engine.Optimizer
+    engine : _engine.CompiledOptimizer
         The same as the engine takes it.
     schedule : Schedule or None
         Its rate, where that is one.
@@ -65,7 +65,7 @@ class Rule:
         self._state = self.optimizer.initial_state(n, dtype)
         self._averaged = None if average is None else np.zeros(n, dtype)
         self._averages = None if average is None else np.zeros(1, np.int64)
-        self.engine = _engine.Optimizer(
+        self.engine = _engine.CompiledOptimizer(
             network._engine,
             self.optimizer.number,
             0.0,
@@ -175,7 +175,7 @@ def _blocks(network: Network) -> Iterator[tuple[int, str, int, bool]]:
 
 
 def _segments(network: Network, rates: Any, l1: float, l2: float) -> np.ndarray:
-    """What ``_engine.Optimizer`` takes as segments: (end, factor of the rate, l1, l2) each, equal neighbours as one."""
+    """The segments for ``CompiledOptimizer``: rows of (end, factor of the rate, l1, l2), equal neighbours merged."""
     l1, l2 = _validation.number("l1", l1, least=0), _validation.number("l2", l2, least=0)
     layers = len(network.weights)
     factors = _factors(rates, layers)
@@ -214,7 +214,7 @@ def _factors(rates: Any, layers: int) -> dict[Any, float]:
 
 
 def _constraints(network: Network) -> np.ndarray:
-    """What ``_engine.Optimizer`` takes as constraints."""
+    """The constraints for ``CompiledOptimizer``: rows of (start, n_in, n_out, limit)."""
     table, start = [], 0
     for operation in network._operations:
         if operation.weight is not None and operation.max_norm is not None:

@@ -159,7 +159,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             # None is another seed in each call
             self._retune(**how, seed=None if self.random_state is None else seeds[1])
         if not first:
-            with network._engine.still():
+            with network._engine.locked():
                 move(network, self._standards, standards, loss, self._drawn)
         self._standards, self._loss, self.out_activation_ = standards, loss, link
         source = batches.Stored(examples)

@@ -177,7 +177,7 @@ def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[
     more : dict of str to ndarray, optional
     """
     network = trainer.network
-    with network._engine.still():  # whoever trains it meanwhile is between two steps
+    with network._engine.locked():  # whoever trains it meanwhile is between two steps
         changing, steps, epochs, known = trainer._rule.state()
         taken = trainer.steps
         arrays = {**dict(zip(("parameters", "state"), network._numbers())), **(more or {})}

@@ -275,7 +275,7 @@ class EnsembleTrainer:
         before = [trainer.steps for trainer in self.trainers]
         try:
             descents = [trainer._descent for trainer in self.trainers]
-            found = _engine.run_together(descents, x, y, labels, weights, orders, size, rates)
+            found = _engine.run_ensemble(descents, x, y, labels, weights, orders, size, rates)
         finally:
             for trainer, steps in zip(self.trainers, before):
                 trainer._rule.stepped(trainer.steps - steps)

@@ -153,7 +153,8 @@ class Trainer:
         _targets.check_outputs(self._loss, network.n_outputs)
         _targets.check_last_layer(self._loss, network)
         self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
-        self._descent = _engine.Descent(network._engine, self._loss.objective(network.n_outputs), self._loss.targets)
+        compiled_loss = self._loss.compiled(network.n_outputs)
+        self._descent = _engine.CompiledTrainer(network._engine, compiled_loss, self._loss.targets)
         self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling
         self._how = {
             "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
@@ -228,7 +229,7 @@ class Trainer:
             If the cost is not finite; the step is not taken.
         """
         if sample_weight is None and self.class_weight is None and not self.network.layers[0].checks:
-            cost = self._descent.step_if_ready(xb, yb)
+            cost = self._descent.try_step(xb, yb)
             if cost is not None:
                 if self._rule.schedule is not None:
                     self._rule.stepped(1)
@@ -259,7 +260,7 @@ class Trainer:
             If the gradient is not finite; the step is not taken.
         """
         engine = self.network._engine
-        with engine.still():
+        with engine.locked():
             if not engine.all_finite(engine.gradient):
                 raise DivergenceError(
                     f"the gradient at step {self.steps} is not finite, so that step was not taken. "

@@ -13,7 +13,7 @@ from kernel_draws import HYPER
 from fastprop._core import _engine
 
 ACTIVATIONS = _engine.names("activation")
-SAVES_SLOPE = [name for number, name in enumerate(ACTIVATIONS) if _engine.keeps(number) == "slope"]
+SAVES_SLOPE = [name for number, name in enumerate(ACTIVATIONS) if _engine.activation_saves(number) == "slope"]
 SAVES_OUTPUT = [name for name in ACTIVATIONS if name not in SAVES_SLOPE]
 
 EXACT = {"identity", "relu", "relu6"}  # no rounding at all

@@ -1,4 +1,4 @@
-"""Descent: the engine takes the twin's steps, and the NumPy baseline takes the engine's.
+"""CompiledTrainer: the engine takes the twin's steps, and the NumPy baseline takes the engine's.
 
 The baseline must compute what the engine computes, or its times mean nothing.
 """
