@@ -11,7 +11,8 @@ import os
 import sys
 
 import fastprop as fp
-from fastprop.cli import commands
+from fastprop.cli import demo, explain, info, playground, predict, train
+from fastprop.cli._common import one_line
 from fastprop.io.output import STDOUT
 from fastprop.io.streams import Stream
 from fastprop.nn.activations import ACTIVATIONS
@@ -25,17 +26,17 @@ def main(argv=None):
     Parameters
     ----------
     argv : list of str, optional
-        The arguments; those of the process by default.
+        The arguments; by default those of the process.
     """
     _open_descriptors()
     out, err = Stream(sys.stdout), Stream(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = _run(argv)
         out.flush()
-        if isinstance(out.error, BrokenPipeError):  # `fastprop predict ... | head`: the reader has enough
-            status = 141  # as a program that SIGPIPE ended
+        if isinstance(out.error, BrokenPipeError):  # the reader closed the pipe, as in `fastprop predict ... | head`
+            status = 141  # 128 + SIGPIPE, as shells report a program that the signal ended
         elif out.error is not None and status == 0:
-            _say(f"error: the standard output: {commands.one_line(out.error)}")
+            _say(f"error: the standard output: {one_line(out.error)}")
             status = 2
         err.flush()
     for stream in (out, err):
@@ -47,7 +48,7 @@ def main(argv=None):
 def _run(argv):
     try:
         args = _parser().parse_args(argv)
-        # a page that goes to the standard output has it for itself
+        # Where a page goes to the standard output nothing else does.
         page_only = getattr(args, "page", None) == STDOUT
         with contextlib.redirect_stdout(sys.stderr if page_only else sys.stdout):
             args.run(args)
@@ -56,10 +57,10 @@ def _run(argv):
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
-    except BrokenPipeError:  # of a pipe that was named as an output
+    except BrokenPipeError:  # the output is a pipe that nobody reads any more
         return 141
     except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        _say(f"error: {commands.one_line(error)}")
+        _say(f"error: {one_line(error)}")
         return 2
     return 0
 
@@ -69,14 +70,17 @@ def _say(sentence):
 
 
 def _open_descriptors():
-    """Where 0, 1 or 2 is closed a file that is opened would get that number, and all that C prints to it."""
+    """Open descriptors 0, 1 and 2 where they are closed.
+
+    Otherwise the next file that is opened would get one of these numbers, and with it whatever C code prints.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors end like every other: one line, status 2."""
+    """A parser that raises its errors, so that they end like all others: with one line and status 2."""
 
     def error(self, message):
         raise ValueError(f"{message} ({self.prog} --help)")
@@ -88,13 +92,13 @@ def _parser():
         description="Train multi-layer perceptrons on tables, and predict with them.",
         epilog="""examples:
   fastprop demo                                     train on handwritten digits, beside NumPy
-  fastprop train housing.csv --target price         writes housing.safetensors
+  fastprop train housing.csv --target price         write housing.safetensors
   fastprop predict housing.safetensors new.csv --out predictions.csv
   fastprop explain housing.safetensors new.csv --row 3 --out page.html
   fastprop playground                               watch a network train, in the browser
   fastprop info                                     version, CPU, kernels, threads
 
-`fastprop COMMAND --help` says more. Exit status: 0, 2 for bad input, 130 after Ctrl-C.""",
+`fastprop COMMAND --help` describes a command. Exit status: 0, 2 for bad input, 130 after Ctrl-C.""",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -102,156 +106,176 @@ def _parser():
     parser.set_defaults(run=lambda args: parser.print_help())
     subparsers = parser.add_subparsers(metavar="COMMAND")
 
-    def command(name, run, summary, **more):
-        sub = subparsers.add_parser(
-            name,
+    def command(module, summary, **texts):
+        """Add a command, which is called as its module is."""
+        added = subparsers.add_parser(
+            module.__name__.rpartition(".")[2],
             help=summary,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
-            **{"description": summary, **more},
+            **{"description": summary, **texts},
         )
-        sub.set_defaults(run=run)
-        return sub
+        added.set_defaults(run=module.run)
+        return added.add_argument
 
-    demo = command("demo", commands.demo, "train on the handwritten digits of the package, beside NumPy")
-    demo.add_argument("--epochs", type=_integer(1), default=20, help="passes (default 20)")
-    demo.add_argument("--seed", type=_integer(0), default=0, help="of every random choice")
+    _add_demo(command)
     _add_train(command)
-    predict = command(
-        "predict",
-        commands.predict,
-        "predict a column with a model that `fastprop train` wrote",
-        description="""Predict the target of every row of a CSV file, in the order of its rows.
-
-The file needs the columns that the model was trained on, in any order; others are ignored. If it
-has the target too, the predictions are scored. Classes come with the probability of each.""",
-        epilog="example:\n  fastprop predict iris.safetensors new.csv --out predictions.csv",
-    )
-    predict.add_argument("model", metavar="MODEL", help="what `fastprop train` wrote")
-    predict.add_argument("file", metavar="FILE.csv")
-    predict.add_argument(
-        "--out", metavar="FILE", type=_out_path, default=STDOUT, help="where to write (default, and -: to the screen)"
-    )
-    explained = command(
-        "explain",
-        commands.explain,
-        "show every number of the passes over one row, and the chain rule",
-        description="""Trace one row of a CSV file forward and backward through a model that `fastprop train` wrote:
-every value, every derivative, from the inputs to the loss and back. The file needs the target too.""",
-        epilog="""examples:
-  fastprop explain iris.safetensors iris.csv --row 3 --out page.html
-  fastprop explain iris.safetensors iris.csv --quantity "W2[0,1]\"""",
-    )
-    explained.add_argument("model", metavar="MODEL", help="what `fastprop train` wrote")
-    explained.add_argument("file", metavar="FILE.csv")
-    explained.add_argument("--row", metavar="N", type=_integer(1), default=1, help="counted from 1, the default")
-    explained.add_argument("--quantity", metavar="NAME", help='its chain rule instead: "W2[0,1]", "b1[2]", "x[4]"')
-    explained.add_argument(
-        "--out", dest="page", metavar="FILE", type=_out_path, help="write a page that plays both passes (-: to stdout)"
-    )
-    playground = command(
-        "playground",
-        commands.playground,
-        "open a page on which a network trains live on points in the plane",
-        description="""Open a page in the browser on which a network trains live, in the real engine, on points in the
-plane: change its layers, watch its weights and gradients, take one step, see every number of it.
-
-The page is served to this machine alone, and only to whoever has its address, which holds a token.
-Ctrl-C ends it.""",
-        epilog="""examples:
-  fastprop playground
-  fastprop playground iris.csv                      two columns, and the last one to predict""",
-    )
-    playground.add_argument("file", metavar="FILE.csv", nargs="?", help="a table to begin with")
-    playground.add_argument("--port", metavar="N", type=_integer(0), default=0, help="default: one that is free")
-    playground.add_argument("--no-browser", action="store_true", help="only print the address")
-    command("info", commands.info, "say version, CPU, kernels and threads")
+    _add_predict(command)
+    _add_explain(command)
+    _add_playground(command)
+    command(info, "print version, CPU, kernels and threads")
     return parser
 
 
+def _add_demo(command):
+    add = command(demo, "train on the handwritten digits of the package, beside NumPy")
+    add("--epochs", metavar="N", type=_integer(1), default=20, help="passes over the images (default 20)")
+    add("--seed", metavar="N", type=_integer(0), default=0, help="the seed of every random choice (default 0)")
+
+
 def _add_train(command):
-    train = command(
-        "train",
-        commands.train,
+    add = command(
+        train,
         "train on a table (CSV) and write a model file",
         description="""Train a network to predict one column of a CSV file from the others.
 
-The first line names the columns; commas, semicolons, tabs or bars part them. Columns of numbers are
-standardised, columns of text become one input per category. Empty cells and NA, NaN, null are gaps:
-the median stands in, and an input says so. Text in the target, or a few whole numbers, makes it a
-classification, other numbers a regression; the output says which. The model file holds the
-network and all that `fastprop predict` must know of the columns.""",
+The first line names the columns, which are separated by commas, semicolons, tabs or bars. Columns of
+numbers are standardised; columns of text become one input per category. Empty cells and NA, NaN and
+null are gaps: each is filled with the median of its column, and another input marks it. Where the
+target is text or a few whole numbers the task is a classification, otherwise a regression; the output
+says which. The model file holds the network and what `fastprop predict` has to know of the columns.""",
         epilog="""examples:
   fastprop train iris.csv --target species
   fastprop train housing.csv --target price --ignore id --hidden 128,64 --epochs 100
   fastprop train wine.csv --target quality --task regression --out wine.safetensors
   fastprop train iris.csv --target species --report iris.html""",
     )
-    add = train.add_argument
     add("file", metavar="FILE.csv")
     add("--target", metavar="COLUMN", required=True, help="the column to predict")
-    add("--out", metavar="FILE", type=_out_path, help="the model file (default: FILE.safetensors, here)")
+    add(
+        "--out",
+        metavar="FILE",
+        type=_out_path,
+        help="the model file (default: the name of the table with .safetensors, in the current directory)",
+    )
     add(
         "--report",
         dest="page",
         metavar="FILE",
         type=_out_path,
-        help="write what came out as one HTML page (-: to stdout; needs the extra `plots`)",
+        help="write the results as one HTML page (-: to the standard output; needs the extra `plots`)",
     )
     add(
         "--task",
         choices=["auto", "regression", "classification"],
         default="auto",
-        help="default: auto, recognised from the target",
+        help="auto, the default, recognises the task from the target",
     )
-    add(
-        "--ignore",
-        metavar="COLUMN",
-        action="append",
-        default=[],
-        help="leave a column out; may be repeated",
-    )
+    add("--ignore", metavar="COLUMN", action="append", default=[], help="leave a column out; may be repeated")
     add(
         "--categorical",
         metavar="COLUMN",
         action="append",
         default=[],
-        help="take a column of numbers as categories; may be repeated",
+        help="treat a column of numbers as categories; may be repeated",
     )
     add(
         "--hidden",
         metavar="N,N,...",
         type=_widths,
         default=[64, 64],
-        help="widths of the hidden layers, or none (default 64,64)",
+        help="the widths of the hidden layers, or none for no hidden layer (default 64,64)",
     )
-    add("--activation", choices=list(ACTIVATIONS), default="relu", help="default: relu")
-    add("--epochs", metavar="N", type=_integer(1), help="default: 20 to 300, fewer for more rows")
-    add("--batch-size", metavar="N", type=_integer(1), help="default: 64")
+    add("--activation", choices=list(ACTIVATIONS), default="relu", help="of the hidden layers (default relu)")
+    add("--epochs", metavar="N", type=_integer(1), help="passes over the rows (default: 20 to 300, fewer for more)")
+    add("--batch-size", metavar="N", type=_integer(1), help="rows in a step (default 64)")
     add(
         "--rate",
         type=_real("above 0", lambda x: x > 0),
-        help="learning rate (default 0.01 for regression, 0.05 for classification)",
+        help="the learning rate (default 0.01 for regression, 0.05 for classification)",
     )
     add(
         "--momentum",
         type=_real("from 0 to below 1", lambda x: 0 <= x < 1),
         default=0.9,
-        help="default 0.9",
+        help="the momentum of SGD (default 0.9)",
     )
     add(
         "--test-fraction",
         metavar="SHARE",
         type=_real("from 0 to below 1", lambda x: 0 <= x < 1),
         default=0.2,
-        help="share of the rows kept for testing (default 0.2)",
+        help="the share of the rows that is kept for testing (default 0.2)",
     )
-    add("--seed", metavar="N", type=_integer(0), default=0, help="of every random choice")
-    add("--dtype", choices=["float32", "float64"], default="float32", help="default: float32")
+    add("--seed", metavar="N", type=_integer(0), default=0, help="the seed of every random choice (default 0)")
+    add("--dtype", choices=["float32", "float64"], default="float32", help="of the network (default float32)")
+
+
+def _add_predict(command):
+    add = command(
+        predict,
+        "predict a column with a model that `fastprop train` wrote",
+        description="""Predict the target of every row of a CSV file, in the order of its rows.
+
+The file needs the columns that the model was trained on, in any order; other columns are ignored.
+If it has the target too, the predictions are scored. A classification gives the class and the
+probability of each class.""",
+        epilog="example:\n  fastprop predict iris.safetensors new.csv --out predictions.csv",
+    )
+    add("model", metavar="MODEL", help="a model that `fastprop train` wrote")
+    add("file", metavar="FILE.csv")
+    add(
+        "--out",
+        metavar="FILE",
+        type=_out_path,
+        default=STDOUT,
+        help="the file to write (default, and -: the standard output)",
+    )
+
+
+def _add_explain(command):
+    add = command(
+        explain,
+        "show every number of the passes over one row, and the chain rule",
+        description="""Trace one row of a CSV file forward and backward through a model that `fastprop train` wrote:
+every value and every derivative, from the inputs to the loss and back. The file needs the target too.""",
+        epilog="""examples:
+  fastprop explain iris.safetensors iris.csv --row 3 --out page.html
+  fastprop explain iris.safetensors iris.csv --quantity "W2[0,1]\"""",
+    )
+    add("model", metavar="MODEL", help="a model that `fastprop train` wrote")
+    add("file", metavar="FILE.csv")
+    add("--row", metavar="N", type=_integer(1), default=1, help="the row, counted from 1 (default 1)")
+    add("--quantity", metavar="NAME", help='show the chain rule of one quantity: "W2[0,1]", "b1[2]", "x[4]"')
+    add(
+        "--out",
+        dest="page",
+        metavar="FILE",
+        type=_out_path,
+        help="write a page that plays both passes (-: to the standard output)",
+    )
+
+
+def _add_playground(command):
+    add = command(
+        playground,
+        "open a page on which a network trains live on points in the plane",
+        description="""Open a page in the browser on which a network trains live, in the real engine, on points in the
+plane: change its layers, watch its weights and gradients, take one step, see every number of it.
+
+Only this machine can reach the page, and only with its address, which holds a token. Ctrl-C ends the
+server.""",
+        epilog="""examples:
+  fastprop playground
+  fastprop playground iris.csv                      two columns, and the last one to predict""",
+    )
+    add("file", metavar="FILE.csv", nargs="?", help="a table to begin with")
+    add("--port", metavar="N", type=_integer(0), default=0, help="the port (default: one that is free)")
+    add("--no-browser", action="store_true", help="print the address, and open no browser")
 
 
 def _out_path(text):
-    """The path of an output; - is the standard output."""
+    """Return the path of an output; - stands for the standard output."""
     return STDOUT if text == "-" else text
 
 

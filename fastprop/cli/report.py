@@ -18,6 +18,8 @@ from fastprop import config
 from fastprop._core import _engine
 from fastprop._version import __version__
 from fastprop.io import output
+from fastprop.nn.network import Network
+from fastprop.optim.optimizers import Optimizer
 from fastprop.plots import style
 from fastprop.plots.confusion import ConfusionMatrixDisplay
 from fastprop.plots.curves import CurvesDisplay
@@ -25,7 +27,6 @@ from fastprop.plots.histograms import HistogramsDisplay
 from fastprop.plots.predictions import PredictionErrorDisplay
 from fastprop.tabular.csv import Table
 from fastprop.tabular.encoders import Categorical, Encoder, Target, decimal
-from fastprop.training.trainer import Trainer
 
 # What is shown of a long list, so that a wide table or long cells make no page of megabytes.
 ERRORS, CELLS, COLUMNS, LETTERS = 10, 12, 100, 80
@@ -55,11 +56,14 @@ class Run:
         The rows of each.
     values, predictions : ndarray
         Of every row, in the user's terms, as ``Target.encode`` and ``Target.decode`` give them.
-    trainer : Trainer
+    network : Network
+    loss : str
+    optimizer : Optimizer
     history : dict of lists
-    epochs, batch_size : int
+        "epoch", "cost", and where there are test rows "validation_cost", which is their cost.
+    epochs, batch_size, steps : int
     seconds : float
-        Of training alone.
+        The time of all epochs, the cost of the test rows after each included.
     """
 
     table: Table
@@ -69,10 +73,13 @@ class Run:
     test: np.ndarray
     values: np.ndarray
     predictions: np.ndarray
-    trainer: Trainer
+    network: Network
+    loss: str
+    optimizer: Optimizer
     history: Mapping[str, list]
     epochs: int
     batch_size: int
+    steps: int
     seconds: float
 
     @property
@@ -97,7 +104,7 @@ def write(run: Run, path: str | Path) -> None:
     judged = "test rows" if len(run.test) else "training rows, as no row was kept for a test"
     sections = [
         ("Scores", _scores(run)),
-        ("Training", _svg("curves", (WIDE, 3.2), lambda ax: CurvesDisplay.from_history(run.history, ax=ax))),
+        ("Training", _svg("curves", (WIDE, 3.2), lambda ax: CurvesDisplay.from_history(_curves(run), ax=ax))),
         (f"Predictions of the {judged}", _predictions(run)),
         ("Largest errors", _errors(run)),
         ("What was trained", _facts(run)),
@@ -119,6 +126,12 @@ def _summary(run: Run) -> str:
         f"{kind}, predicted from {_count(len(run.encoder.columns), 'column')}; trained on "
         f"{_count(len(run.training), 'row')}, tested on {_count(len(run.test), 'other')}"
     )
+
+
+def _curves(run: Run) -> dict[str, list]:
+    """The costs over the epochs, with the name that this page has for the rows held out."""
+    columns = {"epoch": "epoch", "cost": "cost", "validation_cost": "test_cost"}
+    return {shown: run.history[name] for name, shown in columns.items() if name in run.history}
 
 
 def _scores(run: Run) -> str:
@@ -185,17 +198,16 @@ def _errors(run: Run) -> str:
 
 
 def _facts(run: Run) -> str:
-    trainer = run.trainer
-    net = trainer.network
+    net = run.network
     layers = [
         [k, layer, " x ".join(map(str, weight.shape)), weight.size + bias.size]
         for k, (layer, weight, bias) in enumerate(zip(net.layers, net.weights, net.biases), start=1)
     ]
     facts = {
         "task": f"{run.target.task} ({run.target.reason})",
-        "loss": trainer.loss,
-        "optimiser": trainer.optimizer,
-        "training": f"{run.epochs} epochs, {trainer.steps:,} steps of {run.batch_size} rows, {run.seconds:.2f} s",
+        "loss": run.loss,
+        "optimiser": run.optimizer,
+        "training": f"{run.epochs} epochs, {run.steps:,} steps of {run.batch_size} rows, {run.seconds:.2f} s",
         "inputs": f"{net.n_inputs}, from {_count(len(run.encoder.columns), 'column')}",
         "parameters": f"{net.n_parameters:,}, {net.dtype}",
         "seed": net.seed,
@@ -225,7 +237,7 @@ def _columns(run: Run) -> str:
 
 
 def _weights(run: Run) -> str:
-    net = run.trainer.network
+    net = run.network
     rows = -(-len(net.weights) // 3)
     return _svg("weights", (WIDE, 2.5 * rows), lambda ax: HistogramsDisplay.from_weights(net, ax=ax))
 

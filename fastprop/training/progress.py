@@ -78,7 +78,12 @@ class RichBar(Silent):
 
             columns = [*self._progress.Progress.get_default_columns()[:3], self._progress.TimeRemainingColumn()]
             columns.append(self._progress.TextColumn("{task.fields[beside]}"))
-            self._bar = self._progress.Progress(*columns, console=console.Console(stderr=True))
+            self._bar = self._progress.Progress(
+                *columns,
+                console=console.Console(stderr=True),
+                # otherwise the prints of a callback would leave a file or a pipe for the terminal
+                redirect_stdout=streams.Stream(sys.stdout).isatty(),
+            )
             self._task = self._bar.add_task("", total=epochs * rows, completed=(epoch - 1) * rows, beside="")
             self._bar.start()
         speed = self._bar.tasks[0].speed or 0.0
@@ -112,8 +117,11 @@ def parse(given: Any, rows: int | None) -> Silent:
         return Called(function)
     if not given:
         return Silent()
-    if rows is None:
-        return Lines()
+    return (None if rows is None else bar()) or Lines()
+
+
+def bar() -> Silent | None:
+    """Return the bar that can be drawn here, in a terminal or a notebook, by tqdm or else by rich; None if none can."""
     is_terminal = streams.Stream(sys.stderr).isatty()
     if is_terminal or "ipykernel" in sys.modules:
         try:
@@ -129,7 +137,16 @@ def parse(given: Any, rows: int | None) -> Silent:
             return RichBar(progress)
         except ImportError:
             pass
-    return Lines()
+    return None
+
+
+def say(line: str) -> None:
+    """Print a line at once, above a bar that is being drawn. Rich moves its bar by itself, tqdm has to be asked."""
+    tqdm = sys.modules.get("tqdm.auto")
+    if tqdm is None:
+        streams.show(line)
+    else:
+        tqdm.tqdm.write(line, file=sys.stdout)
 
 
 def _short(name: str) -> str:

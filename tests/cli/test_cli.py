@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from strategies import ODD, places
 
 import fastprop as fp
-from fastprop.cli import commands
+from fastprop.cli._common import one_line
 from fastprop.io import model_file
 from fastprop.samples import load_digits, numpy_training
 from fastprop.tabular.encoders import Encoder, Target, decimal, split_rows
@@ -350,7 +350,7 @@ class TestOverflow:
         assert not Path("p.csv").exists() and not Path("p.html").exists()
 
     def test_train_looks_before_the_work(self, run, monkeypatch):
-        monkeypatch.setattr(fp.Trainer, "epoch", None)
+        monkeypatch.setattr(fp.Network, "fit", None)
         write_plane(gaps=False)
         _, table = read(Path("plane.csv").read_text())
         _, test = split_rows(np.arange(len(table)), 0.2, 0)
@@ -398,9 +398,8 @@ class TestOutputs:
     @pytest.fixture
     def commands_of(self, succeed, monkeypatch):
         succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--hidden", 3)
-        for work in ("Trainer.epoch", "Network.__call__"):
-            owner, name = work.split(".")
-            monkeypatch.setattr(getattr(fp, owner), name, None)
+        for name in ("fit", "__call__"):
+            monkeypatch.setattr(fp.Network, name, None)
         return {
             "train": ["train", "plane.csv", "--target", "y", "--out"],
             "predict": ["predict", "plane.safetensors", "plane.csv", "--out"],
@@ -737,52 +736,54 @@ class TestHostileModels:
 
 
 class TestProgress:
-    """The bar is for terminals; nobody has one in a test, so a terminal is played."""
+    """A bar is drawn on a terminal, if tqdm or rich is installed. The tests have no terminal, so they pretend to."""
 
     @pytest.fixture
-    def play_terminal(self, monkeypatch):
+    def pretend_terminal(self, monkeypatch):
         # To be called in the test itself: pytest changes sys.stderr between fixtures and test.
         return lambda: monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
 
-    def test_tqdm_if_installed(self, play_terminal, monkeypatch, succeed):
-        play_terminal()
-        bars = []
+    def test_tqdm_if_installed(self, pretend_terminal, monkeypatch, succeed):
+        pretend_terminal()
+        bars, said = [], []
 
         class FakeBar:
-            def __init__(self, total, **how):
-                self.total, self.n, self.postfix, self.said = total, 0, "", []
+            def __init__(self, total, initial, **options):
+                self.total, self.n, self.closed = total, initial, False
                 bars.append(self)
 
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *error):
+            def close(self):
                 self.closed = True
 
             def update(self, n):
                 assert n >= 0
                 self.n += n
 
+            def set_description_str(self, text, refresh):
+                self.description = text
+
             def set_postfix_str(self, text, refresh):
                 self.postfix = text
 
-            def write(self, line, file):
-                self.said.append(line)
+            @staticmethod
+            def write(line, file):
+                assert not bars[0].closed
+                said.append(line)
                 print(line, file=file)
 
-        fake = type(sys)("tqdm")
+        fake = type(sys)("tqdm.auto")
         fake.tqdm = FakeBar
-        monkeypatch.setitem(sys.modules, "tqdm", fake)
+        monkeypatch.setitem(sys.modules, "tqdm.auto", fake)
         out, _ = succeed("train", write_plane(), "--target", "y", "--epochs", 3)
         (bar,) = bars
         assert (bar.n, bar.total) == (3 * 320, 3 * 320)
-        assert bar.closed and bar.postfix.startswith("cost ")
-        assert len(bar.said) == 3 and all(line in out for line in bar.said)
+        assert bar.closed and bar.description == "epoch 3/3" and bar.postfix.startswith("cost ")
+        assert len(said) == 3 and all(line in out for line in said)
 
-    def test_rich_otherwise(self, play_terminal, monkeypatch, succeed):
-        play_terminal()
+    def test_rich_otherwise(self, pretend_terminal, monkeypatch, succeed):
+        pretend_terminal()
         progress = pytest.importorskip("rich.progress")
-        monkeypatch.setitem(sys.modules, "tqdm", None)
+        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
         seen = []
 
         class Recorded(progress.Progress):
@@ -793,13 +794,14 @@ class TestProgress:
         monkeypatch.setattr(progress, "Progress", Recorded)
         out, _ = succeed("train", write_plane(), "--target", "y", "--epochs", 3)
         assert seen[-1] == (3 * 320, 3 * 320)
+        # The lines are on the standard output, which is no terminal here, not beside the bar.
         assert len(re.findall("^epoch", out, re.M)) == 3
 
     @pytest.mark.parametrize("why", ["no package", "no terminal"])
-    def test_plain_lines_if_not(self, play_terminal, monkeypatch, succeed, why):
+    def test_lines_alone_otherwise(self, pretend_terminal, monkeypatch, succeed, why):
         if why == "no package":
-            play_terminal()
-            for name in ("tqdm", "rich", "rich.console", "rich.progress"):
+            pretend_terminal()
+            for name in ("tqdm.auto", "rich", "rich.console", "rich.progress"):
                 monkeypatch.setitem(sys.modules, name, None)
         out, err = succeed("train", write_plane(), "--target", "y", "--epochs", 3)
         assert re.findall(r"^epoch (\d)/3  cost [\d.]+  test RMSE", out, re.M) == ["1", "2", "3"]
@@ -815,7 +817,7 @@ class TestInterruption:
         def interrupt(*args, **how):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(fp.Trainer, "epoch", interrupt)
+        monkeypatch.setattr(fp.Network, "fit", interrupt)
         status, _, err = run("train", write_plane(), "--target", "y")
         assert (status, err) == (130, "fastprop: interrupted\n")
         assert os.listdir() == ["plane.csv"]
@@ -883,14 +885,14 @@ class TestTheRest:
         done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True)
         loaded = set(done.stdout.decode().split())
         assert "fastprop" in loaded
-        rooms = {f"fastprop.{name}" for name in ("cli", "commands", "encoders", "tables", "samples")}
-        assert not loaded & rooms
+        others = {f"fastprop.{name}" for name in ("cli", "playground", "plots", "samples", "sklearn", "tabular")}
+        assert not loaded & others
 
     def test_errors_of_the_system_are_told_with_the_file(self):
         error = FileNotFoundError(2, "No such file or directory", "x.csv")
-        assert commands.one_line(error) == "x.csv: No such file or directory"
-        assert commands.one_line(ValueError("two\n lines")) == "two lines"
-        assert "memory" in commands.one_line(MemoryError())
+        assert one_line(error) == "x.csv: No such file or directory"
+        assert one_line(ValueError("two\n lines")) == "two lines"
+        assert "memory" in one_line(MemoryError())
 
 
 @pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is not here")

@@ -527,7 +527,7 @@ NOT_NEEDED = {
     *["argparse", "csv", "json", "hashlib", "difflib", "secrets", "random", "tempfile", "shutil", "logging", "typing"],
     *["subprocess", "multiprocessing", "asyncio", "concurrent.futures", "tqdm", "rich"],
     *["numpy.random", "numpy.ma", "numpy.linalg", "numpy.testing", "numpy.typing"],
-    *["fastprop.cli.main", "fastprop.cli.commands", "fastprop.samples"],
+    *["fastprop.cli.main", "fastprop.cli._common", "fastprop.samples"],
     *["fastprop.tabular.csv", "fastprop.tabular.encoders"],
 }
 

@@ -308,9 +308,9 @@ def test_no_other_place_writes_files():
         ("main.py", "open"): "os.open(os.devnull",
         ("streams.py", "open"): "os.open(os.devnull",
         ("report.py", "savefig"): "figure.savefig(text",  # a StringIO
-        ("commands.py", "save"): "model_file.save(",
+        ("train.py", "save"): "model_file.save(",
         ("_conveniences.py", "save"): "model_file.save(",
-        ("commands.py", "open"): "webbrowser.open(",
+        ("playground.py", "open"): "webbrowser.open(",
     }
     found = set()
     for source in sorted(PACKAGE.rglob("*.py")):

@@ -195,8 +195,8 @@ def test_a_stream_of_nothing_has_no_descriptor():
 def test_a_file_gets_none_of_the_standard_descriptors():
     """Else what C prints, as a BLAS does its warnings, would go into the file."""
     code = (
-        "import os, sys\nfrom fastprop.cli import commands, main\n"
-        "commands.info = lambda args: sys.exit(os.open('t.csv', os.O_RDONLY))\n"
+        "import os, sys\nfrom fastprop.cli import info, main\n"
+        "info.run = lambda args: sys.exit(os.open('t.csv', os.O_RDONLY))\n"
         "sys.exit(main.main(['info']))"
     )
     done = subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", sys.executable, "-P", "-c", code])
