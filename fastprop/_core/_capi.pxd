@@ -119,61 +119,16 @@ cdef extern from "fastprop.h" nogil:
         void *theta, void *state, const void *gradient, ptrdiff_t n, ptrdiff_t stride,
         double rate, const double *hyper) noexcept nogil
 
-    enum:
+    enum:  # of the lists of kernels.def only what the engine names
         FP_HYPER
         FP_MEMORY
         FP_SAVES_OUTPUT
         FP_SAVES_SLOPE
         FP_ACTIVATION_identity
         FP_ACTIVATION_relu
-        FP_ACTIVATION_leaky_relu
-        FP_ACTIVATION_elu
-        FP_ACTIVATION_selu
-        FP_ACTIVATION_celu
-        FP_ACTIVATION_gelu
-        FP_ACTIVATION_gelu_tanh
-        FP_ACTIVATION_silu
-        FP_ACTIVATION_mish
-        FP_ACTIVATION_softplus
-        FP_ACTIVATION_softsign
-        FP_ACTIVATION_sigmoid
-        FP_ACTIVATION_hard_sigmoid
-        FP_ACTIVATION_tanh
-        FP_ACTIVATION_hard_tanh
-        FP_ACTIVATION_relu6
-        FP_ACTIVATION_hard_swish
-        FP_ACTIVATION_log_sigmoid
-        FP_ACTIVATION_gaussian
-        FP_ACTIVATION_sin
         FP_N_ACTIVATIONS
-        FP_LOSS_half_mse
-        FP_LOSS_squared_error
-        FP_LOSS_mse
-        FP_LOSS_mae
-        FP_LOSS_huber
-        FP_LOSS_log_cosh
-        FP_LOSS_quantile
-        FP_LOSS_poisson
-        FP_LOSS_gamma
-        FP_LOSS_tweedie
-        FP_LOSS_gaussian_nll
-        FP_LOSS_cross_entropy
-        FP_LOSS_kl_divergence
-        FP_LOSS_focal
-        FP_LOSS_hinge
-        FP_LOSS_binary_cross_entropy
-        FP_LOSS_binary_focal
-        FP_LOSS_binary_hinge
         FP_N_LOSSES
         FP_OPTIMIZER_sgd
-        FP_OPTIMIZER_adagrad
-        FP_OPTIMIZER_rmsprop
-        FP_OPTIMIZER_adam
-        FP_OPTIMIZER_amsgrad
-        FP_OPTIMIZER_adamax
-        FP_OPTIMIZER_nadam
-        FP_OPTIMIZER_lion
-        FP_OPTIMIZER_rprop
         FP_N_OPTIMIZERS
 
     ctypedef struct fp_kernels:

@@ -6,20 +6,46 @@
 from libc.float cimport DBL_MAX
 from libc.math cimport NAN, copysign, cos, erfc, exp, expm1, isfinite, isinf, log, log1p, pow, sin, sqrt, tanh
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport strcmp
 
 from fastprop._core._capi cimport (
     FP_HYPER,
-    FP_LOSS_binary_cross_entropy, FP_LOSS_binary_focal, FP_LOSS_binary_hinge, FP_LOSS_cross_entropy, FP_LOSS_focal,
-    FP_LOSS_gamma, FP_LOSS_gaussian_nll, FP_LOSS_half_mse, FP_LOSS_hinge, FP_LOSS_huber, FP_LOSS_kl_divergence,
-    FP_LOSS_log_cosh, FP_LOSS_mae, FP_LOSS_mse, FP_LOSS_poisson, FP_LOSS_quantile, FP_LOSS_squared_error,
-    FP_LOSS_tweedie,
     fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
     fp_dense_sgd_step, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_label, fp_loss, fp_fused_small_network,
 )
 
+cdef extern from *:
+    """
+    #define FP_ACTIVATION(name, saves) #name,
+    static const char *const fp_activation_names[] = {
+    #include "kernels.def"
+        NULL};
+    #define FP_LOSS(name) #name,
+    static const char *const fp_loss_names[] = {
+    #include "kernels.def"
+        NULL};
+    #define FP_OPTIMIZER(name) #name,
+    static const char *const fp_optimizer_names[] = {
+    #include "kernels.def"
+        NULL};
+    """
+    const char *const *activation_names "fp_activation_names"
+    const char *const *loss_names "fp_loss_names"
+    const char *const *optimizer_names "fp_optimizer_names"
+
 ctypedef fused real:
     float
     double
+
+
+cdef int number_of(const char *const *names, const char *name) except -1:
+    """The place of a name in a list of kernels.def, which is its place in the table."""
+    cdef int number = 0
+    while names[number] != NULL:
+        if strcmp(names[number], name) == 0:
+            return number
+        number += 1
+    raise ImportError(f"src_c/kernels.def has no {name.decode()}; add it there, or take its twin out of _portable.pyx")
 
 
 # The products of a dense layer: forward z = x w + b, backward dx = dz w^T, gradients dw = x^T dz and db.
@@ -214,7 +240,7 @@ include "portable_rows.pxi"
 include "portable_inputs.pxi"
 
 
-cdef void fill(fp_kernels *table, real *dtype) noexcept:
+cdef int fill(fp_kernels *table, real *dtype) except -1:
     """Puts the kernels of one dtype into its table; `dtype` only chooses, by its type."""
     table.isa = b"portable"
     table.dtype = b"float32" if real is float else b"float64"
@@ -253,25 +279,9 @@ cdef void fill(fp_kernels *table, real *dtype) noexcept:
     table.periodic_backward = <fp_periodic_backward *>periodic_backward[real]
     table.periodic_gradient = <fp_periodic_gradient *>periodic_gradient[real]
     fill_activations(table, dtype)
-    table.loss[FP_LOSS_half_mse] = <fp_loss *>half_mse[real]
-    table.loss[FP_LOSS_squared_error] = <fp_loss *>squared_error[real]
-    table.loss[FP_LOSS_mse] = <fp_loss *>mse[real]
-    table.loss[FP_LOSS_mae] = <fp_loss *>mae[real]
-    table.loss[FP_LOSS_huber] = <fp_loss *>huber[real]
-    table.loss[FP_LOSS_log_cosh] = <fp_loss *>log_cosh[real]
-    table.loss[FP_LOSS_quantile] = <fp_loss *>quantile[real]
-    table.loss[FP_LOSS_poisson] = <fp_loss *>poisson[real]
-    table.loss[FP_LOSS_gamma] = <fp_loss *>gamma[real]
-    table.loss[FP_LOSS_tweedie] = <fp_loss *>tweedie[real]
-    table.loss[FP_LOSS_gaussian_nll] = <fp_loss *>gaussian_nll[real]
-    table.loss[FP_LOSS_cross_entropy] = <fp_loss *>cross_entropy[real]
-    table.loss[FP_LOSS_kl_divergence] = <fp_loss *>kl_divergence[real]
-    table.loss[FP_LOSS_focal] = <fp_loss *>focal[real]
-    table.loss[FP_LOSS_hinge] = <fp_loss *>hinge[real]
-    table.loss[FP_LOSS_binary_cross_entropy] = <fp_loss *>binary_cross_entropy[real]
-    table.loss[FP_LOSS_binary_focal] = <fp_loss *>binary_focal[real]
-    table.loss[FP_LOSS_binary_hinge] = <fp_loss *>binary_hinge[real]
+    fill_losses(table, dtype)
     fill_descent(table, dtype)
+    return 0
 
 
 fill(&tables[0], <float *>NULL)

@@ -7,6 +7,31 @@ fp_isas[0].kernels = portable
 cdef const fp_isa *serving = NULL
 
 
+def check_portable():
+    """Refuses to go on if a kernel of kernels.def has no twin in Cython, which would be a call of address 0.
+
+    Raises
+    ------
+    ImportError
+        If there is such a kernel; the message names all of them.
+    """
+    missing = set()
+    for dtype in range(2):
+        i = 0
+        while fp_signatures[i].name != NULL:
+            if (<size_t *>(<const char *>portable[dtype] + fp_signatures[i].offset))[0] == 0:
+                missing.add(fp_signatures[i].name.decode())
+            i += 1
+    if missing:
+        raise ImportError(
+            f"no twin in Cython for {', '.join(sorted(missing))} of src_c/kernels.def; write it in portable_*.pxi of "
+            "fastprop/_core, and enter it in the table at the end of that file"
+        )
+
+
+check_portable()
+
+
 def isas():
     """Names of the ISAs of this build -> whether this CPU has them; slowest first."""
     cdef const fp_isa *isa = fp_isas

@@ -1,13 +1,5 @@
 # Activations: a = g(a) forward; dz = dz g'(z) backward, from what the forward pass saved. Part of _portable.pyx.
 
-from fastprop._core._capi cimport (
-    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_ACTIVATION_leaky_relu, FP_ACTIVATION_elu, FP_ACTIVATION_selu,
-    FP_ACTIVATION_celu, FP_ACTIVATION_gelu, FP_ACTIVATION_gelu_tanh, FP_ACTIVATION_silu, FP_ACTIVATION_mish,
-    FP_ACTIVATION_softplus, FP_ACTIVATION_softsign, FP_ACTIVATION_sigmoid, FP_ACTIVATION_hard_sigmoid,
-    FP_ACTIVATION_tanh, FP_ACTIVATION_hard_tanh, FP_ACTIVATION_relu6, FP_ACTIVATION_hard_swish,
-    FP_ACTIVATION_log_sigmoid, FP_ACTIVATION_gaussian, FP_ACTIVATION_sin,
-)
-
 # For selu, 0 is then the mean and 1 the variance that layers keep (Klambauer et al. 2017, appendix).
 cdef double SELU_LAMBDA = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772
 cdef double SQRT_HALF = 0.7071067811865476, SQRT_2_OVER_PI = 0.7978845608028654
@@ -176,7 +168,7 @@ cdef void relu6_backward(real *dz, const real *saved, ptrdiff_t n, const double 
 
 # Those that keep their slope.
 
-cdef void times_kept(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
+cdef void times_saved(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         dz[j] *= saved[j]
@@ -283,47 +275,37 @@ cdef void sin_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) no
             saved[j] = omega * <real>cos(z)
 
 
-cdef void fill_activations(fp_kernels *table, real *dtype) noexcept:
-    """Puts the activations of one dtype into its table."""
-    table.forward[FP_ACTIVATION_identity] = <fp_activation_forward *>identity_forward[real]
-    table.forward[FP_ACTIVATION_relu] = <fp_activation_forward *>relu_forward[real]
-    table.forward[FP_ACTIVATION_leaky_relu] = <fp_activation_forward *>leaky_relu_forward[real]
-    table.forward[FP_ACTIVATION_elu] = <fp_activation_forward *>elu_forward[real]
-    table.forward[FP_ACTIVATION_selu] = <fp_activation_forward *>selu_forward[real]
-    table.forward[FP_ACTIVATION_celu] = <fp_activation_forward *>celu_forward[real]
-    table.forward[FP_ACTIVATION_gelu] = <fp_activation_forward *>gelu_forward[real]
-    table.forward[FP_ACTIVATION_gelu_tanh] = <fp_activation_forward *>gelu_tanh_forward[real]
-    table.forward[FP_ACTIVATION_silu] = <fp_activation_forward *>silu_forward[real]
-    table.forward[FP_ACTIVATION_mish] = <fp_activation_forward *>mish_forward[real]
-    table.forward[FP_ACTIVATION_softplus] = <fp_activation_forward *>softplus_forward[real]
-    table.forward[FP_ACTIVATION_softsign] = <fp_activation_forward *>softsign_forward[real]
-    table.forward[FP_ACTIVATION_sigmoid] = <fp_activation_forward *>sigmoid_forward[real]
-    table.forward[FP_ACTIVATION_hard_sigmoid] = <fp_activation_forward *>hard_sigmoid_forward[real]
-    table.forward[FP_ACTIVATION_tanh] = <fp_activation_forward *>tanh_forward[real]
-    table.forward[FP_ACTIVATION_hard_tanh] = <fp_activation_forward *>hard_tanh_forward[real]
-    table.forward[FP_ACTIVATION_relu6] = <fp_activation_forward *>relu6_forward[real]
-    table.forward[FP_ACTIVATION_hard_swish] = <fp_activation_forward *>hard_swish_forward[real]
-    table.forward[FP_ACTIVATION_log_sigmoid] = <fp_activation_forward *>log_sigmoid_forward[real]
-    table.forward[FP_ACTIVATION_gaussian] = <fp_activation_forward *>gaussian_forward[real]
-    table.forward[FP_ACTIVATION_sin] = <fp_activation_forward *>sin_forward[real]
-    table.backward[FP_ACTIVATION_identity] = <fp_activation_backward *>identity_backward[real]
-    table.backward[FP_ACTIVATION_relu] = <fp_activation_backward *>relu_backward[real]
-    table.backward[FP_ACTIVATION_leaky_relu] = <fp_activation_backward *>leaky_relu_backward[real]
-    table.backward[FP_ACTIVATION_elu] = <fp_activation_backward *>elu_backward[real]
-    table.backward[FP_ACTIVATION_selu] = <fp_activation_backward *>selu_backward[real]
-    table.backward[FP_ACTIVATION_celu] = <fp_activation_backward *>celu_backward[real]
-    table.backward[FP_ACTIVATION_gelu] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_gelu_tanh] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_silu] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_mish] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_softplus] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_softsign] = <fp_activation_backward *>softsign_backward[real]
-    table.backward[FP_ACTIVATION_sigmoid] = <fp_activation_backward *>sigmoid_backward[real]
-    table.backward[FP_ACTIVATION_hard_sigmoid] = <fp_activation_backward *>hard_sigmoid_backward[real]
-    table.backward[FP_ACTIVATION_tanh] = <fp_activation_backward *>tanh_backward[real]
-    table.backward[FP_ACTIVATION_hard_tanh] = <fp_activation_backward *>hard_tanh_backward[real]
-    table.backward[FP_ACTIVATION_relu6] = <fp_activation_backward *>relu6_backward[real]
-    table.backward[FP_ACTIVATION_hard_swish] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_log_sigmoid] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_gaussian] = <fp_activation_backward *>times_kept[real]
-    table.backward[FP_ACTIVATION_sin] = <fp_activation_backward *>times_kept[real]
+ctypedef fp_activation_forward *Forward
+ctypedef fp_activation_backward *Backward
+
+
+cdef int add_activation(fp_kernels *table, const char *name, Forward forward, Backward backward) except -1:
+    cdef int number = number_of(activation_names, name)
+    table.forward[number], table.backward[number] = forward, backward
+    return 0
+
+
+cdef int fill_activations(fp_kernels *table, real *dtype) except -1:
+    """Its part of `fill`."""
+    add_activation(table, b"identity", <Forward>identity_forward[real], <Backward>identity_backward[real])
+    add_activation(table, b"relu", <Forward>relu_forward[real], <Backward>relu_backward[real])
+    add_activation(table, b"leaky_relu", <Forward>leaky_relu_forward[real], <Backward>leaky_relu_backward[real])
+    add_activation(table, b"elu", <Forward>elu_forward[real], <Backward>elu_backward[real])
+    add_activation(table, b"selu", <Forward>selu_forward[real], <Backward>selu_backward[real])
+    add_activation(table, b"celu", <Forward>celu_forward[real], <Backward>celu_backward[real])
+    add_activation(table, b"gelu", <Forward>gelu_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"gelu_tanh", <Forward>gelu_tanh_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"silu", <Forward>silu_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"mish", <Forward>mish_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"softplus", <Forward>softplus_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"softsign", <Forward>softsign_forward[real], <Backward>softsign_backward[real])
+    add_activation(table, b"sigmoid", <Forward>sigmoid_forward[real], <Backward>sigmoid_backward[real])
+    add_activation(table, b"hard_sigmoid", <Forward>hard_sigmoid_forward[real], <Backward>hard_sigmoid_backward[real])
+    add_activation(table, b"tanh", <Forward>tanh_forward[real], <Backward>tanh_backward[real])
+    add_activation(table, b"hard_tanh", <Forward>hard_tanh_forward[real], <Backward>hard_tanh_backward[real])
+    add_activation(table, b"relu6", <Forward>relu6_forward[real], <Backward>relu6_backward[real])
+    add_activation(table, b"hard_swish", <Forward>hard_swish_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"log_sigmoid", <Forward>log_sigmoid_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"gaussian", <Forward>gaussian_forward[real], <Backward>times_saved[real])
+    add_activation(table, b"sin", <Forward>sin_forward[real], <Backward>times_saved[real])
+    return 0

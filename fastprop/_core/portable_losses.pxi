@@ -348,3 +348,26 @@ cdef void binary_hinge(
         cost[0] += w * loss
         if da != NULL:
             da[i] = <real>(scale * w * slope)
+
+
+cdef int fill_losses(fp_kernels *table, real *dtype) except -1:
+    """Its part of `fill`."""
+    table.loss[number_of(loss_names, b"half_mse")] = <fp_loss *>half_mse[real]
+    table.loss[number_of(loss_names, b"squared_error")] = <fp_loss *>squared_error[real]
+    table.loss[number_of(loss_names, b"mse")] = <fp_loss *>mse[real]
+    table.loss[number_of(loss_names, b"mae")] = <fp_loss *>mae[real]
+    table.loss[number_of(loss_names, b"huber")] = <fp_loss *>huber[real]
+    table.loss[number_of(loss_names, b"log_cosh")] = <fp_loss *>log_cosh[real]
+    table.loss[number_of(loss_names, b"quantile")] = <fp_loss *>quantile[real]
+    table.loss[number_of(loss_names, b"poisson")] = <fp_loss *>poisson[real]
+    table.loss[number_of(loss_names, b"gamma")] = <fp_loss *>gamma[real]
+    table.loss[number_of(loss_names, b"tweedie")] = <fp_loss *>tweedie[real]
+    table.loss[number_of(loss_names, b"gaussian_nll")] = <fp_loss *>gaussian_nll[real]
+    table.loss[number_of(loss_names, b"cross_entropy")] = <fp_loss *>cross_entropy[real]
+    table.loss[number_of(loss_names, b"kl_divergence")] = <fp_loss *>kl_divergence[real]
+    table.loss[number_of(loss_names, b"focal")] = <fp_loss *>focal[real]
+    table.loss[number_of(loss_names, b"hinge")] = <fp_loss *>hinge[real]
+    table.loss[number_of(loss_names, b"binary_cross_entropy")] = <fp_loss *>binary_cross_entropy[real]
+    table.loss[number_of(loss_names, b"binary_focal")] = <fp_loss *>binary_focal[real]
+    table.loss[number_of(loss_names, b"binary_hinge")] = <fp_loss *>binary_hinge[real]
+    return 0

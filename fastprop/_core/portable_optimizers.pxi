@@ -2,9 +2,7 @@
 from libc.math cimport fabs, sqrt
 
 from fastprop._core._capi cimport (
-    FP_OPTIMIZER_adagrad, FP_OPTIMIZER_adam, FP_OPTIMIZER_adamax, FP_OPTIMIZER_amsgrad, FP_OPTIMIZER_lion,
-    FP_OPTIMIZER_nadam, FP_OPTIMIZER_rmsprop, FP_OPTIMIZER_rprop, FP_OPTIMIZER_sgd, fp_average, fp_clip, fp_max_norm,
-    fp_optimizer, fp_penalize, fp_shrink, fp_sum_squares,
+    fp_average, fp_clip, fp_max_norm, fp_optimizer, fp_penalize, fp_shrink, fp_sum_squares,
 )
 
 
@@ -206,7 +204,7 @@ cdef void max_norm(real *w, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t w_stride,
                 w[i * w_stride + j] *= <real>(limit / norm)
 
 
-cdef void fill_descent(fp_kernels *table, real *dtype) noexcept:
+cdef int fill_descent(fp_kernels *table, real *dtype) except -1:
     """Its part of `fill`."""
     table.penalize = <fp_penalize *>penalize[real]
     table.clip = <fp_clip *>clip[real]
@@ -214,12 +212,13 @@ cdef void fill_descent(fp_kernels *table, real *dtype) noexcept:
     table.sum_squares = <fp_sum_squares *>sum_squares[real]
     table.average = <fp_average *>average[real]
     table.max_norm = <fp_max_norm *>max_norm[real]
-    table.optimizer[FP_OPTIMIZER_sgd] = <fp_optimizer *>sgd[real]
-    table.optimizer[FP_OPTIMIZER_adagrad] = <fp_optimizer *>adagrad[real]
-    table.optimizer[FP_OPTIMIZER_rmsprop] = <fp_optimizer *>rmsprop[real]
-    table.optimizer[FP_OPTIMIZER_adam] = <fp_optimizer *>adam[real]
-    table.optimizer[FP_OPTIMIZER_amsgrad] = <fp_optimizer *>amsgrad[real]
-    table.optimizer[FP_OPTIMIZER_adamax] = <fp_optimizer *>adamax[real]
-    table.optimizer[FP_OPTIMIZER_nadam] = <fp_optimizer *>nadam[real]
-    table.optimizer[FP_OPTIMIZER_lion] = <fp_optimizer *>lion[real]
-    table.optimizer[FP_OPTIMIZER_rprop] = <fp_optimizer *>rprop[real]
+    table.optimizer[number_of(optimizer_names, b"sgd")] = <fp_optimizer *>sgd[real]
+    table.optimizer[number_of(optimizer_names, b"adagrad")] = <fp_optimizer *>adagrad[real]
+    table.optimizer[number_of(optimizer_names, b"rmsprop")] = <fp_optimizer *>rmsprop[real]
+    table.optimizer[number_of(optimizer_names, b"adam")] = <fp_optimizer *>adam[real]
+    table.optimizer[number_of(optimizer_names, b"amsgrad")] = <fp_optimizer *>amsgrad[real]
+    table.optimizer[number_of(optimizer_names, b"adamax")] = <fp_optimizer *>adamax[real]
+    table.optimizer[number_of(optimizer_names, b"nadam")] = <fp_optimizer *>nadam[real]
+    table.optimizer[number_of(optimizer_names, b"lion")] = <fp_optimizer *>lion[real]
+    table.optimizer[number_of(optimizer_names, b"rprop")] = <fp_optimizer *>rprop[real]
+    return 0
