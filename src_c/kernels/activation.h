@@ -20,7 +20,7 @@ FP_INLINE void FP(map)(T *a, T *saved, I n, const double *hyper, V(t) (*g)(V(t),
     I j = 0;
     (void)saved;
     if (n == 1) {
-        a[0] = FP(first)(g(V(set1)(a[0]), h));
+        a[0] = FP(first_lane)(g(V(set1)(a[0]), h));
         return;
     }
     for (; j + L <= n; j += L)
@@ -35,7 +35,7 @@ FP_INLINE void FP(map_backward)(T *dz, const T *saved, I n, const double *hyper,
     FP(params) h = FP(load_params)(hyper);
     I j = 0;
     if (n == 1) {
-        dz[0] = FP(first)(back(V(set1)(dz[0]), V(set1)(saved[0]), h));
+        dz[0] = FP(first_lane)(back(V(set1)(dz[0]), V(set1)(saved[0]), h));
         return;
     }
     for (; j + L <= n; j += L)
@@ -136,20 +136,20 @@ static void FP(tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, 
 FP_INLINE V(t) FP(clamp)(V(t) z, V(t) low, V(t) high) { return V(min)(high, V(max)(low, z)); }
 
 /* dz where low < a < high, else 0 */
-FP_INLINE V(t) FP(keep_between)(V(t) dz, V(t) a, V(t) low, V(t) high)
+FP_INLINE V(t) FP(zero_outside)(V(t) dz, V(t) a, V(t) low, V(t) high)
 {
     return V(keep)(V(gt)(a, low), V(keep)(V(gt)(high, a), dz));
 }
 
 FP_INLINE V(t) FP(hard_tanh_a)(V(t) z, FP(params) h) { return FP(clamp)(z, h.first, h.second); }
-FP_INLINE V(t) FP(hard_tanh_dz)(V(t) da, V(t) a, FP(params) h) { return FP(keep_between)(da, a, h.first, h.second); }
+FP_INLINE V(t) FP(hard_tanh_dz)(V(t) da, V(t) a, FP(params) h) { return FP(zero_outside)(da, a, h.first, h.second); }
 static void FP(hard_tanh_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(hard_tanh_a)); }
 static void FP(hard_tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(hard_tanh_dz)); }
 
 FP_INLINE V(t) FP(relu6_a)(V(t) z, FP(params) h) { return (void)h, FP(clamp)(z, V(set1)(0), V(set1)(6)); }
 FP_INLINE V(t) FP(relu6_dz)(V(t) da, V(t) a, FP(params) h)
 {
-    return (void)h, FP(keep_between)(da, a, V(set1)(0), V(set1)(6));
+    return (void)h, FP(zero_outside)(da, a, V(set1)(0), V(set1)(6));
 }
 static void FP(relu6_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(relu6_a)); }
 static void FP(relu6_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(relu6_dz)); }
@@ -164,7 +164,7 @@ FP_INLINE V(t) FP(hard_sigmoid_a)(V(t) z, FP(params) h)
 FP_INLINE V(t) FP(hard_sigmoid_dz)(V(t) da, V(t) a, FP(params) h)
 {
     (void)h;
-    return FP(keep_between)(V(mul)(da, V(set1)((T)(1.0 / 6))), a, V(set1)(0), V(set1)(1));
+    return FP(zero_outside)(V(mul)(da, V(set1)((T)(1.0 / 6))), a, V(set1)(0), V(set1)(1));
 }
 static void FP(hard_sigmoid_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(hard_sigmoid_a)); }
 static void FP(hard_sigmoid_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(hard_sigmoid_dz)); }

@@ -1,19 +1,19 @@
 /* Layers that read the network's input columns: embeddings of categories, encodings of numbers. */
 
 /* to = from, n columns of each row; `otherwise` where from is NULL */
-FP_INLINE void FP(copy_columns)(T *to, const T *from, T otherwise, I rows, I n, I to_stride, I from_stride)
+FP_INLINE void FP(copy_columns)(T *to, const T *from, T fill, I rows, I n, I to_stride, I from_stride)
 {
     for (I i = 0; i < rows; i++)
         for (I j = 0; j < n; j += L)
             FP(store_tail)(to + i * to_stride + j,
-                           from ? FP(load_tail)(from + i * from_stride + j, n - j) : V(set1)(otherwise), n - j);
+                           from ? FP(load_tail)(from + i * from_stride + j, n - j) : V(set1)(fill), n - j);
 }
 
 /* The index that x holds, or -1 where that is not in [0, n). */
 FP_INLINE I FP(category)(const T *x, int64_t n) { return FP_PASTE2(fp_category_, T)(x, n); }
 
 /* How many columns from c on are numbers (or, if `indices`, are not). */
-FP_INLINE I FP(run)(const int64_t *categories, I c, I n_in, int indices)
+FP_INLINE I FP(run_length)(const int64_t *categories, I c, I n_in, int indices)
 {
     I end = c;
     while (end < n_in && (categories[end] > 0) == indices)
@@ -25,7 +25,7 @@ static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *
                               I rows, I n_in, I a_stride, I x_stride)
 {
     for (I c = 0, n; c < n_in; c += n ? n : 1, a += n) {
-        n = FP(run)(categories, c, n_in, 0);
+        n = FP(run_length)(categories, c, n_in, 0);
         FP(copy_columns)(a, x + c, 0, rows, n, a_stride, x_stride);
     }
     for (I c = 0; c < n_in; c++) {
@@ -70,10 +70,10 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
 static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I rows, I n_in, I dx_stride, I da_stride)
 {
     for (I c = 0, n; c < n_in; c += n) {
-        n = FP(run)(categories, c, n_in, 0);
+        n = FP(run_length)(categories, c, n_in, 0);
         FP(copy_columns)(dx + c, da, 0, rows, n, dx_stride, da_stride);
         da += n, c += n;
-        n = FP(run)(categories, c, n_in, 1);
+        n = FP(run_length)(categories, c, n_in, 1);
         FP(copy_columns)(dx + c, NULL, 0, rows, n, dx_stride, 0);
     }
 }
@@ -94,11 +94,11 @@ static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_
             if (left <= L)
                 most[left - 1] = INFINITY;
             V(t) low = FP(load_tail)(edges + t, left), size = V(sub)(FP(load_tail)(edges + t + 1, left), low);
-            V(t) floor = V(load)(least), ceiling = V(load)(most);
+            V(t) lower = V(load)(least), upper = V(load)(most);
             for (I i = 0; i < rows; i++) {
-                V(t) share = V(div)(V(sub)(V(set1)(x[i * x_stride + c]), low), size);
-                share = V(min)(ceiling, V(max)(floor, share)); /* in this order NaN stays */
-                FP(store_tail)(a + i * a_stride + t, share, left);
+                V(t) fraction = V(div)(V(sub)(V(set1)(x[i * x_stride + c]), low), size);
+                fraction = V(min)(upper, V(max)(lower, fraction)); /* in this order NaN stays */
+                FP(store_tail)(a + i * a_stride + t, fraction, left);
             }
         }
 }
@@ -124,7 +124,7 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
                 V(t) value = V(set1)(x[i * x_stride + c]), slope = V(div)(FP(load_tail)(da + i * da_stride + t, left), size);
                 slope = V(select)(V(gt)(low, value), V(set1)(0), V(keep)(V(gt)(high, value), slope));
                 T *out = dx + i * dx_stride + c;
-                *out = (t ? *out : 0) + V(sum)(slope);
+                *out = (t ? *out : 0) + V(reduce_sum)(slope);
             }
         }
 }
@@ -135,8 +135,8 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
 FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
 {
     V(t) zero = V(set1)(0), turns = V(round)(V(mul)(f, x)), rest = V(fma)(f, x, V(sub)(zero, turns));
-    V(t) nothing = V(fma)(f, zero, V(mul)(x, zero)); /* NaN where f or x is infinite */
-    rest = V(select)(V(gt)(V(abs)(turns), V(set1)(FP_WHOLE)), nothing, V(sub)(rest, V(round)(rest)));
+    V(t) nan_or_zero = V(fma)(f, zero, V(mul)(x, zero)); /* NaN where f or x is infinite */
+    rest = V(select)(V(gt)(V(abs)(turns), V(set1)(FP_WHOLE)), nan_or_zero, V(sub)(rest, V(round)(rest)));
     return FP(sincos)(V(mul)(rest, V(set1)((T)6.283185307179586)), cosine);
 }
 
@@ -159,8 +159,8 @@ static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I
 /* cos dsin - sin dcos of L of n outputs at a, each of which has its cosine there and its sine n further on */
 FP_INLINE V(t) FP(periodic_slope)(const T *da, const T *a, I n, I left)
 {
-    V(t) turned = V(mul)(FP(load_tail)(a, left), FP(load_tail)(da + n, left));
-    return V(fnma)(FP(load_tail)(a + n, left), FP(load_tail)(da, left), turned);
+    V(t) product = V(mul)(FP(load_tail)(a, left), FP(load_tail)(da + n, left));
+    return V(fnma)(FP(load_tail)(a + n, left), FP(load_tail)(da, left), product);
 }
 
 static void FP(periodic_backward)(T *dx, const T *da, const T *a, const T *frequency, I rows, I n_in, I n_frequencies,

@@ -3,7 +3,7 @@
 
 #define T float
 #define L F32_LANES
-#define V(word) FP_PASTE2(f32_, word)
+#define V(operation) FP_PASTE2(f32_, operation)
 #define FP(name) FP_PASTE4(fp_, name, _f32__, FP_ISA)
 #define FP_DTYPE "float32"
 #define FP_FMA fmaf

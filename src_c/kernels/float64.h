@@ -3,7 +3,7 @@
 
 #define T double
 #define L F64_LANES
-#define V(word) FP_PASTE2(f64_, word)
+#define V(operation) FP_PASTE2(f64_, operation)
 #define FP(name) FP_PASTE4(fp_, name, _f64__, FP_ISA)
 #define FP_DTYPE "float64"
 #define FP_FMA fma

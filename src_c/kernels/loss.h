@@ -2,12 +2,12 @@
  * sum over a row runs in reduce.h's 16 virtual lanes. */
 
 /* share sum (a - y)^2 and its derivative times scale, which is slope (a - y). */
-FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, T share, T slope)
+FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, T coefficient, T slope)
 {
     if (n == 1) { /* one output: nothing to sum along a row */
         for (I i = 0; i < rows; i++) {
             T error = a[i] - y[i], w = weight ? weight[i] : 1;
-            *cost += (double)(w * (share * (error * error)));
+            *cost += (double)(w * (coefficient * (error * error)));
             if (da)
                 da[i] = w * slope * error;
         }
@@ -25,7 +25,7 @@ FP_INLINE void FP(squares)(double *cost, T *da, const T *a, const T *y, const T 
                 if (da)
                     FP(store_tail)(da + i * n + j + q * L, V(mul)(factor, error), left);
             }
-        *cost += (double)(w * (share * FP(lanes_sum)(sum)));
+        *cost += (double)(w * (coefficient * FP(lanes_sum)(sum)));
     }
 }
 
@@ -33,50 +33,50 @@ static void FP(half_mse)(double *cost, T *da, const T *a, const T *y, const int6
     I rows, I n, I n_y, double scale, const double *hyper)
 {
     (void)label, (void)n_y, (void)hyper;
-    FP(squares)(cost, da, a, y, weight, rows, n, (T)0.5, (T)scale);
+    FP(squared_errors)(cost, da, a, y, weight, rows, n, (T)0.5, (T)scale);
 }
 
 static void FP(squared_error)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
     I rows, I n, I n_y, double scale, const double *hyper)
 {
     (void)label, (void)n_y, (void)hyper;
-    FP(squares)(cost, da, a, y, weight, rows, n, 1, (T)(2 * scale));
+    FP(squared_errors)(cost, da, a, y, weight, rows, n, 1, (T)(2 * scale));
 }
 
 static void FP(mse) FP_LOSS_ARGS
 {
     (void)label, (void)n_y, (void)hyper;
-    FP(squares)(cost, da, a, y, weight, rows, n, (T)(1.0 / (double)n), (T)(2 * scale / (double)n));
+    FP(squared_errors)(cost, da, a, y, weight, rows, n, (T)(1.0 / (double)n), (T)(2 * scale / (double)n));
 }
 
 /* Up to L numbers at p, p + every, ... of which n are left: what lies beyond reads as 0. */
-FP_INLINE V(t) FP(load_every)(const T *p, I every, I n)
+FP_INLINE V(t) FP(load_strided)(const T *p, I stride, I n)
 {
-    if (every == 1)
+    if (stride == 1)
         return FP(load_tail)(p, n);
     T lane[L];
     for (int i = 0; i < L; i++)
-        lane[i] = i < n ? p[i * every] : 0;
+        lane[i] = i < n ? p[i * stride] : 0;
     return V(load)(lane);
 }
 
-FP_INLINE void FP(store_every)(T *p, I every, V(t) x, I n)
+FP_INLINE void FP(store_strided)(T *p, I stride, V(t) x, I n)
 {
-    if (every == 1) {
+    if (stride == 1) {
         FP(store_tail)(p, x, n);
         return;
     }
     T lane[L];
     V(store)(lane, x);
     for (int i = 0; i < L && i < n; i++)
-        p[i * every] = lane[i];
+        p[i * stride] = lane[i];
 }
 
 /* A loss that is a sum over targets. `block` returns the losses of up to L targets, of which `left` are left, each with
  * n / n_y outputs at a, and puts their slopes times factor at da, unless that is NULL. `number`: the loss's own. */
 FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, I n_y,
-    double scale, const T *number,
-    V(t) (*block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number))
+    double scale, const T *params,
+    V(t) (*block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params))
 {
     I outputs = n / n_y;
     if (n_y == 1) { /* nothing to sum along a row, so that lanes are rows */
@@ -84,7 +84,7 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
             I left = rows - i;
             V(t) w = weight ? FP(load_tail)(weight + i, left) : V(set1)(1);
             V(t) loss = block(da ? da + i * outputs : NULL, a + i * outputs, y + i, left, outputs,
-                V(mul)(w, V(set1)((T)scale)), number);
+                V(mul)(w, V(set1)((T)scale)), params);
             T lane[L];
             V(store)(lane, V(mul)(w, loss));
             for (int k = 0; k < L && k < left; k++)
@@ -102,7 +102,7 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
                 if (left <= 0)
                     break;
                 T *slopes = da ? da + i * n + at * outputs : NULL;
-                V(t) loss = block(slopes, a + at * outputs, y + at, left, outputs, factor, number);
+                V(t) loss = block(slopes, a + at * outputs, y + at, left, outputs, factor, params);
                 sum.lane[q] = V(add)(sum.lane[q], left < L ? V(keep_n)(loss, left) : loss);
             }
         *cost += (double)(w * FP(lanes_sum)(sum));
@@ -114,16 +114,16 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
     static void FP(name) FP_LOSS_ARGS                                                                                  \
     {                                                                                                                  \
         (void)label, (void)hyper;                                                                                      \
-        const T number[] = {__VA_ARGS__};                                                                              \
-        FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, number, FP(name##_block));                   \
+        const T params[] = {__VA_ARGS__};                                                                              \
+        FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, params, FP(name##_block));                   \
     }
 
 /* The same where each output has its own target, from NAME_of(a, y, number, &slope), which returns the loss. */
 #define FP_OUTPUTS_KERNEL(name, ...)                                                                                   \
-    FP_INLINE V(t) FP(name##_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)    \
+    FP_INLINE V(t) FP(name##_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params)    \
     {                                                                                                                  \
         (void)outputs;                                                                                                 \
-        V(t) slope, loss = FP(name##_of)(FP(load_tail)(a, left), FP(load_tail)(y, left), number, &slope);              \
+        V(t) slope, loss = FP(name##_of)(FP(load_tail)(a, left), FP(load_tail)(y, left), params, &slope);              \
         if (da)                                                                                                        \
             FP(store_tail)(da, V(mul)(factor, slope), left);                                                           \
         return loss;                                                                                                   \
@@ -131,36 +131,36 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
     FP_TARGETS_KERNEL(name, __VA_ARGS__)
 
 /* up where x > 0, down where x < 0, else x: 0 at the kink, and NaN stays NaN */
-FP_INLINE V(t) FP(either_side)(V(t) x, V(t) up, V(t) down)
+FP_INLINE V(t) FP(by_sign)(V(t) x, V(t) positive, V(t) negative)
 {
     V(t) zero = V(set1)(0);
-    return V(select)(V(gt)(x, zero), up, V(select)(V(gt)(zero, x), down, x));
+    return V(select)(V(gt)(x, zero), positive, V(select)(V(gt)(zero, x), negative, x));
 }
 
 /* |a - y| */
-FP_INLINE V(t) FP(mae_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+FP_INLINE V(t) FP(mae_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
-    (void)number;
+    (void)params;
     V(t) error = V(sub)(a, y);
-    *slope = FP(either_side)(error, V(set1)(1), V(set1)(-1));
+    *slope = FP(by_sign)(error, V(set1)(1), V(set1)(-1));
     return V(abs)(error);
 }
 FP_OUTPUTS_KERNEL(mae, 0)
 
 /* With e = a - y and c = e clamped to [-delta, delta], c (e - c / 2): e^2 / 2 where |e| <= delta, else
  * delta (|e| - delta / 2). The slope is c. */
-FP_INLINE V(t) FP(huber_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+FP_INLINE V(t) FP(huber_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
-    V(t) error = V(sub)(a, y), delta = V(set1)(number[0]);
-    *slope = V(min)(delta, V(max)(V(set1)(-number[0]), error));
+    V(t) error = V(sub)(a, y), delta = V(set1)(params[0]);
+    *slope = V(min)(delta, V(max)(V(set1)(-params[0]), error));
     return V(mul)(*slope, V(fnma)(V(set1)((T)0.5), *slope, error));
 }
 FP_OUTPUTS_KERNEL(huber, (T)hyper[0])
 
 /* ln cosh e = |e| + ln(1 + e^(-2 |e|)) - ln 2 with e = a - y, without overflow; the slope is tanh e. */
-FP_INLINE V(t) FP(log_cosh_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+FP_INLINE V(t) FP(log_cosh_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
-    (void)number;
+    (void)params;
     V(t) error = V(sub)(a, y), size = V(abs)(error);
     *slope = FP(tanh)(error);
     V(t) below = FP(log1p)(FP(exp)(V(mul)(V(set1)(-2), size)));
@@ -169,15 +169,15 @@ FP_INLINE V(t) FP(log_cosh_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
 FP_OUTPUTS_KERNEL(log_cosh, 0)
 
 /* The pinball loss for each level q of a target: q (y - a) where a < y, else (1 - q) (a - y). number: the levels. */
-FP_INLINE V(t) FP(quantile_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)
+FP_INLINE V(t) FP(quantile_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params)
 {
-    V(t) wanted = FP(load_tail)(y, left), loss = V(set1)(0);
+    V(t) target = FP(load_tail)(y, left), loss = V(set1)(0);
     for (I q = 0; q < outputs; q++) {
-        V(t) over = V(sub)(FP(load_every)(a + q, outputs, left), wanted);
-        V(t) above = V(set1)(1 - number[q]), below = V(set1)(-number[q]);
+        V(t) over = V(sub)(FP(load_strided)(a + q, outputs, left), target);
+        V(t) above = V(set1)(1 - params[q]), below = V(set1)(-params[q]);
         loss = V(add)(loss, V(max)(V(mul)(above, over), V(mul)(below, over)));
         if (da)
-            FP(store_every)(da + q, outputs, V(mul)(factor, FP(either_side)(over, above, below)), left);
+            FP(store_strided)(da + q, outputs, V(mul)(factor, FP(by_sign)(over, above, below)), left);
     }
     return loss;
 }
@@ -191,9 +191,9 @@ static void FP(quantile) FP_LOSS_ARGS
 }
 
 /* e^a - y a: -ln of Poisson's y with mean e^a, without ln y!. */
-FP_INLINE V(t) FP(poisson_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+FP_INLINE V(t) FP(poisson_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
-    (void)number;
+    (void)params;
     V(t) mean = FP(exp)(a);
     *slope = V(sub)(mean, y);
     return V(fnma)(y, a, mean);
@@ -201,9 +201,9 @@ FP_INLINE V(t) FP(poisson_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
 FP_OUTPUTS_KERNEL(poisson, 0)
 
 /* 2 (ln(m / y) + y / m - 1) with m = e^a: the deviance of the gamma distribution; y > 0. */
-FP_INLINE V(t) FP(gamma_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+FP_INLINE V(t) FP(gamma_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
-    (void)number;
+    (void)params;
     V(t) ratio = V(mul)(y, FP(exp)(V(sub)(V(set1)(0), a))), two = V(set1)(2);
     *slope = V(fnma)(two, ratio, two);
     return V(mul)(two, V(add)(V(sub)(a, FP(log)(y)), V(sub)(ratio, V(set1)(1))));
@@ -212,24 +212,24 @@ FP_OUTPUTS_KERNEL(gamma, 0)
 
 /* 2 (y^(2-p) / ((1-p) (2-p)) - y m^(1-p) / (1-p) + m^(2-p) / (2-p)) with m = e^a: Tweedie's deviance, 1 < p < 2; y >= 0.
  * number: 1 - p, 2 - p, 2 / (1-p), 2 / (2-p), 2 / ((1-p) (2-p)). */
-FP_INLINE V(t) FP(tweedie_of)(V(t) a, V(t) y, const T *number, V(t) *slope)
+FP_INLINE V(t) FP(tweedie_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
-    V(t) one_less = V(set1)(number[0]), two_less = V(set1)(number[1]), two = V(set1)(2);
+    V(t) one_less = V(set1)(params[0]), two_less = V(set1)(params[1]), two = V(set1)(2);
     V(t) falling = V(mul)(y, FP(exp)(V(mul)(one_less, a))), rising = FP(exp)(V(mul)(two_less, a));
-    V(t) own = V(keep)(V(gt)(y, V(set1)(0)), FP(exp)(V(mul)(two_less, FP(log)(y))));
+    V(t) y_power = V(keep)(V(gt)(y, V(set1)(0)), FP(exp)(V(mul)(two_less, FP(log)(y))));
     *slope = V(mul)(two, V(sub)(rising, falling));
-    V(t) loss = V(fnma)(V(set1)(number[2]), falling, V(mul)(V(set1)(number[4]), own));
-    return V(fma)(V(set1)(number[3]), rising, loss);
+    V(t) loss = V(fnma)(V(set1)(params[2]), falling, V(mul)(V(set1)(params[4]), y_power));
+    return V(fma)(V(set1)(params[3]), rising, loss);
 }
 FP_OUTPUTS_KERNEL(tweedie, (T)(1 - hyper[0]), (T)(2 - hyper[0]), (T)(2 / (1 - hyper[0])), (T)(2 / (2 - hyper[0])),
     (T)(2 / ((1 - hyper[0]) * (2 - hyper[0]))))
 
 /* (v + (m - y)^2 e^-v) / 2 with the mean m and the log variance v: -ln of the normal density, without ln(2 pi) / 2. */
-FP_INLINE V(t) FP(gaussian_nll_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *number)
+FP_INLINE V(t) FP(gaussian_nll_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params)
 {
-    (void)number;
-    V(t) half = V(set1)((T)0.5), log_variance = FP(load_every)(a + 1, outputs, left);
-    V(t) error = V(sub)(FP(load_every)(a, outputs, left), FP(load_tail)(y, left));
+    (void)params;
+    V(t) half = V(set1)((T)0.5), log_variance = FP(load_strided)(a + 1, outputs, left);
+    V(t) error = V(sub)(FP(load_strided)(a, outputs, left), FP(load_tail)(y, left));
     V(t) precise = V(mul)(error, FP(exp)(V(sub)(V(set1)(0), log_variance))), square = V(mul)(error, precise);
     if (da) {
         V(t) low, high;

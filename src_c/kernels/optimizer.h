@@ -6,9 +6,9 @@
 FP_INLINE V(t) FP(broadcast)(double x) { return V(set1)((T)x); }
 
 /* A mean that forgets: x = hold x + rest new, in memory too; rest is 1 - hold. */
-FP_INLINE V(t) FP(fade)(T *x, V(t) new, V(t) hold, V(t) rest, I left)
+FP_INLINE V(t) FP(ema_update)(T *x, V(t) new, V(t) beta, V(t) rest, I left)
 {
-    V(t) mean = V(fma)(hold, FP(load_tail)(x, left), V(mul)(rest, new));
+    V(t) mean = V(fma)(beta, FP(load_tail)(x, left), V(mul)(rest, new));
     FP(store_tail)(x, mean, left);
     return mean;
 }
@@ -24,10 +24,10 @@ FP_INLINE V(t) FP(sign)(V(t) x)
 static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     (void)stride;
-    int heavy = hyper[2] != 0, nesterov = hyper[3] != 0;
+    int has_momentum = hyper[2] != 0, nesterov = hyper[3] != 0;
     V(t) eta = FP(broadcast)(rate), mu = FP(broadcast)(hyper[2]);
-    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
-    if (n <= 16 && !heavy) { /* a vector would wait for fused_small_network's single stores to reach the cache: 4 ns of 20 */
+    V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
+    if (n <= 16 && !has_momentum) { /* a vector would wait for fused_small_network's single stores to reach the cache: 4 ns of 20 */
         for (I j = 0; j < n; j++) {
             T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
             theta[j] = FP_FMA(-(T)rate, g, (T)(1 - rate * hyper[1]) * w);
@@ -38,12 +38,12 @@ static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
-        if (heavy) {
+        if (has_momentum) {
             V(t) v = V(fma)(mu, FP(load_tail)(state + j, n - j), g);
             FP(store_tail)(state + j, v, n - j);
             g = nesterov ? V(fma)(mu, v, g) : v;
         }
-        FP(store_tail)(theta + j, V(fnma)(eta, g, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, g, V(mul)(shrink, w)), n - j);
     }
 }
 
@@ -52,61 +52,61 @@ static void FP(adagrad)(T *theta, T *state, const T *gradient, I n, I stride, do
 {
     (void)stride;
     V(t) eta = FP(broadcast)(rate), epsilon = FP(broadcast)(hyper[2]);
-    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
+    V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
         V(t) s = V(fma)(g, g, FP(load_tail)(state + j, n - j));
         FP(store_tail)(state + j, s, n - j);
         V(t) step = V(div)(g, V(add)(V(sqrt)(s), epsilon));
-        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(shrink, w)), n - j);
     }
 }
 
 /* hyper: ..., alpha, epsilon, momentum, centered. state: s; then u with momentum; then m where centered. */
 static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
-    int heavy = hyper[4] != 0, centered = hyper[5] != 0;
-    T *speed = heavy ? state + stride : NULL, *mean = centered ? state + (1 + heavy) * stride : NULL;
+    int has_momentum = hyper[4] != 0, centered = hyper[5] != 0;
+    T *velocity = has_momentum ? state + stride : NULL, *mean = centered ? state + (1 + has_momentum) * stride : NULL;
     V(t) eta = FP(broadcast)(rate), epsilon = FP(broadcast)(hyper[3]), mu = FP(broadcast)(hyper[4]);
     V(t) alpha = FP(broadcast)(hyper[2]), rest = FP(broadcast)(1 - hyper[2]);
-    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
+    V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
-        V(t) s = FP(fade)(state + j, V(mul)(g, g), alpha, rest, n - j);
+        V(t) s = FP(ema_update)(state + j, V(mul)(g, g), alpha, rest, n - j);
         if (centered) {
-            V(t) m = FP(fade)(mean + j, g, alpha, rest, n - j);
+            V(t) m = FP(ema_update)(mean + j, g, alpha, rest, n - j);
             s = V(max)(V(set1)(0), V(fnma)(m, m, s)); /* a variance, which rounding may take below 0 */
         }
         V(t) step = V(div)(g, V(add)(V(sqrt)(s), epsilon));
-        if (heavy) {
-            step = V(fma)(mu, FP(load_tail)(speed + j, n - j), step);
-            FP(store_tail)(speed + j, step, n - j);
+        if (has_momentum) {
+            step = V(fma)(mu, FP(load_tail)(velocity + j, n - j), step);
+            FP(store_tail)(velocity + j, step, n - j);
         }
-        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(shrink, w)), n - j);
     }
 }
 
 /* With c1 = 1 - beta1^t and c2 = 1 - beta2^t, rate (m / c1) / (sqrt(v / c2) + epsilon) is
  * rate (sqrt(c2) / c1) m / (sqrt(v) + sqrt(c2) epsilon): one division. `most` is NULL, or AMSGrad's largest v so far. */
-FP_INLINE void FP(adam_pass)(T *theta, T *m, T *v, T *most, const T *gradient, I n, double rate, const double *hyper)
+FP_INLINE void FP(adam_pass)(T *theta, T *m, T *v, T *max_square, const T *gradient, I n, double rate, const double *hyper)
 {
     V(t) eta = FP(broadcast)(rate * hyper[4]), epsilon = FP(broadcast)(hyper[5]);
     V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
     V(t) beta2 = FP(broadcast)(hyper[3]), rest2 = FP(broadcast)(1 - hyper[3]);
-    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
+    V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
-        V(t) mean = FP(fade)(m + j, g, beta1, rest1, n - j);
-        V(t) square = FP(fade)(v + j, V(mul)(g, g), beta2, rest2, n - j);
-        if (most) {
-            square = V(max)(FP(load_tail)(most + j, n - j), square);
-            FP(store_tail)(most + j, square, n - j);
+        V(t) mean = FP(ema_update)(m + j, g, beta1, rest1, n - j);
+        V(t) square = FP(ema_update)(v + j, V(mul)(g, g), beta2, rest2, n - j);
+        if (max_square) {
+            square = V(max)(FP(load_tail)(max_square + j, n - j), square);
+            FP(store_tail)(max_square + j, square, n - j);
         }
         V(t) step = V(div)(mean, V(add)(V(sqrt)(square), epsilon));
-        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, step, V(mul)(shrink, w)), n - j);
     }
 }
 
@@ -128,31 +128,31 @@ static void FP(adamax)(T *theta, T *state, const T *gradient, I n, I stride, dou
     T *u = state + stride;
     V(t) eta = FP(broadcast)(rate * hyper[4]), beta2 = FP(broadcast)(hyper[3]), epsilon = FP(broadcast)(hyper[5]);
     V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
-    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
+    V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
-        V(t) mean = FP(fade)(state + j, g, beta1, rest1, n - j);
+        V(t) mean = FP(ema_update)(state + j, g, beta1, rest1, n - j);
         V(t) size = V(max)(V(mul)(beta2, FP(load_tail)(u + j, n - j)), V(add)(V(abs)(g), epsilon));
         FP(store_tail)(u + j, size, n - j);
-        FP(store_tail)(theta + j, V(fnma)(eta, V(div)(mean, size), V(mul)(keep, w)), n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, V(div)(mean, size), V(mul)(shrink, w)), n - j);
     }
 }
 
 /* hyper: ..., beta1, beta2, the gradient's share, sqrt(c2) epsilon, the mean's share. state: m, v. */
 static void FP(nadam)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
-    V(t) eta = FP(broadcast)(rate * hyper[4]), ahead = FP(broadcast)(rate * hyper[6]), epsilon = FP(broadcast)(hyper[5]);
+    V(t) eta = FP(broadcast)(rate * hyper[4]), mean_rate = FP(broadcast)(rate * hyper[6]), epsilon = FP(broadcast)(hyper[5]);
     V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
     V(t) beta2 = FP(broadcast)(hyper[3]), rest2 = FP(broadcast)(1 - hyper[3]);
-    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
+    V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
-        V(t) mean = FP(fade)(state + j, g, beta1, rest1, n - j);
-        V(t) square = FP(fade)(state + stride + j, V(mul)(g, g), beta2, rest2, n - j);
-        V(t) step = V(div)(V(fma)(ahead, mean, V(mul)(eta, g)), V(add)(V(sqrt)(square), epsilon));
-        FP(store_tail)(theta + j, V(sub)(V(mul)(keep, w), step), n - j);
+        V(t) mean = FP(ema_update)(state + j, g, beta1, rest1, n - j);
+        V(t) square = FP(ema_update)(state + stride + j, V(mul)(g, g), beta2, rest2, n - j);
+        V(t) step = V(div)(V(fma)(mean_rate, mean, V(mul)(eta, g)), V(add)(V(sqrt)(square), epsilon));
+        FP(store_tail)(theta + j, V(sub)(V(mul)(shrink, w), step), n - j);
     }
 }
 
@@ -163,13 +163,13 @@ static void FP(lion)(T *theta, T *state, const T *gradient, I n, I stride, doubl
     V(t) eta = FP(broadcast)(rate);
     V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
     V(t) beta2 = FP(broadcast)(hyper[3]), rest2 = FP(broadcast)(1 - hyper[3]);
-    V(t) decay = FP(broadcast)(hyper[0]), keep = FP(broadcast)(1 - rate * hyper[1]);
+    V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
-        V(t) way = V(fma)(beta1, FP(load_tail)(state + j, n - j), V(mul)(rest1, g));
-        FP(fade)(state + j, g, beta2, rest2, n - j);
-        FP(store_tail)(theta + j, V(fnma)(eta, FP(sign)(way), V(mul)(keep, w)), n - j);
+        V(t) direction = V(fma)(beta1, FP(load_tail)(state + j, n - j), V(mul)(rest1, g));
+        FP(ema_update)(state + j, g, beta2, rest2, n - j);
+        FP(store_tail)(theta + j, V(fnma)(eta, FP(sign)(direction), V(mul)(shrink, w)), n - j);
     }
 }
 
@@ -178,14 +178,14 @@ static void FP(rprop)(T *theta, T *state, const T *gradient, I n, I stride, doub
 {
     (void)rate;
     V(t) zero = V(set1)(0), one = V(set1)(1), shrink = FP(broadcast)(hyper[0]), grow = FP(broadcast)(hyper[1]);
-    V(t) least = FP(broadcast)(hyper[2]), most = FP(broadcast)(hyper[3]);
+    V(t) min_step = FP(broadcast)(hyper[2]), max_step = FP(broadcast)(hyper[3]);
     for (I j = 0; j < n; j += L) {
         V(t) g = FP(load_tail)(gradient + j, n - j), step = FP(load_tail)(state + stride + j, n - j);
         /* signs, since the product of two small gradients may be 0 */
         V(t) agree = V(mul)(FP(sign)(g), FP(sign)(FP(load_tail)(state + j, n - j)));
         V(mask) turned = V(gt)(zero, agree);
         step = V(mul)(step, V(select)(turned, shrink, V(select)(V(gt)(agree, zero), grow, one)));
-        step = V(min)(most, V(max)(least, step));
+        step = V(min)(max_step, V(max)(min_step, step));
         g = V(select)(turned, zero, g);
         FP(store_tail)(state + j, g, n - j);
         FP(store_tail)(state + stride + j, step, n - j);

@@ -13,16 +13,16 @@ static void FP(penalize)(T *gradient, const T *theta, I n, double l1, double l2)
 /* x = min(max(x, -limit), limit), with NaN as the last operand of both, which they return */
 static void FP(clip)(T *x, I n, double limit)
 {
-    V(t) most = V(set1)((T)limit), least = V(set1)((T)-limit);
+    V(t) upper = V(set1)((T)limit), lower = V(set1)((T)-limit);
     for (I j = 0; j < n; j += L)
-        FP(store_tail)(x + j, V(min)(most, V(max)(least, FP(load_tail)(x + j, n - j))), n - j);
+        FP(store_tail)(x + j, V(min)(upper, V(max)(lower, FP(load_tail)(x + j, n - j))), n - j);
 }
 
 static void FP(shrink)(T *x, I n, double factor)
 {
-    V(t) times = V(set1)((T)factor);
+    V(t) scale = V(set1)((T)factor);
     for (I j = 0; j < n; j += L)
-        FP(store_tail)(x + j, V(mul)(times, FP(load_tail)(x + j, n - j)), n - j);
+        FP(store_tail)(x + j, V(mul)(scale, FP(load_tail)(x + j, n - j)), n - j);
 }
 
 static void FP(sum_squares)(double *sum, const T *x, I n)
@@ -39,24 +39,24 @@ static void FP(sum_squares)(double *sum, const T *x, I n)
 /* mean += weight (theta - mean) */
 static void FP(average)(T *mean, const T *theta, I n, double weight)
 {
-    V(t) share = V(set1)((T)weight);
+    V(t) fraction = V(set1)((T)weight);
     for (I j = 0; j < n; j += L) {
         V(t) m = FP(load_tail)(mean + j, n - j);
-        FP(store_tail)(mean + j, V(fma)(share, V(sub)(FP(load_tail)(theta + j, n - j), m), m), n - j);
+        FP(store_tail)(mean + j, V(fma)(fraction, V(sub)(FP(load_tail)(theta + j, n - j), m), m), n - j);
     }
 }
 
 /* A vector of columns at a time, their squares added in row order. */
 static void FP(max_norm)(T *w, I n_in, I n_out, I w_stride, double limit)
 {
-    V(t) most = V(set1)((T)limit), one = V(set1)(1);
+    V(t) upper = V(set1)((T)limit), one = V(set1)(1);
     for (I j = 0; j < n_out; j += L) {
         V(t) sum = V(set1)(0);
         for (I i = 0; i < n_in; i++) {
             V(t) x = FP(load_tail)(w + i * w_stride + j, n_out - j);
             sum = V(fma)(x, x, sum);
         }
-        V(t) norm = V(sqrt)(sum), factor = V(select)(V(gt)(norm, most), V(div)(most, norm), one);
+        V(t) norm = V(sqrt)(sum), factor = V(select)(V(gt)(norm, upper), V(div)(upper, norm), one);
         for (I i = 0; i < n_in; i++) {
             T *x = w + i * w_stride + j;
             FP(store_tail)(x, V(mul)(factor, FP(load_tail)(x, n_out - j)), n_out - j);

@@ -11,7 +11,7 @@ FP_INLINE V(t) FP(load_tail)(const T *p, I n) { return n >= L ? V(load)(p) : n >
 
 /* The first lane alone. A number by itself goes through set1 and this: a masked load would have to wait until the store that
  * made the number has reached the cache. */
-FP_INLINE T FP(first)(V(t) x)
+FP_INLINE T FP(first_lane)(V(t) x)
 {
     T lane[L];
     V(store)(lane, x);
@@ -39,36 +39,36 @@ FP_INLINE T FP(lanes_sum)(FP(lanes) s)
     FP_UNROLL for (int half = FP_LANES / 2; half >= 1; half /= 2)
         FP_UNROLL for (int q = 0; q < half; q++)
             s.lane[q] = V(add)(s.lane[q], s.lane[q + half]);
-    return V(sum)(s.lane[0]);
+    return V(reduce_sum)(s.lane[0]);
 }
 
 /* The largest of n >= 1 elements; NaN among them may or may not be returned. Lanes beyond the row hold x[0]. */
 FP_INLINE T FP(row_max)(const T *x, I n)
 {
-    V(t) first = V(set1)(x[0]), most = first;
+    V(t) first_element = V(set1)(x[0]), max = first_element;
     I j = 0;
     for (; j + L <= n; j += L)
-        most = V(max)(most, V(load)(x + j));
+        max = V(max)(max, V(load)(x + j));
     if (j < n) {
         V(mask) there = V(gt)(V(keep_n)(V(set1)(1), n - j), V(set1)(0));
-        most = V(max)(most, V(select)(there, V(load_n)(x + j, n - j), first));
+        max = V(max)(max, V(select)(there, V(load_n)(x + j, n - j), first_element));
     }
-    return V(largest)(most);
+    return V(reduce_max)(max);
 }
 
 /* finite numbers times 0 are 0, the others NaN, which no addition loses */
 static void FP(all_finite)(int *ok, const T *x, I n)
 {
-    V(t) zero = V(set1)(0), sum = zero, more[3] = {zero, zero, zero}; /* in one alone, each would wait for the one before */
+    V(t) zero = V(set1)(0), sum = zero, sums[3] = {zero, zero, zero}; /* in one alone, each would wait for the one before */
     I j = 0;
     for (; n - j >= 4 * L; j += 4 * L) {
         sum = V(fma)(zero, V(load)(x + j), sum);
         FP_UNROLL for (int q = 0; q < 3; q++)
-            more[q] = V(fma)(zero, V(load)(x + j + (q + 1) * L), more[q]);
+            sums[q] = V(fma)(zero, V(load)(x + j + (q + 1) * L), sums[q]);
     }
     for (; j < n; j += L)
         sum = V(fma)(zero, FP(load_tail)(x + j, n - j), sum);
-    sum = V(add)(V(add)(sum, more[0]), V(add)(more[1], more[2]));
+    sum = V(add)(V(add)(sum, sums[0]), V(add)(sums[1], sums[2]));
     T lane[L];
     V(store)(lane, sum);
     *ok = 1;
@@ -78,41 +78,41 @@ static void FP(all_finite)(int *ok, const T *x, I n)
 
 /* What a sum over rows may need: where it goes, what it is a sum of, and whether it is added to what is there. */
 typedef struct {
-    T *sum, *other;                     /* (n,) */
+    T *sum, *second_sum;                     /* (n,) */
     const T *x, *y;                     /* (rows, n) */
     const T *mean, *rstd;               /* (n,), or (rows,) */
     I rows, x_stride, y_stride;
-    int add;
+    int accumulate;
 } FP(columns);
 
 /* Rows of n numbers that are added up of some columns before the next columns: a block of 4096, which stays in the
  * first-level cache and is read from the next one along its rows; and 4 at least, since each block reads and writes the
  * sums anew. */
-#define FP_SUM_ROWS(n) ((n) < 1024 ? 4096 / (n) : 4)
+#define FP_SUM_BLOCK_ROWS(n) ((n) < 1024 ? 4096 / (n) : 4)
 
 /* Calls part for rows [first, last) and nv vectors of columns from j on, of which `left` are left, in row order. */
 FP_INLINE void FP(over_columns)(const FP(columns) *s, I n,
-                                void (*part)(const FP(columns) *s, I first, I last, I j, I left, int nv))
+                                void (*part)(const FP(columns) *s, I begin, I end, I j, I left, int nv))
 {
-    I first = 0, most = n > 0 ? FP_SUM_ROWS(n) : s->rows;
+    I begin = 0, block_rows = n > 0 ? FP_SUM_BLOCK_ROWS(n) : s->rows;
     do {
-        I last = s->rows - first < most ? s->rows : first + most, j = 0;
+        I end = s->rows - begin < block_rows ? s->rows : begin + block_rows, j = 0;
         for (; n - j >= 4 * L; j += 4 * L)
-            part(s, first, last, j, 4 * L, 4);
+            part(s, begin, end, j, 4 * L, 4);
         for (; n - j >= 2 * L; j += 2 * L)
-            part(s, first, last, j, 2 * L, 2);
+            part(s, begin, end, j, 2 * L, 2);
         if (n - j >= L) {
-            part(s, first, last, j, L, 1);
+            part(s, begin, end, j, L, 1);
             j += L;
         }
         if (j < n)
-            part(s, first, last, j, n - j, 1);
-        first = last;
-    } while (first < s->rows);
+            part(s, begin, end, j, n - j, 1);
+        begin = end;
+    } while (begin < s->rows);
 }
 
 /* What a part starts from: 0, or what the rows before it came to. */
-FP_INLINE V(t) FP(sum_so_far)(const FP(columns) *s, const T *sum, I first, I j, I left)
+FP_INLINE V(t) FP(sum_so_far)(const FP(columns) *s, const T *sum, I begin, I j, I left)
 {
-    return sum && (s->add || first) ? FP(load_tail)(sum + j, left) : V(set1)(0);
+    return sum && (s->accumulate || begin) ? FP(load_tail)(sum + j, left) : V(set1)(0);
 }

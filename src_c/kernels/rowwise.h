@@ -1,9 +1,9 @@
 /* Layers that treat each row, or each element, by itself: softmax, PReLU, dropout, sums, products and copies. */
 
 /* sum of e^(x - most), each of which is left in e, unless that is NULL */
-FP_INLINE T FP(exp_row)(T *e, const T *x, T most, I n)
+FP_INLINE T FP(exp_row)(T *e, const T *x, T max, I n)
 {
-    V(t) shift = V(set1)(most);
+    V(t) shift = V(set1)(max);
     FP(lanes) sum = FP(lanes_set1)(0);
     for (I j = 0; j < n; j += 16)
         for (int q = 0; q < FP_LANES; q++) {
@@ -24,23 +24,23 @@ FP_INLINE T FP(exp_row)(T *e, const T *x, T most, I n)
  * of a row, its powers and their sum have to wait for each other. */
 static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_stride, int logarithm)
 {
-    for (I first = 0; first < rows; first += L) {
-        int count = rows - first < L ? (int)(rows - first) : L;
-        T most[L], total[L];
+    for (I begin = 0; begin < rows; begin += L) {
+        int count = rows - begin < L ? (int)(rows - begin) : L;
+        T max[L], total[L];
         V(store)(total, V(set1)(1));
         for (int i = 0; i < count; i++)
-            most[i] = FP(row_max)(x + (first + i) * x_stride, n);
+            max[i] = FP(row_max)(x + (begin + i) * x_stride, n);
         for (int i = 0; i < count; i++)
-            total[i] = FP(exp_row)(logarithm ? NULL : a + (first + i) * a_stride, x + (first + i) * x_stride, most[i], n);
+            total[i] = FP(exp_row)(logarithm ? NULL : a + (begin + i) * a_stride, x + (begin + i) * x_stride, max[i], n);
         V(t) totals = V(load)(total);
         V(store)(total, logarithm ? FP(log)(totals) : V(div)(V(set1)(1), totals));
         for (int i = 0; i < count; i++) {
-            T *out = a + (first + i) * a_stride;
-            const T *in = x + (first + i) * x_stride;
-            V(t) shift = V(set1)(most[i]), last = V(set1)(total[i]);
+            T *out = a + (begin + i) * a_stride;
+            const T *in = x + (begin + i) * x_stride;
+            V(t) shift = V(set1)(max[i]), end = V(set1)(total[i]);
             for (I j = 0; j < n; j += L)
-                FP(store_tail)(out + j, logarithm ? V(sub)(V(sub)(FP(load_tail)(in + j, n - j), shift), last)
-                                                  : V(mul)(FP(load_tail)(out + j, n - j), last), n - j);
+                FP(store_tail)(out + j, logarithm ? V(sub)(V(sub)(FP(load_tail)(in + j, n - j), shift), end)
+                                                  : V(mul)(FP(load_tail)(out + j, n - j), end), n - j);
         }
     }
 }
@@ -84,12 +84,12 @@ static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I
         }
 }
 
-FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I first, I last, I j, I left, int nv)
+FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I begin, I end, I j, I left, int nv)
 {
     V(t) sum[4];
     FP_UNROLL for (int v = 0; v < nv; v++)
-        sum[v] = FP(sum_so_far)(s, s->sum, first, j + v * L, left - v * L);
-    for (I i = first; i < last; i++)
+        sum[v] = FP(sum_so_far)(s, s->sum, begin, j + v * L, left - v * L);
+    for (I i = begin; i < end; i++)
         FP_UNROLL for (int v = 0; v < nv; v++) {
             V(t) x = FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L);
             V(t) da = FP(load_tail)(s->y + i * s->y_stride + j + v * L, left - v * L);
@@ -101,7 +101,7 @@ FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I first, I last, I 
 
 static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, I da_stride, I x_stride, int accumulate)
 {
-    FP(columns) s = {.sum = dslope, .x = x, .x_stride = x_stride, .y = da, .y_stride = da_stride, .rows = rows, .add = accumulate};
+    FP(columns) s = {.sum = dslope, .x = x, .x_stride = x_stride, .y = da, .y_stride = da_stride, .rows = rows, .accumulate = accumulate};
     FP(over_columns)(&s, n, FP(prelu_gradient_part));
 }
 
@@ -121,13 +121,13 @@ static void FP(dropout)(T *a, T *saved, const T *x, I rows, I n, I a_stride, I s
 {
     uint64_t mixed = fp_mix64((uint64_t)key + FP_GOLDEN); /* keys may be 0, 1, 2, ... */
     uint32_t low = (uint32_t)mixed, high = (uint32_t)(mixed >> 32), threshold = (uint32_t)(rate * 0x1p32);
-    T share = (T)(1 / (1 - rate));
+    T scale = (T)(1 / (1 - rate));
     uint32_t counter = (uint32_t)row_offset * (uint32_t)n;
     if (a_stride == n && saved_stride == n && x_stride == n) /* rows without a gap are one row, as their counters are */
         n *= rows, rows = rows > 0;
     for (I i = 0; i < rows; i++, counter += (uint32_t)n, a += a_stride, saved += saved_stride, x += x_stride) {
         for (I j = 0; j < n; j++)
-            saved[j] = FP(draw)(counter + (uint32_t)j, low, high) < threshold ? 0 : share;
+            saved[j] = FP(draw)(counter + (uint32_t)j, low, high) < threshold ? 0 : scale;
         for (I j = 0; j < n; j += L)
             FP(store_tail)(a + j, V(mul)(FP(load_tail)(x + j, n - j), FP(load_tail)(saved + j, n - j)), n - j);
     }

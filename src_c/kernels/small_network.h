@@ -48,7 +48,7 @@ FP_INLINE void FP(small_loss)(double *cost, T *da, const T *a, const T *y, const
 /* g(z), and da g'(z), of one number */
 FP_INLINE T FP(scalar_activation)(T z, int activation, const double *hyper)
 {
-    V(t) alone = V(set1)(z);
+    V(t) vector = V(set1)(z);
     FP(params) none = FP(load_params)(NULL);
     switch (activation) {
     case FP_ACTIVATION_identity:
@@ -56,9 +56,9 @@ FP_INLINE T FP(scalar_activation)(T z, int activation, const double *hyper)
     case FP_ACTIVATION_relu:
         return 0 > z ? 0 : z;
     case FP_ACTIVATION_tanh:
-        return FP(first)(FP(tanh_a)(alone, none));
+        return FP(first_lane)(FP(tanh_a)(vector, none));
     case FP_ACTIVATION_sigmoid:
-        return FP(first)(FP(sigmoid_a)(alone, none));
+        return FP(first_lane)(FP(sigmoid_a)(vector, none));
     default:;
         T a = z; /* a variable of its own, so that z needs no memory where nothing is called */
         FP(table).forward[activation](&a, NULL, 1, hyper);
@@ -68,7 +68,7 @@ FP_INLINE T FP(scalar_activation)(T z, int activation, const double *hyper)
 
 FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
 {
-    V(t) alone = V(set1)(da), saved = V(set1)(a);
+    V(t) vector = V(set1)(da), saved = V(set1)(a);
     FP(params) none = FP(load_params)(NULL);
     switch (activation) {
     case FP_ACTIVATION_identity:
@@ -76,9 +76,9 @@ FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
     case FP_ACTIVATION_relu:
         return a > 0 ? da : 0;
     case FP_ACTIVATION_tanh:
-        return FP(first)(FP(tanh_dz)(alone, saved, none));
+        return FP(first_lane)(FP(tanh_dz)(vector, saved, none));
     case FP_ACTIVATION_sigmoid:
-        return FP(first)(FP(sigmoid_dz)(alone, saved, none));
+        return FP(first_lane)(FP(sigmoid_dz)(vector, saved, none));
     default:;
         T dz = da, a_saved = a;
         FP(table).backward[activation](&dz, &a_saved, 1, hyper);

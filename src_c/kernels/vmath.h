@@ -227,7 +227,7 @@ FP_INLINE V(t) FP(sincos)(V(t) x, V(t) *cosine)
 
 /* sin(omega z) and, into *cosine, cos(omega z), for any z, by libm, whose reduction is exact. A product too large for a double
  * counts as the largest one: the value is somewhere in [-1, 1], where it is in any case. */
-static V(t) FP(far_sincos)(T omega, V(t) z, V(t) *cosine)
+static V(t) FP(libm_sincos)(T omega, V(t) z, V(t) *cosine)
 {
     T at[L], sines[L], cosines[L];
     V(store)(at, z);

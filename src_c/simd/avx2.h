@@ -60,13 +60,13 @@ FP_INLINE f32_t f32_mantissa(f32_t a)
     __m256i bits = _mm256_and_si256(_mm256_castps_si256(a), _mm256_set1_epi32(0x007fffff));
     return _mm256_or_ps(_mm256_castsi256_ps(bits), _mm256_set1_ps(1.0f));
 }
-FP_INLINE float f32_sum(f32_t a)
+FP_INLINE float f32_reduce_sum(f32_t a)
 {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
-FP_INLINE float f32_largest(f32_t a)
+FP_INLINE float f32_reduce_max(f32_t a)
 {
     __m128 x = _mm_max_ps(_mm256_extractf128_ps(a, 1), _mm256_castps256_ps128(a));
     x = _mm_max_ps(_mm_movehl_ps(x, x), x);
@@ -142,12 +142,12 @@ FP_INLINE f64_t f64_mantissa(f64_t a)
     __m256i bits = _mm256_and_si256(_mm256_castpd_si256(a), _mm256_set1_epi64x(0x000fffffffffffff));
     return _mm256_or_pd(_mm256_castsi256_pd(bits), _mm256_set1_pd(1.0));
 }
-FP_INLINE double f64_sum(f64_t a)
+FP_INLINE double f64_reduce_sum(f64_t a)
 {
     __m128d x = _mm_add_pd(_mm256_castpd256_pd128(a), _mm256_extractf128_pd(a, 1));
     return _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)));
 }
-FP_INLINE double f64_largest(f64_t a)
+FP_INLINE double f64_reduce_max(f64_t a)
 {
     __m128d x = _mm_max_pd(_mm256_extractf128_pd(a, 1), _mm256_castpd256_pd128(a));
     return _mm_cvtsd_f64(_mm_max_sd(_mm_unpackhi_pd(x, x), x));

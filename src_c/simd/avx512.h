@@ -61,14 +61,14 @@ FP_INLINE f32_t f32_mantissa(f32_t a)
     __m512i bits = _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x007fffff));
     return _mm512_or_ps(_mm512_castsi512_ps(bits), _mm512_set1_ps(1.0f));
 }
-FP_INLINE float f32_sum(f32_t a)
+FP_INLINE float f32_reduce_sum(f32_t a)
 {
     __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
-FP_INLINE float f32_largest(f32_t a)
+FP_INLINE float f32_reduce_max(f32_t a)
 {
     __m256 half = _mm256_max_ps(_mm512_extractf32x8_ps(a, 1), _mm512_castps512_ps256(a));
     __m128 x = _mm_max_ps(_mm256_extractf128_ps(half, 1), _mm256_castps256_ps128(half));
@@ -154,13 +154,13 @@ FP_INLINE f64_t f64_mantissa(f64_t a)
     __m512i bits = _mm512_and_si512(_mm512_castpd_si512(a), _mm512_set1_epi64(0x000fffffffffffff));
     return _mm512_or_pd(_mm512_castsi512_pd(bits), _mm512_set1_pd(1.0));
 }
-FP_INLINE double f64_sum(f64_t a)
+FP_INLINE double f64_reduce_sum(f64_t a)
 {
     __m256d half = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
     __m128d x = _mm_add_pd(_mm256_castpd256_pd128(half), _mm256_extractf128_pd(half, 1));
     return _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)));
 }
-FP_INLINE double f64_largest(f64_t a)
+FP_INLINE double f64_reduce_max(f64_t a)
 {
     __m256d half = _mm256_max_pd(_mm512_extractf64x4_pd(a, 1), _mm512_castpd512_pd256(a));
     __m128d x = _mm_max_pd(_mm256_extractf128_pd(half, 1), _mm256_castpd256_pd128(half));

@@ -98,12 +98,12 @@ FP_INLINE f32_t f32_mantissa(f32_t a)
     uint32x4_t bits = vandq_u32(vreinterpretq_u32_f32(a), vdupq_n_u32(0x007fffff));
     return vreinterpretq_f32_u32(vorrq_u32(bits, vreinterpretq_u32_f32(vdupq_n_f32(1.0f))));
 }
-FP_INLINE float f32_sum(f32_t a)
+FP_INLINE float f32_reduce_sum(f32_t a)
 {
     float32x2_t x = vadd_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(x, 0) + vget_lane_f32(x, 1);
 }
-FP_INLINE float f32_largest(f32_t a)
+FP_INLINE float f32_reduce_max(f32_t a)
 {
     f32_t x = f32_max(vextq_f32(a, a, 2), a);
     return vgetq_lane_f32(f32_max(vextq_f32(x, x, 1), x), 0);
@@ -187,8 +187,8 @@ FP_INLINE f64_t f64_mantissa(f64_t a)
     uint64x2_t bits = vandq_u64(vreinterpretq_u64_f64(a), vdupq_n_u64(0x000fffffffffffff));
     return vreinterpretq_f64_u64(vorrq_u64(bits, vreinterpretq_u64_f64(vdupq_n_f64(1.0))));
 }
-FP_INLINE double f64_sum(f64_t a) { return vgetq_lane_f64(a, 0) + vgetq_lane_f64(a, 1); }
-FP_INLINE double f64_largest(f64_t a) { return vgetq_lane_f64(f64_max(vextq_f64(a, a, 1), a), 0); }
+FP_INLINE double f64_reduce_sum(f64_t a) { return vgetq_lane_f64(a, 0) + vgetq_lane_f64(a, 1); }
+FP_INLINE double f64_reduce_max(f64_t a) { return vgetq_lane_f64(f64_max(vextq_f64(a, a, 1), a), 0); }
 FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
 {
     *low = vzip1q_f64(a, b);
