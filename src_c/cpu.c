@@ -1,4 +1,4 @@
-/* What this CPU has, its floating-point state, and its clock. */
+/* The features and the name of this CPU, its floating-point state, and a clock. */
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 199309L /* clock_gettime */
 #endif
@@ -33,7 +33,7 @@ static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
 #endif
 }
 
-/* Which register files the operating system saves at a task switch (XCR0): bit 1 xmm, 2 ymm, 5-7 zmm and masks. */
+/* The registers that the operating system saves at a context switch (XCR0): bit 1 xmm, 2 ymm, 5 to 7 zmm and masks. */
 static uint64_t saved_registers(void)
 {
     uint32_t r[4];
@@ -43,7 +43,7 @@ static uint64_t saved_registers(void)
 #if defined(_MSC_VER)
     return _xgetbv(0);
 #else
-    uint32_t low, high; /* by hand: the _xgetbv intrinsic would need -mxsave for this portable file */
+    uint32_t low, high; /* assembly, since the intrinsic _xgetbv would need -mxsave for this file */
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (uint64_t)high << 32 | low;
 #endif
@@ -81,7 +81,7 @@ void fp_cpu_name(char name[49])
     name[48] = 0;
 }
 
-#define FP_MXCSR_FTZ_DAZ 0x8040u /* flush results (bit 15) and operands (bit 6) */
+#define FP_MXCSR_FTZ_DAZ 0x8040u /* bit 15 flushes denormal results, bit 6 denormal operands */
 
 uint64_t fp_denormals_flush(void)
 {
@@ -98,16 +98,16 @@ int fp_cpu_has_avx2(void) { return 0; }
 int fp_cpu_has_avx512(void) { return 0; }
 
 #if defined(__aarch64__) || defined(_M_ARM64)
-int fp_cpu_has_neon(void) { return 1; } /* part of the ARMv8-A base */
-void fp_cpu_name(char name[49]) { strcpy(name, "64-bit ARM"); } /* its own name is not for programs to read */
+int fp_cpu_has_neon(void) { return 1; } /* part of every ARMv8-A */
+void fp_cpu_name(char name[49]) { strcpy(name, "64-bit ARM"); } /* programs cannot read the CPU's own name */
 #else
 int fp_cpu_has_neon(void) { return 0; }
 void fp_cpu_name(char name[49]) { strcpy(name, "unknown"); }
 #endif
 
 #if defined(__aarch64__) && !defined(_MSC_VER)
-/* Flushes operands and results, these by what they are before rounding, where x86 looks after it: a result within half a
- * unit below the smallest normal is the one number that the two make different. */
+/* Flushes denormal operands and results. ARM tests a result before rounding, x86 after it: they differ only for a result that
+ * is below the smallest normal number by at most half a unit in the last place. */
 #define FP_FPCR_FZ (1u << 24)
 
 uint64_t fp_denormals_flush(void)
@@ -120,7 +120,7 @@ uint64_t fp_denormals_flush(void)
 
 void fp_denormals_restore(uint64_t state) { __asm__ volatile("msr fpcr, %0" : : "r"(state)); }
 #else
-uint64_t fp_denormals_flush(void) { return 0; } /* an unknown CPU keeps its state: slower near zero, never wrong */
+uint64_t fp_denormals_flush(void) { return 0; } /* an unknown CPU computes with denormals: slower, never wrong */
 void fp_denormals_restore(uint64_t state) { (void)state; }
 #endif
 

@@ -1,6 +1,6 @@
-/* fastprop's C interface: the kernel table, its dispatch, and what the engine needs of the machine.
+/* The C interface of fastprop: the tables of kernels, the choice among them, and services of the CPU and operating system.
  *
- * Nothing here fails, prints, aborts or touches Python; arguments were checked at the door (fastprop/_validation.py). */
+ * No function here fails (but fp_allocate), prints, aborts or uses Python: Python code validates all arguments before. */
 #ifndef FASTPROP_H
 #define FASTPROP_H
 
@@ -13,16 +13,16 @@
 #define FP_EXPORT __attribute__((visibility("default")))
 #endif
 
-/* ---- the kernel table, derived from kernels.def ---- */
+/* ---- the table of kernels, derived from kernels.def ---- */
 
-/* One table type serves both dtypes: in it T is void, and the dtype is the table's. Every ABI that we build for passes
- * all object pointers alike, so that a typed kernel is called through the untyped entry. */
+/* One type of table serves both dtypes: in its function types T is void, and the field `dtype` names the dtype. Every ABI that
+ * fastprop is built for passes all object pointers alike, so a typed kernel can be called through the untyped entry. */
 #define T void
 #define I ptrdiff_t
 #define FP_KERNEL(name, args) typedef void fp_##name args;
 #include "kernels.def"
 
-/* These four argument lists are contracts of kernels.def too; fp_signatures() and the typed bodies share them. */
+/* These four argument lists are described in kernels.def; fp_signatures and the definitions of kernels use them. */
 #define FP_FORWARD_ARGS (T *a, T *saved, I n, const double *hyper)
 #define FP_BACKWARD_ARGS (T *dz, const T *saved, I n, const double *hyper)
 #define FP_LOSS_ARGS (double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight, I rows, I n, I n_y, \
@@ -35,8 +35,11 @@ typedef void fp_optimizer FP_OPTIMIZER_ARGS;
 #undef T
 #undef I
 
-enum { FP_HYPER = 16 }; /* numbers that an activation, a loss (quantile has most) or a step of an optimiser may take */
-enum { FP_MEMORY = 4 }; /* numbers that an optimiser remembers from step to step, beside its state arrays; they start at 1 */
+/* The length of hyper: the largest number of hyperparameters of an activation, a loss (quantile has most) or an optimiser. */
+enum { FP_HYPER = 16 };
+/* The number of scalars of an optimiser's state, beside its state arrays; they start at 1. */
+enum { FP_MEMORY = 4 };
+/* What the forward pass of an activation saves for its backward pass. */
 enum { FP_SAVES_OUTPUT, FP_SAVES_SLOPE };
 
 enum {
@@ -58,8 +61,8 @@ enum {
 typedef struct fp_kernels {
     const char *isa;
     const char *dtype; /* "float32" or "float64" */
-    ptrdiff_t size;    /* of an element, in bytes */
-    ptrdiff_t lanes;   /* elements of a vector: about so many times faster than plain loops it is */
+    ptrdiff_t size;    /* bytes of an element */
+    ptrdiff_t lanes;   /* elements of a vector: roughly the speed-up over plain loops */
 #define FP_KERNEL(name, args) fp_##name *name;
 #include "kernels.def"
     fp_activation_forward *forward[FP_N_ACTIVATIONS];
@@ -68,8 +71,8 @@ typedef struct fp_kernels {
     fp_optimizer *optimizer[FP_N_OPTIMIZERS];
 } fp_kernels;
 
-/* One line of the list, for tests and benchmarks: kind is "kernel", "forward", "backward", "loss" or "optimizer";
- * `offset` is where the entry lies in fp_kernels. The array ends with a NULL name. */
+/* A kernel's signature, for tests and benchmarks: kind is "kernel", "forward", "backward", "loss" or "optimizer";
+ * arguments is the text of its argument list in C; offset is that of its entry in fp_kernels. A NULL name ends the array. */
 typedef struct fp_signature {
     const char *name, *kind, *arguments;
     size_t offset;
@@ -78,19 +81,20 @@ extern const fp_signature fp_signatures[];
 
 extern const int fp_activation_saves[FP_N_ACTIVATIONS]; /* FP_SAVES_... */
 
-/* How many elements, of `size` bytes each, of scratch the dense_* kernels may use for a layer of this shape. */
+/* The number of elements, of `size` bytes each, of the scratch memory that the dense_* kernels need for a layer with `rows`
+ * rows, n_in inputs and n_out outputs. */
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size);
 
-/* The numbers of an optimiser's next step, which its kernel takes as hyper: now (FP_HYPER,) from hyper (FP_HYPER,), as its
- * class in optimizers.py has them, and memory (FP_MEMORY,). `after` is what memory becomes once the step is taken. Returns 0
- * where both are the same in every step. */
-int fp_optimizer_begin(int optimizer, double *now, double *after, const double *memory, const double *hyper);
+/* Prepares an optimiser's next step. Computes step_hyper (FP_HYPER,), which the kernel takes as hyper, and next_memory
+ * (FP_MEMORY,), the value of memory after the step, from memory (FP_MEMORY,) and from hyper (FP_HYPER,), the hyperparameters
+ * in the order of the optimiser's class in optimizers.py. Returns 0 if neither depends on the step. */
+int fp_optimizer_begin(int optimizer, double *step_hyper, double *next_memory, const double *memory, const double *hyper);
 
-/* ---- indices that stand in a user's arrays ----
+/* ---- indices in a user's arrays ----
  *
- * They were checked at the door, but the array is the user's own, which a callback or another thread may write into at any
- * time. So each use reads an index once (volatile: the compiler must not read it again) and checks what it read: the index,
- * or -1 where it is not in [0, n). */
+ * Indices were validated, but the array is the user's own, and a callback or another thread may write to it at any time. So
+ * each of these functions reads the index once (volatile, so that the compiler cannot read it again) and checks it: returns
+ * the index, or -1 if it is not in [0, n). */
 
 static inline ptrdiff_t fp_label(const int64_t *label, int64_t n)
 {
@@ -98,7 +102,7 @@ static inline ptrdiff_t fp_label(const int64_t *label, int64_t n)
     return read >= 0 && read < n ? (ptrdiff_t)read : -1;
 }
 
-/* The comparisons come first: to convert NaN, or a number too large for an integer, is undefined in C. */
+/* The comparisons come before the conversion, which is undefined in C for NaN and for numbers too large for an integer. */
 static inline ptrdiff_t fp_category_float(const float *x, int64_t n)
 {
     float read = *(const volatile float *)x;
@@ -111,21 +115,21 @@ static inline ptrdiff_t fp_category_double(const double *x, int64_t n)
     return ((read >= 0) & (read < (double)n)) ? (ptrdiff_t)read : -1;
 }
 
-/* ---- dispatch: which table serves ---- */
+/* ---- dispatch: the choice of the instruction set ---- */
 
 typedef struct fp_isa {
     const char *name;
-    int (*supported)(void);     /* by this CPU and its operating system */
-    const fp_kernels *const *kernels; /* [0] float32, [1] float64 */
+    int (*supported)(void);           /* whether this CPU and its operating system support it */
+    const fp_kernels *const *kernels; /* the tables of float32 and of float64 */
 } fp_isa;
 
-/* What this build holds, slowest first; entry 0 is `portable`. Ends with a NULL name. */
+/* The ISAs of this build, slowest first; entry 0 is `portable`. A NULL name ends the array. */
 extern fp_isa fp_isas[];
 
-/* Makes `name` serve, or the fastest supported one where it is NULL. Returns NULL where it is unknown or unsupported. */
+/* Returns the ISA called `name`, or the fastest supported one if name is NULL; NULL if it is unknown or unsupported. */
 const fp_isa *fp_select_isa(const char *name);
 
-/* ---- the machine ---- */
+/* ---- CPU, clock and memory ---- */
 
 int fp_cpu_has_any(void);
 int fp_cpu_has_avx2(void);   /* x86-64-v3: AVX2, FMA, BMI1, BMI2, F16C, and the OS saves ymm */
@@ -133,13 +137,14 @@ int fp_cpu_has_avx512(void); /* x86-64-v4: v3 and AVX-512 F, BW, CD, DQ, VL, and
 int fp_cpu_has_neon(void);
 void fp_cpu_name(char name[49]);
 
-/* Flushes denormals from here on this thread; give what it returns to fp_denormals_restore. */
+/* Makes this thread flush denormals to zero. Returns the previous state, for fp_denormals_restore. */
 uint64_t fp_denormals_flush(void);
 void fp_denormals_restore(uint64_t state);
 
-double fp_clock(void); /* seconds, monotonic */
+double fp_clock(void); /* seconds, from a monotonic clock */
 
-/* 64-byte-aligned zeroed memory, or NULL; counted, so that a test can assert that a training step takes none. */
+/* Allocates zeroed memory, aligned to 64 bytes; returns NULL if there is none. fp_allocations counts the calls, so that a
+ * test can assert that a training step allocates nothing. */
 void *fp_allocate(size_t bytes);
 void fp_free(void *memory);
 int64_t fp_allocations(void);
@@ -150,20 +155,20 @@ typedef void fp_task(void *context, int chunk);
 
 enum { FP_MAX_THREADS = 256 };
 
-void fp_threads_init(void); /* once, at import */
-int fp_forks(void); /* how many lie between the process that imported fastprop and this one */
+void fp_threads_init(void); /* to be called once, at import */
+int fp_forks(void);         /* the number of forks between the process that imported fastprop and this one */
 
-/* How many threads one job may use, 1 to FP_MAX_THREADS (what is outside is brought in). Exported, so that whoever looks
- * for thread pools in a process, as threadpoolctl does, finds this one. */
+/* The number of threads that a job may use; fp_set_num_threads clamps it to 1..FP_MAX_THREADS. Both are exported, so that
+ * tools that look for the thread pools of a process, such as threadpoolctl, find this one. */
 FP_EXPORT int fp_get_num_threads(void);
 FP_EXPORT void fp_set_num_threads(int n);
 
-/* Around all work of one caller: flushes denormals, and lets the pool know how many callers there are. */
+/* To be called before and after all computation of a caller: they flush denormals, and count the callers for the pool. */
 uint64_t fp_work_begin(void);
-void fp_work_end(uint64_t state); /* what fp_work_begin returned */
+void fp_work_end(uint64_t state); /* the state that fp_work_begin returned */
 
-/* Does task(context, 0 .. chunks - 1), at most 65535 chunks, on this thread and up to chunks - 1 others, and returns when all
- * are done. The chunks must not depend on one another; chunk 0 is done on this thread. */
+/* Calls task(context, chunk) for chunk 0 to chunks - 1 (at most 65535 chunks), on this thread and up to chunks - 1 workers, and
+ * returns when all calls have returned. Chunks must be independent of each other; chunk 0 runs on this thread. */
 void fp_parallel(fp_task *task, void *context, int chunks);
 
 #endif

@@ -1,4 +1,4 @@
-/* The kernels of one dtype in AVX2 and FMA, compiled with the flags of setup.py's table. */
+/* The kernels of one dtype (FP_BITS) in AVX2 and FMA, compiled with the flags of the table ISAS in setup.py. */
 #include "fastprop.h"
 #define FP_ISA avx2
 #include "simd/avx2.h"

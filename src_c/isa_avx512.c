@@ -1,4 +1,4 @@
-/* The kernels of one dtype in AVX-512, compiled with the flags of setup.py's table. */
+/* The kernels of one dtype (FP_BITS) in AVX-512, compiled with the flags of the table ISAS in setup.py. */
 #include "fastprop.h"
 #define FP_ISA avx512
 #include "simd/avx512.h"

@@ -1,4 +1,4 @@
-/* The kernels of one dtype in NEON, which needs no flags. */
+/* The kernels of one dtype (FP_BITS) in NEON, which needs no compiler flags. */
 #include "fastprop.h"
 #define FP_ISA neon
 #include "simd/neon.h"

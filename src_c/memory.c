@@ -1,20 +1,21 @@
-/* Aligned memory, counted. */
+/* Allocates aligned memory, and counts the allocations. */
 #include "fastprop.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define FP_ALIGNMENT 64 /* a cache line, and the widest vector */
+#define FP_ALIGNMENT 64 /* bytes: a cache line, and the widest vector */
 
-/* Relaxed counting is enough: tests read it while nothing trains. */
+/* It need not be atomic: tests read it while nothing trains. */
 static volatile int64_t allocations;
 
 int64_t fp_allocations(void) { return allocations; }
 
 void *fp_allocate(size_t bytes)
 {
-    /* Our own alignment, for aligned_alloc is missing from MSVC; the block's start is kept just before it. calloc, for
-     * the system's fresh pages are zero: to fill a gigabyte here, its caller holding the GIL, stops Python for a second. */
+    /* The alignment is our own, since MSVC has no aligned_alloc; the start of the block is stored just before the memory.
+     * calloc gets large blocks as fresh pages, which are zero: to fill a gigabyte here, while the caller holds the GIL, would
+     * stop Python for a second. */
     if (bytes > SIZE_MAX - 2 * FP_ALIGNMENT)
         return NULL;
     char *start = calloc(bytes + 2 * FP_ALIGNMENT, 1);

@@ -1,7 +1,7 @@
-/* Activations that keep their output: a = g(z), and beside it da g'(z) in terms of a. activation_smooth.h has those
- * that keep their slope. */
+/* Activations whose backward pass needs their output a = g(z) only: g(z), and da g'(z) in terms of a. Those that save their
+ * slope are in activation_smooth.h. */
 
-/* An activation's numbers, in every lane; those that its formula does not name cost nothing. */
+/* The hyperparameters of an activation, each in every lane; the compiler drops those that a formula does not use. */
 typedef struct {
     V(t) first, second, inverse; /* inverse: 1 / first */
 } FP(params);
@@ -13,7 +13,7 @@ FP_INLINE FP(params) FP(load_params)(const double *hyper)
     return h;
 }
 
-/* a[i] = g(a[i]), where g is NAME_a below */
+/* a[i] = g(a[i]), where g is NAME_a of an activation below */
 FP_INLINE void FP(map)(T *a, T *saved, I n, const double *hyper, V(t) (*g)(V(t), FP(params)))
 {
     FP(params) h = FP(load_params)(hyper);
@@ -29,31 +29,31 @@ FP_INLINE void FP(map)(T *a, T *saved, I n, const double *hyper, V(t) (*g)(V(t),
         V(store_n)(a + j, g(V(load_n)(a + j, n - j), h), n - j);
 }
 
-/* dz[i] = back(dz[i], kept[i]), where back is NAME_dz below */
-FP_INLINE void FP(map_backward)(T *dz, const T *saved, I n, const double *hyper, V(t) (*back)(V(t), V(t), FP(params)))
+/* dz[i] = dg(dz[i], saved[i]), where dg is NAME_dz of an activation below */
+FP_INLINE void FP(map_backward)(T *dz, const T *saved, I n, const double *hyper, V(t) (*dg)(V(t), V(t), FP(params)))
 {
     FP(params) h = FP(load_params)(hyper);
     I j = 0;
     if (n == 1) {
-        dz[0] = FP(first_lane)(back(V(set1)(dz[0]), V(set1)(saved[0]), h));
+        dz[0] = FP(first_lane)(dg(V(set1)(dz[0]), V(set1)(saved[0]), h));
         return;
     }
     for (; j + L <= n; j += L)
-        V(store)(dz + j, back(V(load)(dz + j), V(load)(saved + j), h));
+        V(store)(dz + j, dg(V(load)(dz + j), V(load)(saved + j), h));
     if (j < n)
-        V(store_n)(dz + j, back(V(load_n)(dz + j, n - j), V(load_n)(saved + j, n - j), h), n - j);
+        V(store_n)(dz + j, dg(V(load_n)(dz + j, n - j), V(load_n)(saved + j, n - j), h), n - j);
 }
 
 static void FP(identity_forward) FP_FORWARD_ARGS { (void)a, (void)saved, (void)n, (void)hyper; }
 static void FP(identity_backward) FP_BACKWARD_ARGS { (void)dz, (void)saved, (void)n, (void)hyper; }
 
-/* max(z, 0), in this order of operands so that NaN stays NaN; g' = 1 where a > 0 and 0 at z = 0 */
+/* max(z, 0), with the operands in this order so that NaN stays NaN; g' = 1 where a > 0, and 0 at z = 0 */
 FP_INLINE V(t) FP(relu_a)(V(t) z, FP(params) h) { return (void)h, V(max)(V(set1)(0), z); }
 FP_INLINE V(t) FP(relu_dz)(V(t) da, V(t) a, FP(params) h) { return (void)h, V(keep)(V(gt)(a, V(set1)(0)), da); }
 static void FP(relu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(relu_a)); }
 static void FP(relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(relu_dz)); }
 
-/* z where z > 0, else slope z, which is not above 0 either: a > 0 exactly where z > 0 */
+/* z where z > 0, else slope z, which is not above 0 either, so that a > 0 exactly where z > 0 */
 FP_INLINE V(t) FP(leaky_relu_a)(V(t) z, FP(params) h)
 {
     return V(select)(V(gt)(z, V(set1)(0)), z, V(mul)(h.first, z));
@@ -77,7 +77,7 @@ FP_INLINE V(t) FP(elu_dz)(V(t) da, V(t) a, FP(params) h)
 static void FP(elu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(elu_a)); }
 static void FP(elu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(elu_dz)); }
 
-/* lambda elu(z), with the two numbers that keep mean 0 and variance 1 from layer to layer (appendix of the paper) */
+/* lambda elu(z), with the lambda and alpha that preserve mean 0 and variance 1 from layer to layer (Klambauer et al. 2017) */
 #define FP_SELU_LAMBDA ((T)1.0507009873554805)
 #define FP_SELU_ALPHA ((T)1.6732632423543772)
 FP_INLINE V(t) FP(selu_a)(V(t) z, FP(params) h)
@@ -132,7 +132,7 @@ FP_INLINE V(t) FP(tanh_dz)(V(t) da, V(t) a, FP(params) h) { return (void)h, V(mu
 static void FP(tanh_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(tanh_a)); }
 static void FP(tanh_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(tanh_dz)); }
 
-/* z held within [low, high], in this order of operands so that NaN stays NaN */
+/* z clamped to [low, high], with the operands in this order so that NaN stays NaN */
 FP_INLINE V(t) FP(clamp)(V(t) z, V(t) low, V(t) high) { return V(min)(high, V(max)(low, z)); }
 
 /* dz where low < a < high, else 0 */

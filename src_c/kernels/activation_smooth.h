@@ -1,11 +1,11 @@
-/* Activations that keep their slope: the forward pass computes g(z) and g'(z) from what the two share, and the backward
- * pass is one product. */
+/* Activations that save their slope: the forward pass computes g(z) and g'(z) together, and the backward pass is one
+ * multiplication by the slope. */
 
 typedef struct {
     V(t) a, slope;
 } FP(pair);
 
-/* a[i] = g(a[i]), and the slope into kept[i] unless nobody wants it: g is NAME_pair below */
+/* a[i] = g(a[i]), and saved[i] = g'(a[i]) unless saved is NULL; g is NAME_pair of an activation below */
 FP_INLINE void FP(map_pair)(T *a, T *saved, I n, const double *hyper, FP(pair) (*g)(V(t), FP(params)))
 {
     FP(params) h = FP(load_params)(hyper);
@@ -27,11 +27,12 @@ FP_INLINE void FP(map_pair)(T *a, T *saved, I n, const double *hyper, FP(pair) (
 FP_INLINE V(t) FP(saved_dz)(V(t) da, V(t) saved, FP(params) h) { return (void)h, V(mul)(da, saved); }
 static void FP(multiply_by_saved) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(saved_dz)); }
 
-/* z F(z) where F rises from 0 to 1 and F(-z) = 1 - F(z), so that g(z) = max(z, 0) - |z| F(-|z|) and g'(-z) = 1 - g'(z):
- * given x = |z|, its F(-x), and x F'(x) as two factors. x is held where F(-x) vanishes: infinity makes no NaN. */
+/* g(z) = z F(z) where F rises from 0 to 1 and F(-z) = 1 - F(z), so that g(z) = max(z, 0) - |z| F(-|z|) and
+ * g'(-z) = 1 - g'(z). The arguments are x = |z|, tail = F(-x), and two factors of x F'(x). The caller clamps x to where F(-x)
+ * vanishes, so that an infinite z makes no NaN. */
 FP_INLINE FP(pair) FP(gated)(V(t) z, V(t) x, V(t) tail, V(t) factor, V(t) other)
 {
-    V(t) zero = V(set1)(0), low = V(fnma)(factor, other, tail); /* g'(-x); to the other side 1 - 2 low more */
+    V(t) zero = V(set1)(0), low = V(fnma)(factor, other, tail); /* g'(-x); g'(x) is 1 - 2 low more */
     V(t) difference = V(keep)(V(gt)(z, zero), V(fnma)(V(set1)(2), low, V(set1)(1)));
     FP(pair) both = {V(fnma)(x, tail, V(max)(zero, z)), V(add)(low, difference)};
     return both;
@@ -49,7 +50,7 @@ FP_INLINE FP(pair) FP(gelu_pair)(V(t) z, FP(params) h)
 static void FP(gelu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(gelu_pair)); }
 static void FP(gelu_backward) FP_BACKWARD_ARGS { FP(multiply_by_saved)(dz, saved, n, hyper); }
 
-/* z / 2 (1 + tanh(v / 2)) = z s(v), v = 2 sqrt(2 / pi) (z + 0.044715 z^3); F' = s(v) s(-v) v' */
+/* z / 2 (1 + tanh(v / 2)) = z s(v) with v = 2 sqrt(2 / pi) (z + 0.044715 z^3) and the sigmoid s; F' = s(v) s(-v) v' */
 FP_INLINE FP(pair) FP(gelu_tanh_pair)(V(t) z, FP(params) h)
 {
     (void)h;
@@ -62,7 +63,7 @@ FP_INLINE FP(pair) FP(gelu_tanh_pair)(V(t) z, FP(params) h)
 static void FP(gelu_tanh_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(gelu_tanh_pair)); }
 static void FP(gelu_tanh_backward) FP_BACKWARD_ARGS { FP(multiply_by_saved)(dz, saved, n, hyper); }
 
-/* z s(z); F' = s(z) s(-z) */
+/* z s(z) with the sigmoid s; F' = s(z) s(-z) */
 FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(params) h)
 {
     (void)h;
@@ -72,8 +73,8 @@ FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(params) h)
 static void FP(silu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(silu_pair)); }
 static void FP(silu_backward) FP_BACKWARD_ARGS { FP(multiply_by_saved)(dz, saved, n, hyper); }
 
-/* z t, t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z). With e = e^-|z|, and p and q being 1 and e^2 for z > 0, e^2
- * and 1 for the others: t = N / M, N = 2 e + p, M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
+/* z t with t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z) with the sigmoid s. Let e = e^-|z|, and (p, q) = (1, e^2) for
+ * z > 0, else (e^2, 1). Then t = N / M with N = 2 e + p and M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
 FP_INLINE FP(pair) FP(mish_pair)(V(t) z, FP(params) h)
 {
     (void)h;

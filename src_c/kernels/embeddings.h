@@ -1,6 +1,6 @@
-/* Layers that read the network's input columns: embeddings of categories, encodings of numbers. */
+/* Layers that embed the network's input columns: tables for categories, piecewise-linear and periodic encodings of numbers. */
 
-/* to = from, n columns of each row; `otherwise` where from is NULL */
+/* to = from (rows, n), or `fill` where from is NULL */
 FP_INLINE void FP(copy_columns)(T *to, const T *from, T fill, I rows, I n, I to_stride, I from_stride)
 {
     for (I i = 0; i < rows; i++)
@@ -9,10 +9,10 @@ FP_INLINE void FP(copy_columns)(T *to, const T *from, T fill, I rows, I n, I to_
                            from ? FP(load_tail)(from + i * from_stride + j, n - j) : V(set1)(fill), n - j);
 }
 
-/* The index that x holds, or -1 where that is not in [0, n). */
+/* The index that x holds, or -1 if it is not in [0, n). */
 FP_INLINE I FP(category)(const T *x, int64_t n) { return FP_PASTE2(fp_category_, T)(x, n); }
 
-/* How many columns from c on are numbers (or, if `indices`, are not). */
+/* The number of adjacent columns from c on that are all indices of categories (if `indices`) or all numbers. */
 FP_INLINE I FP(run_length)(const int64_t *categories, I c, I n_in, int indices)
 {
     I end = c;
@@ -29,7 +29,7 @@ static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *
         FP(copy_columns)(a, x + c, 0, rows, n, a_stride, x_stride);
     }
     for (I c = 0; c < n_in; c++) {
-        const int64_t count = categories[c], n = width[c]; /* variables, since for all it knows a store may change the arrays */
+        const int64_t count = categories[c], n = width[c]; /* copies, since for the compiler a store may change the arrays */
         for (I i = 0; i < rows && count; i++) {
             I index = FP(category)(x + i * x_stride + c, count);
             if (index >= 0)
@@ -48,7 +48,7 @@ static void FP(embed_gradient)(T *dtables, const T *da, const T *x, const int64_
     if (!accumulate)
         FP(copy_columns)(dtables, NULL, 0, 1, n_tables, 0, 0);
     for (I c = 0; c < n_in; c++)
-        da += !categories[c]; /* the embeddings come after the numbers */
+        da += !categories[c]; /* embeddings come after the numbers */
     for (I c = 0; c < n_in; c++) {
         const int64_t count = categories[c], n = width[c];
         for (I i = 0; i < rows && count; i++) {
@@ -78,8 +78,8 @@ static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I 
     }
 }
 
-/* The encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features in tabular deep
- * learning". */
+/* The piecewise-linear encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features in
+ * tabular deep learning". */
 static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_t *bins, I rows, I n_in,
                                   I a_stride, I x_stride)
 {
@@ -97,13 +97,13 @@ static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_
             V(t) lower = V(load)(least), upper = V(load)(most);
             for (I i = 0; i < rows; i++) {
                 V(t) fraction = V(div)(V(sub)(V(set1)(x[i * x_stride + c]), low), size);
-                fraction = V(min)(upper, V(max)(lower, fraction)); /* in this order NaN stays */
+                fraction = V(min)(upper, V(max)(lower, fraction)); /* with the operands in this order NaN stays NaN */
                 FP(store_tail)(a + i * a_stride + t, fraction, left);
             }
         }
 }
 
-/* All bins but one add 0, so that no order of the sum changes it. */
+/* All bins but one contribute 0, so the order of the sum does not matter. */
 static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edges, const int64_t *bins, I rows, I n_in,
                                    I dx_stride, I da_stride, I x_stride)
 {
@@ -129,9 +129,9 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
         }
 }
 
-/* sin and cos of 2 pi f x, from f x less the nearest integer, which an FMA gives as it is. Where f x has no digits behind the
- * point, what rounding lost of it may be more than a turn, so whole turns are taken off again; and FP_WHOLE and more is whole
- * turns, even where it is too large for a number. */
+/* sin(2 pi f x) and, into *cosine, cos(2 pi f x), from f x minus the nearest integer, which an FMA computes exactly. If f x is
+ * so large that it is an integer after rounding, the rounding error may exceed one turn, so whole turns are subtracted again.
+ * From FP_WHOLE on, the exact product is a whole number of turns, even where it overflows. */
 FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
 {
     V(t) zero = V(set1)(0), turns = V(round)(V(mul)(f, x)), rest = V(fma)(f, x, V(sub)(zero, turns));
@@ -156,7 +156,7 @@ static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I
         }
 }
 
-/* cos dsin - sin dcos of L of n outputs at a, each of which has its cosine there and its sine n further on */
+/* cos dsin - sin dcos for min(left, L) frequencies, whose cosines are at a and da and whose sines are n elements further on */
 FP_INLINE V(t) FP(periodic_slope)(const T *da, const T *a, I n, I left)
 {
     V(t) product = V(mul)(FP(load_tail)(a, left), FP(load_tail)(da + n, left));

@@ -1,10 +1,10 @@
-/* Losses: the cost of each row is added to *cost in double, in row order, and da = scale * dLoss/da in the same sweep. The
- * sum over a row runs in reduce.h's 16 virtual lanes. */
+/* Losses that compare outputs with targets. One pass adds the loss of each row to *cost, in double and in row order, and
+ * computes da = scale * dLoss/da. Sums over a row are taken in the 16 virtual lanes of reduce.h. */
 
-/* share sum (a - y)^2 and its derivative times scale, which is slope (a - y). */
+/* The loss coefficient * sum (a - y)^2; its derivative times scale is slope (a - y). */
 FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, T coefficient, T slope)
 {
-    if (n == 1) { /* one output: nothing to sum along a row */
+    if (n == 1) { /* one output: there is no sum over a row */
         for (I i = 0; i < rows; i++) {
             T error = a[i] - y[i], w = weight ? weight[i] : 1;
             *cost += (double)(w * (coefficient * (error * error)));
@@ -49,7 +49,7 @@ static void FP(mse) FP_LOSS_ARGS
     FP(squared_errors)(cost, da, a, y, weight, rows, n, (T)(1.0 / (double)n), (T)(2 * scale / (double)n));
 }
 
-/* Up to L numbers at p, p + every, ... of which n are left: what lies beyond reads as 0. */
+/* Loads the first min(n, L) of the elements p[0], p[stride], ...; the other lanes are 0. */
 FP_INLINE V(t) FP(load_strided)(const T *p, I stride, I n)
 {
     if (stride == 1)
@@ -72,14 +72,15 @@ FP_INLINE void FP(store_strided)(T *p, I stride, V(t) x, I n)
         p[i * stride] = lane[i];
 }
 
-/* A loss that is a sum over targets. `block` returns the losses of up to L targets, of which `left` are left, each with
- * n / n_y outputs at a, and puts their slopes times factor at da, unless that is NULL. `number`: the loss's own. */
+/* The kernel of a loss that is a sum over targets. `block` returns the losses of min(left, L) targets at y, each with
+ * `outputs` = n / n_y outputs at a, and stores factor times their derivatives at da, unless da is NULL. `params` are the
+ * loss's hyperparameters in the form that its block uses. */
 FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, I n_y,
     double scale, const T *params,
     V(t) (*block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params))
 {
     I outputs = n / n_y;
-    if (n_y == 1) { /* nothing to sum along a row, so that lanes are rows */
+    if (n_y == 1) { /* there is no sum over a row, so each lane is a row */
         for (I i = 0; i < rows; i += L) {
             I left = rows - i;
             V(t) w = weight ? FP(load_tail)(weight + i, left) : V(set1)(1);
@@ -109,7 +110,7 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
     }
 }
 
-/* The kernel of a loss NAME that is a sum over targets, from NAME_block and the numbers that this is given. */
+/* Defines the kernel of a loss NAME that is a sum over targets, from NAME_block; the other arguments become `params`. */
 #define FP_TARGETS_KERNEL(name, ...)                                                                                   \
     static void FP(name) FP_LOSS_ARGS                                                                                  \
     {                                                                                                                  \
@@ -118,7 +119,8 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
         FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, params, FP(name##_block));                   \
     }
 
-/* The same where each output has its own target, from NAME_of(a, y, number, &slope), which returns the loss. */
+/* Defines the kernel of a loss NAME that has one output per target, from NAME_of(a, y, params, &slope), which returns the
+ * losses and sets slope to their derivatives; the other arguments become `params`. */
 #define FP_OUTPUTS_KERNEL(name, ...)                                                                                   \
     FP_INLINE V(t) FP(name##_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params)    \
     {                                                                                                                  \
@@ -130,7 +132,7 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
     }                                                                                                                  \
     FP_TARGETS_KERNEL(name, __VA_ARGS__)
 
-/* up where x > 0, down where x < 0, else x: 0 at the kink, and NaN stays NaN */
+/* `positive` where x > 0, `negative` where x < 0, else x: 0 at the kink, and NaN stays NaN */
 FP_INLINE V(t) FP(by_sign)(V(t) x, V(t) positive, V(t) negative)
 {
     V(t) zero = V(set1)(0);
@@ -168,7 +170,7 @@ FP_INLINE V(t) FP(log_cosh_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 }
 FP_OUTPUTS_KERNEL(log_cosh, 0)
 
-/* The pinball loss for each level q of a target: q (y - a) where a < y, else (1 - q) (a - y). number: the levels. */
+/* The pinball loss for each level q of a target: q (y - a) where a < y, else (1 - q) (a - y). params: the levels. */
 FP_INLINE V(t) FP(quantile_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params)
 {
     V(t) target = FP(load_tail)(y, left), loss = V(set1)(0);
@@ -190,7 +192,7 @@ static void FP(quantile) FP_LOSS_ARGS
     FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, level, FP(quantile_block));
 }
 
-/* e^a - y a: -ln of Poisson's y with mean e^a, without ln y!. */
+/* e^a - y a: the negative log-likelihood of y under Poisson's distribution with mean e^a, without ln y!. */
 FP_INLINE V(t) FP(poisson_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
     (void)params;
@@ -211,7 +213,7 @@ FP_INLINE V(t) FP(gamma_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 FP_OUTPUTS_KERNEL(gamma, 0)
 
 /* 2 (y^(2-p) / ((1-p) (2-p)) - y m^(1-p) / (1-p) + m^(2-p) / (2-p)) with m = e^a: Tweedie's deviance, 1 < p < 2; y >= 0.
- * number: 1 - p, 2 - p, 2 / (1-p), 2 / (2-p), 2 / ((1-p) (2-p)). */
+ * params: 1 - p, 2 - p, 2 / (1-p), 2 / (2-p), 2 / ((1-p) (2-p)). */
 FP_INLINE V(t) FP(tweedie_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
     V(t) one_less = V(set1)(params[0]), two_less = V(set1)(params[1]), two = V(set1)(2);
@@ -224,7 +226,8 @@ FP_INLINE V(t) FP(tweedie_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 FP_OUTPUTS_KERNEL(tweedie, (T)(1 - hyper[0]), (T)(2 - hyper[0]), (T)(2 / (1 - hyper[0])), (T)(2 / (2 - hyper[0])),
     (T)(2 / ((1 - hyper[0]) * (2 - hyper[0]))))
 
-/* (v + (m - y)^2 e^-v) / 2 with the mean m and the log variance v: -ln of the normal density, without ln(2 pi) / 2. */
+/* (v + (m - y)^2 e^-v) / 2 with the mean m and the log variance v: the negative log-likelihood of y under a normal
+ * distribution, without ln(2 pi) / 2. */
 FP_INLINE V(t) FP(gaussian_nll_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params)
 {
     (void)params;

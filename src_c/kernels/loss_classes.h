@@ -1,7 +1,7 @@
-/* Losses of classes: of one class out of n, from softmax(a) or the scores themselves, and of n yeses and nos. */
+/* Losses for classification: one class out of n, from softmax(a) or from the scores a, and n independent binary classes. */
 
-/* The class of a row, 0 where y has the targets instead. A label that is no class makes the row weigh NaN: the cost is NaN
- * then, so that no step follows. */
+/* The class of a row, or 0 where y holds the targets. A label that is not in [0, n) sets the row's weight to NaN: then the
+ * cost is NaN, and no optimiser step follows. */
 FP_INLINE I FP(class_of)(const int64_t *label, I row, I n, T *weight)
 {
     I class_index = label ? fp_label(label + row, n) : 0;
@@ -11,17 +11,18 @@ FP_INLINE I FP(class_of)(const int64_t *label, I row, I n, T *weight)
     return 0;
 }
 
-/* What a loss of softmax(a) knows of a row after its first sweep. */
+/* The state of up to L rows after the first pass of a loss of softmax(a). */
 typedef struct {
-    I class_index[L];   /* the class, where there is a label */
-    T weight[L];      /* what the row weighs */
-    T sum_exp[L];    /* sum_k e^(a_k - max a) */
-    T sum_y_score[L]; /* sum_j y_j (a_j - max a); with `entropy` less y_j ln y_j each */
-    T sum_y[L];   /* sum_j y_j, which is 1 */
-    T sum_score[L];   /* with `smooth`: sum_j (a_j - max a) */
+    I class_index[L]; /* the label, or 0 where y holds the targets */
+    T weight[L];      /* the row's weight */
+    T sum_exp[L];     /* sum_k e^(a_k - max a) */
+    T sum_y_score[L]; /* sum_j y_j (a_j - max a); with `entropy` sum_j y_j (a_j - max a - ln y_j) */
+    T sum_y[L];       /* sum_j y_j, which is 1 for targets that are probabilities */
+    T sum_score[L];   /* sum_j (a_j - max a) with `smooth`, else 0 */
 } FP(softmax_rows);
 
-/* First sweep over row i: e^(a - max a), summed, and kept in `kept` (room,) if there is one, which may be a. */
+/* The first pass over row i: computes its sums, and stores e^(a - max a) in exps (capacity,), which may be a, unless it is
+ * NULL. */
 FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *exps, I capacity, const T *a, const T *y, I n, int smooth,
     int entropy)
 {
@@ -56,8 +57,8 @@ FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *exps, I capacity, 
 }
 
 /* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its derivative
- * is softmax(a) sum_j y_j - y; a label is the y that is 1 there and 0 elsewhere. Smoothing takes (1 - smoothing) y +
- * smoothing / n for y; `entropy` adds y_j ln y_j. Logarithms are taken of L rows at once. */
+ * is softmax(a) sum_j y_j - y. A label stands for the y that is 1 there and 0 elsewhere. Smoothing replaces y by
+ * (1 - smoothing) y + smoothing / n; `entropy` adds sum_j y_j ln y_j. Logarithms are computed for L rows at once. */
 FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
     I rows, I n, double scale, T smoothing, int entropy)
 {
@@ -65,7 +66,7 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
     for (I begin = 0; begin < rows; begin += L) {
         int count = rows - begin < L ? (int)(rows - begin) : L;
         FP(softmax_rows) s;
-        T short_exps[L * L]; /* short rows are kept here as whole vectors, which can be loaded again at once */
+        T short_exps[L * L]; /* short rows are stored here as whole vectors, so that a load need not wait for a masked store */
         I capacity = n <= L ? L : n;
         V(store)(s.sum_exp, V(set1)(1));
         for (int i = 0; i < count; i++) {
@@ -121,8 +122,8 @@ static void FP(kl_divergence) FP_LOSS_ARGS
     FP(softmax_losses)(cost, da, a, y, label, weight, rows, n, scale, 0, 1);
 }
 
-/* The targets of up to L outputs from `at` on, as a vector: y, or the row that stands for a label. */
-FP_INLINE V(t) FP(target)(const T *y, I class_index, I at, I left)
+/* The targets of min(left, L) outputs from `at` on: y, or the one-hot vector of class_index. */
+FP_INLINE V(t) FP(targets)(const T *y, I class_index, I at, I left)
 {
     if (y)
         return FP(load_tail)(y + at, left);
@@ -132,11 +133,11 @@ FP_INLINE V(t) FP(target)(const T *y, I class_index, I at, I left)
     return V(load)(lane);
 }
 
-/* For y_j, ln p_j and p_j: y (1 - p)^gamma (-ln p), and in `pull` p times its derivative by p,
- * y (1 - p)^gamma (gamma p ln p / (1 - p) - 1). */
+/* The focal loss of outputs with the targets y: y (1 - p)^gamma (-ln p). Sets p_slope to p times its derivative by p,
+ * which is y (1 - p)^gamma (gamma p ln p / (1 - p) - 1). */
 FP_INLINE V(t) FP(focal_of)(V(t) target, V(t) log_p, V(t) p, V(t) gamma, V(t) *p_slope)
 {
-    /* 1 - p without cancellation: 1 - e^x = -2 t / (1 - t) with t = tanh(x / 2); not 0, so that it has a logarithm */
+    /* 1 - p without cancellation: 1 - e^x = -2 t / (1 - t) with t = tanh(x / 2); above 0, so that it has a logarithm */
     V(t) half = FP(tanh)(V(mul)(V(set1)((T)0.5), log_p)), one = V(set1)(1);
     V(t) rest = V(div)(V(mul)(V(set1)(-2), half), V(sub)(one, half));
     rest = V(max)(V(set1)(FP_SMALLEST), rest);
@@ -147,7 +148,7 @@ FP_INLINE V(t) FP(focal_of)(V(t) target, V(t) log_p, V(t) p, V(t) gamma, V(t) *p
 }
 
 /* alpha sum_j y_j (1 - p_j)^gamma (-ln p_j) with p = softmax(a) (Lin et al. 2017); hyper: gamma, alpha. The derivative is
- * pull_j - p_j sum_k pull_k. It is computed from a twice, since da may be a. */
+ * p_slope_j - p_j sum_k p_slope_k. p_slope is computed twice, since da may be a. */
 static void FP(focal) FP_LOSS_ARGS
 {
     (void)n_y;
@@ -156,7 +157,7 @@ static void FP(focal) FP_LOSS_ARGS
         T w = (weight ? weight[i] : 1) * (T)hyper[1];
         I class_index = FP(class_of)(label, i, n, &w);
         V(t) shift = V(set1)(FP(row_max)(a, n)), sum_exp = V(set1)(0), sum_p_slope = sum_exp;
-        for (int pass = 0; pass < (da ? 3 : 2); pass++) { /* sum e^(a - max a); the loss and sum pull; da */
+        for (int pass = 0; pass < (da ? 3 : 2); pass++) { /* 0: sum e^(a - max a); 1: the loss and sum p_slope; 2: da */
             FP(lanes) sum = FP(lanes_set1)(0), p_slopes = sum;
             for (I j = 0; j < n; j += 16)
                 for (int q = 0; q < FP_LANES; q++) {
@@ -166,7 +167,7 @@ static void FP(focal) FP_LOSS_ARGS
                     V(t) log_p = V(sub)(V(sub)(FP(load_tail)(a + at, left), shift), sum_exp);
                     V(t) p = FP(exp)(log_p), p_slope = p, loss = p;
                     if (pass > 0)
-                        loss = FP(focal_of)(FP(target)(y, class_index, at, left), log_p, p, gamma, &p_slope);
+                        loss = FP(focal_of)(FP(targets)(y, class_index, at, left), log_p, p, gamma, &p_slope);
                     if (pass == 2) {
                         V(t) slope = V(mul)(V(set1)(w * (T)scale), V(fnma)(p, sum_p_slope, p_slope));
                         FP(store_tail)(da + i * n + at, slope, left);
@@ -187,7 +188,7 @@ static void FP(focal) FP_LOSS_ARGS
 }
 
 /* max_j (a_j + 1 - y_j) - sum_j y_j a_j; for a label c this is max(0, 1 + max_{j != c} a_j - a_c) (Crammer and Singer 2001).
- * Its slope is 1 at the first j that is largest, less y. 0 a is added so that NaN is not lost. */
+ * Its derivative is -y, and 1 - y at the first j that is largest. 0 a is added so that NaN is not lost. */
 static void FP(hinge) FP_LOSS_ARGS
 {
     (void)n_y, (void)hyper;
@@ -202,7 +203,7 @@ static void FP(hinge) FP_LOSS_ARGS
                 I at = j + q * L, left = n - at;
                 if (left <= 0)
                     break;
-                V(t) score = FP(load_tail)(a + at, left), target = FP(target)(y, class_index, at, left);
+                V(t) score = FP(load_tail)(a + at, left), target = FP(targets)(y, class_index, at, left);
                 sum.lane[q] = V(fma)(target, score, sum.lane[q]);
                 T margin[L];
                 V(store)(margin, V(add)(score, V(sub)(one, target)));
@@ -218,7 +219,7 @@ static void FP(hinge) FP_LOSS_ARGS
         T slope_of_1 = w * (T)scale, *out = da + i * n;
         for (I j = 0; j < n; j += L) {
             V(t) nan_or_zero = V(mul)(zero, FP(load_tail)(a + j, n - j));
-            V(t) slope = V(fnma)(V(set1)(slope_of_1), FP(target)(y, class_index, j, n - j), nan_or_zero);
+            V(t) slope = V(fnma)(V(set1)(slope_of_1), FP(targets)(y, class_index, j, n - j), nan_or_zero);
             FP(store_tail)(out + j, slope, n - j);
         }
         out[top] += slope_of_1;
@@ -236,8 +237,8 @@ FP_INLINE V(t) FP(binary_cross_entropy_of)(V(t) z, V(t) y, const T *params, V(t)
 }
 FP_OUTPUTS_KERNEL(binary_cross_entropy, 0)
 
-/* y on_1 (1 - s)^gamma (-ln s) + (1 - y) on_0 s^gamma (-ln(1 - s)) with s = s(z) (Lin et al. 2017); hyper: gamma, on_1, on_0.
- * With yes = -ln s and no = -ln(1 - s), (1 - s)^gamma is e^(-gamma no). */
+/* y on_1 (1 - s)^gamma (-ln s) + (1 - y) on_0 s^gamma (-ln(1 - s)) with s = s(z) (Lin et al. 2017); params: gamma, on_1,
+ * on_0. With nll_1 = -ln s and nll_0 = -ln(1 - s), (1 - s)^gamma is e^(-gamma nll_0). */
 FP_INLINE V(t) FP(binary_focal_of)(V(t) z, V(t) y, const T *params, V(t) *slope)
 {
     V(t) zero = V(set1)(0), gamma = V(set1)(params[0]), minus = V(sub)(zero, z);
@@ -252,7 +253,7 @@ FP_INLINE V(t) FP(binary_focal_of)(V(t) z, V(t) y, const T *params, V(t) *slope)
 }
 FP_OUTPUTS_KERNEL(binary_focal, (T)hyper[0], (T)hyper[1], (T)hyper[2])
 
-/* max(0, 1 - y a) with y = -1 or 1. 0 a is added so that what is not finite is not lost. */
+/* max(0, 1 - y a) with y = -1 or 1. 0 a is added so that NaN and infinity are not lost. */
 FP_INLINE V(t) FP(binary_hinge_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
     (void)params;

@@ -1,6 +1,6 @@
-/* Normalisation: the mean and variance of rows or columns, a = (x - mean) rstd gamma + beta, and its gradients. */
+/* Normalisation: means and variances of rows or columns, a = (x - mean) rstd gamma + beta, and its gradients. */
 
-/* Two sweeps, since the mean of squares less the square of the mean cancels where the mean is large. */
+/* Two passes, since the mean of the squares minus the square of the mean cancels where the mean is large. */
 static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_stride, double epsilon)
 {
     for (I i = 0; i < rows; i++, x += x_stride) {
@@ -26,7 +26,7 @@ static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_st
         rstd[i] = 1 / FP_SQRT(rstd[i] + (T)epsilon);
 }
 
-/* sum = mean of x */
+/* Adds the rows [begin, end) of x to sum, which after the last row becomes the mean. */
 FP_INLINE void FP(mean_part)(const FP(columns) *s, I begin, I end, I j, I left, int nv)
 {
     V(t) sum[4], count = V(set1)((T)s->rows);
@@ -39,7 +39,7 @@ FP_INLINE void FP(mean_part)(const FP(columns) *s, I begin, I end, I j, I left, 
         FP(store_tail)(s->sum + j + v * L, end == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
 
-/* sum = mean of (x - mean)^2 */
+/* Adds (x - mean)^2 of the rows [begin, end) to sum, which after the last row becomes the variance. */
 FP_INLINE void FP(variance_part)(const FP(columns) *s, I begin, I end, I j, I left, int nv)
 {
     V(t) sum[4], center[4], count = V(set1)((T)s->rows);
@@ -64,18 +64,18 @@ static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n,
     FP(over_columns)(&s, n, FP(variance_part));
 }
 
-/* Rows that share a load of their columns' numbers: with 1 or 2 batch_norm_backward takes half as long again at 32 columns,
- * and 8 rows 4096 bytes apart, in one set of the first-level cache, drive each other out. */
+/* The number of rows that share a load of the columns' statistics. With 1 or 2 rows, batch_norm_backward takes half as long
+ * again at 32 columns; 8 rows that are 4096 bytes apart map to one set of L1, and evict each other. */
 #define FP_ROW_BLOCK 4
 #define FP_ROW_BLOCK_END(begin, rows) ((rows) - (begin) < FP_ROW_BLOCK ? (rows) : (begin) + FP_ROW_BLOCK)
 
-/* Numbers of the columns from j on, or `otherwise` where there are none. */
+/* The values of the columns from j on, or `fill` if values is NULL. */
 FP_INLINE V(t) FP(column_or)(const T *values, I j, I left, T fill)
 {
     return values ? FP(load_tail)(values + j, left) : V(set1)(fill);
 }
 
-/* rows [first, last) of one vector of columns */
+/* Computes the rows [begin, end) of one vector of columns. */
 FP_INLINE void FP(scale_forward_part)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
                                       I begin, I end, I j, I left, I a_stride, I x_stride, int by_row)
 {
@@ -175,7 +175,7 @@ static void FP(layer_norm_backward)(T *dx, const T *da, const T *x, const T *mea
         FP(lanes) sum = FP(lanes_set1)(0), product = sum;
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
-                I at = j + q * L, left = n - at; /* beyond the row da is 0, and so is g */
+                I at = j + q * L, left = n - at; /* beyond the row da is 0, so g is 0 */
                 V(t) g = V(mul)(FP(load_tail)(da + at, left), FP(column_or)(gamma, at, left, 1));
                 V(t) xhat = V(mul)(V(sub)(FP(load_tail)(x + at, left), m), r);
                 sum.lane[q] = V(add)(sum.lane[q], g);
@@ -190,7 +190,7 @@ static void FP(layer_norm_backward)(T *dx, const T *da, const T *x, const T *mea
     }
 }
 
-/* rows [first, last) of one vector of columns */
+/* Computes the rows [begin, end) of one vector of columns. */
 FP_INLINE void FP(batch_norm_part)(T *dx, const T *da, const T *x, const T *mean, const T *rstd, const T *gamma,
                                    const T *dgamma, const T *dbeta, V(t) inverse_rows, I begin, I end, I j, I left,
                                    I dx_stride, I da_stride, I x_stride)

@@ -1,11 +1,12 @@
-/* Optimisers: one pass over the flat vectors. The formulas are those of the classes in optimizers.py, which name their
- * sources. hyper is what fp_optimizer_begin wrote for this step; all but rprop begin with the weight decay:
- *     hyper[0]  coupled: it joins the gradient, g = gradient + hyper[0] theta
- *     hyper[1]  decoupled: theta shrinks by itself, theta (1 - rate hyper[1]) */
+/* Optimisers: one pass over the flat vectors of parameters, gradient and state. The formulas are those of the classes in
+ * optimizers.py, which name their sources. hyper is what fp_optimizer_begin wrote for this step; for all but rprop it begins
+ * with the weight decay:
+ *     hyper[0]  coupled: it is added to the gradient, g = gradient + hyper[0] theta
+ *     hyper[1]  decoupled: it scales the parameters, theta (1 - rate hyper[1]) */
 
 FP_INLINE V(t) FP(broadcast)(double x) { return V(set1)((T)x); }
 
-/* A mean that forgets: x = hold x + rest new, in memory too; rest is 1 - hold. */
+/* Updates an exponential moving average: x = beta x + rest new with rest = 1 - beta; stores and returns it. */
 FP_INLINE V(t) FP(ema_update)(T *x, V(t) new, V(t) beta, V(t) rest, I left)
 {
     V(t) mean = V(fma)(beta, FP(load_tail)(x, left), V(mul)(rest, new));
@@ -13,21 +14,21 @@ FP_INLINE V(t) FP(ema_update)(T *x, V(t) new, V(t) beta, V(t) rest, I left)
     return mean;
 }
 
-/* -1, 0 or 1; NaN stays NaN. */
+/* The sign of x: -1, 0 or 1; NaN stays NaN. */
 FP_INLINE V(t) FP(sign)(V(t) x)
 {
     V(t) zero = V(set1)(0);
     return V(select)(V(gt)(x, zero), V(set1)(1), V(select)(V(gt)(zero, x), V(set1)(-1), x));
 }
 
-/* hyper: ..., momentum, nesterov. state: v, not read without momentum. */
+/* hyper: ..., momentum, nesterov. state: v, which is not read if momentum is 0. */
 static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     (void)stride;
     int has_momentum = hyper[2] != 0, nesterov = hyper[3] != 0;
     V(t) eta = FP(broadcast)(rate), mu = FP(broadcast)(hyper[2]);
     V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
-    if (n <= 16 && !has_momentum) { /* a vector would wait for fused_small_network's single stores to reach the cache: 4 ns of 20 */
+    if (n <= 16 && !has_momentum) { /* vector loads would wait for fused_small_network's scalar stores: 4 ns of 20 */
         for (I j = 0; j < n; j++) {
             T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
             theta[j] = FP_FMA(-(T)rate, g, (T)(1 - rate * hyper[1]) * w);
@@ -63,7 +64,7 @@ static void FP(adagrad)(T *theta, T *state, const T *gradient, I n, I stride, do
     }
 }
 
-/* hyper: ..., alpha, epsilon, momentum, centered. state: s; then u with momentum; then m where centered. */
+/* hyper: ..., alpha, epsilon, momentum, centered. state: s; then u if momentum is not 0; then m if centered. */
 static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     int has_momentum = hyper[4] != 0, centered = hyper[5] != 0;
@@ -77,7 +78,7 @@ static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, do
         V(t) s = FP(ema_update)(state + j, V(mul)(g, g), alpha, rest, n - j);
         if (centered) {
             V(t) m = FP(ema_update)(mean + j, g, alpha, rest, n - j);
-            s = V(max)(V(set1)(0), V(fnma)(m, m, s)); /* a variance, which rounding may take below 0 */
+            s = V(max)(V(set1)(0), V(fnma)(m, m, s)); /* a variance, which rounding may make negative */
         }
         V(t) step = V(div)(g, V(add)(V(sqrt)(s), epsilon));
         if (has_momentum) {
@@ -89,7 +90,8 @@ static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, do
 }
 
 /* With c1 = 1 - beta1^t and c2 = 1 - beta2^t, rate (m / c1) / (sqrt(v / c2) + epsilon) is
- * rate (sqrt(c2) / c1) m / (sqrt(v) + sqrt(c2) epsilon): one division. `most` is NULL, or AMSGrad's largest v so far. */
+ * rate (sqrt(c2) / c1) m / (sqrt(v) + sqrt(c2) epsilon), which takes one division. max_square is NULL, or AMSGrad's largest
+ * v so far. */
 FP_INLINE void FP(adam_pass)(T *theta, T *m, T *v, T *max_square, const T *gradient, I n, double rate, const double *hyper)
 {
     V(t) eta = FP(broadcast)(rate * hyper[4]), epsilon = FP(broadcast)(hyper[5]);
@@ -116,7 +118,7 @@ static void FP(adam)(T *theta, T *state, const T *gradient, I n, I stride, doubl
     FP(adam_pass)(theta, state, state + stride, NULL, gradient, n, rate, hyper);
 }
 
-/* hyper: as adam. state: m, v, and the largest v so far. */
+/* hyper: as for adam. state: m, v, and the largest v so far. */
 static void FP(amsgrad)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     FP(adam_pass)(theta, state, state + stride, state + 2 * stride, gradient, n, rate, hyper);
@@ -139,7 +141,7 @@ static void FP(adamax)(T *theta, T *state, const T *gradient, I n, I stride, dou
     }
 }
 
-/* hyper: ..., beta1, beta2, the gradient's share, sqrt(c2) epsilon, the mean's share. state: m, v. */
+/* hyper: ..., beta1, beta2, the factor of the gradient, sqrt(c2) epsilon, the factor of m. state: m, v. */
 static void FP(nadam)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     V(t) eta = FP(broadcast)(rate * hyper[4]), mean_rate = FP(broadcast)(rate * hyper[6]), epsilon = FP(broadcast)(hyper[5]);
@@ -173,7 +175,7 @@ static void FP(lion)(T *theta, T *state, const T *gradient, I n, I stride, doubl
     }
 }
 
-/* hyper: shrink, grow, the least and the largest step. state: the gradient before, the steps. rate is not read. */
+/* hyper: shrink, grow, the smallest and the largest step. state: the previous gradient, the steps. rate is not read. */
 static void FP(rprop)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
     (void)rate;

@@ -1,4 +1,5 @@
-/* What a step of descent may do beside the optimiser: penalties, clipping, averages of theta, a limit on its columns. */
+/* The parts of an optimiser step beside the optimiser itself: penalties, gradient clipping, averages of the parameters, a
+ * limit on the norms of columns. */
 
 /* gradient += l1 sign(theta) + l2 theta */
 static void FP(penalize)(T *gradient, const T *theta, I n, double l1, double l2)
@@ -10,7 +11,7 @@ static void FP(penalize)(T *gradient, const T *theta, I n, double l1, double l2)
     }
 }
 
-/* x = min(max(x, -limit), limit), with NaN as the last operand of both, which they return */
+/* x = min(max(x, -limit), limit), with x as the last operand of both, so that NaN stays NaN */
 static void FP(clip)(T *x, I n, double limit)
 {
     V(t) upper = V(set1)((T)limit), lower = V(set1)((T)-limit);
@@ -46,7 +47,7 @@ static void FP(average)(T *mean, const T *theta, I n, double weight)
     }
 }
 
-/* A vector of columns at a time, their squares added in row order. */
+/* One vector of columns at a time; squares are summed in row order. */
 static void FP(max_norm)(T *w, I n_in, I n_out, I w_stride, double limit)
 {
     V(t) upper = V(set1)((T)limit), one = V(set1)(1);

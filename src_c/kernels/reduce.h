@@ -1,16 +1,16 @@
-/* Sums along a row, in 16 virtual lanes: element j is added to lane j % 16, and the lanes are added in a fixed tree. The
- * order depends on the row's length alone, so every vector width gives the same bits. */
+/* Reductions. A sum over a row is taken in 16 virtual lanes: element j is added to lane j % 16, and then the lanes are added
+ * in a fixed tree. The order depends on the row's length alone, so every vector width gives the same bits. */
 #define FP_LANES (16 / L)
 
 typedef struct {
     V(t) lane[FP_LANES];
 } FP(lanes);
 
-/* L elements of a row at p of which n are left: what lies beyond the row reads as 0. */
+/* Loads the first min(n, L) elements at p; the other lanes are 0. n may be negative. */
 FP_INLINE V(t) FP(load_tail)(const T *p, I n) { return n >= L ? V(load)(p) : n > 0 ? V(load_n)(p, n) : V(set1)(0); }
 
-/* The first lane alone. A number by itself goes through set1 and this: a masked load would have to wait until the store that
- * made the number has reached the cache. */
+/* The first lane. A single element is loaded by set1 and stored through this, since a masked load would have to wait until
+ * the scalar store that wrote the element has reached the cache. */
 FP_INLINE T FP(first_lane)(V(t) x)
 {
     T lane[L];
@@ -42,7 +42,7 @@ FP_INLINE T FP(lanes_sum)(FP(lanes) s)
     return V(reduce_sum)(s.lane[0]);
 }
 
-/* The largest of n >= 1 elements; NaN among them may or may not be returned. Lanes beyond the row hold x[0]. */
+/* The largest of n >= 1 elements. If one is NaN, the result may be NaN or not. Lanes beyond the row hold x[0]. */
 FP_INLINE T FP(row_max)(const T *x, I n)
 {
     V(t) first_element = V(set1)(x[0]), max = first_element;
@@ -56,10 +56,10 @@ FP_INLINE T FP(row_max)(const T *x, I n)
     return V(reduce_max)(max);
 }
 
-/* finite numbers times 0 are 0, the others NaN, which no addition loses */
+/* A finite number times 0 is 0; any other is NaN, which every sum preserves. */
 static void FP(all_finite)(int *ok, const T *x, I n)
 {
-    V(t) zero = V(set1)(0), sum = zero, sums[3] = {zero, zero, zero}; /* in one alone, each would wait for the one before */
+    V(t) zero = V(set1)(0), sum = zero, sums[3] = {zero, zero, zero}; /* four sums, since each addition waits for the one before it in the same sum */
     I j = 0;
     for (; n - j >= 4 * L; j += 4 * L) {
         sum = V(fma)(zero, V(load)(x + j), sum);
@@ -76,21 +76,21 @@ static void FP(all_finite)(int *ok, const T *x, I n)
         *ok &= lane[i] == 0;
 }
 
-/* What a sum over rows may need: where it goes, what it is a sum of, and whether it is added to what is there. */
+/* The arguments of sums over rows, one for each column. */
 typedef struct {
-    T *sum, *second_sum;                     /* (n,) */
-    const T *x, *y;                     /* (rows, n) */
-    const T *mean, *rstd;               /* (n,), or (rows,) */
+    T *sum, *second_sum;  /* (n,) */
+    const T *x, *y;       /* (rows, n) */
+    const T *mean, *rstd; /* (n,), or (rows,) */
     I rows, x_stride, y_stride;
-    int accumulate;
+    int accumulate;       /* add to what the sums hold */
 } FP(columns);
 
-/* Rows of n numbers that are added up of some columns before the next columns: a block of 4096, which stays in the
- * first-level cache and is read from the next one along its rows; and 4 at least, since each block reads and writes the
- * sums anew. */
+/* The number of rows of n elements that are summed for some columns before the next columns. A block of 4096 elements stays
+ * in L1, and comes from L2 in the order of its rows. It has 4 rows at least, since each block loads and stores the sums. */
 #define FP_SUM_BLOCK_ROWS(n) ((n) < 1024 ? 4096 / (n) : 4)
 
-/* Calls part for rows [first, last) and nv vectors of columns from j on, of which `left` are left, in row order. */
+/* Calls `part`, block after block in row order, for rows [begin, end) and nv vectors of columns from j on, in which there are
+ * `left` columns. */
 FP_INLINE void FP(over_columns)(const FP(columns) *s, I n,
                                 void (*part)(const FP(columns) *s, I begin, I end, I j, I left, int nv))
 {
@@ -111,7 +111,7 @@ FP_INLINE void FP(over_columns)(const FP(columns) *s, I n,
     } while (begin < s->rows);
 }
 
-/* What a part starts from: 0, or what the rows before it came to. */
+/* The initial value of a part's sum: that of the rows before it, or 0. */
 FP_INLINE V(t) FP(sum_so_far)(const FP(columns) *s, const T *sum, I begin, I j, I left)
 {
     return sum && (s->accumulate || begin) ? FP(load_tail)(sum + j, left) : V(set1)(0);

@@ -1,6 +1,6 @@
-/* Layers that treat each row, or each element, by itself: softmax, PReLU, dropout, sums, products and copies. */
+/* Layers that process each row, or each element, independently: softmax, PReLU, dropout, sums, products and copies. */
 
-/* sum of e^(x - most), each of which is left in e, unless that is NULL */
+/* Returns the sum of e^(x - max), and stores the terms in e unless it is NULL. */
 FP_INLINE T FP(exp_row)(T *e, const T *x, T max, I n)
 {
     V(t) shift = V(set1)(max);
@@ -20,8 +20,8 @@ FP_INLINE T FP(exp_row)(T *e, const T *x, T max, I n)
     return FP(lanes_sum)(sum);
 }
 
-/* From x - max x, so that nothing overflows. Each step is taken of several rows before the next one, since the largest
- * of a row, its powers and their sum have to wait for each other. */
+/* Computed from x - max x, so that nothing overflows. Each step is done for L rows before the next step, since within a row
+ * the maximum, the exponentials and their sum depend on each other. */
 static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_stride, int logarithm)
 {
     for (I begin = 0; begin < rows; begin += L) {
@@ -93,7 +93,7 @@ FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I begin, I end, I j
         FP_UNROLL for (int v = 0; v < nv; v++) {
             V(t) x = FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L);
             V(t) da = FP(load_tail)(s->y + i * s->y_stride + j + v * L, left - v * L);
-            sum[v] = V(fma)(da, V(min)(V(set1)(0), x), sum[v]); /* min in this order keeps NaN */
+            sum[v] = V(fma)(da, V(min)(V(set1)(0), x), sum[v]); /* with the operands in this order NaN stays NaN */
         }
     FP_UNROLL for (int v = 0; v < nv; v++)
         FP(store_tail)(s->sum + j + v * L, sum[v], left - v * L);
@@ -105,9 +105,9 @@ static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, 
     FP(over_columns)(&s, n, FP(prelu_gradient_part));
 }
 
-/* 32 random bits of a counter: lowbias32 of Wellons 2018, "Prospecting for hash functions" (nullprogram.com), with half of
- * the key between its rounds, since of two keys added to the counter one draws the other's numbers shifted; and without
- * its last xor-shift, which leaves the high bits as they are. */
+/* 32 random bits from a counter: the hash lowbias32 of Wellons 2018, "Prospecting for hash functions" (nullprogram.com), with
+ * two changes. Half of the key enters between its rounds: if all of it were added to the counter, one key would draw the
+ * numbers of another, shifted. And its last xor-shift is left out, since it does not change the high bits. */
 FP_INLINE uint32_t FP(draw)(uint32_t counter, uint32_t key, uint32_t other_key)
 {
     uint32_t x = counter + key;
@@ -115,7 +115,7 @@ FP_INLINE uint32_t FP(draw)(uint32_t counter, uint32_t key, uint32_t other_key)
     return (x ^ (x >> 15) ^ other_key) * 0x846ca68bu;
 }
 
-/* The first loop is plain C, of integers, which compilers make vectors of. */
+/* The first loop over j is plain C on integers, which compilers vectorise. */
 static void FP(dropout)(T *a, T *saved, const T *x, I rows, I n, I a_stride, I saved_stride, I x_stride, I row_offset,
                         double rate, I key)
 {
@@ -123,7 +123,7 @@ static void FP(dropout)(T *a, T *saved, const T *x, I rows, I n, I a_stride, I s
     uint32_t low = (uint32_t)mixed, high = (uint32_t)(mixed >> 32), threshold = (uint32_t)(rate * 0x1p32);
     T scale = (T)(1 / (1 - rate));
     uint32_t counter = (uint32_t)row_offset * (uint32_t)n;
-    if (a_stride == n && saved_stride == n && x_stride == n) /* rows without a gap are one row, as their counters are */
+    if (a_stride == n && saved_stride == n && x_stride == n) /* contiguous rows are one long row, with the same counters */
         n *= rows, rows = rows > 0;
     for (I i = 0; i < rows; i++, counter += (uint32_t)n, a += a_stride, saved += saved_stride, x += x_stride) {
         for (I j = 0; j < n; j++)

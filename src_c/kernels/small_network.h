@@ -1,8 +1,8 @@
-/* Networks of a few numbers: both passes in plain loops, where calls and masks would cost more than the work. The sums run
- * in the order of the other kernels, with their FMAs, so the bits are the same. */
+/* Forward and backward pass of a small network in one kernel, by plain loops: in a network of a few parameters, calls and masks
+ * would take longer than the arithmetic. Sums have the order and the FMAs of the other kernels, so the bits are the same. */
 
-/* What an optimiser, an activation or a loss of one row costs as a call is more than its arithmetic here: those that are a
- * few operations stand in the loops, and tanh and sigmoid in that of single neurons; the others are called. */
+/* A call of an activation or a loss would take longer than its arithmetic. So relu, identity and half_mse are computed in the
+ * loops, and tanh and sigmoid too where layers have one neuron each; the others are called. */
 FP_INLINE void FP(small_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation,
                              const double *hyper)
 {
@@ -35,7 +35,7 @@ FP_INLINE void FP(small_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, 
         FP(table).backward[activation](dx, x, n_in, hyper);
 }
 
-/* da = dLoss/da of one row times scale, whose loss is added to the cost */
+/* Adds the loss of one row to *cost, and sets da = scale * dLoss/da. */
 FP_INLINE void FP(small_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss,
                              double scale, const double *hyper)
 {
@@ -45,7 +45,7 @@ FP_INLINE void FP(small_loss)(double *cost, T *da, const T *a, const T *y, const
         FP(table).loss[loss](cost, da, a, y, label, NULL, 1, n, n, scale, hyper);
 }
 
-/* g(z), and da g'(z), of one number */
+/* g(z) of one element; scalar_slope is da g'(z). */
 FP_INLINE T FP(scalar_activation)(T z, int activation, const double *hyper)
 {
     V(t) vector = V(set1)(z);
@@ -60,7 +60,7 @@ FP_INLINE T FP(scalar_activation)(T z, int activation, const double *hyper)
     case FP_ACTIVATION_sigmoid:
         return FP(first_lane)(FP(sigmoid_a)(vector, none));
     default:;
-        T a = z; /* a variable of its own, so that z needs no memory where nothing is called */
+        T a = z; /* a variable of its own, so that z stays in a register in the other cases */
         FP(table).forward[activation](&a, NULL, 1, hyper);
         return a;
     }
@@ -86,7 +86,7 @@ FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
     }
 }
 
-/* One row through layers of one neuron each: what goes from layer to layer is a number, which stays in a register. */
+/* Both passes of one row through layers of one neuron each: what passes from layer to layer is one element in a register. */
 FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y, const int64_t *label,
                               const int *activations, I layers, int loss, double scale, const double *hyper, int add)
 {
@@ -124,14 +124,14 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
         I row = index ? index[r] : r, n_out = widths[layers], start = 0;
         const T *input = x + row * widths[0], *below = input;
         T *a = work;
-        for (I k = 0; k < layers; k++) { /* a[1], a[2], ... one after the other in `work` */
+        for (I k = 0; k < layers; k++) { /* a[1], a[2], ... are stored one after another in `work` */
             const T *w = theta + start, *b = w + widths[k] * widths[k + 1];
             FP(small_forward)(a, below, w, b, widths[k], widths[k + 1], activations[k], hyper + k * FP_HYPER);
             start += (widths[k] + 1) * widths[k + 1];
             below = a;
             a += widths[k + 1];
         }
-        T *dz = a; /* and dz[L], ..., dz[1] after them */
+        T *dz = a; /* dz[L], ..., dz[1] are stored after them */
         FP(small_loss)(cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, n_out, loss, scale,
                       hyper + layers * FP_HYPER);
         if (activations[layers - 1] != FP_ACTIVATION_identity)

@@ -1,4 +1,4 @@
-/* The vocabulary in AVX2 and FMA (x86-64-v3): 8 floats or 4 doubles. What each word means is said in simd/README.md. */
+/* The SIMD wrapper for AVX2 and FMA (x86-64-v3): 8 floats or 4 doubles. simd/README.md describes the operations. */
 #ifndef FP_SIMD_AVX2_H
 #define FP_SIMD_AVX2_H
 
@@ -7,9 +7,9 @@
 
 #include "common.h"
 
-/* Tile of a product: 6 x 2 vectors are 12 accumulators, which with 2 vectors of B and a broadcast fill 15 of 16 registers. */
+/* A tile of 6 x 2 vectors has 12 accumulators, which with 2 vectors of B and a broadcast of A take 15 of 16 registers. */
 #define FP_MR 6
-#define FP_PACK_PAGES 1 /* a k takes a tile 6 cycles, too few for a look into the second level of the TLB */
+#define FP_PACK_PAGES 1 /* a step of k takes a tile 6 cycles, less than an access to the second-level TLB */
 #define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6)
 
 typedef __m256 f32_t;
@@ -74,18 +74,18 @@ FP_INLINE float f32_reduce_max(f32_t a)
 }
 FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
 {
-    __m256 even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b); /* within each 128-bit half */
+    __m256 even = _mm256_unpacklo_ps(a, b), odd = _mm256_unpackhi_ps(a, b); /* interleaved within each 128-bit half */
     *low = _mm256_permute2f128_ps(even, odd, 0x20);
     *high = _mm256_permute2f128_ps(even, odd, 0x31);
 }
 FP_INLINE void f32_transpose(f32_t x[F32_LANES])
 {
-    __m256d pair[8]; /* [i], [i + 1]: rows i and i + 1 element by element, in each half */
+    __m256d pair[8]; /* pair[i] and pair[i + 1]: rows i and i + 1 interleaved, within each half */
     FP_UNROLL for (int i = 0; i < 8; i += 2) {
         pair[i] = _mm256_castps_pd(_mm256_unpacklo_ps(x[i], x[i + 1]));
         pair[i + 1] = _mm256_castps_pd(_mm256_unpackhi_ps(x[i], x[i + 1]));
     }
-    FP_UNROLL for (int c = 0; c < 4; c++) { /* columns c and c + 4 of four rows */
+    FP_UNROLL for (int c = 0; c < 4; c++) { /* columns c and c + 4 */
         __m256d first = pair[c / 2], second = pair[c / 2 + 2], third = pair[c / 2 + 4], fourth = pair[c / 2 + 6];
         f32_t top = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(first, second) : _mm256_unpacklo_pd(first, second));
         f32_t rest = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(third, fourth) : _mm256_unpacklo_pd(third, fourth));

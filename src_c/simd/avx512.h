@@ -1,4 +1,4 @@
-/* The vocabulary in AVX-512 (x86-64-v4): 16 floats or 8 doubles. What each word means is said in simd/README.md. */
+/* The SIMD wrapper for AVX-512 (x86-64-v4): 16 floats or 8 doubles. simd/README.md describes the operations. */
 #ifndef FP_SIMD_AVX512_H
 #define FP_SIMD_AVX512_H
 
@@ -7,9 +7,10 @@
 
 #include "common.h"
 
-/* Tile of a product: 14 x 2 vectors are 28 accumulators, which with 2 vectors of B and a broadcast fill 31 of 32 registers. */
+/* A tile of 14 x 2 vectors has 28 accumulators, which with 2 vectors of B and a broadcast of A take 31 of 32 registers. */
 #define FP_MR 14
-#define FP_PACK_PAGES 2 /* a k takes a tile 14 cycles: 1024 floats wide is as fast in place at 400 rows, faster below */
+#define FP_PACK_PAGES 2 /* a step of k takes a tile 14 cycles: at 1024 floats wide, reading in place is as fast for 400 rows,
+                         * and faster for fewer */
 #define FP_EACH_MR(use) \
     use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
 
@@ -81,7 +82,7 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
     *low = _mm512_permutex2var_ps(a, first, b);
     *high = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), b);
 }
-/* Four vectors, `step` apart, as a matrix of quarters, 128 bits each: transposed. */
+/* Transposes the 4 x 4 matrix whose rows are four vectors, `step` apart, and whose elements are their quarters of 128 bits. */
 FP_INLINE void fp_transpose_quarters(__m512 *x, int step)
 {
     __m512 even = _mm512_shuffle_f32x4(x[0], x[step], 0x88), odd = _mm512_shuffle_f32x4(x[0], x[step], 0xdd);
@@ -94,7 +95,7 @@ FP_INLINE void fp_transpose_quarters(__m512 *x, int step)
 }
 FP_INLINE void f32_transpose(f32_t x[F32_LANES])
 {
-    __m512d pair[16]; /* [i], [i + 1]: rows i and i + 1 element by element, in each 128 bits */
+    __m512d pair[16]; /* pair[i] and pair[i + 1]: rows i and i + 1 interleaved, within each 128 bits */
     FP_UNROLL for (int i = 0; i < 16; i += 2) {
         pair[i] = _mm512_castps_pd(_mm512_unpacklo_ps(x[i], x[i + 1]));
         pair[i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(x[i], x[i + 1]));

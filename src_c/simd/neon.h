@@ -1,4 +1,4 @@
-/* The vocabulary in NEON (part of every ARMv8-A): 4 floats or 2 doubles. What each word means is said in simd/README.md. */
+/* The SIMD wrapper for NEON (part of every ARMv8-A): 4 floats or 2 doubles. simd/README.md describes the operations. */
 #ifndef FP_SIMD_NEON_H
 #define FP_SIMD_NEON_H
 
@@ -7,15 +7,15 @@
 
 #include "common.h"
 
-/* Tile of a product: 8 x 2 vectors are 16 accumulators, as many sums as the widest cores have in flight (4 pipes of 4
- * cycles). The other 16 registers hold vectors of B and broadcasts: from 10 rows on GCC 12 loads so many of these ahead
- * that accumulators spill to memory. */
+/* A tile of 8 x 2 vectors has 16 accumulators, as many as the widest cores have FMAs in flight (4 pipes of 4 cycles). The other
+ * 16 registers hold vectors of B and broadcasts of A. From 10 rows on, GCC 12 loads so many of these in advance that
+ * accumulators spill to memory. */
 #define FP_MR 8
-#define FP_PACK_PAGES 1 /* as AVX2, unmeasured */
+#define FP_PACK_PAGES 1 /* as for AVX2; not measured */
 #define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8)
 
-/* Clang (14 at least) makes vmaxq of a > b ? a : b where a is zero, as in ReLU, and so +0 of -0. It cannot see what a mask
- * is that went through this. */
+/* Clang (14 at least) compiles a > b ? a : b with a = 0, as in ReLU, to vmaxq, which turns -0 into +0. This hides from it where a
+ * mask comes from. */
 #if defined(__clang__)
 #define FP_OPAQUE_MASK(mask) __asm__("" : "+w"(mask))
 #else
@@ -31,7 +31,7 @@ static const uint32_t fp_first_lanes_32[8] = {~0u, ~0u, ~0u, ~0u, 0, 0, 0, 0};
 FP_INLINE f32_t f32_set1(float x) { return vdupq_n_f32(x); }
 FP_INLINE f32_t f32_load(const float *p) { return vld1q_f32(p); }
 FP_INLINE void f32_store(float *p, f32_t x) { vst1q_f32(p, x); }
-FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) /* NEON has no masked access: two lanes, then one */
+FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) /* two lanes, then one: NEON has no masked loads */
 {
     if (n >= 4)
         return vld1q_f32(p);
@@ -61,7 +61,7 @@ FP_INLINE f32_t f32_div(f32_t a, f32_t b) { return vdivq_f32(a, b); }
 FP_INLINE f32_t f32_sqrt(f32_t a) { return vsqrtq_f32(a); }
 FP_INLINE f32_t f32_fma(f32_t a, f32_t b, f32_t c) { return vfmaq_f32(c, a, b); }
 FP_INLINE f32_t f32_fnma(f32_t a, f32_t b, f32_t c) { return vfmsq_f32(c, a, b); }
-/* by hand, since vmaxq and vminq have rules of their own for NaN and for zeros of two signs */
+/* comparisons, since vmaxq and vminq treat NaN and zeros of different signs in other ways */
 FP_INLINE f32_t f32_max(f32_t a, f32_t b)
 {
     f32_mask a_wins = vcgtq_f32(a, b);
