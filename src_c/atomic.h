@@ -10,7 +10,10 @@
 
 static __inline int64_t fp_atomic_load(volatile int64_t *x) { return _InterlockedOr64(x, 0); }
 static __inline void fp_atomic_store(volatile int64_t *x, int64_t value) { _InterlockedExchange64(x, value); }
-static __inline int64_t fp_atomic_add(volatile int64_t *x, int64_t value) { return _InterlockedExchangeAdd64(x, value) + value; }
+static __inline int64_t fp_atomic_add(volatile int64_t *x, int64_t value)
+{
+    return _InterlockedExchangeAdd64(x, value) + value;
+}
 static __inline int fp_atomic_compare_exchange(volatile int64_t *x, int64_t old, int64_t value)
 {
     return _InterlockedCompareExchange64(x, value, old) == old;
@@ -26,7 +29,10 @@ static __inline void fp_cpu_pause(void) { __yield(); }
 static inline int64_t fp_atomic_load(volatile int64_t *x) { return __atomic_load_n(x, __ATOMIC_SEQ_CST); }
 static inline void fp_atomic_store(volatile int64_t *x, int64_t value) { __atomic_store_n(x, value, __ATOMIC_SEQ_CST); }
 /* Returns the new value. */
-static inline int64_t fp_atomic_add(volatile int64_t *x, int64_t value) { return __atomic_add_fetch(x, value, __ATOMIC_SEQ_CST); }
+static inline int64_t fp_atomic_add(volatile int64_t *x, int64_t value)
+{
+    return __atomic_add_fetch(x, value, __ATOMIC_SEQ_CST);
+}
 
 /* If *x is old, sets it to value and returns 1; else returns 0. */
 static inline int fp_atomic_compare_exchange(volatile int64_t *x, int64_t old, int64_t value)

@@ -57,19 +57,19 @@ int fp_cpu_has_avx2(void)
     cpuid(1, 0, one);
     cpuid(7, 0, seven);
     cpuid(0x80000001u, 0, extended);
-    return has_bits(one[2], 1u << 12 | 1u << 22 | 1u << 28 | 1u << 29)  /* FMA, MOVBE, AVX, F16C */
-        && has_bits(seven[1], 1u << 3 | 1u << 5 | 1u << 8)              /* BMI1, AVX2, BMI2 */
-        && has_bits(extended[2], 1u << 5)                               /* LZCNT */
-        && (saved_registers() & 0x6) == 0x6;
+    return has_bits(one[2], 1u << 12 | 1u << 22 | 1u << 28 | 1u << 29) && /* FMA, MOVBE, AVX, F16C */
+           has_bits(seven[1], 1u << 3 | 1u << 5 | 1u << 8) &&             /* BMI1, AVX2, BMI2 */
+           has_bits(extended[2], 1u << 5) &&                              /* LZCNT */
+           (saved_registers() & 0x6) == 0x6;
 }
 
 int fp_cpu_has_avx512(void)
 {
     uint32_t seven[4];
     cpuid(7, 0, seven);
-    return fp_cpu_has_avx2()
-        && has_bits(seven[1], 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31) /* F, DQ, CD, BW, VL */
-        && (saved_registers() & 0xe6) == 0xe6;
+    return fp_cpu_has_avx2() &&
+           has_bits(seven[1], 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31) && /* F, DQ, CD, BW, VL */
+           (saved_registers() & 0xe6) == 0xe6;
 }
 
 int fp_cpu_has_neon(void) { return 0; }
@@ -99,6 +99,7 @@ int fp_cpu_has_avx512(void) { return 0; }
 
 #if defined(__aarch64__) || defined(_M_ARM64)
 int fp_cpu_has_neon(void) { return 1; } /* part of every ARMv8-A */
+
 void fp_cpu_name(char name[49]) { strcpy(name, "64-bit ARM"); } /* programs cannot read the CPU's own name */
 #else
 int fp_cpu_has_neon(void) { return 0; }
@@ -106,8 +107,8 @@ void fp_cpu_name(char name[49]) { strcpy(name, "unknown"); }
 #endif
 
 #if defined(__aarch64__) && !defined(_MSC_VER)
-/* Flushes denormal operands and results. ARM tests a result before rounding, x86 after it: they differ only for a result that
- * is below the smallest normal number by at most half a unit in the last place. */
+/* Flushes denormal operands and results. ARM tests a result before rounding, x86 after it: they differ only for a
+ * result that is below the smallest normal number by at most half a unit in the last place. */
 #define FP_FPCR_FZ (1u << 24)
 
 uint64_t fp_denormals_flush(void)

@@ -9,9 +9,10 @@
 
 const fp_signature fp_signatures[] = {
 #define FP_KERNEL(name, args) {#name, "kernel", #args, offsetof(fp_kernels, name)},
-#define FP_ACTIVATION(name, saves)                                                                                \
+#define FP_ACTIVATION(name, saves) \
     {#name "_forward", "forward", FP_STRING(FP_FORWARD_ARGS), offsetof(fp_kernels, forward[FP_ACTIVATION_##name])}, \
-    {#name "_backward", "backward", FP_STRING(FP_BACKWARD_ARGS), offsetof(fp_kernels, backward[FP_ACTIVATION_##name])},
+        {#name "_backward", "backward", FP_STRING(FP_BACKWARD_ARGS), \
+         offsetof(fp_kernels, backward[FP_ACTIVATION_##name])},
 #define FP_LOSS(name) {#name, "loss", FP_STRING(FP_LOSS_ARGS), offsetof(fp_kernels, loss[FP_LOSS_##name])},
 #define FP_OPTIMIZER(name) \
     {#name, "optimizer", FP_STRING(FP_OPTIMIZER_ARGS), offsetof(fp_kernels, optimizer[FP_OPTIMIZER_##name])},
@@ -25,8 +26,8 @@ const int fp_activation_saves[FP_N_ACTIVATIONS] = {
 };
 
 /* setup.py's table of ISAs defines FP_BUILD_* for those that this compiler and target can build. */
-#define FP_TABLES(isa)                                                    \
-    extern const fp_kernels fp_table_f32__##isa, fp_table_f64__##isa;      \
+#define FP_TABLES(isa) \
+    extern const fp_kernels fp_table_f32__##isa, fp_table_f64__##isa; \
     static const fp_kernels *const isa##_kernels[2] = {&fp_table_f32__##isa, &fp_table_f64__##isa};
 #ifdef FP_BUILD_NEON
 FP_TABLES(neon)
@@ -68,8 +69,8 @@ static ptrdiff_t max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 /* n rounded up to a whole number of panels */
 static ptrdiff_t round_up_to_panel(ptrdiff_t n) { return (n + FP_MAX_PANEL - 1) / FP_MAX_PANEL * FP_MAX_PANEL; }
 
-/* Elements of scratch for a product C (m, n) = A (m, k) B (k, n): a packed tile of A, a packed block of B or A^T, and, for a
- * narrow C, C^T and what its activation saves. */
+/* Elements of scratch for a product C (m, n) = A (m, k) B (k, n): a packed tile of A, a packed block of B or A^T, and,
+ * for a narrow C, C^T and what its activation saves. */
 static ptrdiff_t product_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
 {
     ptrdiff_t narrow = n < FP_NARROW ? 2 * n * round_up_to_panel(m) : 0, wide = n < FP_NARROW ? max(m, n) : n;

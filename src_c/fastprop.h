@@ -1,6 +1,8 @@
-/* The C interface of fastprop: the tables of kernels, the choice among them, and services of the CPU and operating system.
+/* The C interface of fastprop: the tables of kernels, the choice among them, and services of the CPU and operating
+ * system.
  *
- * No function here fails (but fp_allocate), prints, aborts or uses Python: Python code validates all arguments before. */
+ * No function here fails (but fp_allocate), prints, aborts or uses Python: Python code validates all arguments
+ * before. */
 #ifndef FASTPROP_H
 #define FASTPROP_H
 
@@ -15,8 +17,9 @@
 
 /* ---- the table of kernels, derived from kernels.def ---- */
 
-/* One type of table serves both dtypes: in its function types T is void, and the field `dtype` names the dtype. Every ABI that
- * fastprop is built for passes all object pointers alike, so a typed kernel can be called through the untyped entry. */
+/* One type of table serves both dtypes: in its function types T is void, and the field `dtype` names the dtype. Every
+ * ABI that fastprop is built for passes all object pointers alike, so a typed kernel can be called through the untyped
+ * entry. */
 #define T void
 #define I ptrdiff_t
 #define FP_KERNEL(name, args) typedef void fp_##name args;
@@ -25,8 +28,9 @@
 /* These four argument lists are described in kernels.def; fp_signatures and the definitions of kernels use them. */
 #define FP_FORWARD_ARGS (T *a, T *saved, I n, const double *hyper)
 #define FP_BACKWARD_ARGS (T *dz, const T *saved, I n, const double *hyper)
-#define FP_LOSS_ARGS (double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight, I rows, I n, I n_y, \
-                      double scale, const double *hyper)
+#define FP_LOSS_ARGS \
+    (double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight, I rows, I n, I n_y, \
+     double scale, const double *hyper)
 #define FP_OPTIMIZER_ARGS (T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 typedef void fp_activation_forward FP_FORWARD_ARGS;
 typedef void fp_activation_backward FP_BACKWARD_ARGS;
@@ -35,7 +39,8 @@ typedef void fp_optimizer FP_OPTIMIZER_ARGS;
 #undef T
 #undef I
 
-/* The length of hyper: the largest number of hyperparameters of an activation, a loss (quantile has most) or an optimiser. */
+/* The length of hyper: the largest number of hyperparameters of an activation, a loss (quantile has most) or an
+ * optimiser. */
 enum { FP_HYPER = 16 };
 /* The number of scalars of an optimiser's state, beside its state arrays; they start at 1. */
 enum { FP_MEMORY = 4 };
@@ -72,7 +77,8 @@ typedef struct fp_kernels {
 } fp_kernels;
 
 /* A kernel's signature, for tests and benchmarks: kind is "kernel", "forward", "backward", "loss" or "optimizer";
- * arguments is the text of its argument list in C; offset is that of its entry in fp_kernels. A NULL name ends the array. */
+ * arguments is the text of its argument list in C; offset is that of its entry in fp_kernels. A NULL name ends the
+ * array. */
 typedef struct fp_signature {
     const char *name, *kind, *arguments;
     size_t offset;
@@ -81,20 +87,21 @@ extern const fp_signature fp_signatures[];
 
 extern const int fp_activation_saves[FP_N_ACTIVATIONS]; /* FP_SAVES_... */
 
-/* The number of elements, of `size` bytes each, of the scratch memory that the dense_* kernels need for a layer with `rows`
- * rows, n_in inputs and n_out outputs. */
+/* The number of elements, of `size` bytes each, of the scratch memory that the dense_* kernels need for a layer with
+ * `rows` rows, n_in inputs and n_out outputs. */
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size);
 
 /* Prepares an optimiser's next step. Computes step_hyper (FP_HYPER,), which the kernel takes as hyper, and next_memory
- * (FP_MEMORY,), the value of memory after the step, from memory (FP_MEMORY,) and from hyper (FP_HYPER,), the hyperparameters
- * in the order of the optimiser's class in optimizers.py. Returns 0 if neither depends on the step. */
-int fp_optimizer_begin(int optimizer, double *step_hyper, double *next_memory, const double *memory, const double *hyper);
+ * (FP_MEMORY,), the value of memory after the step, from memory (FP_MEMORY,) and from hyper (FP_HYPER,), the
+ * hyperparameters in the order of the optimiser's class in optimizers.py. Returns 0 if neither depends on the step. */
+int fp_optimizer_begin(int optimizer, double *step_hyper, double *next_memory, const double *memory,
+                       const double *hyper);
 
 /* ---- indices in a user's arrays ----
  *
- * Indices were validated, but the array is the user's own, and a callback or another thread may write to it at any time. So
- * each of these functions reads the index once (volatile, so that the compiler cannot read it again) and checks it: returns
- * the index, or -1 if it is not in [0, n). */
+ * Indices were validated, but the array is the user's own, and a callback or another thread may write to it at any
+ * time. So each of these functions reads the index once (volatile, so that the compiler cannot read it again) and
+ * checks it: returns the index, or -1 if it is not in [0, n). */
 
 static inline ptrdiff_t fp_label(const int64_t *label, int64_t n)
 {
@@ -102,7 +109,8 @@ static inline ptrdiff_t fp_label(const int64_t *label, int64_t n)
     return read >= 0 && read < n ? (ptrdiff_t)read : -1;
 }
 
-/* The comparisons come before the conversion, which is undefined in C for NaN and for numbers too large for an integer. */
+/* The comparisons come before the conversion, which is undefined in C for NaN and for numbers too large for an
+ * integer. */
 static inline ptrdiff_t fp_category_float(const float *x, int64_t n)
 {
     float read = *(const volatile float *)x;
@@ -143,8 +151,8 @@ void fp_denormals_restore(uint64_t state);
 
 double fp_clock(void); /* seconds, from a monotonic clock */
 
-/* Allocates zeroed memory, aligned to 64 bytes; returns NULL if there is none. fp_allocations counts the calls, so that a
- * test can assert that a training step allocates nothing. */
+/* Allocates zeroed memory, aligned to 64 bytes; returns NULL if there is none. fp_allocations counts the calls, so that
+ * a test can assert that a training step allocates nothing. */
 void *fp_allocate(size_t bytes);
 void fp_free(void *memory);
 int64_t fp_allocations(void);
@@ -158,17 +166,19 @@ enum { FP_MAX_THREADS = 256 };
 void fp_threads_init(void); /* to be called once, at import */
 int fp_forks(void);         /* the number of forks between the process that imported fastprop and this one */
 
-/* The number of threads that a job may use; fp_set_num_threads clamps it to 1..FP_MAX_THREADS. Both are exported, so that
- * tools that look for the thread pools of a process, such as threadpoolctl, find this one. */
+/* The number of threads that a job may use; fp_set_num_threads clamps it to 1..FP_MAX_THREADS. Both are exported, so
+ * that tools that look for the thread pools of a process, such as threadpoolctl, find this one. */
 FP_EXPORT int fp_get_num_threads(void);
 FP_EXPORT void fp_set_num_threads(int n);
 
-/* To be called before and after all computation of a caller: they flush denormals, and count the callers for the pool. */
+/* To be called before and after all computation of a caller: they flush denormals, and count the callers for the
+ * pool. */
 uint64_t fp_work_begin(void);
 void fp_work_end(uint64_t state); /* the state that fp_work_begin returned */
 
-/* Calls task(context, chunk) for chunk 0 to chunks - 1 (at most 65535 chunks), on this thread and up to chunks - 1 workers, and
- * returns when all calls have returned. Chunks must be independent of each other; chunk 0 runs on this thread. */
+/* Calls task(context, chunk) for chunk 0 to chunks - 1 (at most 65535 chunks), on this thread and up to chunks - 1
+ * workers, and returns when all calls have returned. Chunks must be independent of each other; chunk 0 runs on this
+ * thread. */
 void fp_parallel(fp_task *task, void *context, int chunks);
 
 #endif

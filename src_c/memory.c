@@ -13,9 +13,9 @@ int64_t fp_allocations(void) { return allocations; }
 
 void *fp_allocate(size_t bytes)
 {
-    /* The alignment is our own, since MSVC has no aligned_alloc; the start of the block is stored just before the memory.
-     * calloc gets large blocks as fresh pages, which are zero: to fill a gigabyte here, while the caller holds the GIL, would
-     * stop Python for a second. */
+    /* The alignment is our own, since MSVC has no aligned_alloc; the start of the block is stored just before the
+     * memory. calloc gets large blocks as fresh pages, which are zero: to fill a gigabyte here, while the caller holds
+     * the GIL, would stop Python for a second. */
     if (bytes > SIZE_MAX - 2 * FP_ALIGNMENT)
         return NULL;
     char *start = calloc(bytes + 2 * FP_ALIGNMENT, 1);

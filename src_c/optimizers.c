@@ -1,11 +1,13 @@
-/* The scalars of an optimiser that change from step to step, such as Adam's bias corrections. They are computed in double and
- * without libm, so that every build gets the same bits. kernels/optimizer.h says which ones each kernel reads. */
+/* The scalars of an optimiser that change from step to step, such as Adam's bias corrections. They are computed in
+ * double and without libm, so that every build gets the same bits. kernels/optimizer.h says which ones each kernel
+ * reads. */
 #include "fastprop.h"
 
 #include <math.h>
 #include <string.h>
 
-int fp_optimizer_begin(int optimizer, double *step_hyper, double *next_memory, const double *memory, const double *hyper)
+int fp_optimizer_begin(int optimizer, double *step_hyper, double *next_memory, const double *memory,
+                       const double *hyper)
 {
     memcpy(step_hyper, hyper, FP_HYPER * sizeof *step_hyper);
     memcpy(next_memory, memory, FP_MEMORY * sizeof *next_memory);

@@ -1,8 +1,8 @@
-/* Counter-based random numbers: the i-th number of (seed, stream, step) is a function of these four alone. So it does not
- * depend on threads, and a resumed run draws the numbers of an uninterrupted run.
+/* Counter-based random numbers: the i-th number of (seed, stream, step) is a function of these four alone. So it does
+ * not depend on threads, and a resumed run draws the numbers of an uninterrupted run.
  *
- * The function is the mixer of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"), a
- * bijection of a counter, which needs no state. */
+ * The function is the mixer of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
+ * generators"), a bijection of a counter, which needs no state. */
 #ifndef FP_RANDOM_H
 #define FP_RANDOM_H
 
@@ -25,20 +25,18 @@ static inline uint64_t fp_random_key(uint64_t seed, uint64_t stream, uint64_t st
     return fp_mix64(fp_mix64(fp_mix64(seed + FP_GOLDEN) + stream * FP_GOLDEN) + step * FP_GOLDEN);
 }
 
-static inline uint64_t fp_random(uint64_t key, uint64_t i)
-{
-    return fp_mix64(key + (i + 1) * FP_GOLDEN);
-}
+static inline uint64_t fp_random(uint64_t key, uint64_t i) { return fp_mix64(key + (i + 1) * FP_GOLDEN); }
 
-/* An integer in [0, n), 1 <= n < 2^32, by a multiplication instead of a division (Lemire 2019, "Fast random integer generation
- * in an interval"). Without the rejection step the bias is below n / 2^32, too small to be seen in a shuffle of data. */
+/* An integer in [0, n), 1 <= n < 2^32, by a multiplication instead of a division (Lemire 2019, "Fast random integer
+ * generation in an interval"). Without the rejection step the bias is below n / 2^32, too small to be seen in a shuffle
+ * of data. */
 static inline int64_t fp_random_below(uint64_t key, uint64_t i, int64_t n)
 {
     return (int64_t)(((fp_random(key, i) >> 32) * (uint64_t)n) >> 32);
 }
 
-/* Calls for consecutive ranges [begin, end) from 0 to n make order[0..n) a random permutation of 0..n-1, by the "inside-out"
- * shuffle of Fisher and Yates. */
+/* Calls for consecutive ranges [begin, end) from 0 to n make order[0..n) a random permutation of 0..n-1, by the
+ * "inside-out" shuffle of Fisher and Yates. */
 static inline void fp_shuffle(int64_t *order, int64_t begin, int64_t end, uint64_t key)
 {
     for (int64_t i = begin; i < end; i++) {

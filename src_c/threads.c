@@ -1,9 +1,9 @@
 /* The thread pool: fp_parallel divides a job into chunks, which the calling thread and the workers claim one by one.
  *
  * The calling thread runs chunks too, so that a job never waits for workers that sleep or have no core to run on. One
- * caller at a time owns the pool; a second caller runs its chunks alone. Which thread runs a chunk changes no bit of the
- * result, since chunks write to different memory. After a job, workers spin for a short time, because in training the next
- * job follows within microseconds; then they sleep. */
+ * caller at a time owns the pool; a second caller runs its chunks alone. Which thread runs a chunk changes no bit of
+ * the result, since chunks write to different memory. After a job, workers spin for a short time, because in training
+ * the next job follows within microseconds; then they sleep. */
 #if !defined(_WIN32)
 #define _GNU_SOURCE /* pthread_sigmask, sched_yield, sched_getcpu */
 #endif
@@ -84,14 +84,15 @@ static int thread_start(int worker)
 
 /* ---- state that threads share ---- */
 
-/* Three cache lines: one that workers poll, one that the caller polls, and one for the rest, which workers access only when
- * they go to sleep and wake up. Each write to a line that another thread is polling costs up to 0.2 microseconds. */
+/* Three cache lines: one that workers poll, one that the caller polls, and one for the rest, which workers access only
+ * when they go to sleep and wake up. Each write to a line that another thread is polling costs up to 0.2
+ * microseconds. */
 #define FP_CACHE_LINE 64
 
-/* Polled by workers. The ticket holds the number of the job (upper 32 bits), its number of chunks (16 bits) and the next
- * chunk (lower 16 bits), so that a thread claims a chunk by one compare-and-exchange, which fails if the job has changed
- * meanwhile. Chunk 0 is the caller's. The other fields are written before the ticket, and read by threads that have claimed
- * a chunk. */
+/* Polled by workers. The ticket holds the number of the job (upper 32 bits), its number of chunks (16 bits) and the
+ * next chunk (lower 16 bits), so that a thread claims a chunk by one compare-and-exchange, which fails if the job has
+ * changed meanwhile. Chunk 0 is the caller's. The other fields are written before the ticket, and read by threads that
+ * have claimed a chunk. */
 static struct {
     _Alignas(FP_CACHE_LINE) volatile int64_t ticket;
     fp_task *task;
@@ -117,11 +118,11 @@ static int forks;
 
 /* ---- the CPU on which a worker wakes up ---- */
 
-/* In a virtual machine, Linux often wakes a worker on the CPU of its caller. There it waits for the end of the caller's time
- * slice, some milliseconds each time, while another CPU idles, and two threads are slower than one. So before a caller wakes
- * the workers, it removes its own CPU from the affinity mask of each that sleeps, and a worker restores its mask when it is
- * awake. A mask that someone else sets, as `taskset -ap` does, is respected: a worker restores its mask only if the mask is
- * still the one that the caller set. */
+/* In a virtual machine, Linux often wakes a worker on the CPU of its caller. There it waits for the end of the caller's
+ * time slice, some milliseconds each time, while another CPU idles, and two threads are slower than one. So before a
+ * caller wakes the workers, it removes its own CPU from the affinity mask of each that sleeps, and a worker restores
+ * its mask when it is awake. A mask that someone else sets, as `taskset -ap` does, is respected: a worker restores its
+ * mask only if the mask is still the one that the caller set. */
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -211,8 +212,8 @@ static int has_unclaimed_chunks(void)
     return (seen & 0xffff) < (seen >> 16 & 0xffff);
 }
 
-/* Sleeps until there is work; may return early. It returns at once if another thread holds the lock, a caller with a job or
- * another worker: a worker that waited for the lock would be asleep without its affinity being set. */
+/* Sleeps until there is work; may return early. It returns at once if another thread holds the lock, a caller with a
+ * job or another worker: a worker that waited for the lock would be asleep without its affinity being set. */
 static void sleep_until_work(int worker)
 {
     if (!lock_try_acquire())
@@ -267,7 +268,8 @@ static void before_fork(void)
     }
 }
 
-/* In the child only the forking thread exists: the pool starts anew, and that thread keeps its own job if it has one. */
+/* In the child only the forking thread exists: the pool starts anew, and that thread keeps its own job if it has
+ * one. */
 static void reset_in_child(void)
 {
     pthread_mutex_init(&lock, NULL);

@@ -1,5 +1,5 @@
-/* Activations whose backward pass needs their output a = g(z) only: g(z), and da g'(z) in terms of a. Those that save their
- * slope are in activation_smooth.h. */
+/* Activations whose backward pass needs their output a = g(z) only: g(z), and da g'(z) in terms of a. Those that save
+ * their slope are in activation_smooth.h. */
 
 /* The hyperparameters of an activation, each in every lane; the compiler drops those that a formula does not use. */
 typedef struct {
@@ -54,10 +54,7 @@ static void FP(relu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(re
 static void FP(relu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(relu_dz)); }
 
 /* z where z > 0, else slope z, which is not above 0 either, so that a > 0 exactly where z > 0 */
-FP_INLINE V(t) FP(leaky_relu_a)(V(t) z, FP(params) h)
-{
-    return V(select)(V(gt)(z, V(set1)(0)), z, V(mul)(h.first, z));
-}
+FP_INLINE V(t) FP(leaky_relu_a)(V(t) z, FP(params) h) { return V(select)(V(gt)(z, V(set1)(0)), z, V(mul)(h.first, z)); }
 FP_INLINE V(t) FP(leaky_relu_dz)(V(t) da, V(t) a, FP(params) h)
 {
     return V(select)(V(gt)(a, V(set1)(0)), da, V(mul)(h.first, da));
@@ -77,7 +74,8 @@ FP_INLINE V(t) FP(elu_dz)(V(t) da, V(t) a, FP(params) h)
 static void FP(elu_forward) FP_FORWARD_ARGS { FP(map)(a, saved, n, hyper, FP(elu_a)); }
 static void FP(elu_backward) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(elu_dz)); }
 
-/* lambda elu(z), with the lambda and alpha that preserve mean 0 and variance 1 from layer to layer (Klambauer et al. 2017) */
+/* lambda elu(z), with the lambda and alpha that preserve mean 0 and variance 1 from layer to layer (Klambauer et al.
+ * 2017) */
 #define FP_SELU_LAMBDA ((T)1.0507009873554805)
 #define FP_SELU_ALPHA ((T)1.6732632423543772)
 FP_INLINE V(t) FP(selu_a)(V(t) z, FP(params) h)

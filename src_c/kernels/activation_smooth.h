@@ -28,8 +28,8 @@ FP_INLINE V(t) FP(saved_dz)(V(t) da, V(t) saved, FP(params) h) { return (void)h,
 static void FP(multiply_by_saved) FP_BACKWARD_ARGS { FP(map_backward)(dz, saved, n, hyper, FP(saved_dz)); }
 
 /* g(z) = z F(z) where F rises from 0 to 1 and F(-z) = 1 - F(z), so that g(z) = max(z, 0) - |z| F(-|z|) and
- * g'(-z) = 1 - g'(z). The arguments are x = |z|, tail = F(-x), and two factors of x F'(x). The caller clamps x to where F(-x)
- * vanishes, so that an infinite z makes no NaN. */
+ * g'(-z) = 1 - g'(z). The arguments are x = |z|, tail = F(-x), and two factors of x F'(x). The caller clamps x to where
+ * F(-x) vanishes, so that an infinite z makes no NaN. */
 FP_INLINE FP(pair) FP(gated)(V(t) z, V(t) x, V(t) tail, V(t) factor, V(t) other)
 {
     V(t) zero = V(set1)(0), low = V(fnma)(factor, other, tail); /* g'(-x); g'(x) is 1 - 2 low more */
@@ -73,8 +73,8 @@ FP_INLINE FP(pair) FP(silu_pair)(V(t) z, FP(params) h)
 static void FP(silu_forward) FP_FORWARD_ARGS { FP(map_pair)(a, saved, n, hyper, FP(silu_pair)); }
 static void FP(silu_backward) FP_BACKWARD_ARGS { FP(multiply_by_saved)(dz, saved, n, hyper); }
 
-/* z t with t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z) with the sigmoid s. Let e = e^-|z|, and (p, q) = (1, e^2) for
- * z > 0, else (e^2, 1). Then t = N / M with N = 2 e + p and M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
+/* z t with t = tanh(ln(1 + e^z)); g' = t + z (1 - t^2) s(z) with the sigmoid s. Let e = e^-|z|, and (p, q) = (1, e^2)
+ * for z > 0, else (e^2, 1). Then t = N / M with N = 2 e + p and M = N + 2 q, and 1 - t^2 = 4 q (1 + e)^2 / M^2. */
 FP_INLINE FP(pair) FP(mish_pair)(V(t) z, FP(params) h)
 {
     (void)h;

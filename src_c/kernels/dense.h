@@ -1,9 +1,10 @@
-/* The three products of a dense layer; kernels.def describes the arguments. Every field of a product is initialised by name,
- * since compilers fill the whole struct with zeros if one is left out, which takes 3% of a step 32 wide. */
+/* The three products of a dense layer; kernels.def describes the arguments. Every field of a product is initialised by
+ * name, since compilers fill the whole struct with zeros if one is left out, which takes 3% of a step 32 wide. */
 
 static void FP(dense_forward)(T *a, T *saved, const T *x, const T *w, const T *b, T *scratch, I rows, I n_in, I n_out,
                               I a_stride, I saved_stride, I x_stride, I w_stride, int activation, const double *hyper)
 {
+    /* clang-format off */
     FP(multiply)(&(FP(product)){
         .c = a, .c_stride = a_stride, .m = rows, .n = n_out, .k = n_in,
         .a = x, .a_row_stride = x_stride, .a_col_stride = 1,
@@ -14,12 +15,14 @@ static void FP(dense_forward)(T *a, T *saved, const T *x, const T *w, const T *b
         .activation = activation,
         .hyper = hyper,
     }, scratch);
+    /* clang-format on */
 }
 
-static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *saved, T *scratch, I rows, I n_in, I n_out,
-                                     I dx_stride, I dz_stride, I w_stride, I saved_stride, int activation,
+static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *saved, T *scratch, I rows, I n_in,
+                                     I n_out, I dx_stride, I dz_stride, I w_stride, I saved_stride, int activation,
                                      const double *hyper)
 {
+    /* clang-format off */
     FP(multiply)(&(FP(product)){
         .c = dx, .c_stride = dx_stride, .m = rows, .n = n_in, .k = n_out,
         .a = dz, .a_row_stride = dz_stride, .a_col_stride = 1,
@@ -30,18 +33,19 @@ static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *sa
         .activation = activation,
         .hyper = hyper,
     }, scratch);
+    /* clang-format on */
 }
 
 /* db[j] = sum over rows of dz[., j], in row order, for n columns, which fill nv vectors */
 FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_stride, int accumulate, int nv)
 {
     V(t) sum[4];
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         sum[v] = accumulate ? FP(load_tail)(db + v * L, n - v * L) : V(set1)(0);
     for (I i = 0; i < rows; i++)
-        FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++)
             sum[v] = V(add)(sum[v], FP(load_tail)(dz + i * dz_stride + v * L, n - v * L));
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         FP(store_tail)(db + v * L, sum[v], n - v * L);
 }
 
@@ -59,9 +63,10 @@ FP_INLINE void FP(bias_gradient)(T *db, const T *dz, I rows, I n_out, I dz_strid
 }
 
 /* dw = x^T dz */
-FP_INLINE FP(product) FP(weight_gradient)(T *dw, const T *x, const T *dz, I rows, I n_in, I n_out, I dw_stride, I x_stride,
-                                          I dz_stride, int accumulate)
+FP_INLINE FP(product) FP(weight_gradient)(T *dw, const T *x, const T *dz, I rows, I n_in, I n_out, I dw_stride,
+                                          I x_stride, I dz_stride, int accumulate)
 {
+    /* clang-format off */
     return (FP(product)){
         .c = dw, .c_stride = dw_stride, .m = n_in, .n = n_out, .k = rows,
         .a = x, .a_row_stride = 1, .a_col_stride = x_stride, /* x^T */
@@ -70,6 +75,7 @@ FP_INLINE FP(product) FP(weight_gradient)(T *dw, const T *x, const T *dz, I rows
         .saved = NULL, .save_to = NULL, .saved_stride = 0,
         .epilogue = FP_EPILOGUE_NONE, .activation = FP_ACTIVATION_identity, .hyper = NULL,
     };
+    /* clang-format on */
 }
 
 static void FP(dense_weight_gradient)(T *dw, T *db, const T *x, const T *dz, T *scratch, I rows, I n_in, I n_out,
@@ -82,7 +88,7 @@ static void FP(dense_weight_gradient)(T *dw, T *db, const T *x, const T *dz, T *
 }
 
 static void FP(dense_sgd_step)(T *w, T *dw, T *db, const T *x, const T *dz, T *scratch, I rows, I n_in, I n_out,
-                              I x_stride, I dz_stride, int accumulate, double rate, const double *hyper)
+                               I x_stride, I dz_stride, int accumulate, double rate, const double *hyper)
 {
     FP(product) p = FP(weight_gradient)(dw, x, dz, rows, n_in, n_out, n_out, x_stride, dz_stride, accumulate);
     if (db)

@@ -1,4 +1,5 @@
-/* Layers that embed the network's input columns: tables for categories, piecewise-linear and periodic encodings of numbers. */
+/* Layers that embed the network's input columns: tables for categories, piecewise-linear and periodic encodings of
+ * numbers. */
 
 /* to = from (rows, n), or `fill` where from is NULL */
 FP_INLINE void FP(copy_columns)(T *to, const T *from, T fill, I rows, I n, I to_stride, I from_stride)
@@ -29,7 +30,8 @@ static void FP(embed_forward)(T *a, const T *x, const T *tables, const int64_t *
         FP(copy_columns)(a, x + c, 0, rows, n, a_stride, x_stride);
     }
     for (I c = 0; c < n_in; c++) {
-        const int64_t count = categories[c], n = width[c]; /* copies, since for the compiler a store may change the arrays */
+        /* copies, since for the compiler a store may change the arrays */
+        const int64_t count = categories[c], n = width[c];
         for (I i = 0; i < rows && count; i++) {
             I index = FP(category)(x + i * x_stride + c, count);
             if (index >= 0)
@@ -78,10 +80,10 @@ static void FP(embed_backward)(T *dx, const T *da, const int64_t *categories, I 
     }
 }
 
-/* The piecewise-linear encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features in
- * tabular deep learning". */
-static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_t *bins, I rows, I n_in,
-                                  I a_stride, I x_stride)
+/* The piecewise-linear encoding is that of Gorishniy, Rubachev and Babenko 2022, "On embeddings for numerical features
+ * in tabular deep learning". */
+static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_t *bins, I rows, I n_in, I a_stride,
+                                  I x_stride)
 {
     for (I c = 0; c < n_in; a += bins[c], edges += bins[c] + 1, c++)
         for (I t = 0; t < bins[c]; t += L) {
@@ -121,7 +123,8 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
                 to[left - 1] = INFINITY;
             low = V(load)(from), high = V(load)(to);
             for (I i = 0; i < rows; i++) {
-                V(t) value = V(set1)(x[i * x_stride + c]), slope = V(div)(FP(load_tail)(da + i * da_stride + t, left), size);
+                V(t) value = V(set1)(x[i * x_stride + c]),
+                     slope = V(div)(FP(load_tail)(da + i * da_stride + t, left), size);
                 slope = V(select)(V(gt)(low, value), V(set1)(0), V(keep)(V(gt)(high, value), slope));
                 T *out = dx + i * dx_stride + c;
                 *out = (t ? *out : 0) + V(reduce_sum)(slope);
@@ -129,9 +132,9 @@ static void FP(piecewise_backward)(T *dx, const T *da, const T *x, const T *edge
         }
 }
 
-/* sin(2 pi f x) and, into *cosine, cos(2 pi f x), from f x minus the nearest integer, which an FMA computes exactly. If f x is
- * so large that it is an integer after rounding, the rounding error may exceed one turn, so whole turns are subtracted again.
- * From FP_WHOLE on, the exact product is a whole number of turns, even where it overflows. */
+/* sin(2 pi f x) and, into *cosine, cos(2 pi f x), from f x minus the nearest integer, which an FMA computes exactly. If
+ * f x is so large that it is an integer after rounding, the rounding error may exceed one turn, so whole turns are
+ * subtracted again. From FP_WHOLE on, the exact product is a whole number of turns, even where it overflows. */
 FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
 {
     V(t) zero = V(set1)(0), turns = V(round)(V(mul)(f, x)), rest = V(fma)(f, x, V(sub)(zero, turns));
@@ -140,8 +143,8 @@ FP_INLINE V(t) FP(periodic)(V(t) f, V(t) x, V(t) *cosine)
     return FP(sincos)(V(mul)(rest, V(set1)((T)6.283185307179586)), cosine);
 }
 
-static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I n_in, I n_frequencies,
-                                 I a_stride, I x_stride)
+static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I n_in, I n_frequencies, I a_stride,
+                                 I x_stride)
 {
     for (I i = 0; i < rows; i++, x += x_stride)
         for (I c = 0; c < n_in; c++) {
@@ -156,7 +159,8 @@ static void FP(periodic_forward)(T *a, const T *x, const T *frequency, I rows, I
         }
 }
 
-/* cos dsin - sin dcos for min(left, L) frequencies, whose cosines are at a and da and whose sines are n elements further on */
+/* cos dsin - sin dcos for min(left, L) frequencies, whose cosines are at a and da and whose sines are n elements
+ * further on */
 FP_INLINE V(t) FP(periodic_slope)(const T *da, const T *a, I n, I left)
 {
     V(t) product = V(mul)(FP(load_tail)(a, left), FP(load_tail)(da + n, left));
@@ -191,7 +195,8 @@ static void FP(periodic_gradient)(T *dfrequency, const T *da, const T *a, const 
             V(t) sum = accumulate ? FP(load_tail)(dfrequency + k, left) : V(set1)(0);
             for (I i = 0; i < rows; i++) {
                 V(t) slope = FP(periodic_slope)(da + i * da_stride + k, a + i * a_stride + k, n_frequencies, left);
-                slope = V(mul)(V(set1)((T)6.283185307179586), slope); /* 2 pi x may overflow where the product does not */
+                /* 2 pi times the slope, since 2 pi x may overflow where the product does not */
+                slope = V(mul)(V(set1)((T)6.283185307179586), slope);
                 sum = V(fma)(V(set1)(x[i * x_stride + c]), slope, sum);
             }
             FP(store_tail)(dfrequency + k, sum, left);

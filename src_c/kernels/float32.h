@@ -1,5 +1,5 @@
-/* Compiles every kernel for float32. T is the type of an element, L the number of lanes of a vector, V(operation) a SIMD
- * operation, FP(name) the full name of a kernel; the constants are those of vmath.h. */
+/* Compiles every kernel for float32. T is the type of an element, L the number of lanes of a vector, V(operation) a
+ * SIMD operation, FP(name) the full name of a kernel; the constants are those of vmath.h. */
 #include "names.h"
 
 #define T float
@@ -9,6 +9,7 @@
 #define FP_DTYPE "float32"
 #define FP_FMA fmaf
 #define FP_SQRT sqrtf
+/* clang-format off */
 #define FP_LN2_HIGH 0x1.62e4p-1f     /* ln 2 to 15 bits, so that n * high is exact for |n| < 2^9 */
 #define FP_LN2_LOW 0x1.7f7d1cp-20f   /* ln 2 - high */
 #define FP_EXP_TERMS 7               /* r^8 / 8! < 2^-24 for |r| <= ln(2) / 2 */
@@ -34,4 +35,5 @@
     0.00417870844f, -0.000596637235f, -0.000204083394f, 7.65803637e-05f /* error 2^-26.2, up to x = 14 */
 #define FP_LOG1P_SERIES 0.810930216f, -0.144263337f, 0.0331523735f, -0.00846389833f, 0.00228910037f, -0.000632198143f, \
     0.000181868365f, -6.69504384e-05f, 2.00238365e-05f /* error 2^-24.8 */
+/* clang-format on */
 #include "all_kernels.h"

@@ -8,6 +8,7 @@
 #define FP_DTYPE "float64"
 #define FP_FMA fma
 #define FP_SQRT sqrt
+/* clang-format off */
 #define FP_LN2_HIGH 0x1.62e42fefap-1      /* ln 2 to 36 bits, so that n * high is exact for |n| < 2^17 */
 #define FP_LN2_LOW 0x1.cf79abc9e3b3ap-40  /* ln 2 - high */
 #define FP_EXP_TERMS 13                   /* r^14 / 14! < 2^-53 for |r| <= ln(2) / 2 */
@@ -19,7 +20,7 @@
     4.084593948026041e-13, 2.0745769719088954e-17
 #define FP_TANH_Q 0.23964460679624347, 0.0039432507822063237, 2.0042038761523392e-05, 3.7895191322338323e-08, \
     2.5441753707079531e-11, 4.192244661866921e-15 /* error 2^-59.3, up to x = 19.1 */
-#define FP_HALF_PI_1 0x1.921fb54442d18p+0    /* pi / 2 in three parts: each is the remainder of those before it, rounded */
+#define FP_HALF_PI_1 0x1.921fb54442d18p+0 /* pi / 2 in three parts: each is the remainder of those before it, rounded */
 #define FP_HALF_PI_2 0x1.1a62633145c07p-54
 #define FP_HALF_PI_3 (-0x1.f1976b7ed8fbcp-110)
 #define FP_SIN_TERMS 8                    /* r^18 / 19! < 2^-53 for |r| <= pi / 4 */
@@ -43,4 +44,5 @@
     1.3990346886420576e-07, -4.3313047830935527e-08, 1.3500470517435648e-08, -4.3365485504147428e-09, \
     1.3631139231596789e-09, -3.4201387979303409e-10, 1.0787232813120478e-10, -7.3170422461702817e-11, \
     2.3305868099766681e-11 /* error 2^-56.4 */
+/* clang-format on */
 #include "all_kernels.h"

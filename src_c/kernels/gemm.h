@@ -1,11 +1,12 @@
-/* The matrix product C = start + A B: the micro-kernel and the loops over blocks that all three products of a dense layer use.
+/* The matrix product C = start + A B: the micro-kernel and the loops over blocks that all three products of a dense
+ * layer use.
  *
- * A tile of C (mr rows, two vectors wide, or wider if it has one or two rows) stays in registers while k runs: each step
- * loads a row of B and broadcasts one element of each row of A. A is read in place through a row and a column stride. So is
- * B, unless its rows are far apart or its columns, not its rows, are contiguous in memory: then pack.h copies a block of B
- * into panels two vectors wide. A is copied only where all columns of A^T would map to one set of the cache. The blocks are
- * those of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", without the packing of A. Data
- * that is read next is prefetched meanwhile. */
+ * A tile of C (mr rows, two vectors wide, or wider if it has one or two rows) stays in registers while k runs: each
+ * step loads a row of B and broadcasts one element of each row of A. A is read in place through a row and a column
+ * stride. So is B, unless its rows are far apart or its columns, not its rows, are contiguous in memory: then pack.h
+ * copies a block of B into panels two vectors wide. A is copied only where all columns of A^T would map to one set of
+ * the cache. The blocks are those of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication",
+ * without the packing of A. Data that is read next is prefetched meanwhile. */
 #include "product.h"
 #include "pack.h"
 
@@ -34,9 +35,9 @@ typedef struct {
     I a_row_stride, b_row_stride, a_col_stride;
     I b_panel; /* the distance from one panel of B, two vectors wide, to the next */
     I i, j0, j1, k0, k1;
-    /* Each of these tiles prefetches a part of the rows of A that the tiles below read: at every other k, two cache lines
-     * that lie prefetch_stride apart, each time prefetch_step further on. The part of the next tile starts prefetch_tile
-     * further on. */
+    /* Each of these tiles prefetches a part of the rows of A that the tiles below read: at every other k, two cache
+     * lines that lie prefetch_stride apart, each time prefetch_step further on. The part of the next tile starts
+     * prefetch_tile further on. */
     const T *prefetch;
     I prefetch_tile, prefetch_step, prefetch_stride;
 } FP(tile_block);
@@ -48,7 +49,8 @@ typedef struct {
     I a_row_stride, a_row_stride3, a_col_stride, b_row_stride, b_panel;
 } FP(cursor);
 
-/* Loads a vector of a row: all of it, or its first `left` lanes if it is the last, incomplete vector of a tile (`tail`). */
+/* Loads a vector of a row: all of it, or its first `left` lanes if it is the last, incomplete vector of a tile
+ * (`tail`). */
 FP_INLINE V(t) FP(tile_load)(const T *p, int tail, I left) { return tail ? V(load_n)(p, left) : V(load)(p); }
 
 FP_INLINE void FP(tile_store)(T *p, V(t) x, int tail, I left)
@@ -59,27 +61,28 @@ FP_INLINE void FP(tile_store)(T *p, V(t) x, int tail, I left)
         V(store)(p, x);
 }
 
-/* In the following functions, every caller passes constants for mr (rows), nv (vectors) and tail, so that each combination
- * compiles to code without branches. */
+/* In the following functions, every caller passes constants for mr (rows), nv (vectors) and tail, so that each
+ * combination compiles to code without branches. */
 
 /* Adds the product of one column of A and one row of B to the tile. */
 FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *at, I left, int mr, int nv, int tail)
 {
     V(t) row[FP_MAX_TILE_VECTORS];
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         row[v] = FP(tile_load)(at->b + v / 2 * at->b_panel + v % 2 * L, tail && v == nv - 1, left);
-    FP_UNROLL for (int r = 0; r < mr; r++) {
+    FP_UNROLL_FOR (int r = 0; r < mr; r++) {
         V(t) element = V(set1)(at->a_rows[r / 4][r % 4 == 3 ? at->a_row_stride3 : r % 4 * at->a_row_stride]);
-        FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++)
             sum[r][v] = V(fma)(element, row[v], sum[r][v]);
     }
-    FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++)
+    FP_UNROLL_FOR (int q = 0; q < (mr + 3) / 4; q++)
         at->a_rows[q] += at->a_col_stride;
     at->b += at->b_row_stride;
 }
 
 /* Computes the tile of `width` columns from column j on, whose columns of B start at b. */
-FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const T *b, I j, I width, int mr, int nv, int tail)
+FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const T *b, I j, I width, int mr, int nv,
+                        int tail)
 {
     T *c = p->c + block->i * p->c_stride + j;
     I c_stride = p->c_stride;
@@ -89,24 +92,29 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
     V(t) sum[FP_MR][FP_MAX_TILE_VECTORS];
 
     if (p->accumulate || block->k0 > 0) {
-        FP_UNROLL for (int r = 0; r < mr; r++)
-            FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int r = 0; r < mr; r++)
+            FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = FP(tile_load)(c + r * c_stride + v * L, tail && v == nv - 1, left);
     } else {
         V(t) start[FP_MAX_TILE_VECTORS];
-        FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++)
             start[v] = p->bias ? FP(tile_load)(p->bias + j + v * L, tail && v == nv - 1, left) : V(set1)(0);
-        FP_UNROLL for (int r = 0; r < mr; r++)
-            FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int r = 0; r < mr; r++)
+            FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = start[v];
     }
 
-    FP(cursor) at = {.b = b, .a_row_stride = block->a_row_stride, .a_row_stride3 = 3 * block->a_row_stride,
-                     .a_col_stride = block->a_col_stride, .b_row_stride = block->b_row_stride, .b_panel = block->b_panel};
+    FP(cursor) at = {.b = b,
+                     .a_row_stride = block->a_row_stride,
+                     .a_row_stride3 = 3 * block->a_row_stride,
+                     .a_col_stride = block->a_col_stride,
+                     .b_row_stride = block->b_row_stride,
+                     .b_panel = block->b_panel};
     FP_OPAQUE(at.a_row_stride3);
-    FP_UNROLL for (int q = 0; q < (mr + 3) / 4; q++) {
+    /* Opaque, since the compiler would else make an offset for each row, which are more than it has registers. */
+    FP_UNROLL_FOR (int q = 0; q < (mr + 3) / 4; q++) {
         at.a_rows[q] = block->a + 4 * q * at.a_row_stride;
-        FP_OPAQUE(at.a_rows[q]); /* else the compiler makes an offset for each row, which are more than it has registers */
+        FP_OPAQUE(at.a_rows[q]);
     }
     I depth = block->k1 - block->k0;
     if (depth >= FP_PREFETCH_K) {
@@ -120,7 +128,8 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
             FP(tile_step)(sum, &at, left, mr, nv, tail);
             FP(tile_step)(sum, &at, left, mr, nv, tail);
         }
-        for (; depth > 1; depth -= 2) { /* the rows of C one after another; fetched earlier, they would be evicted again */
+        /* the rows of C one after another; fetched earlier, they would be evicted again */
+        for (; depth > 1; depth -= 2) {
             FP_PREFETCH_WRITE(next);
             FP_PREFETCH_WRITE(next + L);
             next += c_stride;
@@ -130,19 +139,20 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
     }
     for (; depth > 0; depth--)
         FP(tile_step)(sum, &at, left, mr, nv, tail);
-    FP_OPAQUE(c); /* so that the addresses of C's rows are computed again: held during the loop, they would be spilled */
+    /* Opaque, so that the addresses of C's rows are computed again: held during the loop, they would be spilled. */
+    FP_OPAQUE(c);
     FP_OPAQUE(c_stride);
 
     int in_registers = epilogue != FP_EPILOGUE_NONE && !sgd && p->activation == FP_ACTIVATION_relu;
     FP(params) none = FP(load_params)(NULL);
     if (in_registers && epilogue == FP_EPILOGUE_FORWARD) {
-        FP_UNROLL for (int r = 0; r < mr; r++)
-            FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int r = 0; r < mr; r++)
+            FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_a)(sum[r][v], none);
     } else if (in_registers) {
         const T *saved = p->saved + block->i * p->saved_stride + j;
-        FP_UNROLL for (int r = 0; r < mr; r++)
-            FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int r = 0; r < mr; r++)
+            FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_dz)(
                     sum[r][v], FP(tile_load)(saved + r * p->saved_stride + v * L, tail && v == nv - 1, left), none);
     }
@@ -150,8 +160,8 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
     if (sgd) {
         c = p->weights + (c - p->c);
         V(t) rate = FP(broadcast)(p->hyper[0]), decay = FP(broadcast)(p->hyper[1]), shrink = FP(broadcast)(p->hyper[2]);
-        FP_UNROLL for (int r = 0; r < mr; r++)
-            FP_UNROLL for (int v = 0; v < nv; v++) {
+        FP_UNROLL_FOR (int r = 0; r < mr; r++)
+            FP_UNROLL_FOR (int v = 0; v < nv; v++) {
                 V(t) w = FP(tile_load)(c + r * c_stride + v * L, tail && v == nv - 1, left);
                 w = V(fnma)(rate, V(fma)(decay, w, sum[r][v]), V(mul)(shrink, w)); /* the operations of sgd */
                 FP(tile_store)(c + r * c_stride + v * L, w, tail && v == nv - 1, left);
@@ -159,13 +169,13 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
         return;
     }
 
-    FP_UNROLL for (int r = 0; r < mr; r++)
-        FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int r = 0; r < mr; r++)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++)
             FP(tile_store)(c + r * c_stride + v * L, sum[r][v], tail && v == nv - 1, left);
 }
 
-/* Applies an activation that is not computed in registers to `rows` rows of C from row i on, `width` columns from column j
- * on: in one call where the rows are contiguous. */
+/* Applies an activation that is not computed in registers to `rows` rows of C from row i on, `width` columns from
+ * column j on: in one call where the rows are contiguous. */
 FP_INLINE void FP(activate_rows)(const FP(product) *p, I i, I rows, I j, I width)
 {
     int saves = p->epilogue == FP_EPILOGUE_BACKWARD || p->save_to;
@@ -174,7 +184,8 @@ FP_INLINE void FP(activate_rows)(const FP(product) *p, I i, I rows, I j, I width
     for (; rows > 0; rows--, i++) {
         T *c = p->c + i * p->c_stride + j;
         if (p->epilogue == FP_EPILOGUE_FORWARD)
-            FP(table).forward[p->activation](c, p->save_to ? p->save_to + i * p->saved_stride + j : NULL, width, p->hyper);
+            FP(table).forward[p->activation](c, p->save_to ? p->save_to + i * p->saved_stride + j : NULL, width,
+                                             p->hyper);
         else if (p->epilogue == FP_EPILOGUE_BACKWARD)
             FP(table).backward[p->activation](c, p->saved + i * p->saved_stride + j, width, p->hyper);
     }
@@ -187,15 +198,22 @@ FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(tile_block) *blo
     const T *b = block->b;
     for (I j = block->j0; j < block->j1; j += wide * L, b += wide / 2 * block->b_panel) {
         I width = block->j1 - j < wide * L ? block->j1 - j : wide * L;
-#define FP_TILE_OF(nv)                                               \
-    case nv:                                                         \
-        if (nv <= wide && width == nv * L)                           \
-            FP(tile)(p, block, b, j, width, mr, nv, 0);              \
-        else if (nv <= wide)                                         \
-            FP(tile)(p, block, b, j, width, mr, nv, 1);              \
+#define FP_TILE_OF(nv) \
+    case nv: \
+        if (nv <= wide && width == nv * L) \
+            FP(tile)(p, block, b, j, width, mr, nv, 0); \
+        else if (nv <= wide) \
+            FP(tile)(p, block, b, j, width, mr, nv, 1); \
         break;
         switch ((width + L - 1) / L) {
-            FP_TILE_OF(1) FP_TILE_OF(2) FP_TILE_OF(3) FP_TILE_OF(4) FP_TILE_OF(5) FP_TILE_OF(6) FP_TILE_OF(7) FP_TILE_OF(8)
+            FP_TILE_OF(1)
+            FP_TILE_OF(2)
+            FP_TILE_OF(3)
+            FP_TILE_OF(4)
+            FP_TILE_OF(5)
+            FP_TILE_OF(6)
+            FP_TILE_OF(7)
+            FP_TILE_OF(8)
         }
 #undef FP_TILE_OF
     }
@@ -228,12 +246,13 @@ FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, I rows)
     }
 }
 
-/* Computes the product by tiles: for each block of B, all rows of A, so that a tile's rows of A stay in L1 meanwhile. */
+/* Computes the product by tiles: for each block of B, all rows of A, so that a tile's rows of A stay in L1
+ * meanwhile. */
 static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
 {
-    /* The rows are distributed evenly, since a tile of one row leaves most of the registers unused: tiles have tile_rows rows,
-     * and one row less from row short_from on. One more tile may make all tiles alike: then one function serves them all,
-     * which saves 3% of a step of 32 rows. */
+    /* The rows are distributed evenly, since a tile of one row leaves most of the registers unused: tiles have
+     * tile_rows rows, and one row less from row short_from on. One more tile may make all tiles alike: then one
+     * function serves them all, which saves 3% of a step of 32 rows. */
     I tiles = (p->m + FP_MR - 1) / FP_MR;
     if (p->m % tiles && p->m % (tiles + 1) == 0 && p->m > FP_MR / 2 * (tiles + 1))
         tiles++;
@@ -248,16 +267,23 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
     int prefetches = p->m * depth * (I)sizeof(T) >= FP_PREFETCH_BYTES; /* A does not stay in the cache */
     if (p->b_col_stride != 1 && !prefetches && depth * p->n * (I)sizeof(T) >= FP_PANEL_BYTES) {
         /* the columns that a tile reads at once, or more if they stay in L1 */
-        I cached = FP_TILE_VECTORS(tile_rows) > 2 ? 2 * FP_PANEL_BYTES / (depth * (I)sizeof(T)) / (2 * L) * (2 * L) : 2 * L;
+        I cached =
+            FP_TILE_VECTORS(tile_rows) > 2 ? 2 * FP_PANEL_BYTES / (depth * (I)sizeof(T)) / (2 * L) * (2 * L) : 2 * L;
         block_n = cached < 2 * L ? 2 * L : cached < block_n ? cached : block_n;
     }
     for (I n0 = 0; n0 < p->n; n0 += block_n)
         for (I k0 = 0; k0 < p->k || k0 == 0; k0 += block_k) {
             I n1 = n0 + block_n < p->n ? n0 + block_n : p->n;
             I k1 = k0 + block_k < p->k ? k0 + block_k : p->k;
-            FP(tile_block) block = {
-                .b = p->b + k0 * p->b_row_stride + n0 * p->b_col_stride, .b_row_stride = p->b_row_stride, .b_panel = 2 * L,
-                .a_row_stride = p->a_row_stride, .a_col_stride = p->a_col_stride, .j0 = n0, .j1 = n1, .k0 = k0, .k1 = k1};
+            FP(tile_block) block = {.b = p->b + k0 * p->b_row_stride + n0 * p->b_col_stride,
+                                    .b_row_stride = p->b_row_stride,
+                                    .b_panel = 2 * L,
+                                    .a_row_stride = p->a_row_stride,
+                                    .a_col_stride = p->a_col_stride,
+                                    .j0 = n0,
+                                    .j1 = n1,
+                                    .k0 = k0,
+                                    .k1 = k1};
             if (packs_b) {
                 if (p->b_col_stride == 1)
                     FP(pack)(panels, block.b, p->b_row_stride, k1 - k0, n1 - n0);

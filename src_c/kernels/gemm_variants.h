@@ -11,8 +11,9 @@ FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
                 sum = FP_FMA(p->a[i * p->a_row_stride + k * p->a_col_stride],
                              p->b[k * p->b_row_stride + j * p->b_col_stride], sum);
             if (p->activation == FP_ACTIVATION_relu) {
-                int off = p->epilogue == FP_EPILOGUE_FORWARD ? 0 > sum
-                        : p->epilogue == FP_EPILOGUE_BACKWARD && !(p->saved[i * p->saved_stride + j] > 0);
+                int off = p->epilogue == FP_EPILOGUE_FORWARD
+                              ? 0 > sum
+                              : p->epilogue == FP_EPILOGUE_BACKWARD && !(p->saved[i * p->saved_stride + j] > 0);
                 sum = off ? 0 : sum;
             }
             c[j] = sum;
@@ -22,8 +23,8 @@ FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
         FP(activate_rows)(p, 0, p->m, 0, p->n);
 }
 
-/* Whether the tiles of C^T use more lanes than those of C, whose last vectors are mostly empty. C^T costs a copy of A and one
- * of C, which is little from k = 32 on. A C of one contiguous column is a row of C^T, and needs no copy. */
+/* Whether the tiles of C^T use more lanes than those of C, whose last vectors are mostly empty. C^T costs a copy of A
+ * and one of C, which is little from k = 32 on. A C of one contiguous column is a row of C^T, and needs no copy. */
 FP_INLINE int FP(is_narrow)(const FP(product) *p)
 {
     I vectors = (p->n + L - 1) / L, across = (p->m + L - 1) / L;
@@ -39,6 +40,7 @@ FP_INLINE void FP(multiply_narrow)(const FP(product) *p, T *scratch)
 {
     int in_place = p->n == 1 && p->c_stride == 1 && (!p->save_to || p->saved_stride == 1);
     I stride = in_place ? 0 : (p->m + L - 1) / L * L;
+    /* clang-format off */
     FP(product) t = {
         .c = in_place ? p->c : scratch, .c_stride = stride, .m = p->n, .n = p->m, .k = p->k,
         .a = p->b, .a_row_stride = p->b_col_stride, .a_col_stride = p->b_row_stride,
@@ -47,6 +49,7 @@ FP_INLINE void FP(multiply_narrow)(const FP(product) *p, T *scratch)
         .bias = NULL, .saved = NULL, .accumulate = p->accumulate || p->bias,
         .epilogue = p->epilogue, .activation = p->activation, .hyper = p->hyper,
     };
+    /* clang-format on */
     for (I j = 0; j < p->n && p->bias; j++)
         for (I i = 0; i < p->m; i += L)
             FP(store_tail)(t.c + j * stride + i, V(set1)(p->bias[j]), p->m - i);

@@ -1,8 +1,9 @@
-/* Losses that compare outputs with targets. One pass adds the loss of each row to *cost, in double and in row order, and
- * computes da = scale * dLoss/da. Sums over a row are taken in the 16 virtual lanes of reduce.h. */
+/* Losses that compare outputs with targets. One pass adds the loss of each row to *cost, in double and in row order,
+ * and computes da = scale * dLoss/da. Sums over a row are taken in the 16 virtual lanes of reduce.h. */
 
 /* The loss coefficient * sum (a - y)^2; its derivative times scale is slope (a - y). */
-FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, T coefficient, T slope)
+FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n,
+                                  T coefficient, T slope)
 {
     if (n == 1) { /* one output: there is no sum over a row */
         for (I i = 0; i < rows; i++) {
@@ -29,15 +30,13 @@ FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, c
     }
 }
 
-static void FP(half_mse)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
-    I rows, I n, I n_y, double scale, const double *hyper)
+static void FP(half_mse) FP_LOSS_ARGS
 {
     (void)label, (void)n_y, (void)hyper;
     FP(squared_errors)(cost, da, a, y, weight, rows, n, (T)0.5, (T)scale);
 }
 
-static void FP(squared_error)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
-    I rows, I n, I n_y, double scale, const double *hyper)
+static void FP(squared_error) FP_LOSS_ARGS
 {
     (void)label, (void)n_y, (void)hyper;
     FP(squared_errors)(cost, da, a, y, weight, rows, n, 1, (T)(2 * scale));
@@ -73,11 +72,12 @@ FP_INLINE void FP(store_strided)(T *p, I stride, V(t) x, I n)
 }
 
 /* The kernel of a loss that is a sum over targets. `block` returns the losses of min(left, L) targets at y, each with
- * `outputs` = n / n_y outputs at a, and stores factor times their derivatives at da, unless da is NULL. `params` are the
- * loss's hyperparameters in the form that its block uses. */
+ * `outputs` = n / n_y outputs at a, and stores factor times their derivatives at da, unless da is NULL. `params` are
+ * the loss's hyperparameters in the form that its block uses. */
 FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n, I n_y,
-    double scale, const T *params,
-    V(t) (*block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params))
+                                    double scale, const T *params,
+                                    V(t) (*block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor,
+                                                  const T *params))
 {
     I outputs = n / n_y;
     if (n_y == 1) { /* there is no sum over a row, so each lane is a row */
@@ -85,7 +85,7 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
             I left = rows - i;
             V(t) w = weight ? FP(load_tail)(weight + i, left) : V(set1)(1);
             V(t) loss = block(da ? da + i * outputs : NULL, a + i * outputs, y + i, left, outputs,
-                V(mul)(w, V(set1)((T)scale)), params);
+                              V(mul)(w, V(set1)((T)scale)), params);
             T lane[L];
             V(store)(lane, V(mul)(w, loss));
             for (int k = 0; k < L && k < left; k++)
@@ -110,26 +110,27 @@ FP_INLINE void FP(sum_over_targets)(double *cost, T *da, const T *a, const T *y,
     }
 }
 
-/* Defines the kernel of a loss NAME that is a sum over targets, from NAME_block; the other arguments become `params`. */
-#define FP_TARGETS_KERNEL(name, ...)                                                                                   \
-    static void FP(name) FP_LOSS_ARGS                                                                                  \
-    {                                                                                                                  \
-        (void)label, (void)hyper;                                                                                      \
-        const T params[] = {__VA_ARGS__};                                                                              \
-        FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, params, FP(name##_block));                   \
+/* Defines the kernel of a loss NAME that is a sum over targets, from NAME_block; the other arguments become
+ * `params`. */
+#define FP_TARGETS_KERNEL(name, ...) \
+    static void FP(name) FP_LOSS_ARGS \
+    { \
+        (void)label, (void)hyper; \
+        const T params[] = {__VA_ARGS__}; \
+        FP(sum_over_targets)(cost, da, a, y, weight, rows, n, n_y, scale, params, FP(name##_block)); \
     }
 
-/* Defines the kernel of a loss NAME that has one output per target, from NAME_of(a, y, params, &slope), which returns the
- * losses and sets slope to their derivatives; the other arguments become `params`. */
-#define FP_OUTPUTS_KERNEL(name, ...)                                                                                   \
-    FP_INLINE V(t) FP(name##_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params)    \
-    {                                                                                                                  \
-        (void)outputs;                                                                                                 \
-        V(t) slope, loss = FP(name##_of)(FP(load_tail)(a, left), FP(load_tail)(y, left), params, &slope);              \
-        if (da)                                                                                                        \
-            FP(store_tail)(da, V(mul)(factor, slope), left);                                                           \
-        return loss;                                                                                                   \
-    }                                                                                                                  \
+/* Defines the kernel of a loss NAME that has one output per target, from NAME_of(a, y, params, &slope), which returns
+ * the losses and sets slope to their derivatives; the other arguments become `params`. */
+#define FP_OUTPUTS_KERNEL(name, ...) \
+    FP_INLINE V(t) FP(name##_block)(T *da, const T *a, const T *y, I left, I outputs, V(t) factor, const T *params) \
+    { \
+        (void)outputs; \
+        V(t) slope, loss = FP(name##_of)(FP(load_tail)(a, left), FP(load_tail)(y, left), params, &slope); \
+        if (da) \
+            FP(store_tail)(da, V(mul)(factor, slope), left); \
+        return loss; \
+    } \
     FP_TARGETS_KERNEL(name, __VA_ARGS__)
 
 /* `positive` where x > 0, `negative` where x < 0, else x: 0 at the kink, and NaN stays NaN */
@@ -212,7 +213,7 @@ FP_INLINE V(t) FP(gamma_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 }
 FP_OUTPUTS_KERNEL(gamma, 0)
 
-/* 2 (y^(2-p) / ((1-p) (2-p)) - y m^(1-p) / (1-p) + m^(2-p) / (2-p)) with m = e^a: Tweedie's deviance, 1 < p < 2; y >= 0.
+/* Tweedie's deviance 2 (y^(2-p) / ((1-p) (2-p)) - y m^(1-p) / (1-p) + m^(2-p) / (2-p)) with m = e^a, 1 < p < 2, y >= 0.
  * params: 1 - p, 2 - p, 2 / (1-p), 2 / (2-p), 2 / ((1-p) (2-p)). */
 FP_INLINE V(t) FP(tweedie_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
 {
@@ -224,7 +225,7 @@ FP_INLINE V(t) FP(tweedie_of)(V(t) a, V(t) y, const T *params, V(t) *slope)
     return V(fma)(V(set1)(params[3]), rising, loss);
 }
 FP_OUTPUTS_KERNEL(tweedie, (T)(1 - hyper[0]), (T)(2 - hyper[0]), (T)(2 / (1 - hyper[0])), (T)(2 / (2 - hyper[0])),
-    (T)(2 / ((1 - hyper[0]) * (2 - hyper[0]))))
+                  (T)(2 / ((1 - hyper[0]) * (2 - hyper[0]))))
 
 /* (v + (m - y)^2 e^-v) / 2 with the mean m and the log variance v: the negative log-likelihood of y under a normal
  * distribution, without ln(2 pi) / 2. */

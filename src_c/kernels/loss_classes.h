@@ -1,7 +1,8 @@
-/* Losses for classification: one class out of n, from softmax(a) or from the scores a, and n independent binary classes. */
+/* Losses for classification: one class out of n, from softmax(a) or from the scores a, and n independent binary
+ * classes. */
 
-/* The class of a row, or 0 where y holds the targets. A label that is not in [0, n) sets the row's weight to NaN: then the
- * cost is NaN, and no optimiser step follows. */
+/* The class of a row, or 0 where y holds the targets. A label that is not in [0, n) sets the row's weight to NaN: then
+ * the cost is NaN, and no optimiser step follows. */
 FP_INLINE I FP(class_of)(const int64_t *label, I row, I n, T *weight)
 {
     I class_index = label ? fp_label(label + row, n) : 0;
@@ -21,10 +22,10 @@ typedef struct {
     T sum_score[L];   /* sum_j (a_j - max a) with `smooth`, else 0 */
 } FP(softmax_rows);
 
-/* The first pass over row i: computes its sums, and stores e^(a - max a) in exps (capacity,), which may be a, unless it is
- * NULL. */
+/* The first pass over row i: computes its sums, and stores e^(a - max a) in exps (capacity,), which may be a, unless it
+ * is NULL. */
 FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *exps, I capacity, const T *a, const T *y, I n, int smooth,
-    int entropy)
+                               int entropy)
 {
     T max = FP(row_max)(a, n), chosen_score = y ? 0 : a[s->class_index[i]] - max; /* before a is overwritten */
     V(t) shift = V(set1)(max);
@@ -56,17 +57,19 @@ FP_INLINE void FP(softmax_row)(FP(softmax_rows) *s, int i, T *exps, I capacity, 
     s->sum_score[i] = smooth ? FP(lanes_sum)(scores) : 0;
 }
 
-/* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its derivative
- * is softmax(a) sum_j y_j - y. A label stands for the y that is 1 there and 0 elsewhere. Smoothing replaces y by
- * (1 - smoothing) y + smoothing / n; `entropy` adds sum_j y_j ln y_j. Logarithms are computed for L rows at once. */
+/* The loss of a row is sum_j y_j (ln sum_k e^a_k - a_j), computed from a - max a so that nothing overflows. Its
+ * derivative is softmax(a) sum_j y_j - y. A label stands for the y that is 1 there and 0 elsewhere. Smoothing replaces
+ * y by (1 - smoothing) y + smoothing / n; `entropy` adds sum_j y_j ln y_j. Logarithms are computed for L rows at
+ * once. */
 FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, const int64_t *label, const T *weight,
-    I rows, I n, double scale, T smoothing, int entropy)
+                                  I rows, I n, double scale, T smoothing, int entropy)
 {
     T rest = 1 - smoothing, each = smoothing / (T)n;
     for (I begin = 0; begin < rows; begin += L) {
         int count = rows - begin < L ? (int)(rows - begin) : L;
         FP(softmax_rows) s;
-        T short_exps[L * L]; /* short rows are stored here as whole vectors, so that a load need not wait for a masked store */
+        /* Short rows are stored here as whole vectors, so that a load need not wait for a masked store. */
+        T short_exps[L * L];
         I capacity = n <= L ? L : n;
         V(store)(s.sum_exp, V(set1)(1));
         for (int i = 0; i < count; i++) {
@@ -147,8 +150,8 @@ FP_INLINE V(t) FP(focal_of)(V(t) target, V(t) log_p, V(t) p, V(t) gamma, V(t) *p
     return V(mul)(share, V(sub)(V(set1)(0), log_p));
 }
 
-/* alpha sum_j y_j (1 - p_j)^gamma (-ln p_j) with p = softmax(a) (Lin et al. 2017); hyper: gamma, alpha. The derivative is
- * p_slope_j - p_j sum_k p_slope_k. p_slope is computed twice, since da may be a. */
+/* alpha sum_j y_j (1 - p_j)^gamma (-ln p_j) with p = softmax(a) (Lin et al. 2017); hyper: gamma, alpha. The derivative
+ * is p_slope_j - p_j sum_k p_slope_k. p_slope is computed twice, since da may be a. */
 static void FP(focal) FP_LOSS_ARGS
 {
     (void)n_y;
@@ -187,8 +190,8 @@ static void FP(focal) FP_LOSS_ARGS
     }
 }
 
-/* max_j (a_j + 1 - y_j) - sum_j y_j a_j; for a label c this is max(0, 1 + max_{j != c} a_j - a_c) (Crammer and Singer 2001).
- * Its derivative is -y, and 1 - y at the first j that is largest. 0 a is added so that NaN is not lost. */
+/* max_j (a_j + 1 - y_j) - sum_j y_j a_j; for a label c this is max(0, 1 + max_{j != c} a_j - a_c) (Crammer and Singer
+ * 2001). Its derivative is -y, and 1 - y at the first j that is largest. 0 a is added so that NaN is not lost. */
 static void FP(hinge) FP_LOSS_ARGS
 {
     (void)n_y, (void)hyper;
@@ -226,7 +229,8 @@ static void FP(hinge) FP_LOSS_ARGS
     }
 }
 
-/* max(z, 0) - z y + ln(1 + e^-|z|), which is -[y ln s(z) + (1 - y) ln(1 - s(z))] without overflow; derivative s(z) - y. */
+/* max(z, 0) - z y + ln(1 + e^-|z|), which is -[y ln s(z) + (1 - y) ln(1 - s(z))] without overflow; derivative s(z) -
+ * y. */
 FP_INLINE V(t) FP(binary_cross_entropy_of)(V(t) z, V(t) y, const T *params, V(t) *slope)
 {
     (void)params;
@@ -237,8 +241,8 @@ FP_INLINE V(t) FP(binary_cross_entropy_of)(V(t) z, V(t) y, const T *params, V(t)
 }
 FP_OUTPUTS_KERNEL(binary_cross_entropy, 0)
 
-/* y on_1 (1 - s)^gamma (-ln s) + (1 - y) on_0 s^gamma (-ln(1 - s)) with s = s(z) (Lin et al. 2017); params: gamma, on_1,
- * on_0. With nll_1 = -ln s and nll_0 = -ln(1 - s), (1 - s)^gamma is e^(-gamma nll_0). */
+/* y on_1 (1 - s)^gamma (-ln s) + (1 - y) on_0 s^gamma (-ln(1 - s)) with s = s(z) (Lin et al. 2017); params: gamma,
+ * on_1, on_0. With nll_1 = -ln s and nll_0 = -ln(1 - s), (1 - s)^gamma is e^(-gamma nll_0). */
 FP_INLINE V(t) FP(binary_focal_of)(V(t) z, V(t) y, const T *params, V(t) *slope)
 {
     V(t) zero = V(set1)(0), gamma = V(set1)(params[0]), minus = V(sub)(zero, z);

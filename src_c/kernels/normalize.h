@@ -30,12 +30,12 @@ static void FP(row_statistics)(T *mean, T *rstd, const T *x, I rows, I n, I x_st
 FP_INLINE void FP(mean_part)(const FP(columns) *s, I begin, I end, I j, I left, int nv)
 {
     V(t) sum[4], count = V(set1)((T)s->rows);
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         sum[v] = FP(sum_so_far)(s, s->sum, begin, j + v * L, left - v * L);
     for (I i = begin; i < end; i++)
-        FP_UNROLL for (int v = 0; v < nv; v++)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++)
             sum[v] = V(add)(sum[v], FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L));
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         FP(store_tail)(s->sum + j + v * L, end == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
 
@@ -43,16 +43,16 @@ FP_INLINE void FP(mean_part)(const FP(columns) *s, I begin, I end, I j, I left, 
 FP_INLINE void FP(variance_part)(const FP(columns) *s, I begin, I end, I j, I left, int nv)
 {
     V(t) sum[4], center[4], count = V(set1)((T)s->rows);
-    FP_UNROLL for (int v = 0; v < nv; v++) {
+    FP_UNROLL_FOR (int v = 0; v < nv; v++) {
         sum[v] = FP(sum_so_far)(s, s->sum, begin, j + v * L, left - v * L);
         center[v] = FP(load_tail)(s->mean + j + v * L, left - v * L);
     }
     for (I i = begin; i < end; i++)
-        FP_UNROLL for (int v = 0; v < nv; v++) {
+        FP_UNROLL_FOR (int v = 0; v < nv; v++) {
             V(t) centered = V(sub)(FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L), center[v]);
             sum[v] = V(fma)(centered, centered, sum[v]);
         }
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         FP(store_tail)(s->sum + j + v * L, end == s->rows ? V(div)(sum[v], count) : sum[v], left - v * L);
 }
 
@@ -64,8 +64,8 @@ static void FP(column_statistics)(T *mean, T *variance, const T *x, I rows, I n,
     FP(over_columns)(&s, n, FP(variance_part));
 }
 
-/* The number of rows that share a load of the columns' statistics. With 1 or 2 rows, batch_norm_backward takes half as long
- * again at 32 columns; 8 rows that are 4096 bytes apart map to one set of L1, and evict each other. */
+/* The number of rows that share a load of the columns' statistics. With 1 or 2 rows, batch_norm_backward takes half as
+ * long again at 32 columns; 8 rows that are 4096 bytes apart map to one set of L1, and evict each other. */
 #define FP_ROW_BLOCK 4
 #define FP_ROW_BLOCK_END(begin, rows) ((rows) - (begin) < FP_ROW_BLOCK ? (rows) : (begin) + FP_ROW_BLOCK)
 
@@ -100,8 +100,8 @@ FP_INLINE void FP(scale_forward_rows)(T *a, const T *x, const T *mean, const T *
     }
 }
 
-static void FP(scale_forward)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta,
-                              I rows, I n, I a_stride, I x_stride, int by_row)
+static void FP(scale_forward)(T *a, const T *x, const T *mean, const T *rstd, const T *gamma, const T *beta, I rows,
+                              I n, I a_stride, I x_stride, int by_row)
 {
     if (by_row && mean)
         FP(scale_forward_rows)(a, x, mean, rstd, gamma, beta, rows, n, a_stride, x_stride, 1);
@@ -112,7 +112,7 @@ static void FP(scale_forward)(T *a, const T *x, const T *mean, const T *rstd, co
 FP_INLINE void FP(scale_gradient_part)(const FP(columns) *s, I begin, I end, I j, I left, int nv, int by_row)
 {
     V(t) product[4], sum[4], m[4], r[4];
-    FP_UNROLL for (int v = 0; v < nv; v++) {
+    FP_UNROLL_FOR (int v = 0; v < nv; v++) {
         I at = j + v * L;
         product[v] = FP(sum_so_far)(s, s->sum, begin, at, left - v * L);
         sum[v] = FP(sum_so_far)(s, s->second_sum, begin, at, left - v * L);
@@ -120,7 +120,7 @@ FP_INLINE void FP(scale_gradient_part)(const FP(columns) *s, I begin, I end, I j
         r[v] = s->mean && !by_row ? FP(load_tail)(s->rstd + at, left - v * L) : V(set1)(1);
     }
     for (I i = begin; i < end; i++)
-        FP_UNROLL for (int v = 0; v < nv; v++) {
+        FP_UNROLL_FOR (int v = 0; v < nv; v++) {
             I at = j + v * L;
             V(t) da = FP(load_tail)(s->y + i * s->y_stride + at, left - v * L);
             V(t) x = FP(load_tail)(s->x + i * s->x_stride + at, left - v * L);
@@ -128,7 +128,7 @@ FP_INLINE void FP(scale_gradient_part)(const FP(columns) *s, I begin, I end, I j
             product[v] = V(fma)(da, V(mul)(centered, by_row ? V(set1)(s->rstd[i]) : r[v]), product[v]);
             sum[v] = V(add)(sum[v], da);
         }
-    FP_UNROLL for (int v = 0; v < nv; v++) {
+    FP_UNROLL_FOR (int v = 0; v < nv; v++) {
         if (s->sum)
             FP(store_tail)(s->sum + j + v * L, product[v], left - v * L);
         if (s->second_sum)
@@ -149,8 +149,16 @@ FP_INLINE void FP(scale_gradient_by_row)(const FP(columns) *s, I begin, I end, I
 static void FP(scale_gradient)(T *dgamma, T *dbeta, const T *da, const T *x, const T *mean, const T *rstd, I rows, I n,
                                I da_stride, I x_stride, int by_row, int accumulate)
 {
-    FP(columns) s = {.sum = dgamma, .second_sum = dbeta, .x = x, .x_stride = x_stride, .y = da, .y_stride = da_stride,
-                     .mean = mean, .rstd = rstd, .rows = rows, .accumulate = accumulate};
+    FP(columns) s = {.sum = dgamma,
+                     .second_sum = dbeta,
+                     .x = x,
+                     .x_stride = x_stride,
+                     .y = da,
+                     .y_stride = da_stride,
+                     .mean = mean,
+                     .rstd = rstd,
+                     .rows = rows,
+                     .accumulate = accumulate};
     if (by_row && mean)
         FP(over_columns)(&s, n, FP(scale_gradient_by_row));
     else
@@ -163,7 +171,8 @@ static void FP(scale_backward)(T *dx, const T *da, const T *gamma, const T *rstd
         for (I j = 0; j < n; j += L) {
             V(t) scale = V(mul)(FP(column_or)(gamma, j, n - j, 1), FP(column_or)(rstd, j, n - j, 1));
             for (I i = begin; i < FP_ROW_BLOCK_END(begin, rows); i++)
-                FP(store_tail)(dx + i * dx_stride + j, V(mul)(scale, FP(load_tail)(da + i * da_stride + j, n - j)), n - j);
+                FP(store_tail)(dx + i * dx_stride + j, V(mul)(scale, FP(load_tail)(da + i * da_stride + j, n - j)),
+                               n - j);
         }
 }
 
@@ -214,8 +223,8 @@ static void FP(batch_norm_backward)(T *dx, const T *da, const T *x, const T *mea
     for (I begin = 0; begin < rows; begin += FP_ROW_BLOCK) {
         I end = FP_ROW_BLOCK_END(begin, rows), j = 0;
         for (; j + L <= n; j += L)
-            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, inverse_rows, begin, end, j, L,
-                                dx_stride, da_stride, x_stride);
+            FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, inverse_rows, begin, end, j, L, dx_stride,
+                                da_stride, x_stride);
         if (j < n)
             FP(batch_norm_part)(dx, da, x, mean, rstd, gamma, dgamma, dbeta, inverse_rows, begin, end, j, n - j,
                                 dx_stride, da_stride, x_stride);

@@ -1,6 +1,6 @@
-/* Optimisers: one pass over the flat vectors of parameters, gradient and state. The formulas are those of the classes in
- * optimizers.py, which name their sources. hyper is what fp_optimizer_begin wrote for this step; for all but rprop it begins
- * with the weight decay:
+/* Optimisers: one pass over the flat vectors of parameters, gradient and state. The formulas are those of the classes
+ * in optimizers.py, which name their sources. hyper is what fp_optimizer_begin wrote for this step; for all but rprop
+ * it begins with the weight decay:
  *     hyper[0]  coupled: it is added to the gradient, g = gradient + hyper[0] theta
  *     hyper[1]  decoupled: it scales the parameters, theta (1 - rate hyper[1]) */
 
@@ -89,10 +89,10 @@ static void FP(rmsprop)(T *theta, T *state, const T *gradient, I n, I stride, do
     }
 }
 
-/* With c1 = 1 - beta1^t and c2 = 1 - beta2^t, rate (m / c1) / (sqrt(v / c2) + epsilon) is
- * rate (sqrt(c2) / c1) m / (sqrt(v) + sqrt(c2) epsilon), which takes one division. max_square is NULL, or AMSGrad's largest
- * v so far. */
-FP_INLINE void FP(adam_pass)(T *theta, T *m, T *v, T *max_square, const T *gradient, I n, double rate, const double *hyper)
+/* With c1 = 1 - beta1^t and c2 = 1 - beta2^t, rate (m / c1) / (sqrt(v / c2) + epsilon) is rate (sqrt(c2) / c1) m /
+ * (sqrt(v) + sqrt(c2) epsilon), which takes one division. max_square is NULL, or AMSGrad's largest v so far. */
+FP_INLINE void FP(adam_pass)(T *theta, T *m, T *v, T *max_square, const T *gradient, I n, double rate,
+                             const double *hyper)
 {
     V(t) eta = FP(broadcast)(rate * hyper[4]), epsilon = FP(broadcast)(hyper[5]);
     V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
@@ -144,7 +144,8 @@ static void FP(adamax)(T *theta, T *state, const T *gradient, I n, I stride, dou
 /* hyper: ..., beta1, beta2, the factor of the gradient, sqrt(c2) epsilon, the factor of m. state: m, v. */
 static void FP(nadam)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
 {
-    V(t) eta = FP(broadcast)(rate * hyper[4]), mean_rate = FP(broadcast)(rate * hyper[6]), epsilon = FP(broadcast)(hyper[5]);
+    V(t) eta = FP(broadcast)(rate * hyper[4]), mean_rate = FP(broadcast)(rate * hyper[6]),
+         epsilon = FP(broadcast)(hyper[5]);
     V(t) beta1 = FP(broadcast)(hyper[2]), rest1 = FP(broadcast)(1 - hyper[2]);
     V(t) beta2 = FP(broadcast)(hyper[3]), rest2 = FP(broadcast)(1 - hyper[3]);
     V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);

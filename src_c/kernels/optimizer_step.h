@@ -1,5 +1,5 @@
-/* The parts of an optimiser step beside the optimiser itself: penalties, gradient clipping, averages of the parameters, a
- * limit on the norms of columns. */
+/* The parts of an optimiser step beside the optimiser itself: penalties, gradient clipping, averages of the parameters,
+ * a limit on the norms of columns. */
 
 /* gradient += l1 sign(theta) + l2 theta */
 static void FP(penalize)(T *gradient, const T *theta, I n, double l1, double l2)

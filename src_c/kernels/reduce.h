@@ -1,5 +1,5 @@
-/* Reductions. A sum over a row is taken in 16 virtual lanes: element j is added to lane j % 16, and then the lanes are added
- * in a fixed tree. The order depends on the row's length alone, so every vector width gives the same bits. */
+/* Reductions. A sum over a row is taken in 16 virtual lanes: element j is added to lane j % 16, and then the lanes are
+ * added in a fixed tree. The order depends on the row's length alone, so every vector width gives the same bits. */
 #define FP_LANES (16 / L)
 
 typedef struct {
@@ -9,8 +9,8 @@ typedef struct {
 /* Loads the first min(n, L) elements at p; the other lanes are 0. n may be negative. */
 FP_INLINE V(t) FP(load_tail)(const T *p, I n) { return n >= L ? V(load)(p) : n > 0 ? V(load_n)(p, n) : V(set1)(0); }
 
-/* The first lane. A single element is loaded by set1 and stored through this, since a masked load would have to wait until
- * the scalar store that wrote the element has reached the cache. */
+/* The first lane. A single element is loaded by set1 and stored through this, since a masked load would have to wait
+ * until the scalar store that wrote the element has reached the cache. */
 FP_INLINE T FP(first_lane)(V(t) x)
 {
     T lane[L];
@@ -36,8 +36,8 @@ FP_INLINE FP(lanes) FP(lanes_set1)(T x)
 
 FP_INLINE T FP(lanes_sum)(FP(lanes) s)
 {
-    FP_UNROLL for (int half = FP_LANES / 2; half >= 1; half /= 2)
-        FP_UNROLL for (int q = 0; q < half; q++)
+    FP_UNROLL_FOR (int half = FP_LANES / 2; half >= 1; half /= 2)
+        FP_UNROLL_FOR (int q = 0; q < half; q++)
             s.lane[q] = V(add)(s.lane[q], s.lane[q + half]);
     return V(reduce_sum)(s.lane[0]);
 }
@@ -59,11 +59,12 @@ FP_INLINE T FP(row_max)(const T *x, I n)
 /* A finite number times 0 is 0; any other is NaN, which every sum preserves. */
 static void FP(all_finite)(int *ok, const T *x, I n)
 {
-    V(t) zero = V(set1)(0), sum = zero, sums[3] = {zero, zero, zero}; /* four sums, since each addition waits for the one before it in the same sum */
+    /* Four sums, since each addition waits for the one before it in the same sum. */
+    V(t) zero = V(set1)(0), sum = zero, sums[3] = {zero, zero, zero};
     I j = 0;
     for (; n - j >= 4 * L; j += 4 * L) {
         sum = V(fma)(zero, V(load)(x + j), sum);
-        FP_UNROLL for (int q = 0; q < 3; q++)
+        FP_UNROLL_FOR (int q = 0; q < 3; q++)
             sums[q] = V(fma)(zero, V(load)(x + j + (q + 1) * L), sums[q]);
     }
     for (; j < n; j += L)
@@ -82,15 +83,16 @@ typedef struct {
     const T *x, *y;       /* (rows, n) */
     const T *mean, *rstd; /* (n,), or (rows,) */
     I rows, x_stride, y_stride;
-    int accumulate;       /* add to what the sums hold */
+    int accumulate; /* add to what the sums hold */
 } FP(columns);
 
-/* The number of rows of n elements that are summed for some columns before the next columns. A block of 4096 elements stays
- * in L1, and comes from L2 in the order of its rows. It has 4 rows at least, since each block loads and stores the sums. */
+/* The number of rows of n elements that are summed for some columns before the next columns. A block of 4096 elements
+ * stays in L1, and comes from L2 in the order of its rows. It has 4 rows at least, since each block loads and stores
+ * the sums. */
 #define FP_SUM_BLOCK_ROWS(n) ((n) < 1024 ? 4096 / (n) : 4)
 
-/* Calls `part`, block after block in row order, for rows [begin, end) and nv vectors of columns from j on, in which there are
- * `left` columns. */
+/* Calls `part`, block after block in row order, for rows [begin, end) and nv vectors of columns from j on, in which
+ * there are `left` columns. */
 FP_INLINE void FP(over_columns)(const FP(columns) *s, I n,
                                 void (*part)(const FP(columns) *s, I begin, I end, I j, I left, int nv))
 {

@@ -20,8 +20,8 @@ FP_INLINE T FP(exp_row)(T *e, const T *x, T max, I n)
     return FP(lanes_sum)(sum);
 }
 
-/* Computed from x - max x, so that nothing overflows. Each step is done for L rows before the next step, since within a row
- * the maximum, the exponentials and their sum depend on each other. */
+/* Computed from x - max x, so that nothing overflows. Each step is done for L rows before the next step, since within a
+ * row the maximum, the exponentials and their sum depend on each other. */
 static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_stride, int logarithm)
 {
     for (I begin = 0; begin < rows; begin += L) {
@@ -31,7 +31,8 @@ static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_s
         for (int i = 0; i < count; i++)
             max[i] = FP(row_max)(x + (begin + i) * x_stride, n);
         for (int i = 0; i < count; i++)
-            total[i] = FP(exp_row)(logarithm ? NULL : a + (begin + i) * a_stride, x + (begin + i) * x_stride, max[i], n);
+            total[i] =
+                FP(exp_row)(logarithm ? NULL : a + (begin + i) * a_stride, x + (begin + i) * x_stride, max[i], n);
         V(t) totals = V(load)(total);
         V(store)(total, logarithm ? FP(log)(totals) : V(div)(V(set1)(1), totals));
         for (int i = 0; i < count; i++) {
@@ -39,8 +40,10 @@ static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_s
             const T *in = x + (begin + i) * x_stride;
             V(t) shift = V(set1)(max[i]), end = V(set1)(total[i]);
             for (I j = 0; j < n; j += L)
-                FP(store_tail)(out + j, logarithm ? V(sub)(V(sub)(FP(load_tail)(in + j, n - j), shift), end)
-                                                  : V(mul)(FP(load_tail)(out + j, n - j), end), n - j);
+                FP(store_tail)(out + j,
+                               logarithm ? V(sub)(V(sub)(FP(load_tail)(in + j, n - j), shift), end)
+                                         : V(mul)(FP(load_tail)(out + j, n - j), end),
+                               n - j);
         }
     }
 }
@@ -75,7 +78,8 @@ static void FP(prelu_forward)(T *a, const T *x, const T *slope, I rows, I n, I a
         }
 }
 
-static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I rows, I n, I dx_stride, I da_stride, I x_stride)
+static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I rows, I n, I dx_stride, I da_stride,
+                               I x_stride)
 {
     for (I i = 0; i < rows; i++, dx += dx_stride, da += da_stride, x += x_stride)
         for (I j = 0; j < n; j += L) {
@@ -87,27 +91,34 @@ static void FP(prelu_backward)(T *dx, const T *da, const T *x, const T *slope, I
 FP_INLINE void FP(prelu_gradient_part)(const FP(columns) *s, I begin, I end, I j, I left, int nv)
 {
     V(t) sum[4];
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         sum[v] = FP(sum_so_far)(s, s->sum, begin, j + v * L, left - v * L);
     for (I i = begin; i < end; i++)
-        FP_UNROLL for (int v = 0; v < nv; v++) {
+        FP_UNROLL_FOR (int v = 0; v < nv; v++) {
             V(t) x = FP(load_tail)(s->x + i * s->x_stride + j + v * L, left - v * L);
             V(t) da = FP(load_tail)(s->y + i * s->y_stride + j + v * L, left - v * L);
             sum[v] = V(fma)(da, V(min)(V(set1)(0), x), sum[v]); /* with the operands in this order NaN stays NaN */
         }
-    FP_UNROLL for (int v = 0; v < nv; v++)
+    FP_UNROLL_FOR (int v = 0; v < nv; v++)
         FP(store_tail)(s->sum + j + v * L, sum[v], left - v * L);
 }
 
 static void FP(prelu_gradient)(T *dslope, const T *da, const T *x, I rows, I n, I da_stride, I x_stride, int accumulate)
 {
-    FP(columns) s = {.sum = dslope, .x = x, .x_stride = x_stride, .y = da, .y_stride = da_stride, .rows = rows, .accumulate = accumulate};
+    FP(columns) s = {.sum = dslope,
+                     .x = x,
+                     .x_stride = x_stride,
+                     .y = da,
+                     .y_stride = da_stride,
+                     .rows = rows,
+                     .accumulate = accumulate};
     FP(over_columns)(&s, n, FP(prelu_gradient_part));
 }
 
-/* 32 random bits from a counter: the hash lowbias32 of Wellons 2018, "Prospecting for hash functions" (nullprogram.com), with
- * two changes. Half of the key enters between its rounds: if all of it were added to the counter, one key would draw the
- * numbers of another, shifted. And its last xor-shift is left out, since it does not change the high bits. */
+/* 32 random bits from a counter: the hash lowbias32 of Wellons 2018, "Prospecting for hash functions"
+ * (nullprogram.com), with two changes. Half of the key enters between its rounds: if all of it were added to the
+ * counter, one key would draw the numbers of another, shifted. And its last xor-shift is left out, since it does not
+ * change the high bits. */
 FP_INLINE uint32_t FP(draw)(uint32_t counter, uint32_t key, uint32_t other_key)
 {
     uint32_t x = counter + key;
@@ -123,7 +134,8 @@ static void FP(dropout)(T *a, T *saved, const T *x, I rows, I n, I a_stride, I s
     uint32_t low = (uint32_t)mixed, high = (uint32_t)(mixed >> 32), threshold = (uint32_t)(rate * 0x1p32);
     T scale = (T)(1 / (1 - rate));
     uint32_t counter = (uint32_t)row_offset * (uint32_t)n;
-    if (a_stride == n && saved_stride == n && x_stride == n) /* contiguous rows are one long row, with the same counters */
+    if (a_stride == n && saved_stride == n &&
+        x_stride == n) /* contiguous rows are one long row, with the same counters */
         n *= rows, rows = rows > 0;
     for (I i = 0; i < rows; i++, counter += (uint32_t)n, a += a_stride, saved += saved_stride, x += x_stride) {
         for (I j = 0; j < n; j++)

@@ -1,10 +1,11 @@
-/* Forward and backward pass of a small network in one kernel, by plain loops: in a network of a few parameters, calls and masks
- * would take longer than the arithmetic. Sums have the order and the FMAs of the other kernels, so the bits are the same. */
+/* Forward and backward pass of a small network in one kernel, by plain loops: in a network of a few parameters, calls
+ * and masks would take longer than the arithmetic. Sums have the order and the FMAs of the other kernels, so the bits
+ * are the same. */
 
-/* A call of an activation or a loss would take longer than its arithmetic. So relu, identity and half_mse are computed in the
- * loops, and tanh and sigmoid too where layers have one neuron each; the others are called. */
+/* A call of an activation or a loss would take longer than its arithmetic. So relu, identity and half_mse are computed
+ * in the loops, and tanh and sigmoid too where layers have one neuron each; the others are called. */
 FP_INLINE void FP(small_forward)(T *a, const T *x, const T *w, const T *b, I n_in, I n_out, int activation,
-                             const double *hyper)
+                                 const double *hyper)
 {
     for (I j = 0; j < n_out; j++) {
         T sum = b[j];
@@ -17,7 +18,7 @@ FP_INLINE void FP(small_forward)(T *a, const T *x, const T *w, const T *b, I n_i
 }
 
 FP_INLINE void FP(small_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out,
-                                 int activation, const double *hyper, int add)
+                                  int activation, const double *hyper, int add)
 {
     for (I i = 0; i < n_in; i++) {
         T sum = 0;
@@ -37,7 +38,7 @@ FP_INLINE void FP(small_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, 
 
 /* Adds the loss of one row to *cost, and sets da = scale * dLoss/da. */
 FP_INLINE void FP(small_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss,
-                             double scale, const double *hyper)
+                              double scale, const double *hyper)
 {
     if (loss == FP_LOSS_half_mse)
         FP(half_mse)(cost, da, a, y, NULL, NULL, 1, n, n, scale, NULL);
@@ -86,9 +87,11 @@ FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
     }
 }
 
-/* Both passes of one row through layers of one neuron each: what passes from layer to layer is one element in a register. */
-FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y, const int64_t *label,
-                              const int *activations, I layers, int loss, double scale, const double *hyper, int add)
+/* Both passes of one row through layers of one neuron each: what passes from layer to layer is one element in a
+ * register. */
+FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y,
+                                const int64_t *label, const int *activations, I layers, int loss, double scale,
+                                const double *hyper, int add)
 {
     T a = x;
     for (I k = 0; k < layers; k++) {
@@ -108,8 +111,8 @@ FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *the
 }
 
 static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y,
-                          const int64_t *label, const int64_t *index, const I *widths, const int *activations,
-                          I layers, I rows, int loss, double scale, const double *hyper)
+                                    const int64_t *label, const int64_t *index, const I *widths, const int *activations,
+                                    I layers, I rows, int loss, double scale, const double *hyper)
 {
     I ones = 0;
     while (ones <= layers && widths[ones] == 1)
@@ -117,8 +120,8 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
     int chain = ones > layers;
     for (I r = 0; r < rows && chain; r++) {
         I row = index ? index[r] : r;
-        FP(scalar_chain)(cost, gradient, work, theta, x[row], y ? y + row : NULL, label ? label + row : NULL, activations,
-                       layers, loss, scale, hyper, r > 0);
+        FP(scalar_chain)(cost, gradient, work, theta, x[row], y ? y + row : NULL, label ? label + row : NULL,
+                         activations, layers, loss, scale, hyper, r > 0);
     }
     for (I r = 0; r < rows && !chain; r++) {
         I row = index ? index[r] : r, n_out = widths[layers], start = 0;
@@ -133,7 +136,7 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
         }
         T *dz = a; /* dz[L], ..., dz[1] are stored after them */
         FP(small_loss)(cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, n_out, loss, scale,
-                      hyper + layers * FP_HYPER);
+                       hyper + layers * FP_HYPER);
         if (activations[layers - 1] != FP_ACTIVATION_identity)
             FP(table).backward[activations[layers - 1]](dz, below, n_out, hyper + (layers - 1) * FP_HYPER);
         for (I k = layers - 1; k >= 0; k--) {
@@ -143,8 +146,8 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
             below = k > 0 ? below - n_in : input;
             T *dw = gradient + start;
             FP(small_backward)(k > 0 ? dz + n_out : NULL, dw, dw + n_in * n_out, dz, below, theta + start, n_in, n_out,
-                              k > 0 ? activations[k - 1] : FP_ACTIVATION_identity,
-                              k > 0 ? hyper + (k - 1) * FP_HYPER : NULL, r > 0);
+                               k > 0 ? activations[k - 1] : FP_ACTIVATION_identity,
+                               k > 0 ? hyper + (k - 1) * FP_HYPER : NULL, r > 0);
             dz += n_out;
         }
     }

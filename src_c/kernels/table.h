@@ -5,7 +5,7 @@ const fp_kernels FP(table) = {
     .size = sizeof(T),
     .lanes = L,
 #define FP_KERNEL(name, args) .name = (fp_##name *)FP(name),
-#define FP_ACTIVATION(name, saves)                                                      \
+#define FP_ACTIVATION(name, saves) \
     .forward[FP_ACTIVATION_##name] = (fp_activation_forward *)FP(name##_forward), \
     .backward[FP_ACTIVATION_##name] = (fp_activation_backward *)FP(name##_backward),
 #define FP_LOSS(name) .loss[FP_LOSS_##name] = (fp_loss *)FP(name),

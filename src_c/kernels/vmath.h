@@ -1,23 +1,23 @@
 /* Elementary functions on vectors. The comment of each states its largest error in units in the last place (ULP), which
- * tests/test_vmath.py reads and checks. Unless a comment says otherwise, a series is Taylor's, cut where the next term is below
- * the rounding error. */
+ * tests/test_vmath.py reads and checks. Unless a comment says otherwise, a series is Taylor's, cut where the next term
+ * is below the rounding error. */
 
 /* Replaces the n sums s0, s1, s2, ... by the (n + 1) / 2 sums s0 + t s1, s2 + t s3, ...; returns their number. */
 FP_INLINE int FP(add_in_pairs)(V(t) *sums, int n, V(t) t)
 {
-    FP_UNROLL for (int k = 0; k < n / 2; k++)
+    FP_UNROLL_FOR (int k = 0; k < n / 2; k++)
         sums[k] = V(fma)(sums[2 * k + 1], t, sums[2 * k]);
     if (n % 2)
         sums[n / 2] = sums[n - 1];
     return (n + 1) / 2;
 }
 
-/* The polynomial of t with at most 32 coefficients, the constant first. It is evaluated as a tree with powers of t (Estrin
- * 1960), whose operations depend on each other less than those of Horner's scheme. */
+/* The polynomial of t with at most 32 coefficients, the constant first. It is evaluated as a tree with powers of t
+ * (Estrin 1960), whose operations depend on each other less than those of Horner's scheme. */
 FP_INLINE V(t) FP(polynomial)(V(t) t, const T *series, int terms)
 {
     V(t) sums[32], t2 = V(mul)(t, t), t4 = V(mul)(t2, t2), t8 = V(mul)(t4, t4);
-    FP_UNROLL for (int k = 0; k < terms; k++)
+    FP_UNROLL_FOR (int k = 0; k < terms; k++)
         sums[k] = V(set1)(series[k]);
     terms = FP(add_in_pairs)(sums, terms, t);
     terms = FP(add_in_pairs)(sums, terms, t2);
@@ -30,9 +30,11 @@ FP_INLINE V(t) FP(polynomial)(V(t) t, const T *series, int terms)
 /* The sum of r^(k - 2) / k! for k = 2..FP_EXP_TERMS, so that expm1(r) = r + r^2 tail(r). */
 FP_INLINE V(t) FP(exp_tail)(V(t) r)
 {
+    /* clang-format off */
     static const T inverse_factorial[] = {(T)1, (T)1, (T)(1.0 / 2), (T)(1.0 / 6), (T)(1.0 / 24), (T)(1.0 / 120),
         (T)(1.0 / 720), (T)(1.0 / 5040), (T)(1.0 / 40320), (T)(1.0 / 362880), (T)(1.0 / 3628800),
         (T)(1.0 / 39916800), (T)(1.0 / 479001600), (T)(1.0 / 6227020800)};
+    /* clang-format on */
     return FP(polynomial)(r, inverse_factorial + 2, FP_EXP_TERMS - 1);
 }
 
@@ -66,14 +68,17 @@ FP_INLINE V(t) FP(exp_below_0)(V(t) x)
     return V(select)(V(gt)(low, x), V(set1)(0), V(mul)(y, V(pow2)(n)));
 }
 
-/* e^-(x - error) for 0 <= x <= FP_DECAY_MAX and an `error` below the rounding error of x: 1.5 ULP. At FP_DECAY_MAX the result
- * is denormal, and so 0 where denormals are flushed: a caller that clamps x to it needs no comparison to get 0 beyond. Most
- * activations spend most of their time here, so signs are in the constants, and rounding takes two additions. */
+/* e^-(x - error) for 0 <= x <= FP_DECAY_MAX and an `error` below the rounding error of x: 1.5 ULP. At FP_DECAY_MAX the
+ * result is denormal, and so 0 where denormals are flushed: a caller that clamps x to it needs no comparison to get 0
+ * beyond. Most activations spend most of their time here, so signs are in the constants, and rounding takes two
+ * additions. */
 FP_INLINE V(t) FP(decay)(V(t) x, V(t) error)
 {
+    /* clang-format off */
     static const T inverse_factorial[] = {(T)1, (T)-1, (T)(1.0 / 2), (T)(-1.0 / 6), (T)(1.0 / 24), (T)(-1.0 / 120),
         (T)(1.0 / 720), (T)(-1.0 / 5040), (T)(1.0 / 40320), (T)(-1.0 / 362880), (T)(1.0 / 3628800),
         (T)(-1.0 / 39916800), (T)(1.0 / 479001600), (T)(-1.0 / 6227020800)};
+    /* clang-format on */
     V(t) magic = V(set1)(FP_ROUND_MAGIC), n = V(sub)(V(fma)(x, V(set1)((T)-1.4426950408889634), magic), magic);
     V(t) r = V(fma)(n, V(set1)(FP_LN2_LOW), V(fma)(n, V(set1)(FP_LN2_HIGH), x)); /* x = r - n ln 2 */
     r = V(sub)(r, error);
@@ -97,8 +102,8 @@ FP_INLINE V(t) FP(expm1)(V(t) x)
 }
 
 /* tanh x = 2 t / (1 + t^2) = 2 p q / (q^2 + p^2) with t = tanh(x / 2) = p / q: 4 ULP. p = x + x^3 P(x^2) and
- * q = 2 + x^2 Q(x^2), with the coefficients that minimise the largest error of tanh x (which depends on that of t less and
- * less as t goes to 1). The result never exceeds 1, since 1 - tanh^2 must not be negative. */
+ * q = 2 + x^2 Q(x^2), with the coefficients that minimise the largest error of tanh x (which depends on that of t less
+ * and less as t goes to 1). The result never exceeds 1, since 1 - tanh^2 must not be negative. */
 FP_INLINE V(t) FP(tanh)(V(t) x)
 {
     static const T above[] = {FP_TANH_P}, below[] = {FP_TANH_Q};
@@ -136,9 +141,10 @@ FP_INLINE V(t) FP(softplus_of_minus)(V(t) x, V(t) *s, V(t) *other)
     return V(mul)(e, FP(polynomial)(t, series, sizeof series / sizeof *series));
 }
 
-/* Phi(-x), the probability that a standard normal variable exceeds x, and e^(-x^2 / 2) into *e, for 0 <= x <= FP_NORMAL_MAX:
- * 7 ULP. Phi(-x) is e^(-x^2 / 2) times a smooth function of t = (x - 5) / (x + 5) (Shepherd and Laframboise 1981, "Chebyshev
- * approximation of (1 + 2x) exp(x^2) erfc x"): here (1 - t) / 2 times a polynomial that interpolates at Chebyshev's nodes. */
+/* Phi(-x), the probability that a standard normal variable exceeds x, and e^(-x^2 / 2) into *e, for
+ * 0 <= x <= FP_NORMAL_MAX: 7 ULP. Phi(-x) is e^(-x^2 / 2) times a smooth function of t = (x - 5) / (x + 5) (Shepherd
+ * and Laframboise 1981, "Chebyshev approximation of (1 + 2x) exp(x^2) erfc x"): here (1 - t) / 2 times a polynomial
+ * that interpolates at Chebyshev's nodes. */
 FP_INLINE V(t) FP(normal_tail)(V(t) x, V(t) *e)
 {
     static const T series[] = {FP_TAIL_SERIES};
@@ -158,7 +164,7 @@ FP_INLINE V(t) FP(log)(V(t) x)
     V(t) f = V(sub)(m, one);
     V(t) s = V(div)(f, V(add)(f, V(set1)(2))), s2 = V(mul)(s, s);
     V(t) sum = V(set1)((T)(1.0 / (2 * FP_LOG_TERMS + 1)));
-    FP_UNROLL for (int k = FP_LOG_TERMS - 1; k >= 1; k--)
+    FP_UNROLL_FOR (int k = FP_LOG_TERMS - 1; k >= 1; k--)
         sum = V(fma)(sum, s2, V(set1)((T)(1.0 / (2 * k + 1))));
     /* 2 s = f - s f, and f has no rounding error, which 2 s has; so ln m = f - s (f - 2 s^2 sum) */
     V(t) correction = V(mul)(s, V(fnma)(V(add)(s2, s2), sum, f));
@@ -167,7 +173,8 @@ FP_INLINE V(t) FP(log)(V(t) x)
     return V(add)(V(fma)(n, V(set1)(FP_LN2_HIGH), ln_m), nan_or_0);
 }
 
-/* ln(1 + x) for x in [0, 1]: 2 ULP. With w = 1 + x rounded, the part of x that was lost by rounding adds (x - (w - 1)) / w. */
+/* ln(1 + x) for x in [0, 1]: 2 ULP. With w = 1 + x rounded, the part of x that was lost by rounding adds (x - (w - 1))
+ * / w. */
 FP_INLINE V(t) FP(log1p)(V(t) x)
 {
     V(t) one = V(set1)(1), w = V(add)(one, x);
@@ -175,9 +182,9 @@ FP_INLINE V(t) FP(log1p)(V(t) x)
     return V(add)(FP(log)(w), V(div)(lost, w));
 }
 
-/* Splits x = n pi / 2 + r with an integer n and |r| <= pi / 4, plus what the rounding of x 2 / pi adds: returns r, sets n.
- * n times each part of pi / 2 is exact within an FMA, and so is the first difference (Cody and Waite 1980, "Software Manual for
- * the Elementary Functions"). */
+/* Splits x = n pi / 2 + r with an integer n and |r| <= pi / 4, plus what the rounding of x 2 / pi adds: returns r, sets
+ * n. n times each part of pi / 2 is exact within an FMA, and so is the first difference (Cody and Waite 1980, "Software
+ * Manual for the Elementary Functions"). */
 FP_INLINE V(t) FP(reduce_half_pi)(V(t) x, V(t) *n)
 {
     *n = V(round)(V(mul)(x, V(set1)((T)0.6366197723675814)));
@@ -189,10 +196,12 @@ FP_INLINE V(t) FP(reduce_half_pi)(V(t) x, V(t) *n)
 /* r - r^3 / 3! + r^5 / 5! - ... */
 FP_INLINE V(t) FP(sin_series)(V(t) r, V(t) r2)
 {
+    /* clang-format off */
     static const T inverse_factorial[] = {(T)1, (T)(-1.0 / 6), (T)(1.0 / 120), (T)(-1.0 / 5040), (T)(1.0 / 362880),
         (T)(-1.0 / 39916800), (T)(1.0 / 6227020800), (T)(-1.0 / 1307674368000), (T)(1.0 / 355687428096000)};
+    /* clang-format on */
     V(t) sum = V(set1)(inverse_factorial[FP_SIN_TERMS]);
-    FP_UNROLL for (int k = FP_SIN_TERMS - 1; k >= 1; k--)
+    FP_UNROLL_FOR (int k = FP_SIN_TERMS - 1; k >= 1; k--)
         sum = V(fma)(sum, r2, V(set1)(inverse_factorial[k]));
     return V(fma)(V(mul)(r, r2), sum, r);
 }
@@ -200,10 +209,12 @@ FP_INLINE V(t) FP(sin_series)(V(t) r, V(t) r2)
 /* 1 - r^2 / 2! + r^4 / 4! - ... */
 FP_INLINE V(t) FP(cos_series)(V(t) r2)
 {
+    /* clang-format off */
     static const T inverse_factorial[] = {(T)1, (T)(-1.0 / 2), (T)(1.0 / 24), (T)(-1.0 / 720), (T)(1.0 / 40320),
         (T)(-1.0 / 3628800), (T)(1.0 / 479001600), (T)(-1.0 / 87178291200), (T)(1.0 / 20922789888000)};
+    /* clang-format on */
     V(t) sum = V(set1)(inverse_factorial[FP_COS_TERMS]);
-    FP_UNROLL for (int k = FP_COS_TERMS - 1; k >= 0; k--)
+    FP_UNROLL_FOR (int k = FP_COS_TERMS - 1; k >= 0; k--)
         sum = V(fma)(sum, r2, V(set1)(inverse_factorial[k]));
     return sum;
 }
@@ -223,8 +234,8 @@ FP_INLINE V(t) FP(sincos)(V(t) x, V(t) *cosine)
     return V(select)(even, V(mul)(sign, s), V(mul)(quarter, c));
 }
 
-/* sin(omega z) and, into *cosine, cos(omega z) for any z, by libm, whose range reduction is exact. A product that overflows is
- * replaced by the largest double: its sine is arbitrary, but in [-1, 1]. */
+/* sin(omega z) and, into *cosine, cos(omega z) for any z, by libm, whose range reduction is exact. A product that
+ * overflows is replaced by the largest double: its sine is arbitrary, but in [-1, 1]. */
 static V(t) FP(libm_sincos)(T omega, V(t) z, V(t) *cosine)
 {
     T values[L], sines[L], cosines[L];

@@ -7,9 +7,11 @@
 
 #include "common.h"
 
-/* A tile of 6 x 2 vectors has 12 accumulators, which with 2 vectors of B and a broadcast of A take 15 of 16 registers. */
+/* A tile of 6 x 2 vectors has 12 accumulators, which with 2 vectors of B and a broadcast of A take 15 of 16
+ * registers. */
 #define FP_MR 6
-#define FP_PACK_PAGES 1 /* a step of k takes a tile 6 cycles, less than an access to the second-level TLB */
+/* A step of k takes a tile 6 cycles, less than an access to the second-level TLB. */
+#define FP_PACK_PAGES 1
 #define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6)
 
 typedef __m256 f32_t;
@@ -81,11 +83,11 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
 FP_INLINE void f32_transpose(f32_t x[F32_LANES])
 {
     __m256d pair[8]; /* pair[i] and pair[i + 1]: rows i and i + 1 interleaved, within each half */
-    FP_UNROLL for (int i = 0; i < 8; i += 2) {
+    FP_UNROLL_FOR (int i = 0; i < 8; i += 2) {
         pair[i] = _mm256_castps_pd(_mm256_unpacklo_ps(x[i], x[i + 1]));
         pair[i + 1] = _mm256_castps_pd(_mm256_unpackhi_ps(x[i], x[i + 1]));
     }
-    FP_UNROLL for (int c = 0; c < 4; c++) { /* columns c and c + 4 */
+    FP_UNROLL_FOR (int c = 0; c < 4; c++) { /* columns c and c + 4 */
         __m256d first = pair[c / 2], second = pair[c / 2 + 2], third = pair[c / 2 + 4], fourth = pair[c / 2 + 6];
         f32_t top = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(first, second) : _mm256_unpacklo_pd(first, second));
         f32_t rest = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(third, fourth) : _mm256_unpacklo_pd(third, fourth));
@@ -116,10 +118,7 @@ FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return _mm256_fnmadd_pd(a,
 FP_INLINE f64_t f64_max(f64_t a, f64_t b) { return _mm256_max_pd(a, b); }
 FP_INLINE f64_t f64_min(f64_t a, f64_t b) { return _mm256_min_pd(a, b); }
 FP_INLINE f64_t f64_abs(f64_t a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
-FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
-{
-    return _mm256_or_pd(a, _mm256_and_pd(_mm256_set1_pd(-0.0), sign));
-}
+FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign) { return _mm256_or_pd(a, _mm256_and_pd(_mm256_set1_pd(-0.0), sign)); }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
 FP_INLINE int f64_any(f64_mask m) { return _mm256_movemask_pd(m); }
 FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm256_and_pd(m, a); }

@@ -7,10 +7,12 @@
 
 #include "common.h"
 
-/* A tile of 14 x 2 vectors has 28 accumulators, which with 2 vectors of B and a broadcast of A take 31 of 32 registers. */
+/* A tile of 14 x 2 vectors has 28 accumulators, which with 2 vectors of B and a broadcast of A take 31 of 32
+ * registers. */
 #define FP_MR 14
-#define FP_PACK_PAGES 2 /* a step of k takes a tile 14 cycles: at 1024 floats wide, reading in place is as fast for 400 rows,
-                         * and faster for fewer */
+/* A step of k takes a tile 14 cycles: at 1024 floats wide, reading in place is as fast for 400 rows, and faster for
+ * fewer. */
+#define FP_PACK_PAGES 2
 #define FP_EACH_MR(use) \
     use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
 
@@ -82,7 +84,8 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
     *low = _mm512_permutex2var_ps(a, first, b);
     *high = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), b);
 }
-/* Transposes the 4 x 4 matrix whose rows are four vectors, `step` apart, and whose elements are their quarters of 128 bits. */
+/* Transposes the 4 x 4 matrix whose rows are four vectors, `step` apart, and whose elements are their quarters of 128
+ * bits. */
 FP_INLINE void fp_transpose_quarters(__m512 *x, int step)
 {
     __m512 even = _mm512_shuffle_f32x4(x[0], x[step], 0x88), odd = _mm512_shuffle_f32x4(x[0], x[step], 0xdd);
@@ -96,16 +99,16 @@ FP_INLINE void fp_transpose_quarters(__m512 *x, int step)
 FP_INLINE void f32_transpose(f32_t x[F32_LANES])
 {
     __m512d pair[16]; /* pair[i] and pair[i + 1]: rows i and i + 1 interleaved, within each 128 bits */
-    FP_UNROLL for (int i = 0; i < 16; i += 2) {
+    FP_UNROLL_FOR (int i = 0; i < 16; i += 2) {
         pair[i] = _mm512_castps_pd(_mm512_unpacklo_ps(x[i], x[i + 1]));
         pair[i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(x[i], x[i + 1]));
     }
-    FP_UNROLL for (int i = 0; i < 16; i += 4) /* x[i + c]: columns c, c + 4, c + 8, c + 12 of rows i to i + 3 */
-        FP_UNROLL for (int c = 0; c < 4; c += 2) {
+    FP_UNROLL_FOR (int i = 0; i < 16; i += 4) /* x[i + c]: columns c, c + 4, c + 8, c + 12 of rows i to i + 3 */
+        FP_UNROLL_FOR (int c = 0; c < 4; c += 2) {
             x[i + c] = _mm512_castpd_ps(_mm512_unpacklo_pd(pair[i + c / 2], pair[i + c / 2 + 2]));
             x[i + c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pair[i + c / 2], pair[i + c / 2 + 2]));
         }
-    FP_UNROLL for (int c = 0; c < 4; c++)
+    FP_UNROLL_FOR (int c = 0; c < 4; c++)
         fp_transpose_quarters(x + c, 4);
 }
 
@@ -129,10 +132,7 @@ FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return _mm512_fnmadd_pd(a,
 FP_INLINE f64_t f64_max(f64_t a, f64_t b) { return _mm512_max_pd(a, b); }
 FP_INLINE f64_t f64_min(f64_t a, f64_t b) { return _mm512_min_pd(a, b); }
 FP_INLINE f64_t f64_abs(f64_t a) { return _mm512_abs_pd(a); }
-FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign)
-{
-    return _mm512_or_pd(a, _mm512_and_pd(_mm512_set1_pd(-0.0), sign));
-}
+FP_INLINE f64_t f64_copysign(f64_t a, f64_t sign) { return _mm512_or_pd(a, _mm512_and_pd(_mm512_set1_pd(-0.0), sign)); }
 FP_INLINE f64_mask f64_gt(f64_t a, f64_t b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 FP_INLINE int f64_any(f64_mask m) { return m; }
 FP_INLINE f64_t f64_keep(f64_mask m, f64_t a) { return _mm512_maskz_mov_pd(m, a); }
@@ -175,17 +175,17 @@ FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
 }
 FP_INLINE void f64_transpose(f64_t x[F64_LANES])
 {
-    FP_UNROLL for (int i = 0; i < 8; i += 2) { /* x[i + c]: columns c, c + 2, c + 4, c + 6 of rows i and i + 1 */
+    FP_UNROLL_FOR (int i = 0; i < 8; i += 2) { /* x[i + c]: columns c, c + 2, c + 4, c + 6 of rows i and i + 1 */
         f64_t low = _mm512_unpacklo_pd(x[i], x[i + 1]);
         x[i + 1] = _mm512_unpackhi_pd(x[i], x[i + 1]);
         x[i] = low;
     }
-    FP_UNROLL for (int c = 0; c < 2; c++) {
+    FP_UNROLL_FOR (int c = 0; c < 2; c++) {
         __m512 column[4];
-        FP_UNROLL for (int q = 0; q < 4; q++)
+        FP_UNROLL_FOR (int q = 0; q < 4; q++)
             column[q] = _mm512_castpd_ps(x[c + 2 * q]);
         fp_transpose_quarters(column, 1);
-        FP_UNROLL for (int q = 0; q < 4; q++)
+        FP_UNROLL_FOR (int q = 0; q < 4; q++)
             x[c + 2 * q] = _mm512_castps_pd(column[q]);
     }
 }
