@@ -1,8 +1,8 @@
-/* The C interface of fastprop: the tables of kernels, the choice among them, and services of the CPU and operating
+/* The C interface of fastprop: the tables of kernels, the choice among them, and services of the CPU and the operating
  * system.
  *
- * No function here fails (but fp_allocate), prints, aborts or uses Python: Python code validates all arguments
- * before. */
+ * No function here prints, aborts or uses Python, and none fails but fp_allocate: fastprop/_validation.py checks what
+ * users pass before it gets here. */
 #ifndef FASTPROP_H
 #define FASTPROP_H
 

@@ -1,6 +1,6 @@
 /* Elementary functions on vectors. The comment of each states its largest error in units in the last place (ULP), which
- * tests/test_vmath.py reads and checks. Unless a comment says otherwise, a series is Taylor's, cut where the next term
- * is below the rounding error. */
+ * tests/core/test_vmath.py reads and checks. Unless a comment says otherwise, a series is Taylor's, cut where the next
+ * term is below the rounding error. */
 
 /* Replaces the n sums s0, s1, s2, ... by the (n + 1) / 2 sums s0 + t s1, s2 + t s3, ...; returns their number. */
 FP_INLINE int FP(add_in_pairs)(V(t) *sums, int n, V(t) t)
