@@ -1,9 +1,9 @@
 """Checkpoints: a training in a file, from which it goes on to the same bits as if it had never been broken off.
 
 A file holds the parameters and state of the network, everything of the trainer that changes, and where ``fit`` was:
-epoch, history, early stopping. The random streams are functions of the seed and the step, which it has. The layout is
-that of a model file (``model_file.py``): safetensors, a checksum over the whole, and a replacement in one step, so that
-at any moment a file is the old one or the new one.
+epoch, history, early stopping. The random streams are functions of the seed and the step, which it has.
+``fastprop.io.safetensors`` describes the layout. A file is replaced in one step, so that at any moment it is the old
+one or the new one.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import numpy as np
 from fastprop import _validation
 from fastprop._util.frozen import frozen
 from fastprop._util.lazy import LazyModule
-from fastprop.io import model_file, output
+from fastprop.io import model_file, output, safetensors
 from fastprop.nn import custom_loss
 from fastprop.optim import averaging as averages
 from fastprop.optim import optimizers, schedules
@@ -187,7 +187,7 @@ def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[
         "at": json.dumps({"steps": taken, "rule": [steps, epochs, list(known)]}),
         "run": json.dumps(run or {}),
     }
-    model_file.write_tensors(path, model_file.CHECKPOINT, metadata, arrays)
+    safetensors.write(path, safetensors.CHECKPOINT, metadata, arrays)
 
 
 @frozen
@@ -259,8 +259,8 @@ def read(path) -> Saved:
     ValueError
         It is no checkpoint, or is truncated, damaged, or of a newer format.
     """
-    metadata, arrays = model_file.read_tensors(path, model_file.CHECKPOINT)
-    with model_file.understood(os.fsdecode(path)):
+    metadata, arrays = safetensors.read(path, safetensors.CHECKPOINT)
+    with safetensors.errors_named(os.fsdecode(path)):
         trainer, at, run = (dict(json.loads(metadata[name])) for name in ("trainer", "at", "run"))
     return Saved(_path(path), trainer, at, run, arrays)
 
@@ -318,7 +318,7 @@ def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
     saved = newest(path, fallback=fallback) if os.path.isdir(path) else read(path)
     if saved is None:
         raise FileNotFoundError(f"{os.fsdecode(path)} has no checkpoint; one is called {NAME.format(12)}, for example")
-    with model_file.understood(str(saved.path)):
+    with safetensors.errors_named(str(saved.path)):
         return saved.trainer(loss)
 
 
@@ -330,7 +330,7 @@ def resume(run: Any, saved: Saved) -> None:
     ValueError
         If it is not the same training.
     """
-    with model_file.understood(str(saved.path)):
+    with safetensors.errors_named(str(saved.path)):
         _resume(run, saved)
 
 

@@ -19,7 +19,7 @@ from strategies import ODD, places
 
 import fastprop as fp
 from fastprop.cli._common import one_line
-from fastprop.io import model_file
+from fastprop.io import model_file, safetensors
 from fastprop.samples import load_digits, numpy_training
 from fastprop.tabular.encoders import Encoder, Target, decimal, split_rows
 
@@ -728,7 +728,7 @@ class TestHostileModels:
         header = bytearray(json.dumps(header, separators=(",", ":")).encode())
         header += b" " * (-len(header) % 8)
         length = len(header).to_bytes(8, "little")
-        header[model_file._DIGITS_AT] = model_file._checksum(length, header, content[end:])
+        header[safetensors.DIGITS_AT] = safetensors.checksum(length, header, content[end:])
         Path("m.safetensors").write_bytes(length + header + content[end:])
         for command in ("predict", "explain"):
             status, out, err = run(command, "m.safetensors", name)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastprop as fp
-from fastprop.io import model_file
+from fastprop.io import model_file, safetensors
 
 DTYPES = ["float32", "float64"]
 
@@ -31,7 +31,7 @@ def seal(prefix_and_rest, data=b""):
     header = bytearray(prefix_and_rest)
     header += b" " * (-len(header) % 8)
     length = len(header).to_bytes(8, "little")
-    header[model_file._DIGITS_AT] = model_file._checksum(length, header, data)
+    header[safetensors.DIGITS_AT] = safetensors.checksum(length, header, data)
     return length + bytes(header) + data
 
 
@@ -174,7 +174,7 @@ def test_every_flipped_bit_is_refused(path, small):
 def test_checksum_digits_are_case_sensitive(path, small):
     small.save(path)
     content = path.read_bytes()
-    start = 8 + model_file._DIGITS_AT.start
+    start = 8 + safetensors.DIGITS_AT.start
     digits = content[start : start + 64]
     assert digits.upper() != digits
     path.write_bytes(content.replace(digits, digits.upper()))
@@ -307,7 +307,7 @@ def test_hostile_notes(path, small, notes):
         {"fastprop_version": ["x" * 10**6], "description": 3},
         {"format": "x" * 10**6},
         {"format": ["fastprop"]},
-        {"format": model_file.CHECKPOINT, "trainer": NESTED},
+        {"format": safetensors.CHECKPOINT, "trainer": NESTED},
     ],
     ids=lambda change: next(iter(change)),
 )

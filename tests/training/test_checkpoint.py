@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import ODD, places
 
 import fastprop as fp
-from fastprop.io import model_file
+from fastprop.io import safetensors
 from fastprop.training import checkpoint
 
 RATES = {
@@ -364,18 +364,18 @@ def test_a_right_checksum_over_something_else(tmp_path):
     trainer = fp.Trainer(fp.Network([2, 1], seed=0), loss="half_mse", optimizer="adam")
     trainer.save(path)
     good = checkpoint.read(path)
-    metadata, arrays = model_file.read_tensors(path, model_file.CHECKPOINT)
+    metadata, arrays = safetensors.read(path, safetensors.CHECKPOINT)
     for change in (
         {"trainer": "{}"},
         {"trainer": "[1"},
         {"trainer": metadata["trainer"].replace("Adam", "Maybe")},
         {"at": '{"steps": 3}'},
     ):
-        model_file.write_tensors(path, model_file.CHECKPOINT, metadata | change, arrays)
+        safetensors.write(path, safetensors.CHECKPOINT, metadata | change, arrays)
         with pytest.raises(ValueError, match=r"x\.safetensors"):
             fp.load_checkpoint(path)
     for change in ({"parameters": arrays["parameters"][:2]}, {"average": np.zeros(3)}):
-        model_file.write_tensors(path, model_file.CHECKPOINT, metadata, arrays | change)
+        safetensors.write(path, safetensors.CHECKPOINT, metadata, arrays | change)
         with pytest.raises(ValueError, match="does not hold the arrays"):
             fp.load_checkpoint(path)
     assert good.arrays["parameters"].tobytes() == trainer.network.parameters.tobytes()
@@ -408,7 +408,7 @@ def test_a_right_checksum_over_anything(file, pick):
     header = bytearray(json.dumps({"__metadata__": metadata, **header}, separators=(",", ":")), "ascii")
     header += b" " * (-len(header) % 8)
     length = len(header).to_bytes(8, "little")
-    header[model_file._DIGITS_AT] = model_file._checksum(length, header, content[end:])
+    header[safetensors.DIGITS_AT] = safetensors.checksum(length, header, content[end:])
     path.write_bytes(length + header + content[end:])
     try:
         found = load(path)
