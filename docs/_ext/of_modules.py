@@ -54,13 +54,14 @@ def generate(app):
     write("api/index.md", "# Reference\n\nEach public module of the package has a page.\n\n" + tree(names))
 
 
-def of_others(app, what, name, obj, skip, options):
-    """Leave out what scikit-learn adds to a class of ours."""
-    return True if (getattr(obj, "__module__", None) or "").startswith("sklearn.") else None
+def not_offered(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn adds to a class of ours, and the internal interface; see CONTRIBUTING.md."""
+    of_sklearn = (getattr(obj, "__module__", None) or "").startswith("sklearn.")
+    return True if of_sklearn or (getattr(obj, "__doc__", None) or "").startswith("Internal:") else None
 
 
 def setup(app):
     """What Sphinx calls."""
     app.connect("builder-inited", generate)
-    app.connect("autodoc-skip-member", of_others)
+    app.connect("autodoc-skip-member", not_offered)
     return {"parallel_read_safe": True}

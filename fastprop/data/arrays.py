@@ -272,7 +272,7 @@ def converted(network: Any, X: Any) -> Iterator[np.ndarray]:
 
 
 def _part_of(network: Any, x: np.ndarray, part: slice) -> np.ndarray:
-    return network._matrix("X", x[part])
+    return network.prepare_inputs("X", x[part])
 
 
 def raw(X: Any) -> Any:

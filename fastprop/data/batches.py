@@ -179,7 +179,7 @@ class Streamed:
     def _examples(self, x: np.ndarray, rows: np.ndarray) -> Examples:
         """The examples of some rows, whose x is there: looked at here."""
         network, places = self.network, self._places(rows)
-        data.blame(places, lambda part: network._matrix(self.names[0], x[part]))
+        data.blame(places, lambda part: network.prepare_inputs(self.names[0], x[part]))
         if self.kept is not None:
             y, labels, weight = (None if array is None else array[rows] for array in self.kept[1:])
             return x, y, labels, weight
@@ -194,7 +194,7 @@ class Streamed:
 def _checked_targets(network: Any, loss: Any, y: Any, weight: Any, rows: int, names: Names) -> tuple:
     """The targets, or labels, and weights of rows, as the engine takes them."""
     _targets.check_last_layer(loss, network)
-    how = network._engine, network.dtype
+    how = network.engine, network.dtype
     y = data.plain(names[1], y, network.dtype, targets=True)
     targets = _targets.targets(y, rows, network.n_outputs, loss, *how, names[1])
     weight = data.plain(names[2], weight, network.dtype, weights=True)
@@ -239,7 +239,7 @@ class Batches:
             xb, yb, *weights = given
             names = "xb", "yb", "weights"
             try:
-                found = self.network._examples(xb, yb, weights[0] if weights else None, self.loss, names)
+                found = self.network.prepare_examples(xb, yb, weights[0] if weights else None, self.loss, names)
             except ValueError as error:
                 raise ValueError(f"in batch {number}: {error}") from None
             yield self.weigh(found)
@@ -286,7 +286,7 @@ def source(
         )
     if data.streams(X, network.dtype, window):
         return Streamed(network, loss, X, y, weight, window, names)
-    return Stored(network._examples(X, y, weight, loss, names))
+    return Stored(network.prepare_examples(X, y, weight, loss, names))
 
 
 def singly(parts: Iterator[Part], batch: int) -> Iterator[Part]:

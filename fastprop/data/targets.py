@@ -90,7 +90,7 @@ APPLIED = {
 
 def check_last_layer(loss: Judge, network: Any) -> None:
     """Refuses a last activation that keeps a loss from the raw scores that it takes."""
-    low, high = network._output_range
+    low, high = network.output_range
     if _reaches(loss, low, high):
         return
     last = [layer for layer in network.layers if getattr(layer, "activation", "identity") != "identity"][-1]

@@ -13,7 +13,7 @@ from fastprop._util.lazy import LazyModule
 from fastprop.interop import _common
 from fastprop.nn import custom_loss
 from fastprop.nn.losses import Loss
-from fastprop.nn.network import Network, _views
+from fastprop.nn.network import Network, views
 from fastprop.nn.operations import Operation
 
 html = LazyModule("html")
@@ -127,13 +127,13 @@ class Trace(ByIdentity):
         network, objective = self.network, self.loss.compiled(self.network.n_outputs)
         result = np.empty((len(self.x), network.n_parameters), network.dtype)
         if not self.training:
-            network._engine.row_gradients(self.x, *_targets_of(self.y), objective, result)
+            network.engine.row_gradients(self.x, *_targets_of(self.y), objective, result)
             return result
-        with network._engine.exclusive():
+        with network.engine.exclusive():
             before = network.state.copy()
             for row, gradient in enumerate(result):
                 examples = self.x, *_targets_of(self.y), self._only(row)
-                network._engine.cost(*examples, objective, gradient, True, network.seed, self.step)
+                network.engine.cost(*examples, objective, gradient, True, network.seed, self.step)
                 network.state[:] = before
         return result
 
@@ -282,10 +282,10 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
             "use the one nearest to it, such as 'half_mse'"
         )
     network = copy.copy(_common.checked(network, "trace"))
-    if network._matrix("X", X, row=True).ndim == 1:
+    if network.prepare_inputs("X", X, row=True).ndim == 1:
         X, y = np.asarray(X)[None], np.asarray(y)[None]
         sample_weight = None if sample_weight is None else np.reshape(sample_weight, 1)
-    x, targets, labels, weight = network._examples(X, y, sample_weight, chosen)
+    x, targets, labels, weight = network.prepare_examples(X, y, sample_weight, chosen)
     kept = labels if targets is None else targets
     assert kept is not None  # one of the two there is
     how = _validation.flag("training", training), _validation.whole("step", step)
@@ -299,12 +299,12 @@ def _run(
     objective = loss.compiled(network.n_outputs)
     arguments = x, *_targets_of(y), weight, objective
     how = training, network.seed, step
-    with network._engine.exclusive():
+    with network.engine.exclusive():
         before = network.state.copy()
-        cost = network._engine.cost(*arguments, np.empty_like(network.gradient), *how)
+        cost = network.engine.cost(*arguments, np.empty_like(network.gradient), *how)
         network.state[:] = before  # batch norms followed
-        operations, losses, gradient, dx = network._engine.trace(*arguments, *how)
-    derivatives = iter(zip(*_views(gradient, network._operations)))
+        operations, losses, gradient, dx = network.engine.trace(*arguments, *how)
+    derivatives = iter(zip(*views(gradient, network.operations)))
     layers, below = [], x
     for number, (part, numbers) in enumerate(zip(_common.parts(network), operations), start=1):
         dW, db = next(derivatives) if part.weight is not None else (None, None)

@@ -145,7 +145,7 @@ class Part(NamedTuple):
 def parts(network: Network) -> list[Part]:
     """The operations of a network in their order."""
     numbers, found, start = iter(zip(network.weights, network.biases)), [], 0
-    for operation in network._operations:
+    for operation in network.operations:
         weight, bias, state = None, None, None
         if operation.weight is not None:
             weight, bias = next(numbers)

@@ -41,7 +41,7 @@ def save(network, path, *, notes=None):
             "lists, strings, finite numbers, True, False and None"
         ) from error
     metadata = {"description": json.dumps(network.describe()), "notes": notes_text}
-    safetensors.write(path, safetensors.MODEL, metadata, _tensors(network, *network._numbers()))
+    safetensors.write(path, safetensors.MODEL, metadata, _tensors(network, *network.snapshot()))
 
 
 def load(path):

@@ -72,7 +72,7 @@ def parse(loss: Any) -> losses.Loss | OwnLoss:
 def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.ndarray | None, *how: Any) -> float:
     """What ``Engine.cost`` computes for the losses that it knows. If the function raises, the network is as before."""
     outputs = np.empty((len(x), network.n_outputs * network.n_members), network.dtype)
-    engine = network._engine
+    engine = network.engine
 
     def judged() -> tuple[float, np.ndarray]:
         return loss(outputs if network.n_members == 1 else tabm.mean(outputs, network.n_members), y)
@@ -93,7 +93,7 @@ def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.nda
                     if not engine.rows_saved:  # another thread had outputs of the network: the same pass once more
                         network.state[:] = before
                         engine.forward_and_save(x, np.empty_like(outputs), *how)
-                    network._backward(dY)
+                    network.backward_checked(dY)
                 gradient[:] = network.gradient
         except BaseException:
             network.state[:] = before
@@ -107,7 +107,7 @@ def descend(trainer: Any, x: np.ndarray, y: Any, order: np.ndarray | None, batch
     gradient, total, told = np.empty_like(network.gradient), 0.0, time.monotonic()
     for step, first in enumerate(range(0, len(x), batch)):
         rows = slice(first, first + batch) if order is None else order[first : first + batch]
-        with network._engine.exclusive():
+        with network.engine.exclusive():
             before = network.state.copy()
             cost = cost_of(network, trainer._loss, x[rows], y[rows], gradient, True, trainer.seed, descent.steps)
             if not np.isfinite(cost):

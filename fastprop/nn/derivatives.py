@@ -16,18 +16,18 @@ AGREEMENT = 1e-5
 
 def jacobian(network: Network, X) -> np.ndarray:
     """The derivative of every output with respect to every input, as ``Network.jacobian`` describes."""
-    x = network._matrix("X", X)
+    x = network.prepare_inputs("X", X)
     result = np.empty((len(x), network.n_outputs, network.n_inputs), network.dtype)
-    network._engine.jacobian(x, np.empty_like(x), result)
+    network.engine.jacobian(x, np.empty_like(x), result)
     return result
 
 
 def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
     """The gradient of each row's loss, as ``Network.per_example_gradients`` describes."""
     chosen = _losses.parse(loss)
-    x, targets, labels, _ = network._examples(X, y, None, chosen)
+    x, targets, labels, _ = network.prepare_examples(X, y, None, chosen)
     result = np.empty((len(x), network.n_parameters), network.dtype)
-    network._engine.row_gradients(x, targets, labels, chosen.compiled(network.n_outputs), result)
+    network.engine.row_gradients(x, targets, labels, chosen.compiled(network.n_outputs), result)
     return result
 
 
@@ -47,7 +47,7 @@ def hessian_vector_product(network: Network, X, y, vector, *, loss, sample_weigh
     if length == 0:
         return np.zeros(network.n_parameters)
     exact = Network.from_description(network.describe() | {"dtype": "float64"})
-    parameters, exact.state = network._numbers()
+    parameters, exact.state = network.snapshot()
     theta = parameters.astype(np.float64)
     direction = direction / length
 

@@ -86,14 +86,15 @@ class Network(Conveniences):
         n_bytes: int | None = None,
     ) -> None:
         self.n_inputs, self.layers, self.dtype, self.seed, self.n_members = n_inputs, layers, dtype, seed, n_members
+        # `operations`, `output_range` and `engine` are internal, like the methods whose docstrings say so
         if n_members > 1:
-            self._operations = members.operations(n_inputs, layers, n_members)
+            self.operations = members.operations(n_inputs, layers, n_members)
         else:
-            self._operations = _layers.chain(n_inputs, layers, first=True)
-        self.n_outputs = self._operations[-1].n_out // n_members
-        self._output_range = output_range(self._operations)
-        self.n_parameters = sum(operation.n_weights + operation.n_biases for operation in self._operations)
-        n_state = sum(_size(operation.state) for operation in self._operations)
+            self.operations = _layers.chain(n_inputs, layers, first=True)
+        self.n_outputs = self.operations[-1].n_out // n_members
+        self.output_range = output_range(self.operations)
+        self.n_parameters = sum(operation.n_weights + operation.n_biases for operation in self.operations)
+        n_state = sum(_size(operation.state) for operation in self.operations)
         if n_bytes is not None and (self.n_parameters + n_state) * dtype.itemsize != n_bytes:
             raise ValueError(
                 f"it does not hold the arrays of a network of {self.n_parameters} parameters and {n_state} numbers of "
@@ -101,12 +102,12 @@ class Network(Conveniences):
             )
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
         self._state = _aligned_zeros(n_state, dtype)
-        self.weights, self.biases = _views(self._parameters, self._operations)
-        self._engine = Engine(
+        self.weights, self.biases = views(self._parameters, self.operations)
+        self.engine = Engine(
             dtype.name,
             n_inputs,
             n_members,
-            [operation.specification(place) for place, operation in enumerate(self._operations)],
+            [operation.specification(place) for place, operation in enumerate(self.operations)],
             self._parameters,
             _aligned_zeros(self.n_parameters, dtype),
             self._state,
@@ -114,11 +115,11 @@ class Network(Conveniences):
 
     def _initialize(self) -> None:
         generator = random.default_rng(self.seed)
-        learned = [operation for operation in self._operations if operation.n_weights]
+        learned = [operation for operation in self.operations if operation.n_weights]
         for operation, weight in zip(learned, self.weights):
             weight[...] = 1.0 if operation.draw is None else operation.draw(generator).reshape(weight.shape)
         start = 0
-        for operation in self._operations:
+        for operation in self.operations:
             if operation.state is not None:
                 self._state[start : start + operation.state.size] = operation.state.ravel()
                 start += operation.state.size
@@ -133,7 +134,7 @@ class Network(Conveniences):
 
     @parameters.setter
     def parameters(self, values) -> None:
-        with self._engine.locked():
+        with self.engine.locked():
             _validation.copy_into(self._parameters, "parameters", values)
 
     @property
@@ -143,7 +144,7 @@ class Network(Conveniences):
 
     @state.setter
     def state(self, values) -> None:
-        with self._engine.locked():
+        with self.engine.locked():
             _validation.copy_into(self._state, "state", values)
 
     @property
@@ -153,20 +154,20 @@ class Network(Conveniences):
         By ``value_and_gradient``, by ``backward``, or for the last step of a trainer's ``step`` or ``epoch``. Each
         thread that computes or assigns one has an array of its own; any other thread sees that of the last one.
         """
-        return self._engine.gradient
+        return self.engine.gradient
 
     @gradient.setter
     def gradient(self, values) -> None:
-        self._engine.gradient = _validation.like(self.gradient, "gradient", values)
+        self.engine.gradient = _validation.like(self.gradient, "gradient", values)
 
-    def _numbers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Copies of parameters and state, between two steps of whoever trains the network."""
-        with self._engine.locked():
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Internal: return copies of parameters and state, taken between two steps of whoever trains the network."""
+        with self.engine.locked():
             return self._parameters.copy(), self._state.copy()
 
-    def _assign(self, parameters: np.ndarray, state: np.ndarray) -> None:
-        """Gives the network what ``_numbers`` returned, between two steps of whoever trains it."""
-        with self._engine.locked():
+    def restore(self, parameters: np.ndarray, state: np.ndarray) -> None:
+        """Internal: copy in what ``snapshot`` returned, between two steps of whoever trains the network."""
+        with self.engine.locked():
             self._parameters[:], self._state[:] = parameters, state
 
     # ---- outputs and gradients ----
@@ -187,14 +188,14 @@ class Network(Conveniences):
         ValueError, TypeError
             If X has another shape, holds no numbers, or holds NaN or infinity.
         """
-        outputs = None if self.layers[0].checks else self._engine.try_forward(X)
+        outputs = None if self.layers[0].checks else self.engine.try_forward(X)
         if outputs is None and data.streams(X, self.dtype):
-            with self._engine.exclusive():  # all of them by the same parameters
+            with self.engine.exclusive():  # all of them by the same parameters
                 return np.concatenate([self(x) for x in data.converted(self, X)])
         if outputs is None:
-            x = self._matrix("X", X, row=True)
+            x = self.prepare_inputs("X", X, row=True)
             outputs = np.empty((*x.shape[:-1], self.n_outputs * self.n_members), self.dtype)
-            self._engine.forward(x, outputs)
+            self.engine.forward(x, outputs)
         return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
 
     def members(self, X) -> np.ndarray:
@@ -208,15 +209,18 @@ class Network(Conveniences):
         -------
         ndarray of ``dtype``, (rows, n_members, n_outputs)
         """
-        x = self._matrix("X", X)
+        x = self.prepare_inputs("X", X)
         outputs = np.empty((len(x), self.n_members, self.n_outputs), self.dtype)
-        self._engine.forward(x, outputs)
+        self.engine.forward(x, outputs)
         return outputs
 
-    def _matrix(self, what: str, X, *, row: bool = False) -> np.ndarray:
-        """X as the engine takes it."""
+    def prepare_inputs(self, what: str, X, *, row: bool = False) -> np.ndarray:
+        """Internal: check X, called `what` in messages; return (rows, n_inputs) of ``dtype`` as the engine takes it.
+
+        With `row`, a single row (n_inputs,) stays one.
+        """
         X = data.plain(what, X, self.dtype)
-        x = _validation.matrix(what, X, self.n_inputs, self._engine, self.dtype, row=row)
+        x = _validation.matrix(what, X, self.n_inputs, self.engine, self.dtype, row=row)
         if self.layers[0].checks:
             self.layers[0].check(what, np.atleast_2d(x))
         return x
@@ -260,42 +264,42 @@ class Network(Conveniences):
 
     def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None, *how) -> float:
         chosen = custom_loss.parse(loss)
-        return self._cost_of(self._examples(X, y, sample_weight, chosen), chosen, gradient, *how)
+        return self.cost_of_examples(self.prepare_examples(X, y, sample_weight, chosen), chosen, gradient, *how)
 
-    def _cost_of(self, examples: _targets.Examples, loss, gradient: np.ndarray | None, *how) -> float:
-        """The cost over rows that were checked, and its gradient if wanted."""
+    def cost_of_examples(self, examples: _targets.Examples, loss, gradient: np.ndarray | None, *how) -> float:
+        """Internal: return the cost over checked rows; write its gradient into `gradient` unless that is None."""
         if isinstance(loss, custom_loss.OwnLoss):
             cost = custom_loss.cost_of(self, loss, *examples[:2], gradient, *how)
         else:
-            cost = self._engine.cost(*examples, loss.compiled(self.n_outputs), gradient, *how)
+            cost = self.engine.cost(*examples, loss.compiled(self.n_outputs), gradient, *how)
         if cost != cost:
-            self._check_again(examples, loss)
+            self.recheck_examples(examples, loss)
         return cost
 
-    def _check_again(self, examples: _targets.Examples, loss) -> None:
-        """After a cost that is NaN: refuses rows that were changed since they were checked, as used in place.
+    def recheck_examples(self, examples: _targets.Examples, loss) -> None:
+        """Internal: after a cost of NaN, refuse rows that were changed in place after they were checked.
 
         The engine makes NaN of an index that is none, since it cannot raise.
         """
         x, y, labels, weight = examples
         try:
-            self._matrix("X", x)
-            _targets.targets(y if labels is None else labels, len(x), self.n_outputs, loss, self._engine, self.dtype)
+            self.prepare_inputs("X", x)
+            _targets.targets(y if labels is None else labels, len(x), self.n_outputs, loss, self.engine, self.dtype)
             if weight is not None:
-                _validation.finite("sample_weight", weight, weight, self._engine)
+                _validation.finite("sample_weight", weight, weight, self.engine)
         except ValueError as error:
             raise ValueError(f"{error} (it was changed while it was in use)") from None
 
-    def _examples(
+    def prepare_examples(
         self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> _targets.Examples:
-        """X and y as the engine takes them: x, y or labels, and weights."""
+        """Internal: check X, y and weights; return them as the engine takes them: x, y or labels, and weights."""
         _targets.check_last_layer(loss, self)
-        x = self._matrix(names[0], X)
+        x = self.prepare_inputs(names[0], X)
         y = data.plain(names[1], y, self.dtype, targets=True)
-        target = _targets.targets(y, len(x), self.n_outputs, loss, self._engine, self.dtype, names[1])
+        target = _targets.targets(y, len(x), self.n_outputs, loss, self.engine, self.dtype, names[1])
         weight = data.plain(names[2], weight, self.dtype, weights=True)
-        return x, *target, _targets.weights(weight, len(x), loss, self._engine, self.dtype, names[2])
+        return x, *target, _targets.weights(weight, len(x), loss, self.engine, self.dtype, names[2])
 
     def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:
         """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.
@@ -307,10 +311,10 @@ class Network(Conveniences):
         ValueError, TypeError
             If X is wrong.
         """
-        x = self._matrix("X", X)
+        x = self.prepare_inputs("X", X)
         outputs = np.empty((len(x), self.n_outputs * self.n_members), self.dtype)
         how = _validation.flag("training", training), self.seed, _validation.whole("step", step)
-        self._engine.forward_and_save(x, outputs, *how)
+        self.engine.forward_and_save(x, outputs, *how)
         return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
 
     def backward(self, dY) -> np.ndarray:
@@ -333,27 +337,27 @@ class Network(Conveniences):
         ValueError, TypeError
             If dY is wrong.
         """
-        rows = self._engine.rows_saved
-        if not rows and self._engine.used_elsewhere:
+        rows = self.engine.rows_saved
+        if not rows and self.engine.used_elsewhere:
             raise RuntimeError(USED_ELSEWHERE)
         if not rows:
             raise RuntimeError(
                 "backward() needs the forward(X) that it goes back through, right before it; call net.forward(X) first"
             )
-        dy = _validation.matrix("dY", dY, self.n_outputs, self._engine, self.dtype)
+        dy = _validation.matrix("dY", dY, self.n_outputs, self.engine, self.dtype)
         if dy.shape[0] != rows:
             raise ValueError(
                 f"dY must have shape ({rows}, {self.n_outputs}) like the outputs of forward(X), got {dy.shape}; "
                 "give a row for each row of X"
             )
-        return self._backward(dy)
+        return self.backward_checked(dy)
 
-    def _backward(self, dy: np.ndarray) -> np.ndarray:
-        """dLoss/dX for the rows kept, and the gradient."""
+    def backward_checked(self, dy: np.ndarray) -> np.ndarray:
+        """Internal: ``backward`` without the checks, for a dY (rows, n_outputs) that the engine takes as it is."""
         if self.n_members > 1:  # each has its share of the mean
             dy = np.tile(dy / self.n_members, self.n_members)
         dx = np.empty((len(dy), self.n_inputs), self.dtype)
-        if not self._engine.backward(dy, dx):
+        if not self.engine.backward(dy, dx):
             raise RuntimeError(USED_ELSEWHERE)
         return dx
 
@@ -398,17 +402,17 @@ class Network(Conveniences):
         n_inputs, parsed = _layers.parse([given[0], *described], "identity")
         count = _validation.count("members", description.get("members", 1))
         network = cls.__new__(cls)
-        network._build(n_inputs, parsed, _validation.dtype(given[1]), _validation.seed(given[2]), count, n_bytes)
+        cls._build(network, n_inputs, parsed, _validation.dtype(given[1]), _validation.seed(given[2]), count, n_bytes)
         return network
 
     def __getstate__(self) -> dict:
-        parameters, state = self._numbers()
+        parameters, state = self.snapshot()
         return {"description": self.describe(), "parameters": parameters, "state": state}
 
     def __setstate__(self, given: dict) -> None:
         """For copy, pickle and skops, which make a network without ``__init__``."""
         network = self.from_description(given["description"])
-        network._assign(given["parameters"], given["state"])
+        network.restore(given["parameters"], given["state"])
         vars(self).update(vars(network))
 
     def summary(self) -> None:
@@ -450,7 +454,8 @@ def _size(array: np.ndarray | None) -> int:
     return 0 if array is None else array.size
 
 
-def _views(flat: np.ndarray, operations: list[Operation]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+def views(flat: np.ndarray, operations: list[Operation]) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Return the weights and the biases of each operation that has any, as views into a flat vector of parameters."""
     weights, biases, start = [], [], 0
     for operation in operations:
         if operation.weight is not None:

@@ -49,7 +49,7 @@ def minimize(
         ) from error
 
     def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        with network._engine.exclusive():
+        with network.engine.exclusive():
             network.parameters = theta
             cost, gradient = cost_and_gradient()
         return cost, gradient.astype(np.float64)

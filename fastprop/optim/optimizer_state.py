@@ -66,7 +66,7 @@ class Rule:
         self._averaged = None if average is None else np.zeros(n, dtype)
         self._averages = None if average is None else np.zeros(1, np.int64)
         self.engine = _engine.CompiledOptimizer(
-            network._engine,
+            network.engine,
             self.optimizer.number,
             0.0,
             self.optimizer.hyper,
@@ -168,7 +168,7 @@ class Rule:
 
 def _blocks(network: Network) -> Iterator[tuple[int, str, int, bool]]:
     """Each array in the flat vector of parameters: its layer, "weight" or "bias", its size, whether it is penalised."""
-    learned = [operation for operation in network._operations if operation.n_weights]
+    learned = [operation for operation in network.operations if operation.n_weights]
     for k, operation in enumerate(learned):
         yield k, "weight", operation.n_weights, operation.kind == "dense"
         yield k, "bias", operation.n_biases, False
@@ -216,7 +216,7 @@ def _factors(rates: Any, layers: int) -> dict[Any, float]:
 def _constraints(network: Network) -> np.ndarray:
     """The constraints for ``CompiledOptimizer``: rows of (start, n_in, n_out, limit)."""
     table, start = [], 0
-    for operation in network._operations:
+    for operation in network.operations:
         if operation.weight is not None and operation.max_norm is not None:
             *pieces, n_in, n_out = operation.weight
             for piece in range(prod(pieces)):

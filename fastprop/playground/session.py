@@ -357,8 +357,8 @@ class Session:
 
     def _passes(self, X: np.ndarray, y: np.ndarray) -> Any:
         """Both passes with every number, as ``Engine.trace`` gives them."""
-        examples = self.network._examples(X, y, None, self._formula)
-        return self.network._engine.trace(*examples, self._formula.compiled(self.network.n_outputs))
+        examples = self.network.prepare_examples(X, y, None, self._formula)
+        return self.network.engine.trace(*examples, self._formula.compiled(self.network.n_outputs))
 
 
 def _hidden(given: Any) -> list[int]:

@@ -142,7 +142,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         if not standards.finite:
             raise ValueError(NOT_FINITE)
         network = self._network
-        examples = network._examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, loss)
+        examples = network.prepare_examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, loss)
         epochs = 1 if further else _validation.count("max_iter", self.max_iter)
         solver = self._solver()
         batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
@@ -159,7 +159,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             # None is another seed in each call
             self._retune(**how, seed=None if self.random_state is None else seeds[1])
         if not first:
-            with network._engine.locked():
+            with network.engine.locked():
                 move(network, self._standards, standards, loss, self._drawn)
         self._standards, self._loss, self.out_activation_ = standards, loss, link
         source = batches.Stored(examples)

@@ -83,7 +83,7 @@ class Judge(Callback):
     def on_train_end(self, run) -> None:
         """The best parameters, for the callbacks after it too, where that is wanted."""
         if self.best is not None and self.estimator.early_stopping:
-            run.network._assign(*self.best)
+            run.network.restore(*self.best)
 
     def _gained(self) -> bool:
         """Whether the epoch was better than the best so far by at least tol."""
@@ -108,7 +108,7 @@ class Judge(Callback):
             streams.show(f"Validation score: {score:f}")
         if score > estimator.best_validation_score_ or self.best is None:
             estimator.best_validation_score_ = max(score, estimator.best_validation_score_)
-            self.best = network._numbers()
+            self.best = network.snapshot()
         return score
 
     def _tell(self, run) -> None:

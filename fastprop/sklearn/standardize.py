@@ -179,7 +179,7 @@ def folded(network: Network, standards: Standards, loss: Any) -> Network:
     if standards.x is None and standards.y is None:
         return network
     copy = Network.from_description(network.describe())
-    copy._assign(*network._numbers())
+    copy.restore(*network.snapshot())
     if standards.x is not None:
         _fold_inputs(copy, standards.x.mean, _scale(standards.x.deviation))
     if standards.y is not None:

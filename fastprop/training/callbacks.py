@@ -195,7 +195,7 @@ class Patience:
             )
         if self.sign * value > self.best + self.how.min_delta or (self.parameters is None and value == value):
             self.best, self.epoch, self.waited = self.sign * value, epoch, 0
-            self.parameters, self.network_state = network._numbers()
+            self.parameters, self.network_state = network.snapshot()
         else:
             self.waited += 1
 
@@ -207,4 +207,4 @@ class Patience:
     def restore(self, network: Any) -> None:
         """The best, where that is wanted and there is one."""
         if self.how.restore_best and self.parameters is not None:
-            network._assign(self.parameters, self.network_state)
+            network.restore(self.parameters, self.network_state)

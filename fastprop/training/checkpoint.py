@@ -177,10 +177,10 @@ def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[
     more : dict of str to ndarray, optional
     """
     network = trainer.network
-    with network._engine.locked():  # whoever trains it meanwhile is between two steps
+    with network.engine.locked():  # whoever trains it meanwhile is between two steps
         changing, steps, epochs, known = trainer._rule.state()
         taken = trainer.steps
-        arrays = {**dict(zip(("parameters", "state"), network._numbers())), **(more or {})}
+        arrays = {**dict(zip(("parameters", "state"), network.snapshot())), **(more or {})}
     arrays |= {name: array for name, array in zip(CHANGING, changing) if array is not None}
     metadata = {
         "trainer": json.dumps(describe_trainer(trainer)),
@@ -226,7 +226,7 @@ class Saved:
         trainer._descent.steps = _validation.whole("steps", self.at["steps"])
         how_far = _validation.whole("steps", steps), _validation.whole("epochs", epochs)
         trainer._rule.restore((changing, *how_far, tuple(known)))
-        network._assign(self.arrays["parameters"], self.arrays["state"])
+        network.restore(self.arrays["parameters"], self.arrays["state"])
 
     def trainer(self, loss: Any = None) -> Trainer:
         """A trainer as it was, of a network as it was."""

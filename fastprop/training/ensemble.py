@@ -281,9 +281,9 @@ class EnsembleTrainer:
                 trainer._rule.stepped(trainer.steps - steps)
         costs: np.ndarray = np.array(found, np.float64)
         if np.isnan(costs).any():
-            first.network._check_again((x, y, labels, weight), first._loss)
+            first.network.recheck_examples((x, y, labels, weight), first._loss)
         for i, trainer in enumerate(self.trainers):
-            if not trainer.network._engine.all_finite(trainer.network.parameters):
+            if not trainer.network.engine.all_finite(trainer.network.parameters):
                 costs[i] = np.nan
         self.ensemble.diverged = tuple(np.flatnonzero(np.isnan(costs)).tolist())
         if np.isnan(costs).all():

@@ -25,7 +25,7 @@ from fastprop.training import metrics as _metrics
 from fastprop.training import progress as _progress
 from fastprop.training.callbacks import EarlyStopping, Patience
 from fastprop.training.checkpoint import Checkpoint
-from fastprop.training.trainer import DivergenceError, History, Trainer, _advice
+from fastprop.training.trainer import DivergenceError, History, Trainer, advice
 
 json, random = LazyModule("json"), LazyModule("numpy.random")
 
@@ -389,26 +389,26 @@ def _patience(given: Any, better: dict[str, bool | None]) -> Patience | None:
 def _descend(run: Run) -> None:
     """The epochs of a trainer."""
     trainer, network = run.trainer, run.network
-    good = network._numbers()
+    good = network.snapshot()
     while run.epoch < run.epochs and not run.stopped:
         progress = run.begin_epoch()
         try:
             cost = trainer._epoch(run.source, run.batch_size, progress, run.stepped)
-            if not network._engine.all_finite(network.parameters):
+            if not network.engine.all_finite(network.parameters):
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
             judged = run.end_epoch(cost)
         except DivergenceError as error:
-            network._assign(*good)
+            network.restore(*good)
             kept = f"those after epoch {run.epoch - 1}" if run.epoch > 1 else "those before training"
             raise DivergenceError(
                 f"training diverged in epoch {run.epoch} at step {error.step}: the cost is not finite. "
-                f"The parameters are {kept}. {_advice(trainer.rate)}",
+                f"The parameters are {kept}. {advice(trainer.rate)}",
                 step=error.step,
                 epoch=run.epoch,
                 history=run.history,
             ) from None
         trainer._rule.ended(judged)
-        good = network._numbers()
+        good = network.snapshot()
         run.tell()
 
 
@@ -422,7 +422,7 @@ def _quasi_newton(run: Run, how: LBFGS, looks: int | None = None) -> bool:
         return float(0.5 * np.sum(pull * np.square(network.parameters, dtype=np.float64)))
 
     def cost_and_gradient() -> tuple[float, np.ndarray]:
-        cost = network._cost_of(examples, loss, gradient)
+        cost = network.cost_of_examples(examples, loss, gradient)
         if not np.isfinite(cost):
             raise DivergenceError(
                 "the cost is not finite. The parameters are those of the last iteration. "

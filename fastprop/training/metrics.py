@@ -349,6 +349,6 @@ def evaluate(metric: Any, network: Any, X: Any, y: Any, *, loss: Any, sample_wei
 
     chosen = custom_loss.parse(loss)
     (wanted,) = parse(metric, chosen, network.n_outputs)
-    x, *_, weight = network._examples(X, y, sample_weight, chosen)
+    x, *_, weight = network.prepare_examples(X, y, sample_weight, chosen)
     y = np.asarray(arrays.plain("y", y, network.dtype, targets=True))
     return wanted.function(Judged(y, network(x), weight, chosen))

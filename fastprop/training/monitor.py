@@ -136,7 +136,7 @@ class Watch(Callback):
 
     def _record(self, run: Any) -> None:
         net, steps = run.network, max(run.steps - self._steps, 1)
-        operations, _, gradient, _ = net._engine.trace(
+        operations, _, gradient, _ = net.engine.trace(
             *self._examples, self._objective, training=True, seed=run.trainer.seed, step=run.steps
         )
         change = np.subtract(net.parameters, self._before, out=self._before)
@@ -203,7 +203,7 @@ class Watch(Callback):
 def _layers(net: Any) -> list[tuple[int, str, slice]]:
     """Of each operation with weights or an activation: its place, its name, and where its weights lie."""
     found, start = [], 0
-    for place, operation in enumerate(net._operations):
+    for place, operation in enumerate(net.operations):
         weights = slice(start, start + operation.n_weights)
         start = weights.stop + operation.n_biases
         if operation.n_weights or operation.activation != identity:

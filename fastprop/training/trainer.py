@@ -154,7 +154,7 @@ class Trainer:
         _targets.check_last_layer(self._loss, network)
         self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
         compiled_loss = self._loss.compiled(network.n_outputs)
-        self._descent = _engine.CompiledTrainer(network._engine, compiled_loss, self._loss.targets)
+        self._descent = _engine.CompiledTrainer(network.engine, compiled_loss, self._loss.targets)
         self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling
         self._how = {
             "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
@@ -179,7 +179,7 @@ class Trainer:
     @property
     def averaged(self) -> np.ndarray | None:
         """A copy of the averaged parameters, (n_parameters,); None where none are averaged."""
-        with self.network._engine.exclusive():
+        with self.network.engine.exclusive():
             return self._rule.averaged
 
     @contextmanager
@@ -191,14 +191,14 @@ class Trainer:
         if self._how["average"] is None:
             raise ValueError("this trainer averages nothing; use Trainer(..., average=fp.EMA(0.999)) or fp.SWA(...)")
         network = self.network
-        with network._engine.exclusive():
-            before, was_swapped = network._numbers()[0], network._engine.swapped
-            network._engine.swapped = True
+        with network.engine.exclusive():
+            before, was_swapped = network.snapshot()[0], network.engine.swapped
+            network.engine.swapped = True
             try:
                 network.parameters = self._rule.averaged
                 yield network
             finally:
-                network.parameters, network._engine.swapped = before, was_swapped
+                network.parameters, network.engine.swapped = before, was_swapped
 
     @property
     def steps(self) -> int:
@@ -259,12 +259,12 @@ class Trainer:
         DivergenceError
             If the gradient is not finite; the step is not taken.
         """
-        engine = self.network._engine
+        engine = self.network.engine
         with engine.locked():
             if not engine.all_finite(engine.gradient):
                 raise DivergenceError(
                     f"the gradient at step {self.steps} is not finite, so that step was not taken. "
-                    f"{_advice(self.rate)}",
+                    f"{advice(self.rate)}",
                     step=self.steps,
                 )
             self._descent.apply()
@@ -355,7 +355,7 @@ class Trainer:
         self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> Examples:
         """Rows to train on, as the engine takes them."""
-        return self._weighed(self.network._examples(X, y, sample_weight, self._loss, names))
+        return self._weighed(self.network.prepare_examples(X, y, sample_weight, self._loss, names))
 
     def _weighed(self, examples: Examples) -> Examples:
         """The same, each row weighing what its class does."""
@@ -401,13 +401,13 @@ class Trainer:
             finally:
                 rule.stepped(self.steps - before)
         if cost != cost:
-            self.network._check_again((x, y, labels, weight), self._loss)
+            self.network.recheck_examples((x, y, labels, weight), self._loss)
         return self._finite(cost)
 
     def _finite(self, cost: float) -> float:
         if cost != cost:
             raise DivergenceError(
-                f"the cost at step {self.steps} is not finite, so that step was not taken. {_advice(self.rate)}",
+                f"the cost at step {self.steps} is not finite, so that step was not taken. {advice(self.rate)}",
                 step=self.steps,
             )
         return cost
@@ -449,10 +449,10 @@ class Trainer:
     def _mean_cost(self, source: batches.Source) -> float:
         """The mean cost over all rows, with the parameters as they are."""
         network, loss = self.network, self._loss
-        with network._engine.exclusive():  # all of them by the same parameters
-            parts = [(batches.mass(part), network._cost_of(part, loss, None)) for part in source.straight()]
+        with network.engine.exclusive():  # all of them by the same parameters
+            parts = [(batches.mass(part), network.cost_of_examples(part, loss, None)) for part in source.straight()]
         return batches.mean(parts)
 
 
-def _advice(rate: float) -> str:
+def advice(rate: float) -> str:
     return f"Use a smaller rate than {rate:g}, or scale the inputs and targets to about unit size"

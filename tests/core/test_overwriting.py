@@ -159,7 +159,7 @@ def test_prediction_has_nan_where_an_index_is_none(task, isa):
     network = task.network()
     x, out = task.X.copy(), np.zeros((len(task.X), CLASSES), task.dtype)
     x[5, 0] = CATEGORIES
-    network._engine.forward(x, out)
+    network.engine.forward(x, out)
     assert np.flatnonzero(np.isnan(out).all(axis=1)).tolist() == [5]
     assert np.isfinite(np.delete(out, 5, axis=0)).all()
 

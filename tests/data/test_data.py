@@ -528,11 +528,11 @@ def test_numbers_of_every_kind(library, data, kind):
             labels = abs(wanted).astype(int)
             five = fp.Network([2, 5], dtype="float64", seed=0)
             if (wanted >= 0).all():
-                assert five._examples(ones, column, None, fp.losses.cross_entropy)[2].tolist() == labels.tolist()
-        _, y, _, weight = net._examples(ones, column, None, fp.losses.half_mse)
+                assert five.prepare_examples(ones, column, None, fp.losses.cross_entropy)[2].tolist() == labels.tolist()
+        _, y, _, weight = net.prepare_examples(ones, column, None, fp.losses.half_mse)
         np.testing.assert_array_equal(y[:, 0], wanted)
         if wanted.max() > 0 and wanted.min() >= 0:
-            weight = net._examples(ones, wanted, column, fp.losses.half_mse)[3]
+            weight = net.prepare_examples(ones, wanted, column, fp.losses.half_mse)[3]
             np.testing.assert_array_equal(weight, wanted)
 
 

@@ -296,7 +296,7 @@ def test_what_is_written_while_another_thread_trains_is_between_two_steps(tmp_pa
                         got = np.array(numbers)
                 elif way == "parameters":
                     net.parameters = np.full(net.n_parameters, 0.25)
-                    got = net._numbers()[0]
+                    got = net.snapshot()[0]
                 else:
                     patience = callbacks.Patience(fp.EarlyStopping(monitor="cost"), {"cost": False})
                     patience.see(1.0, 1, net)
