@@ -22,10 +22,13 @@ import fastprop.explain.html
 import fastprop.nn.derivatives
 import fastprop.training.fit  # noqa: F401  this and the four above are what methods of networks and traces import
 from fastprop._util.lazy import lazy_import
+from fastprop._util.public import defined_in, publish
 from fastprop._version import __version__
 from fastprop.config import get_num_threads, set_num_threads, show_config
 from fastprop.data.arrays import Scaled
-from fastprop.explain.trace import trace
+from fastprop.explain.explanation import Explanation
+from fastprop.explain.graph import Graph
+from fastprop.explain.trace import Trace, trace
 from fastprop.interop.c import to_c
 from fastprop.interop.from_keras import from_keras
 from fastprop.interop.from_sklearn import from_sklearn
@@ -71,6 +74,8 @@ __all__ = [
     "Embedding",
     "Ensemble",
     "EnsembleTrainer",
+    "Explanation",
+    "Graph",
     "History",
     "LayerNorm",
     "Lion",
@@ -82,6 +87,7 @@ __all__ = [
     "Residual",
     "Scale",
     "Scaled",
+    "Trace",
     "Trainer",
     "Watch",
     "__version__",
@@ -105,6 +111,12 @@ __all__ = [
     "trace",
 ]
 
+publish(globals(), (name for name in __all__ if name != "plots"))  # which is imported when it is asked for
+for _name in ("activations", "layers", "losses", "schedules"):
+    _module = globals()[_name]
+    publish(vars(_module), defined_in(vars(_module)), f"fastprop.{_name}")
+    sys.modules[f"fastprop.{_name}"] = _module  # under its public name, which pickles have, it can be imported
+
 _ESTIMATORS = ("MLPClassifier", "MLPRegressor")  # not in __all__: a star import must do without scikit-learn
 
 
@@ -114,6 +126,10 @@ def __getattr__(name: str) -> Any:
         from fastprop import plots
 
         return plots
+    if name.startswith("Torch"):  # what pickles of modules made by to_torch ask for
+        from fastprop.interop import torch_modules
+
+        return getattr(torch_modules, name.removeprefix("Torch"))
     if name in _ESTIMATORS:
         from fastprop.sklearn import estimators
 

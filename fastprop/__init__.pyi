@@ -6,6 +6,9 @@ from fastprop.config import get_num_threads as get_num_threads
 from fastprop.config import set_num_threads as set_num_threads
 from fastprop.config import show_config as show_config
 from fastprop.data.arrays import Scaled as Scaled
+from fastprop.explain.explanation import Explanation as Explanation
+from fastprop.explain.graph import Graph as Graph
+from fastprop.explain.trace import Trace as Trace
 from fastprop.explain.trace import trace as trace
 from fastprop.interop.c import to_c as to_c
 from fastprop.interop.from_keras import from_keras as from_keras

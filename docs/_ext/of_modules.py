@@ -1,5 +1,7 @@
 """Writes the reference: a page for each public module of the package, from its docstrings."""
 
+import ast
+import importlib
 import importlib.util
 import inspect
 import pkgutil
@@ -28,29 +30,31 @@ def modules():
     return found
 
 
-def _known(name):
-    """Return a line with the names under which `import fastprop as fp` offers a module or its contents."""
-    public = name.rpartition(".")[2]
-    if public in fastprop.__all__ and inspect.ismodule(getattr(fastprop, public)):
-        known = [f"`fp.{public}`"]
-    else:
-        offered = {one: getattr(fastprop, one) for one in dir(fastprop)}
-        known = [f"`fp.{one}`" for one, found in offered.items() if _home(found) == f"fastprop.{name}"]
-    return f"Available as {', '.join(known)}.\n\n" if known else ""
-
-
-def _home(thing):
-    """Return the name of the module that defines a class or a function."""
-    return getattr(thing, "__module__", None)
+def _documented(name):
+    """Yield the directive for each class and function that a module, or a package's `__init__`, offers."""
+    module = importlib.import_module(f"fastprop.{name}")
+    source = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
+    kinds = {ast.ClassDef: "autoclass", ast.FunctionDef: "autofunction"}
+    defined = [(node.name, kinds[type(node)]) for node in source.body if type(node) in kinds]
+    if not defined:  # an `__init__` that offers what its modules define
+        offered = [(each, getattr(module, each)) for each in getattr(module, "__all__", [])]
+        defined = [(each, "autoclass" if inspect.isclass(value) else "autofunction") for each, value in offered]
+    for each, directive in defined:
+        if not each.startswith("_"):
+            thing = getattr(module, each)
+            path = f"{thing.__module__}.{thing.__qualname__}"
+            members = "\n   :members:" if directive == "autoclass" else ""
+            # whose conveniences have no page of their own
+            inherited = "\n   :inherited-members:" if path == "fastprop.Network" else ""
+            yield f"```{{eval-rst}}\n.. {directive}:: {path}{members}{inherited}\n```\n"
 
 
 def generate(app):
     """Write the pages."""
     names = modules()
     for name in names:
-        inherited = "   :inherited-members:\n" if name == "nn.network" else ""  # whose conveniences have no page
-        directive = f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n   :members:\n{inherited}```\n"
-        write(f"api/{name}.md", f"# fastprop.{name}\n\n{_known(name)}{directive}")
+        directives = "\n".join([f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n```\n", *_documented(name)])
+        write(f"api/{name}.md", f"# fastprop.{name}\n\n{directives}")
     write("api/index.md", "# Reference\n\nEach public module of the package has a page.\n\n" + tree(names))
 
 

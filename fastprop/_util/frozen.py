@@ -21,7 +21,7 @@ def _delete(self: Any, name: str) -> None:
 
 def _repr(self: Any) -> str:
     shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
-    return f"{type(self).__qualname__}({', '.join(shown)})"
+    return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def _compared(instance: Any) -> tuple:

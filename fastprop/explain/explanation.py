@@ -93,6 +93,13 @@ class Explanation(ByIdentity):
     finite_difference: float | None
     complex_step: float
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"t": self.trace, "quantity": self.quantity, "row": self.row, "paths": max(1, len(self.paths))}
+
+    def __setstate__(self, given: dict[str, Any]) -> None:
+        """A pickle holds the question and the trace; the answer is computed again when it is loaded."""
+        vars(self).update(vars(explain(**given)))
+
     @property
     def symbol(self) -> str:
         """What is differentiated by what: dC/dW2[0,3]; L is the loss of one row, C the cost, a mean."""

@@ -111,6 +111,14 @@ class Trace(ByIdentity):
     gradient: np.ndarray
     dx: np.ndarray
 
+    def __getstate__(self) -> dict[str, Any]:
+        names = "network", "loss", "x", "y", "sample_weight", "training", "step"
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, given: dict[str, Any]) -> None:
+        """A pickle holds what was traced; both passes run again when it is loaded."""
+        vars(self).update(vars(_run(*given.values())))
+
     @property
     def scale(self) -> np.ndarray:
         """The share of each row's loss (of each member) in the cost, in float64: 1 / rows, or weight / sum of them."""

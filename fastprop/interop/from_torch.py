@@ -160,18 +160,20 @@ def _run(module: Any, X: np.ndarray) -> np.ndarray:
 
 def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
     """Puts what a module is on top of a stack; `place` is how one finds it."""
+    from fastprop.interop import torch_modules
+
     cls, described = type(module), f"{place}, {type(module).__name__},"
     if isinstance(module, nn.Sequential) and cls.forward is nn.Sequential.forward:
         for name, child in module._modules.items():
             _stack(stack, child, _place([name], place), nn)
-    elif cls.__module__ == "fastprop.interop.torch_modules" and cls.__name__ == "Residual":
+    elif cls is torch_modules.Residual:
         inner = Stack(stack.n_out)
         _stack(inner, module.block, f"{place}.block", nn)
         stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
     # another library's Linear may be anything
     elif not (
         (cls.__module__.startswith("torch.nn.modules.") and _put(stack, module, described))
-        or (cls.__module__ == "fastprop.interop.torch_modules" and _put_ours(stack, module, described))
+        or (getattr(torch_modules, cls.__name__, None) is cls and _put_ours(stack, module, described))
     ):
         raise TypeError(
             f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from fastprop._util.public import defined_in, publish
+
 
 class Gaussian(nn.Module):
     """exp(-z^2)."""
@@ -153,3 +155,6 @@ class Periodic(nn.Module):
         """The waves."""
         angle = 2 * math.pi * self.frequencies * x.unsqueeze(-1)
         return torch.cat([angle.cos(), angle.sin()], -1).flatten(-2)
+
+
+publish(globals(), defined_in(globals()), prefix="Torch")

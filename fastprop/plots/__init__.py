@@ -9,6 +9,7 @@ them, which keeps the numbers it drew and can draw them again::
 A picture of several panels takes an array of so many axes as well, or divides the one it is given.
 """
 
+from fastprop._util.public import publish
 from fastprop.plots.boundary import DecisionBoundaryDisplay, decision_boundary
 from fastprop.plots.confusion import ConfusionMatrixDisplay, confusion_matrix
 from fastprop.plots.curves import CurvesDisplay, curves
@@ -36,3 +37,5 @@ __all__ = [
     "watch",
     "weight_histograms",
 ]
+
+publish(globals(), __all__, "fastprop.plots")

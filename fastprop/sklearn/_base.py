@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from numbers import Integral
 from typing import Any
 
@@ -70,6 +71,18 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         for name, value in parameters.items():
             if name != "self":
                 setattr(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The attributes for a pickle, which names no inner class."""
+        state = dict(super().__getstate__())
+        if "_standards" in state:
+            state["_standards"] = asdict(self._standards)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_standards" in state:
+            state = state | {"_standards": Standards.from_dict(state["_standards"])}
+        super().__setstate__(state)
 
     # ---- what the subclasses know ----
 

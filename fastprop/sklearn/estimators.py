@@ -22,6 +22,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
+from fastprop._util.public import publish
 from fastprop.data.targets import BINARY
 from fastprop.nn import custom_loss
 from fastprop.nn.losses import Loss
@@ -549,3 +550,6 @@ def _sigmoid(z: np.ndarray) -> np.ndarray:
     """Without overflow."""
     small = np.exp(-np.abs(z))
     return np.where(z >= 0, 1.0, small) / (1.0 + small)
+
+
+publish(globals(), ["MLPClassifier", "MLPRegressor"])

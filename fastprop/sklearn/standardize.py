@@ -99,6 +99,12 @@ class Standards:
         begun = any(table is not None and len(table) > 1 for table in (X, y))
         return cls(seen_x, seen_y, log_link, begun)._worked(X)
 
+    @classmethod
+    def from_dict(cls, given: dict[str, Any]) -> "Standards":
+        """The inverse of ``dataclasses.asdict``."""
+        moments = {name: given[name] and Moments(**given[name]) for name in ("seen_x", "seen_y")}
+        return cls(**given | moments)
+
     def joined(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> "Standards":
         """Those of all rows so far and of these."""
         seen_x, seen_y = (
