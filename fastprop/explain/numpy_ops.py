@@ -6,7 +6,6 @@ rounding where f is analytic (Squire and Trapp 1998, *Using complex variables to
 functions*). A formula with a corner is analytic on either side of it, and the real part says on which side.
 """
 
-from collections.abc import Callable
 from math import pi, sqrt
 from typing import Any
 
@@ -14,143 +13,136 @@ import numpy as np
 
 from fastprop.explain.trace import Trace
 from fastprop.interop import _common
+from fastprop.nn import formulas
+from fastprop.nn.activations import Activation
+from fastprop.nn.losses import Loss
 
 Array = np.ndarray
 
-
-def _abs(z: Array) -> Array:
-    return np.where(z.real < 0, -z, z)
-
-
-def _clip(z: Array, low: float, high: float) -> Array:
-    return np.where(z.real <= low, low, np.where(z.real >= high, high, z))
+# Up to where exp is taken: a complex infinity would make NaN of the numbers beside it. exp(709) is finite in float64.
+LARGEST_EXPONENT = 709.0
 
 
-def _softplus(z: Array) -> Array:
-    return np.where(z.real >= 0, z, 0) + np.log1p(np.exp(-_abs(z)))  # at 0 both terms take the same side
+COMPARISONS = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 
 
-def _sigmoid(z: Array) -> Array:
-    small = np.exp(-_abs(z))
-    return np.where(z.real >= 0, 1, small) / (1 + small)
+def _held(z: Array) -> Array:
+    return np.where(z.real > LARGEST_EXPONENT, LARGEST_EXPONENT, z)
 
 
-def _elu(z: Array, alpha: float) -> Array:
-    return np.where(z.real > 0, z, alpha * np.expm1(np.where(z.real > 0, 0, z)))
+class NumPy(formulas.Target):
+    """Functions of complex arrays, for ``formulas.evaluate``.
+
+    Parameters
+    ----------
+    axes : tuple of int, default (-1,)
+        Of a row: what ``sum`` and the like are taken over.
+    """
+
+    def __init__(self, axes: tuple[int, ...] = (-1,)):
+        self.axes = axes
+
+    def compare(self, sign: str, x: Any, y: Any) -> Array:
+        """Of the real parts."""
+        return COMPARISONS[sign](np.real(x), np.real(y))
+
+    def both(self, x: Any, y: Any) -> Array:
+        """Element by element."""
+        return np.logical_and(x, y)
+
+    def where(self, condition: Any, x: Any, y: Any) -> Array:
+        """Element by element."""
+        return np.where(condition, x, y)
+
+    log, log1p, sqrt = staticmethod(np.log), staticmethod(np.log1p), staticmethod(np.sqrt)
+    sin, cos, tanh = staticmethod(np.sin), staticmethod(np.cos), staticmethod(np.tanh)
+
+    def exp(self, z: Array) -> Array:
+        """e^z."""
+        return np.exp(_held(z))
+
+    def expm1(self, z: Array) -> Array:
+        """e^z - 1."""
+        return np.expm1(_held(z))
+
+    def erfc(self, z: Array) -> Array:
+        """1 - erf(z): 2 / sqrt(pi) exp(-z^2) sum of 2^n z^(2n+1) / (2n+1)!!; from 6 on erf is 1 in float64."""
+        near = np.where(np.abs(z.real) < 6, z, 0)
+        term = total = near
+        for n in range(1, 140):  # at 6 the last term is 1e-18 of the sum
+            term = term * (2 * near * near / (2 * n + 1))
+            total = total + term
+        return 1 - np.where(np.abs(z.real) < 6, 2 / sqrt(pi) * np.exp(-near * near) * total, np.sign(z.real))
+
+    def abs(self, z: Array) -> Array:
+        """|z|, whose derivative at 0 is -1."""
+        return np.where(z.real > 0, z, -z)
+
+    def max(self, x: Array, y: Any = None) -> Array:
+        """The larger of two, and y where they are equal; of one array, the largest of each row, the first of equals."""
+        if y is None:
+            first = np.argmax(x.real, axis=-1)[..., None]
+            return np.take_along_axis(x, first, axis=-1)
+        return np.where(np.real(x) > np.real(y), x, y)
+
+    def min(self, x: Array, y: Any) -> Array:
+        """The smaller of two, and y where they are equal."""
+        return np.where(np.real(x) < np.real(y), x, y)
+
+    def sign(self, x: Array) -> Array:
+        """-1, 0 or 1."""
+        return np.sign(x.real)
+
+    # of a row
+
+    def sum(self, x: Array) -> Array:
+        """The sum of each row."""
+        return np.sum(x, axis=self.axes, keepdims=True)
+
+    def log_softmax(self, a: Array) -> Array:
+        """The logarithm of each row's softmax."""
+        score = a - np.max(a.real, axis=-1, keepdims=True)
+        return score - np.log(np.sum(np.exp(score), axis=-1, keepdims=True))
+
+    def softmax(self, a: Array) -> Array:
+        """The softmax of each row."""
+        return np.exp(self.log_softmax(a))
+
+    def first_maximum(self, x: Array) -> Array:
+        """1 where the largest number of a row is, the first of equals, 0 elsewhere."""
+        return np.arange(x.shape[-1]) == np.argmax(x.real, axis=-1)[..., None]
 
 
-def _erf(z: Array) -> Array:
-    """2 / sqrt(pi) exp(-z^2) sum of 2^n z^(2n+1) / (2n+1)!!, terms of one sign; from 6 on erf is 1 in float64."""
-    near = np.where(np.abs(z.real) < 6, z, 0)
-    term = total = near
-    for n in range(1, 140):  # at 6 the last term is 1e-18 of the sum
-        term = term * (2 * near * near / (2 * n + 1))
-        total = total + term
-    return np.where(np.abs(z.real) < 6, 2 / sqrt(pi) * np.exp(-near * near) * total, np.sign(z.real))
+@np.errstate(all="ignore")  # both sides of a condition are computed, also where one is not finite
+def activate(activation: Activation, z: Array, *, a: Array | None = None) -> Array:
+    """Return g(z) of an activation, or, where its outputs a are given, g'(z)."""
+    formula = activation.expression if a is None else activation.slope
+    value = formulas.evaluate(formula, NumPy(), {"z": z, "a": a, **activation.values})
+    return np.broadcast_to(value, np.shape(z))
 
 
-# name -> g(z), its numbers after z
-ACTIVATIONS: dict[str, Callable[..., Array]] = {
-    "identity": lambda z: z,
-    "relu": lambda z: np.where(z.real > 0, z, 0),
-    "leaky_relu": lambda z, slope: np.where(z.real > 0, z, slope * z),
-    "elu": _elu,
-    "selu": lambda z: 1.0507009873554805 * _elu(z, 1.6732632423543772),
-    "celu": lambda z, alpha: np.where(z.real > 0, z, _elu(z / alpha, alpha)),
-    "gelu": lambda z: z / 2 * (1 + _erf(z / sqrt(2))),
-    "gelu_tanh": lambda z: z * _sigmoid(2 * sqrt(2 / pi) * (z + 0.044715 * z * z * z)),
-    "silu": lambda z: z * _sigmoid(z),
-    "mish": lambda z: z * np.tanh(_softplus(z)),
-    "softplus": lambda z, beta: _softplus(beta * z) / beta,
-    "softsign": lambda z: z / (1 + _abs(z)),
-    "sigmoid": _sigmoid,
-    "hard_sigmoid": lambda z: _clip(z + 3, 0, 6) / 6,
-    "tanh": np.tanh,
-    "hard_tanh": _clip,
-    "relu6": lambda z: _clip(z, 0, 6),
-    "hard_swish": lambda z: z * _clip(z + 3, 0, 6) / 6,
-    "log_sigmoid": lambda z: -_softplus(-z),
-    "gaussian": lambda z: np.exp(-z * z),
-    "sin": lambda z, omega: np.sin(omega * z),
-}
+@np.errstate(all="ignore")  # likewise
+def row_losses(loss: Loss, a: Array, y: Array) -> Array:
+    """Return the loss of each row, (...), of outputs (..., n) and of targets, which are numbers: (..., n_targets)."""
+    return np.reshape(_evaluate(loss, loss.expression, a, y), a.shape[:-1])
 
 
-def _log_softmax(a: Array) -> Array:
-    score = a - np.max(a.real, axis=-1, keepdims=True)
-    return score - np.log(np.sum(np.exp(score), axis=-1, keepdims=True))
+@np.errstate(all="ignore")  # likewise
+def loss_slope(loss: Loss, a: Array, y: Array) -> Array:
+    """Return dLoss/da, (..., n), likewise."""
+    slope = _evaluate(loss, loss.slope, a, y)
+    each = np.concatenate(np.broadcast_arrays(*slope), axis=-1) if isinstance(slope, tuple) else slope
+    return np.reshape(each, a.shape)
 
 
-def _huber(a: Array, y: Array, delta: float) -> Array:
-    size = _abs(a - y)
-    return np.where(size.real <= delta, size * size / 2, delta * (size - delta / 2))
-
-
-def _log_cosh(a: Array, y: Array) -> Array:
-    size = _abs(a - y)
-    return size + np.log1p(np.exp(-2 * size)) - np.log(2)
-
-
-def _quantile(a: Array, y: Array, *levels: float) -> Array:
-    under = np.repeat(y, len(levels), axis=-1) - a
-    q = np.tile(levels, y.shape[-1])
-    return np.where(under.real > 0, q, q - 1) * under
-
-
-def _tweedie(a: Array, y: Array, power: float) -> Array:
-    one, two = 1 - power, 2 - power
-    return 2 * (y**two / (one * two) - y * np.exp(one * a) / one + np.exp(two * a) / two)
-
-
-def _gaussian_nll(a: Array, y: Array) -> Array:
-    m, v = a[..., ::2], a[..., 1::2]
-    return (v + (m - y) ** 2 * np.exp(-v)) / 2
-
-
-def _cross_entropy(a: Array, y: Array, smoothing: float) -> Array:
-    return -((1 - smoothing) * y + smoothing / a.shape[-1]) * _log_softmax(a)
-
-
-def _kl_divergence(a: Array, y: Array) -> Array:
-    return y * (np.log(np.where(y == 0, 1, y)) - _log_softmax(a))
-
-
-def _focal(a: Array, y: Array, gamma: float, alpha: float) -> Array:
-    log_p = _log_softmax(a)
-    return -alpha * y * (1 - np.exp(log_p)) ** gamma * log_p
-
-
-def _hinge(a: Array, y: Array) -> Array:
-    margin = a + 1 - y
-    first = np.argmax(margin.real, axis=-1)[..., None]
-    return np.take_along_axis(margin, first, axis=-1) / a.shape[-1] - y * a  # summed over outputs it is the maximum
-
-
-def _binary_focal(a: Array, y: Array, gamma: float, on_1: float, on_0: float) -> Array:
-    yes, no = on_1 * y * _sigmoid(-a) ** gamma, on_0 * (1 - y) * _sigmoid(a) ** gamma
-    return yes * _softplus(-a) + no * _softplus(a)
-
-
-# name -> what is summed over the last axis, given outputs a, targets y and the kernel's numbers
-LOSSES: dict[str, Callable[..., Array]] = {
-    "half_mse": lambda a, y: (a - y) ** 2 / 2,
-    "squared_error": lambda a, y: (a - y) ** 2,
-    "mse": lambda a, y: (a - y) ** 2 / a.shape[-1],
-    "mae": lambda a, y: _abs(a - y),
-    "huber": _huber,
-    "log_cosh": _log_cosh,
-    "quantile": _quantile,
-    "poisson": lambda a, y: np.exp(a) - y * a,
-    "gamma": lambda a, y: 2 * (a - np.log(y) + y * np.exp(-a) - 1),
-    "tweedie": _tweedie,
-    "gaussian_nll": _gaussian_nll,
-    "cross_entropy": _cross_entropy,
-    "kl_divergence": _kl_divergence,
-    "focal": _focal,
-    "hinge": _hinge,
-    "binary_cross_entropy": lambda a, y: _softplus(a) - y * a,
-    "binary_focal": _binary_focal,
-    "binary_hinge": lambda a, y: np.where((1 - y * a).real > 0, 1 - y * a, 0),
-}
+def _evaluate(loss: Loss, formula: str, a: Array, y: Array) -> Any:
+    names = {name: np.array(value) if isinstance(value, tuple) else value for name, value in loss.constants.items()}
+    names |= {"a": a, "y": y, "n": a.shape[-1]}
+    if loss.outputs == 1:
+        return formulas.evaluate(formula, NumPy(), names)
+    each = a.reshape(*a.shape[:-1], -1, loss.outputs)  # (..., targets, outputs of a target)
+    names |= {"a": each, "y": y[..., None], **{name: each[..., [k]] for k, name in enumerate(loss.output_names)}}
+    return formulas.evaluate(formula, NumPy((-2, -1)), names)
 
 
 def mask(t: Trace, k: int) -> Array:
@@ -185,7 +177,7 @@ def output(part: _common.Part, x: Array, mask: Array | None = None, fork: Array 
     if kind == "prelu":
         return np.where(x.real > 0, x, w * x)
     if kind == "softmax":
-        return _log_softmax(x) if fields["logarithm"] else np.exp(_log_softmax(x))
+        return NumPy().log_softmax(x) if fields["logarithm"] else NumPy().softmax(x)
     if kind == "add":
         return x + fork
     if kind == "repeat":
@@ -240,7 +232,7 @@ def cost(t: Trace, kind: str, k: int, row: int, place: tuple[int, ...], change: 
     elif kind == "z":
         z = t.layers[k].z.astype(complex)
         z[row, *place] += change
-        outputs[k + 1], first = _activated(parts[k], z), k + 1
+        outputs[k + 1], first = activate(parts[k].operation.activation, z), k + 1
     else:
         first = 0 if kind == "x" else k + 1
         outputs[first][row, *place] += change
@@ -248,13 +240,8 @@ def cost(t: Trace, kind: str, k: int, row: int, place: tuple[int, ...], change: 
         operation = parts[j].operation
         fork = outputs[j + operation.fields["fork"] + 1] if operation.kind == "add" else None
         z = output(parts[j], outputs[j], mask(t, j) if operation.kind == "dropout" else None, fork)
-        outputs[j + 1] = _activated(parts[j], z)
+        outputs[j + 1] = activate(parts[j].operation.activation, z)
     each = outputs[-1].reshape(len(t.x), t.network.n_members, -1)
     y = np.eye(each.shape[2])[t.y] if t.y.ndim == 1 else t.y.astype(np.float64)
-    losses = LOSSES[t.loss.name](each, y[:, None, :], *t.loss.hyper).sum(axis=2)
-    return complex(np.sum(t.scale[:, None] * losses))
-
-
-def _activated(part: _common.Part, z: Array) -> Array:
-    activation = part.operation.activation
-    return ACTIVATIONS[activation.name](z, *activation.values.values())
+    y = np.broadcast_to(y[:, None, :], (*each.shape[:2], y.shape[1]))
+    return complex(np.sum(t.scale[:, None] * row_losses(t.loss, each, y)))

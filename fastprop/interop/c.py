@@ -7,7 +7,7 @@ import numpy as np
 
 from fastprop._version import __version__
 from fastprop.interop._common import Part, checked, parts, pieces
-from fastprop.interop.c_templates import ACTIVATIONS, FUNCTIONS, LIBRARY, NEEDS
+from fastprop.interop.c_templates import LIBRARY, function
 from fastprop.io import output
 from fastprop.nn.activations import Activation
 from fastprop.nn.network import Network
@@ -66,7 +66,7 @@ class _Writer:
         self.arrays: list[str] = []  # definitions
         self.constants = 0  # bytes
         self.body: list[str] = []
-        self.used: set[str] = set()
+        self.functions: dict[str, str] = {}  # those that are called, each after the ones that it calls itself
         self.buffers: list[int] = []  # how many numbers each holds
         self.held: list[str] = []  # what the open residual blocks began with
         self.at = "x"  # where the numbers of the row are
@@ -81,7 +81,7 @@ class _Writer:
         if self.network.n_members > 1:
             self.call("mean", "y", self.at, self.network.n_members, self.network.n_outputs)
         prototype = f"void {self.name}(const {self.real} *x, {self.real} *y)"
-        templates = [_template(name) for name in [*FUNCTIONS, *ACTIVATIONS] if name in self.used]
+        templates = self.functions.values()
         include = ["#include <math.h>\n"] if re.search(LIBRARY, "".join(templates)) else []
         functions = [self.in_dtype(template).replace("@", f"{self.name}_") for template in templates]
         local = [f"    {self.real} h{k}[{size}];" for k, size in enumerate(self.buffers)]
@@ -108,7 +108,7 @@ class _Writer:
         text = re.sub(r"\breal\b", self.real, template)
         if self.real == "double":
             return text
-        return re.sub(LIBRARY, r"\1f(", re.sub(r"\b\d+\.\d+\b", r"\g<0>f", text))
+        return re.sub(LIBRARY, r"\1f(", re.sub(r"\b\d+\.\d+(e[+-]?\d+)?\b", r"\g<0>f", text))
 
     def number(self, value: float) -> str:
         """A constant, exact."""
@@ -137,10 +137,18 @@ class _Writer:
 
     # ---- the body ----
 
-    def call(self, function: str, *arguments) -> None:
+    def use(self, name: str) -> None:
+        """Makes a function a part of the file, and those that it calls."""
+        if name not in self.functions:
+            text, called = function(name)
+            for each in called:
+                self.use(each)
+            self.functions[name] = text
+
+    def call(self, name: str, *arguments) -> None:
         """A call of one of the file's functions."""
-        self.used |= {function, *NEEDS.get(function, ())}
-        self.body.append(f"    {self.name}_{function}({', '.join(map(str, arguments))});")
+        self.use(name)
+        self.body.append(f"    {self.name}_{name}({', '.join(map(str, arguments))});")
 
     def free(self, n: int) -> str:
         """A buffer of at least `n` numbers that holds nothing that is still read."""
@@ -167,7 +175,7 @@ class _Writer:
         """An activation, element by element."""
         if activation.name == "identity":
             return
-        self.used.add(activation.name)
+        self.use(activation.name)
         arguments = ", ".join([f"{y}[j]", *map(self.number, activation.values.values())])
         self.body.append(f"    for (int j = 0; j < {n}; j++) {y}[j] = {self.name}_{activation.name}({arguments});")
 
@@ -189,9 +197,9 @@ class _Writer:
             self.call("dense", _at(y, y_at), _at(x, x_at), *numbers, *weight.shape)
             x_at, y_at = x_at + weight.shape[0], y_at + weight.shape[1]
 
-    def loop(self, count: int, function: str, *arguments) -> None:
+    def loop(self, count: int, name: str, *arguments) -> None:
         """A call for each p below `count`."""
-        self.call(function, *arguments)
+        self.call(name, *arguments)
         self.body[-1] = f"    for (int p = 0; p < {count}; p++) {self.body[-1].lstrip()}"
 
     def _copy(self, part: Part, y: str, x: str) -> None:
@@ -249,12 +257,3 @@ class _Writer:
 
 def _at(array: str, offset: int) -> str:
     return f"{array} + {offset}" if offset else array
-
-
-def _template(name: str) -> str:
-    """The C of a function, of no dtype yet."""
-    if name in FUNCTIONS:
-        return FUNCTIONS[name]
-    numbers, value = ACTIVATIONS[name]
-    arguments = ", ".join(f"real {each}" for each in ["z", *numbers])
-    return f"static real @{name}({arguments})\n{{\n    return {value};\n}}\n"

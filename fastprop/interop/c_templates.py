@@ -1,40 +1,34 @@
-"""The C of ``c_export``: a function for each operation, and each activation.
+"""The C of ``to_c``: a function for each operation, and for each activation one that its formula becomes.
 
 `real` stands for float or double, `@` for the beginning of names. In float, constants such as 0.5 and functions of the
 library get their f.
 """
 
-# name -> the numbers that it takes, its value at z
-ACTIVATIONS: dict[str, tuple[tuple[str, ...], str]] = {
-    "relu": ((), "z <= 0 ? 0 : z"),
-    "leaky_relu": (("slope",), "z > 0 ? z : slope * z"),
-    "elu": (("alpha",), "z > 0 ? z : alpha * expm1(z)"),
-    "selu": ((), "1.0507009873554805 * (z > 0 ? z : 1.6732632423543772 * expm1(z))"),
-    "celu": (("alpha",), "z > 0 ? z : alpha * expm1(z / alpha)"),
-    "gelu": ((), "0.5 * z * erfc(-0.7071067811865476 * z)"),
-    "gelu_tanh": ((), "z / (1 + exp(-1.5957691216057308 * (z + 0.044715 * z * z * z)))"),
-    "silu": ((), "z / (1 + exp(-z))"),
-    "mish": ((), "z * tanh(log1p(exp(z)))"),
-    "softplus": (("beta",), "(z > 0 ? z : 0) + log1p(exp(-fabs(beta * z))) / beta"),
-    "softsign": ((), "z / (1 + fabs(z))"),
-    "sigmoid": ((), "1 / (1 + exp(-z))"),
-    "hard_sigmoid": ((), "z <= -3 ? 0 : z >= 3 ? 1 : (z + 3) / 6"),
-    "tanh": ((), "tanh(z)"),
-    "hard_tanh": (("low", "high"), "z < low ? low : z > high ? high : z"),
-    "relu6": ((), "z <= 0 ? 0 : z > 6 ? 6 : z"),
-    "hard_swish": ((), "z <= -3 ? 0 : z >= 3 ? z : z * (z + 3) / 6"),
-    "log_sigmoid": ((), "(z < 0 ? z : 0) - log1p(exp(-fabs(z)))"),
-    "gaussian": ((), "exp(-z * z)"),
-    "sin": (("omega",), "sin(omega * z)"),
-}
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-# The functions of <math.h>.
-LIBRARY = r"(?<![\w@])(cos|erfc|expm1|exp|fabs|log1p|log|sin|sqrt|tanh)\("
+from fastprop.nn import formulas
+from fastprop.nn.activations import ACTIVATIONS
 
-# Which functions call another.
-NEEDS = {"log_softmax": ("log_sum_exp",), "softmax": ("log_sum_exp",)}
+# What a formula calls a function -> what <math.h> does.
+MATH = {name: name for name in ("cos", "erfc", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")} | {"abs": "fabs"}
+LIBRARY = rf"(?<![\w@])({'|'.join(MATH.values())}|pow)\("
 
 FUNCTIONS = {
+    "max": """\
+/* The larger of both; where x is NaN, that. */
+static real @max(real x, real y)
+{
+    return x <= y ? y : x;
+}
+""",
+    "min": """\
+static real @min(real x, real y)
+{
+    return x >= y ? y : x;
+}
+""",
     "dense": """\
 /* y = x W + b. W: (n_in, n_out); b: (n_out), or 0 where there is none. */
 static void @dense(real *y, const real *x, const real *w, const real *b, int n_in, int n_out)
@@ -152,3 +146,113 @@ static void @mean(real *y, const real *x, int members, int n)
 }
 """,
 }
+
+
+class Text(NamedTuple):
+    """An expression in C, and how tightly its outermost operation binds: 1 is a conditional, 7 a name or a call."""
+
+    text: str
+    binds: int = 7
+
+    def __add__(self, other: Any) -> "Text":
+        return _joined(self, "+", other, 4)
+
+    def __radd__(self, other: Any) -> "Text":
+        return _joined(other, "+", self, 4)
+
+    def __sub__(self, other: Any) -> "Text":
+        return _joined(self, "-", other, 4)
+
+    def __rsub__(self, other: Any) -> "Text":
+        return _joined(other, "-", self, 4)
+
+    def __mul__(self, other: Any) -> "Text":
+        return _joined(self, "*", other, 5)
+
+    def __rmul__(self, other: Any) -> "Text":
+        return _joined(other, "*", self, 5)
+
+    def __truediv__(self, other: Any) -> "Text":
+        return _joined(self, "/", other, 5)
+
+    def __rtruediv__(self, other: Any) -> "Text":
+        return _joined(other, "/", self, 5)
+
+    def __neg__(self) -> "Text":
+        return Text(f"-{_within(self, 7)}", 6)
+
+
+def _within(value: Any, binds: int) -> str:
+    """A value as an operand of an operation that binds so tightly."""
+    if isinstance(value, Text):
+        return value.text if value.binds >= binds else f"({value.text})"
+    mantissa, _, exponent = repr(value).partition("e")
+    text = f"{mantissa}{'' if '.' in mantissa else '.0'}e{exponent}" if exponent else mantissa
+    return f"({text})" if value < 0 and binds > 5 else text
+
+
+def _joined(left: Any, sign: str, right: Any, binds: int) -> Text:
+    return Text(f"{_within(left, binds)} {sign} {_within(right, binds + 1)}", binds)
+
+
+class C(formulas.Target):
+    """Writes a formula in C.
+
+    Attributes
+    ----------
+    called : list of str
+        The functions of the file that the formula calls.
+    """
+
+    def __init__(self) -> None:
+        self.called: list[str] = []
+
+    def compare(self, sign: str, x: Any, y: Any) -> Text:
+        """With the sign itself."""
+        return _joined(x, sign, y, 3)
+
+    def both(self, x: Any, y: Any) -> Text:
+        """With &&."""
+        return _joined(x, "&&", y, 2)
+
+    def where(self, condition: Any, x: Any, y: Any) -> Text:
+        """The conditional."""
+        return Text(f"{_within(condition, 2)} ? {_within(x, 1)} : {_within(y, 1)}", 1)
+
+    def power(self, x: Any, y: Any) -> Text:
+        """The function of <math.h>."""
+        return _call("pow", x, y)
+
+    def max(self, x: Any, y: Any) -> Text:
+        """A function of the file."""
+        self.called.append("max")
+        return _call("@max", x, y)
+
+    def min(self, x: Any, y: Any) -> Text:
+        """A function of the file."""
+        self.called.append("min")
+        return _call("@min", x, y)
+
+    def activation(self, name: str, z: Any, hyperparameters: Mapping[str, Any]) -> Text:
+        """A call of its function."""
+        self.called.append(name)
+        return _call(f"@{name}", z, *hyperparameters.values())
+
+
+def _call(function: str, *arguments: Any) -> Text:
+    return Text(f"{function}({', '.join(_within(each, 1) for each in arguments)})")
+
+
+for _name, _function in MATH.items():  # the functions of <math.h>, as methods
+    setattr(C, _name, lambda self, x, function=_function: _call(function, x))
+
+
+def function(name: str) -> tuple[str, list[str]]:
+    """The C of a function, of no dtype yet, and which functions it calls."""
+    if name in FUNCTIONS:
+        return FUNCTIONS[name], re.findall(r"@(\w+)\(", FUNCTIONS[name].replace(f"@{name}(", ""))
+    activation, target = ACTIVATIONS[name], C()
+    names = ["z", *activation.values]
+    value = formulas.evaluate(activation.expression, target, {each: Text(each) for each in names})
+    arguments = ", ".join(f"real {each}" for each in names)
+    return f"static real @{name}({arguments})\n{{\n    return {_within(value, 1)};\n}}\n", target.called

@@ -248,8 +248,8 @@ def _put_ours(stack: Stack, module: Any, described: str) -> bool:
         stack.numbers += [_array_of(each, described, "weight").T for each in linear]
         stack.numbers += [_array_of(each, described, "bias") for each in linear]
         stack.n_out = len(linear) * linear[0].out_features
-    elif kind in NAMES:
-        stack.activate(_named(module, kind, described))
+    elif kind == "Activation":
+        stack.activate(_activations.parse(module.name)(**module.hyperparameters))
     else:
         return False
     return True

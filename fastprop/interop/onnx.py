@@ -1,6 +1,7 @@
 """A network as an ONNX model: the graph of its operations in prediction, for whatever reads the format."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,15 @@ from fastprop._util.lazy import LazyModule
 from fastprop._version import __version__
 from fastprop.interop._common import Part, checked, needed, parts, pieces
 from fastprop.io import output as _output
-from fastprop.nn.activations import Activation
+from fastprop.nn import formulas
 from fastprop.nn.network import Network
 
 json = LazyModule("json")
 
 OPSET = 20  # of 2023, the first with Gelu
 
-# Activations that are a node of both dtypes in onnxruntime -> the node, and its attributes.
+# An activation that is in neither of these tables becomes the nodes of its formula (``nn/formulas.py``).
+# Activations that are one node of both dtypes in onnxruntime -> the node, and its attributes.
 NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -36,28 +38,6 @@ FLOAT32_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
     "hard_swish": ("HardSwish", {}),
 }
-
-# The others, and those in float64, in terms of nodes that are there in both dtypes.
-FORMULAS: dict[str, Any] = {
-    "leaky_relu": lambda z, slope: z.max(0) + z.min(0) * slope,
-    "elu": lambda z, alpha: z.max(0) + (z.min(0).exp() - 1) * alpha,
-    "selu": lambda z: (z.max(0) + (z.min(0).exp() - 1) * 1.6732632423543772) * 1.0507009873554805,
-    "celu": lambda z, alpha: z.max(0) + ((z.min(0) * (1 / alpha)).exp() - 1) * alpha,
-    "gelu": lambda z: z * ((z * 0.7071067811865476).erf() + 1) * 0.5,
-    "gelu_tanh": lambda z: z * ((z + z * z * z * 0.044715) * 1.5957691216057308).sigmoid(),
-    "silu": lambda z: z * z.sigmoid(),
-    "mish": lambda z: z * (z.max(0) + ((-z.abs()).exp() + 1).log()).tanh(),
-    "softplus": lambda z, beta: z.max(0) + (((z.abs() * -beta).exp() + 1).log()) * (1 / beta),
-    "softsign": lambda z: z / (z.abs() + 1),
-    "hard_sigmoid": lambda z: ((z + 3) * (1 / 6)).max(0).min(1),
-    "hard_tanh": lambda z, low, high: z.max(low).min(high),
-    "relu6": lambda z: z.max(0).min(6),
-    "hard_swish": lambda z: z * ((z + 3) * (1 / 6)).max(0).min(1),
-    "log_sigmoid": lambda z: z.min(0) - ((-z.abs()).exp() + 1).log(),
-    "gaussian": lambda z: (-(z * z)).exp(),
-    "sin": lambda z, omega: (z * omega).sin(),
-}
-
 
 def to_onnx(network: Network, path=None) -> Any:
     """The network as an ONNX model: inputs "X", (rows, n_inputs), to outputs "Y", (rows, n_outputs), both of its dtype.
@@ -89,7 +69,7 @@ def to_onnx(network: Network, path=None) -> Any:
     onnx = needed("onnx", "onnx", "to_onnx")
     graph = _Graph(onnx, network.dtype)
     x = _Value(graph, "X")
-    held: list[_Value] = []
+    functions, held = _Functions(), list[_Value]()
     for part in parts(network):
         kind = part.operation.kind
         if kind == "fork":
@@ -98,7 +78,8 @@ def to_onnx(network: Network, path=None) -> Any:
             x = x + held.pop()
         elif kind not in ("copy", "dropout"):
             x = OPERATIONS[kind](x, part)
-        x = _activate(x, part.operation.activation)
+        activation = part.operation.activation
+        x = functions.activation(activation.name, x, activation.values)
     if network.n_members > 1:
         x = x.reshape(-1, network.n_members, network.n_outputs)
         x = x.node("ReduceMean", graph.constant([1], np.int64), keepdims=0)
@@ -162,7 +143,6 @@ class _Value:
 
     abs, exp, log = _function("Abs"), _function("Exp"), _function("Log")
     cos, sin, sqrt = _function("Cos"), _function("Sin"), _function("Sqrt")
-    sigmoid, tanh = _function("Sigmoid"), _function("Tanh")
 
     def __init__(self, graph: _Graph, name: str):
         self.graph, self.name = graph, name
@@ -175,17 +155,33 @@ class _Value:
         ]
         return _Value(self.graph, self.graph.node(kind, self.name, *names, **attributes))
 
+    def after(self, kind: str, first: Any) -> "_Value":
+        """A node that takes a constant first, and then this."""
+        return _Value(self.graph, self.graph.constant(first)).node(kind, self)
+
     def __add__(self, other: Any) -> "_Value":
         return self.node("Add", other)
+
+    def __radd__(self, other: Any) -> "_Value":
+        return self.after("Add", other)
 
     def __sub__(self, other: Any) -> "_Value":
         return self.node("Sub", other)
 
+    def __rsub__(self, other: Any) -> "_Value":
+        return self.after("Sub", other)
+
     def __mul__(self, other: Any) -> "_Value":
         return self.node("Mul", other)
 
+    def __rmul__(self, other: Any) -> "_Value":
+        return self.after("Mul", other)
+
     def __truediv__(self, other: Any) -> "_Value":
         return self.node("Div", other)
+
+    def __rtruediv__(self, other: Any) -> "_Value":
+        return self.after("Div", other)
 
     def __neg__(self) -> "_Value":
         return self.node("Neg")
@@ -222,14 +218,61 @@ class _Value:
         return self.node("Concat", *others, axis=axis)
 
 
-def _activate(z: _Value, activation: Activation) -> _Value:
-    name, numbers = activation.name, activation.values
-    if name == "identity":
-        return z
-    if name in NODES or (name in FLOAT32_NODES and z.graph.dtype == np.float32):
-        kind, attributes = NODES.get(name) or FLOAT32_NODES[name]
-        return z.node(kind, **{key: numbers.get(value, value) for key, value in attributes.items()})
-    return FORMULAS[name](z, **numbers)
+class _Functions(formulas.Target):
+    """Adds the nodes of a formula."""
+
+    def compare(self, sign: str, x: Any, y: Any) -> _Value:
+        """A node of its own for each sign."""
+        kind = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual"}[sign]
+        return _of_two(kind, x, y)
+
+    def both(self, x: _Value, y: _Value) -> _Value:
+        """And."""
+        return x.node("And", y)
+
+    def where(self, condition: _Value, x: Any, y: Any) -> _Value:
+        """Where, for which both sides are computed."""
+        return condition.node("Where", x, y)
+
+    def power(self, x: Any, y: Any) -> _Value:
+        """Pow."""
+        return _of_two("Pow", x, y)
+
+    def max(self, x: Any, y: Any) -> _Value:
+        """Max."""
+        return _of_two("Max", x, y)
+
+    def min(self, x: Any, y: Any) -> _Value:
+        """Min."""
+        return _of_two("Min", x, y)
+
+    def expm1(self, x: _Value) -> _Value:
+        """e^x - 1, which ONNX has no node for."""
+        return x.exp() - 1
+
+    def log1p(self, x: _Value) -> _Value:
+        """log(1 + x), likewise."""
+        return (x + 1).log()
+
+    def erfc(self, x: _Value) -> _Value:
+        """1 - erf(x), likewise."""
+        return 1 - x.erf()
+
+    abs, exp, log = staticmethod(_Value.abs), staticmethod(_Value.exp), staticmethod(_Value.log)
+    cos, sin, sqrt = staticmethod(_Value.cos), staticmethod(_Value.sin), staticmethod(_Value.sqrt)
+
+    def activation(self, name: str, z: _Value, hyperparameters: Mapping[str, Any]) -> _Value:
+        """The node that ONNX has for it, or its formula."""
+        if name == "identity":
+            return z
+        if name in NODES or (name in FLOAT32_NODES and z.graph.dtype == np.float32):
+            kind, attributes = NODES.get(name) or FLOAT32_NODES[name]
+            return z.node(kind, **{key: hyperparameters.get(value, value) for key, value in attributes.items()})
+        return super().activation(name, z, hyperparameters)
+
+
+def _of_two(kind: str, x: Any, y: Any) -> _Value:
+    return x.node(kind, y) if isinstance(x, _Value) else y.after(kind, x)
 
 
 # ---- operations: what comes in, and the operation -> what goes out ----

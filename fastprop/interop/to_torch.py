@@ -9,7 +9,8 @@ from fastprop.interop._common import Part, checked, needed, parts, pieces
 from fastprop.nn import activations as _activations
 from fastprop.nn.network import Network
 
-# Activation -> its class in torch.nn, and the class's arguments by the names of the activation's numbers.
+# Activation -> its class in torch.nn, and the class's arguments by the names of the activation's hyperparameters. Any
+# other one becomes a module that evaluates its formula.
 ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "identity": ("Identity", {}),
     "relu": ("ReLU", {}),
@@ -29,9 +30,6 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "relu6": ("ReLU6", {}),
     "hard_swish": ("Hardswish", {}),
     "log_sigmoid": ("LogSigmoid", {}),
-    # of torch_modules
-    "gaussian": ("Gaussian", {}),
-    "sin": ("Sin", {"omega": "omega"}),
 }
 
 # Where torch.nn.Softplus becomes linear: from there on the difference is below an eps of float64.
@@ -83,11 +81,13 @@ def to_torch(network: Network) -> Any:
 def _activation(torch: Any, own: Any, activation: _activations.Activation) -> Any:
     if activation.name == "gelu_tanh":
         return torch.nn.GELU(approximate="tanh")
+    if activation.name not in ACTIVATIONS:
+        return own.Activation(activation.name, activation.values)
     kind, arguments = ACTIVATIONS[activation.name]
     numbers = {arguments[name]: value for name, value in activation.values.items()}
     if kind == "Softplus":
         numbers["threshold"] = SOFTPLUS_THRESHOLD
-    return getattr(torch.nn if hasattr(torch.nn, kind) else own, kind)(**numbers)
+    return getattr(torch.nn, kind)(**numbers)
 
 
 def _module(torch: Any, own: Any, part: Part) -> Any:

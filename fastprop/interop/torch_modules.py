@@ -1,35 +1,68 @@
 """The modules that ``torch.nn`` has not. Imported only where PyTorch is used."""
 
 import math
+import operator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fastprop._util.public import defined_in, publish
+from fastprop.nn import formulas
 
 
-class Gaussian(nn.Module):
-    """exp(-z^2)."""
+class _Functions(formulas.Target):
+    """Functions of tensors, for ``formulas.evaluate``."""
 
-    def forward(self, z: Tensor) -> Tensor:
-        """The activation."""
-        return torch.exp(-z * z)
+    exp, expm1 = staticmethod(torch.exp), staticmethod(torch.expm1)
+    log, log1p = staticmethod(torch.log), staticmethod(torch.log1p)
+    abs, sqrt, erfc = staticmethod(torch.abs), staticmethod(torch.sqrt), staticmethod(torch.erfc)
+    sin, cos, tanh = staticmethod(torch.sin), staticmethod(torch.cos), staticmethod(torch.tanh)
+    sigmoid = staticmethod(torch.sigmoid)
+
+    def compare(self, sign: str, x: Any, y: Any) -> Any:
+        """Element by element."""
+        return {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign](x, y)
+
+    def both(self, x: Tensor, y: Tensor) -> Tensor:
+        """Element by element."""
+        return x & y
+
+    def where(self, condition: Tensor, x: Any, y: Any) -> Tensor:
+        """Element by element."""
+        return torch.where(condition, x, y)
+
+    def max(self, x: Tensor, y: float) -> Tensor:
+        """The larger of both."""
+        return x.clamp(min=y)
+
+    def min(self, x: Tensor, y: float) -> Tensor:
+        """The smaller of both."""
+        return x.clamp(max=y)
 
 
-class Sin(nn.Module):
-    """sin(omega z)."""
+class Activation(nn.Module):
+    """An activation that ``torch.nn`` has not, computed by its formula.
 
-    def __init__(self, omega: float):
+    Parameters
+    ----------
+    name : str
+        As in ``fastprop.activations``.
+    hyperparameters : dict
+        The value of each.
+    """
+
+    def __init__(self, name: str, hyperparameters: dict[str, float]):
         super().__init__()
-        self.omega = omega
+        self.name, self.hyperparameters = name, dict(hyperparameters)
 
     def forward(self, z: Tensor) -> Tensor:
         """The activation."""
-        return torch.sin(self.omega * z)
+        return _Functions().activation(self.name, z, self.hyperparameters)
 
     def extra_repr(self) -> str:
         """What its repr says."""
-        return f"omega={self.omega}"
+        return ", ".join([self.name, *(f"{name}={value}" for name, value in self.hyperparameters.items())])
 
 
 class Scale(nn.Module):

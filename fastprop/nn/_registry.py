@@ -1,5 +1,6 @@
 """What the entries of the lists of activations and losses share: numbers in their formulas, which calling one sets."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, replace
 from typing import Any, ClassVar, Self, TypeVar, cast
@@ -80,6 +81,11 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
+
+
+def written(expression: str) -> str:
+    """Return a formula of ``nn/formulas.py`` as mathematics is written: z^2, and 2 z for 2 * z."""
+    return re.sub(r" \* (?!\d)", " ", expression.replace("**", "^"))
 
 
 E = TypeVar("E", bound=Entry)

@@ -29,9 +29,9 @@ class Activation(_entries.Entry):
     Attributes
     ----------
     name : str
-    formula, derivative : str
-        g(z), and g'(z) in terms of z or of the output a. s(z) = 1 / (1 + exp(-z)); Phi and phi are the normal
-        distribution and its density.
+    expression, slope : str
+        g(z), and g'(z) in terms of z or of the output a, in the language of ``nn/formulas.py``. Traces, the exports
+        to C and ONNX and the documentation use these. They must be finite where g is.
     initializer : str
         The name of the initialiser that ``"auto"`` stands for.
     source : str
@@ -43,8 +43,8 @@ class Activation(_entries.Entry):
     """
 
     name: str
-    formula: str
-    derivative: str
+    expression: str
+    slope: str
     initializer: str
     source: str
     numbers: tuple[Number, ...] = ()
@@ -56,6 +56,16 @@ class Activation(_entries.Entry):
     def number(self) -> int:
         """Its place in the compiled list."""
         return _NUMBERS[self.name]
+
+    @property
+    def formula(self) -> str:
+        """g(z) as mathematics is written."""
+        return _entries.written(self.expression)
+
+    @property
+    def derivative(self) -> str:
+        """g'(z), likewise."""
+        return _entries.written(self.slope)
 
     @property
     def saves(self) -> str:
@@ -93,7 +103,7 @@ relu = Activation(
 )
 leaky_relu = Activation(
     "leaky_relu",
-    "z if z > 0 else slope z",
+    "z if z > 0 else slope * z",
     "1 if z > 0 else slope",
     "he_normal",
     "Maas, Hannun and Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
@@ -102,7 +112,7 @@ leaky_relu = Activation(
 )
 elu = Activation(
     "elu",
-    "z if z > 0 else alpha (exp(z) - 1)",
+    "z if z > 0 else alpha * expm1(z)",
     "1 if z > 0 else a + alpha",
     "he_normal",
     "Clevert, Unterthiner and Hochreiter 2016, Fast and accurate deep network learning by exponential linear units",
@@ -111,15 +121,15 @@ elu = Activation(
 )
 selu = Activation(
     "selu",
-    "1.0507 (z if z > 0 else 1.6733 (exp(z) - 1))",
-    "1.0507 if z > 0 else a + 1.0507 1.6733",
+    "1.0507009873554805 * (z if z > 0 else 1.6732632423543772 * expm1(z))",
+    "1.0507009873554805 if z > 0 else a + 1.0507009873554805 * 1.6732632423543772",
     "lecun_normal",
     "Klambauer, Unterthiner, Mayr and Hochreiter 2017, Self-normalizing neural networks",
     range_of=lambda: (-1.7581, inf),
 )
 celu = Activation(
     "celu",
-    "z if z > 0 else alpha (exp(z / alpha) - 1)",
+    "z if z > 0 else alpha * expm1(z / alpha)",
     "1 if z > 0 else a / alpha + 1",
     "he_normal",
     "Barron 2017, Continuously differentiable exponential linear units",
@@ -128,40 +138,41 @@ celu = Activation(
 )
 gelu = Activation(
     "gelu",
-    "z Phi(z) = z / 2 (1 + erf(z / sqrt(2)))",
-    "Phi(z) + z phi(z)",
+    "z / 2 * erfc(-z / sqrt(2))",
+    "erfc(-z / sqrt(2)) / 2 + z * exp(-z**2 / 2) / sqrt(2 * pi)",
     "he_normal",
     "Hendrycks and Gimpel 2016, Gaussian error linear units",
     range_of=lambda: (-0.17, inf),
 )
 gelu_tanh = Activation(
     "gelu_tanh",
-    "z / 2 (1 + tanh(v / 2)) = z s(v), v = 2 sqrt(2 / pi) (z + 0.044715 z^3)",
-    "s(v) + z s(v) (1 - s(v)) 2 sqrt(2 / pi) (1 + 0.134145 z^2)",
+    "z * sigmoid(v), with v = 2 * sqrt(2 / pi) * (z + 0.044715 * z**3)",
+    "s + z * s * sigmoid(-v) * 2 * sqrt(2 / pi) * (1 + 3 * 0.044715 * z**2), "
+    "with s = sigmoid(v), v = 2 * sqrt(2 / pi) * (z + 0.044715 * z**3)",
     "he_normal",
     "Hendrycks and Gimpel 2016, Gaussian error linear units",
     range_of=lambda: (-0.1701, inf),
 )
 silu = Activation(
     "silu",
-    "z s(z)",
-    "s(z) + z s(z) (1 - s(z))",
+    "z * sigmoid(z)",
+    "s + z * s * sigmoid(-z), with s = sigmoid(z)",
     "he_normal",
     "Elfwing, Uchibe and Doya 2018, Sigmoid-weighted linear units for neural network function approximation",
     range_of=lambda: (-0.2785, inf),
 )
 mish = Activation(
     "mish",
-    "z t, t = tanh(ln(1 + exp(z)))",
-    "t + z (1 - t^2) s(z)",
+    "z * tanh(softplus(z))",
+    "t + z * (1 - t**2) * sigmoid(z), with t = tanh(softplus(z))",
     "he_normal",
     "Misra 2019, Mish: a self regularized non-monotonic activation function",
     range_of=lambda: (-0.3089, inf),
 )
 softplus = Activation(
     "softplus",
-    "ln(1 + exp(beta z)) / beta",
-    "s(beta z)",
+    "max(z, 0) + log1p(exp(-abs(beta * z))) / beta",
+    "sigmoid(beta * z)",
     "he_normal",
     "Dugas, Bengio, Belisle, Nadeau and Garcia 2001, Incorporating second-order functional knowledge",
     (Number("beta", 1.0, above=0.0),),
@@ -169,16 +180,16 @@ softplus = Activation(
 )
 softsign = Activation(
     "softsign",
-    "z / (1 + |z|)",
-    "(1 - |a|)^2",
+    "z / (1 + abs(z))",
+    "(1 - abs(a))**2",
     "glorot_uniform",
     "Bergstra, Desjardins, Lamblin and Bengio 2009, Quadratic polynomials learn better image features",
     range_of=lambda: (-1.0, 1.0),
 )
 sigmoid = Activation(
     "sigmoid",
-    "s(z) = 1 / (1 + exp(-z))",
-    "a (1 - a)",
+    "1 / (1 + exp(-z))",
+    "a * (1 - a)",
     "glorot_uniform",
     "Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors",
     range_of=lambda: (0.0, 1.0),
@@ -194,7 +205,7 @@ hard_sigmoid = Activation(
 tanh = Activation(
     "tanh",
     "tanh(z)",
-    "1 - a^2",
+    "1 - a**2",
     "glorot_uniform",
     "LeCun, Bottou, Orr and Mueller 1998, Efficient BackProp",
     range_of=lambda: (-1.0, 1.0),
@@ -218,7 +229,7 @@ relu6 = Activation(
 )
 hard_swish = Activation(
     "hard_swish",
-    "z min(max(z + 3, 0), 6) / 6",
+    "z * (min(max(z + 3, 0), 6) / 6)",
     "0 if z <= -3 else 1 if z >= 3 else z / 3 + 1 / 2",
     "he_normal",
     "Howard et al. 2019, Searching for MobileNetV3",
@@ -226,24 +237,24 @@ hard_swish = Activation(
 )
 log_sigmoid = Activation(
     "log_sigmoid",
-    "ln s(z) = min(z, 0) - ln(1 + exp(-|z|))",
-    "s(-z)",
+    "-softplus(-z)",
+    "sigmoid(-z)",
     "glorot_uniform",
     "PyTorch, torch.nn.LogSigmoid",
     range_of=lambda: (-inf, 0.0),
 )
 gaussian = Activation(
     "gaussian",
-    "exp(-z^2)",
-    "-2 z a",
+    "exp(-z**2)",
+    "-2 * z * a",
     "glorot_uniform",
     "Stanley 2007, Compositional pattern producing networks; as in FANN",
     range_of=lambda: (0.0, 1.0),
 )
 sin = Activation(
     "sin",
-    "sin(omega z)",
-    "omega cos(omega z)",
+    "sin(omega * z)",
+    "omega * cos(omega * z)",
     "siren",
     "Sitzmann et al. 2020, Implicit neural representations with periodic activation functions",
     (Number("omega", 30.0, above=0.0),),

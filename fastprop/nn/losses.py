@@ -26,11 +26,6 @@ def _one(*values: Any) -> int:
     return 1
 
 
-def _as_they_are(*values: Any) -> tuple[float, ...]:
-    """The kernel's numbers of a loss whose own numbers are these."""
-    return values
-
-
 @frozen
 class Loss(_entries.Entry):
     """A loss of the outputs a and the target y of one row. Calling it gives the same loss with other numbers.
@@ -38,8 +33,9 @@ class Loss(_entries.Entry):
     Attributes
     ----------
     name : str
-    formula, derivative : str
-        The loss of a row, and dLoss/da. s is the logistic function.
+    expression, slope : str
+        The loss of a row, and dLoss/da, in the language of ``nn/formulas.py``. n is the number of outputs; sum, max,
+        softmax and first_maximum (1 at the first of the largest numbers, else 0) are over the row.
     targets : str
         "numbers", "not negative", "positive", "probabilities" or "signs" (-1 and 1, or 0 and 1): a column for each
         ``outputs`` outputs. "classes": integer labels, or rows of probabilities.
@@ -50,8 +46,15 @@ class Loss(_entries.Entry):
         variances alone. "margin": it compares raw scores. "identity": the outputs are the prediction itself. A last
         activation that keeps a network from the scores that the loss takes is refused.
     numbers : tuple of Number
-    per_target, to_kernel : callable
-        From the values of its numbers to how many outputs a target has, and to the numbers that the kernel takes.
+    per_target : callable
+        From the values of its numbers to how many outputs a target has.
+    output_names : tuple of str
+        What the formula calls the outputs of a target, where it has several.
+    to_constants : callable, optional
+        From the values of its numbers to those in its formula, by name and in the order in which the kernel takes them,
+        where they are others.
+    note : str
+        What is said after the formula.
 
     Examples
     --------
@@ -60,14 +63,16 @@ class Loss(_entries.Entry):
     """
 
     name: str
-    formula: str
-    derivative: str
+    expression: str
+    slope: str
     targets: str
     source: str
     numbers: tuple[Number, ...] = ()
     link: str = "identity"
     per_target: Callable[..., int] = _one
-    to_kernel: Callable[..., tuple[float, ...]] = _as_they_are
+    output_names: tuple[str, ...] = ()
+    to_constants: Callable[..., dict[str, Any]] | None = None
+    note: str = ""
 
     kind: ClassVar[str] = "loss"
 
@@ -82,9 +87,24 @@ class Loss(_entries.Entry):
         return self.per_target(*self.values.values())
 
     @property
+    def formula(self) -> str:
+        """The loss of a row, as mathematics is written."""
+        return _entries.written(self.expression) + (f"; {self.note}" if self.note else "")
+
+    @property
+    def derivative(self) -> str:
+        """dLoss/da, likewise."""
+        return _entries.written(self.slope)
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The numbers in its formula, by name and in the order in which the kernel takes them."""
+        return self.to_constants(**self.values) if self.to_constants else self.values
+
+    @property
     def hyper(self) -> tuple[float, ...]:
         """The kernel's numbers, in its order."""
-        return self.to_kernel(*self.values.values())
+        return tuple(x for value in self.constants.values() for x in (value if isinstance(value, tuple) else (value,)))
 
     def compiled(self, n_outputs: int) -> _engine.CompiledLoss:
         """The loss as the engine takes it, for a network of so many outputs."""
@@ -94,75 +114,78 @@ class Loss(_entries.Entry):
         return parse, (self.describe(),)
 
 
-half_mse = Loss("half_mse", "1/2 sum (a - y)^2", "a - y", "numbers", "Rumelhart, Hinton and Williams 1986")
-squared_error = Loss("squared_error", "sum (a - y)^2", "2 (a - y)", "numbers", "Legendre 1805, least squares")
-mse = Loss("mse", "sum (a - y)^2 / n, n outputs", "2 (a - y) / n", "numbers", "as Keras and PyTorch have it")
-mae = Loss("mae", "sum |a - y|", "sign(a - y)", "numbers", "Boscovich 1757, least absolute deviations")
+half_mse = Loss("half_mse", "sum((a - y)**2) / 2", "a - y", "numbers", "Rumelhart, Hinton and Williams 1986")
+squared_error = Loss("squared_error", "sum((a - y)**2)", "2 * (a - y)", "numbers", "Legendre 1805, least squares")
+mse = Loss("mse", "sum((a - y)**2) / n", "2 * (a - y) / n", "numbers", "as Keras and PyTorch have it")
+mae = Loss("mae", "sum(abs(a - y))", "sign(a - y)", "numbers", "Boscovich 1757, least absolute deviations")
 huber = Loss(
     "huber",
-    "sum (a - y)^2 / 2 where |a - y| <= delta, delta (|a - y| - delta / 2) elsewhere",
-    "a - y, clamped to [-delta, delta]",
+    "sum((a - y)**2 / 2 if abs(a - y) <= delta else delta * (abs(a - y) - delta / 2))",
+    "min(max(a - y, -delta), delta)",
     "numbers",
     "Huber 1964, Robust estimation of a location parameter",
     (Number("delta", 1.0, above=0),),
 )
 log_cosh = Loss(
     "log_cosh",
-    "sum log cosh(a - y)",
+    "sum(abs(a - y) + log1p(exp(-2 * abs(a - y))) - log(2))",
     "tanh(a - y)",
     "numbers",
     "Saleh and Saleh 2022, Statistical properties of the log-cosh loss function",
 )
 quantile = Loss(
     "quantile",
-    "sum over targets and levels q of q (y - a) where a < y, (1 - q) (a - y) elsewhere; "
-    "target t of Q levels has the outputs t Q, ..., t Q + Q - 1",
-    "-q where a < y, 1 - q where a > y",
+    "sum(levels * (y - a) if a < y else (1 - levels) * (a - y))",
+    "-levels if a < y else 1 - levels",
     "numbers",
     "Koenker and Bassett 1978, Regression quantiles",
     (Number("levels", (0.5,), check=partial(_validation.levels, most=_engine.HYPER)),),
     per_target=len,
-    to_kernel=tuple,
+    note="target t of Q levels has the outputs t Q, ..., t Q + Q - 1, a level each",
 )
 poisson = Loss(
     "poisson",
-    "sum exp(a) - y a; a is the log of the mean",
+    "sum(exp(a) - y * a)",
     "exp(a) - y",
     "not negative",
     "Nelder and Wedderburn 1972, Generalized linear models",
     link="exp",
+    note="exp(a) is the mean",
 )
 gamma = Loss(
     "gamma",
-    "2 sum [log(m / y) + y / m - 1], the deviance, with the mean m = exp(a)",
-    "2 (1 - y / m)",
+    "2 * sum(a - log(y) + y * exp(-a) - 1)",
+    "2 * (1 - y * exp(-a))",
     "positive",
     "McCullagh and Nelder 1989, Generalized linear models",
     link="exp",
+    note="the deviance, exp(a) is the mean",
 )
 tweedie = Loss(
     "tweedie",
-    "2 sum [y^(2-p) / ((1-p)(2-p)) - y m^(1-p) / (1-p) + m^(2-p) / (2-p)], the deviance, with p = power and m = exp(a)",
-    "2 (m^(2-p) - y m^(1-p))",
+    "2 * sum(y**q / (p * q) - y * exp(p * a) / p + exp(q * a) / q), with p = 1 - power, q = 2 - power",
+    "2 * (exp((2 - power) * a) - y * exp((1 - power) * a))",
     "not negative",
     "Jorgensen 1987, Exponential dispersion models",
     (Number("power", 1.5, above=1, below=2),),
     link="exp",
+    note="the deviance, exp(a) is the mean",
 )
 gaussian_nll = Loss(
     "gaussian_nll",
-    "1/2 sum over targets of [v + (m - y)^2 exp(-v)]; target t has the outputs 2 t, the mean m, and 2 t + 1, the log "
-    "variance v",
-    "(m - y) exp(-v) by m, 1/2 [1 - (m - y)^2 exp(-v)] by v",
+    "sum(v + (m - y)**2 * exp(-v)) / 2",
+    "(m - y) * exp(-v), (1 - (m - y)**2 * exp(-v)) / 2",
     "numbers",
     "Nix and Weigend 1994, Estimating the mean and variance of the target probability distribution",
     link="exp of v",
     per_target=lambda: 2,
+    output_names=("m", "v"),
+    note="target t has the outputs 2 t, the mean m, and 2 t + 1, the log variance v",
 )
 cross_entropy = Loss(
     "cross_entropy",
-    "-sum y log softmax(a); smoothed, (1 - label_smoothing) y + label_smoothing / n stands for y",
-    "softmax(a) - y",
+    "-sum(t * log_softmax(a)), with t = (1 - label_smoothing) * y + label_smoothing / n",
+    "softmax(a) - t, with t = (1 - label_smoothing) * y + label_smoothing / n",
     "classes",
     "Bridle 1990; label smoothing: Szegedy et al. 2016, Rethinking the Inception architecture",
     (Number("label_smoothing", 0.0, least=0, below=1),),
@@ -170,7 +193,7 @@ cross_entropy = Loss(
 )
 kl_divergence = Loss(
     "kl_divergence",
-    "sum y (log y - log softmax(a)), where 0 log 0 = 0",
+    "sum(y * (log(y) - log_softmax(a)) if y > 0 else 0)",
     "softmax(a) - y",
     "classes",
     "Kullback and Leibler 1951, On information and sufficiency",
@@ -178,8 +201,8 @@ kl_divergence = Loss(
 )
 focal = Loss(
     "focal",
-    "-alpha sum y (1 - p)^gamma log p, with p = softmax(a); alpha = 1 if None",
-    "h - p sum h, with h = alpha y (1 - p)^gamma (gamma p log p / (1 - p) - 1)",
+    "-alpha * sum(y * (1 - softmax(a))**gamma * log_softmax(a))",
+    "h - p * sum(h), with h = alpha * y * (1 - p)**gamma * (gamma * p * log(p) / (1 - p) - 1), p = softmax(a)",
     "classes",
     "Lin et al. 2017, Focal loss for dense object detection",
     (
@@ -187,29 +210,32 @@ focal = Loss(
         Number("alpha", None, above=0, check=_number_or_none),
     ),
     link="softmax",
-    to_kernel=lambda gamma, alpha: (gamma, 1.0 if alpha is None else alpha),
+    to_constants=lambda gamma, alpha: {"gamma": gamma, "alpha": 1.0 if alpha is None else alpha},
+    note="alpha is 1 if it is None",
 )
 hinge = Loss(
     "hinge",
-    "max_j (a_j + 1 - y_j) - sum y a; for a label c, max(0, 1 + max_{j != c} a_j - a_c)",
-    "[j is the first where the maximum is] - y_j",
+    "max(a + 1 - y) - sum(y * a)",
+    "first_maximum(a + 1 - y) - y",
     "classes",
     "Crammer and Singer 2001, On the algorithmic implementation of multiclass kernel-based vector machines",
     link="margin",
+    note="for a label c: max(0, 1 + max_{j != c} a_j - a_c)",
 )
 binary_cross_entropy = Loss(
     "binary_cross_entropy",
-    "-sum [y log s(a) + (1 - y) log(1 - s(a))]",
-    "s(a) - y",
+    "-sum(y * log_sigmoid(a) + (1 - y) * log_sigmoid(-a))",
+    "sigmoid(a) - y",
     "probabilities",
     "Cox 1958, The regression analysis of binary sequences",
     link="sigmoid",
 )
 binary_focal = Loss(
     "binary_focal",
-    "-sum [alpha y (1 - s)^gamma log s + (1 - alpha) (1 - y) s^gamma log(1 - s)], with s = s(a); both weights are 1 if "
-    "alpha is None",
-    "alpha y (1 - s)^gamma (gamma s log s - (1 - s)) + (1 - alpha) (1 - y) s^gamma (s - gamma (1 - s) log(1 - s))",
+    "-sum(positive * y * q**gamma * log_sigmoid(a) "
+    "+ negative * (1 - y) * p**gamma * log_sigmoid(-a)), with p = sigmoid(a), q = sigmoid(-a)",
+    "positive * y * q**gamma * (gamma * p * log_sigmoid(a) - q) "
+    "+ negative * (1 - y) * p**gamma * (p - gamma * q * log_sigmoid(-a)), with p = sigmoid(a), q = sigmoid(-a)",
     "probabilities",
     "Lin et al. 2017, Focal loss for dense object detection",
     (
@@ -217,15 +243,21 @@ binary_focal = Loss(
         Number("alpha", None, above=0, below=1, check=_number_or_none),
     ),
     link="sigmoid",
-    to_kernel=lambda gamma, alpha: (gamma, 1.0, 1.0) if alpha is None else (gamma, alpha, 1 - alpha),
+    to_constants=lambda gamma, alpha: {
+        "gamma": gamma,
+        "positive": 1.0 if alpha is None else alpha,
+        "negative": 1.0 if alpha is None else 1 - alpha,
+    },
+    note="positive is alpha and negative 1 - alpha, or both are 1 if alpha is None",
 )
 binary_hinge = Loss(
     "binary_hinge",
-    "sum max(0, 1 - y a), with y = -1 or 1 (0 stands for -1)",
-    "-y where y a < 1, 0 elsewhere",
+    "sum(max(1 - y * a, 0))",
+    "-y if y * a < 1 else 0",
     "signs",
     "Cortes and Vapnik 1995, Support-vector networks",
     link="margin",
+    note="y is -1 or 1 (0 stands for -1)",
 )
 
 Loss.listed = LOSSES = {

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from layer_cases import inputs
 
 import fastprop as fp
-from fastprop.explain import numpy_ops as formulas
-from fastprop.nn.activations import ACTIVATIONS
+from fastprop.explain import numpy_ops
+from fastprop.nn import activations, formulas
 from fastprop.nn.losses import LOSSES
 
 ALL = 10**6  # more paths than any network here has
@@ -251,34 +251,49 @@ def test_other_wrong_arguments(trace):
 
 @pytest.mark.parametrize("activation", strategies.GENTLE, ids=str)
 def test_formulas_of_activations(activation):
-    """Value and, by the complex step, derivative, against the twin's; erf's tails and 0 among the points."""
-    z = np.append(np.linspace(-9, 9, 181) + 0.01, 0.0)[None]
-    name, *numbers = strategies.twin(activation)
-    found = formulas.ACTIVATIONS[name](z + 1e-20j, *numbers)
+    """Value, slope by its own formula, and slope by the complex step, against the twin's; also far out and at 0."""
+    z = np.append(np.linspace(-9, 9, 181) + 0.01, [0.0, -800.0, 800.0])
+    (name, *numbers), parsed = strategies.twin(activation), activations.parse(activation)
+    found = numpy_ops.activate(parsed, z + 1e-20j)
     g, derivative = reference.activation((name, *numbers))
-    np.testing.assert_allclose(found.real, g(z), rtol=1e-13, atol=1e-14)
-    np.testing.assert_allclose(found.imag / 1e-20, derivative(z, g(z)), rtol=1e-11, atol=1e-13)
+    a = g(z)
+    np.testing.assert_allclose(found.real, a, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(found.imag / 1e-20, derivative(z, a), rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(numpy_ops.activate(parsed, z, a=a), derivative(z, a), rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "binary_focal", "log_cosh", "half_mse"])
 def test_losses_are_smooth_at_0(loss):
     y = np.array([[1.0], [0.0]]) if loss.startswith("binary") else np.zeros((2, 1))
-    found = formulas.LOSSES[loss](np.zeros((2, 1)) + 1e-20j, y, *LOSSES[loss].hyper).imag / 1e-20
-    np.testing.assert_allclose(found, reference_losses.LOSSES[loss](np.zeros((2, 1)), y)[1], rtol=1e-14)
+    found = numpy_ops.row_losses(LOSSES[loss], np.zeros((2, 1)) + 1e-20j, y).imag / 1e-20
+    np.testing.assert_allclose(found[:, None], reference_losses.LOSSES[loss](np.zeros((2, 1)), y)[1], rtol=1e-14)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+WITH_OTHERS = [
+    fp.losses.huber(delta=0.3), fp.losses.quantile(levels=(0.1, 0.5, 0.9)), fp.losses.tweedie(power=1.2),
+    fp.losses.cross_entropy(label_smoothing=0.1), fp.losses.focal(gamma=1.5, alpha=0.25),
+    fp.losses.binary_focal(gamma=1.5, alpha=0.25),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", [*LOSSES.values(), *WITH_OTHERS], ids=str)
 def test_formulas_of_losses(loss):
+    """The loss of each row, and its slope by its own formula, against the twin's."""
     rng = np.random.default_rng(0)
-    n = strategies.outputs_for(loss, 3)
-    a, y = rng.normal(0, 2, size=(50, n)), strategies.targets(loss, rng, 50, n)
-    found = formulas.LOSSES[loss](a, y, *LOSSES[loss].hyper).sum(axis=1)
-    wanted, _ = reference_losses.LOSSES[loss](a, reference_losses.targets(loss, y, a.shape))
-    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-14)
+    n_targets = 3
+    a, y = rng.normal(0, 2, size=(50, n_targets * loss.outputs)), strategies.targets(loss.name, rng, 50, n_targets)
+    if LOSSES[loss.name].outputs > 1:
+        y = rng.normal(size=(50, n_targets))
+    wanted, slope = reference_losses.LOSSES[loss.name](a, reference_losses.targets(loss.name, y, a.shape), *loss.hyper)
+    np.testing.assert_allclose(numpy_ops.row_losses(loss, a, y), wanted, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(numpy_ops.loss_slope(loss, a, y), slope, rtol=1e-11, atol=1e-13)
 
 
-def test_every_activation_and_loss_has_its_formula():
-    assert set(formulas.ACTIVATIONS) == set(ACTIVATIONS) and set(formulas.LOSSES) == set(LOSSES)
+def test_a_formula_that_nobody_understands_says_so():
+    names = {"z": np.zeros(3)}
+    for formula in ("z if z else 0", "z & 1", "snake(z)", "z + y", "z.real"):
+        with pytest.raises(ValueError, match="formula cannot have|has no function snake"):
+            formulas.evaluate(formula, numpy_ops.NumPy(), names)
 
 
 # ---- PyTorch ----

@@ -7,6 +7,7 @@ import re
 import bridge_cases
 import numpy as np
 import pytest
+import reference_activations
 import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,8 +77,23 @@ def test_numbers_are_copied(torch):
         fp.to_torch(module)
 
 
-def test_every_activation_has_its_module():
-    assert set(torch_export.ACTIVATIONS) | {"gelu_tanh"} >= set(ACTIVATIONS)
+@pytest.mark.parametrize("activation", strategies.GENTLE, ids=str)
+def test_the_module_of_a_formula(torch, activation):
+    """Value and slope of every activation, also of those that to_torch takes from torch.nn."""
+    torch_modules = pytest.importorskip("fastprop.interop.torch_modules")
+    name, *numbers = strategies.twin(activation)
+    z = np.append(np.linspace(-9, 9, 181) + 0.01, [-200.0, 200.0])
+    x = torch.tensor(z, requires_grad=True)
+    a = torch_modules.Activation(name, dict(zip(ACTIVATIONS[name].values, numbers)))(x)
+    a.backward(torch.ones_like(a))
+    g, derivative = reference_activations.activation((name, *numbers))
+    np.testing.assert_allclose(a.detach().numpy(), g(z), rtol=1e-12, atol=1e-13)
+    if name != "hard_tanh":
+        np.testing.assert_allclose(x.grad.numpy(), derivative(z, g(z)), rtol=1e-10, atol=1e-12)
+
+
+def test_the_modules_of_torch_are_of_activations_of_the_list():
+    assert set(torch_export.ACTIVATIONS) <= set(ACTIVATIONS)
 
 
 # ---- in ----
