@@ -195,7 +195,7 @@ cdef extern from "fastprop.h" nogil:
     const fp_isa *fp_select_isa(const char *name) noexcept
 
     int fp_optimizer_begin(
-        int optimizer, double *now, double *after, const double *memory, const double *hyper) noexcept
+        int optimizer, double *step_hyper, double *next_memory, const double *memory, const double *hyper) noexcept
     ptrdiff_t fp_label(const int64_t *label, int64_t n) noexcept nogil
     ptrdiff_t fp_category_float(const float *x, int64_t n) noexcept nogil
     ptrdiff_t fp_category_double(const double *x, int64_t n) noexcept nogil
@@ -229,4 +229,4 @@ cdef extern from "random.h" nogil:
     const uint64_t FP_GOLDEN
     uint64_t fp_mix64(uint64_t x) noexcept
     uint64_t fp_random_key(uint64_t seed, uint64_t stream, uint64_t step) noexcept
-    void fp_shuffle(int64_t *order, int64_t first, int64_t last, uint64_t key) noexcept
+    void fp_shuffle(int64_t *order, int64_t begin, int64_t end, uint64_t key) noexcept

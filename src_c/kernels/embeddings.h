@@ -88,15 +88,15 @@ static void FP(piecewise_forward)(T *a, const T *x, const T *edges, const int64_
     for (I c = 0; c < n_in; a += bins[c], edges += bins[c] + 1, c++)
         for (I t = 0; t < bins[c]; t += L) {
             I left = bins[c] - t;
-            T least[L], most[L];
-            V(store)(least, V(set1)(0));
-            V(store)(most, V(set1)(1));
+            T lower_bounds[L], upper_bounds[L];
+            V(store)(lower_bounds, V(set1)(0));
+            V(store)(upper_bounds, V(set1)(1));
             if (t == 0)
-                least[0] = -INFINITY;
+                lower_bounds[0] = -INFINITY;
             if (left <= L)
-                most[left - 1] = INFINITY;
+                upper_bounds[left - 1] = INFINITY;
             V(t) low = FP(load_tail)(edges + t, left), size = V(sub)(FP(load_tail)(edges + t + 1, left), low);
-            V(t) lower = V(load)(least), upper = V(load)(most);
+            V(t) lower = V(load)(lower_bounds), upper = V(load)(upper_bounds);
             for (I i = 0; i < rows; i++) {
                 V(t) fraction = V(div)(V(sub)(V(set1)(x[i * x_stride + c]), low), size);
                 fraction = V(min)(upper, V(max)(lower, fraction)); /* with the operands in this order NaN stays NaN */

@@ -50,8 +50,8 @@ FP_INLINE T FP(row_max)(const T *x, I n)
     for (; j + L <= n; j += L)
         max = V(max)(max, V(load)(x + j));
     if (j < n) {
-        V(mask) there = V(gt)(V(keep_n)(V(set1)(1), n - j), V(set1)(0));
-        max = V(max)(max, V(select)(there, V(load_n)(x + j, n - j), first_element));
+        V(mask) is_valid = V(gt)(V(keep_n)(V(set1)(1), n - j), V(set1)(0));
+        max = V(max)(max, V(select)(is_valid, V(load_n)(x + j, n - j), first_element));
     }
     return V(reduce_max)(max);
 }

@@ -38,11 +38,11 @@ static void FP(softmax_forward)(T *a, const T *x, I rows, I n, I a_stride, I x_s
         for (int i = 0; i < count; i++) {
             T *out = a + (begin + i) * a_stride;
             const T *in = x + (begin + i) * x_stride;
-            V(t) shift = V(set1)(max[i]), end = V(set1)(total[i]);
+            V(t) shift = V(set1)(max[i]), normalizer = V(set1)(total[i]);
             for (I j = 0; j < n; j += L)
                 FP(store_tail)(out + j,
-                               logarithm ? V(sub)(V(sub)(FP(load_tail)(in + j, n - j), shift), end)
-                                         : V(mul)(FP(load_tail)(out + j, n - j), end),
+                               logarithm ? V(sub)(V(sub)(FP(load_tail)(in + j, n - j), shift), normalizer)
+                                         : V(mul)(FP(load_tail)(out + j, n - j), normalizer),
                                n - j);
         }
     }
@@ -134,8 +134,8 @@ static void FP(dropout)(T *a, T *saved, const T *x, I rows, I n, I a_stride, I s
     uint32_t low = (uint32_t)mixed, high = (uint32_t)(mixed >> 32), threshold = (uint32_t)(rate * 0x1p32);
     T scale = (T)(1 / (1 - rate));
     uint32_t counter = (uint32_t)row_offset * (uint32_t)n;
-    if (a_stride == n && saved_stride == n &&
-        x_stride == n) /* contiguous rows are one long row, with the same counters */
+    /* Contiguous rows are one long row, with the same counters. */
+    if (a_stride == n && saved_stride == n && x_stride == n)
         n *= rows, rows = rows > 0;
     for (I i = 0; i < rows; i++, counter += (uint32_t)n, a += a_stride, saved += saved_stride, x += x_stride) {
         for (I j = 0; j < n; j++)

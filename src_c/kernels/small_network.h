@@ -18,20 +18,20 @@ FP_INLINE void FP(small_forward)(T *a, const T *x, const T *w, const T *b, I n_i
 }
 
 FP_INLINE void FP(small_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, const T *w, I n_in, I n_out,
-                                  int activation, const double *hyper, int add)
+                                  int activation, const double *hyper, int accumulate)
 {
     for (I i = 0; i < n_in; i++) {
         T sum = 0;
         for (I j = 0; j < n_out; j++) {
             T *slope = &dw[i * n_out + j];
-            *slope = FP_FMA(x[i], dz[j], add ? *slope : 0);
+            *slope = FP_FMA(x[i], dz[j], accumulate ? *slope : 0);
             sum = FP_FMA(dz[j], w[i * n_out + j], sum);
         }
         if (dx)
             dx[i] = activation == FP_ACTIVATION_relu && !(x[i] > 0) ? 0 : sum;
     }
     for (I j = 0; j < n_out; j++)
-        db[j] = (add ? db[j] : 0) + dz[j];
+        db[j] = (accumulate ? db[j] : 0) + dz[j];
     if (dx && activation != FP_ACTIVATION_relu && activation != FP_ACTIVATION_identity)
         FP(table).backward[activation](dx, x, n_in, hyper);
 }
@@ -91,7 +91,7 @@ FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
  * register. */
 FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y,
                                 const int64_t *label, const int *activations, I layers, int loss, double scale,
-                                const double *hyper, int add)
+                                const double *hyper, int accumulate)
 {
     T a = x;
     for (I k = 0; k < layers; k++) {
@@ -104,8 +104,8 @@ FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *the
     for (I k = layers - 1; k >= 0; k--) {
         T dz = FP(scalar_slope)(da, a, activations[k], hyper + k * FP_HYPER), *dw = &gradient[2 * k], *db = dw + 1;
         a = work[k];
-        *dw = FP_FMA(a, dz, add ? *dw : 0);
-        *db = (add ? *db : 0) + dz;
+        *dw = FP_FMA(a, dz, accumulate ? *dw : 0);
+        *db = (accumulate ? *db : 0) + dz;
         da = FP_FMA(dz, theta[2 * k], 0);
     }
 }
