@@ -492,7 +492,7 @@ SAID = {  # what PyTorch, Keras, scikit-learn and others say -> what is meant
     "metric": {"acc": "accuracy", "binary_accuracy": "accuracy", "f1_score": "f1", "root_mean_squared_error": "rmse"},
 }  # fmt: skip
 MAKERS = {
-    "loss": (LOSSES, lambda name: fp.Trainer(fp.Network([2, 4]), loss=name)._loss.name),
+    "loss": (LOSSES, lambda name: fp.Trainer(fp.Network([2, 4]), loss=name).parsed_loss.name),
     "activation": ([*ACTIVATIONS, "softmax", "log_softmax"], lambda name: fp.Dense(3, name).activation),
     "optimizer": (
         OPTIMIZERS,

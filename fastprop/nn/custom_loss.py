@@ -103,20 +103,20 @@ def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.nda
 
 def descend(trainer: Any, x: np.ndarray, y: Any, order: np.ndarray | None, batch: int, rates, progress) -> float:
     """What ``CompiledTrainer.run`` does for the losses that it knows: a step for each batch; the mean cost, or NaN."""
-    network, rule, descent = trainer.network, trainer._rule, trainer._descent
+    network, rule, descent = trainer.network, trainer.optimizer_state, trainer.compiled
     gradient, total, told = np.empty_like(network.gradient), 0.0, time.monotonic()
     for step, first in enumerate(range(0, len(x), batch)):
         rows = slice(first, first + batch) if order is None else order[first : first + batch]
         with network.engine.exclusive():
             before = network.state.copy()
-            cost = cost_of(network, trainer._loss, x[rows], y[rows], gradient, True, trainer.seed, descent.steps)
+            cost = cost_of(network, trainer.parsed_loss, x[rows], y[rows], gradient, True, trainer.seed, descent.steps)
             if not np.isfinite(cost):
                 network.state[:] = before
                 return np.nan
             if rates is not None:
-                rule.engine.rate = rates[step]
+                rule.compiled.rate = rates[step]
             descent.apply()
-            rule.stepped(1)
+            rule.on_steps(1)
         done = min(first + batch, len(x))
         total += cost * (done - first)
         if progress is not None and done < len(x) and time.monotonic() - told > PROGRESS:

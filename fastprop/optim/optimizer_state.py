@@ -1,4 +1,4 @@
-"""Rule: how the parameters of one network follow its gradient, and how far that is. What a Trainer has for each."""
+"""OptimizerState: what a Trainer knows of its optimiser from step to step: its state, its rate, penalties, averages."""
 
 import warnings
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from fastprop.optim.schedules import Schedule
 GROUPS = ("weight", "bias", "first", "last")
 
 
-class Rule:
+class OptimizerState:
     """What a Trainer does with a gradient.
 
     Parameters
@@ -65,7 +65,7 @@ class Rule:
         self._state = self.optimizer.initial_state(n, dtype)
         self._averaged = None if average is None else np.zeros(n, dtype)
         self._averages = None if average is None else np.zeros(1, np.int64)
-        self.engine = _engine.CompiledOptimizer(
+        self.compiled = _engine.CompiledOptimizer(
             network.engine,
             self.optimizer.number,
             0.0,
@@ -81,7 +81,7 @@ class Rule:
             self._averages,
             (0, 1, 0.0) if average is None else (average.start, average.every, average.weight),
         )
-        self.engine.rate = self.rate
+        self.compiled.rate = self.rate
 
     # ---- the rate ----
 
@@ -125,18 +125,18 @@ class Rule:
                 stacklevel=5,  # the caller of Network.fit
             )
 
-    def stepped(self, n_steps: int) -> None:
+    def on_steps(self, n_steps: int) -> None:
         """So many steps have been taken."""
         if self.schedule is not None:
             self._steps += n_steps
-            self.engine.rate = self.rate
+            self.compiled.rate = self.rate
 
-    def ended(self, cost: float) -> None:
+    def on_epoch(self, cost: float) -> None:
         """An epoch has ended, with this cost."""
         if self.schedule is not None:
             self._epochs += 1
             self._known = self.schedule.told(self._known, cost)
-            self.engine.rate = self.rate
+            self.compiled.rate = self.rate
 
     # ---- what changes ----
 
@@ -163,7 +163,7 @@ class Rule:
         for ours, given in zip((self._memory, self._state, self._averaged, self._averages), arrays):
             if ours is not None:
                 ours[...] = given
-        self.engine.rate = self.rate
+        self.compiled.rate = self.rate
 
 
 def _blocks(network: Network) -> Iterator[tuple[int, str, int, bool]]:

@@ -365,14 +365,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         before = trainer.optimizer
         trainer.shuffle = shuffle
         if seed is not None:
-            trainer.seed = trainer._descent.seed = seed
-        if (optimizer, l2) != (before, trainer._how["l2"]):
-            arrays, *time = trainer._rule.state()
-            trainer._how["l2"] = l2
+            trainer.seed = trainer.compiled.seed = seed
+        if (optimizer, l2) != (before, trainer.options["l2"]):
+            arrays, *time = trainer.optimizer_state.state()
+            trainer.options["l2"] = l2
             trainer.optimizer = optimizer
-            fresh, *start = trainer._rule.state()
+            fresh, *start = trainer.optimizer_state.state()
             if type(optimizer) is type(before) and list(map(np.shape, arrays)) == list(map(np.shape, fresh)):
-                trainer._rule.restore((arrays, *(time if optimizer.rate == before.rate else start)))
+                trainer.optimizer_state.restore((arrays, *(time if optimizer.rate == before.rate else start)))
         if self.learning_rate == "invscaling":
             self._rate = trainer.rate / (self.t_ + 1) ** self.power_t
         elif self.learning_rate == "constant" or optimizer.rate != before.rate:

@@ -55,7 +55,7 @@ class Judge(Callback):
         """The rate of the next steps is the estimator's, where no schedule says it."""
         trainer = self.estimator._trainer
         if not isinstance(trainer.optimizer.rate, Schedule):
-            trainer._rule.engine.rate = self.estimator._rate
+            trainer.optimizer_state.compiled.rate = self.estimator._rate
 
     def on_epoch_end(self, run) -> None:
         """Counts, judges, and stops or slows down where nothing is gained any more."""

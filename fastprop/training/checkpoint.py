@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 NAME = "epoch-{:08d}.safetensors"
 BEST = "best.safetensors"
-# the arrays of ``Rule.state``, in its order
+# the arrays of ``OptimizerState.state``, in its order
 CHANGING = ("optimizer.memory", "optimizer.state", "average", "average.count")
 
 
@@ -150,13 +150,13 @@ def made(value: Any) -> Any:
 
 def describe_trainer(trainer: Trainer) -> dict[str, Any]:
     """How it trains, as JSON has it. A loss of the user's own is there by its name."""
-    loss = trainer._loss
+    loss = trainer.parsed_loss
     return {
         "network": trainer.network.describe(),
         "loss": {"own": loss.name} if isinstance(loss, custom_loss.OwnLoss) else loss.describe(),
         "optimizer": describe(trainer.optimizer),
         "class_weight": describe(trainer.class_weight),
-        "how": {name: describe(value) for name, value in trainer._how.items()},
+        "how": {name: describe(value) for name, value in trainer.options.items()},
         "shuffle": trainer.shuffle,
         "seed": trainer.seed,
     }
@@ -178,7 +178,7 @@ def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[
     """
     network = trainer.network
     with network.engine.locked():  # whoever trains it meanwhile is between two steps
-        changing, steps, epochs, known = trainer._rule.state()
+        changing, steps, epochs, known = trainer.optimizer_state.state()
         taken = trainer.steps
         arrays = {**dict(zip(("parameters", "state"), network.snapshot())), **(more or {})}
     arrays |= {name: array for name, array in zip(CHANGING, changing) if array is not None}
@@ -216,16 +216,16 @@ class Saved:
         """Puts a trainer of the same description where this one was."""
         network = trainer.network
         changing = tuple(self.arrays.get(name) for name in CHANGING)
-        wanted = [network.parameters, network.state, *trainer._rule.state()[0]]
+        wanted = [network.parameters, network.state, *trainer.optimizer_state.state()[0]]
         given = [self.arrays.get("parameters"), self.arrays.get("state"), *changing]
         if [a is None or a.shape for a in wanted] != [a is None or a.shape for a in given]:
             raise ValueError(f"{self.path} does not hold the arrays of the trainer that it describes")
         steps, epochs, known = self.at["rule"]
-        if len(known) != len(trainer._rule.state()[3]) or not all(type(one) in (int, float) for one in known):
+        if len(known) != len(trainer.optimizer_state.state()[3]) or not all(type(one) in (int, float) for one in known):
             raise ValueError(f"{self.path} does not hold what the schedule that it describes knows")
-        trainer._descent.steps = _validation.whole("steps", self.at["steps"])
+        trainer.compiled.steps = _validation.whole("steps", self.at["steps"])
         how_far = _validation.whole("steps", steps), _validation.whole("epochs", epochs)
-        trainer._rule.restore((changing, *how_far, tuple(known)))
+        trainer.optimizer_state.restore((changing, *how_far, tuple(known)))
         network.restore(self.arrays["parameters"], self.arrays["state"])
 
     def trainer(self, loss: Any = None) -> Trainer:

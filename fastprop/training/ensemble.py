@@ -131,10 +131,10 @@ class Ensemble:
         if not isinstance(source, batches.Stored):
             raise TypeError(f"an ensemble is trained on arrays, got batches from {type(X).__name__}; give X and y")
         _targets.check_classes(first.class_weight, *source.examples[1:3])
-        size = first._batch_size(batch_size, source.rows)
-        examples = first._weighed(source.examples)
+        size = first.choose_batch_size(batch_size, source.rows)
+        examples = first.with_class_weights(source.examples)
         for one in trainer.trainers:
-            one._rule.warn_if_over(epochs, source.n_steps(size))
+            one.optimizer_state.warn_if_over(epochs, source.n_steps(size))
         names = ["epoch", "cost"] if held_out is None else ["epoch", "cost", "validation_cost"]
         histories = [History({name: [] for name in names}) for _ in self.networks]
         for epoch in range(1, epochs + 1):
@@ -142,11 +142,11 @@ class Ensemble:
             for one, history, cost in zip(trainer.trainers, histories, costs):
                 row = {"epoch": epoch, "cost": float(cost)}
                 if held_out is not None:
-                    with nullcontext() if one._how["average"] is None else one.averaging():
-                        row["validation_cost"] = one._mean_cost(held_out[0])
+                    with nullcontext() if one.options["average"] is None else one.averaging():
+                        row["validation_cost"] = one.mean_cost(held_out[0])
                 for name, value in row.items():
                     history[name].append(value)
-                one._rule.ended(row[names[-1]])
+                one.optimizer_state.on_epoch(row[names[-1]])
         for one in trainer.trainers:
             if one.averaged is not None:
                 one.network.parameters = one.averaged
@@ -254,10 +254,10 @@ class EnsembleTrainer:
             On Ctrl-C; each network's parameters are those of its last whole step.
         """
         first = self.trainers[0]
-        examples = first._examples(X, y, sample_weight)
-        costs = self._epoch(examples, first._batch_size(batch_size, len(examples[0])))
+        examples = first.prepare_examples(X, y, sample_weight)
+        costs = self._epoch(examples, first.choose_batch_size(batch_size, len(examples[0])))
         for trainer, cost in zip(self.trainers, costs):
-            trainer._rule.ended(float(cost))
+            trainer.optimizer_state.on_epoch(float(cost))
         return costs
 
     def _epoch(self, examples: Examples, size: int) -> np.ndarray:
@@ -271,17 +271,17 @@ class EnsembleTrainer:
             lead = first if self.shared_batches else trainer
             orders.append(batches.shuffled(rows, lead.seed if lead.shuffle else None, lead.steps))
             weights.append(self._drawn(trainer, rows, weight))
-            rates.append(trainer._rule.rates(-(-rows // size)))
+            rates.append(trainer.optimizer_state.rates(-(-rows // size)))
         before = [trainer.steps for trainer in self.trainers]
         try:
-            descents = [trainer._descent for trainer in self.trainers]
+            descents = [trainer.compiled for trainer in self.trainers]
             found = _engine.run_ensemble(descents, x, y, labels, weights, orders, size, rates)
         finally:
             for trainer, steps in zip(self.trainers, before):
-                trainer._rule.stepped(trainer.steps - steps)
+                trainer.optimizer_state.on_steps(trainer.steps - steps)
         costs: np.ndarray = np.array(found, np.float64)
         if np.isnan(costs).any():
-            first.network.recheck_examples((x, y, labels, weight), first._loss)
+            first.network.recheck_examples((x, y, labels, weight), first.parsed_loss)
         for i, trainer in enumerate(self.trainers):
             if not trainer.network.engine.all_finite(trainer.network.parameters):
                 costs[i] = np.nan

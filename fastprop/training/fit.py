@@ -84,9 +84,9 @@ def fit(
     rows = source.rows
     if quasi_newton and batch_size not in (None, rows):
         raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r:.200}; omit it")
-    batch_size = trainer._batch_size(batch_size, rows)
+    batch_size = trainer.choose_batch_size(batch_size, rows)
     judged = (source, targets) if held_out is None else held_out
-    weighed = trainer._weigh(source)
+    weighed = trainer.apply_class_weights(source)
     run = Run(trainer, epochs, weighed, batch_size, held_out, judged, metrics, early_stopping, callbacks, progress)
     if saved is not None:
         checkpoints.resume(run, saved)
@@ -107,11 +107,11 @@ def fit(
 def evaluate(network: Network, X, y=None, *, loss, sample_weight=None, metrics=()) -> dict[str, float]:
     """The cost over the rows of X and metrics of them, as ``Network.evaluate`` describes."""
     trainer = Trainer(network, loss=loss)
-    source = batches.source(network, trainer._loss, X, y, sample_weight)
-    wanted = _metrics.parse(metrics, trainer._loss, network.n_outputs)
+    source = batches.source(network, trainer.parsed_loss, X, y, sample_weight)
+    wanted = _metrics.parse(metrics, trainer.parsed_loss, network.n_outputs)
     if wanted and y is None:
         raise ValueError("metrics are of rows with their targets; give X and y as arrays")
-    return {"cost": trainer._mean_cost(source)} | _measured(trainer, wanted, source, y)
+    return {"cost": trainer.mean_cost(source)} | _measured(trainer, wanted, source, y)
 
 
 def _measured(trainer: Trainer, wanted: list[_metrics.Metric], source: batches.Source, y: Any) -> dict[str, float]:
@@ -121,7 +121,7 @@ def _measured(trainer: Trainer, wanted: list[_metrics.Metric], source: batches.S
     outputs, weights = zip(*((trainer.network(x), weight) for x, _, _, weight in source.straight()))
     weight = None if weights[0] is None else np.concatenate(weights)
     targets = np.asarray(data.plain("y", y, trainer.network.dtype, targets=True))
-    judged = _metrics.Judged(targets, np.concatenate(outputs), weight, trainer._loss)
+    judged = _metrics.Judged(targets, np.concatenate(outputs), weight, trainer.parsed_loss)
     return {metric.name: metric.function(judged) for metric in wanted}
 
 
@@ -136,7 +136,7 @@ Judged = tuple[batches.Source, Any]  # rows, and their targets as given
 
 def _split(trainer: Trainer, X, y, sample_weight, validation, window: int | None) -> tuple[Any, Any, Judged | None]:
     """The rows to train on, their targets as given, and the same of those held out, if any."""
-    network, loss = trainer.network, trainer._loss
+    network, loss = trainer.network, trainer.parsed_loss
     source = batches.source(network, loss, X, y, sample_weight, window=window)
     if validation is None:
         return source, y, None
@@ -213,7 +213,7 @@ class Run:
         self.source, self.rows = source, source.rows
         self.epoch, self.cost, self.stopped = 0, float("nan"), False
         self._held_out = held_out
-        self._metrics = _metrics.parse(wanted, trainer._loss, trainer.network.n_outputs)
+        self._metrics = _metrics.parse(wanted, trainer.parsed_loss, trainer.network.n_outputs)
         self._judged = judged if self._metrics else None
         if self._metrics and (judged[1] is None or (held_out is None and not isinstance(source, batches.Stored))):
             raise ValueError("metrics of rows that are not held in memory cost a pass; give validation=(Xv, yv)")
@@ -287,7 +287,7 @@ class Run:
 
     def begin(self) -> None:
         """The training begins."""
-        self.trainer._rule.warn_if_over(self.epochs - self.epoch, self.source.n_steps(self.batch_size))
+        self.trainer.optimizer_state.warn_if_over(self.epochs - self.epoch, self.source.n_steps(self.batch_size))
         for callback in self.callbacks:
             callback.on_train_begin(self)
             self._begun.append(callback)
@@ -311,7 +311,7 @@ class Run:
     def end_epoch(self, cost: float) -> float:
         """It has ended with that cost. Returns the one by which to judge it: that of the validation rows, if any."""
         row = {"epoch": self.epoch, "cost": cost}
-        with nullcontext() if self.trainer._how["average"] is None else self.trainer.averaging():
+        with nullcontext() if self.trainer.options["average"] is None else self.trainer.averaging():
             row |= self._look()
             if self.patience is not None:
                 self.patience.see(row[self.patience.how.monitor], self.epoch, self.network)
@@ -345,7 +345,7 @@ class Run:
         """The validation cost and the metrics, of the parameters that the network has."""
         found = {}
         if self._held_out is not None:
-            found["validation_cost"] = self.trainer._mean_cost(self._held_out[0])
+            found["validation_cost"] = self.trainer.mean_cost(self._held_out[0])
         if self._judged is not None:
             measured = _measured(self.trainer, self._metrics, *self._judged)
             found |= {self._prefix + name: value for name, value in measured.items()}
@@ -407,14 +407,14 @@ def _descend(run: Run) -> None:
                 epoch=run.epoch,
                 history=run.history,
             ) from None
-        trainer._rule.ended(judged)
+        trainer.optimizer_state.on_epoch(judged)
         good = network.snapshot()
         run.tell()
 
 
 def _quasi_newton(run: Run, how: LBFGS, looks: int | None = None) -> bool:
     """The iterations of L-BFGS on all rows; `looks` and the result are those of ``minimize``."""
-    network, loss, pull = run.network, run.trainer._loss, run.trainer._rule.l2
+    network, loss, pull = run.network, run.trainer.parsed_loss, run.trainer.optimizer_state.l2
     gradient, (examples,) = np.empty_like(network.gradient), run.source.straight()
     progress = run.begin_epoch()
 

@@ -105,7 +105,7 @@ class Watch(Callback):
         """Chooses the sample."""
         start = time.perf_counter()
         net = run.network
-        self._objective = run.trainer._loss.compiled(net.n_outputs)
+        self._objective = run.trainer.parsed_loss.compiled(net.n_outputs)
         if self._objective is None:
             raise TypeError("Watch needs one of fastprop's losses, got a Python function; train without fp.Watch()")
         n = run.rows

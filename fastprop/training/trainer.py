@@ -15,7 +15,7 @@ from fastprop.data.targets import Examples
 from fastprop.nn import custom_loss
 from fastprop.nn.network import Network
 from fastprop.optim.averaging import EMA, SWA
-from fastprop.optim.optimizer_state import Rule
+from fastprop.optim.optimizer_state import OptimizerState
 from fastprop.optim.optimizers import DEFAULT, Optimizer
 
 
@@ -149,14 +149,15 @@ class Trainer:
         self.loss = loss
         self.seed = network.seed if seed is None else _validation.seed(seed)
         self.shuffle = _validation.flag("shuffle", shuffle)
-        self._loss = custom_loss.parse(loss)
-        _targets.check_outputs(self._loss, network.n_outputs)
-        _targets.check_last_layer(self._loss, network)
-        self.class_weight = _targets.class_weight(class_weight, self._loss, network.n_outputs)
-        compiled_loss = self._loss.compiled(network.n_outputs)
-        self._descent = _engine.CompiledTrainer(network.engine, compiled_loss, self._loss.targets)
-        self._descent.seed = self.seed  # of dropout; its stream is not that of the shuffling
-        self._how = {
+        # Internal, like the methods whose docstrings say so: `parsed_loss`, `compiled`, `options`, `optimizer_state`.
+        self.parsed_loss = custom_loss.parse(loss)
+        _targets.check_outputs(self.parsed_loss, network.n_outputs)
+        _targets.check_last_layer(self.parsed_loss, network)
+        self.class_weight = _targets.class_weight(class_weight, self.parsed_loss, network.n_outputs)
+        compiled_loss = self.parsed_loss.compiled(network.n_outputs)
+        self.compiled = _engine.CompiledTrainer(network.engine, compiled_loss, self.parsed_loss.targets)
+        self.compiled.seed = self.seed  # of dropout; its stream is not that of the shuffling
+        self.options = {
             "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
         }  # fmt: skip
         self.optimizer = optimizer
@@ -164,23 +165,23 @@ class Trainer:
     @property
     def optimizer(self) -> Optimizer:
         """How the parameters follow the gradient. Another one may be given at any time; it starts afresh."""
-        return self._rule.optimizer
+        return self.optimizer_state.optimizer
 
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer | str) -> None:
-        self._rule = Rule(self.network, optimizer, **self._how)
-        self._descent.optimizer = self._rule.engine
+        self.optimizer_state = OptimizerState(self.network, optimizer, **self.options)
+        self.compiled.optimizer = self.optimizer_state.compiled
 
     @property
     def rate(self) -> float:
         """The learning rate of the next step."""
-        return self._rule.rate
+        return self.optimizer_state.rate
 
     @property
     def averaged(self) -> np.ndarray | None:
         """A copy of the averaged parameters, (n_parameters,); None where none are averaged."""
         with self.network.engine.exclusive():
-            return self._rule.averaged
+            return self.optimizer_state.averaged
 
     @contextmanager
     def averaging(self) -> Iterator[Network]:
@@ -188,14 +189,14 @@ class Trainer:
 
         For other threads too: they may have its outputs meanwhile; what trains it waits.
         """
-        if self._how["average"] is None:
+        if self.options["average"] is None:
             raise ValueError("this trainer averages nothing; use Trainer(..., average=fp.EMA(0.999)) or fp.SWA(...)")
         network = self.network
         with network.engine.exclusive():
             before, was_swapped = network.snapshot()[0], network.engine.swapped
             network.engine.swapped = True
             try:
-                network.parameters = self._rule.averaged
+                network.parameters = self.optimizer_state.averaged
                 yield network
             finally:
                 network.parameters, network.engine.swapped = before, was_swapped
@@ -203,7 +204,7 @@ class Trainer:
     @property
     def steps(self) -> int:
         """Steps taken so far."""
-        return self._descent.steps
+        return self.compiled.steps
 
     def step(self, xb, yb, *, sample_weight=None) -> float:
         """One step of descent on one mini-batch.
@@ -229,20 +230,21 @@ class Trainer:
             If the cost is not finite; the step is not taken.
         """
         if sample_weight is None and self.class_weight is None and not self.network.layers[0].checks:
-            cost = self._descent.try_step(xb, yb)
+            cost = self.compiled.try_step(xb, yb)
             if cost is not None:
-                if self._rule.schedule is not None:
-                    self._rule.stepped(1)
+                if self.optimizer_state.schedule is not None:
+                    self.optimizer_state.on_steps(1)
                 if cost == cost:
                     return cost
-                self._examples(xb, yb, None, ("xb", "yb", "sample_weight"))  # another thread may have changed them
+                # another thread may have changed them
+                self.prepare_examples(xb, yb, None, ("xb", "yb", "sample_weight"))
                 return self._finite(cost)
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' counts the rows of all classes, which one mini-batch does not show; "
                 "use epoch() or fit(), or give the weights as a dict"
             )
-        examples = self._examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
+        examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
         return self._run(*examples, None, len(examples[0]), None, None)
 
     def update(self) -> None:
@@ -267,8 +269,8 @@ class Trainer:
                     f"{advice(self.rate)}",
                     step=self.steps,
                 )
-            self._descent.apply()
-            self._rule.stepped(1)
+            self.compiled.apply()
+            self.optimizer_state.on_steps(1)
 
     def epoch(
         self,
@@ -319,23 +321,27 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step.
         """
-        source = self._weigh(batches.source(self.network, self._loss, X, y, sample_weight, window=window))
-        size = self._batch_size(batch_size, source.rows)
+        given = batches.source(self.network, self.parsed_loss, X, y, sample_weight, window=window)
+        source = self.apply_class_weights(given)
+        size = self.choose_batch_size(batch_size, source.rows)
         cost = self._epoch(source, size, _validation.callback("progress", progress, (None,)))
-        self._rule.ended(cost)
+        self.optimizer_state.on_epoch(cost)
         return cost
 
-    def _weigh(self, source: batches.Source) -> batches.Source:
-        """The same, each row weighing what its class does."""
+    def apply_class_weights(self, source: batches.Source) -> batches.Source:
+        """Internal: return a source whose row weights include the class weights."""
         if self.class_weight == "balanced" and source.targets is None:
             raise ValueError(
                 "class_weight='balanced' counts the rows of all classes, which batches and a y in a file do not show; "
                 "give the weights as a dict"
             )
-        return source.weighed(self._weighed)
+        return source.weighed(self.with_class_weights)
 
-    def _batch_size(self, batch_size: int | None, rows: int | None) -> int:
-        """How many rows a step takes; None: as many as suit the optimiser. Of batches as they come it is 0."""
+    def choose_batch_size(self, batch_size: int | None, rows: int | None) -> int:
+        """Internal: check `batch_size`, or choose it for None; return 0 where batches come as they are.
+
+        `rows` is None where batches come as they are.
+        """
         if rows is None:
             if batch_size is not None:
                 raise ValueError(f"batches are steps as they come, got batch_size={batch_size}; omit it or give arrays")
@@ -351,21 +357,21 @@ class Trainer:
             raise ValueError(f"{name} needs all {rows} rows in every step, got batch_size={batch_size}; omit it")
         return batch_size
 
-    def _examples(
+    def prepare_examples(
         self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> Examples:
-        """Rows to train on, as the engine takes them."""
-        return self._weighed(self.network.prepare_examples(X, y, sample_weight, self._loss, names))
+        """Internal: check rows to train on; return them as the engine takes them, with the class weights applied."""
+        return self.with_class_weights(self.network.prepare_examples(X, y, sample_weight, self.parsed_loss, names))
 
-    def _weighed(self, examples: Examples) -> Examples:
-        """The same, each row weighing what its class does."""
+    def with_class_weights(self, examples: Examples) -> Examples:
+        """Internal: return examples whose row weights include the class weights."""
         x, y, labels, weight = examples
         return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
 
     def _epoch(self, source: batches.Source, batch_size: int, progress, stepped=None) -> float:
         """An epoch. stepped(cost), where there is one, is called after each step; the epoch ends where it is True."""
         n_steps = source.n_steps(batch_size)
-        rates = None if n_steps is None else self._rule.rates(n_steps)
+        rates = None if n_steps is None else self.optimizer_state.rates(n_steps)
         parts = source.parts(self.seed if self.shuffle else None, lambda: self.steps, batch_size)
         costs: list[tuple[float, float]] = []
         done, steps, told = 0, 0, time.monotonic()
@@ -392,16 +398,16 @@ class Trainer:
         return cost
 
     def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
-        rule, before = self._rule, self.steps
-        if isinstance(self._loss, custom_loss.OwnLoss):
+        rule, before = self.optimizer_state, self.steps
+        if isinstance(self.parsed_loss, custom_loss.OwnLoss):
             cost = custom_loss.descend(self, x, y, order, batch_size, rates, progress)
         else:
             try:
-                cost = self._descent.run(x, y, labels, weight, order, batch_size, rates, progress)
+                cost = self.compiled.run(x, y, labels, weight, order, batch_size, rates, progress)
             finally:
-                rule.stepped(self.steps - before)
+                rule.on_steps(self.steps - before)
         if cost != cost:
-            self.network.recheck_examples((x, y, labels, weight), self._loss)
+            self.network.recheck_examples((x, y, labels, weight), self.parsed_loss)
         return self._finite(cost)
 
     def _finite(self, cost: float) -> float:
@@ -419,7 +425,7 @@ class Trainer:
         checkpoint.write(path, self)
 
     def __repr__(self) -> str:
-        loss = getattr(self._loss, "name", self.loss)
+        loss = getattr(self.parsed_loss, "name", self.loss)
         return f"<Trainer of {self.network!r}: {loss}, {self.optimizer!r}, {self.steps} steps>"
 
     def __getstate__(self) -> dict:
@@ -427,13 +433,14 @@ class Trainer:
             "loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "shuffle": self.shuffle,
             "seed": self.seed,
         }  # fmt: skip
-        return {"network": self.network, "how": how | self._how, "steps": self.steps, "rule": self._rule.state()}
+        state = self.optimizer_state.state()
+        return {"network": self.network, "how": how | self.options, "steps": self.steps, "rule": state}
 
     def __setstate__(self, given: dict) -> None:
         """For copy, pickle and skops, which make a trainer without ``__init__``."""
         trainer = Trainer(given["network"], **given["how"])
-        trainer._descent.steps = given["steps"]
-        trainer._rule.restore(given["rule"])
+        trainer.compiled.steps = given["steps"]
+        trainer.optimizer_state.restore(given["rule"])
         vars(self).update(vars(trainer))
 
     def evaluate(self, X, y=None, *, sample_weight=None) -> float:
@@ -444,11 +451,11 @@ class Trainer:
         ValueError, TypeError
             If X, y or sample_weight is wrong.
         """
-        return self._mean_cost(batches.source(self.network, self._loss, X, y, sample_weight))
+        return self.mean_cost(batches.source(self.network, self.parsed_loss, X, y, sample_weight))
 
-    def _mean_cost(self, source: batches.Source) -> float:
-        """The mean cost over all rows, with the parameters as they are."""
-        network, loss = self.network, self._loss
+    def mean_cost(self, source: batches.Source) -> float:
+        """Internal: return the mean cost over all rows of a source."""
+        network, loss = self.network, self.parsed_loss
         with network.engine.exclusive():  # all of them by the same parameters
             parts = [(batches.mass(part), network.cost_of_examples(part, loss, None)) for part in source.straight()]
         return batches.mean(parts)

@@ -309,13 +309,13 @@ def test_batches_are_steps(kind, rate):
     history = net.fit(kind(batches), loss="cross_entropy", optimizer=fp.SGD(rate), epochs=2)
     for epoch in range(2):
         known = kind is list or epoch > 0  # how many there are
-        rates = trainer._rule.rates(len(batches)) if known else None
+        rates = trainer.optimizer_state.rates(len(batches)) if known else None
         costs = []
         for step, batch in enumerate(batches):
             if rates is not None:
-                trainer._rule.engine.rate = rates[step]
+                trainer.optimizer_state.compiled.rate = rates[step]
             costs.append(trainer.step(*batch))
-        trainer._rule.ended(0.0)
+        trainer.optimizer_state.on_epoch(0.0)
         sizes = [len(batch[1]) for batch in batches]
         assert history["cost"][epoch] == pytest.approx(np.average(costs, weights=sizes), rel=1e-12)
     assert net.parameters.tobytes() == trainer.network.parameters.tobytes()

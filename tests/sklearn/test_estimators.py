@@ -578,12 +578,12 @@ def test_spellings_of_the_same_network(kind, data):
 
 def test_an_optimiser_remembers_what_still_has_its_place():
     estimator = _fitted(fp.MLPRegressor, DIABETES, True)
-    state = estimator._trainer._rule.state()[0][1]
+    state = estimator._trainer.optimizer_state.state()[0][1]
     estimator.set_params(learning_rate_init=0.5)._retune(fp.Adam(0.5), 0.0, True, None)
-    assert state.any() and np.array_equal(estimator._trainer._rule.state()[0][1], state)
+    assert state.any() and np.array_equal(estimator._trainer.optimizer_state.state()[0][1], state)
     assert estimator._trainer.rate == 0.5 and estimator._rate == 0.5
     estimator._retune(fp.SGD(0.5, momentum=0.9), 0.0, True, None)
-    assert not estimator._trainer._rule.state()[0][1].any()
+    assert not estimator._trainer.optimizer_state.state()[0][1].any()
 
 
 @BOTH
