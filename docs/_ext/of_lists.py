@@ -39,9 +39,9 @@ TARGETS = {
 
 def _activation(one):
     facts = [["g(z)", f"`{one.formula}`"], ["g'(z)", f"`{one.derivative}`"], ["saved for backward", one.saves]]
-    facts += [[f"`{n.name}`", f"{n.value:g} by default{_bounds(n)}"] for n in one.numbers]
+    facts += [[f"`{n.name}`", f"{n.value:g} by default{_bounds(n)}"] for n in one.hyperparameters]
     facts += [["initial weights", f"`{one.initializer}`"], ["source", one.source or "-"]]
-    spelled = f'"{one.name}"' if not one.numbers else f"fp.activations.{one.name}({_values(one)})"
+    spelled = f'"{one.name}"' if not one.hyperparameters else f"fp.activations.{one.name}({_values(one)})"
     return (
         f"# {one.name}\n\n{lists.table(['', ''], facts)}\n\nIn a layer: `fp.Dense(64, {spelled})`.\n\n"
         f"![{one.name} and its derivative]({one.name}.svg)\n\n"
@@ -61,9 +61,9 @@ def _values(one):
 
 def _loss(one):
     facts = [["loss of a row", f"`{one.formula}`"], ["dLoss/da", f"`{one.derivative}`"]]
-    facts += [[f"`{n.name}`", f"{n.value!r} by default{_bounds(n)}"] for n in one.numbers]
+    facts += [[f"`{n.name}`", f"{n.value!r} by default{_bounds(n)}"] for n in one.hyperparameters]
     facts += [["targets", TARGETS[one.targets]], ["source", one.source]]
-    spelled = f'"{one.name}"' if not one.numbers else f"fp.losses.{one!r}"
+    spelled = f'"{one.name}"' if not one.hyperparameters else f"fp.losses.{one!r}"
     text = f"# {one.name}\n\n{lists.table(['', ''], facts)}\n\nIn training: `loss={spelled}`. "
     text += "The cost is the mean of these losses over the rows, weighted by the sample weights if there are any.\n"
     return f"{text}\n![{one.name} and its derivative]({one.name}.svg)\n\n{curves.loss(one)}\n"

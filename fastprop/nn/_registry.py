@@ -1,4 +1,4 @@
-"""What the entries of the lists of activations and losses share: numbers in their formulas, which calling one sets."""
+"""What the entries of the lists of activations and losses share: hyperparameters, which calling an entry sets."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,17 +10,17 @@ from fastprop._util.frozen import frozen
 
 
 @frozen
-class Number:
-    """A number in a formula: its name, its value, and what it is held to.
+class Hyperparameter:
+    """A hyperparameter of a formula: its name, its value, and its range.
 
     Attributes
     ----------
     name : str
     value : float, or what ``check`` returns
     least, above, below : float, optional
-        The value is at least, above, below this.
+        The value is at least `least`, above `above` and below `below`.
     check : callable
-        ``check(what, value, **bounds)`` refuses wrong ones, and gives the value to be kept.
+        ``check(what, value, **bounds)`` returns the value to store, and raises an error if the value is wrong.
     """
 
     name: str
@@ -31,45 +31,49 @@ class Number:
     below: float | None = None
     check: Callable[..., Any] = _validation.number
 
-    def of(self, owner: str, value: Any) -> "Number":
-        """The same with another value."""
+    def with_value(self, owner: str, value: Any) -> "Hyperparameter":
+        """Return the hyperparameter with another value; `owner` is the name of its entry, for messages."""
         bounds = {"least": self.least, "above": self.above, "below": self.below}
         given = {bound: limit for bound, limit in bounds.items() if limit is not None}
         return replace(self, value=self.check(f"{self.name} of {owner}", value, **given))
 
 
-class Entry:
-    """An entry of a list, a frozen dataclass with a name and numbers."""
+class RegistryEntry:
+    """An entry of a list: a frozen dataclass with a name and hyperparameters."""
 
-    kind: ClassVar[str]  # what it is called in messages
+    kind: ClassVar[str]  # what messages call an entry of the list
     listed: ClassVar[Mapping[str, Any]]  # the list: name -> entry
 
     name: str
-    numbers: tuple[Number, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
 
     def __call__(self, **values: Any) -> Self:
-        """The same with other numbers.
+        """Return the entry with other values of its hyperparameters.
 
         Raises
         ------
         ValueError, TypeError
-            If it has no such number, or a number is out of its range.
+            If it has no such hyperparameter, or a value is out of its range.
         """
+        known = [each.name for each in self.hyperparameters]
         for name in values:
-            if not self.numbers:
+            if not known:
                 got = f"got {name!r:.200}; use {self.name!r} as it is"
-                raise ValueError(f"{self.kind} {self.name} has no numbers, {got}")
-            _validation.choice(f"number of {self.kind} {self.name}", name, [number.name for number in self.numbers])
-        changed = (n.of(self.name, values[n.name]) if n.name in values else n for n in self.numbers)
-        return replace(cast(Any, self), numbers=tuple(changed))
+                raise ValueError(f"{self.kind} {self.name} has no hyperparameters, {got}")
+            _validation.choice(f"hyperparameter of {self.kind} {self.name}", name, known)
+        changed = (
+            each.with_value(self.name, values[each.name]) if each.name in values else each
+            for each in self.hyperparameters
+        )
+        return replace(cast(Any, self), hyperparameters=tuple(changed))
 
     @property
     def values(self) -> dict[str, Any]:
-        """The name and value of each of its numbers."""
-        return {number.name: number.value for number in self.numbers}
+        """The name and the value of each hyperparameter."""
+        return {each.name: each.value for each in self.hyperparameters}
 
     def describe(self) -> str | dict:
-        """Its name, or a JSON-able dict of its name and its numbers where these are not the list's."""
+        """Return the name, or, if the hyperparameters are not those of the list, a JSON-able dict with their values."""
         return self.name if self == self.listed[self.name] else {"name": self.name, **self.values}
 
     def __getstate__(self) -> dict:
@@ -88,11 +92,11 @@ def written(expression: str) -> str:
     return re.sub(r" \* (?!\d)", " ", expression.replace("**", "^"))
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=RegistryEntry)
 
 
 def parse(of: type[E], given: Any) -> E:
-    """The entry that was meant by its name, by itself, or by what ``describe`` made of it."""
+    """Return the entry that a user named, made, or described with ``describe``."""
     if isinstance(given, of):
         return given
     if isinstance(given, dict):

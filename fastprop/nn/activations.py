@@ -1,7 +1,7 @@
-"""The list of activations: what each is called, computes, saves and takes, and wants for its initial weights.
+"""The list of activations: each one's name, formula, derivative, initial weights, source, hyperparameters and range.
 
-The compiled bodies are ``activation.h`` and ``activation_smooth.h`` in ``src_c/kernels``, and
-``portable_activations.pxi``, under the same names.
+The compiled kernels have the names of the list. They are in ``activation.h`` and ``activation_smooth.h`` of
+``src_c/kernels``, and in ``portable_activations.pxi``.
 """
 
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from typing import Any, ClassVar
 
 from fastprop._core import _engine
 from fastprop._util.frozen import frozen
-from fastprop.nn import _registry as _entries
-from fastprop.nn._registry import Number
+from fastprop.nn import _registry
+from fastprop.nn._registry import Hyperparameter
 
 
-def _any_number(*values: float) -> tuple[float, float]:
-    """The range of an activation that has no bound."""
+def _unbounded(*values: float) -> tuple[float, float]:
+    """Return the range of an activation that has no bound."""
     return -inf, inf
 
 
 @frozen
-class Activation(_entries.Entry):
-    """An activation g: a = g(z), element by element.
+class Activation(_registry.RegistryEntry):
+    """An activation g, which is applied to each element: a = g(z).
 
-    Call one to set its numbers: ``fp.activations.leaky_relu(slope=0.1)``. A layer takes it as it is, or by its name,
-    which stands for the numbers of this list.
+    Call an activation to set its hyperparameters: ``fp.activations.leaky_relu(slope=0.1)``. A layer takes an activation
+    or its name; the name stands for the hyperparameters of this list.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class Activation(_entries.Entry):
         g(z), and g'(z) in terms of z or of the output a, in the language of ``nn/formulas.py``. Traces, the exports
         to C and ONNX and the documentation use these. They must be finite where g is.
     initializer : str
-        The name of the initialiser that ``"auto"`` stands for.
+        The name of the initialiser that a layer with this activation uses for ``"auto"``.
     source : str
-        Where it was proposed.
-    numbers : tuple of Number
+        The publication that proposed the activation.
+    hyperparameters : tuple of Hyperparameter
         In the order in which the kernels take them.
     range_of : callable
-        From the values of its numbers to the least and the largest g(z), infinite where there is no such bound.
+        From the values of the hyperparameters to the least and the largest g(z), infinite where there is no bound.
     """
 
     name: str
@@ -47,34 +47,34 @@ class Activation(_entries.Entry):
     slope: str
     initializer: str
     source: str
-    numbers: tuple[Number, ...] = ()
-    range_of: Callable[..., tuple[float, float]] = _any_number
+    hyperparameters: tuple[Hyperparameter, ...] = ()
+    range_of: Callable[..., tuple[float, float]] = _unbounded
 
     kind: ClassVar[str] = "activation"
 
     @property
-    def number(self) -> int:
-        """Its place in the compiled list."""
-        return _NUMBERS[self.name]
+    def id(self) -> int:
+        """The place of the activation in the compiled list."""
+        return _IDS[self.name]
 
     @property
     def formula(self) -> str:
-        """g(z) as mathematics is written."""
-        return _entries.written(self.expression)
+        """The formula of g(z), as mathematics is written."""
+        return _registry.written(self.expression)
 
     @property
     def derivative(self) -> str:
-        """g'(z), likewise."""
-        return _entries.written(self.slope)
+        """The formula of g'(z), as mathematics is written."""
+        return _registry.written(self.slope)
 
     @property
     def saves(self) -> str:
         """What the forward pass saves for the backward pass: the "output", or the "slope" g'(z)."""
-        return _engine.activation_saves(self.number)
+        return _engine.activation_saves(self.id)
 
     @property
     def range(self) -> tuple[float, float]:
-        """The least and the largest output, infinite where there is no such bound."""
+        """The least and the largest output, infinite where there is no bound."""
         return self.range_of(*self.values.values())
 
     def __reduce__(self):
@@ -82,14 +82,14 @@ class Activation(_entries.Entry):
 
 
 def parse(given: Any) -> Activation:
-    """The activation that was meant by its name, by itself, or by what ``describe`` made of it.
+    """Return the activation that a user named, made, or described with ``describe``.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no such activation, or a number is wrong.
+        If there is no such activation, or a hyperparameter is wrong.
     """
-    return _entries.parse(Activation, given)
+    return _registry.parse(Activation, given)
 
 
 identity = Activation("identity", "z", "1", "glorot_uniform", "")
@@ -107,7 +107,7 @@ leaky_relu = Activation(
     "1 if z > 0 else slope",
     "he_normal",
     "Maas, Hannun and Ng 2013, Rectifier nonlinearities improve neural network acoustic models",
-    (Number("slope", 0.01, least=0.0),),
+    (Hyperparameter("slope", 0.01, least=0.0),),
     range_of=lambda slope: (-inf if slope else 0.0, inf),
 )
 elu = Activation(
@@ -116,7 +116,7 @@ elu = Activation(
     "1 if z > 0 else a + alpha",
     "he_normal",
     "Clevert, Unterthiner and Hochreiter 2016, Fast and accurate deep network learning by exponential linear units",
-    (Number("alpha", 1.0, above=0.0),),
+    (Hyperparameter("alpha", 1.0, above=0.0),),
     range_of=lambda alpha: (-alpha, inf),
 )
 selu = Activation(
@@ -133,7 +133,7 @@ celu = Activation(
     "1 if z > 0 else a / alpha + 1",
     "he_normal",
     "Barron 2017, Continuously differentiable exponential linear units",
-    (Number("alpha", 1.0, above=0.0),),
+    (Hyperparameter("alpha", 1.0, above=0.0),),
     range_of=lambda alpha: (-alpha, inf),
 )
 gelu = Activation(
@@ -175,7 +175,7 @@ softplus = Activation(
     "sigmoid(beta * z)",
     "he_normal",
     "Dugas, Bengio, Belisle, Nadeau and Garcia 2001, Incorporating second-order functional knowledge",
-    (Number("beta", 1.0, above=0.0),),
+    (Hyperparameter("beta", 1.0, above=0.0),),
     range_of=lambda beta: (0.0, inf),
 )
 softsign = Activation(
@@ -216,7 +216,7 @@ hard_tanh = Activation(
     "1 if low < z < high else 0",
     "glorot_uniform",
     "Collobert 2004, Large scale machine learning",
-    (Number("low", -1.0, below=0.0), Number("high", 1.0, above=0.0)),
+    (Hyperparameter("low", -1.0, below=0.0), Hyperparameter("high", 1.0, above=0.0)),
     range_of=lambda low, high: (low, high),
 )
 relu6 = Activation(
@@ -257,9 +257,9 @@ sin = Activation(
     "omega * cos(omega * z)",
     "siren",
     "Sitzmann et al. 2020, Implicit neural representations with periodic activation functions",
-    (Number("omega", 30.0, above=0.0),),
+    (Hyperparameter("omega", 30.0, above=0.0),),
     range_of=lambda omega: (-1.0, 1.0),
 )
 
-_NUMBERS = {name: number for number, name in enumerate(_engine.names("activation"))}
-Activation.listed = ACTIVATIONS = {name: globals()[name] for name in _NUMBERS}
+_IDS = {name: id for id, name in enumerate(_engine.names("activation"))}
+Activation.listed = ACTIVATIONS = {name: globals()[name] for name in _IDS}

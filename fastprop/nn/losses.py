@@ -1,9 +1,9 @@
-"""The list of losses: what each is called and computes, and what targets it takes.
+"""The list of losses: each one's name, formula, derivative, targets, source and hyperparameters.
 
-A loss is named, ``loss="cross_entropy"``, or taken from here with other numbers than its defaults,
-``loss=fp.losses.huber(delta=0.5)``. The cost is the mean over rows of the loss of a row, weighted where there are
-weights: sum w loss / sum w. The loss of a row is the sum over outputs unless its formula says otherwise. The compiled
-bodies are ``src_c/kernels/loss*.h`` and ``portable_losses.pxi``, under the same names.
+A loss is given by its name, ``loss="cross_entropy"``, or with other hyperparameters than the defaults,
+``loss=fp.losses.huber(delta=0.5)``. The cost is the mean over rows of the loss of a row; if rows have weights w, it is
+sum w loss / sum w. The compiled kernels have the names of the list. They are in ``src_c/kernels/loss*.h`` and in
+``portable_losses.pxi``.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from fastprop import _validation
 from fastprop._core import _engine
 from fastprop._util.frozen import frozen
-from fastprop.nn import _registry as _entries
-from fastprop.nn._registry import Number
+from fastprop.nn import _registry
+from fastprop.nn._registry import Hyperparameter
 
 
 def _number_or_none(what: str, value: Any, **bounds: float) -> float | None:
@@ -22,13 +22,13 @@ def _number_or_none(what: str, value: Any, **bounds: float) -> float | None:
 
 
 def _one(*values: Any) -> int:
-    """The number of outputs of a target, for most losses."""
+    """Return the number of outputs of a target, for most losses."""
     return 1
 
 
 @frozen
-class Loss(_entries.Entry):
-    """A loss of the outputs a and the target y of one row. Calling it gives the same loss with other numbers.
+class Loss(_registry.RegistryEntry):
+    """A loss of the outputs a and the targets y of one row. Call it to set its hyperparameters.
 
     Attributes
     ----------
@@ -37,24 +37,24 @@ class Loss(_entries.Entry):
         The loss of a row, and dLoss/da, in the language of ``nn/formulas.py``. n is the number of outputs; sum, max,
         softmax and first_maximum (1 at the first of the largest numbers, else 0) are over the row.
     targets : str
-        "numbers", "not negative", "positive", "probabilities" or "signs" (-1 and 1, or 0 and 1): a column for each
-        ``outputs`` outputs. "classes": integer labels, or rows of probabilities.
+        "numbers", "not negative", "positive", "probabilities" or "signs" (-1 and 1, or 0 and 1): y has a column for
+        each ``outputs`` outputs. "classes": y has integer labels, or rows of probabilities.
     source : str
-        Where it is from.
+        The publication that proposed the loss.
     link : str
-        What it applies to the outputs, which are raw scores then: "softmax", "sigmoid", "exp", or "exp of v", to log
-        variances alone. "margin": it compares raw scores. "identity": the outputs are the prediction itself. A last
-        activation that keeps a network from the scores that the loss takes is refused.
-    numbers : tuple of Number
+        The inverse link function that the loss applies to raw scores: "softmax", "sigmoid", "exp", or "exp of v", which
+        applies to log variances only. "margin": the loss compares raw scores. "identity": the outputs are the
+        prediction itself. A last activation whose range does not hold the scores that the loss takes is refused.
+    hyperparameters : tuple of Hyperparameter
     per_target : callable
-        From the values of its numbers to how many outputs a target has.
+        From the values of the hyperparameters to the number of outputs of a target.
     output_names : tuple of str
-        What the formula calls the outputs of a target, where it has several.
+        The names in the formula of the outputs of a target, if it has several.
     to_constants : callable, optional
-        From the values of its numbers to those in its formula, by name and in the order in which the kernel takes them,
-        where they are others.
+        From the values of the hyperparameters to the constants in the formula, by name and in the order in which the
+        kernel takes them; by default the hyperparameters themselves.
     note : str
-        What is said after the formula.
+        A remark that the documentation adds to the formula.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class Loss(_entries.Entry):
     slope: str
     targets: str
     source: str
-    numbers: tuple[Number, ...] = ()
+    hyperparameters: tuple[Hyperparameter, ...] = ()
     link: str = "identity"
     per_target: Callable[..., int] = _one
     output_names: tuple[str, ...] = ()
@@ -77,38 +77,38 @@ class Loss(_entries.Entry):
     kind: ClassVar[str] = "loss"
 
     @property
-    def number(self) -> int:
-        """Its place in the compiled list."""
-        return _NUMBERS[self.name]
+    def id(self) -> int:
+        """The place of the loss in the compiled list."""
+        return _IDS[self.name]
 
     @property
     def outputs(self) -> int:
-        """How many outputs a column of targets has."""
+        """The number of outputs for each column of targets."""
         return self.per_target(*self.values.values())
 
     @property
     def formula(self) -> str:
-        """The loss of a row, as mathematics is written."""
-        return _entries.written(self.expression) + (f"; {self.note}" if self.note else "")
+        """The formula of the loss of a row, as mathematics is written."""
+        return _registry.written(self.expression) + (f"; {self.note}" if self.note else "")
 
     @property
     def derivative(self) -> str:
-        """dLoss/da, likewise."""
-        return _entries.written(self.slope)
+        """The formula of dLoss/da, as mathematics is written."""
+        return _registry.written(self.slope)
 
     @property
     def constants(self) -> dict[str, Any]:
-        """The numbers in its formula, by name and in the order in which the kernel takes them."""
+        """The constants in the formula, by name and in the order in which the kernel takes them."""
         return self.to_constants(**self.values) if self.to_constants else self.values
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """The kernel's numbers, in its order."""
+        """The constants as the kernel takes them."""
         return tuple(x for value in self.constants.values() for x in (value if isinstance(value, tuple) else (value,)))
 
     def compiled(self, n_outputs: int) -> _engine.CompiledLoss:
-        """The loss as the engine takes it, for a network of so many outputs."""
-        return _engine.CompiledLoss(self.number, self.hyper, n_outputs // self.outputs)
+        """Return the loss as the engine takes it, for a network with `n_outputs` outputs."""
+        return _engine.CompiledLoss(self.id, self.hyper, n_outputs // self.outputs)
 
     def __reduce__(self):
         return parse, (self.describe(),)
@@ -124,7 +124,7 @@ huber = Loss(
     "min(max(a - y, -delta), delta)",
     "numbers",
     "Huber 1964, Robust estimation of a location parameter",
-    (Number("delta", 1.0, above=0),),
+    (Hyperparameter("delta", 1.0, above=0),),
 )
 log_cosh = Loss(
     "log_cosh",
@@ -139,7 +139,7 @@ quantile = Loss(
     "-levels if a < y else 1 - levels",
     "numbers",
     "Koenker and Bassett 1978, Regression quantiles",
-    (Number("levels", (0.5,), check=partial(_validation.levels, most=_engine.HYPER)),),
+    (Hyperparameter("levels", (0.5,), check=partial(_validation.levels, most=_engine.HYPER)),),
     per_target=len,
     note="target t of Q levels has the outputs t Q, ..., t Q + Q - 1, a level each",
 )
@@ -167,7 +167,7 @@ tweedie = Loss(
     "2 * (exp((2 - power) * a) - y * exp((1 - power) * a))",
     "not negative",
     "Jorgensen 1987, Exponential dispersion models",
-    (Number("power", 1.5, above=1, below=2),),
+    (Hyperparameter("power", 1.5, above=1, below=2),),
     link="exp",
     note="the deviance, exp(a) is the mean",
 )
@@ -188,7 +188,7 @@ cross_entropy = Loss(
     "softmax(a) - t, with t = (1 - label_smoothing) * y + label_smoothing / n",
     "classes",
     "Bridle 1990; label smoothing: Szegedy et al. 2016, Rethinking the Inception architecture",
-    (Number("label_smoothing", 0.0, least=0, below=1),),
+    (Hyperparameter("label_smoothing", 0.0, least=0, below=1),),
     link="softmax",
 )
 kl_divergence = Loss(
@@ -206,8 +206,8 @@ focal = Loss(
     "classes",
     "Lin et al. 2017, Focal loss for dense object detection",
     (
-        Number("gamma", 2.0, least=0),
-        Number("alpha", None, above=0, check=_number_or_none),
+        Hyperparameter("gamma", 2.0, least=0),
+        Hyperparameter("alpha", None, above=0, check=_number_or_none),
     ),
     link="softmax",
     to_constants=lambda gamma, alpha: {"gamma": gamma, "alpha": 1.0 if alpha is None else alpha},
@@ -239,8 +239,8 @@ binary_focal = Loss(
     "probabilities",
     "Lin et al. 2017, Focal loss for dense object detection",
     (
-        Number("gamma", 2.0, least=0),
-        Number("alpha", None, above=0, below=1, check=_number_or_none),
+        Hyperparameter("gamma", 2.0, least=0),
+        Hyperparameter("alpha", None, above=0, below=1, check=_number_or_none),
     ),
     link="sigmoid",
     to_constants=lambda gamma, alpha: {
@@ -270,15 +270,15 @@ Loss.listed = LOSSES = {
     )
 }
 
-_NUMBERS = {name: number for number, name in enumerate(_engine.names("loss"))}
+_IDS = {name: id for id, name in enumerate(_engine.names("loss"))}
 
 
 def parse(given: Any) -> Loss:
-    """The loss that was meant by its name, by itself, or by what ``describe`` made of it.
+    """Return the loss that a user named, made, or described with ``describe``.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no such loss, or a number is wrong.
+        If there is no such loss, or a hyperparameter is wrong.
     """
-    return _entries.parse(Loss, given)
+    return _registry.parse(Loss, given)

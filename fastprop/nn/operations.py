@@ -67,7 +67,7 @@ class Operation:
         return {
             "kind": self.kind,
             "n_out": self.n_out,
-            "activation": self.activation.number,
+            "activation": self.activation.id,
             "hyper": tuple(self.activation.values.values()),
             "n_weights": self.n_weights,
             "n_biases": self.n_biases,

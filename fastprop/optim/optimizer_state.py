@@ -67,7 +67,7 @@ class OptimizerState:
         self._averages = None if average is None else np.zeros(1, np.int64)
         self.compiled = _engine.CompiledOptimizer(
             network.engine,
-            self.optimizer.number,
+            self.optimizer.id,
             0.0,
             self.optimizer.hyper,
             self._memory,

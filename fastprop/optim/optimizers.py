@@ -52,9 +52,9 @@ class Optimizer:
         return {"rate": self.rate if scheduled else _validation.number("rate", self.rate, above=0)}
 
     @property
-    def number(self) -> int:
+    def id(self) -> int:
         """Its place in the compiled list."""
-        return _NUMBERS[self.name]
+        return _IDS[self.name]
 
     @property
     def n_states(self) -> int:
@@ -588,7 +588,7 @@ class LBFGS:
 # After 100 epochs it was 1.67 (Adam(0.001) 1.37, SGD(0.1, momentum=0.9) 2.16).
 DEFAULT = Adam(0.003)
 
-_NUMBERS = {name: number for number, name in enumerate(_engine.names("optimizer"))}
+_IDS = {name: id for id, name in enumerate(_engine.names("optimizer"))}
 
 # by the name that stands for one with its defaults
 OPTIMIZERS: dict[str, type[Any]] = {

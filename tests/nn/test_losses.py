@@ -151,8 +151,8 @@ def test_every_loss_learns(loss):
     [
         (lambda: losses.huber(delta=0), ValueError, ["delta of huber", "above 0", "got 0"]),
         (lambda: losses.huber(delta="1"), TypeError, ["delta of huber", "'1'"]),
-        (lambda: losses.huber(detla=1), ValueError, ["number of loss huber", "did you mean 'delta'"]),
-        (lambda: losses.half_mse(delta=1), ValueError, ["half_mse has no numbers"]),
+        (lambda: losses.huber(detla=1), ValueError, ["hyperparameter of loss huber", "did you mean 'delta'"]),
+        (lambda: losses.half_mse(delta=1), ValueError, ["half_mse has no hyperparameters"]),
         (lambda: losses.tweedie(power=2), ValueError, ["above 1 and below 2", "got 2"]),
         (lambda: losses.cross_entropy(label_smoothing=1), ValueError, ["at least 0 and below 1"]),
         (lambda: losses.focal(gamma=-1), ValueError, ["at least 0"]),
