@@ -21,7 +21,7 @@ def rows_of(examples: Examples, rows: np.ndarray) -> Examples:
     return x[rows], y, labels, weight
 
 
-class Judge(Protocol):
+class LossLike(Protocol):
     """A loss, of ``fastprop.losses`` or the user's own."""
 
     @property
@@ -43,7 +43,7 @@ BINARY = {
 }
 
 
-def check_outputs(loss: Judge, n_outputs: int) -> None:
+def check_outputs(loss: LossLike, n_outputs: int) -> None:
     """Refuses a loss that has no use for so many outputs."""
     if loss.targets == "classes" and n_outputs < 2:
         instead = BINARY[loss.name]
@@ -88,7 +88,7 @@ APPLIED = {
 }
 
 
-def check_last_layer(loss: Judge, network: Any) -> None:
+def check_last_layer(loss: LossLike, network: Any) -> None:
     """Refuses a last activation that keeps a loss from the raw scores that it takes."""
     low, high = network.output_range
     if _reaches(loss, low, high):
@@ -102,7 +102,7 @@ def check_last_layer(loss: Judge, network: Any) -> None:
     )
 
 
-def _reaches(loss: Judge, low: float, high: float) -> bool:
+def _reaches(loss: LossLike, low: float, high: float) -> bool:
     """Whether outputs between these bounds can be all that the loss may ask for."""
     if loss.link == "identity":
         return True
@@ -114,7 +114,7 @@ def _reaches(loss: Judge, low: float, high: float) -> bool:
 
 
 def targets(
-    value: Any, rows: int, n_outputs: int, loss: Judge, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
+    value: Any, rows: int, n_outputs: int, loss: LossLike, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Targets of a loss: (an array (rows, columns), None), or (None, int64 labels (rows,))."""
     if loss.targets == "own":
@@ -219,7 +219,7 @@ def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str,
             )
 
 
-def _check_sign(checked: np.ndarray, given: tuple[int, ...], loss: Judge, what: str) -> None:
+def _check_sign(checked: np.ndarray, given: tuple[int, ...], loss: LossLike, what: str) -> None:
     # a positive number that is denormal counts as 0 in the kernels
     wrong = checked < (np.finfo(checked.dtype).tiny if loss.targets == "positive" else 0)
     if wrong.any():
@@ -245,7 +245,7 @@ ClassWeight = dict[int, float] | str | None
 
 
 def weights(
-    value: Any, rows: int, loss: Judge, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
+    value: Any, rows: int, loss: LossLike, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
 ) -> np.ndarray | None:
     """A weight for each row: finite, none negative, some positive; None stays None."""
     if value is None:
@@ -265,7 +265,7 @@ def weights(
     return checked
 
 
-def class_weight(value: Any, loss: Judge, n_outputs: int) -> ClassWeight:
+def class_weight(value: Any, loss: LossLike, n_outputs: int) -> ClassWeight:
     """A dict of label -> weight, "balanced", or None."""
     if value is None:
         return None
