@@ -1,3 +1,3 @@
-"""The one place where the version stands; pyproject.toml reads it from here."""
+"""The version of the package; pyproject.toml reads it from here."""
 
 __version__ = "0.1.0"

@@ -34,10 +34,11 @@ def test_the_installed_package_is_under_test():
 
 
 def test_one_version():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert fp.__version__ == project["version"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"] == {"version": {"attr": "fastprop._version.__version__"}}
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
-    assert newest.group(1) == project["version"]
+    assert newest.group(1) == fp.__version__
 
 
 @installed_only
