@@ -87,6 +87,23 @@ class RegistryEntry:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
 
 
+def listed(kind: str, names: list[str], described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of each name of a compiled list, in its order.
+
+    Raises
+    ------
+    ImportError
+        If a name of the list has no description.
+    """
+    missing = [name for name in names if name not in described]
+    if missing:
+        raise ImportError(
+            f"src_c/kernels.def has the {kind} {', '.join(missing)}, which {described['__name__']} does not describe; "
+            "add it there"
+        )
+    return {name: described[name] for name in names}
+
+
 def written(expression: str) -> str:
     """Return a formula of ``nn/formulas.py`` as mathematics is written: z^2, and 2 z for 2 * z."""
     return re.sub(r" \* (?!\d)", " ", expression.replace("**", "^"))

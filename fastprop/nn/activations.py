@@ -262,4 +262,4 @@ sin = Activation(
 )
 
 _IDS = {name: id for id, name in enumerate(_engine.names("activation"))}
-Activation.listed = ACTIVATIONS = {name: globals()[name] for name in _IDS}
+Activation.listed = ACTIVATIONS = _registry.listed("activation", [*_IDS], globals())

@@ -260,17 +260,8 @@ binary_hinge = Loss(
     note="y is -1 or 1 (0 stands for -1)",
 )
 
-Loss.listed = LOSSES = {
-    loss.name: loss
-    for loss in (
-        *(half_mse, squared_error, mse, mae, huber, log_cosh, quantile),
-        *(poisson, gamma, tweedie, gaussian_nll),
-        *(cross_entropy, kl_divergence, focal, hinge),
-        *(binary_cross_entropy, binary_focal, binary_hinge),
-    )
-}
-
 _IDS = {name: id for id, name in enumerate(_engine.names("loss"))}
+Loss.listed = LOSSES = _registry.listed("loss", [*_IDS], globals())
 
 
 def parse(given: Any) -> Loss:

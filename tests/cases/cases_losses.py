@@ -172,6 +172,7 @@ def draw_target(draw, name, rows, columns):
 
 
 def loss(name, dtype):
+    assert name in globals(), f"no bound of the loss {name}; write a function {name} in tests/cases/cases_losses.py"
     draw = Drawer(dtype)
     widths = [n for n in (*WIDTHS, 100) if n > 0]
     shapes = [*product([0, 1, 2, 15], widths), *product(widths, [1, 2])]  # lanes are columns, or rows

@@ -165,6 +165,7 @@ def optimizer(name, dtype):
     if name == "rprop":
         yield from rprop(draw)
         return
+    assert name in OPTIMIZERS, f"add the cases of {name} to OPTIMIZERS of tests/cases/cases_optimizers.py"
     bounds, numbers, draw_state = OPTIMIZERS[name]
     for n, decay, more in product(kernel_cases.LENGTHS, DECAYS, numbers):
         hyper = (*decay, *more)

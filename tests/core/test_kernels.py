@@ -42,8 +42,8 @@ def assert_close(case, got):
 
 @EACH_KERNEL
 def test_has_a_twin_and_cases(name, kind):
-    assert name in reference.KERNELS
-    assert kernel_cases.cases(name, kind, "float32")
+    assert name in reference.KERNELS, f"write {name} and its derivative in NumPy, in a file of tests/reference"
+    assert kernel_cases.cases(name, kind, "float32"), f"write the cases of {name}, in a file of tests/cases"
 
 
 @EACH_KERNEL

