@@ -11,13 +11,20 @@ from fastprop import _validation
 from fastprop.optim.optimizers import DEFAULT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
     from os import PathLike
     from typing import Self
 
+    from numpy.typing import ArrayLike
+
+    from fastprop.explain.trace import Trace
+    from fastprop.nn.losses import Loss
     from fastprop.optim.averaging import EMA, SWA
     from fastprop.optim.optimizers import LBFGS, Optimizer
-    from fastprop.training.callbacks import EarlyStopping
+    from fastprop.training.callbacks import Callback, EarlyStopping
     from fastprop.training.trainer import History
+
+    Metrics = str | Callable | Sequence[str | Callable] | dict[str, str | Callable]
 
 
 class Conveniences:
@@ -26,25 +33,25 @@ class Conveniences:
     @_validation.no_other_arguments(name="fit")
     def fit(
         self,
-        X,
-        y=None,
+        X: "ArrayLike | Iterable",
+        y: "ArrayLike | None" = None,
         *,
-        loss=None,
+        loss: "str | Loss | Callable | None" = None,
         optimizer: "Optimizer | LBFGS | str" = DEFAULT,
         epochs: int = 10,
         batch_size: int | None = None,
-        sample_weight=None,
-        class_weight=None,
-        validation=None,
-        metrics=(),
+        sample_weight: "ArrayLike | None" = None,
+        class_weight: "str | dict | None" = None,
+        validation: "float | tuple | None" = None,
+        metrics: "Metrics" = (),
         early_stopping: "EarlyStopping | bool | None" = None,
-        callbacks=(),
-        resume=None,
+        callbacks: "Callable | Callback | Sequence[Callable | Callback]" = (),
+        resume: "str | PathLike[str] | None" = None,
         fallback: bool = False,
         seed: int | None = None,
-        progress=False,
+        progress: "bool | Callable" = False,
         window: int | None = None,
-        rates=None,
+        rates: "Sequence[float] | dict | None" = None,
         l1: float = 0.0,
         l2: float = 0.0,
         clip_value: float | None = None,
@@ -146,7 +153,7 @@ class Conveniences:
             shuffle=shuffle,
         )
 
-    def predict(self, X) -> np.ndarray:
+    def predict(self, X: "ArrayLike") -> np.ndarray:
         """The outputs of the network, as ``net(X)`` gives them.
 
         Parameters
@@ -165,7 +172,15 @@ class Conveniences:
         """
         return self(X)
 
-    def evaluate(self, X, y=None, *, loss, sample_weight=None, metrics=()) -> dict[str, float]:
+    def evaluate(
+        self,
+        X: "ArrayLike | Iterable",
+        y: "ArrayLike | None" = None,
+        *,
+        loss: "str | Loss | Callable",
+        sample_weight: "ArrayLike | None" = None,
+        metrics: "Metrics" = (),
+    ) -> dict[str, float]:
         """The cost over the rows of X, and metrics.
 
         Parameters
@@ -193,7 +208,7 @@ class Conveniences:
 
         return copy.copy(self)
 
-    def jacobian(self, X) -> np.ndarray:
+    def jacobian(self, X: "ArrayLike") -> np.ndarray:
         """The derivative of every output with respect to every input, row by row, in prediction.
 
         Parameters
@@ -214,7 +229,7 @@ class Conveniences:
 
         return derivatives.jacobian(self, X)
 
-    def per_example_gradients(self, X, y, *, loss) -> np.ndarray:
+    def per_example_gradients(self, X: "ArrayLike", y: "ArrayLike", *, loss: "str | Loss") -> np.ndarray:
         """The gradient of each row's loss with respect to ``parameters``, in prediction.
 
         Parameters
@@ -238,7 +253,15 @@ class Conveniences:
 
         return derivatives.per_example_gradients(self, X, y, loss=loss)
 
-    def hessian_vector_product(self, X, y, vector, *, loss, sample_weight=None) -> np.ndarray:
+    def hessian_vector_product(
+        self,
+        X: "ArrayLike",
+        y: "ArrayLike",
+        vector: "ArrayLike",
+        *,
+        loss: "str | Loss",
+        sample_weight: "ArrayLike | None" = None,
+    ) -> np.ndarray:
         """H v, where H is the matrix of second derivatives of the cost with respect to ``parameters``, in prediction.
 
         Parameters
@@ -262,6 +285,40 @@ class Conveniences:
         from fastprop.nn import derivatives
 
         return derivatives.hessian_vector_product(self, X, y, vector, loss=loss, sample_weight=sample_weight)
+
+    def trace(
+        self,
+        X: "ArrayLike",
+        y: "ArrayLike",
+        *,
+        loss: "str | Loss",
+        sample_weight: "ArrayLike | None" = None,
+        training: bool = False,
+        step: int = 0,
+    ) -> "Trace":
+        """Run both passes over all rows of X and keep every number: each z, a, dz, dW and db.
+
+        The network is not changed.
+
+        Parameters
+        ----------
+        X, y, sample_weight, training, step
+            As ``value_and_gradient`` takes them; or one row, (n_inputs,), with its target and weight.
+        loss : str or Loss
+
+        Returns
+        -------
+        Trace
+            ``print`` shows it; ``explain``, ``graph`` and ``to_html`` show the chain rule, the graph and a page.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is wrong, or the loss is a function of your own, which the engine cannot look into.
+        """
+        from fastprop.explain.trace import trace
+
+        return trace(self, X, y, loss=loss, sample_weight=sample_weight, training=training, step=step)
 
     def save(self, path: "str | PathLike[str]", *, notes: dict | None = None) -> None:
         """Write the network to a safetensors file that ``fastprop.load`` reads.

@@ -25,7 +25,9 @@ def test_signature_and_docstring_show_every_parameter(name):
     parameters = [each for key, each in inspect.signature(method).parameters.items() if key != "self"]
     assert not [each for each in parameters if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
     documented = inspect.getdoc(method)
+    assert inspect.signature(method).return_annotation is not inspect.Signature.empty
     for each in parameters:
+        assert each.annotation is not each.empty, each
         assert f"{each.name} :" in documented or f"{each.name}," in documented or f", {each.name}\n" in documented, each
 
 
