@@ -46,8 +46,9 @@ from fastprop.optim.optimizers import LBFGS, RPROP, SGD, Adagrad, Adam, Adamax, 
 from fastprop.training.callbacks import Callback, EarlyStopping
 from fastprop.training.checkpoint import Checkpoint, load_checkpoint
 from fastprop.training.ensemble import Ensemble, EnsembleTrainer
+from fastprop.training.history import History
 from fastprop.training.monitor import Watch
-from fastprop.training.trainer import DivergenceError, History, Trainer
+from fastprop.training.trainer import DivergenceError, Trainer
 
 if "threadpoolctl" in sys.modules:  # whose import is not ours to pay for
     from fastprop import _threadpoolctl  # noqa: F401  registers itself

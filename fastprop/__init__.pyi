@@ -54,7 +54,7 @@ from fastprop.training.checkpoint import Checkpoint as Checkpoint
 from fastprop.training.checkpoint import load_checkpoint as load_checkpoint
 from fastprop.training.ensemble import Ensemble as Ensemble
 from fastprop.training.ensemble import EnsembleTrainer as EnsembleTrainer
+from fastprop.training.history import History as History
 from fastprop.training.monitor import Watch as Watch
 from fastprop.training.trainer import DivergenceError as DivergenceError
-from fastprop.training.trainer import History as History
 from fastprop.training.trainer import Trainer as Trainer

@@ -12,7 +12,7 @@ from kernels_ctypes import kernels_of, usable_isas
 
 import fastprop as fp
 from fastprop._core import _engine
-from fastprop.nn import custom_loss
+from fastprop.training import trainer
 
 # However long an example takes, or the making of one: this machine may be slow, or busy.
 settings.register_profile("fastprop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -71,7 +71,7 @@ def kernels(isa, dtype):
 def always_due(monkeypatch):
     """Whatever the clock says, work asks Python for signals and progress after every million flops."""
     interval = _engine.set_interrupt_interval(0)
-    monkeypatch.setattr(custom_loss, "PROGRESS", -1)
+    monkeypatch.setattr(trainer, "PROGRESS_INTERVAL", -1)
     yield
     _engine.set_interrupt_interval(interval)
 

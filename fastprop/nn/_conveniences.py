@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastprop.optim.averaging import EMA, SWA
     from fastprop.optim.optimizers import LBFGS, Optimizer
     from fastprop.training.callbacks import Callback, EarlyStopping
-    from fastprop.training.trainer import History
+    from fastprop.training.history import History
 
     Metrics = str | Callable | Sequence[str | Callable] | dict[str, str | Callable]
 
@@ -123,35 +123,10 @@ class Conveniences:
         ImportError
             If the optimizer is LBFGS and SciPy is not installed.
         """
+        arguments = dict(locals())
         from fastprop.training import fit as fitting
 
-        return fitting.fit(
-            self,
-            X,
-            y,
-            loss=loss,
-            optimizer=optimizer,
-            epochs=epochs,
-            batch_size=batch_size,
-            sample_weight=sample_weight,
-            class_weight=class_weight,
-            validation=validation,
-            metrics=metrics,
-            early_stopping=early_stopping,
-            callbacks=callbacks,
-            resume=resume,
-            fallback=fallback,
-            seed=seed,
-            progress=progress,
-            window=window,
-            rates=rates,
-            l1=l1,
-            l2=l2,
-            clip_value=clip_value,
-            clip_norm=clip_norm,
-            average=average,
-            shuffle=shuffle,
-        )
+        return fitting.fit(arguments.pop("self"), **arguments)
 
     def predict(self, X: "ArrayLike") -> np.ndarray:
         """The outputs of the network, as ``net(X)`` gives them.

@@ -1,6 +1,5 @@
 """A loss of the user's own: a Python function (Y, y) -> (cost, dY) on NumPy arrays, called once a batch."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +8,6 @@ import numpy as np
 from fastprop import _validation
 from fastprop._util.frozen import frozen
 from fastprop.nn import losses, tabm
-
-PROGRESS = 0.05  # seconds between two reports, as the engine has them
 
 
 @frozen
@@ -99,27 +96,3 @@ def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.nda
             network.state[:] = before
             raise
     return cost
-
-
-def descend(trainer: Any, x: np.ndarray, y: Any, order: np.ndarray | None, batch: int, rates, progress) -> float:
-    """What ``CompiledTrainer.run`` does for the losses that it knows: a step for each batch; the mean cost, or NaN."""
-    network, rule, descent = trainer.network, trainer.optimizer_state, trainer.compiled
-    gradient, total, told = np.empty_like(network.gradient), 0.0, time.monotonic()
-    for step, first in enumerate(range(0, len(x), batch)):
-        rows = slice(first, first + batch) if order is None else order[first : first + batch]
-        with network.engine.exclusive():
-            before = network.state.copy()
-            cost = cost_of(network, trainer.parsed_loss, x[rows], y[rows], gradient, True, trainer.seed, descent.steps)
-            if not np.isfinite(cost):
-                network.state[:] = before
-                return np.nan
-            if rates is not None:
-                rule.compiled.rate = rates[step]
-            descent.apply()
-            rule.on_steps(1)
-        done = min(first + batch, len(x))
-        total += cost * (done - first)
-        if progress is not None and done < len(x) and time.monotonic() - told > PROGRESS:
-            progress(done, total / done)
-            told = time.monotonic()
-    return total / len(x)

@@ -1,4 +1,4 @@
-"""L-BFGS through scipy.optimize: the iterations, as ``fit`` wants them."""
+"""L-BFGS by scipy.optimize: the iterations that ``fit`` calls epochs."""
 
 from collections.abc import Callable
 
@@ -10,31 +10,31 @@ from fastprop.optim.optimizers import LBFGS
 
 def minimize(
     network: Network,
-    how: LBFGS,
+    lbfgs: LBFGS,
     cost_and_gradient: Callable[[], tuple[float, np.ndarray]],
     iterations: int,
-    iterated: Callable[[float], bool],
-    looks: int | None = None,
+    on_iteration: Callable[[float], bool],
+    max_evaluations: int | None = None,
 ) -> bool:
-    """Moves the network's parameters towards a minimum.
+    """Move the network's parameters towards a minimum.
 
     Parameters
     ----------
     network : Network
-    how : LBFGS
+    lbfgs : LBFGS
     cost_and_gradient : callable
-        Of the parameters that the network has when it is called.
+        Returns the cost and its gradient, (n_parameters,), at the parameters that the network has when it is called.
     iterations : int
-        At most so many.
-    iterated : callable
-        Called after each with its cost; the network holds its parameters then. True: that is enough.
-    looks : int, optional
-        At most about so many calls of cost_and_gradient; by default as many as the iterations may need.
+        The largest number of iterations.
+    on_iteration : callable
+        Called after each iteration with its cost, when the network has its parameters; returns True to stop.
+    max_evaluations : int, optional
+        About how many calls of cost_and_gradient there are at most; by default as many as the iterations may need.
 
     Returns
     -------
     bool
-        Whether it ended because there was nothing more to be gained.
+        Whether it ended because it converged: neither cost nor gradient promised more.
 
     Raises
     ------
@@ -57,16 +57,16 @@ def minimize(
     def callback(intermediate_result) -> None:
         good[:] = intermediate_result.x
         network.parameters = good
-        if iterated(float(intermediate_result.fun)):
+        if on_iteration(float(intermediate_result.fun)):
             raise StopIteration
 
     good = network.parameters.astype(np.float64)
     options = {
         "maxiter": iterations,
-        "maxfun": 20 * iterations + 20 if looks is None else looks,  # its line search takes up to 20
-        "maxcor": how.memory,
-        "ftol": how.cost_tolerance,
-        "gtol": how.gradient_tolerance,
+        "maxfun": 20 * iterations + 20 if max_evaluations is None else max_evaluations,  # 20 in a line search
+        "maxcor": lbfgs.memory,
+        "ftol": lbfgs.cost_tolerance,
+        "gtol": lbfgs.gradient_tolerance,
     }
     try:
         result = scipy.optimize.minimize(

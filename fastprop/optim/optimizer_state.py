@@ -1,6 +1,5 @@
 """OptimizerState: what a Trainer knows of its optimiser from step to step: its state, its rate, penalties, averages."""
 
-import warnings
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from fastprop import _validation
 from fastprop._core import _engine
+from fastprop._util.warn import warn
 from fastprop.nn.network import Network
 from fastprop.optim import optimizers as _optimizers
 from fastprop.optim.averaging import EMA, SWA
@@ -118,11 +118,10 @@ class OptimizerState:
         planned = epochs * n_steps
         idle = start + planned - max(start, over)
         if idle >= max(planned / 20, min(n_steps, planned / 2)):
-            warnings.warn(
+            warn(
                 f"the rate of the schedule {type(self.schedule).__name__} is next to nothing after {over:g} steps, and "
                 f"{start + planned} steps are planned ({epochs} epochs of {n_steps}), so the last {idle:g} change "
-                f"nothing; make it as long as the training, such as by epochs={epochs}",
-                stacklevel=5,  # the caller of Network.fit
+                f"nothing; make it as long as the training, such as by epochs={epochs}"
             )
 
     def on_steps(self, n_steps: int) -> None:

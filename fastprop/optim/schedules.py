@@ -240,7 +240,7 @@ class Cosine(_Ending):
 
     def _checked(self) -> dict[str, Any]:
         restarts = _validation.flag("restarts", self.restarts)
-        checked = Schedule._checked(self) if restarts else super()._checked()
+        checked = super(_Ending, self)._checked() if restarts else super()._checked()
         growth = _validation.number("growth", self.growth, least=1)
         if growth != 1 and not restarts:
             raise ValueError(f"growth={growth:g} is of cycles; use restarts=True with it")

@@ -1,6 +1,5 @@
 """What MLPClassifier and MLPRegressor share: from parameters to a network, its training and its outputs."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from numbers import Integral
@@ -14,6 +13,7 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastprop import _validation
+from fastprop._util.warn import warn
 from fastprop.config import threads
 from fastprop.data import arrays as data
 from fastprop.data import batches
@@ -26,16 +26,14 @@ from fastprop.optim.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from fastprop.optim.schedules import Schedule
 from fastprop.sklearn._callbacks import Judge, Rows, TheirCallbacks
 from fastprop.sklearn.standardize import Standards, first_weights, folded, move
-from fastprop.training import fit as fitting
 from fastprop.training.callbacks import parse
+from fastprop.training.fit import train, train_by_lbfgs
+from fastprop.training.run import Run
 from fastprop.training.trainer import DivergenceError, Trainer
 
 try:  # scikit-learn's own callbacks, from 1.9 on
     from sklearn.callback import CallbackSupportMixin, with_callbacks
-
-    TO_THE_USER = 5  # frames from _train to whoever called fit, for warnings
 except ImportError:
-    TO_THE_USER = 4
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing."""
@@ -128,7 +126,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             self._train(judge, run)
         return self
 
-    def _prepared(self, X, y, sample_weight, further: bool, held_out) -> tuple[Judge, fitting.Run]:
+    def _prepared(self, X, y, sample_weight, further: bool, held_out) -> tuple[Judge, Run]:
         """A training that is about to begin: all that can be wrong has been looked at."""
         first = not hasattr(self, "_network") or not (self.warm_start or further)
         if not first:
@@ -176,9 +174,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
                 move(network, self._standards, standards, loss, self._drawn)
         self._standards, self._loss, self.out_activation_ = standards, loss, link
         source = batches.Stored(examples)
-        return judge, fitting.Run(
-            self._trainer, epochs, source, batch, None, (source, None), (), None, callbacks, False
-        )
+        return judge, Run(self._trainer, epochs, source, batch, eval_source=(source, None), callbacks=callbacks)
 
     def _refuse_changes(self, what: str) -> None:
         """An error where parameters that made the network are not what they were."""
@@ -353,10 +349,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             return min(rows, max(32, min(200, rows // 16)))  # some 16 steps an epoch, however few rows there are
         batch = _validation.count("batch_size", self.batch_size)
         if batch > rows:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=TO_THE_USER + 1,
-            )
+            warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         return min(batch, rows)
 
     def _retune(self, optimizer: Optimizer, l2: float, shuffle: bool, seed: int | None) -> None:
@@ -378,31 +371,30 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         elif self.learning_rate == "constant" or optimizer.rate != before.rate:
             self._rate = trainer.rate
 
-    def _train(self, judge: Judge, run: fitting.Run) -> None:
+    def _train(self, judge: Judge, run: Run) -> None:
         solver, converged = self._solver(), False
         try:
             run.begin()
             if isinstance(solver, LBFGS):
-                converged = fitting._quasi_newton(run, solver, self.max_fun)
+                converged = train_by_lbfgs(run, solver, self.max_fun)
             else:
                 judge.set_rate()
-                fitting._descend(run)
+                train(run)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=TO_THE_USER)
+            warn("Training interrupted by user.")
         except DivergenceError as error:
             if judge.best is None:
                 raise ValueError(f"{NOT_FINITE} {error}") from error
             self.validation_scores_.append(np.nan)
-            warnings.warn(f"{error}", ConvergenceWarning, stacklevel=TO_THE_USER)
+            warn(f"{error}", ConvergenceWarning)
             converged = True
         finally:
             run.close()
         if not (converged or judge.further or run.stopped) and (run.epoch == run.epochs or not self._stochastic()):
-            warnings.warn(
+            warn(
                 f"{'Stochastic Optimizer' if self._stochastic() else 'lbfgs'}: Maximum iterations ({self.n_iter_}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=TO_THE_USER,
             )
         for callback in run.callbacks:
             if isinstance(callback, TheirCallbacks):

@@ -1,6 +1,5 @@
 """Callbacks: what a user has done between the steps and epochs of ``fit``, and when it stops early."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from fastprop import _validation
 from fastprop._util.frozen import frozen
+from fastprop._util.warn import warn
 
 
 class Callback:
@@ -166,8 +166,8 @@ class Patience:
         Those of the best epoch.
     """
 
-    def __init__(self, how: EarlyStopping, columns: dict[str, bool | None]):
-        self.how, self.sign = how, direction(how.monitor, columns, how.mode)
+    def __init__(self, options: EarlyStopping, columns: dict[str, bool | None]):
+        self.options, self.sign = options, direction(options.monitor, columns, options.mode)
         self.best, self.epoch, self.waited, self.warned = -np.inf, 0, 0, False
         self.parameters: np.ndarray | None = None
         self.network_state: np.ndarray | None = None
@@ -187,13 +187,12 @@ class Patience:
         """The value after an epoch, of the parameters that the network has. The first NaN is warned of."""
         if value != value and not self.warned:
             self.warned = True
-            warnings.warn(
-                f"{self.how.monitor} is NaN after epoch {epoch}, which is not better than anything: early stopping "
-                f"ends the training after {self.how.patience} epochs without a better value; watch another column, or "
-                "find out where the NaN comes from",
-                stacklevel=2,
+            warn(
+                f"{self.options.monitor} is NaN after epoch {epoch}, which is not better than anything: early stopping "
+                f"ends the training after {self.options.patience} epochs without a better value; watch another "
+                "column, or find out where the NaN comes from"
             )
-        if self.sign * value > self.best + self.how.min_delta or (self.parameters is None and value == value):
+        if self.sign * value > self.best + self.options.min_delta or (self.parameters is None and value == value):
             self.best, self.epoch, self.waited = self.sign * value, epoch, 0
             self.parameters, self.network_state = network.snapshot()
         else:
@@ -202,9 +201,9 @@ class Patience:
     @property
     def over(self) -> bool:
         """True where patience is at its end."""
-        return self.waited >= self.how.patience
+        return self.waited >= self.options.patience
 
     def restore(self, network: Any) -> None:
         """The best, where that is wanted and there is one."""
-        if self.how.restore_best and self.parameters is not None:
+        if self.options.restore_best and self.parameters is not None:
             network.restore(self.parameters, self.network_state)

@@ -8,7 +8,6 @@ one or the new one.
 
 import dataclasses
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from fastprop import _validation
 from fastprop._util.frozen import frozen
 from fastprop._util.lazy import LazyModule
+from fastprop._util.warn import warn
 from fastprop.io import model_file, output, safetensors
 from fastprop.nn import custom_loss
 from fastprop.optim import averaging as averages
@@ -288,7 +288,7 @@ def newest(directory, *, fallback: bool = False) -> Saved | None:
                 raise
             if not fallback:
                 raise ValueError(f"{error}; or use fallback=True, to go on from {found[place + 1]}") from None
-            warnings.warn(f"{error}; going on from {found[place + 1]}", stacklevel=3)
+            warn(f"{error}; going on from {found[place + 1]}")
     return None
 
 

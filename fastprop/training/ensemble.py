@@ -1,7 +1,6 @@
 """Ensemble: networks of one shape, trained together across threads: to bag small networks, or to try rates."""
 
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 
@@ -10,14 +9,16 @@ import numpy as np
 from fastprop import _validation
 from fastprop._core import _engine
 from fastprop._util.lazy import LazyModule
+from fastprop._util.warn import warn
 from fastprop.data import batches
 from fastprop.data import targets as _targets
 from fastprop.data.targets import Examples
 from fastprop.nn import losses
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import DEFAULT
-from fastprop.training import fit as fitting
-from fastprop.training.trainer import DivergenceError, History, Trainer
+from fastprop.training.history import History
+from fastprop.training.split import split
+from fastprop.training.trainer import DivergenceError, Trainer
 
 random = LazyModule("numpy.random")
 
@@ -127,7 +128,7 @@ class Ensemble:
         epochs = _validation.count("epochs", epochs)
         first = trainer.trainers[0]
         # a window of any size: all rows are held as they are trained on
-        source, _, held_out = fitting._split(first, X, y, sample_weight, validation, sys.maxsize)
+        source, _, held_out = split(first, X, y, sample_weight, validation, sys.maxsize)
         if not isinstance(source, batches.Stored):
             raise TypeError(f"an ensemble is trained on arrays, got batches from {type(X).__name__}; give X and y")
         _targets.check_classes(first.class_weight, *source.examples[1:3])
@@ -138,7 +139,7 @@ class Ensemble:
         names = ["epoch", "cost"] if held_out is None else ["epoch", "cost", "validation_cost"]
         histories = [History({name: [] for name in names}) for _ in self.networks]
         for epoch in range(1, epochs + 1):
-            costs = trainer._epoch(examples, size)
+            costs = trainer.take_epoch(examples, size)
             for one, history, cost in zip(trainer.trainers, histories, costs):
                 row = {"epoch": epoch, "cost": float(cost)}
                 if held_out is not None:
@@ -151,10 +152,9 @@ class Ensemble:
             if one.averaged is not None:
                 one.network.parameters = one.averaged
         if self.diverged:
-            warnings.warn(
+            warn(
                 f"the networks {', '.join(map(str, self.diverged))} of {len(self)} diverged and are left out of the "
-                "ensemble's mean; use smaller rates for them, or scale inputs and targets",
-                stacklevel=2,
+                "ensemble's mean; use smaller rates for them, or scale inputs and targets"
             )
         return histories
 
@@ -255,13 +255,13 @@ class EnsembleTrainer:
         """
         first = self.trainers[0]
         examples = first.prepare_examples(X, y, sample_weight)
-        costs = self._epoch(examples, first.choose_batch_size(batch_size, len(examples[0])))
+        costs = self.take_epoch(examples, first.choose_batch_size(batch_size, len(examples[0])))
         for trainer, cost in zip(self.trainers, costs):
             trainer.optimizer_state.on_epoch(float(cost))
         return costs
 
-    def _epoch(self, examples: Examples, size: int) -> np.ndarray:
-        """The same, of rows that were checked."""
+    def take_epoch(self, examples: Examples, size: int) -> np.ndarray:
+        """Internal: ``epoch`` of rows that were checked, without telling the schedules that it is over."""
         x, y, labels, weight = examples
         first, rows = self.trainers[0], len(x)
         orders: list[np.ndarray | None] = []

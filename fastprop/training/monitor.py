@@ -1,13 +1,13 @@
 """Watch: what the weights, activations, gradients and updates of each layer do while a network trains."""
 
 import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastprop import _validation
+from fastprop._util.warn import warn
 from fastprop.nn.activations import identity
 from fastprop.training.callbacks import Callback
 
@@ -197,7 +197,7 @@ class Watch(Callback):
         text = f"{what} in epoch {first['epoch']}, layer {first['layer']}, {first['name']}{also}: {sentence(first)}"
         self.found.append(text)
         if self.warn:
-            warnings.warn(text, RuntimeWarning, stacklevel=2)
+            warn(text, RuntimeWarning)
 
 
 def _layers(net: Any) -> list[tuple[int, str, slice]]:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import isfinite
+from math import isfinite, nan
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from fastprop.nn.network import Network
 from fastprop.optim.averaging import EMA, SWA
 from fastprop.optim.optimizer_state import OptimizerState
 from fastprop.optim.optimizers import DEFAULT, Optimizer
+from fastprop.training.history import History
 
 
 class DivergenceError(FloatingPointError):
@@ -33,44 +35,50 @@ class DivergenceError(FloatingPointError):
     """
 
     # defaults, so that pickle can rebuild it: a pool of processes never hears of an exception that it cannot unpickle
-    def __init__(self, message: str, *, step: int = 0, epoch: int | None = None, history: "History | None" = None):
+    def __init__(self, message: str, *, step: int = 0, epoch: int | None = None, history: History | None = None):
         super().__init__(message)
         self.step, self.epoch, self.history = step, epoch, history
 
 
-class History(dict):
-    """What ``fit`` recorded: a dict of lists, one entry an epoch.
+PROGRESS_INTERVAL = 0.05  # seconds between two reports of progress, as in the engine
 
-    Keys: "epoch" (from 1), "cost" (the mean over the epoch's rows, each before its step), "validation_cost" (with a
-    validation set), a column for each metric ("validation_accuracy" with a validation set, else "accuracy"), "seconds".
-    Callbacks may add columns, which may have other lengths.
+
+class EpochCost:
+    """Internal: the mean cost of the epoch that is under way, and the function that is told of it.
+
+    Parameters
+    ----------
+    rows : int or None
+        How many rows the epoch has, where that is known.
+    progress : callable or None
+        ``progress(rows done, rows, mean cost so far)``.
     """
 
-    def __repr__(self) -> str:
-        """One line: a notebook shows it under a cell that ends in ``fit``."""
-        shown = [f"{len(self.get('epoch', []))} epochs"]
-        judged = "validation_cost" if self.get("validation_cost") else "cost"
-        for name in dict.fromkeys(["cost", judged]):
-            if self.get(name):
-                shown.append(f"{name} {self[name][-1]:.6g}")
-        finite = [(cost, epoch) for cost, epoch in zip(self.get(judged, []), self.get("epoch", [])) if isfinite(cost)]
-        if finite:
-            shown.append("the best {:.6g} in epoch {}".format(*min(finite)))
-        return f"<History: {', '.join(shown)}; columns {', '.join(map(str, self))}>"
+    def __init__(self, rows: int | None, progress: Callable[[int, int | None, float], object] | None):
+        self.rows, self.done, self.progress = rows, 0, progress
+        self._costs: list[tuple[float, float]] = []  # (total weight, mean cost) of what was trained on
+        self._reported = time.monotonic()
 
-    def to_dataframe(self):
-        """The columns as a ``pandas.DataFrame``; where one is shorter, it ends in NaN.
+    def report_within(self, done: int, cost: float) -> None:
+        """Report from within a call of the engine, after so many of its rows, with their mean cost."""
+        assert self.progress is not None
+        self.progress(self.done + done, self.rows, batches.mean([*self._costs, (done, cost)]))
 
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("to_dataframe() needs pandas, which is not installed: pip install pandas") from error
-        return pandas.DataFrame({name: pandas.Series(column) for name, column in self.items()})
+    def add(self, examples: Examples, cost: float) -> None:
+        """Add the mean cost of some rows; report, if the last report was long ago."""
+        self._costs.append((batches.mass(examples), cost))
+        self.done += len(examples[0])
+        overdue = self.progress is not None and time.monotonic() - self._reported > PROGRESS_INTERVAL
+        if self.progress is not None and overdue and self.done != self.rows:
+            self.progress(self.done, self.rows, batches.mean(self._costs))
+            self._reported = time.monotonic()
+
+    def finish(self) -> float:
+        """Report the end of the epoch; return its mean cost."""
+        cost = batches.mean(self._costs)
+        if self.progress is not None:
+            self.progress(self.done, self.done if self.rows is None else self.rows, cost)
+        return cost
 
 
 class Trainer:
@@ -245,7 +253,7 @@ class Trainer:
                 "use epoch() or fit(), or give the weights as a dict"
             )
         examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
-        return self._run(*examples, None, len(examples[0]), None, None)
+        return self._take_steps(examples, None, len(examples[0]), None, None)
 
     def update(self) -> None:
         """One step along ``network.gradient`` as it is, for a loss of one's own.
@@ -324,7 +332,10 @@ class Trainer:
         given = batches.source(self.network, self.parsed_loss, X, y, sample_weight, window=window)
         source = self.apply_class_weights(given)
         size = self.choose_batch_size(batch_size, source.rows)
-        cost = self._epoch(source, size, _validation.callback("progress", progress, (None,)))
+        epoch_cost = EpochCost(source.rows, _validation.callback("progress", progress, (None,)))
+        for _ in self.iter_steps(source, size, epoch_cost):
+            pass
+        cost = epoch_cost.finish()
         self.optimizer_state.on_epoch(cost)
         return cost
 
@@ -368,47 +379,67 @@ class Trainer:
         x, y, labels, weight = examples
         return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
 
-    def _epoch(self, source: batches.Source, batch_size: int, progress, stepped=None) -> float:
-        """An epoch. stepped(cost), where there is one, is called after each step; the epoch ends where it is True."""
+    def iter_steps(
+        self, source: batches.Source, batch_size: int, epoch_cost: EpochCost, *, one_by_one: bool = False
+    ) -> Iterator[float]:
+        """Internal: take the steps of one epoch; after each call of the engine, yield the mean cost of its rows.
+
+        A call takes the steps of as many rows as the source gives at once; with `one_by_one`, a single step.
+        """
         n_steps = source.n_steps(batch_size)
         rates = None if n_steps is None else self.optimizer_state.rates(n_steps)
         parts = source.parts(self.seed if self.shuffle else None, lambda: self.steps, batch_size)
-        costs: list[tuple[float, float]] = []
-        done, steps, told = 0, 0, time.monotonic()
-
-        def report(there: int, cost: float) -> None:
-            progress(done + there, source.rows, batches.mean([*costs, (there, cost)]))
-
-        for examples, order in parts if stepped is None else batches.singly(parts, batch_size):
+        step = 0
+        for examples, order in batches.singly(parts, batch_size) if one_by_one else parts:
             rows = len(examples[0])
             size = batch_size or rows
-            begin = 0 if rates is None else min(steps, len(rates) - 1)  # there may be more batches than were announced
-            some = None if rates is None else rates[begin : begin - (-rows // size)]
-            cost = self._run(*examples, order, size, some, None if progress is None else report)
-            costs.append((batches.mass(examples), cost))
-            done, steps = done + rows, steps - (-rows // size)
-            if progress is not None and done != source.rows and time.monotonic() - told > custom_loss.PROGRESS:
-                progress(done, source.rows, batches.mean(costs))
-                told = time.monotonic()
-            if stepped is not None and stepped(cost):
-                break
-        cost = batches.mean(costs)
-        if progress is not None:
-            progress(done, done if source.rows is None else source.rows, cost)
-        return cost
+            first = 0 if rates is None else min(step, len(rates) - 1)  # more batches may come than were announced
+            step += -(-rows // size)
+            some = None if rates is None else rates[first : first - (-rows // size)]
+            report = None if epoch_cost.progress is None else epoch_cost.report_within
+            cost = self._take_steps(examples, order, size, some, report)
+            epoch_cost.add(examples, cost)
+            yield cost
 
-    def _run(self, x, y, labels, weight, order, batch_size: int, rates, progress) -> float:
-        rule, before = self.optimizer_state, self.steps
+    def _take_steps(self, examples: Examples, order, batch_size: int, rates, progress) -> float:
+        """Take a step for each `batch_size` rows of the examples in an order; return their mean cost."""
+        before = self.steps
         if isinstance(self.parsed_loss, custom_loss.OwnLoss):
-            cost = custom_loss.descend(self, x, y, order, batch_size, rates, progress)
+            cost = self._take_steps_by_own_loss(self.parsed_loss, examples, order, batch_size, rates, progress)
         else:
             try:
-                cost = self.compiled.run(x, y, labels, weight, order, batch_size, rates, progress)
+                cost = self.compiled.run(*examples, order, batch_size, rates, progress)
             finally:
-                rule.on_steps(self.steps - before)
+                self.optimizer_state.on_steps(self.steps - before)
         if cost != cost:
-            self.network.recheck_examples((x, y, labels, weight), self.parsed_loss)
+            self.network.recheck_examples(examples, self.parsed_loss)
         return self._finite(cost)
+
+    def _take_steps_by_own_loss(
+        self, loss: custom_loss.OwnLoss, examples: Examples, order, batch_size: int, rates, progress
+    ) -> float:
+        """Do what ``CompiledTrainer.run`` does for the losses that the engine has."""
+        network, x = self.network, examples[0]
+        y: Any = examples[1]  # whatever the loss takes
+        gradient, total, reported = np.empty_like(network.gradient), 0.0, time.monotonic()
+        for step, first in enumerate(range(0, len(x), batch_size)):
+            rows = slice(first, first + batch_size) if order is None else order[first : first + batch_size]
+            with network.engine.exclusive():
+                before = network.state.copy()
+                cost = custom_loss.cost_of(network, loss, x[rows], y[rows], gradient, True, self.seed, self.steps)
+                if not isfinite(cost):
+                    network.state[:] = before
+                    return nan
+                if rates is not None:
+                    self.optimizer_state.compiled.rate = rates[step]
+                self.compiled.apply()
+                self.optimizer_state.on_steps(1)
+            done = min(first + batch_size, len(x))
+            total += cost * (done - first)
+            if progress is not None and done < len(x) and time.monotonic() - reported > PROGRESS_INTERVAL:
+                progress(done, total / done)
+                reported = time.monotonic()
+        return total / len(x)
 
     def _finite(self, cost: float) -> float:
         if cost != cost:

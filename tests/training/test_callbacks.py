@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import fastprop as fp
-from fastprop.training import fit as fitting
-from fastprop.training import metrics, progress
+from fastprop.training import metrics, progress, split
 
 
 def classes(rows=120, n=3, seed=0):
@@ -72,7 +71,7 @@ def test_the_held_out_rows_follow_the_seed():
 def test_held_out_rows_do_not_train():
     """Whatever they hold, the parameters are the same."""
     X, y = classes()
-    held = fitting._drawn(0.25, len(y), y.astype(np.int64), 0)
+    held = split.held_out(0.25, len(y), y.astype(np.int64), 0)
     spoiled = X.copy()
     spoiled[held] = 7
     one, two = net_of(), net_of()
