@@ -421,7 +421,7 @@ cdef class Engine:
         """Gives the engine back, and raises what stopped it."""
         self.in_step = False
         self.lock.release()
-        return raise_if_stopped(&job.air)
+        return raise_if_stopped(&job.interrupts)
 
     cdef ptrdiff_t rows_of(self, Buffer x) except -1:
         """How many rows of inputs x holds."""
@@ -465,9 +465,9 @@ cdef class Engine:
         job.x, job.rows, job.up, job.out, job.loss = x, rows, True, out.start, NO_LOSS
         self.enter(&job, rows, False)
         with nogil:
-            begin_work(&job.air)
+            begin_work(&job.interrupts)
             pass_batch(&job, 0, rows)
-            end_work(&job.air)
+            end_work(&job.interrupts)
         return self.leave(&job)
 
     def forward(self, x, out):
@@ -500,12 +500,12 @@ cdef class Engine:
         self.enter(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
-            begin_work(&job.air)
+            begin_work(&job.interrupts)
             memcpy(self.plan.x, xs.start, xs.size)
             pass_batch(&job, 0, job.rows)
             memcpy(outs.start, self.plan.ops[self.plan.n_ops - 1].a, outs.size)
-            end_work(&job.air)
-        self.kept, self.kept_training = 0 if job.air.stopped else job.rows, training
+            end_work(&job.interrupts)
+        self.kept, self.kept_training = 0 if job.interrupts.stopped else job.rows, training
         self.ticket += 1
         self.thread_local.ticket = self.ticket
         self.leave(&job)
@@ -538,10 +538,10 @@ cdef class Engine:
             self.last_user, self.in_step = this_thread(), True
         job.plan, job.x, job.training = &self.plan, self.plan.x, self.kept_training
         with nogil:
-            begin_work(&job.air)
+            begin_work(&job.interrupts)
             memcpy(self.plan.ops[self.plan.n_ops - 1].dz, dys.start, dys.size)
             pass_batch(&job, 0, job.rows)
-            end_work(&job.air)
+            end_work(&job.interrupts)
         self.leave(&job)
         return True
 
@@ -557,19 +557,19 @@ cdef class Engine:
         self.enter(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
-            begin_work(&job.air)
+            begin_work(&job.interrupts)
             memcpy(self.plan.x, xs.start, xs.size)
             job.up = True
             pass_batch(&job, 0, job.rows)
             job.up, job.down, job.keep = False, True, False
             for j in range(n):
-                if job.air.stopped:
+                if job.interrupts.stopped:
                     break
                 put_unit(&job, j)
                 pass_batch(&job, 0, job.rows)
                 for i in range(job.rows):
                     memcpy(outs.start + (i * n + j) * size, dxs.start + i * size, size)
-            end_work(&job.air)
+            end_work(&job.interrupts)
         self.leave(&job)
 
     def cost(
@@ -587,11 +587,11 @@ cdef class Engine:
         job.keep, job.training, job.seed, job.step = job.down, training, seed, step
         self.enter(&job, job.rows, False)
         with nogil:
-            begin_work(&job.air)
+            begin_work(&job.interrupts)
             total = pass_batch(&job, 0, job.rows)
             if gradients.start != NULL:
                 memcpy(gradients.start, self.plan.gradient, gradients.size)
-            end_work(&job.air)
+            end_work(&job.interrupts)
         self.leave(&job)
         return total / job.batch_weight if job.batch_weight > 0 else 0.0
 
@@ -606,13 +606,13 @@ cdef class Engine:
         job.up, job.down, job.keep = True, True, True
         self.enter(&job, 1, False)
         with nogil:
-            begin_work(&job.air)
+            begin_work(&job.interrupts)
             for i in range(job.rows):
                 pass_batch(&job, i, 1)
-                if job.air.stopped:
+                if job.interrupts.stopped:
                     break
                 memcpy(out.start + i * size, self.plan.gradient, size)
-            end_work(&job.air)
+            end_work(&job.interrupts)
         self.leave(&job)
 
     def trace(
@@ -640,11 +640,11 @@ cdef class Engine:
         job.dx, job.training, job.seed, job.step = dxs.start, training, seed, step
         job.up = job.down = job.keep = True
         self.enter(&job, job.rows, True)
-        begin_work(&job.air)
+        begin_work(&job.interrupts)
         try:
             return trace_passes(&job, dx)
         finally:
-            end_work(&job.air)
+            end_work(&job.interrupts)
             self.leave(&job)
 
     def all_finite(self, x):

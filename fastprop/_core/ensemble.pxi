@@ -3,18 +3,19 @@
 cdef struct Together:
     Job *jobs
     ptrdiff_t n_jobs
-    double due        # when to come up for air
+    double due        # the time, by fp_clock, when all jobs pause
     int64_t next      # the first job that nobody has taken yet
 
 cdef void train_some(void *context, int part) noexcept nogil:
-    """Takes one job after another until none is left or it is time for air. Who does which changes no bit."""
+    """Takes one job after another until none is left or it is time to pause. Who does which changes no bit."""
     cdef Together *all = <Together *>context
     cdef Job *job
     cdef int64_t i = fp_atomic_add(&all.next, 1) - 1
     while i < all.n_jobs:
         job = &all.jobs[i]
         if job.done < job.rows and not job.diverged:
-            job.air.due, job.air.now, job.air.work, job.air.quiet = all.due, False, LOOK, True
+            job.interrupts.due, job.interrupts.flops_left = all.due, FLOPS_PER_CLOCK_READ
+            job.interrupts.pause, job.interrupts.deferred = False, True
             train(job)
         i = fp_atomic_add(&all.next, 1) - 1
 
@@ -26,12 +27,12 @@ cdef bint all_done(const Together *all) noexcept:
     return True
 
 cdef int train_together(Together *all, list descents) except -1:
-    """Round after round of AIR_SECONDS, between which Python may handle signals."""
+    """Round after round of INTERRUPT_SECONDS, between which Python may handle signals."""
     cdef uint64_t state
     cdef CompiledTrainer descent
     cdef ptrdiff_t i
     while not all_done(all):
-        all.next, all.due = 0, fp_clock() + AIR_SECONDS
+        all.next, all.due = 0, fp_clock() + INTERRUPT_SECONDS
         with nogil:
             state = fp_work_begin()
             fp_parallel(train_some, all, <int>min(<ptrdiff_t>fp_get_num_threads(), all.n_jobs))

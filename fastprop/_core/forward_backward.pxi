@@ -50,7 +50,7 @@ cdef bint forward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept
             op_forward(job, part, k, from_row(job.out, op.n_out, job.first + first, p.size), first, count)
         else:
             op_forward(job, part, k, from_row(op.a, op.row, first, p.size), first, count)
-        if out_of_air(&job.air, part, op.flops * count):
+        if check_interrupt(&job.interrupts, part, op.flops * count):
             return True
     return False
 
@@ -99,7 +99,7 @@ cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcep
             op_backward(job, part, k, from_row(job.dx, p.n_inputs, job.first + first, p.size), first, count)
         else:
             return
-        if out_of_air(&job.air, part, p.ops[k].flops * count):
+        if check_interrupt(&job.interrupts, part, p.ops[k].flops * count):
             return
 
 cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
@@ -111,7 +111,7 @@ cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
     cdef ptrdiff_t first = share(slices, part, parts) * SLICE
     cdef ptrdiff_t end = min(share(slices, part + 1, parts) * SLICE, job.count)
     cdef ptrdiff_t count
-    while first < end and not fp_atomic_load(&job.air.stopped):
+    while first < end and not fp_atomic_load(&job.interrupts.stopped):
         count = min(p.rows_at_once, end - first)
         if job.order != NULL and job.up_from == 0:
             bring_rows(job, first, count)
@@ -165,7 +165,7 @@ cdef void pass_block(Job *job) noexcept nogil:
     job.down_from, job.down_to = p.n_ops - 1, norm + 1
     parallel(job, pass_rows, flops)
     job.up_from = job.up_to = p.n_ops + 1  # the way up is done
-    while down and norm >= 0 and not job.air.stopped:  # down to the one before
+    while down and norm >= 0 and not job.interrupts.stopped:  # down to the one before
         job.down_from, job.down_to = norm, norm_to(job, norm - 1) + 1
         parallel(job, norm_gradient, flops_of_columns(job, norm))
         parallel(job, pass_rows, flops)
@@ -199,11 +199,11 @@ cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil
             for i in range((job.count + SLICE - 1) // SLICE):
                 cost += p.cost[i]
         job.update_now = job.fused and block == blocks - 1 and isfinite(cost)
-        if job.up and isfinite(cost) and not job.air.stopped:
+        if job.up and isfinite(cost) and not job.interrupts.stopped:
             move_norms(job)
-        if job.down and not job.inputs_only and not job.air.stopped:
+        if job.down and not job.inputs_only and not job.interrupts.stopped:
             parallel(job, sum_gradients, flops_of_block(job))
-        if job.air.stopped:
+        if job.interrupts.stopped:
             break
         at += job.count
     return cost / p.members

@@ -81,6 +81,6 @@ cdef bint sum_dense_rows(
         else:
             p.kernels.dense_weight_gradient(
                 dw, sums, x_at_row, dz_at_row, scratch, rows * times, count, n_out, n_out, x.row, dz.row, add)
-        if not job.update_now and out_of_air(&job.air, part, 2.0 * rows * times * count * n_out):
+        if not job.update_now and check_interrupt(&job.interrupts, part, 2.0 * rows * times * count * n_out):
             return True
     return False

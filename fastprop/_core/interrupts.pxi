@@ -1,82 +1,90 @@
-# Coming up for air: how long work without the GIL answers Ctrl-C and reports progress. Part of _engine.pyx.
+# How the engine, which runs without the GIL, responds to Ctrl-C and reports progress. Part of _engine.pyx.
+#
+# Work counts its flops, reads the clock about every FLOPS_PER_CLOCK_READ of them, and takes the GIL to check for signals
+# every INTERRUPT_SECONDS.
 
-cdef struct Air:
-    double due        # when to look for Ctrl-C and progress again
-    double work       # flops to go until the clock is worth a look
-    bint now          # it is time to report progress, at the next whole step
-    bint quiet        # on a thread that is not Python's own: whoever waits for it asks, at the next whole step
-    int64_t stopped   # a signal's handler raised: drop the step
-    PyObject *raised  # what it raised, or NULL
-    uint64_t state    # the caller's floating-point state
+cdef struct InterruptState:
+    double due            # the time, by fp_clock, of the next check for signals
+    double flops_left     # flops until the clock is read again
+    bint pause            # return to Python after the current step, to report progress
+    bint deferred         # no checks in mid-step: the thread is not Python's own, and its caller checks between steps
+    int64_t stopped       # atomic: a signal handler raised, so the step is dropped
+    PyObject *raised      # the exception that it raised, or NULL; owned
+    uint64_t float_state  # the caller's floating-point state
 
 cdef enum:
-    LOOK = 1000000    # flops between looks at the clock: 10 to 500 microseconds of work, against 0.03 for the look
-    STEP = 2000       # flops that a step costs even if its network is tiny
+    FLOPS_PER_CLOCK_READ = 1000000  # 10 to 500 microseconds of work; reading the clock takes 0.03
+    FLOPS_PER_STEP = 2000           # what a step costs at least, however small its network is
 
-cdef double AIR_SECONDS = 0.05  # contract 3 of DESIGN.md; half of the 0.1 s in which Ctrl-C must be answered
+cdef double INTERRUPT_SECONDS = 0.05  # contract 3 of DESIGN.md; half of the 0.1 s within which Ctrl-C must take effect
 
-cdef void begin_work(Air *air) noexcept nogil:
-    air.state = fp_work_begin()
-    air.due = fp_clock() + AIR_SECONDS
-    air.work = LOOK
-    air.now = air.quiet = False
-    air.stopped = False
-    air.raised = NULL
+cdef void begin_work(InterruptState *interrupts) noexcept nogil:
+    """Prepare a thread to work without the GIL."""
+    interrupts.float_state = fp_work_begin()
+    interrupts.due = fp_clock() + INTERRUPT_SECONDS
+    interrupts.flops_left = FLOPS_PER_CLOCK_READ
+    interrupts.pause = interrupts.deferred = False
+    interrupts.stopped = False
+    interrupts.raised = NULL
 
-cdef void end_work(Air *air) noexcept nogil:
-    fp_work_end(air.state)
+cdef void end_work(InterruptState *interrupts) noexcept nogil:
+    """Restore the caller's floating-point state."""
+    fp_work_end(interrupts.float_state)
 
-cdef Py_ssize_t times_asked = 0
+cdef Py_ssize_t n_signal_checks = 0
 
-cdef bint ask_python(Air *air) noexcept with gil:
-    """Lets Python handle signals; True if a handler raised. A function of its own: it takes the GIL at its door."""
-    global times_asked
-    times_asked += 1
-    fp_denormals_restore(air.state)
+cdef bint check_signals(InterruptState *interrupts) noexcept with gil:
+    """Run pending signal handlers; True if one raised. A separate function, since it takes the GIL on entry."""
+    global n_signal_checks
+    n_signal_checks += 1
+    fp_denormals_restore(interrupts.float_state)
     try:
         PyErr_CheckSignals()
     except BaseException as raised:
         Py_INCREF(raised)
-        air.raised = <PyObject *>raised
-        fp_atomic_store(&air.stopped, True)
+        interrupts.raised = <PyObject *>raised
+        fp_atomic_store(&interrupts.stopped, True)
     fp_denormals_flush()
-    return air.raised != NULL
+    return interrupts.raised != NULL
 
-cdef bint look(Air *air) noexcept nogil:
-    """Looks at the clock, and asks Python if it is due."""
-    air.work = LOOK
-    if fp_clock() < air.due:
+cdef bint read_clock(InterruptState *interrupts) noexcept nogil:
+    """Read the clock, and check for signals if they are due; True if the step must be dropped."""
+    interrupts.flops_left = FLOPS_PER_CLOCK_READ
+    if fp_clock() < interrupts.due:
         return False
-    air.now = True
-    air.due = fp_clock() + AIR_SECONDS
-    return False if air.quiet else ask_python(air)
+    interrupts.pause = True
+    interrupts.due = fp_clock() + INTERRUPT_SECONDS
+    return False if interrupts.deferred else check_signals(interrupts)
 
-cdef inline bint out_of_air(Air *air, int part, double flops) noexcept nogil:
-    """After so much work, in mid-step: True if the step must be dropped. Part 0, on the caller's thread, asks."""
+cdef inline bint check_interrupt(InterruptState *interrupts, int part, double flops) noexcept nogil:
+    """Count `flops` of work; True if the step must be dropped.
+
+    Only part 0, which runs on the caller's thread, reads the clock and checks for signals.
+    """
     if part != 0:
-        return fp_atomic_load(&air.stopped)
-    air.work -= flops
-    return look(air) if air.work < 0 else False
+        return fp_atomic_load(&interrupts.stopped)
+    interrupts.flops_left -= flops
+    return read_clock(interrupts) if interrupts.flops_left < 0 else False
 
-cdef int raise_if_stopped(const Air *air) except -1:
-    """Lets out what a signal's handler raised during the work."""
-    if air.raised == NULL:
+cdef int raise_if_stopped(const InterruptState *interrupts) except -1:
+    """Raise the exception that a signal handler raised during the work, if one did."""
+    if interrupts.raised == NULL:
         return 0
-    raised = <object>air.raised
+    raised = <object>interrupts.raised
     Py_DECREF(raised)
     raise raised
 
 
 def set_interrupt_interval(double seconds):
-    """Set the seconds between two looks for Ctrl-C and progress, and return those before.
+    """Set the seconds between two checks for Ctrl-C and progress, and return the previous value.
 
-    For tests, which must not depend on the clock: with 0 the engine asks Python after every LOOK of its work.
+    It is for tests, which must not depend on the clock: with 0 the engine checks whenever it reads the clock.
     """
-    global AIR_SECONDS
-    before, AIR_SECONDS = AIR_SECONDS, seconds
+    global INTERRUPT_SECONDS
+    before, INTERRUPT_SECONDS = INTERRUPT_SECONDS, seconds
     return before
 
 
 def interrupt_checks():
-    """How often the engine has asked Python for signals in the middle of its work, since it was loaded."""
-    return times_asked
+    """Return how often the engine has checked for signals in the middle of its work since it was loaded."""
+    return n_signal_checks

@@ -2,7 +2,7 @@
 
 cdef struct Job:
     Plan *plan
-    Air air
+    InterruptState interrupts
     # the data
     const char *x           # (rows, n_inputs)
     const char *y           # (rows, n_outputs), or NULL:

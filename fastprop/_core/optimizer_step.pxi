@@ -190,7 +190,7 @@ cdef void train(Job *job) noexcept nogil:
     cdef ptrdiff_t rows
     cdef double cost, flops, longest = <double>SHORT_STEP * job.plan.kernels.lanes
     cdef bint plain = is_plain_descent(job.rule)
-    while job.done < job.rows and not job.air.now:
+    while job.done < job.rows and not job.interrupts.pause:
         rows = min(job.batch, job.rows - job.done)
         job.descends = plain and rows < job.rows - job.done  # the last step leaves its gradient
         flops = job.plan.flops * rows
@@ -198,7 +198,7 @@ cdef void train(Job *job) noexcept nogil:
         begin_step(job)
         cost = pass_batch(job, job.done, rows)
         job.diverged = not isfinite(cost)
-        if job.air.stopped or job.diverged:
+        if job.interrupts.stopped or job.diverged:
             return
         if not job.fused:
             descend(job)
@@ -206,4 +206,4 @@ cdef void train(Job *job) noexcept nogil:
         job.cost += cost
         job.weight_done += job.batch_weight
         job.done += rows
-        out_of_air(&job.air, 0, STEP)
+        check_interrupt(&job.interrupts, 0, FLOPS_PER_STEP)

@@ -73,7 +73,7 @@ cdef struct Plan:
     ptrdiff_t *widths  # (n_ops + 1,): n_inputs, then each operation's n_out
     int *activations  # (n_ops,)
     double *hyper     # (n_ops + 1, FP_HYPER): the numbers of each activation, and those of the loss in work
-    ptrdiff_t rows_at_once  # that a kernel takes in one call, so that it comes up for air
+    ptrdiff_t rows_at_once  # that a kernel takes in one call, so that interrupts are checked in between
     int parts         # how many threads may work on it
     ptrdiff_t block   # how many rows go through the network at once, and have room here:
     char *x           # (block, n_inputs), rows x_row apart: rows of X brought together

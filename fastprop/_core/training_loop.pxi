@@ -113,12 +113,12 @@ cdef class CompiledTrainer:
             rule = now.rule
             rule.rates = <const double *>rates.start if now is first else NULL
             with nogil:
-                begin_work(&job.air)
+                begin_work(&job.interrupts)
                 train(job)
-                end_work(&job.air)
+                end_work(&job.interrupts)
             self.steps += job.steps - before
             self.engine.leave(job)
-            if job.air.now and progress is not None and 0 < job.done < job.rows:
+            if job.interrupts.pause and progress is not None and 0 < job.done < job.rows:
                 progress(job.done, job.cost / job.weight_done if job.weight_done > 0 else 0.0)
         return mean_cost(job)
 
@@ -153,11 +153,11 @@ cdef class CompiledTrainer:
         now = self.now
         rule, job.step = now.rule, self.steps
         with nogil:
-            begin_work(&job.air)
+            begin_work(&job.interrupts)
             begin_step(&job)
             descend(&job)
             end_step(&job)
-            end_work(&job.air)
+            end_work(&job.interrupts)
         self.steps += 1
         self.engine.leave(&job)
 
