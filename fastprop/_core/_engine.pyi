@@ -1,4 +1,4 @@
-"""The compiled engine, as type checkers see it; ``_engine.pyx`` explains."""
+"""Types of the compiled engine; ``_engine.pyx`` has the documentation."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -120,7 +120,7 @@ class CompiledTrainer:
         label: np.ndarray | None,
         weight: np.ndarray | None,
         order: np.ndarray | None,
-        batch: int,
+        batch_size: int,
         rates: np.ndarray | None,
         progress: Callable[[int, float], Any] | None,
     ) -> float: ...
@@ -129,13 +129,13 @@ class CompiledTrainer:
 def pin(array: Any) -> Any: ...
 def allocations() -> int: ...
 def run_ensemble(
-    descents: list[CompiledTrainer],
+    trainers: list[CompiledTrainer],
     x: np.ndarray,
     y: np.ndarray | None,
     label: np.ndarray | None,
     weights: list[np.ndarray | None],
     orders: list[np.ndarray | None],
-    batch: int,
+    batch_size: int,
     rates: list[np.ndarray | None],
 ) -> list[float]: ...
 def cpu_name() -> str: ...

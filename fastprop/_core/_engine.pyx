@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The engine: what lies where, the forward pass, the backward pass, the update, and the loop over mini-batches.
+"""The engine: the plan of a network and its memory, both passes, the update, and the loop over mini-batches.
 
-It moves addresses, and never looks at an element: kernels of the table do that, one table for each dtype. Everything
-that arrives here was checked by ``_validation.py``. The mathematics and its names are those of DESIGN.md:
+The engine computes addresses and calls kernels, which do all work on elements; there is a table of kernels for each
+dtype. ``_validation.py`` has checked all arguments before. The mathematics and its names are those of DESIGN.md, for a
+network of L layers and a batch of rows:
 
     forward      z[k] = a[k-1] W[k] + b[k]        a[k] = g[k](z[k])        a[0] = x
     output       dz[L] = dLoss/dz[L]
@@ -10,8 +11,27 @@ that arrives here was checked by ``_validation.py``. The mathematics and its nam
     gradients    dW[k] = a[k-1]^T dz[k]           db[k] = sum over rows of dz[k]
     descent      theta <- theta - eta * grad
 
-Rows are independent of one another on their way up and down, and so are the rows of dW, so threads share out these.
-Every sum runs in the order of the rows, whatever the blocks and the threads.
+W[k] has shape (n_in, n_out), b[k] (n_out,), and x, a[k], z[k] and dz[k] have one row per example. An operation is one
+line of this: a layer without what it does not need, or another function with its derivative (operations.pxi).
+
+A batch runs in blocks of rows, whose activations fit in the cache. In both passes the rows are independent of each
+other, and so are the rows of dW, so threads divide these among themselves. Every sum is in the order of the rows,
+whatever the blocks and the threads, so results do not depend on the number of threads.
+
+The included files, in the order in which one reads them:
+
+    plan               the structs Plan and Operation, and the layout of the arena
+    job                the struct TrainingJob, and how threads divide it
+    operations         the kinds of operations: forward, backward, gradients, and their table
+    forward_backward   both passes over a batch, block by block
+    batch_norm         the statistics of batch norms
+    gradients          the gradients of all parameters
+    optimizer_step     the update of theta, and the loop over mini-batches
+    training_loop      CompiledOptimizer and CompiledTrainer
+    ensemble           many networks at once
+    trace              both passes with every number kept
+    interrupts         Ctrl-C and progress
+    dispatch           the kernel tables
 """
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
@@ -34,7 +54,7 @@ from fastprop._core._capi cimport (
 import os
 import threading
 
-import numpy  # the module that users have, not NumPy's C interface: no headers, no ABI
+import numpy  # as any Python code imports it, not its C interface: no headers and no ABI are needed
 
 ctypedef fused real:
     float
@@ -46,8 +66,11 @@ cdef extern from "Python.h":
     uint64_t PyThreadState_GetID(PyThreadState *)
 
 cdef inline uint64_t this_thread() noexcept:
-    """A number that no other thread of the process has or had; from 1 on."""
+    """The number of this thread, from 1 on; no other thread of the process has it or had it."""
     return PyThreadState_GetID(PyThreadState_Get())
+
+cdef struct OperationKind
+cdef struct TrainingJob
 
 include "plan.pxi"
 include "interrupts.pxi"
@@ -62,19 +85,19 @@ include "dispatch.pxi"
 
 
 cdef enum:
-    WORTH_THE_GIL = 1 << 20  # bytes whose check takes longer than letting other threads in and out
-    SHUFFLED_AT_ONCE = 1 << 20  # rows, some 10 milliseconds, between two looks for Ctrl-C
+    RELEASE_GIL_BYTES = 1 << 20  # an array whose check takes longer than releasing and taking the GIL
+    SHUFFLE_CHUNK = 1 << 20  # rows that are shuffled between two checks for signals: some 10 milliseconds
 
 
 cdef object ndarray = numpy.ndarray
 
 
 def pin(array):
-    """What keeps the memory of an array where it is, for as long as it is held: None, or a reference to its owner.
+    """Return an object that keeps the memory of an array where it is for as long as the object exists, or None.
 
-    A buffer does not: ``ndarray.resize(..., refcheck=False)`` frees the memory under it. But NumPy resizes no array to
-    which there is a weak reference. It is for arrays that are in use while a user's function runs: in a step it would
-    be felt.
+    A buffer does not suffice: ``ndarray.resize(..., refcheck=False)`` frees the memory under it. But NumPy does not
+    resize an array that has a weak reference. This is for arrays that are in use while a user's function runs; within a
+    step it would cost noticeable time.
     """
     while isinstance(array, ndarray) and isinstance(array.base, ndarray):
         array = array.base
@@ -82,7 +105,7 @@ def pin(array):
 
 
 cdef class Buffer:
-    """A C-contiguous array's memory, or NULL for None. Not a memoryview: it is cheaper to make, and takes any dtype."""
+    """The memory of a C-contiguous array, or NULL for None. Unlike a memoryview it is cheap and takes any dtype."""
 
     cdef Py_buffer view
     cdef char *start
@@ -97,30 +120,30 @@ cdef class Buffer:
     def __dealloc__(self):
         PyBuffer_Release(&self.view)
 
-    cdef int expect(self, ptrdiff_t size) except -1:
-        """Refuses an array that is there but is not of this many bytes."""
+    cdef int check_size(self, ptrdiff_t size) except -1:
+        """Raise a ValueError if there is an array and it does not have `size` bytes."""
         if self.start != NULL and self.size != size:
             raise ValueError(
-                f"an array of {self.size} bytes came to the engine where {size} are needed: it, or what describes the "
-                "network, was changed after it was checked; leave both as they are while they are in use"
+                f"got an array of {self.size} bytes where the engine needs {size}: it, or the description of the "
+                "network, was changed after it was checked; leave both unchanged while they are in use"
             )
         return 0
 
 
-cdef Buffer NOTHING = Buffer(None)
+cdef Buffer NO_BUFFER = Buffer(None)
 
 
 cdef class CompiledLoss:
-    """A loss as the kernels know it.
+    """A loss as the kernels take it.
 
     Parameters
     ----------
     number : int
-        Its place in the list (see ``names``).
+        The index of the loss in ``names("loss")``.
     hyper : tuple of float
-        Its numbers.
+        Its hyperparameters, at most ``HYPER``.
     n_targets : int
-        How many numbers a row of targets has, where they are no labels.
+        How many numbers the targets of a row have, if they are not labels.
     """
 
     cdef int number
@@ -133,12 +156,16 @@ cdef class CompiledLoss:
         for i in range(len(hyper)):
             self.hyper[i] = hyper[i]
 
-    cdef void put(self, Job *job) noexcept:
+    cdef void set_loss(self, TrainingJob *job) noexcept:
+        """Make this the loss of a job, which then points into this object."""
         job.loss, job.loss_hyper, job.n_targets = self.number, self.hyper, self.n_targets
 
 
-cdef bint get_ready(Py_buffer *view, object array, char code, int ndim) noexcept:
-    """True if `array` is a plain, C-contiguous, aligned array of this type code, whose memory `view` then holds."""
+cdef bint get_array(Py_buffer *view, object array, char code, int ndim) noexcept:
+    """Get the memory of an ndarray that is C-contiguous and aligned and has this type code and number of dimensions.
+
+    True if `array` is one: then the caller must release `view`.
+    """
     if type(array) is not ndarray:
         return False
     try:
@@ -163,143 +190,152 @@ cdef class Engine:
     dtype : "float32" or "float64"
     n_inputs : int
     members : int
-        How many networks share the operations: the row of outputs is theirs, one after the other.
+        The number of networks that share the operations: a row of outputs has those of each, one after the other.
     operations : sequence of dict
-        "kind" (a key of KINDS), "n_out", "activation" (its number in the list, see ``names``) and "hyper" (its numbers,
-        a tuple), "n_weights", "n_biases", "n_state" and, where they are not 0 or 1 or None, the other fields of ``Op``
-        of plan.pxi. Each has as many inputs as the one before has outputs.
-    parameters, gradient, state : writable flat buffers of the dtype
-        The weights and then the biases of each operation, one operation after the other; the state likewise.
-
-    Notes
-    -----
-    Several threads may use a network at once. One pass runs at a time; what two passes have to do with one another is
-    kept apart by ``thread_local`` and ``Exclusive``.
+        For each operation "kind" (a key of KINDS), "n_out", "activation" (its index in ``names("activation")``),
+        "hyper" (the hyperparameters of the activation, a tuple), "n_weights", "n_biases", "n_state", and any other
+        field of the struct ``Operation`` of plan.pxi that is not 0, 1 or None. Each operation has as many inputs as the
+        one before has outputs.
+    parameters, gradient : writable arrays of the dtype, (n_parameters,)
+        The weights and then the biases of each operation, one operation after the other.
+    state : writable array of the dtype, (n_state,)
+        The state of each operation, one after the other.
 
     Attributes
     ----------
     thread_local : threading.local
-        What belongs to one thread: its ``gradient``, an array, if it computed one, and the ``ticket`` of its last
-        ``forward_and_save``.
+        What each thread has for itself: ``gradient``, an array, if the thread has computed one, and ``ticket``, the
+        number of its last ``forward_and_save``.
     swapped : bool
-        Whether the parameters are others than those that are trained, for a while.
+        Whether the parameters are temporarily not those that are trained, but for instance their average.
+
+    Notes
+    -----
+    Several threads may use a network at the same time. One pass runs at a time. ``thread_local`` keeps apart what a
+    thread stores between two passes, and ``exclusive`` lets no other thread change the network between them.
     """
 
     cdef Plan plan
     cdef Buffer theta
-    cdef object gradients    # the array that `gradient` is a buffer of
-    cdef Buffer gradient
-    cdef uint64_t gradient_of    # the thread whose gradient it is; 0: nobody's yet
+    cdef object gradients      # the array that is in use for the gradient
+    cdef Buffer gradient       # its memory
+    cdef uint64_t gradient_thread  # the thread that it belongs to; 0: none yet
     cdef Buffer state
-    cdef object pins         # of parameters and state, and
-    cdef object gradient_pin  # of the gradient: they stay where they are
-    cdef list sizes          # what the operations' `sizes` point to
+    cdef object pins           # of parameters and state
+    cdef object gradient_pin   # of the gradient
+    cdef list sizes            # the buffers that the `sizes` of the operations point to
     cdef char *arena
-    cdef ptrdiff_t arena_size
-    cdef object lock
-    cdef int forks           # fp_forks() when the lock was last looked at
-    cdef bint in_step
-    cdef uint64_t last_user  # the thread that used the engine last
-    cdef object changes      # the lock of whoever has the network for itself
-    cdef uint64_t changer    # the thread that has, or waits only for a pass to end; 0: none
-    cdef int depth           # how often it has entered
+    cdef ptrdiff_t arena_size  # in bytes
+    cdef object lock           # held during a pass
+    cdef int forks             # fp_forks() when the locks were last valid
+    cdef bint in_step          # a pass is running
+    cdef uint64_t last_thread  # the thread that used the engine last; 0: none
+    cdef object exclusive_lock      # held by the thread that is in `exclusive`
+    cdef uint64_t exclusive_thread  # that thread, or one that only waits for a pass to end; 0: none
+    cdef int exclusive_depth        # how many times it has entered
     cdef public bint swapped
     cdef readonly object thread_local
-    cdef int64_t ticket      # of the last `forward_and_save`
-    cdef ptrdiff_t kept      # how many of its rows the arena still holds
-    cdef bint kept_training  # and whether it was in training
+    cdef int64_t ticket        # the number of the last `forward_and_save`
+    cdef ptrdiff_t saved_rows  # how many of its rows are still in the arena
+    cdef bint saved_training   # whether it was in training
 
     def __cinit__(self, str dtype, Py_ssize_t n_inputs, Py_ssize_t members, operations, parameters, gradient, state):
         cdef Plan *p = &self.plan
         cdef ptrdiff_t k, n_in = n_inputs, n_state = 0
-        self.lock, self.changes, self.forks = threading.RLock(), threading.RLock(), fp_forks()
+        self.lock, self.exclusive_lock, self.forks = threading.RLock(), threading.RLock(), fp_forks()
         self.thread_local, self.sizes = threading.local(), []
         self.theta, self.gradient, self.state = Buffer(parameters, True), Buffer(gradient, True), Buffer(state, True)
         self.pins, self.gradient_pin = (pin(parameters), pin(state)), pin(gradient)
         self.gradients = gradient
         p.kernels = serving.kernels[1 if dtype == "float64" else 0]
-        p.size = p.kernels.size
-        p.rows_at_once = FEW_ROWS if p.kernels == portable[0] or p.kernels == portable[1] else LONGEST_BLOCK
+        p.itemsize = p.kernels.size
+        p.rows_per_call = MAX_BLOCK_ROWS
+        if p.kernels == portable[0] or p.kernels == portable[1]:
+            p.rows_per_call = PORTABLE_ROWS
         p.theta, p.gradient = self.theta.start, self.gradient.start
-        p.n_inputs, p.members, p.n_ops, p.plain = n_inputs, members, len(operations), members == 1
-        p.ops = <Op *>fp_allocate(p.n_ops * sizeof(Op))
-        p.widths = <ptrdiff_t *>fp_allocate((p.n_ops + 1) * sizeof(ptrdiff_t))
-        p.activations = <int *>fp_allocate(p.n_ops * sizeof(int))
-        p.hyper = <double *>fp_allocate((p.n_ops + 1) * FP_HYPER * sizeof(double))
-        if p.ops == NULL or p.widths == NULL or p.activations == NULL or p.hyper == NULL:
+        p.n_inputs, p.members, p.n_operations, p.fusible = n_inputs, members, len(operations), members == 1
+        p.operations = <Operation *>fp_allocate(p.n_operations * sizeof(Operation))
+        p.widths = <ptrdiff_t *>fp_allocate((p.n_operations + 1) * sizeof(ptrdiff_t))
+        p.activations = <int *>fp_allocate(p.n_operations * sizeof(int))
+        p.hyper = <double *>fp_allocate((p.n_operations + 1) * FP_HYPER * sizeof(double))
+        if p.operations == NULL or p.widths == NULL or p.activations == NULL or p.hyper == NULL:
             raise MemoryError(f"no memory for {len(operations)} layers")
         p.widths[0] = n_inputs
-        for k in range(p.n_ops):
-            n_state += self.place(k, n_in, n_state, operations[k])
-            n_in = p.ops[k].n_out
+        for k in range(p.n_operations):
+            n_state += self.add_operation(k, n_in, n_state, operations[k])
+            n_in = p.operations[k].n_out
         p.n_outputs = p.n_targets = n_in // members
 
-    cdef ptrdiff_t place(self, ptrdiff_t k, ptrdiff_t n_in, ptrdiff_t n_state, dict operation) except -1:
-        """Enters operation k into the plan; returns how many numbers of state it has."""
+    cdef ptrdiff_t add_operation(self, ptrdiff_t k, ptrdiff_t n_in, ptrdiff_t n_state, dict operation) except -1:
+        """Enter operation k into the plan; return how many numbers of state it has."""
         cdef Plan *p = &self.plan
-        cdef Op *op = &p.ops[k]
+        cdef Operation *op = &p.operations[k]
         cdef Buffer sizes = Buffer(operation.get("sizes"))
         cdef ptrdiff_t i
         self.sizes.append(sizes)
         op.kind, op.n_in, op.n_out = KINDS[operation["kind"]], n_in, operation["n_out"]
+        op.functions = &kinds[op.kind]
         op.activation, op.hyper = operation["activation"], p.hyper + k * FP_HYPER
-        for i, number in enumerate(operation["hyper"]):
-            p.hyper[k * FP_HYPER + i] = number
-        op.pieces, op.shared = operation.get("n_groups", 1), operation.get("shared_weights", False)
+        for i, value in enumerate(operation["hyper"]):
+            p.hyper[k * FP_HYPER + i] = value
+        op.n_groups, op.shared_weights = operation.get("n_groups", 1), operation.get("shared_weights", False)
         op.sizes, op.fork = <int64_t *>sizes.start, operation.get("fork", 0)
         op.logarithm = operation.get("logarithm", False)
         op.rate, op.momentum, op.epsilon = (operation.get(name, 0.0) for name in ("rate", "momentum", "epsilon"))
-        op.in_piece, op.out_piece = op.n_in // op.pieces, op.n_out // op.pieces
-        op.n_weights, op.n_biases, op.first = operation["n_weights"], operation["n_biases"], p.n_parameters
-        op.stretch = max(SLICE, STRETCH // (op.out_piece * p.size))
-        op.w, op.dw = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
+        op.group_in, op.group_out = op.n_in // op.n_groups, op.n_out // op.n_groups
+        op.n_weights, op.n_biases, op.offset = operation["n_weights"], operation["n_biases"], p.n_parameters
+        op.chunk_rows = max(SLICE_ROWS, CHUNK_BYTES // (op.group_out * p.itemsize))
+        op.w, op.dw = p.theta + p.n_parameters * p.itemsize, p.gradient + p.n_parameters * p.itemsize
         p.n_parameters += op.n_weights
-        op.b, op.db = p.theta + p.n_parameters * p.size, p.gradient + p.n_parameters * p.size
+        op.b, op.db = p.theta + p.n_parameters * p.itemsize, p.gradient + p.n_parameters * p.itemsize
         p.n_parameters += op.n_biases
-        op.state = element(self.state.start, n_state, p.size)
-        op.flops = FLOPS_OF_A_PASS * op.n_out
+        op.state = element(self.state.start, n_state, p.itemsize)
+        op.flops = ELEMENTWISE_FLOPS * op.n_out
         if op.kind == DENSE:
-            op.flops = 2.0 * op.n_weights * (op.pieces if op.shared else 1)
+            op.flops = 2.0 * op.n_weights * (op.n_groups if op.shared_weights else 1)
         p.flops += op.flops
-        p.plain &= op.kind == DENSE and op.pieces == 1 and op.n_biases > 0 and not keeps_more(op)
+        p.fusible &= op.kind == DENSE and op.n_groups == 1 and op.n_biases > 0 and not saves_extra(op)
         p.has_batch_norm |= op.kind == BATCH_NORM
         p.widths[k + 1], p.activations[k] = op.n_out, op.activation
         return operation["n_state"]
 
     def __dealloc__(self):
         fp_free(self.arena)
-        fp_free(self.plan.ops)
+        fp_free(self.plan.operations)
         fp_free(self.plan.widths)
         fp_free(self.plan.activations)
         fp_free(self.plan.hyper)
 
-    cdef int enter(self, Job *job, ptrdiff_t rows, bint whole, int parts=0) except -1:
-        """Takes the engine for this thread, with an arena for batches of `rows`: all of them at once if `whole`.
+    # ---- the locks ----
 
-        So many `parts` may be worked on at once; 0: as many as there are threads.
+    cdef int begin_pass(self, TrainingJob *job, ptrdiff_t rows, bint whole, int n_parts=0) except -1:
+        """Take the engine for a pass of this thread, with an arena for batches of `rows`.
+
+        If `whole`, all rows go through the network at once. At most `n_parts` threads share the work; 0: as many as the
+        pool has.
         """
         cdef ptrdiff_t size
-        self.acquire(job.training or job.rule != NULL)
+        self.acquire(job.training or job.optimizer != NULL)
         try:
-            self.last_user, self.kept = this_thread(), 0
-            if job.down and not job.inputs_only or job.rule != NULL:
-                self.take_gradient(job.down)
-            self.plan.parts = parts if parts else fp_get_num_threads()
+            self.last_thread, self.saved_rows = this_thread(), 0
+            if job.do_backward and not job.inputs_only or job.optimizer != NULL:
+                self.use_own_gradient(job.do_backward)
+            self.plan.n_parts = n_parts if n_parts else fp_get_num_threads()
             if job.loss != NO_LOSS:
                 self.plan.n_targets = job.n_targets
-                memcpy(self.plan.hyper + self.plan.n_ops * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
+                memcpy(self.plan.hyper + self.plan.n_operations * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
             whole |= job.training and self.plan.has_batch_norm
-            self.plan.block = rows if whole else rows_per_block(&self.plan, rows)
-            size = carve(&self.plan, NULL)
+            self.plan.block_rows = rows if whole else rows_per_block(&self.plan, rows)
+            size = layout_arena(&self.plan, NULL)
             if size > self.arena_size:
                 fp_free(self.arena)
                 self.arena_size = 0
                 self.arena = <char *>fp_allocate(size)
                 if self.arena == NULL:
-                    rows = self.plan.block
+                    rows = self.plan.block_rows
                     raise MemoryError(f"no {size} bytes for the activations of {rows} rows; use a smaller batch")
                 self.arena_size = size
-            carve(&self.plan, self.arena)
+            layout_arena(&self.plan, self.arena)
         except BaseException:
             self.lock.release()
             raise
@@ -307,109 +343,48 @@ cdef class Engine:
         self.in_step = True
         return 0
 
+    cdef int end_pass(self, TrainingJob *job) except -1:
+        """Release the engine, and raise what a signal handler raised during the pass."""
+        self.in_step = False
+        self.lock.release()
+        return raise_if_stopped(&job.interrupts)
+
     cdef int acquire(self, bint changing) except -1:
-        """The lock, for a pass; one that is `changing` the network waits for whoever has it for itself."""
+        """Take the lock. A pass that changes the network first waits for a thread that is in ``exclusive``."""
         while True:
-            self.own_lock().acquire()
-            if not changing or self.changer == 0 or self.changer == this_thread():
+            self.valid_lock().acquire()
+            if not changing or self.exclusive_thread == 0 or self.exclusive_thread == this_thread():
                 break
             self.lock.release()
-            with self.changes:
+            with self.exclusive_lock:
                 pass
         try:
-            self.refuse_in_step()
+            self.check_not_in_step()
         except BaseException:
             self.lock.release()
             raise
         return 0
 
-    cdef object own_lock(self):
-        """The lock. In a forked child a new one, if a thread that is not there holds it; in_step stays as it was."""
+    cdef object valid_lock(self):
+        """Return the lock, which is new in a forked child if a thread that the child does not have holds it.
+
+        ``in_step`` stays as it was at the fork: then the child has half of a step.
+        """
         if self.forks != fp_forks():
             self.forks = fp_forks()
             if self.lock.acquire(blocking=False):
                 self.lock.release()
             else:
                 self.lock = threading.RLock()
-            if self.changes.acquire(blocking=False):
-                self.changes.release()
+            if self.exclusive_lock.acquire(blocking=False):
+                self.exclusive_lock.release()
             else:
-                self.changes, self.changer, self.depth = threading.RLock(), 0, 0
+                self.exclusive_lock, self.exclusive_thread, self.exclusive_depth = threading.RLock(), 0, 0
                 self.in_step |= self.swapped
         return self.lock
 
-    cdef int have(self) except -1:
-        """Has the network for this thread: until ``give`` no other one changes it."""
-        self.own_lock()
-        self.changes.acquire()
-        self.depth += 1
-        self.changer = this_thread()  # before the next step of another thread, which would not let us in
-        try:
-            self.acquire(False)
-        except BaseException:
-            self.give()
-            raise
-        self.lock.release()
-        return 0
-
-    cdef int give(self) except -1:
-        """Ends what ``have`` began."""
-        self.depth -= 1
-        if self.depth == 0:
-            self.changer = 0
-        self.changes.release()
-        return 0
-
-    def exclusive(self):
-        """A context in which no other thread changes the network: those that train it or assign to it wait.
-
-        They may have its outputs. The user's code may run in it, unlike in ``locked``.
-        """
-        return Exclusive(self, False)
-
-    def locked(self):
-        """A context in which no other thread uses the network at all, for the few lines that copy its numbers."""
-        return Exclusive(self, True)
-
-    # ---- the gradient: an array for each thread that computes one, so that none finds another's in its place ----
-
-    @property
-    def gradient(self):
-        """The gradient that this thread computed last; where it computed none, the last one of any thread."""
-        return getattr(self.thread_local, "gradient", self.gradients)
-
-    @gradient.setter
-    def gradient(self, values):
-        with self.locked():
-            self.take_gradient(True)
-            self.gradients[:] = values
-
-    cdef int take_gradient(self, bint anew) except -1:
-        """Puts this thread's gradient in place. If it has none, one that is computed `anew` gets an array."""
-        cdef Plan *p = &self.plan
-        cdef Buffer taken
-        cdef ptrdiff_t k, by
-        if self.gradient_of == this_thread():
-            return 0
-        array = getattr(self.thread_local, "gradient", None)
-        if array is None:
-            if not anew:
-                return 0
-            array = self.gradients if self.gradient_of == 0 else aligned_copy(self.gradients)
-            self.thread_local.gradient = array
-        taken = Buffer(array, True)
-        taken.expect(p.n_parameters * p.size)
-        self.gradients, self.gradient, self.gradient_of = array, taken, this_thread()
-        self.gradient_pin = pin(array)
-        by = self.gradient.start - p.gradient
-        p.gradient += by
-        for k in range(p.n_ops):
-            p.ops[k].dw += by
-            p.ops[k].db += by
-        return 0
-
-    cdef int refuse_in_step(self) except -1:
-        """The lock lets the same thread in again, which is right between steps only."""
+    cdef int check_not_in_step(self) except -1:
+        """Raise a RuntimeError in the middle of a step, where the lock admits its own thread again."""
         if self.in_step:
             raise RuntimeError(
                 "this network is in the middle of a step: a signal handler must not use it, "
@@ -417,69 +392,141 @@ cdef class Engine:
             )
         return 0
 
-    cdef int leave(self, Job *job) except -1:
-        """Gives the engine back, and raises what stopped it."""
-        self.in_step = False
+    cdef int begin_exclusive(self) except -1:
+        """Let no other thread change the network until ``end_exclusive``."""
+        self.valid_lock()
+        self.exclusive_lock.acquire()
+        self.exclusive_depth += 1
+        self.exclusive_thread = this_thread()  # set first, so that a thread that takes step after step waits for us
+        try:
+            self.acquire(False)
+        except BaseException:
+            self.end_exclusive()
+            raise
         self.lock.release()
-        return raise_if_stopped(&job.interrupts)
-
-    cdef ptrdiff_t rows_of(self, Buffer x) except -1:
-        """How many rows of inputs x holds."""
-        cdef ptrdiff_t row = self.plan.n_inputs * self.plan.size
-        x.expect(x.size // row * row)
-        return x.size // row
-
-    cdef int bring(
-        self, Job *job, CompiledLoss loss, Buffer x, Buffer y, Buffer label, Buffer weight, Buffer order,
-    ) except -1:
-        """Enters the examples into a job. The caller keeps the buffers."""
-        cdef ptrdiff_t rows = self.rows_of(x)
-        y.expect(rows * loss.n_targets * self.plan.size)
-        label.expect(rows * sizeof(int64_t))
-        weight.expect(rows * self.plan.size)
-        order.expect(rows * sizeof(int64_t))
-        job.x, job.y, job.label, job.rows = x.start, y.start, <int64_t *>label.start, rows
-        job.weight, job.order = weight.start, <int64_t *>order.start
-        loss.put(job)
         return 0
 
-    cdef bint ready(self, Py_buffer *view, object array, ptrdiff_t columns) noexcept:
-        """True if `array` is (rows, columns) just as the kernels take it, and finite; `view` is then to be released."""
-        cdef int ok = False
-        if not get_ready(view, array, b"f" if self.plan.size == 4 else b"d", 2):
+    cdef int end_exclusive(self) except -1:
+        """End what ``begin_exclusive`` began."""
+        self.exclusive_depth -= 1
+        if self.exclusive_depth == 0:
+            self.exclusive_thread = 0
+        self.exclusive_lock.release()
+        return 0
+
+    def exclusive(self):
+        """Return a context in which no other thread changes the network: those that train it or assign to it wait.
+
+        Other threads may compute outputs. The user's code may run in the context, unlike in ``locked``.
+        """
+        return Exclusive(self, False)
+
+    def locked(self):
+        """Return a context in which no other thread uses the network at all, for a few lines that copy its numbers."""
+        return Exclusive(self, True)
+
+    # ---- the gradient: each thread that computes one has an array for it, so that no thread overwrites another's ----
+
+    @property
+    def gradient(self):
+        """The gradient that this thread computed last, or, if it computed none, the last one of any thread."""
+        return getattr(self.thread_local, "gradient", self.gradients)
+
+    @gradient.setter
+    def gradient(self, values):
+        with self.locked():
+            self.use_own_gradient(True)
+            self.gradients[:] = values
+
+    cdef int use_own_gradient(self, bint create) except -1:
+        """Let the plan point to the gradient of this thread. If it has none, it gets an array if `create`."""
+        cdef Plan *p = &self.plan
+        cdef Buffer buffer
+        cdef ptrdiff_t k, distance
+        if self.gradient_thread == this_thread():
+            return 0
+        array = getattr(self.thread_local, "gradient", None)
+        if array is None:
+            if not create:
+                return 0
+            array = self.gradients if self.gradient_thread == 0 else aligned_copy(self.gradients)
+            self.thread_local.gradient = array
+        buffer = Buffer(array, True)
+        buffer.check_size(p.n_parameters * p.itemsize)
+        self.gradients, self.gradient, self.gradient_thread = array, buffer, this_thread()
+        self.gradient_pin = pin(array)
+        distance = self.gradient.start - p.gradient
+        p.gradient += distance
+        for k in range(p.n_operations):
+            p.operations[k].dw += distance
+            p.operations[k].db += distance
+        return 0
+
+    # ---- what a job works on ----
+
+    cdef ptrdiff_t n_rows(self, Buffer x) except -1:
+        """Return how many rows of inputs x has."""
+        cdef ptrdiff_t row_bytes = self.plan.n_inputs * self.plan.itemsize
+        x.check_size(x.size // row_bytes * row_bytes)
+        return x.size // row_bytes
+
+    cdef ptrdiff_t output_bytes(self, ptrdiff_t rows) noexcept:
+        """Return the size of the outputs of `rows` rows, of all members."""
+        return rows * self.plan.n_outputs * self.plan.members * self.plan.itemsize
+
+    cdef int set_examples(
+        self, TrainingJob *job, CompiledLoss loss, Buffer x, Buffer y, Buffer label, Buffer weight, Buffer order,
+    ) except -1:
+        """Let a job point to its examples and loss. The caller keeps the buffers."""
+        cdef ptrdiff_t rows = self.n_rows(x)
+        y.check_size(rows * loss.n_targets * self.plan.itemsize)
+        label.check_size(rows * sizeof(int64_t))
+        weight.check_size(rows * self.plan.itemsize)
+        order.check_size(rows * sizeof(int64_t))
+        job.x, job.y, job.label, job.rows = x.start, y.start, <int64_t *>label.start, rows
+        job.weight, job.order = weight.start, <int64_t *>order.start
+        loss.set_loss(job)
+        return 0
+
+    cdef bint get_matrix(self, Py_buffer *view, object array, ptrdiff_t columns) noexcept:
+        """Get the memory of a finite array (rows, columns) that the kernels can take as it is.
+
+        True if `array` is one: then the caller must release `view`.
+        """
+        cdef int finite = False
+        if not get_array(view, array, b"f" if self.plan.itemsize == 4 else b"d", 2):
             return False
         if view.shape[0] > 0 and view.shape[1] == columns:
-            self.plan.kernels.all_finite(&ok, view.buf, view.len // self.plan.size)
-        if not ok:
+            self.plan.kernels.all_finite(&finite, view.buf, view.len // self.plan.itemsize)
+        if not finite:
             PyBuffer_Release(view)
-        return ok
+        return finite
 
-    cdef ptrdiff_t output_size(self, ptrdiff_t rows) noexcept:
-        """The bytes of the outputs of so many rows, of all members."""
-        return rows * self.plan.n_outputs * self.plan.members * self.plan.size
+    # ---- the passes ----
 
     cdef int run_forward(self, const char *x, ptrdiff_t rows, Buffer out) except -1:
-        cdef Job job
-        out.expect(self.output_size(rows))
-        memset(&job, 0, sizeof(Job))
-        job.x, job.rows, job.up, job.out, job.loss = x, rows, True, out.start, NO_LOSS
-        self.enter(&job, rows, False)
+        """out = the outputs for x (rows, n_inputs)."""
+        cdef TrainingJob job
+        out.check_size(self.output_bytes(rows))
+        memset(&job, 0, sizeof(TrainingJob))
+        job.x, job.rows, job.do_forward, job.out, job.loss = x, rows, True, out.start, NO_LOSS
+        self.begin_pass(&job, rows, False)
         with nogil:
             begin_work(&job.interrupts)
-            pass_batch(&job, 0, rows)
+            run_batch(&job, 0, rows)
             end_work(&job.interrupts)
-        return self.leave(&job)
+        return self.end_pass(&job)
 
     def forward(self, x, out):
-        """out = the network's outputs for x; keeps nothing."""
+        """Write the network's outputs for x (rows, n_inputs) to out (rows, members * n_outputs); save nothing."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
-        self.run_forward(xs.start, self.rows_of(xs), outs)
+        self.run_forward(xs.start, self.n_rows(xs), outs)
 
     def try_forward(self, x):
-        """The outputs for an x just as the kernels take it, without further ado; None: it wants a closer look."""
+        """Return the outputs for x, (rows, members * n_outputs), or None if x must be converted or refused first."""
         cdef Py_buffer view
         cdef Buffer outs
-        if not self.ready(&view, x, self.plan.n_inputs):
+        if not self.get_matrix(&view, x, self.plan.n_inputs):
             return None
         try:
             out = numpy.empty((view.shape[0], self.plan.n_outputs * self.plan.members), x.dtype)
@@ -490,182 +537,195 @@ cdef class Engine:
         return out
 
     def forward_and_save(self, x, out, bint training=False, uint64_t seed=0, int64_t step=0):
-        """out = the network's outputs for x; keeps a copy of x and every activation for ``backward``."""
+        """Write the outputs for x to `out`, and save a copy of x and every activation for ``backward``."""
         cdef Buffer xs = Buffer(x), outs = Buffer(out, True)
-        cdef Job job
-        memset(&job, 0, sizeof(Job))
-        job.rows, job.up, job.keep, job.loss = self.rows_of(xs), True, True, NO_LOSS
-        outs.expect(self.output_size(job.rows))
+        cdef TrainingJob job
+        memset(&job, 0, sizeof(TrainingJob))
+        job.rows, job.do_forward, job.save, job.loss = self.n_rows(xs), True, True, NO_LOSS
+        outs.check_size(self.output_bytes(job.rows))
         job.training, job.seed, job.step = training, seed, step
-        self.enter(&job, job.rows, True)
+        self.begin_pass(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
             begin_work(&job.interrupts)
             memcpy(self.plan.x, xs.start, xs.size)
-            pass_batch(&job, 0, job.rows)
-            memcpy(outs.start, self.plan.ops[self.plan.n_ops - 1].a, outs.size)
+            run_batch(&job, 0, job.rows)
+            memcpy(outs.start, self.plan.operations[self.plan.n_operations - 1].a, outs.size)
             end_work(&job.interrupts)
-        self.kept, self.kept_training = 0 if job.interrupts.stopped else job.rows, training
+        self.saved_rows, self.saved_training = 0 if job.interrupts.stopped else job.rows, training
         self.ticket += 1
         self.thread_local.ticket = self.ticket
-        self.leave(&job)
+        self.end_pass(&job)
 
     @property
     def rows_saved(self):
-        """How many rows ``backward`` can take.
+        """The number of rows that ``backward`` can take.
 
-        Those of this thread's last forward_and_save, 0 after any other use of the network.
+        They are those of this thread's last forward_and_save; 0 after any other use of the network.
         """
-        return self.kept if self.ticket == getattr(self.thread_local, "ticket", 0) else 0
+        return self.saved_rows if self.ticket == getattr(self.thread_local, "ticket", 0) else 0
 
     @property
     def used_elsewhere(self):
-        """Whether it was another thread that used the network last."""
-        return self.last_user != 0 and self.last_user != this_thread()
+        """Whether another thread used the network last."""
+        return self.last_thread != 0 and self.last_thread != this_thread()
 
     def backward(self, dy, dx):
-        """From dLoss/dY for the rows kept: fills dx with dLoss/dX, and the gradient. False: the rows are gone."""
+        """Compute dLoss/dX and the gradient from dLoss/dY, `dy`, for the saved rows.
+
+        Returns
+        -------
+        bool
+            False if the rows are no longer saved; then nothing is computed.
+        """
         cdef Buffer dys = Buffer(dy), dxs = Buffer(dx, True)
-        cdef Job job
-        memset(&job, 0, sizeof(Job))
-        job.rows, job.loss, job.down, job.dx = self.rows_of(dxs), NO_LOSS, True, dxs.start
-        dys.expect(self.output_size(job.rows))
+        cdef TrainingJob job
+        memset(&job, 0, sizeof(TrainingJob))
+        job.rows, job.loss, job.do_backward, job.dx = self.n_rows(dxs), NO_LOSS, True, dxs.start
+        dys.check_size(self.output_bytes(job.rows))
         with self.locked():
             if self.rows_saved != job.rows:
                 return False
-            self.take_gradient(True)
+            self.use_own_gradient(True)
             self.lock.acquire()
-            self.last_user, self.in_step = this_thread(), True
-        job.plan, job.x, job.training = &self.plan, self.plan.x, self.kept_training
+            self.last_thread, self.in_step = this_thread(), True
+        job.plan, job.x, job.training = &self.plan, self.plan.x, self.saved_training
         with nogil:
             begin_work(&job.interrupts)
-            memcpy(self.plan.ops[self.plan.n_ops - 1].dz, dys.start, dys.size)
-            pass_batch(&job, 0, job.rows)
+            memcpy(self.plan.operations[self.plan.n_operations - 1].dz, dys.start, dys.size)
+            run_batch(&job, 0, job.rows)
             end_work(&job.interrupts)
-        self.leave(&job)
+        self.end_pass(&job)
         return True
 
     def jacobian(self, x, dx, out):
-        """The derivative of each output by each input, for all rows of x, into `out`; dx is scratch, like x."""
+        """Write the derivative of each output by each input to `out`, (rows, n_outputs, n_inputs).
+
+        x and dx are (rows, n_inputs); dx is scratch memory.
+        """
         cdef Buffer xs = Buffer(x), dxs = Buffer(dx, True), outs = Buffer(out, True)
-        cdef Job job
-        cdef ptrdiff_t i, j, n = self.plan.n_outputs, size = self.plan.n_inputs * self.plan.size
-        memset(&job, 0, sizeof(Job))
-        job.rows, job.keep, job.loss, job.dx, job.inputs_only = self.rows_of(xs), True, NO_LOSS, dxs.start, True
-        dxs.expect(xs.size)
-        outs.expect(n * xs.size)
-        self.enter(&job, job.rows, True)
+        cdef TrainingJob job
+        cdef ptrdiff_t i, j, n = self.plan.n_outputs, row_bytes = self.plan.n_inputs * self.plan.itemsize
+        memset(&job, 0, sizeof(TrainingJob))
+        job.rows, job.save, job.loss, job.dx, job.inputs_only = self.n_rows(xs), True, NO_LOSS, dxs.start, True
+        dxs.check_size(xs.size)
+        outs.check_size(n * xs.size)
+        self.begin_pass(&job, job.rows, True)
         job.x = self.plan.x
         with nogil:
             begin_work(&job.interrupts)
             memcpy(self.plan.x, xs.start, xs.size)
-            job.up = True
-            pass_batch(&job, 0, job.rows)
-            job.up, job.down, job.keep = False, True, False
+            job.do_forward = True
+            run_batch(&job, 0, job.rows)
+            job.do_forward, job.do_backward, job.save = False, True, False
             for j in range(n):
                 if job.interrupts.stopped:
                     break
-                put_unit(&job, j)
-                pass_batch(&job, 0, job.rows)
+                set_unit_gradient(&job, j)
+                run_batch(&job, 0, job.rows)
                 for i in range(job.rows):
-                    memcpy(outs.start + (i * n + j) * size, dxs.start + i * size, size)
+                    memcpy(outs.start + (i * n + j) * row_bytes, dxs.start + i * row_bytes, row_bytes)
             end_work(&job.interrupts)
-        self.leave(&job)
+        self.end_pass(&job)
 
     def cost(
         self, x, y, label, weight, CompiledLoss loss, gradient, bint training=False, uint64_t seed=0, int64_t step=0,
     ):
-        """The mean loss over the rows of x, and, unless `gradient` is None, its gradient there and in our buffer."""
+        """Return the mean loss over the rows of x.
+
+        Unless `gradient` is None, its gradient is written there and to ``self.gradient``.
+        """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
         cdef Buffer gradients = Buffer(gradient, True)
-        cdef Job job
+        cdef TrainingJob job
         cdef double total
-        memset(&job, 0, sizeof(Job))
-        self.bring(&job, loss, xs, ys, labels, weights, NOTHING)
-        gradients.expect(self.plan.n_parameters * self.plan.size)
-        job.up, job.down = True, gradients.start != NULL
-        job.keep, job.training, job.seed, job.step = job.down, training, seed, step
-        self.enter(&job, job.rows, False)
+        memset(&job, 0, sizeof(TrainingJob))
+        self.set_examples(&job, loss, xs, ys, labels, weights, NO_BUFFER)
+        gradients.check_size(self.plan.n_parameters * self.plan.itemsize)
+        job.do_forward, job.do_backward = True, gradients.start != NULL
+        job.save, job.training, job.seed, job.step = job.do_backward, training, seed, step
+        self.begin_pass(&job, job.rows, False)
         with nogil:
             begin_work(&job.interrupts)
-            total = pass_batch(&job, 0, job.rows)
+            total = run_batch(&job, 0, job.rows)
             if gradients.start != NULL:
                 memcpy(gradients.start, self.plan.gradient, gradients.size)
             end_work(&job.interrupts)
-        self.leave(&job)
+        self.end_pass(&job)
         return total / job.batch_weight if job.batch_weight > 0 else 0.0
 
     def row_gradients(self, x, y, label, CompiledLoss loss, gradients):
-        """The gradient of the loss of each row of x, into the rows of `gradients`."""
+        """Write the gradient of the loss of each row of x to `gradients`, (rows, n_parameters)."""
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), out = Buffer(gradients, True)
-        cdef Job job
-        cdef ptrdiff_t i, size = self.plan.n_parameters * self.plan.size
-        memset(&job, 0, sizeof(Job))
-        self.bring(&job, loss, xs, ys, labels, NOTHING, NOTHING)
-        out.expect(job.rows * size)
-        job.up, job.down, job.keep = True, True, True
-        self.enter(&job, 1, False)
+        cdef TrainingJob job
+        cdef ptrdiff_t i, size = self.plan.n_parameters * self.plan.itemsize
+        memset(&job, 0, sizeof(TrainingJob))
+        self.set_examples(&job, loss, xs, ys, labels, NO_BUFFER, NO_BUFFER)
+        out.check_size(job.rows * size)
+        job.do_forward, job.do_backward, job.save = True, True, True
+        self.begin_pass(&job, 1, False)
         with nogil:
             begin_work(&job.interrupts)
             for i in range(job.rows):
-                pass_batch(&job, i, 1)
+                run_batch(&job, i, 1)
                 if job.interrupts.stopped:
                     break
                 memcpy(out.start + i * size, self.plan.gradient, size)
             end_work(&job.interrupts)
-        self.leave(&job)
+        self.end_pass(&job)
 
     def trace(
         self, x, y, label, weight, CompiledLoss loss, bint training=False, uint64_t seed=0, int64_t step=0,
     ):
-        """Every number of both passes over all rows of x.
+        """Return every number of both passes over all rows of x.
 
         Returns
         -------
         operations : list of dict
-            For each its "z", "a", "slope" (g'(z)), "da" and "dz", (rows, n_out): derivatives of the cost.
+            For each operation "z", "a", "slope" (which is g'(z)), "da" and "dz", each (rows, n_out). "da" and "dz" are
+            derivatives of the cost.
         losses : ndarray, (rows, members)
-            Of each row, without its weight.
+            The loss of each row, not multiplied by its weight.
         gradient : ndarray, (n_parameters,)
         dx : ndarray, (rows, n_inputs)
         """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
-        cdef Job job
+        cdef TrainingJob job
         cdef Buffer dxs
-        memset(&job, 0, sizeof(Job))
-        self.bring(&job, loss, xs, ys, labels, weights, NOTHING)
+        memset(&job, 0, sizeof(TrainingJob))
+        self.set_examples(&job, loss, xs, ys, labels, weights, NO_BUFFER)
         dx = numpy.empty_like(x)
         dxs = Buffer(dx, True)
-        dxs.expect(xs.size)
+        dxs.check_size(xs.size)
         job.dx, job.training, job.seed, job.step = dxs.start, training, seed, step
-        job.up = job.down = job.keep = True
-        self.enter(&job, job.rows, True)
+        job.do_forward = job.do_backward = job.save = True
+        self.begin_pass(&job, job.rows, True)
         begin_work(&job.interrupts)
         try:
             return trace_passes(&job, dx)
         finally:
             end_work(&job.interrupts)
-            self.leave(&job)
+            self.end_pass(&job)
 
     def all_finite(self, x):
-        """True if every element of x, a buffer of the engine's dtype, is finite."""
+        """Return whether every element of x, an array of the engine's dtype, is finite."""
         cdef Buffer xs = Buffer(x)
-        cdef int ok
-        if xs.size < WORTH_THE_GIL:
-            self.plan.kernels.all_finite(&ok, xs.start, xs.size // self.plan.size)
+        cdef int finite
+        if xs.size < RELEASE_GIL_BYTES:
+            self.plan.kernels.all_finite(&finite, xs.start, xs.size // self.plan.itemsize)
         else:
             with nogil:
-                self.plan.kernels.all_finite(&ok, xs.start, xs.size // self.plan.size)
-        return ok != 0
+                self.plan.kernels.all_finite(&finite, xs.start, xs.size // self.plan.itemsize)
+        return finite != 0
 
     @property
     def isa(self):
-        """The name of the kernel table that serves this network."""
+        """The name of the instruction set whose kernels this network uses."""
         return self.plan.kernels.isa.decode()
 
 
 cdef class Exclusive:
-    """See ``Engine.exclusive`` and ``Engine.locked``. Neither lets a signal's handler in that comes in mid-step."""
+    """The context of ``Engine.exclusive`` and ``Engine.locked``. A signal handler cannot enter one in mid-step."""
 
     cdef Engine engine
     cdef bint locked
@@ -674,35 +734,35 @@ cdef class Exclusive:
         self.engine, self.locked = engine, locked
 
     def __enter__(self):
-        self.engine.have()
+        self.engine.begin_exclusive()
         if self.locked:
             try:
                 self.engine.acquire(True)
             except BaseException:
-                self.engine.give()
+                self.engine.end_exclusive()
                 raise
 
     def __exit__(self, *args):
         if self.locked:
             self.engine.lock.release()
-        self.engine.give()
+        self.engine.end_exclusive()
 
 
-cdef void put_unit(Job *job, ptrdiff_t j) noexcept nogil:
-    """dY[:, j] = 1 and all else 0, into the last dz; of members each has its share of the mean."""
+cdef void set_unit_gradient(TrainingJob *job, ptrdiff_t j) noexcept nogil:
+    """Set the last dz to the derivative of output j: 1 in column j, and 0 elsewhere. Each member gets 1 / members."""
     cdef Plan *p = job.plan
-    cdef char *dz = p.ops[p.n_ops - 1].dz
+    cdef char *dz = p.operations[p.n_operations - 1].dz
     cdef ptrdiff_t i, rows = job.rows * p.members
-    memset(dz, 0, rows * p.n_outputs * p.size)
+    memset(dz, 0, rows * p.n_outputs * p.itemsize)
     for i in range(rows):
-        if p.size == 4:
+        if p.itemsize == 4:
             (<float *>dz)[i * p.n_outputs + j] = <float>(1.0 / p.members)
         else:
             (<double *>dz)[i * p.n_outputs + j] = 1.0 / p.members
 
 
 cdef object aligned_copy(object array):
-    """A copy that starts at a cache line, as vectors like it best."""
+    """Return a copy that starts at a cache line, where SIMD loads and stores are fastest."""
     raw = numpy.empty(array.nbytes + 64, numpy.uint8)
     start = -raw.ctypes.data % 64
     copy = raw[start : start + array.nbytes].view(array.dtype)
@@ -715,11 +775,11 @@ include "ensemble.pxi"
 
 
 def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):
-    """Fills `order` with a random permutation of 0..n-1 that depends on n, seed and step alone."""
+    """Fill `order`, (n,), with a random permutation of 0..n-1 that depends on n, seed and step only."""
     cdef uint64_t key = fp_random_key(seed, FP_STREAM_SHUFFLE, step)
     cdef int64_t first = 0, last
     while first < order.shape[0]:
-        last = min(first + SHUFFLED_AT_ONCE, order.shape[0])
+        last = min(first + SHUFFLE_CHUNK, order.shape[0])
         with nogil:
             fp_shuffle(&order[0], first, last, key)
         PyErr_CheckSignals()
@@ -727,7 +787,7 @@ def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):
 
 
 def allocations():
-    """How many blocks of memory the engine has taken so far; a training step takes none."""
+    """Return how many blocks of memory the engine has allocated so far; a training step allocates none."""
     return fp_allocations()
 
 
@@ -735,10 +795,10 @@ fp_threads_init()
 
 
 def set_num_threads(int n):
-    """See fastprop.config."""
+    """Set the number of threads; see fastprop.config."""
     fp_set_num_threads(n)
 
 
 def get_num_threads():
-    """See fastprop.config."""
+    """Return the number of threads; see fastprop.config."""
     return fp_get_num_threads()

@@ -1,10 +1,10 @@
-# The kernel table, as Python sees it. Part of _engine.pyx.
+# The tables of kernels, one for each instruction set (ISA) and dtype, as Python sees them. Part of _engine.pyx.
 
 cdef const fp_kernels *portable[2]
 portable[0], portable[1] = &_portable.tables[0], &_portable.tables[1]
 fp_isas[0].kernels = portable
 
-cdef const fp_isa *serving = NULL
+cdef const fp_isa *serving = NULL  # the ISA of networks made from now on
 
 
 def check_portable():
@@ -33,7 +33,7 @@ check_portable()
 
 
 def isas():
-    """Names of the ISAs of this build -> whether this CPU has them; slowest first."""
+    """Return a dict of the ISAs of this build, name -> whether this CPU has it; the slowest comes first."""
     cdef const fp_isa *isa = fp_isas
     names = {}
     while isa.name != NULL:
@@ -43,7 +43,7 @@ def isas():
 
 
 def select_isa(name=None):
-    """Makes an ISA's table serve every network made from now on (None: the fastest); returns its name."""
+    """Use the kernels of an ISA (None: the fastest) for networks made from now on; return its name."""
     global serving
     cdef const fp_isa *isa
     cdef const char *wanted = NULL
@@ -62,7 +62,7 @@ select_isa(os.environ.get("FASTPROP_ISA") or None)
 
 
 def signatures():
-    """The list of kernels: (name, kind, C arguments) each."""
+    """Return the list of kernels as tuples (name, kind, C arguments)."""
     cdef Py_ssize_t i = 0
     listed = []
     while fp_signatures[i].name != NULL:
@@ -73,7 +73,7 @@ def signatures():
 
 
 def kernel_addresses(str isa, str dtype):
-    """Name of each kernel -> its address in the table of an ISA and dtype, for tests and benchmarks through ctypes."""
+    """Return a dict of an ISA's kernels, name -> address, for tests and benchmarks that call them through ctypes."""
     cdef const fp_isa *found = fp_select_isa(isa.encode())
     cdef const char *table
     cdef Py_ssize_t i = 0
@@ -88,23 +88,26 @@ def kernel_addresses(str isa, str dtype):
 
 
 def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t itemsize):
-    """How many elements of scratch the dense kernels may use for a layer of this shape."""
+    """Return how many elements of scratch memory the dense kernels may use for a layer of this shape."""
     return fp_scratch(rows, n_in, n_out, itemsize)
 
 
 def names(str kind):
-    """The names of the list of this kind ("activation", "loss" or "optimizer"), in the order of their numbers."""
+    """Return the names of all activations, losses or optimisers, in the order of their numbers.
+
+    `kind` is "activation", "loss" or "optimizer".
+    """
     if kind == "activation":
         return [name.removesuffix("_forward") for name, of, _ in signatures() if of == "forward"]
     return [name for name, of, _ in signatures() if of == kind]
 
 
 def activation_saves(int activation):
-    """What the activation of this number keeps for its backward pass: "output" or "slope"."""
+    """Return what the activation with this number saves for its backward pass: "output" or "slope"."""
     return "slope" if fp_activation_saves[activation] == FP_SAVES_SLOPE else "output"
 
 
-HYPER = FP_HYPER  # how many numbers a loss may have
+HYPER = FP_HYPER  # the most hyperparameters that an activation, a loss or an optimiser may have
 
 assert len(names("activation")) == FP_N_ACTIVATIONS
 assert len(names("loss")) == FP_N_LOSSES
@@ -112,12 +115,12 @@ assert len(names("optimizer")) == FP_N_OPTIMIZERS
 
 
 def cpu_name():
-    """What the CPU calls itself."""
+    """Return the name of the CPU, as it reports it."""
     cdef char name[49]
     fp_cpu_name(name)
     return name.decode(errors="replace").strip()
 
 
 def serving_isa():
-    """The name of the ISA that serves networks made from now on."""
+    """Return the name of the ISA whose kernels networks made from now on use."""
     return serving.name.decode()

@@ -1,89 +1,104 @@
-# Many networks trained side by side: each by one thread, all steps of an epoch. Part of _engine.pyx.
+# Many networks trained at once: one thread for each, through all steps of an epoch. Part of _engine.pyx.
 
-cdef struct Together:
-    Job *jobs
+cdef struct EnsembleJob:
+    TrainingJob *jobs
     ptrdiff_t n_jobs
     double due        # the time, by fp_clock, when all jobs pause
-    int64_t next      # the first job that nobody has taken yet
+    int64_t next      # atomic: the first job that no thread has taken yet
 
-cdef void train_some(void *context, int part) noexcept nogil:
-    """Takes one job after another until none is left or it is time to pause. Who does which changes no bit."""
-    cdef Together *all = <Together *>context
-    cdef Job *job
-    cdef int64_t i = fp_atomic_add(&all.next, 1) - 1
-    while i < all.n_jobs:
-        job = &all.jobs[i]
-        if job.done < job.rows and not job.diverged:
-            job.interrupts.due, job.interrupts.flops_left = all.due, FLOPS_PER_CLOCK_READ
+cdef void train_jobs(void *context, int part) noexcept nogil:
+    """Take one job after another, until none is left or it is time to pause. Which thread runs a job changes no bit."""
+    cdef EnsembleJob *ensemble = <EnsembleJob *>context
+    cdef TrainingJob *job
+    cdef int64_t i = fp_atomic_add(&ensemble.next, 1) - 1
+    while i < ensemble.n_jobs:
+        job = &ensemble.jobs[i]
+        if job.rows_done < job.rows and not job.diverged:
+            job.interrupts.due, job.interrupts.flops_left = ensemble.due, FLOPS_PER_CLOCK_READ
             job.interrupts.pause, job.interrupts.deferred = False, True
-            train(job)
-        i = fp_atomic_add(&all.next, 1) - 1
+            train_job(job)
+        i = fp_atomic_add(&ensemble.next, 1) - 1
 
-cdef bint all_done(const Together *all) noexcept:
+cdef bint all_done(const EnsembleJob *ensemble) noexcept:
+    """Whether every job has visited its rows or has diverged."""
     cdef ptrdiff_t i
-    for i in range(all.n_jobs):
-        if all.jobs[i].done < all.jobs[i].rows and not all.jobs[i].diverged:
+    for i in range(ensemble.n_jobs):
+        if ensemble.jobs[i].rows_done < ensemble.jobs[i].rows and not ensemble.jobs[i].diverged:
             return False
     return True
 
-cdef int train_together(Together *all, list descents) except -1:
-    """Round after round of INTERRUPT_SECONDS, between which Python may handle signals."""
-    cdef uint64_t state
-    cdef CompiledTrainer descent
+cdef int train_ensemble(EnsembleJob *ensemble, list trainers) except -1:
+    """Run all jobs to their end, in rounds of INTERRUPT_SECONDS, between which Python handles signals."""
+    cdef uint64_t float_state
+    cdef CompiledTrainer trainer
     cdef ptrdiff_t i
-    while not all_done(all):
-        all.next, all.due = 0, fp_clock() + INTERRUPT_SECONDS
+    while not all_done(ensemble):
+        ensemble.next, ensemble.due = 0, fp_clock() + INTERRUPT_SECONDS
         with nogil:
-            state = fp_work_begin()
-            fp_parallel(train_some, all, <int>min(<ptrdiff_t>fp_get_num_threads(), all.n_jobs))
-            fp_work_end(state)
-        for i in range(all.n_jobs):
-            descent = descents[i]
-            descent.steps += all.jobs[i].steps - all.jobs[i].steps_told
-            all.jobs[i].steps_told = all.jobs[i].steps
+            float_state = fp_work_begin()
+            fp_parallel(train_jobs, ensemble, <int>min(<ptrdiff_t>fp_get_num_threads(), ensemble.n_jobs))
+            fp_work_end(float_state)
+        for i in range(ensemble.n_jobs):
+            trainer = trainers[i]
+            trainer.steps += ensemble.jobs[i].steps_done - ensemble.jobs[i].steps_reported
+            ensemble.jobs[i].steps_reported = ensemble.jobs[i].steps_done
         PyErr_CheckSignals()
     return 0
 
 
-def run_ensemble(list descents, x, y, label, list weights, list orders, Py_ssize_t batch, list rates):
-    """One pass over the rows of x for each descent, in its own order, with its own weights and rates.
+def run_ensemble(list trainers, x, y, label, list weights, list orders, Py_ssize_t batch_size, list rates):
+    """Train each network for one pass over the rows of x, with its own order, weights and learning rates.
+
+    Parameters
+    ----------
+    trainers : list of CompiledTrainer
+    x : (rows, n_inputs)
+    y : (rows, n_targets), or None
+    label : int64 (rows,), or None
+    weights : list of (rows,) or None
+        The weight of each row, for each network.
+    orders : list of int64 (rows,) or None
+        The order in which each network visits the rows.
+    batch_size : int
+    rates : list of float64 (steps,) or None
+        The learning rate of each step, for each network.
 
     Returns
     -------
     list of float
-        Their mean costs, as ``CompiledTrainer.run`` returns them.
+        The mean costs, as ``CompiledTrainer.run`` returns them.
     """
     cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label)
-    cdef tuple pins = (pin(x), pin(y), pin(label))  # nobody resizes them before the end
+    cdef tuple pins = (pin(x), pin(y), pin(label))  # the arrays cannot be resized before the end
     cdef list own = [tuple(map(Buffer, arrays)) for arrays in zip(orders, weights, rates)]
-    cdef Py_ssize_t i, entered = 0, had = 0, n = len(descents)
-    # one order for all, or two ensembles that share networks would wait for one another
-    cdef list engines = sorted([(<CompiledTrainer>one).engine for one in descents], key=id)
+    cdef Py_ssize_t i, entered = 0, reserved = 0, n = len(trainers)
+    # in one order for all, or two ensembles that share networks would wait for each other for ever
+    cdef list engines = sorted([(<CompiledTrainer>one).engine for one in trainers], key=id)
     cdef Engine engine
-    cdef Together all
-    cdef Job *jobs = <Job *>fp_allocate(n * sizeof(Job))
-    cdef Rule *rules = <Rule *>fp_allocate(n * sizeof(Rule))
-    cdef CompiledTrainer descent
+    cdef EnsembleJob ensemble
+    cdef TrainingJob *jobs = <TrainingJob *>fp_allocate(n * sizeof(TrainingJob))
+    cdef OptimizerState *optimizers = <OptimizerState *>fp_allocate(n * sizeof(OptimizerState))
+    cdef CompiledTrainer trainer
     try:
-        if jobs == NULL or rules == NULL:
+        if jobs == NULL or optimizers == NULL:
             raise MemoryError(f"no memory to train {n} networks at once")
         for i in range(n):
             engine = engines[i]
-            engine.have()
-            had += 1
+            engine.begin_exclusive()
+            reserved += 1
         for i in range(n):
-            descent = descents[i]
-            descent.join(&jobs[i], &rules[i], xs, ys, labels, own[i], batch)
+            trainer = trainers[i]
+            trainer.begin_ensemble_job(&jobs[i], &optimizers[i], xs, ys, labels, own[i], batch_size)
             entered += 1
-        all.jobs, all.n_jobs = jobs, n
-        train_together(&all, descents)
+        ensemble.jobs, ensemble.n_jobs = jobs, n
+        train_ensemble(&ensemble, trainers)
         return [mean_cost(&jobs[i]) for i in range(n)]
     finally:
         for i in range(entered):
-            descent = descents[i]
-            descent.engine.leave(&jobs[i])
-        for i in range(had):
+            trainer = trainers[i]
+            trainer.engine.end_pass(&jobs[i])
+        for i in range(reserved):
             engine = engines[i]
-            engine.give()
+            engine.end_exclusive()
         fp_free(jobs)
-        fp_free(rules)
+        fp_free(optimizers)

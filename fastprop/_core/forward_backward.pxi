@@ -1,208 +1,223 @@
-# The two passes over a batch, block after block, phase after phase. Part of _engine.pyx.
+# The forward and backward pass over a batch, block by block. Part of _engine.pyx.
 
-cdef void bring_rows(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """Rows first.. of the block in work, gathered into the arena in the run's order."""
+cdef void gather_rows(TrainingJob *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """Copy rows of X into the arena, in the order of the job: `count` from row `first` of the current block on."""
     cdef Plan *p = job.plan
     p.kernels.gather(
-        p.x + first * p.x_row * p.size, job.x, job.order + job.first + first, count, p.n_inputs, p.x_row, p.n_inputs)
+        p.x + first * p.x_stride * p.itemsize, job.x, job.order + job.block_offset + first, count, p.n_inputs,
+        p.x_stride, p.n_inputs)
 
-cdef inline bint targets_in_place(const Job *job) noexcept nogil:
-    """Whether the losses may read the targets where they are."""
+cdef inline bint targets_in_place(const TrainingJob *job) noexcept nogil:
+    """Whether the losses may read the targets where Python passed them."""
     return job.order == NULL and job.plan.members == 1
 
-cdef void bring_targets(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """The targets of these rows, and their weights, brought together: once for each member."""
+cdef void gather_targets(TrainingJob *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """Copy the targets and weights of these rows into the arena, once for each member."""
     cdef Plan *p = job.plan
-    cdef ptrdiff_t i, j, row, to = first * p.members, y_row = p.n_targets * p.size
+    cdef ptrdiff_t i, j, row, to = first * p.members, y_bytes = p.n_targets * p.itemsize
     if p.members == 1 and job.y != NULL:
         p.kernels.gather(
-            p.y + first * y_row, job.y, job.order + job.first + first, count, p.n_targets, p.n_targets, p.n_targets)
+            p.y + first * y_bytes, job.y, job.order + job.block_offset + first, count, p.n_targets, p.n_targets,
+            p.n_targets)
         if job.weight == NULL:
             return
-    for i in range(job.first + first, job.first + first + count):
+    for i in range(job.block_offset + first, job.block_offset + first + count):
         row = job.order[i] if job.order != NULL else i
         for j in range(p.members):
             if job.y != NULL:
-                memcpy(p.y + to * y_row, job.y + row * y_row, y_row)
+                memcpy(p.y + to * y_bytes, job.y + row * y_bytes, y_bytes)
             else:
                 p.label[to] = job.label[row]
             if job.weight != NULL:
-                memcpy(p.weight + to * p.size, job.weight + row * p.size, p.size)
+                memcpy(p.weight + to * p.itemsize, job.weight + row * p.itemsize, p.itemsize)
             to += 1
 
-cdef inline const char *inputs_of(const Job *job, ptrdiff_t *x_row) noexcept nogil:
-    """a[0] of the block in work, and how far apart its rows are."""
-    x_row[0] = job.plan.x_row if job.order != NULL else job.plan.n_inputs
+cdef inline const char *inputs_of(const TrainingJob *job, ptrdiff_t *x_stride) noexcept nogil:
+    """a[0] of the current block, and its stride."""
+    x_stride[0] = job.plan.x_stride if job.order != NULL else job.plan.n_inputs
     if job.order != NULL:
         return job.plan.x
-    return job.x + job.first * job.plan.n_inputs * job.plan.size
+    return job.x + job.block_offset * job.plan.n_inputs * job.plan.itemsize
 
-cdef bint forward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """a[k] = g[k](a[k-1] W[k] + b[k]), or what else operation k does, for some rows; True if the work was stopped."""
+cdef bint forward_rows(TrainingJob *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """a[k] of the current operations for some rows; True if the work was stopped."""
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
-    cdef Op *op
-    for k in range(job.up_from, job.up_to):
-        op = &p.ops[k]
-        if passes_through(op, job.training):
+    cdef Operation *op
+    cdef Rows a
+    for k in range(job.forward_begin, job.forward_end):
+        op = &p.operations[k]
+        if is_passthrough(op, job.training):
             continue
-        if job.out != NULL and k == p.n_ops - 1:
-            op_forward(job, part, k, from_row(job.out, op.n_out, job.first + first, p.size), first, count)
+        if job.out != NULL and k == p.n_operations - 1:
+            a = rows_from(job.out, op.n_out, job.block_offset + first, p.itemsize)
         else:
-            op_forward(job, part, k, from_row(op.a, op.row, first, p.size), first, count)
+            a = rows_from(op.a, op.stride, first, p.itemsize)
+        operation_forward(job, part, k, a, first, count)
         if check_interrupt(&job.interrupts, part, op.flops * count):
             return True
     return False
 
-cdef void loss(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """The summed loss of each slice, and da[L] = dLoss/da[L] / weight of the batch: the one place of that factor."""
+cdef void loss_rows(TrainingJob *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """The summed loss of each slice, and da[L] = dLoss/da[L] / batch_weight, which is the only place of that factor."""
     cdef Plan *p = job.plan
-    cdef Op *last = &p.ops[p.n_ops - 1]
-    cdef ptrdiff_t s, i, row, members = p.members, at = job.first
+    cdef Operation *last = &p.operations[p.n_operations - 1]
+    cdef ptrdiff_t s, i, row, members = p.members, offset = job.block_offset
     cdef const char *y = job.y
     cdef const int64_t *label = job.label
     cdef const char *weight = job.weight
     cdef double scale = 1.0 / (job.batch_weight * members) if job.batch_weight > 0 else 0
     if not targets_in_place(job):
-        bring_targets(job, first, count)
-        at, label = 0, p.label
+        gather_targets(job, first, count)
+        offset, label = 0, p.label
         y = p.y if y != NULL else NULL
         weight = p.weight if weight != NULL else NULL
-    for s in range(first // SLICE, (first + count + SLICE - 1) // SLICE):
-        i, row = s * SLICE, (at + s * SLICE) * members
+    for s in range(first // SLICE_ROWS, (first + count + SLICE_ROWS - 1) // SLICE_ROWS):
+        i, row = s * SLICE_ROWS, (offset + s * SLICE_ROWS) * members
         p.cost[s] = 0
         p.kernels.loss[job.loss](
-            &p.cost[s], element(last.dz, i * last.row, p.size) if job.down else NULL, last.a + i * last.row * p.size,
-            element(<char *>y, row * p.n_targets, p.size), label + row if y == NULL else NULL,
-            element(<char *>weight, row, p.size), min(SLICE, first + count - i) * members, p.n_outputs, p.n_targets,
-            scale, p.hyper + p.n_ops * FP_HYPER)
+            &p.cost[s], element(last.dz, i * last.stride, p.itemsize) if job.do_backward else NULL,
+            last.a + i * last.stride * p.itemsize, element(<char *>y, row * p.n_targets, p.itemsize),
+            label + row if y == NULL else NULL, element(<char *>weight, row, p.itemsize),
+            min(SLICE_ROWS, first + count - i) * members, p.n_outputs, p.n_targets, scale,
+            p.hyper + p.n_operations * FP_HYPER)
 
-cdef double weight_of(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
-    """The weight of some rows: their sum in row order, or their number."""
+cdef double sum_weights(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
+    """The sum of the weights of some of the job's rows, in their order."""
     cdef ptrdiff_t i, row
     cdef double total = 0
     if job.weight == NULL:
         return rows
     for i in range(first, first + rows):
         row = job.order[i] if job.order != NULL else i
-        total += (<const float *>job.weight)[row] if job.plan.size == 4 else (<const double *>job.weight)[row]
+        total += (<const float *>job.weight)[row] if job.plan.itemsize == 4 else (<const double *>job.weight)[row]
     return total
 
-cdef void backward(Job *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1]), or its like, through the operations in work; and dx if wanted."""
+cdef void backward_rows(TrainingJob *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """dz[k-1] of the current operations for some rows, and dLoss/dx if it is wanted."""
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
-    for k in range(job.down_from, job.down_to - 1, -1):
+    cdef Operation *below
+    cdef Rows dx
+    for k in range(job.backward_begin, job.backward_end, -1):
         if k > 0:
-            op_backward(job, part, k, from_row(p.ops[k - 1].dz, p.ops[k - 1].row, first, p.size), first, count)
+            below = &p.operations[k - 1]
+            dx = rows_from(below.dz, below.stride, first, p.itemsize)
         elif job.dx != NULL:
-            op_backward(job, part, k, from_row(job.dx, p.n_inputs, job.first + first, p.size), first, count)
+            dx = rows_from(job.dx, p.n_inputs, job.block_offset + first, p.itemsize)
         else:
             return
-        if check_interrupt(&job.interrupts, part, p.ops[k].flops * count):
+        operation_backward(job, part, k, dx, first, count)
+        if check_interrupt(&job.interrupts, part, p.operations[k].flops * count):
             return
 
-cdef void pass_rows(void *context, int part, int parts) noexcept nogil:
-    """One part of the block's rows through the operations in work: up, past the loss if they reach it, and down."""
-    cdef Job *job = <Job *>context
+cdef void run_rows(void *context, int part, int n_parts) noexcept nogil:
+    """Run the current operations on one part of the block's rows: forward, then the loss, then backward."""
+    cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
-    cdef Op *last = &p.ops[p.n_ops - 1]
-    cdef ptrdiff_t slices = (job.count + SLICE - 1) // SLICE
-    cdef ptrdiff_t first = share(slices, part, parts) * SLICE
-    cdef ptrdiff_t end = min(share(slices, part + 1, parts) * SLICE, job.count)
+    cdef Operation *last = &p.operations[p.n_operations - 1]
+    cdef ptrdiff_t slices = (job.count + SLICE_ROWS - 1) // SLICE_ROWS
+    cdef ptrdiff_t first = part_start(slices, part, n_parts) * SLICE_ROWS
+    cdef ptrdiff_t end = min(part_start(slices, part + 1, n_parts) * SLICE_ROWS, job.count)
     cdef ptrdiff_t count
+    cdef Rows dz
     while first < end and not fp_atomic_load(&job.interrupts.stopped):
-        count = min(p.rows_at_once, end - first)
-        if job.order != NULL and job.up_from == 0:
-            bring_rows(job, first, count)
-        if job.up and forward(job, part, first, count):
+        count = min(p.rows_per_call, end - first)
+        if job.order != NULL and job.forward_begin == 0:
+            gather_rows(job, first, count)
+        if job.do_forward and forward_rows(job, part, first, count):
             return
-        if job.up_to == p.n_ops:
+        if job.forward_end == p.n_operations:
             if job.loss != NO_LOSS:
-                loss(job, first, count)
-            if job.down:
-                multiply_slope(job, p.n_ops - 1, from_row(last.dz, last.row, first, p.size), first, count)
-        if job.down:
-            backward(job, part, first, count)
+                loss_rows(job, first, count)
+            if job.do_backward:
+                dz = rows_from(last.dz, last.stride, first, p.itemsize)
+                multiply_slope(job, p.n_operations - 1, dz, first, count)
+        if job.do_backward:
+            backward_rows(job, part, first, count)
         first += count
 
-# What is done to a block of rows falls into phases, between which all its rows must have come equally far. One phase
-# is the rule; each batch norm in training, whose statistics are those of all rows, begins another.
+# A block is processed in phases. All its rows must have finished a phase before the next one begins. Without batch norm
+# there is one phase. Each batch norm in training begins another, since its statistics are those of all rows.
 
-cdef inline ptrdiff_t norm_from(const Job *job, ptrdiff_t k) noexcept nogil:
-    """The first batch norm in training from operation k on, or the number of operations."""
+cdef inline ptrdiff_t next_batch_norm(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
+    """The index of the first batch norm in training from operation k on, or n_operations."""
     cdef Plan *p = job.plan
     if not (job.training and p.has_batch_norm):
-        return p.n_ops
-    while k < p.n_ops and p.ops[k].kind != BATCH_NORM:
+        return p.n_operations
+    while k < p.n_operations and p.operations[k].kind != BATCH_NORM:
         k += 1
     return k
 
-cdef inline ptrdiff_t norm_to(const Job *job, ptrdiff_t k) noexcept nogil:
-    """The last batch norm in training up to operation k, or -1."""
+cdef inline ptrdiff_t previous_batch_norm(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
+    """The index of the last batch norm in training up to operation k, or -1."""
     cdef Plan *p = job.plan
     if not (job.training and p.has_batch_norm):
         return -1
-    while k >= 0 and p.ops[k].kind != BATCH_NORM:
+    while k >= 0 and p.operations[k].kind != BATCH_NORM:
         k -= 1
     return k
 
-cdef void pass_block(Job *job) noexcept nogil:
-    """The block in work up and down: its losses, and every dz, are in the arena then."""
+cdef void run_block(TrainingJob *job) noexcept nogil:
+    """Both passes over the current block; afterwards its losses and every dz are in the arena."""
     cdef Plan *p = job.plan
-    cdef bint down = job.down
-    cdef double flops = flops_of_block(job)
-    cdef ptrdiff_t norm = norm_from(job, 0)
-    job.up_from, job.down = 0, False
-    while norm < p.n_ops:  # up to each batch norm
-        if job.up:
-            job.up_to = norm
-            parallel(job, pass_rows, flops)
-            parallel(job, batch_statistics, flops_of_columns(job, norm))
-        job.up_from, norm = norm, norm_from(job, norm + 1)
-    norm = norm_to(job, p.n_ops - 1)
-    job.up_to, job.down = p.n_ops, down  # to the top, and down to the last one
-    job.down_from, job.down_to = p.n_ops - 1, norm + 1
-    parallel(job, pass_rows, flops)
-    job.up_from = job.up_to = p.n_ops + 1  # the way up is done
-    while down and norm >= 0 and not job.interrupts.stopped:  # down to the one before
-        job.down_from, job.down_to = norm, norm_to(job, norm - 1) + 1
-        parallel(job, norm_gradient, flops_of_columns(job, norm))
-        parallel(job, pass_rows, flops)
-        norm = job.down_to - 1
+    cdef bint do_backward = job.do_backward
+    cdef double flops = block_flops(job)
+    cdef ptrdiff_t norm = next_batch_norm(job, 0)
+    job.forward_begin, job.do_backward = 0, False
+    while norm < p.n_operations:  # forward up to each batch norm
+        if job.do_forward:
+            job.forward_end = norm
+            parallel(job, run_rows, flops)
+            parallel(job, column_statistics, column_flops(job, norm))
+        job.forward_begin, norm = norm, next_batch_norm(job, norm + 1)
+    norm = previous_batch_norm(job, p.n_operations - 1)
+    # forward to the end, and backward to the last batch norm
+    job.forward_end, job.do_backward = p.n_operations, do_backward
+    job.backward_begin, job.backward_end = p.n_operations - 1, norm
+    parallel(job, run_rows, flops)
+    job.forward_begin = job.forward_end = p.n_operations + 1  # the forward pass is complete
+    while do_backward and norm >= 0 and not job.interrupts.stopped:  # backward from each batch norm to the one before
+        job.backward_begin, job.backward_end = norm, previous_batch_norm(job, norm - 1)
+        parallel(job, column_gradients, column_flops(job, norm))
+        parallel(job, run_rows, flops)
+        norm = job.backward_end
 
-cdef double pass_batch(Job *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
-    """Block after block of a batch: its summed loss, and the gradient of its mean if wanted."""
+cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
+    """Both passes over `rows` of the job's rows, block by block.
+
+    It returns the sum of weight times loss, and leaves the gradient of the mean in the plan if the job wants it.
+    """
     cdef Plan *p = job.plan
     cdef double cost = 0
-    cdef ptrdiff_t i, block, at = 0, blocks = 1, unit = SLICE * p.parts, units = 0
-    job.batch_weight = weight_of(job, first, rows)
+    cdef ptrdiff_t i, block, at = 0, blocks = 1, unit = SLICE_ROWS * p.n_parts, units = 0
+    job.batch_weight = sum_weights(job, first, rows)
     if (
-        p.plain and p.n_targets == p.n_outputs and is_tiny(p, rows)
+        p.fusible and p.n_targets == p.n_outputs and fits_fused_kernel(p, rows)
         and job.order != NULL and job.weight == NULL
     ):
         p.kernels.fused_small_network(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
-            p.n_ops, rows, job.loss, 1.0 / rows, p.hyper)
-        if job.fused and isfinite(cost):
-            step_theta(job, 0, p.n_parameters)
+            p.n_operations, rows, job.loss, 1.0 / rows, p.hyper)
+        if job.fuse_update and isfinite(cost):
+            update_parameters(job, 0, p.n_parameters)
         return cost
-    job.batch_first = first
-    ready_norms(job)
-    if rows > p.block:  # dealt out evenly, since a short one wakes no thread
-        blocks, units = (rows + p.block - 1) // p.block, (rows + unit - 1) // unit
+    job.batch_offset = first
+    load_running_statistics(job)
+    if rows > p.block_rows:  # blocks of about equal length, since a short one would be worth one thread only
+        blocks, units = (rows + p.block_rows - 1) // p.block_rows, (rows + unit - 1) // unit
     for block in range(blocks):
-        job.first, job.accumulate = first + at, at > 0
+        job.block_offset, job.accumulate = first + at, at > 0
         job.count = (rows if block == blocks - 1 else (block + 1) * units // blocks * unit) - at
-        pass_block(job)
+        run_block(job)
         if job.loss != NO_LOSS:
-            for i in range((job.count + SLICE - 1) // SLICE):
+            for i in range((job.count + SLICE_ROWS - 1) // SLICE_ROWS):
                 cost += p.cost[i]
-        job.update_now = job.fused and block == blocks - 1 and isfinite(cost)
-        if job.up and isfinite(cost) and not job.interrupts.stopped:
-            move_norms(job)
-        if job.down and not job.inputs_only and not job.interrupts.stopped:
-            parallel(job, sum_gradients, flops_of_block(job))
+        job.update_now = job.fuse_update and block == blocks - 1 and isfinite(cost)
+        if job.do_forward and isfinite(cost) and not job.interrupts.stopped:
+            update_running_statistics(job)
+        if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
+            parallel(job, sum_gradients, block_flops(job))
         if job.interrupts.stopped:
             break
         at += job.count

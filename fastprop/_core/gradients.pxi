@@ -1,86 +1,91 @@
-# The gradient of every parameter, from what the passes left in the arena. Part of _engine.pyx.
+# The gradient of every parameter, from the a and dz that the passes left in the arena. Part of _engine.pyx.
 
 cdef struct Segment  # of optimizer_step.pxi
 
-cdef void sum_gradients(void *context, int part, int parts) noexcept nogil:
-    """One part of every dW[k] = a[k-1]^T dz[k] and db[k] = sum dz[k]: of products some rows of W, else all or nothing.
+cdef void sum_gradients(void *context, int part, int n_parts) noexcept nogil:
+    """One part of every dW[k] = a[k-1]^T dz[k] and db[k] = sum over rows of dz[k].
 
-    Where the job says so, a stretch of theta is updated as soon as its gradient is there, while both are in the cache.
+    A DENSE is divided by the rows of W; any other operation belongs to one part as a whole. If the job says update_now,
+    each chunk of theta is updated as soon as its gradient is known, while both are in the cache.
     """
-    cdef Job *job = <Job *>context
+    cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
-    cdef Op *op
-    for k in range(p.n_ops - 1, -1, -1):
-        op = &p.ops[k]
+    cdef Operation *op
+    for k in range(p.n_operations - 1, -1, -1):
+        op = &p.operations[k]
         if op.kind == DENSE:
-            if sum_dense(job, k, part, parts):
+            if sum_dense_gradient(job, k, part, n_parts):
                 return
-        elif op.n_weights and k % parts == part:
-            if not (op.kind == BATCH_NORM and job.training):  # whose backward pass wanted them before
-                op_gradient(job, k, 0, job.count, job.accumulate)
+        elif op.n_weights and k % n_parts == part:
+            operation_gradient(job, k, job.accumulate)
             if job.update_now:
-                step_theta(job, op.first, op.n_weights + op.n_biases)
+                update_parameters(job, op.offset, op.n_weights + op.n_biases)
 
-cdef bint sum_dense(Job *job, ptrdiff_t k, int part, int parts) noexcept nogil:
-    """One part of a product's dW, and db with the last one; True if the work was stopped."""
+cdef bint sum_dense_gradient(TrainingJob *job, ptrdiff_t k, int part, int n_parts) noexcept nogil:
+    """One part of the dW of a DENSE, and db with the last part; True if the work was stopped."""
     cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef ptrdiff_t piece, first, end, count, stretch, begin, ready, x_at = 0, w_at = 0, n_out = op.out_piece
-    cdef ptrdiff_t pieces = 1 if op.shared else op.pieces
-    cdef const Segment *descent = descent_of(job, op)
-    cdef bint db, last = part == parts - 1
-    for piece in range(pieces):
-        first, end = share(piece_in(op, piece), part, parts), share(piece_in(op, piece), part + 1, parts)
-        stretch = op.stretch if job.update_now and descent == NULL else piece_in(op, piece)
+    cdef Operation *op = &p.operations[k]
+    cdef ptrdiff_t group, n_in, first, end, count, chunk, begin, ready, x_at = 0, w_at = 0, n_out = op.group_out
+    cdef ptrdiff_t n_groups = 1 if op.shared_weights else op.n_groups
+    cdef const Segment *sgd = fused_sgd_segment(job, op)
+    cdef bint db, last = part == n_parts - 1
+    for group in range(n_groups):
+        n_in = group_inputs(op, group)
+        first, end = part_start(n_in, part, n_parts), part_start(n_in, part + 1, n_parts)
+        chunk = op.chunk_rows if job.update_now and sgd == NULL else n_in
         db = last and op.n_biases > 0
         while first < end:
-            count = min(stretch, end - first)
+            count = min(chunk, end - first)
             if sum_dense_rows(
-                job, k, part, piece, x_at + first, w_at + first * n_out, count, db and first + count == end, descent,
+                job, k, part, group, x_at + first, w_at + first * n_out, count, db and first + count == end, sgd,
             ):
                 return True
             if job.update_now:
-                begin = first + count if descent != NULL else first
+                begin = first + count if sgd != NULL else first
                 ready = (first + count - begin) * n_out
-                if last and piece == pieces - 1 and first + count == end:
+                if last and group == n_groups - 1 and first + count == end:
                     ready += op.n_biases  # they follow the weights
-                step_theta(job, op.first + w_at + begin * n_out, ready)
+                update_parameters(job, op.offset + w_at + begin * n_out, ready)
             first += count
-        x_at += piece_in(op, piece)
-        w_at += piece_in(op, piece) * n_out
+        x_at += n_in
+        w_at += n_in * n_out
     return False
 
 cdef bint sum_dense_rows(
-    Job *job, ptrdiff_t k, int part, ptrdiff_t piece, ptrdiff_t x_at, ptrdiff_t w_at, ptrdiff_t count, bint db,
-    const Segment *descent,
+    TrainingJob *job, ptrdiff_t k, int part, ptrdiff_t group, ptrdiff_t x_at, ptrdiff_t w_at, ptrdiff_t count, bint db,
+    const Segment *sgd,
 ) noexcept nogil:
-    """Some rows of dW[k], or of W[k] one step on, and, if wanted, db[k]; True if the work was stopped."""
+    """`count` rows of dW[k], and db[k] if `db`; with `sgd`, update W[k] instead. True if the work was stopped.
+
+    The rows are those of the input columns from `x_at` on, and start at element `w_at` of W.
+    """
     cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef ptrdiff_t rows, row = 0, n_out = op.out_piece, times = op.pieces if op.shared else 1
-    cdef Rows x = output_of(job, k - 1, 0), dz = from_row(op.dz, op.row, 0, p.size)
-    cdef char *dw = op.dw + w_at * p.size
-    cdef char *sums = op.db + piece * n_out * p.size if db else NULL
+    cdef Operation *op = &p.operations[k]
+    cdef ptrdiff_t rows, row = 0, n_out = op.group_out, per_row = op.n_groups if op.shared_weights else 1
+    cdef Rows x = output_of(job, k - 1, 0), dz = rows_from(op.dz, op.stride, 0, p.itemsize)
+    cdef char *dw = op.dw + w_at * p.itemsize
+    cdef char *sums = op.db + group * n_out * p.itemsize if db else NULL
     cdef char *scratch = p.scratch + part * p.scratch_size
-    cdef const char *x_at_row
-    cdef const char *dz_at_row
-    cdef bint add
-    if op.shared:  # pieces that share weights are rows by themselves
-        x.row, dz.row = x.row // times, dz.row // times
+    cdef const char *x_rows
+    cdef const char *dz_rows
+    cdef bint accumulate
+    if op.shared_weights:  # the groups of a row are rows of their own
+        x.stride, dz.stride = x.stride // per_row, dz.stride // per_row
     while row < job.count:
-        rows = min(p.rows_at_once, job.count - row)
-        x_at_row = x.at + (row * times * x.row + x_at) * p.size
-        dz_at_row = dz.at + (row * times * dz.row + piece * n_out) * p.size
-        add = job.accumulate or row > 0
+        rows = min(p.rows_per_call, job.count - row)
+        x_rows = x.data + (row * per_row * x.stride + x_at) * p.itemsize
+        dz_rows = dz.data + (row * per_row * dz.stride + group * n_out) * p.itemsize
+        accumulate = job.accumulate or row > 0
         row += rows
-        if descent != NULL and row == job.count:
+        if sgd != NULL and row == job.count:
             p.kernels.dense_sgd_step(
-                op.w + w_at * p.size, dw, sums, x_at_row, dz_at_row, scratch, rows * times, count, n_out, x.row, dz.row,
-                add, job.rule.rate * descent.factor, job.rule.now)
+                op.w + w_at * p.itemsize, dw, sums, x_rows, dz_rows, scratch, rows * per_row, count, n_out, x.stride,
+                dz.stride, accumulate, job.optimizer.rate * sgd.factor, job.optimizer.step_hyper)
         else:
             p.kernels.dense_weight_gradient(
-                dw, sums, x_at_row, dz_at_row, scratch, rows * times, count, n_out, n_out, x.row, dz.row, add)
-        if not job.update_now and check_interrupt(&job.interrupts, part, 2.0 * rows * times * count * n_out):
+                dw, sums, x_rows, dz_rows, scratch, rows * per_row, count, n_out, n_out, x.stride, dz.stride,
+                accumulate)
+        if not job.update_now and check_interrupt(&job.interrupts, part, 2.0 * rows * per_row * count * n_out):
             return True
     return False

@@ -1,7 +1,7 @@
 # How the engine, which runs without the GIL, responds to Ctrl-C and reports progress. Part of _engine.pyx.
 #
-# Work counts its flops, reads the clock about every FLOPS_PER_CLOCK_READ of them, and takes the GIL to check for signals
-# every INTERRUPT_SECONDS.
+# Work counts its flops, reads the clock about every FLOPS_PER_CLOCK_READ of them, and takes the GIL every
+# INTERRUPT_SECONDS to check for signals.
 
 cdef struct InterruptState:
     double due            # the time, by fp_clock, of the next check for signals

@@ -1,99 +1,100 @@
-# What is to be done, how far it is, and its parts for the pool of threads. Part of _engine.pyx.
+# A job for the engine: its data, what to do with them and how far it is; and how threads share it. Part of _engine.pyx.
 
-cdef struct Job:
+cdef struct TrainingJob:
     Plan *plan
     InterruptState interrupts
-    # the data
+    # the data, as Python passes them
     const char *x           # (rows, n_inputs)
-    const char *y           # (rows, n_outputs), or NULL:
+    const char *y           # (rows, n_targets), or NULL:
     const int64_t *label    # (rows,), or NULL
-    const char *weight      # (rows,), or NULL: each row weighs 1
-    const int64_t *order    # (rows,): the order in which rows are visited; NULL: as they lie
+    const char *weight      # (rows,), or NULL: each row has weight 1
+    const int64_t *order    # (rows,): the order in which the rows of x, y, label and weight are visited, or NULL
     ptrdiff_t rows
-    # what to do with them
-    bint up                 # the forward pass
-    bint keep               # what a backward pass needs
-    bint training           # dropout drops, batch norm takes the batch's own statistics
-    uint64_t seed           # of dropout
-    int64_t step            # how many steps came before: the dropout of each step is its own
-    char *out               # (rows, n_outputs): where its outputs go, or NULL: into the arena
-    int loss                # its number, or NO_LOSS
-    const double *loss_hyper  # its numbers
-    ptrdiff_t n_targets     # and the columns of y
-    bint down               # the backward pass, and the gradient
+    # what to compute
+    bint do_forward
+    bint save               # save for a backward pass what it needs
+    bint training           # DROPOUT drops elements, BATCH_NORM takes the statistics of the batch
+    uint64_t seed           # of DROPOUT
+    int64_t step            # the number of steps before: the random numbers of DROPOUT depend on it
+    char *out               # (rows, members * n_outputs): where the outputs go, or NULL: into the arena
+    int loss                # by its number in the list of losses, or NO_LOSS
+    const double *loss_hyper  # (FP_HYPER,)
+    ptrdiff_t n_targets
+    bint do_backward        # compute the gradient
     char *dx                # (rows, n_inputs): where dLoss/dx goes, or NULL: it is not wanted
-    bint inputs_only        # no gradient of the parameters
-    # how to train with them
-    ptrdiff_t batch
-    Rule *rule
-    bint fused              # the step is too short to be stopped in the middle: its update goes with its gradient
-    bint descends           # weights may take their step of SGD in the product that is their gradient, not kept then
-    # the rows in work: `count` of them from `first` on, a block of the batch that begins at `batch_first`
-    ptrdiff_t batch_first
-    ptrdiff_t first
+    bint inputs_only        # compute dLoss/dx only, no gradient of the parameters
+    # how to train
+    ptrdiff_t batch_rows
+    OptimizerState *optimizer  # or NULL: no training
+    bint fuse_update        # update theta while the gradient is computed; such a step is too short to be interrupted
+    bint fuse_sgd           # update weights within the product that computes their gradient, which is then not stored
+    # the current rows: `count` from `block_offset` on, a block of the batch that begins at `batch_offset`
+    ptrdiff_t batch_offset
+    ptrdiff_t block_offset
     ptrdiff_t count
-    # the operations in work: up through up_from .. up_to - 1, down through down_from .. down_to
-    ptrdiff_t up_from
-    ptrdiff_t up_to
-    ptrdiff_t down_from
-    ptrdiff_t down_to
-    double batch_weight     # of all rows of the batch
-    bint accumulate         # not the first block of the batch: add to the gradient
-    bint update_now         # the last block of a step: update theta with the gradient, stretch by stretch
-    # how far it is
-    ptrdiff_t done          # rows visited
-    ptrdiff_t steps         # steps taken
-    ptrdiff_t steps_told    # of them, how many Python knows of, where several jobs run at once
-    double cost             # sum over the rows visited, each before its step and times its weight
-    double weight_done      # of the rows visited
-    bint diverged           # the next step's cost is not finite: it was not taken
+    # the current operations: forward from forward_begin up to, not including, forward_end; backward from
+    # backward_begin down to, not including, backward_end
+    ptrdiff_t forward_begin
+    ptrdiff_t forward_end
+    ptrdiff_t backward_begin
+    ptrdiff_t backward_end
+    double batch_weight     # sum of the weights of the batch's rows
+    bint accumulate         # add to the gradient: this is not the first block of the batch
+    bint update_now         # update theta along with the gradient: this is the last block of a step with fuse_update
+    # progress
+    ptrdiff_t rows_done
+    ptrdiff_t steps_done
+    ptrdiff_t steps_reported  # of steps_done, how many CompiledTrainer.steps includes (ensembles only)
+    double cost_sum         # sum over the rows visited of weight times loss, each before the step of its batch
+    double weight_sum       # sum of the weights of the rows visited
+    bint diverged           # the cost of the next step is not finite, so it was not taken
 
 cdef enum:
     NO_LOSS = -1
 
-cdef inline ptrdiff_t share(ptrdiff_t n, int part, int parts) noexcept nogil:
-    """Where a part of 0..n begins. One part has no need of the division, which a tiny step would feel."""
-    return part * n if parts == 1 else n * part // parts
+cdef inline ptrdiff_t part_start(ptrdiff_t n, int part, int n_parts) noexcept nogil:
+    """Where a part of 0..n begins. One part avoids the division, whose time a very small step would show."""
+    return part * n if n_parts == 1 else n * part // n_parts
 
-cdef inline ptrdiff_t share_lines(ptrdiff_t n, int part, int parts, ptrdiff_t *count) noexcept nogil:
-    """Where a part of n adjacent numbers begins, in whole cache lines, and how many they are."""
-    cdef ptrdiff_t lines = (n + 15) // 16, first = share(lines, part, parts) * 16
-    count[0] = min(share(lines, part + 1, parts) * 16, n) - first
+cdef inline ptrdiff_t part_lines(ptrdiff_t n, int part, int n_parts, ptrdiff_t *count) noexcept nogil:
+    """Where a part of n adjacent elements begins; parts consist of whole cache lines. `count` receives its length."""
+    cdef ptrdiff_t lines = (n + 15) // 16, first = part_start(lines, part, n_parts) * 16
+    count[0] = min(part_start(lines, part + 1, n_parts) * 16, n) - first
     return first
 
-cdef inline int parts_for(const Plan *p, double flops) noexcept nogil:
-    """How many threads so much work is worth."""
-    return 1 if p.parts == 1 else <int>max(1.0, min(<double>p.parts, flops / PART_FLOPS))
+cdef inline int n_parts_for(const Plan *p, double flops) noexcept nogil:
+    """How many threads are worth using for this much work."""
+    return 1 if p.n_parts == 1 else <int>max(1.0, min(<double>p.n_parts, flops / MIN_PART_FLOPS))
 
-cdef inline double flops_of_block(const Job *job) noexcept nogil:
-    """Flops of each pass over the block in work, as far as they are worth threads.
+cdef inline double block_flops(const TrainingJob *job) noexcept nogil:
+    """Flops of a pass over the current block, or 0 if threads would not make it faster.
 
-    Two slices of rows make two parts. Fewer rows pay for weights out of memory, not for those that a core's own cache
-    holds, half of which would change sides twice a step.
+    Two slices of rows make two parts. Fewer rows are worth threads if the weights come from memory, but not if they fit
+    in a core's own cache: half of them would move to the other core's cache twice a step.
     """
     cdef const Plan *p = job.plan
-    if job.count < 2 * SLICE and p.n_parameters * p.size < 2 * CACHE:
+    if job.count < 2 * SLICE_ROWS and p.n_parameters * p.itemsize < 2 * CACHE_BYTES:
         return 0
     return p.flops * job.count
 
-# ---- tasks for the pool, which knows chunks but not how many there are ----
+# ---- tasks for the thread pool, which passes the number of a part, but not how many parts there are ----
 
-ctypedef void (*Work)(void *context, int part, int parts) noexcept nogil
+ctypedef void (*Work)(void *context, int part, int n_parts) noexcept nogil
 
 cdef struct Task:
     Work work
     void *context
-    int parts
+    int n_parts
 
 cdef void run_part(void *task, int part) noexcept nogil:
-    (<Task *>task).work((<Task *>task).context, part, (<Task *>task).parts)
+    (<Task *>task).work((<Task *>task).context, part, (<Task *>task).n_parts)
 
-cdef inline void parallel(Job *job, Work work, double flops) noexcept nogil:
-    """All parts of some work, on as many threads as it is worth."""
+cdef inline void parallel(TrainingJob *job, Work work, double flops) noexcept nogil:
+    """Run all parts of `work` on as many threads as are worth using for its flops."""
     cdef Task task
-    cdef int parts = parts_for(job.plan, flops)
-    if parts == 1:
+    cdef int n_parts = n_parts_for(job.plan, flops)
+    if n_parts == 1:
         work(job, 0, 1)
         return
-    task.work, task.context, task.parts = work, job, parts
-    fp_parallel(run_part, &task, parts)
+    task.work, task.context, task.n_parts = work, job, n_parts
+    fp_parallel(run_part, &task, n_parts)

@@ -1,244 +1,388 @@
-# Each operation forward, backward, and the gradient of its parameters, on some rows. Part of _engine.pyx.
+# The kinds of operations, each with its forward pass, its backward pass and its gradients, on some rows of the current
+# block. Part of _engine.pyx.
 #
-# Going back, an operation finds dLoss/dz in its own dz, and leaves in the dz of the one below, whose g' it multiplies
-# in, what that one needs. Where two operations read the same output (FORK, ADD), the FORK adds up what came back both
-# ways.
+# In the backward pass an operation reads dLoss/dz from its own dz. It computes dx, the gradient with respect to its
+# input. That times g' of the operation below is the dz of the operation below, and is written there. If two operations
+# read the same output (a FORK and an ADD), the FORK adds the gradients of both.
 
-cdef struct Rows:
-    # Rows of one array: where the first of them is, and how far apart they are, in elements.
-    char *at
-    ptrdiff_t row
+cdef enum:  # kinds
+    DENSE        # a = g(x W + b)
+    COPY         # a = g(x): an activation by itself
+    SCALE        # a = g(x * w + b)
+    LAYER_NORM   # a = g(xhat * w + b), xhat = (x - mean) / sqrt(variance + epsilon) of each row
+    BATCH_NORM   # the same formula with statistics of each column: of the batch in training, else the running ones
+    DROPOUT      # a = x * mask / (1 - rate) in training, else x
+    PRELU        # a = x where x > 0, else w * x
+    SOFTMAX      # a = softmax(x) of each row, or its logarithm
+    FORK         # a = x: where a residual block begins
+    ADD          # a = g(x + y), y being the output of the FORK
+    REPEAT       # a = x, n_groups times: the inputs of the members of an ensemble that shares its weights
+    EMBED        # columns that hold a category become rows of a table
+    PIECEWISE    # piecewise-linear encoding of each column
+    PERIODIC     # cos(2 pi w x), sin(2 pi w x) of each column
+    N_KINDS
 
-cdef inline Rows from_row(char *at, ptrdiff_t row, ptrdiff_t first, ptrdiff_t size) noexcept nogil:
-    """Rows from the first-th on; NULL stays NULL."""
+# What an operation computes for `count` rows from row `first` of the current block on, and the arrays it reads.
+cdef struct Call:
+    TrainingJob *job
+    const Operation *op
+    const fp_kernels *kernels
+    ptrdiff_t itemsize
+    ptrdiff_t k           # the index of op
+    ptrdiff_t first
+    ptrdiff_t count
+    char *scratch         # of the thread
+    Rows x                # (count, n_in): the input
+    Rows dz               # (count, n_out): dLoss/dz; in the backward pass
+
+ctypedef void (*Forward)(const Call *c, Rows a) noexcept nogil
+ctypedef void (*Backward)(const Call *c, Rows dx) noexcept nogil
+ctypedef void (*Gradient)(const Call *c, bint accumulate) noexcept nogil
+
+cdef struct OperationKind:
+    const char *name
+    Forward forward    # writes a, (count, n_out); g is applied afterwards, except for DENSE
+    Backward backward  # writes dx, (count, n_in); it is then multiplied by g' of the operation below, except for DENSE
+    Gradient gradient  # writes dw and db, or adds to them; NULL without weights, and for DENSE: see gradients.pxi
+
+cdef inline Rows rows_from(char *data, ptrdiff_t stride, ptrdiff_t first, ptrdiff_t itemsize) noexcept nogil:
+    """The rows of an array from row `first` on; NULL stays NULL."""
     cdef Rows rows
-    rows.at = at + first * row * size if at != NULL else NULL
-    rows.row = row
+    rows.data = data + first * stride * itemsize if data != NULL else NULL
+    rows.stride = stride
     return rows
 
-cdef inline char *element(char *array, ptrdiff_t i, ptrdiff_t size) noexcept nogil:
-    """The i-th element; NULL stays NULL."""
-    return array + i * size if array != NULL else NULL
+cdef inline char *element(char *array, ptrdiff_t i, ptrdiff_t itemsize) noexcept nogil:
+    """The address of element i; NULL stays NULL."""
+    return array + i * itemsize if array != NULL else NULL
 
-cdef inline bint passes_through(const Op *op, bint training) noexcept nogil:
+cdef inline bint is_passthrough(const Operation *op, bint training) noexcept nogil:
     """Whether its output is its input, which is then not copied."""
     return op.kind == FORK or op.kind == DROPOUT and not training
 
-cdef Rows output_of(Job *job, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
-    """a[k] of the block in work from its first-th row on; a[-1] is x."""
+cdef Rows output_of(TrainingJob *job, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
+    """a[k] of the current block from row `first` on; a[-1] is x."""
     cdef Plan *p = job.plan
-    cdef ptrdiff_t x_row
+    cdef ptrdiff_t x_stride
     cdef const char *x
-    while k >= 0 and passes_through(&p.ops[k], job.training):
+    while k >= 0 and is_passthrough(&p.operations[k], job.training):
         k -= 1
     if k >= 0:
-        return from_row(p.ops[k].a, p.ops[k].row, first, p.size)
-    x = inputs_of(job, &x_row)
-    return from_row(<char *>x, x_row, first, p.size)
+        return rows_from(p.operations[k].a, p.operations[k].stride, first, p.itemsize)
+    x = inputs_of(job, &x_stride)
+    return rows_from(<char *>x, x_stride, first, p.itemsize)
 
-cdef Rows kept_by(Job *job, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
-    """What the activation of operation k kept, or its output."""
-    cdef Op *op = &job.plan.ops[k]
-    if keeps_more(op):
-        return from_row(op.kept, op.row, first, job.plan.size)
+cdef Rows saved_by(TrainingJob *job, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
+    """What the activation of operation k saved: its slope or its output."""
+    cdef Operation *op = &job.plan.operations[k]
+    if saves_extra(op):
+        return rows_from(op.saved, op.stride, first, job.plan.itemsize)
     return output_of(job, k, first)
 
-# ---- forward ----
+cdef inline char *saved_from(const Call *c) noexcept nogil:
+    """`saved` of the operation from row `first` on."""
+    return c.op.saved + c.first * c.op.stride * c.itemsize
 
-cdef void activate_rows(Plan *p, Op *op, Rows a, char *kept, ptrdiff_t count) noexcept nogil:
-    """a = g(a) for an operation whose kernel does not do it."""
-    cdef ptrdiff_t i
-    if op.activation == FP_ACTIVATION_identity:
-        return
-    if a.row == op.n_out:
-        p.kernels.forward[op.activation](a.at, kept, count * op.n_out, op.hyper)
-        return
-    for i in range(count):
-        p.kernels.forward[op.activation](
-            a.at + i * a.row * p.size, element(kept, i * op.row, p.size), op.n_out, op.hyper)
+cdef inline char *biases(const Operation *op, char *b) noexcept nogil:
+    """b, which is op.b or op.db, or NULL if the operation has no biases."""
+    return b if op.n_biases else NULL
 
-cdef void dense_forward(Plan *p, Op *op, Rows a, char *kept, Rows x, char *scratch, ptrdiff_t count) noexcept nogil:
-    cdef ptrdiff_t piece, n_in, n_out = op.out_piece
+# ---- DENSE ----
+
+cdef void dense_forward(const Call *c, Rows a) noexcept nogil:
+    """a = g(x W + b), group by group."""
+    cdef const Operation *op = c.op
+    cdef ptrdiff_t group, n_in, n_out = op.group_out, size = c.itemsize
+    cdef char *saved = saved_from(c) if c.job.save and saves_extra(op) else NULL
     cdef char *w = op.w
-    cdef char *b = op.b if op.n_biases else NULL
-    if op.shared:  # the pieces of a row are rows by themselves
-        n_in = op.in_piece
-        p.kernels.dense_forward(
-            a.at, kept, x.at, w, b, scratch, count * op.pieces, n_in, n_out, n_out, n_out, n_in, n_out,
+    cdef char *b = biases(op, op.b)
+    cdef char *x = c.x.data
+    if op.shared_weights:  # the groups of a row are rows of their own
+        n_in = op.group_in
+        c.kernels.dense_forward(
+            a.data, saved, x, w, b, c.scratch, c.count * op.n_groups, n_in, n_out, n_out, n_out, n_in, n_out,
             op.activation, op.hyper)
         return
-    for piece in range(op.pieces):
-        n_in = piece_in(op, piece)
-        p.kernels.dense_forward(
-            a.at, kept, x.at, w, b, scratch, count, n_in, n_out, a.row, op.row, x.row, n_out, op.activation, op.hyper)
-        a.at, kept, x.at = a.at + n_out * p.size, element(kept, n_out, p.size), x.at + n_in * p.size
-        w, b = w + n_in * n_out * p.size, element(b, n_out, p.size)
+    for group in range(op.n_groups):
+        n_in = group_inputs(op, group)
+        c.kernels.dense_forward(
+            a.data, saved, x, w, b, c.scratch, c.count, n_in, n_out, a.stride, op.stride, c.x.stride, n_out,
+            op.activation, op.hyper)
+        a.data, saved, x = a.data + n_out * size, element(saved, n_out, size), x + n_in * size
+        w, b = w + n_in * n_out * size, element(b, n_out, size)
 
-cdef void op_forward(Job *job, int part, ptrdiff_t k, Rows a, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """a = what operation k makes of a[k-1]."""
-    cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef const fp_kernels *kernels = p.kernels
-    cdef Rows x = output_of(job, k - 1, first), fork
-    cdef char *kept = NULL
-    cdef char *mean = op.mean
-    cdef char *rstd = op.rstd
-    cdef char *b = op.b if op.n_biases else NULL
-    if job.keep and keeps_more(op):
-        kept = op.kept + first * op.row * p.size
-    if op.kind == DENSE:
-        dense_forward(p, op, a, kept, x, p.scratch + part * p.scratch_size, count)
-        return
-    elif op.kind == COPY:
-        kernels.add_rows(a.at, x.at, NULL, count, op.n_out, a.row, x.row, 0)
-    elif op.kind == SCALE:
-        kernels.scale_forward(a.at, x.at, NULL, NULL, op.w, b, count, op.n_out, a.row, x.row, False)
-    elif op.kind == LAYER_NORM:
-        mean, rstd = mean + first * p.size, rstd + first * p.size
-        kernels.row_statistics(mean, rstd, x.at, count, op.n_in, x.row, op.epsilon)
-        kernels.scale_forward(a.at, x.at, mean, rstd, op.w, b, count, op.n_out, a.row, x.row, True)
-    elif op.kind == BATCH_NORM:
-        kernels.scale_forward(a.at, x.at, mean, rstd, op.w, b, count, op.n_out, a.row, x.row, False)
-    elif op.kind == DROPOUT:
-        kernels.dropout(
-            a.at, op.kept + first * op.row * p.size, x.at, count, op.n_out, a.row, op.row, x.row,
-            job.first - job.batch_first + first, op.rate,
-            <ptrdiff_t>fp_random_key(job.seed, FP_STREAM_DROPOUT + k, job.step))
-    elif op.kind == PRELU:
-        kernels.prelu_forward(a.at, x.at, op.w, count, op.n_out, a.row, x.row)
-    elif op.kind == SOFTMAX:
-        kernels.softmax_forward(a.at, x.at, count, op.n_out, a.row, x.row, op.logarithm)
-    elif op.kind == ADD:
-        fork = output_of(job, op.fork, first)
-        kernels.add_rows(a.at, x.at, fork.at, count, op.n_out, a.row, x.row, fork.row)
-    elif op.kind == REPEAT:
-        kernels.repeat_rows(a.at, x.at, count, op.n_in, op.pieces, a.row, x.row)
-    elif op.kind == EMBED:
-        kernels.embed_forward(a.at, x.at, op.w, op.sizes, op.sizes + op.n_in, count, op.n_in, a.row, x.row)
-    elif op.kind == PIECEWISE:
-        kernels.piecewise_forward(a.at, x.at, op.state, op.sizes, count, op.n_in, a.row, x.row)
-    elif op.kind == PERIODIC:
-        kernels.periodic_forward(a.at, x.at, op.w, count, op.n_in, op.n_weights // op.n_in, a.row, x.row)
-    activate_rows(p, op, a, kept, count)
-
-# ---- backward ----
-
-cdef void multiply_slope(Job *job, ptrdiff_t k, Rows dz, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """dz = dz * g'(z) of operation k, where the kernel that made dz did not do it."""
-    cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef Rows kept
-    cdef ptrdiff_t i
-    if op.activation == FP_ACTIVATION_identity:
-        return
-    kept = kept_by(job, k, first)
-    if dz.row == op.n_out and kept.row == op.n_out:
-        p.kernels.backward[op.activation](dz.at, kept.at, count * op.n_out, op.hyper)
-        return
-    for i in range(count):
-        p.kernels.backward[op.activation](
-            dz.at + i * dz.row * p.size, kept.at + i * kept.row * p.size, op.n_out, op.hyper)
-
-cdef void dense_backward(
-    Job *job, ptrdiff_t k, Rows dx, Rows dz, char *scratch, ptrdiff_t first, ptrdiff_t count,
-) noexcept nogil:
+cdef void dense_backward(const Call *c, Rows dx) noexcept nogil:
     """dx = dz W^T, times g' of the operation below."""
-    cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef ptrdiff_t piece, n_in, n_out = op.out_piece
+    cdef const Operation *op = c.op
+    cdef const Operation *below
+    cdef ptrdiff_t group, n_in, n_out = op.group_out, size = c.itemsize
     cdef int activation = FP_ACTIVATION_identity
     cdef const double *hyper = NULL
     cdef char *w = op.w
-    cdef Rows kept = from_row(NULL, 0, 0, 0)
-    if k > 0:
-        activation, hyper, kept = p.ops[k - 1].activation, p.ops[k - 1].hyper, kept_by(job, k - 1, first)
-    if op.shared:
-        n_in = op.in_piece
-        p.kernels.dense_input_gradient(
-            dx.at, dz.at, w, kept.at, scratch, count * op.pieces, n_in, n_out, n_in, n_out, n_out, n_in, activation,
-            hyper)
+    cdef char *dz = c.dz.data
+    cdef Rows saved = rows_from(NULL, 0, 0, 0)
+    if c.k > 0:
+        below = &c.job.plan.operations[c.k - 1]
+        activation, hyper, saved = below.activation, below.hyper, saved_by(c.job, c.k - 1, c.first)
+    if op.shared_weights:
+        n_in = op.group_in
+        c.kernels.dense_input_gradient(
+            dx.data, dz, w, saved.data, c.scratch, c.count * op.n_groups, n_in, n_out, n_in, n_out, n_out, n_in,
+            activation, hyper)
         return
-    for piece in range(op.pieces):
-        n_in = piece_in(op, piece)
-        p.kernels.dense_input_gradient(
-            dx.at, dz.at, w, kept.at, scratch, count, n_in, n_out, dx.row, dz.row, n_out, kept.row, activation, hyper)
-        dx.at, dz.at, kept.at = dx.at + n_in * p.size, dz.at + n_out * p.size, element(kept.at, n_in, p.size)
-        w += n_in * n_out * p.size
+    for group in range(op.n_groups):
+        n_in = group_inputs(op, group)
+        c.kernels.dense_input_gradient(
+            dx.data, dz, w, saved.data, c.scratch, c.count, n_in, n_out, dx.stride, c.dz.stride, n_out, saved.stride,
+            activation, hyper)
+        dx.data, dz, saved.data = dx.data + n_in * size, dz + n_out * size, element(saved.data, n_in, size)
+        w += n_in * n_out * size
 
-cdef void op_backward(Job *job, int part, ptrdiff_t k, Rows dx, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """dx = dLoss/dz of the operation below (k = 0: dLoss/dx), from dLoss/dz of operation k."""
+# ---- COPY, FORK, ADD ----
+
+cdef void copy_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.add_rows(a.data, c.x.data, NULL, c.count, c.op.n_out, a.stride, c.x.stride, 0)
+
+cdef void copy_backward(const Call *c, Rows dx) noexcept nogil:
+    c.kernels.add_rows(dx.data, c.dz.data, NULL, c.count, c.op.n_in, dx.stride, c.dz.stride, 0)
+
+cdef void fork_backward(const Call *c, Rows dx) noexcept nogil:
+    """Add the gradients of both branches; that of the direct one is the dz of the ADD."""
+    cdef const Operation *add = &c.job.plan.operations[c.op.fork]
+    cdef Rows other = rows_from(add.dz, add.stride, c.first, c.itemsize)
+    c.kernels.add_rows(
+        dx.data, c.dz.data, other.data, c.count, c.op.n_in, dx.stride, c.dz.stride, other.stride)
+
+cdef void add_forward(const Call *c, Rows a) noexcept nogil:
+    cdef Rows fork = output_of(c.job, c.op.fork, c.first)
+    c.kernels.add_rows(a.data, c.x.data, fork.data, c.count, c.op.n_out, a.stride, c.x.stride, fork.stride)
+
+# ---- SCALE ----
+
+cdef void scale_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.scale_forward(
+        a.data, c.x.data, NULL, NULL, c.op.w, biases(c.op, c.op.b), c.count, c.op.n_out, a.stride, c.x.stride, False)
+
+cdef void scale_backward(const Call *c, Rows dx) noexcept nogil:
+    c.kernels.scale_backward(dx.data, c.dz.data, c.op.w, NULL, c.count, c.op.n_in, dx.stride, c.dz.stride)
+
+cdef void scale_gradient(const Call *c, bint accumulate) noexcept nogil:
+    c.kernels.scale_gradient(
+        c.op.dw, biases(c.op, c.op.db), c.dz.data, c.x.data, NULL, NULL, c.count, c.op.n_out, c.dz.stride, c.x.stride,
+        False, accumulate)
+
+# ---- LAYER_NORM ----
+
+cdef void layer_norm_forward(const Call *c, Rows a) noexcept nogil:
+    cdef char *mean = c.op.mean + c.first * c.itemsize
+    cdef char *rstd = c.op.rstd + c.first * c.itemsize
+    c.kernels.row_statistics(mean, rstd, c.x.data, c.count, c.op.n_in, c.x.stride, c.op.epsilon)
+    c.kernels.scale_forward(
+        a.data, c.x.data, mean, rstd, c.op.w, biases(c.op, c.op.b), c.count, c.op.n_out, a.stride, c.x.stride, True)
+
+cdef void layer_norm_backward(const Call *c, Rows dx) noexcept nogil:
+    c.kernels.layer_norm_backward(
+        dx.data, c.dz.data, c.x.data, c.op.mean + c.first * c.itemsize, c.op.rstd + c.first * c.itemsize, c.op.w,
+        c.count, c.op.n_in, dx.stride, c.dz.stride, c.x.stride)
+
+cdef void layer_norm_gradient(const Call *c, bint accumulate) noexcept nogil:
+    c.kernels.scale_gradient(
+        c.op.dw, biases(c.op, c.op.db), c.dz.data, c.x.data, c.op.mean + c.first * c.itemsize,
+        c.op.rstd + c.first * c.itemsize, c.count, c.op.n_out, c.dz.stride, c.x.stride, True, accumulate)
+
+# ---- BATCH_NORM: batch_norm.pxi computes the statistics, and in training dw and db before the backward pass ----
+
+cdef void batch_norm_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.scale_forward(
+        a.data, c.x.data, c.op.mean, c.op.rstd, c.op.w, biases(c.op, c.op.b), c.count, c.op.n_out, a.stride,
+        c.x.stride, False)
+
+cdef void batch_norm_backward(const Call *c, Rows dx) noexcept nogil:
+    if c.job.training:
+        c.kernels.batch_norm_backward(
+            dx.data, c.dz.data, c.x.data, c.op.mean, c.op.rstd, c.op.w, c.op.dw, c.op.db, c.count, c.op.n_in,
+            dx.stride, c.dz.stride, c.x.stride, c.job.count)
+    else:
+        c.kernels.scale_backward(
+            dx.data, c.dz.data, c.op.w, c.op.rstd, c.count, c.op.n_in, dx.stride, c.dz.stride)
+
+cdef void batch_norm_gradient(const Call *c, bint accumulate) noexcept nogil:
+    if not c.job.training:
+        c.kernels.scale_gradient(
+            c.op.dw, biases(c.op, c.op.db), c.dz.data, c.x.data, c.op.mean, c.op.rstd, c.count, c.op.n_out,
+            c.dz.stride, c.x.stride, False, accumulate)
+
+# ---- DROPOUT ----
+
+cdef void dropout_forward(const Call *c, Rows a) noexcept nogil:
+    """Called in training only: otherwise a DROPOUT passes its input through."""
+    cdef TrainingJob *job = c.job
+    c.kernels.dropout(
+        a.data, saved_from(c), c.x.data, c.count, c.op.n_out, a.stride, c.op.stride, c.x.stride,
+        job.block_offset - job.batch_offset + c.first, c.op.rate,
+        <ptrdiff_t>fp_random_key(job.seed, FP_STREAM_DROPOUT + c.k, job.step))
+
+cdef void dropout_backward(const Call *c, Rows dx) noexcept nogil:
+    if c.job.training:
+        c.kernels.multiply_rows(
+            dx.data, c.dz.data, saved_from(c), c.count, c.op.n_in, dx.stride, c.dz.stride, c.op.stride)
+    else:
+        copy_backward(c, dx)
+
+# ---- PRELU ----
+
+cdef void prelu_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.prelu_forward(a.data, c.x.data, c.op.w, c.count, c.op.n_out, a.stride, c.x.stride)
+
+cdef void prelu_backward(const Call *c, Rows dx) noexcept nogil:
+    c.kernels.prelu_backward(
+        dx.data, c.dz.data, c.x.data, c.op.w, c.count, c.op.n_in, dx.stride, c.dz.stride, c.x.stride)
+
+cdef void prelu_gradient(const Call *c, bint accumulate) noexcept nogil:
+    c.kernels.prelu_gradient(
+        c.op.dw, c.dz.data, c.x.data, c.count, c.op.n_out, c.dz.stride, c.x.stride, accumulate)
+
+# ---- SOFTMAX ----
+
+cdef void softmax_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.softmax_forward(a.data, c.x.data, c.count, c.op.n_out, a.stride, c.x.stride, c.op.logarithm)
+
+cdef void softmax_backward(const Call *c, Rows dx) noexcept nogil:
+    cdef Rows a = rows_from(c.op.a, c.op.stride, c.first, c.itemsize)
+    c.kernels.softmax_backward(
+        dx.data, c.dz.data, a.data, c.count, c.op.n_in, dx.stride, c.dz.stride, a.stride, c.op.logarithm)
+
+# ---- REPEAT ----
+
+cdef void repeat_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.repeat_rows(a.data, c.x.data, c.count, c.op.n_in, c.op.n_groups, a.stride, c.x.stride)
+
+cdef void repeat_backward(const Call *c, Rows dx) noexcept nogil:
+    c.kernels.sum_copies(dx.data, c.dz.data, c.count, c.op.n_in, c.op.n_groups, dx.stride, c.dz.stride)
+
+# ---- EMBED: its weights are the tables, one after the other ----
+
+cdef void embed_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.embed_forward(
+        a.data, c.x.data, c.op.w, c.op.sizes, c.op.sizes + c.op.n_in, c.count, c.op.n_in, a.stride, c.x.stride)
+
+cdef void embed_backward(const Call *c, Rows dx) noexcept nogil:
+    c.kernels.embed_backward(dx.data, c.dz.data, c.op.sizes, c.count, c.op.n_in, dx.stride, c.dz.stride)
+
+cdef void embed_gradient(const Call *c, bint accumulate) noexcept nogil:
+    c.kernels.embed_gradient(
+        c.op.dw, c.dz.data, c.x.data, c.op.sizes, c.op.sizes + c.op.n_in, c.count, c.op.n_in, c.op.n_weights,
+        c.dz.stride, c.x.stride, accumulate)
+
+# ---- PIECEWISE: its state is the edges of the bins ----
+
+cdef void piecewise_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.piecewise_forward(
+        a.data, c.x.data, c.op.state, c.op.sizes, c.count, c.op.n_in, a.stride, c.x.stride)
+
+cdef void piecewise_backward(const Call *c, Rows dx) noexcept nogil:
+    c.kernels.piecewise_backward(
+        dx.data, c.dz.data, c.x.data, c.op.state, c.op.sizes, c.count, c.op.n_in, dx.stride, c.dz.stride, c.x.stride)
+
+# ---- PERIODIC: its weights are the frequencies, (n_in, n_frequencies) ----
+
+cdef void periodic_forward(const Call *c, Rows a) noexcept nogil:
+    c.kernels.periodic_forward(
+        a.data, c.x.data, c.op.w, c.count, c.op.n_in, c.op.n_weights // c.op.n_in, a.stride, c.x.stride)
+
+cdef void periodic_backward(const Call *c, Rows dx) noexcept nogil:
+    cdef Rows a = rows_from(c.op.a, c.op.stride, c.first, c.itemsize)
+    c.kernels.periodic_backward(
+        dx.data, c.dz.data, a.data, c.op.w, c.count, c.op.n_in, c.op.n_weights // c.op.n_in, dx.stride, c.dz.stride,
+        a.stride)
+
+cdef void periodic_gradient(const Call *c, bint accumulate) noexcept nogil:
+    cdef Rows a = rows_from(c.op.a, c.op.stride, c.first, c.itemsize)
+    c.kernels.periodic_gradient(
+        c.op.dw, c.dz.data, a.data, c.x.data, c.count, c.op.n_in, c.op.n_weights // c.op.n_in, c.dz.stride, a.stride,
+        c.x.stride, accumulate)
+
+# ---- the table of kinds ----
+
+cdef OperationKind[N_KINDS] kinds
+kinds[DENSE] = OperationKind(b"dense", dense_forward, dense_backward, NULL)
+kinds[COPY] = OperationKind(b"copy", copy_forward, copy_backward, NULL)
+kinds[SCALE] = OperationKind(b"scale", scale_forward, scale_backward, scale_gradient)
+kinds[LAYER_NORM] = OperationKind(b"layer_norm", layer_norm_forward, layer_norm_backward, layer_norm_gradient)
+kinds[BATCH_NORM] = OperationKind(b"batch_norm", batch_norm_forward, batch_norm_backward, batch_norm_gradient)
+kinds[DROPOUT] = OperationKind(b"dropout", dropout_forward, dropout_backward, NULL)
+kinds[PRELU] = OperationKind(b"prelu", prelu_forward, prelu_backward, prelu_gradient)
+kinds[SOFTMAX] = OperationKind(b"softmax", softmax_forward, softmax_backward, NULL)
+kinds[FORK] = OperationKind(b"fork", NULL, fork_backward, NULL)  # always passed through
+kinds[ADD] = OperationKind(b"add", add_forward, copy_backward, NULL)
+kinds[REPEAT] = OperationKind(b"repeat", repeat_forward, repeat_backward, NULL)
+kinds[EMBED] = OperationKind(b"embed", embed_forward, embed_backward, embed_gradient)
+kinds[PIECEWISE] = OperationKind(b"piecewise", piecewise_forward, piecewise_backward, NULL)
+kinds[PERIODIC] = OperationKind(b"periodic", periodic_forward, periodic_backward, periodic_gradient)
+
+KINDS = {kinds[kind].name.decode(): kind for kind in range(N_KINDS)}
+
+# ---- one operation, of whatever kind ----
+
+cdef inline void set_call(
+    Call *c, TrainingJob *job, int part, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count,
+) noexcept nogil:
     cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef const fp_kernels *kernels = p.kernels
-    cdef Rows dz = from_row(op.dz, op.row, first, p.size), x = output_of(job, k - 1, first), a, other
-    cdef char *mean = op.mean
-    cdef char *rstd = op.rstd
-    if op.kind == DENSE:
-        dense_backward(job, k, dx, dz, p.scratch + part * p.scratch_size, first, count)
+    c.job, c.op, c.kernels, c.itemsize, c.k = job, &p.operations[k], p.kernels, p.itemsize, k
+    c.first, c.count, c.scratch = first, count, p.scratch + part * p.scratch_size
+    c.x = output_of(job, k - 1, first)
+    c.dz = rows_from(c.op.dz, c.op.stride, first, p.itemsize)
+
+cdef void apply_activation(Plan *p, const Operation *op, Rows a, char *saved, ptrdiff_t count) noexcept nogil:
+    """a = g(a), for operations whose kernel does not apply g; `saved` receives g', or is NULL."""
+    cdef ptrdiff_t i
+    if op.activation == FP_ACTIVATION_identity:
         return
-    elif op.kind == COPY or op.kind == ADD or passes_through(op, job.training) and op.kind != FORK:
-        kernels.add_rows(dx.at, dz.at, NULL, count, op.n_in, dx.row, dz.row, 0)
-    elif op.kind == FORK:
-        other = from_row(p.ops[op.fork].dz, p.ops[op.fork].row, first, p.size)
-        kernels.add_rows(dx.at, dz.at, other.at, count, op.n_in, dx.row, dz.row, other.row)
-    elif op.kind == SCALE:
-        kernels.scale_backward(dx.at, dz.at, op.w, NULL, count, op.n_in, dx.row, dz.row)
-    elif op.kind == LAYER_NORM:
-        kernels.layer_norm_backward(
-            dx.at, dz.at, x.at, mean + first * p.size, rstd + first * p.size, op.w, count, op.n_in, dx.row, dz.row,
-            x.row)
-    elif op.kind == BATCH_NORM and job.training:
-        kernels.batch_norm_backward(
-            dx.at, dz.at, x.at, mean, rstd, op.w, op.dw, op.db, count, op.n_in, dx.row, dz.row, x.row, job.count)
-    elif op.kind == BATCH_NORM:
-        kernels.scale_backward(dx.at, dz.at, op.w, rstd, count, op.n_in, dx.row, dz.row)
-    elif op.kind == DROPOUT:
-        kernels.multiply_rows(
-            dx.at, dz.at, op.kept + first * op.row * p.size, count, op.n_in, dx.row, dz.row, op.row)
-    elif op.kind == PRELU:
-        kernels.prelu_backward(dx.at, dz.at, x.at, op.w, count, op.n_in, dx.row, dz.row, x.row)
-    elif op.kind == SOFTMAX:
-        kernels.softmax_backward(
-            dx.at, dz.at, op.a + first * op.row * p.size, count, op.n_in, dx.row, dz.row, op.row, op.logarithm)
-    elif op.kind == REPEAT:
-        kernels.sum_copies(dx.at, dz.at, count, op.n_in, op.pieces, dx.row, dz.row)
-    elif op.kind == EMBED:
-        kernels.embed_backward(dx.at, dz.at, op.sizes, count, op.n_in, dx.row, dz.row)
-    elif op.kind == PIECEWISE:
-        kernels.piecewise_backward(
-            dx.at, dz.at, x.at, op.state, op.sizes, count, op.n_in, dx.row, dz.row, x.row)
-    elif op.kind == PERIODIC:
-        a = from_row(op.a, op.row, first, p.size)
-        kernels.periodic_backward(
-            dx.at, dz.at, a.at, op.w, count, op.n_in, op.n_weights // op.n_in, dx.row, dz.row, a.row)
-    if k > 0:
+    if a.stride == op.n_out:
+        p.kernels.forward[op.activation](a.data, saved, count * op.n_out, op.hyper)
+        return
+    for i in range(count):
+        p.kernels.forward[op.activation](
+            a.data + i * a.stride * p.itemsize, element(saved, i * op.stride, p.itemsize), op.n_out, op.hyper)
+
+cdef void multiply_slope(TrainingJob *job, ptrdiff_t k, Rows dz, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """dz = dz * g'(z) of operation k, if the kernel that wrote dz did not multiply it."""
+    cdef Plan *p = job.plan
+    cdef Operation *op = &p.operations[k]
+    cdef Rows saved
+    cdef ptrdiff_t i
+    if op.activation == FP_ACTIVATION_identity:
+        return
+    saved = saved_by(job, k, first)
+    if dz.stride == op.n_out and saved.stride == op.n_out:
+        p.kernels.backward[op.activation](dz.data, saved.data, count * op.n_out, op.hyper)
+        return
+    for i in range(count):
+        p.kernels.backward[op.activation](
+            dz.data + i * dz.stride * p.itemsize, saved.data + i * saved.stride * p.itemsize, op.n_out, op.hyper)
+
+cdef void operation_forward(
+    TrainingJob *job, int part, ptrdiff_t k, Rows a, ptrdiff_t first, ptrdiff_t count,
+) noexcept nogil:
+    """a = the output of operation k for a[k-1]."""
+    cdef Call c
+    set_call(&c, job, part, k, first, count)
+    c.op.functions.forward(&c, a)
+    if c.op.kind != DENSE:
+        apply_activation(job.plan, c.op, a, saved_from(&c) if job.save and saves_extra(c.op) else NULL, count)
+
+cdef void operation_backward(
+    TrainingJob *job, int part, ptrdiff_t k, Rows dx, ptrdiff_t first, ptrdiff_t count,
+) noexcept nogil:
+    """dx = dLoss/dz of operation k - 1 (k = 0: dLoss/dx), from dLoss/dz of operation k."""
+    cdef Call c
+    set_call(&c, job, part, k, first, count)
+    c.op.functions.backward(&c, dx)
+    if k > 0 and c.op.kind != DENSE:
         multiply_slope(job, k - 1, dx, first, count)
 
-# ---- gradients ----
-
-cdef void op_gradient(Job *job, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count, bint accumulate) noexcept nogil:
-    """dw and db of an operation other than DENSE, over some rows in their order."""
-    cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef const fp_kernels *kernels = p.kernels
-    cdef Rows dz = from_row(op.dz, op.row, first, p.size), x = output_of(job, k - 1, first), a
-    cdef char *db = op.db if op.n_biases else NULL
-    if op.kind == SCALE:
-        kernels.scale_gradient(
-            op.dw, db, dz.at, x.at, NULL, NULL, count, op.n_out, dz.row, x.row, False, accumulate)
-    elif op.kind == LAYER_NORM:
-        kernels.scale_gradient(
-            op.dw, db, dz.at, x.at, op.mean + first * p.size, op.rstd + first * p.size, count, op.n_out, dz.row, x.row,
-            True, accumulate)
-    elif op.kind == BATCH_NORM:
-        kernels.scale_gradient(
-            op.dw, db, dz.at, x.at, op.mean, op.rstd, count, op.n_out, dz.row, x.row, False, accumulate)
-    elif op.kind == PRELU:
-        kernels.prelu_gradient(op.dw, dz.at, x.at, count, op.n_out, dz.row, x.row, accumulate)
-    elif op.kind == EMBED:
-        kernels.embed_gradient(
-            op.dw, dz.at, x.at, op.sizes, op.sizes + op.n_in, count, op.n_in, op.n_weights, dz.row, x.row, accumulate)
-    elif op.kind == PERIODIC:
-        a = from_row(op.a, op.row, first, p.size)
-        kernels.periodic_gradient(
-            op.dw, dz.at, a.at, x.at, count, op.n_in, op.n_weights // op.n_in, dz.row, a.row, x.row, accumulate)
+cdef void operation_gradient(TrainingJob *job, ptrdiff_t k, bint accumulate) noexcept nogil:
+    """dw and db of an operation other than DENSE, over the rows of the current block in their order."""
+    cdef Call c
+    set_call(&c, job, 0, k, 0, job.count)
+    c.op.functions.gradient(&c, accumulate)

@@ -1,54 +1,55 @@
-# The update of theta, what goes with it, and the loop over mini-batches. Part of _engine.pyx.
+# The update of theta with all that belongs to it, and the loop over mini-batches. Part of _engine.pyx.
 
-cdef struct Job  # of job.pxi
+cdef struct TrainingJob  # of job.pxi
 
-# These two are rows of float64 arrays that Python makes, so all is double.
+# Segment and Constraint are rows of float64 arrays that Python makes, so every field is a double.
 
-cdef struct Segment:  # parameters that are treated alike
-    double end        # they begin where the segment before ends
-    double factor     # of the rate
+cdef struct Segment:  # adjacent parameters that have the same learning rate and penalties
+    double end        # the index in theta after the last one; the segment begins where the one before ends
+    double factor     # of the learning rate
     double l1
     double l2
 
-cdef struct Constraint:  # on the columns of a weight
-    double start      # in theta
+cdef struct Constraint:  # a largest L2 norm for every column of a weight
+    double start      # the index in theta of the first element
     double n_in
     double n_out
-    double limit      # of their L2 norm
+    double limit      # the norm
 
-cdef struct Rule:
-    int optimizer
-    double rate       # of the step in work
-    const double *rates  # of each step of the job, or NULL: `rate` in all
-    double hyper[FP_HYPER]
-    double now[FP_HYPER]     # the same for the step in work, as the kernel takes it
-    double after[FP_MEMORY]  # what memory becomes once the step is taken
-    bint ready        # these two are as they should be
-    double *memory    # (FP_MEMORY,)
-    char *state       # (n_states, n_parameters), or NULL
+cdef struct OptimizerState:
+    int optimizer        # by its number in the list of optimisers
+    double rate          # the learning rate of the current step
+    const double *rates  # (steps of the job,): the rate of each step, or NULL: `rate` for all
+    double hyper[FP_HYPER]         # the hyperparameters
+    double step_hyper[FP_HYPER]    # those of the current step, as its kernel takes them
+    double next_memory[FP_MEMORY]  # what `memory` becomes once the step is taken
+    bint constant_hyper  # step_hyper is set and is the same for every step; memory does not change
+    double *memory       # (FP_MEMORY,): numbers that step_hyper depends on, such as beta^t of Adam
+    char *state          # (n_states, n_parameters), moments and the like, or NULL
     const Segment *segments
     ptrdiff_t n_segments
-    double clip_value  # 0: none
-    double clip_norm  # 0: none
-    double *squares   # (n_parameters / CHUNK rounded up,): of the gradient, for clip_norm
-    double factor     # which clip_norm makes of it
+    double clip_value    # the largest absolute value of an element of the gradient; 0: no limit
+    double clip_norm     # the largest L2 norm of the gradient; 0: no limit
+    double *squares      # (n_parameters / SQUARES_CHUNK rounded up,): the sum of squares of each chunk, for clip_norm
+    double clip_factor   # what the gradient is multiplied by to have that norm
     const Constraint *constraints
     ptrdiff_t n_constraints
-    char *averaged    # (n_parameters,), or NULL
-    int64_t *averages  # how many theta it is the average of
+    char *average        # (n_parameters,): the average of theta over steps, or NULL
+    int64_t *n_averaged  # how many theta it is the average of
     ptrdiff_t average_start
     ptrdiff_t average_every
-    double average_weight  # of a new theta; 0: all weigh the same
+    double average_weight  # of a new theta in a moving average; 0: the mean of all
 
 cdef enum:
-    # Elements whose squares are summed at a time, so that the sum does not depend on the threads; they fit into L1.
-    CHUNK = 4096
+    # Elements whose squares are summed together: a constant, so that the sum does not depend on the number of threads.
+    # They fit in L1.
+    SQUARES_CHUNK = 4096
 
-ctypedef void (*Piece)(Job *job, ptrdiff_t first, ptrdiff_t count, const Segment *segment) noexcept nogil
+ctypedef void (*SegmentWork)(TrainingJob *job, ptrdiff_t first, ptrdiff_t count, const Segment *segment) noexcept nogil
 
-cdef void each_segment(Job *job, Piece work, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """Some work on `count` parameters from the first on, one segment after the other."""
-    cdef const Segment *segment = job.rule.segments
+cdef void for_each_segment(TrainingJob *job, SegmentWork work, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """Call `work` on `count` parameters from `first` on, for one segment after the other."""
+    cdef const Segment *segment = job.optimizer.segments
     cdef ptrdiff_t n
     while count > 0:
         while segment.end <= first:
@@ -57,153 +58,160 @@ cdef void each_segment(Job *job, Piece work, ptrdiff_t first, ptrdiff_t count) n
         work(job, first, n, segment)
         first, count = first + n, count - n
 
-cdef void shape_gradient(Job *job, ptrdiff_t first, ptrdiff_t count, const Segment *segment) noexcept nogil:
-    """The gradient of the penalties joins it, and its elements are clipped."""
+cdef void penalize_and_clip(
+    TrainingJob *job, ptrdiff_t first, ptrdiff_t count, const Segment *segment,
+) noexcept nogil:
+    """Add the gradient of the L1 and L2 penalties, then clip each element by value."""
     cdef Plan *p = job.plan
-    cdef char *gradient = p.gradient + first * p.size
+    cdef char *gradient = p.gradient + first * p.itemsize
     if segment.l1 != 0 or segment.l2 != 0:
-        p.kernels.penalize(gradient, p.theta + first * p.size, count, segment.l1, segment.l2)
-    if job.rule.clip_value != 0:
-        p.kernels.clip(gradient, count, job.rule.clip_value)
+        p.kernels.penalize(gradient, p.theta + first * p.itemsize, count, segment.l1, segment.l2)
+    if job.optimizer.clip_value != 0:
+        p.kernels.clip(gradient, count, job.optimizer.clip_value)
 
-cdef void step_segment(Job *job, ptrdiff_t first, ptrdiff_t count, const Segment *segment) noexcept nogil:
+cdef void update_segment(TrainingJob *job, ptrdiff_t first, ptrdiff_t count, const Segment *segment) noexcept nogil:
+    """Update some parameters of one segment."""
     cdef Plan *p = job.plan
-    cdef const Rule *rule = job.rule
-    cdef ptrdiff_t distance = first * p.size
-    if rule.clip_norm == 0:
-        shape_gradient(job, first, count, segment)
-    elif rule.factor != 1:
-        p.kernels.shrink(p.gradient + distance, count, rule.factor)
-    p.kernels.optimizer[rule.optimizer](
-        p.theta + distance, element(rule.state, first, p.size), p.gradient + distance, count, p.n_parameters,
-        rule.rate * segment.factor, rule.now)
+    cdef const OptimizerState *optimizer = job.optimizer
+    cdef ptrdiff_t offset = first * p.itemsize
+    if optimizer.clip_norm == 0:
+        penalize_and_clip(job, first, count, segment)
+    elif optimizer.clip_factor != 1:
+        p.kernels.shrink(p.gradient + offset, count, optimizer.clip_factor)
+    p.kernels.optimizer[optimizer.optimizer](
+        p.theta + offset, element(optimizer.state, first, p.itemsize), p.gradient + offset, count, p.n_parameters,
+        optimizer.rate * segment.factor, optimizer.step_hyper)
 
-cdef void step_theta(Job *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """theta <- theta - eta * grad, or whatever the optimiser makes of it, for `count` parameters from the first on."""
-    each_segment(job, step_segment, first, count)
+cdef void update_parameters(TrainingJob *job, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """theta <- theta - eta * grad, or the optimiser's own formula, for `count` parameters from `first` on."""
+    for_each_segment(job, update_segment, first, count)
 
-cdef void update(void *context, int part, int parts) noexcept nogil:
-    """One part of the update of theta, in stretches, since it may be more than one pass over each."""
-    cdef Job *job = <Job *>context
-    cdef Plan *p = job.plan
+cdef void update_part(void *context, int part, int n_parts) noexcept nogil:
+    """One part of the update of theta, in chunks that stay in the cache between its kernels."""
+    cdef TrainingJob *job = <TrainingJob *>context
     cdef ptrdiff_t first, count, n
-    first = share_lines(p.n_parameters, part, parts, &count)
+    first = part_lines(job.plan.n_parameters, part, n_parts, &count)
     while count > 0:
-        n = min(count, STRETCH // 8)
-        each_segment(job, step_segment, first, n)
+        n = min(count, CHUNK_BYTES // 8)
+        update_parameters(job, first, n)
         first, count = first + n, count - n
 
-cdef void measure(void *context, int part, int parts) noexcept nogil:
+cdef void sum_squares_part(void *context, int part, int n_parts) noexcept nogil:
     """One part of the gradient's squares, after penalties and clipping by value."""
-    cdef Job *job = <Job *>context
+    cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
-    cdef ptrdiff_t chunks = (p.n_parameters + CHUNK - 1) // CHUNK, c, n
-    for c in range(share(chunks, part, parts), share(chunks, part + 1, parts)):
-        n = min(CHUNK, p.n_parameters - c * CHUNK)
-        each_segment(job, shape_gradient, c * CHUNK, n)
-        p.kernels.sum_squares(&job.rule.squares[c], p.gradient + c * CHUNK * p.size, n)
+    cdef ptrdiff_t chunks = (p.n_parameters + SQUARES_CHUNK - 1) // SQUARES_CHUNK, c, n
+    for c in range(part_start(chunks, part, n_parts), part_start(chunks, part + 1, n_parts)):
+        n = min(SQUARES_CHUNK, p.n_parameters - c * SQUARES_CHUNK)
+        for_each_segment(job, penalize_and_clip, c * SQUARES_CHUNK, n)
+        p.kernels.sum_squares(&job.optimizer.squares[c], p.gradient + c * SQUARES_CHUNK * p.itemsize, n)
 
-cdef void constrain(void *context, int part, int parts) noexcept nogil:
-    """One part of the columns of every constrained weight."""
-    cdef Job *job = <Job *>context
+cdef void constrain_part(void *context, int part, int n_parts) noexcept nogil:
+    """Scale down the columns of one part of every constrained weight that exceed their largest norm."""
+    cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
     cdef const Constraint *c
     cdef ptrdiff_t i, first, count
-    for i in range(job.rule.n_constraints):
-        c = &job.rule.constraints[i]
-        first = share_lines(<ptrdiff_t>c.n_out, part, parts, &count)
+    for i in range(job.optimizer.n_constraints):
+        c = &job.optimizer.constraints[i]
+        first = part_lines(<ptrdiff_t>c.n_out, part, n_parts, &count)
         p.kernels.max_norm(
-            p.theta + (<ptrdiff_t>c.start + first) * p.size, <ptrdiff_t>c.n_in, count, <ptrdiff_t>c.n_out,
+            p.theta + (<ptrdiff_t>c.start + first) * p.itemsize, <ptrdiff_t>c.n_in, count, <ptrdiff_t>c.n_out,
             c.limit)
 
-cdef void average(void *context, int part, int parts) noexcept nogil:
+cdef void average_part(void *context, int part, int n_parts) noexcept nogil:
     """One part of the average of theta."""
-    cdef Job *job = <Job *>context
+    cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
-    cdef const Rule *rule = job.rule
+    cdef const OptimizerState *optimizer = job.optimizer
     cdef ptrdiff_t first, count
-    cdef double weight = rule.average_weight
-    if weight == 0 or rule.averages[0] == 1:  # the first theta is the first average
-        weight = 1.0 / rule.averages[0]
-    first = share_lines(p.n_parameters, part, parts, &count)
-    p.kernels.average(rule.averaged + first * p.size, p.theta + first * p.size, count, weight)
+    cdef double weight = optimizer.average_weight
+    if weight == 0 or optimizer.n_averaged[0] == 1:  # the first theta is the first average
+        weight = 1.0 / optimizer.n_averaged[0]
+    first = part_lines(p.n_parameters, part, n_parts, &count)
+    p.kernels.average(optimizer.average + first * p.itemsize, p.theta + first * p.itemsize, count, weight)
 
-cdef void begin_step(Job *job) noexcept nogil:
-    """The numbers of the step that follows; nothing changes for good before `end_step`."""
-    cdef Rule *rule = job.rule
-    if rule.rates != NULL:
-        rule.rate = rule.rates[job.steps]
-    if not rule.ready:
-        rule.ready = not fp_optimizer_begin(rule.optimizer, rule.now, rule.after, rule.memory, rule.hyper)
+cdef void begin_step(TrainingJob *job) noexcept nogil:
+    """Set the learning rate and hyperparameters of the next step. Nothing lasting changes before `end_step`."""
+    cdef OptimizerState *optimizer = job.optimizer
+    if optimizer.rates != NULL:
+        optimizer.rate = optimizer.rates[job.steps_done]
+    if not optimizer.constant_hyper:
+        optimizer.constant_hyper = not fp_optimizer_begin(
+            optimizer.optimizer, optimizer.step_hyper, optimizer.next_memory, optimizer.memory, optimizer.hyper)
 
-cdef void descend(Job *job) noexcept nogil:
-    """The update of all of theta, along a gradient that is whole."""
-    cdef Rule *rule = job.rule
+cdef void apply_gradient(TrainingJob *job) noexcept nogil:
+    """Update all of theta from the complete gradient."""
+    cdef OptimizerState *optimizer = job.optimizer
     cdef double n = job.plan.n_parameters, squares = 0
     cdef ptrdiff_t c
-    if rule.clip_norm != 0:
-        parallel(job, measure, 8.0 * n)
-        for c in range((job.plan.n_parameters + CHUNK - 1) // CHUNK):
-            squares += rule.squares[c]
-        # squares of a float32 overflow from 2e19 on: along such a gradient there is no step
-        rule.factor = min(1.0, rule.clip_norm / sqrt(squares)) if squares > 0 else 1
-    parallel(job, update, 8.0 * n)  # memory decides: 12 to 16 bytes for 2 flops
+    if optimizer.clip_norm != 0:
+        parallel(job, sum_squares_part, 8.0 * n)
+        for c in range((job.plan.n_parameters + SQUARES_CHUNK - 1) // SQUARES_CHUNK):
+            squares += optimizer.squares[c]
+        # squares of a float32 overflow from 2e19 on; the factor is then 0, and the parameters stay as they are
+        optimizer.clip_factor = min(1.0, optimizer.clip_norm / sqrt(squares)) if squares > 0 else 1
+    parallel(job, update_part, 8.0 * n)  # bound by memory: 12 to 16 bytes for 2 flops
 
-cdef void end_step(Job *job) noexcept nogil:
-    """What follows an update, and the step counts."""
-    cdef Rule *rule = job.rule
+cdef void end_step(TrainingJob *job) noexcept nogil:
+    """Count the step, then apply the constraints and update the average."""
+    cdef OptimizerState *optimizer = job.optimizer
     cdef double n = job.plan.n_parameters
-    cdef ptrdiff_t late
-    if not rule.ready:
-        memcpy(rule.memory, rule.after, sizeof(rule.after))
-    job.steps, job.step = job.steps + 1, job.step + 1
-    if rule.n_constraints > 0:
-        parallel(job, constrain, 8.0 * n)
-    if rule.averaged != NULL:
-        late = job.step - rule.average_start
-        if late >= 0 and late % rule.average_every == 0:
-            rule.averages[0] += 1
-            parallel(job, average, 8.0 * n)
+    cdef ptrdiff_t steps_averaged
+    if not optimizer.constant_hyper:
+        memcpy(optimizer.memory, optimizer.next_memory, sizeof(optimizer.next_memory))
+    job.steps_done, job.step = job.steps_done + 1, job.step + 1
+    if optimizer.n_constraints > 0:
+        parallel(job, constrain_part, 8.0 * n)
+    if optimizer.average != NULL:
+        steps_averaged = job.step - optimizer.average_start
+        if steps_averaged >= 0 and steps_averaged % optimizer.average_every == 0:
+            optimizer.n_averaged[0] += 1
+            parallel(job, average_part, 8.0 * n)
 
-cdef bint is_plain_descent(const Rule *rule) noexcept nogil:
-    """Whether the step along the gradient is that of SGD alone, each element by itself and with no state."""
+cdef bint is_plain_sgd(const OptimizerState *optimizer) noexcept nogil:
+    """Whether the update is theta - eta * grad, element by element: no momentum, penalty or clipping."""
     cdef ptrdiff_t i
-    if rule.optimizer != FP_OPTIMIZER_sgd or rule.hyper[2] != 0 or rule.clip_value != 0 or rule.clip_norm != 0:
+    if (
+        optimizer.optimizer != FP_OPTIMIZER_sgd or optimizer.hyper[2] != 0
+        or optimizer.clip_value != 0 or optimizer.clip_norm != 0
+    ):
         return False
-    for i in range(rule.n_segments):
-        if rule.segments[i].l1 != 0 or rule.segments[i].l2 != 0:
+    for i in range(optimizer.n_segments):
+        if optimizer.segments[i].l1 != 0 or optimizer.segments[i].l2 != 0:
             return False
     return True
 
-cdef const Segment *descent_of(const Job *job, const Op *op) noexcept nogil:
-    """The segment of a product's weights if they take their step together with their gradient, else NULL."""
+cdef const Segment *fused_sgd_segment(const TrainingJob *job, const Operation *op) noexcept nogil:
+    """The segment of a DENSE's weights if they are updated within the product that is their gradient, else NULL."""
     cdef const Segment *segment
-    if not job.update_now or not job.descends or op.n_weights * job.plan.size < DESCENT:
+    if not job.update_now or not job.fuse_sgd or op.n_weights * job.plan.itemsize < MIN_SGD_STEP_BYTES:
         return NULL
-    segment = job.rule.segments
-    while segment.end <= op.first:
+    segment = job.optimizer.segments
+    while segment.end <= op.offset:
         segment += 1
-    return segment if op.first + op.n_weights <= segment.end else NULL
+    return segment if op.offset + op.n_weights <= segment.end else NULL
 
-cdef void train(Job *job) noexcept nogil:
-    """Mini-batch after mini-batch until the run is over, has diverged, was stopped, or has progress to report."""
+cdef void train_job(TrainingJob *job) noexcept nogil:
+    """Take a step for each batch, until all rows are visited, the cost is not finite, or the job must stop or pause."""
     cdef ptrdiff_t rows
-    cdef double cost, flops, longest = <double>SHORT_STEP * job.plan.kernels.lanes
-    cdef bint plain = is_plain_descent(job.rule)
-    while job.done < job.rows and not job.interrupts.pause:
-        rows = min(job.batch, job.rows - job.done)
-        job.descends = plain and rows < job.rows - job.done  # the last step leaves its gradient
+    cdef double cost, flops, longest = <double>SHORT_STEP_FLOPS * job.plan.kernels.lanes
+    cdef bint plain_sgd = is_plain_sgd(job.optimizer)
+    while job.rows_done < job.rows and not job.interrupts.pause:
+        rows = min(job.batch_rows, job.rows - job.rows_done)
+        job.fuse_sgd = plain_sgd and rows < job.rows - job.rows_done  # the last step stores its gradient
         flops = job.plan.flops * rows
-        job.fused = job.rule.clip_norm == 0 and (flops < SHORT_STEP or job.descends and flops < longest)
+        job.fuse_update = job.optimizer.clip_norm == 0 and (
+            flops < SHORT_STEP_FLOPS or job.fuse_sgd and flops < longest)
         begin_step(job)
-        cost = pass_batch(job, job.done, rows)
+        cost = run_batch(job, job.rows_done, rows)
         job.diverged = not isfinite(cost)
         if job.interrupts.stopped or job.diverged:
             return
-        if not job.fused:
-            descend(job)
+        if not job.fuse_update:
+            apply_gradient(job)
         end_step(job)
-        job.cost += cost
-        job.weight_done += job.batch_weight
-        job.done += rows
+        job.cost_sum += cost
+        job.weight_sum += job.batch_weight
+        job.rows_done += rows
         check_interrupt(&job.interrupts, 0, FLOPS_PER_STEP)

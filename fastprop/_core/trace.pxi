@@ -1,70 +1,74 @@
-# Both passes with every number kept, for those who want to see them. Part of _engine.pyx.
+# Both passes with every number kept, for explanations. Part of _engine.pyx.
 #
-# The same kernels in the same order as in training, except that what is fused there is done one after the other here:
-# an activation gives the same bits in a product's registers and by itself.
+# The kernels and their order are those of training, except that activations are applied by their own kernels and not
+# within a product: both give the same bits.
 
-cdef object copied(const char *start, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t row, Plan *p):
-    """A new array (rows, n) of numbers that lie in the arena."""
+cdef object copy_rows(const char *start, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride, Plan *p):
+    """Return a new array (rows, n) with a copy of numbers in the arena."""
     cdef ptrdiff_t i
     cdef Buffer buffer
-    array = numpy.empty((rows, n), numpy.float32 if p.size == 4 else numpy.float64)
+    array = numpy.empty((rows, n), numpy.float32 if p.itemsize == 4 else numpy.float64)
     buffer = Buffer(array, True)
     for i in range(rows):
-        memcpy(buffer.start + i * n * p.size, start + i * row * p.size, n * p.size)
+        memcpy(buffer.start + i * n * p.itemsize, start + i * stride * p.itemsize, n * p.itemsize)
     return array
 
 
-cdef object trace_up(Job *job, ptrdiff_t k):
-    """Operation k forward: its z and its a."""
+cdef object trace_forward(TrainingJob *job, ptrdiff_t k):
+    """Run operation k forward and return its (z, a), each (rows, n_out)."""
     cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
+    cdef Operation *op = &p.operations[k]
     cdef int activation = op.activation
     cdef Rows a
-    if passes_through(op, job.training):
+    if is_passthrough(op, job.training):
         a = output_of(job, k, 0)
-        return (copied(a.at, job.count, op.n_out, a.row, p),) * 2
-    a = from_row(op.a, op.row, 0, p.size)
+        return (copy_rows(a.data, job.count, op.n_out, a.stride, p),) * 2
+    a = rows_from(op.a, op.stride, 0, p.itemsize)
     if op.kind == BATCH_NORM and job.training:
-        job.up_to = k
-        batch_statistics(job, 0, 1)
+        job.forward_end = k
+        column_statistics(job, 0, 1)
     op.activation = FP_ACTIVATION_identity
-    op_forward(job, 0, k, a, 0, job.count)
+    operation_forward(job, 0, k, a, 0, job.count)
     op.activation = activation
-    z = copied(a.at, job.count, op.n_out, a.row, p)
-    activate_rows(p, op, a, op.kept if keeps_more(op) and op.kind != DROPOUT else NULL, job.count)
-    return z, copied(a.at, job.count, op.n_out, a.row, p)
+    z = copy_rows(a.data, job.count, op.n_out, a.stride, p)
+    apply_activation(p, op, a, op.saved if saves_extra(op) and op.kind != DROPOUT else NULL, job.count)
+    return z, copy_rows(a.data, job.count, op.n_out, a.stride, p)
 
 
-cdef object trace_down(Job *job, ptrdiff_t k):
-    """Operation k backward, from dLoss/da in its dz: g'(z), da and dz; dLoss/da of the one below is in its dz then."""
+cdef object trace_backward(TrainingJob *job, ptrdiff_t k):
+    """Run operation k backward and return its (slope, da, dz), each (rows, n_out), slope being g'(z).
+
+    It expects dLoss/da of the operation in its dz, and leaves that of the operation below in the dz of that one.
+    """
     cdef Plan *p = job.plan
-    cdef Op *op = &p.ops[k]
-    cdef Op *below = &p.ops[k - 1] if k > 0 else NULL
-    cdef Rows dz = from_row(op.dz, op.row, 0, p.size)
+    cdef Operation *op = &p.operations[k]
+    cdef Operation *below = &p.operations[k - 1] if k > 0 else NULL
+    cdef Rows dz = rows_from(op.dz, op.stride, 0, p.itemsize)
     cdef int activation
     cdef Buffer ones
-    da = copied(dz.at, job.count, op.n_out, dz.row, p)
+    da = copy_rows(dz.data, job.count, op.n_out, dz.stride, p)
     slope = numpy.ones_like(da)
     ones = Buffer(slope, True)
-    multiply_slope(job, k, from_row(ones.start, op.n_out, 0, p.size), 0, job.count)
+    multiply_slope(job, k, rows_from(ones.start, op.n_out, 0, p.itemsize), 0, job.count)
     multiply_slope(job, k, dz, 0, job.count)
-    found = slope, da, copied(dz.at, job.count, op.n_out, dz.row, p)  # a dropout's gives way to the one below
+    # copied now, since a DROPOUT that works in place overwrites its dz
+    result = slope, da, copy_rows(dz.data, job.count, op.n_out, dz.stride, p)
     if op.kind == BATCH_NORM and job.training:
-        job.down_from = k
-        norm_gradient(job, 0, 1)
+        job.backward_begin = k
+        column_gradients(job, 0, 1)
     if below == NULL:
-        op_backward(job, 0, k, from_row(job.dx, p.n_inputs, 0, p.size), 0, job.count)
+        operation_backward(job, 0, k, rows_from(job.dx, p.n_inputs, 0, p.itemsize), 0, job.count)
     else:
         activation, below.activation = below.activation, FP_ACTIVATION_identity
-        op_backward(job, 0, k, from_row(below.dz, below.row, 0, p.size), 0, job.count)
+        operation_backward(job, 0, k, rows_from(below.dz, below.stride, 0, p.itemsize), 0, job.count)
         below.activation = activation
-    return found
+    return result
 
 
-cdef object row_losses(Job *job):
-    """The loss of each row, (rows, members), without its weight."""
+cdef object row_losses(TrainingJob *job):
+    """Return the loss of each row, (rows, members), not multiplied by its weight."""
     cdef Plan *p = job.plan
-    cdef Op *last = &p.ops[p.n_ops - 1]
+    cdef Operation *last = &p.operations[p.n_operations - 1]
     cdef ptrdiff_t i, member, row
     cdef double cost
     losses = numpy.empty((job.count, p.members))
@@ -72,24 +76,25 @@ cdef object row_losses(Job *job):
         for member in range(p.members):
             row, cost = i * p.members + member, 0
             p.kernels.loss[job.loss](
-                &cost, NULL, last.a + row * p.n_outputs * p.size, element(<char *>job.y, i * p.n_targets, p.size),
-                job.label + i if job.y == NULL else NULL, NULL, 1, p.n_outputs, p.n_targets, 0,
-                p.hyper + p.n_ops * FP_HYPER)
+                &cost, NULL, last.a + row * p.n_outputs * p.itemsize,
+                element(<char *>job.y, i * p.n_targets, p.itemsize), job.label + i if job.y == NULL else NULL, NULL, 1,
+                p.n_outputs, p.n_targets, 0, p.hyper + p.n_operations * FP_HYPER)
             losses[i, member] = cost
     return losses
 
 
-cdef object trace_passes(Job *job, object dx):
-    """See ``Engine.trace``."""
+cdef object trace_passes(TrainingJob *job, object dx):
+    """Run both passes over the job's rows; see ``Engine.trace``."""
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
-    job.batch_weight = weight_of(job, 0, job.rows)
+    job.batch_weight = sum_weights(job, 0, job.rows)
     job.count = job.rows
-    ready_norms(job)
-    up = [trace_up(job, k) for k in range(p.n_ops)]
-    loss(job, 0, job.count)
-    down = [trace_down(job, k) for k in range(p.n_ops - 1, -1, -1)][::-1]
+    load_running_statistics(job)
+    forward = [trace_forward(job, k) for k in range(p.n_operations)]
+    loss_rows(job, 0, job.count)
+    backward = [trace_backward(job, k) for k in range(p.n_operations - 1, -1, -1)][::-1]
     sum_gradients(job, 0, 1)
-    operations = [dict(zip(("z", "a", "slope", "da", "dz"), numbers[0] + numbers[1])) for numbers in zip(up, down)]
-    gradient = copied(p.gradient, 1, p.n_parameters, p.n_parameters, p)[0]
+    names = "z", "a", "slope", "da", "dz"
+    operations = [dict(zip(names, first + second)) for first, second in zip(forward, backward)]
+    gradient = copy_rows(p.gradient, 1, p.n_parameters, p.n_parameters, p)[0]
     return operations, row_losses(job), gradient, dx

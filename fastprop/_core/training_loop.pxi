@@ -1,227 +1,261 @@
 # How a network is trained, as Python sees it. Part of _engine.pyx.
 
 cdef class CompiledOptimizer:
-    """An optimiser at work on one network: its numbers, the arrays that change with every step, and what goes with it.
+    """An optimiser for one network: its hyperparameters, and the arrays that change with every step.
 
     Parameters
     ----------
     engine : Engine
-        The network's.
+        That of the network.
     number : int
-        Its place in the list (see ``names``).
+        The optimiser's index in ``names("optimizer")``.
     rate : float
-        Of every step for which ``CompiledTrainer`` is given no other.
+        The learning rate of every step for which ``CompiledTrainer`` is given no other.
     hyper : tuple of float
-        Its numbers.
+        The optimiser's hyperparameters, at most FP_HYPER.
     memory : float64 array of ``memory_size()`` ones
     state : array of the network's dtype, (n_states, n_parameters), or None
     segments : float64 array, (n, 4)
-        Of adjacent parameters that are treated alike: where they end, the factor of their rate, l1 and l2.
+        Adjacent parameters that are treated alike: the index after the last one, the factor of their rate, l1 and l2.
     constraints : float64 array, (n, 4)
-        Of each weight whose columns have a largest norm: where it starts in theta, n_in, n_out, and that norm.
+        Weights whose columns have a largest norm: the index of the first element, n_in, n_out, and that norm.
     clip_value, clip_norm : float
-        0: none.
+        The limits of the gradient's elements and of its norm; 0: no limit.
     squares : float64 array or None
-        Of ``squares_size``, where there is a clip_norm.
+        Memory for ``squares_size(n_parameters)`` numbers, needed for clip_norm.
     averaged : array like theta, or None
+        Where the average of theta over steps goes.
     averages : int64 array of one 0, or None
         How many theta `averaged` is the average of.
     average : (start, every, weight)
-        The number of the first step after which theta joins the average, how many steps there are between two, and the
-        weight of a new one; 0: all weigh the same.
+        The number of the first step after which theta joins the average, the number of steps between two of them, and
+        the weight of a new one in a moving average; 0: the mean of all.
     """
 
-    cdef Rule rule
-    cdef tuple buffers
+    cdef OptimizerState state
+    cdef tuple buffers  # keeps the arrays that `state` points to
     cdef Engine engine
 
     def __cinit__(self, Engine engine, int number, double rate, tuple hyper, memory, state, segments, constraints,
                   double clip_value, double clip_norm, squares, averaged, averages, tuple average):
-        cdef Rule *rule = &self.rule
+        cdef OptimizerState *optimizer = &self.state
         cdef Buffer memories = Buffer(memory, True), states = Buffer(state, True), segment = Buffer(segments)
         cdef Buffer constraint = Buffer(constraints), square = Buffer(squares, True)
         cdef Buffer means = Buffer(averaged, True), count = Buffer(averages, True)
         cdef Py_ssize_t i
-        cdef ptrdiff_t size = engine.plan.n_parameters * engine.plan.size
+        cdef ptrdiff_t size = engine.plan.n_parameters * engine.plan.itemsize
         self.engine, self.buffers = engine, (memories, states, segment, constraint, square, means, count)
-        states.expect(0 if state is None else len(state) * size)
-        means.expect(size)
-        square.expect(squares_size(engine.plan.n_parameters) * sizeof(double))
-        rule.optimizer, rule.rate = number, rate
+        states.check_size(0 if state is None else len(state) * size)
+        means.check_size(size)
+        square.check_size(squares_size(engine.plan.n_parameters) * sizeof(double))
+        optimizer.optimizer, optimizer.rate = number, rate
         for i in range(len(hyper)):
-            rule.hyper[i] = hyper[i]
-        rule.memory, rule.state = <double *>memories.start, states.start
-        rule.segments, rule.n_segments = <const Segment *>segment.start, segment.size // sizeof(Segment)
-        rule.constraints = <const Constraint *>constraint.start
-        rule.n_constraints = constraint.size // sizeof(Constraint)
-        rule.clip_value, rule.clip_norm, rule.squares = clip_value, clip_norm, <double *>square.start
-        rule.averaged, rule.averages = means.start, <int64_t *>count.start
-        rule.average_start, rule.average_every, rule.average_weight = average
+            optimizer.hyper[i] = hyper[i]
+        optimizer.memory, optimizer.state = <double *>memories.start, states.start
+        optimizer.segments, optimizer.n_segments = <const Segment *>segment.start, segment.size // sizeof(Segment)
+        optimizer.constraints = <const Constraint *>constraint.start
+        optimizer.n_constraints = constraint.size // sizeof(Constraint)
+        optimizer.clip_value, optimizer.clip_norm, optimizer.squares = clip_value, clip_norm, <double *>square.start
+        optimizer.average, optimizer.n_averaged = means.start, <int64_t *>count.start
+        optimizer.average_start, optimizer.average_every, optimizer.average_weight = average
 
     @property
     def rate(self):
-        """Of the steps to come for which ``CompiledTrainer`` is given no other."""
-        return self.rule.rate
+        """The learning rate of the steps to come for which ``CompiledTrainer`` is given no other."""
+        return self.state.rate
 
     @rate.setter
     def rate(self, double rate):
-        self.rule.rate = rate
+        self.state.rate = rate
 
 
 cdef class CompiledTrainer:
-    """How one network is trained: its loss, its optimiser with that one's state, and the steps so far.
+    """Trains one network with a loss and an optimiser, and counts the steps.
 
     Parameters
     ----------
     engine : Engine
     loss : CompiledLoss
     targets : str
-        What targets the loss takes, as ``fastprop.losses`` names them.
+        The kind of targets that the loss takes, as ``fastprop.losses`` names them.
+
+    Attributes
+    ----------
+    steps : int
+        The steps taken so far.
+    seed : int
+        The seed of dropout.
     """
 
     cdef readonly Engine engine
     cdef public Py_ssize_t steps
-    cdef public uint64_t seed  # of dropout
+    cdef public uint64_t seed
     cdef readonly CompiledLoss loss
     cdef str targets
-    cdef CompiledOptimizer now
+    cdef CompiledOptimizer current
 
     def __init__(self, Engine engine, CompiledLoss loss, str targets):
         self.engine, self.loss, self.targets = engine, loss, targets
 
     @property
     def optimizer(self):
-        """Whose steps follow the gradient. Another one may be given at any time, even in the middle of a run."""
-        return self.now
+        """The optimiser that takes the steps. It may be replaced at any time, even in the middle of a run."""
+        return self.current
 
     @optimizer.setter
     def optimizer(self, CompiledOptimizer optimizer):
         if optimizer.engine is not self.engine:
             raise ValueError("this optimiser has the state of another network: make a Trainer for each network")
-        self.now = optimizer
+        self.current = optimizer
 
-    cdef double perform(self, Job *job, Buffer rates, progress) except? -1:
-        """Takes a step for each batch of the job's rows; the mean cost, or NaN where it diverged."""
+    cdef double run_job(self, TrainingJob *job, Buffer rates, progress) except? -1:
+        """Take a step for each batch of the job's rows; return the mean cost, or NaN if the job diverged."""
         cdef Py_ssize_t before
-        cdef Rule rule
-        cdef CompiledOptimizer first = self.now, now
-        self.begin(job, &rule)
-        while job.done < job.rows and not job.diverged:
-            self.engine.enter(job, job.batch, False)
-            before, job.step = job.steps, self.steps
-            now = self.now  # held here: another one, given meanwhile, follows when we come up next, at its rate
-            rule = now.rule
-            rule.rates = <const double *>rates.start if now is first else NULL
+        cdef OptimizerState state
+        cdef CompiledOptimizer first = self.current, optimizer
+        self.set_training(job, &state)
+        while job.rows_done < job.rows and not job.diverged:
+            self.engine.begin_pass(job, job.batch_rows, False)
+            before, job.step = job.steps_done, self.steps
+            # A reference keeps this optimiser alive while the GIL is released. If another one is assigned meanwhile, it
+            # takes over after the next pause for signals, with its own rate instead of `rates`.
+            optimizer = self.current
+            state = optimizer.state
+            state.rates = <const double *>rates.start if optimizer is first else NULL
             with nogil:
                 begin_work(&job.interrupts)
-                train(job)
+                train_job(job)
                 end_work(&job.interrupts)
-            self.steps += job.steps - before
-            self.engine.leave(job)
-            if job.interrupts.pause and progress is not None and 0 < job.done < job.rows:
-                progress(job.done, job.cost / job.weight_done if job.weight_done > 0 else 0.0)
+            self.steps += job.steps_done - before
+            self.engine.end_pass(job)
+            if job.interrupts.pause and progress is not None and 0 < job.rows_done < job.rows:
+                progress(job.rows_done, job.cost_sum / job.weight_sum if job.weight_sum > 0 else 0.0)
         return mean_cost(job)
 
-    cdef void begin(self, Job *job, Rule *rule) noexcept:
-        """What every job of training is."""
-        job.up, job.keep, job.down, job.training, job.rule = True, True, True, True, rule
+    cdef void set_training(self, TrainingJob *job, OptimizerState *state) noexcept:
+        """Set what every training job has in common."""
+        job.do_forward, job.save, job.do_backward, job.training, job.optimizer = True, True, True, True, state
         job.seed = self.seed
-        self.loss.put(job)
+        self.loss.set_loss(job)
 
-    cdef int join(
-        self, Job *job, Rule *rule, Buffer x, Buffer y, Buffer label, tuple own, Py_ssize_t batch,
+    cdef int begin_ensemble_job(
+        self, TrainingJob *job, OptimizerState *state, Buffer x, Buffer y, Buffer label, tuple own,
+        Py_ssize_t batch_size,
     ) except -1:
-        """Makes this one of several descents side by side; `own` are the buffers of its order, weights and rates."""
+        """Set up a job of an ensemble and take the engine; `own` has the buffers of its order, weights and rates."""
         cdef Buffer order, weight, rates
         order, weight, rates = own
-        self.engine.bring(job, self.loss, x, y, label, weight, order)
-        job.batch, job.step = batch, self.steps
-        rates.expect(n_steps(job) * sizeof(double))
-        self.begin(job, rule)
-        rule[0] = self.now.rule
-        rule.rates = <const double *>rates.start
-        return self.engine.enter(job, batch, False, 1)
+        self.engine.set_examples(job, self.loss, x, y, label, weight, order)
+        job.batch_rows, job.step = batch_size, self.steps
+        rates.check_size(n_steps(job) * sizeof(double))
+        self.set_training(job, state)
+        state[0] = self.current.state
+        state.rates = <const double *>rates.start
+        return self.engine.begin_pass(job, batch_size, False, 1)
 
     def apply(self):
-        """One step along the gradient that the engine holds."""
-        cdef CompiledOptimizer now
-        cdef Rule rule
-        cdef Job job
-        memset(&job, 0, sizeof(Job))
-        job.loss, job.rule = NO_LOSS, &rule
-        self.engine.enter(&job, 1, False)
-        now = self.now
-        rule, job.step = now.rule, self.steps
+        """Take one step along the gradient that the engine holds."""
+        cdef CompiledOptimizer optimizer
+        cdef OptimizerState state
+        cdef TrainingJob job
+        memset(&job, 0, sizeof(TrainingJob))
+        job.loss, job.optimizer = NO_LOSS, &state
+        self.engine.begin_pass(&job, 1, False)
+        optimizer = self.current
+        state, job.step = optimizer.state, self.steps
         with nogil:
             begin_work(&job.interrupts)
             begin_step(&job)
-            descend(&job)
+            apply_gradient(&job)
             end_step(&job)
             end_work(&job.interrupts)
         self.steps += 1
-        self.engine.leave(&job)
+        self.engine.end_pass(&job)
 
-    def run(self, x, y, label, weight, order, Py_ssize_t batch, rates, progress):
-        """One pass over the rows of x in the given order (None: as they lie), a step for each `batch` of them.
+    def run(self, x, y, label, weight, order, Py_ssize_t batch_size, rates, progress):
+        """Train for one pass over the rows of x, with a step for each batch.
 
-        Returns the mean cost, each row's before its step, or NaN where the run diverged; adds the steps taken to
-        ``steps``, whatever happens. `rates` holds that of each step; None: the optimiser's. ``progress(rows done, mean
-        cost so far)`` is called about every 50 ms.
+        Parameters
+        ----------
+        x : (rows, n_inputs)
+        y : (rows, n_targets), or None
+        label : int64 (rows,), or None
+        weight : (rows,), or None
+        order : int64 (rows,), or None
+            The order in which the rows are visited; None: as they are.
+        batch_size : int
+        rates : float64 (steps,), or None
+            The learning rate of each step; None: that of the optimiser.
+        progress : callable or None
+            Called as ``progress(rows done, mean cost so far)`` about every 50 ms.
+
+        Returns
+        -------
+        float
+            The mean cost, in which each row counts as it was before the step of its batch, or NaN if the run diverged.
+            ``steps`` grows by the steps taken, even if an exception ends the run.
         """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
         cdef Buffer orders = Buffer(order), rate = Buffer(rates)
-        cdef Job job
-        memset(&job, 0, sizeof(Job))
-        self.engine.bring(&job, self.loss, xs, ys, labels, weights, orders)
-        job.batch = batch
-        rate.expect(n_steps(&job) * sizeof(double))
-        return self.perform(&job, rate, progress)
+        cdef TrainingJob job
+        memset(&job, 0, sizeof(TrainingJob))
+        self.engine.set_examples(&job, self.loss, xs, ys, labels, weights, orders)
+        job.batch_rows = batch_size
+        rate.check_size(n_steps(&job) * sizeof(double))
+        return self.run_job(&job, rate, progress)
 
     def try_step(self, x, y):
-        """One step, without further ado, on an x and y just as the kernels take them; None: they want a closer look."""
+        """Take one step on the batch x, y if the kernels can take both as they are.
+
+        Returns
+        -------
+        float or None
+            The mean cost before the step, or NaN if it is not finite; then there was no step. None if x or y must be
+            converted or refused first.
+        """
         cdef Py_buffer xs, ys
-        cdef Job job
+        cdef TrainingJob job
         cdef bint labelled = self.targets == "classes"
-        if not self.engine.ready(&xs, x, self.engine.plan.n_inputs):
+        if not self.engine.get_matrix(&xs, x, self.engine.plan.n_inputs):
             return None
         try:
-            if labelled and get_ready(&ys, y, b"q", 1):
+            if labelled and get_array(&ys, y, b"q", 1):
                 if not in_range(&ys, xs.shape[0], self.engine.plan.n_outputs):
                     PyBuffer_Release(&ys)
                     return None
-            elif self.targets != "numbers" or not self.engine.ready(&ys, y, self.loss.n_targets):
+            elif self.targets != "numbers" or not self.engine.get_matrix(&ys, y, self.loss.n_targets):
                 return None
             elif ys.shape[0] != xs.shape[0]:
                 PyBuffer_Release(&ys)
                 return None
             try:
-                memset(&job, 0, sizeof(Job))
-                job.x, job.rows, job.batch = <char *>xs.buf, xs.shape[0], xs.shape[0]
+                memset(&job, 0, sizeof(TrainingJob))
+                job.x, job.rows, job.batch_rows = <char *>xs.buf, xs.shape[0], xs.shape[0]
                 if labelled:
                     job.label = <int64_t *>ys.buf
                 else:
                     job.y = <char *>ys.buf
-                return self.perform(&job, NOTHING, None)
+                return self.run_job(&job, NO_BUFFER, None)
             finally:
                 PyBuffer_Release(&ys)
         finally:
             PyBuffer_Release(&xs)
 
 
-cdef inline ptrdiff_t n_steps(const Job *job) noexcept:
-    """How many batches the rows make."""
-    return (job.rows + job.batch - 1) // job.batch
+cdef inline ptrdiff_t n_steps(const TrainingJob *job) noexcept:
+    """The number of batches of the job's rows."""
+    return (job.rows + job.batch_rows - 1) // job.batch_rows
 
 
-cdef double mean_cost(const Job *job) noexcept:
-    """Of the rows visited; NaN where the job diverged."""
+cdef double mean_cost(const TrainingJob *job) noexcept:
+    """The mean cost of the rows visited, or NaN if the job diverged."""
     if job.diverged:
         return NAN
-    return job.cost / job.weight_done if job.weight_done > 0 else 0.0
+    return job.cost_sum / job.weight_sum if job.weight_sum > 0 else 0.0
 
 
 cdef bint in_range(const Py_buffer *labels, ptrdiff_t rows, ptrdiff_t n_outputs) noexcept:
-    """True if there are `rows` labels, all of them in [0, n_outputs)."""
+    """Whether there are `rows` labels, all of them in [0, n_outputs)."""
     cdef const uint64_t *label = <const uint64_t *>labels.buf
     cdef ptrdiff_t i
     cdef bint ok = labels.shape[0] == rows
@@ -231,10 +265,10 @@ cdef bint in_range(const Py_buffer *labels, ptrdiff_t rows, ptrdiff_t n_outputs)
 
 
 def memory_size():
-    """How many numbers an optimiser remembers from step to step, beside its state."""
+    """Return how many numbers an optimiser remembers from step to step, besides its state."""
     return FP_MEMORY
 
 
 def squares_size(Py_ssize_t n_parameters):
-    """How many numbers clipping by norm needs room for."""
-    return (n_parameters + CHUNK - 1) // CHUNK
+    """Return how many numbers of memory clipping by norm needs."""
+    return (n_parameters + SQUARES_CHUNK - 1) // SQUARES_CHUNK

@@ -1,4 +1,4 @@
-"""Operations: what layers ask of the engine, in its own words. `Kind` of plan.pxi says what each computes."""
+"""Operations of the engine, of which layers consist. The list in _core/operations.pxi says what each kind computes."""
 
 from collections.abc import Callable
 from dataclasses import field, replace
@@ -41,7 +41,7 @@ class Operation:
     max_norm : float, optional
         The largest Euclidean norm of the weights of one output.
     fields : dict
-        What else the engine takes: see ``Op`` of plan.pxi. "fork" counts from the operation itself.
+        What else the engine takes: see ``Operation`` of _core/plan.pxi. "fork" counts from the operation itself.
     """
 
     kind: str

@@ -194,7 +194,7 @@ def test_a_trainer_keeps_its_network(isa):
     trainer.network = fp.Network([200, 200], seed=0)
     with pytest.raises(ValueError, match="make a Trainer for each network"):
         trainer.optimizer = "adam"
-    with pytest.raises(ValueError, match=r"came to the engine where \d+ are needed"):
+    with pytest.raises(ValueError, match=r"where the engine needs \d+"):
         trainer.epoch(np.ones((4, 200), "f4"), np.ones((4, 200), "f4"), batch_size=2)
 
 
