@@ -7,14 +7,8 @@ fp_isas[0].kernels = portable
 cdef const fp_isa *serving = NULL  # the ISA of networks made from now on
 
 
-def check_portable():
-    """Refuses to go on if a kernel of kernels.def has no twin in Cython, which would be a call of address 0.
-
-    Raises
-    ------
-    ImportError
-        If there is such a kernel; the message names all of them.
-    """
+cdef int check_portable() except -1:
+    """Raise an ImportError if a kernel of kernels.def has no twin in Cython: the engine would call address 0."""
     missing = set()
     for dtype in range(2):
         i = 0
@@ -27,6 +21,7 @@ def check_portable():
             f"no twin in Cython for {', '.join(sorted(missing))} of src_c/kernels.def; write it in portable_*.pxi of "
             "fastprop/_core, and enter it in the table at the end of that file"
         )
+    return 0
 
 
 check_portable()
