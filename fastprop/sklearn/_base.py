@@ -1,4 +1,4 @@
-"""What MLPClassifier and MLPRegressor share: from parameters to a network, its training and its outputs."""
+"""The base of MLPClassifier and MLPRegressor: from parameters to a network, its training and its outputs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,8 +24,8 @@ from fastprop.nn.layers import BatchNorm, Dense, Dropout, Layer, LayerNorm
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from fastprop.optim.schedules import Schedule
-from fastprop.sklearn._callbacks import Judge, Rows, TheirCallbacks
-from fastprop.sklearn.standardize import Standards, first_weights, folded, move
+from fastprop.sklearn._callbacks import EstimatorCallback, Rows, SklearnCallbacks
+from fastprop.sklearn.standardize import Standardization, first_weights, fold_standardization, restandardize
 from fastprop.training.callbacks import parse
 from fastprop.training.fit import train, train_by_lbfgs
 from fastprop.training.run import Run
@@ -36,36 +36,36 @@ try:  # scikit-learn's own callbacks, from 1.9 on
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing."""
+        """A mixin that does nothing."""
 
     def with_callbacks(method):
-        """The method as it is."""
+        """Return the method unchanged."""
         return method
 
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-# of X: then made dense, and the network has its dtype
-AS_WE_TAKE_IT: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "order": "C"}
+# How scikit-learn checks X. A sparse X is made dense afterwards, and the network has the dtype of X.
+CHECK_OPTIONS: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "order": "C"}
 
-# the parameters, beside those that `_design` spells out, without which the network would be another one
-DESIGN = ("loss", "standardize", "initializer", "batch_norm", "layer_norm", "members", "embedding")
+# The parameters that determine the network, in addition to those that `_structure` converts.
+STRUCTURAL = ("loss", "standardize", "initializer", "batch_norm", "layer_norm", "members", "embedding")
 
-# More put columns into no better order: of Friedman's function, of products, of scikit-learn's diabetes beside noise.
+# More rows did not order columns better: for Friedman's function, for products, for scikit-learn's diabetes with noise.
 IMPORTANCE_ROWS = 256
 
 
-class Perceptron(CallbackSupportMixin, BaseEstimator):
-    """The base of both estimators; its subclasses know what y is."""
+class BaseMLP(CallbackSupportMixin, BaseEstimator):
+    """The base class of both estimators; its subclasses know what y holds."""
 
     _network: Network
     _trainer: Trainer
-    _standards: Standards
-    _drawn: np.ndarray | None
+    _standardization: Standardization
+    _initial_weights: np.ndarray | None
 
     def _store(self, parameters: dict[str, Any]) -> None:
-        """What the constructor was given, as scikit-learn wants it: unseen."""
+        """Store the arguments of the constructor unchecked, as scikit-learn wants it."""
         for name, value in parameters.items():
             if name != "self":
                 setattr(self, name, value)
@@ -73,29 +73,29 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         """The attributes for a pickle, which names no inner class."""
         state = dict(super().__getstate__())
-        if "_standards" in state:
-            state["_standards"] = asdict(self._standards)
+        if "_standardization" in state:
+            state["_standardization"] = asdict(self._standardization)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        if "_standards" in state:
-            state = state | {"_standards": Standards.from_dict(state["_standards"])}
+        if "_standardization" in state:
+            state = state | {"_standardization": Standardization.from_dict(state["_standardization"])}
         super().__setstate__(state)
 
-    # ---- what the subclasses know ----
+    # ---- what subclasses define ----
 
-    def _targets(
-        self, y: np.ndarray, first: bool, further: bool
+    def _encode_targets(
+        self, y: np.ndarray, first: bool, partial: bool
     ) -> tuple[np.ndarray, losses.Loss | custom_loss.OwnLoss, int, str]:
-        """y as the network learns it, the loss, the number of outputs, and what is applied to them in the end."""
+        """Return y as the network learns it, the loss, the number of outputs, and the function applied to them."""
         raise NotImplementedError
 
-    def _weighed(self, y: np.ndarray, weight: np.ndarray | None, further: bool) -> np.ndarray | None:
-        """The weight of each row times that of its class, where classes have some."""
+    def _with_class_weight(self, y: np.ndarray, weight: np.ndarray | None, partial: bool) -> np.ndarray | None:
+        """Return the weight of each row times that of its class, where classes have weights."""
         return weight
 
-    def _score_of(self, outputs: np.ndarray, y: Any, weight: np.ndarray | None) -> float:
-        """How good the network's outputs are for y, as ``score`` says it."""
+    def _score_outputs(self, outputs: np.ndarray, y: Any, weight: np.ndarray | None) -> float:
+        """Return the score of the network's outputs for y, as ``score`` does."""
         raise NotImplementedError
 
     # ---- fit ----
@@ -107,119 +107,120 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         y,
         sample_weight,
         *,
-        further: bool = False,
+        partial: bool = False,
         held_out: tuple[Any, Any, Any] = (None, None, None),
         known: dict[str, Any] | None = None,
     ):
-        """``fit``, or with `further` one epoch more; `known` are attributes that do not follow from y."""
-        if further and self.early_stopping:
+        """Fit, or train for one epoch more if `partial`; `known` are attributes that do not follow from y."""
+        if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         before = self.__dict__.copy()
         try:
             self.__dict__.update(known or {})
-            judge, run = self._prepared(X, y, sample_weight, further, held_out)
-        except BaseException:  # an estimator that was given something wrong is as it was before
+            callback, run = self._prepare(X, y, sample_weight, partial, held_out)
+        except BaseException:  # wrong arguments leave the estimator as it was before
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
         with threads(self.n_threads):
-            self._train(judge, run)
+            self._train(callback, run)
         return self
 
-    def _prepared(self, X, y, sample_weight, further: bool, held_out) -> tuple[Judge, Run]:
-        """A training that is about to begin: all that can be wrong has been looked at."""
-        first = not hasattr(self, "_network") or not (self.warm_start or further)
+    def _prepare(self, X, y, sample_weight, partial: bool, held_out) -> tuple[EstimatorCallback, Run]:
+        """Check everything, and return a training that is ready to begin."""
+        first = not hasattr(self, "_network") or not (self.warm_start or partial)
         if not first:
-            self._refuse_changes("partial_fit" if further else "fit with warm_start=True")
-        X, y = self._checked(X, y, reset=first)
-        weight = _weights(sample_weight, X)
+            self._check_structure("partial_fit" if partial else "fit with warm_start=True")
+        X, y = self._check(X, y, reset=first)
+        weight = _check_weights(sample_weight, X)
         random = check_random_state(self.random_state)
         seeds = random.randint(np.iinfo(np.int32).max, size=2).tolist()
-        target, loss, n_outputs, link = self._targets(y, first, further)
-        weight = self._weighed(y, weight, further)
+        target, loss, n_outputs, link = self._encode_targets(y, first, partial)
+        weight = self._with_class_weight(y, weight, partial)
         if weight is not None and (weight.min() < 0 or not weight.any()):
             raise ValueError("the weights of rows must not be negative, nor all of them zero")
-        rows = self._rows(X, y, target, weight, held_out, random)
+        rows = self._split_rows(X, y, target, weight, held_out, random)
         if first:
-            if further and isinstance(self.embedding, str):
+            if partial and isinstance(self.embedding, str):
                 raise ValueError(
                     f"embedding={self.embedding!r} has its bins at the quantiles of all rows, which partial_fit does "
                     "not see; give embedding=fp.PiecewiseLinear.of(...) of rows that are typical, or call fit first"
                 )
-            self._begin(rows, loss, n_outputs, link, seeds[0])
-            standards = self._standards
+            self._build_network(rows, loss, n_outputs, link, seeds[0])
+            standardization = self._standardization
         else:
-            standards = self._standards.joined(rows.X, rows.target, rows.weight)
-        if not standards.finite:
+            standardization = self._standardization.joined(rows.X, rows.target, rows.weight)
+        if not standardization.finite:
             raise ValueError(NOT_FINITE)
         network = self._network
-        examples = network.prepare_examples(standards.inputs(rows.X), standards.targets(rows.target), rows.weight, loss)
-        epochs = 1 if further else _validation.count("max_iter", self.max_iter)
+        inputs, targets = standardization.inputs(rows.X), standardization.targets(rows.target)
+        examples = network.prepare_examples(inputs, targets, rows.weight, loss)
+        epochs = 1 if partial else _validation.count("max_iter", self.max_iter)
         solver = self._solver()
-        batch = len(rows.X) if isinstance(solver, LBFGS) else self._batch(len(rows.X), solver)
-        judge = Judge(self, rows, further)
-        callbacks = [judge, *parse(self.callbacks)]
-        if hasattr(self, "_skl_callbacks") and not further:
-            callbacks.append(TheirCallbacks(self, X, y))
-        how = self._descent(rows, solver, batch)
-        if first or not further:
+        batch = len(rows.X) if isinstance(solver, LBFGS) else self._step_size(len(rows.X), solver)
+        callback = EstimatorCallback(self, rows, partial)
+        callbacks = [callback, *parse(self.callbacks)]
+        if hasattr(self, "_skl_callbacks") and not partial:
+            callbacks.append(SklearnCallbacks(self, X, y))
+        how = self._trainer_options(rows, solver, batch)
+        if first or not partial:
             self._trainer = Trainer(network, loss=loss, **how, seed=seeds[1])
             self._rate = self._trainer.rate
-            self._look_out_for_the_best()
+            self._reset_best()
         else:
-            # None is another seed in each call
-            self._retune(**how, seed=None if self.random_state is None else seeds[1])
+            # with random_state=None each call has another seed, and the trainer keeps its own
+            self._update_trainer(**how, seed=None if self.random_state is None else seeds[1])
         if not first:
             with network.engine.locked():
-                move(network, self._standards, standards, loss, self._drawn)
-        self._standards, self._loss, self.out_activation_ = standards, loss, link
+                restandardize(network, self._standardization, standardization, loss, self._initial_weights)
+        self._standardization, self._loss, self.out_activation_ = standardization, loss, link
         source = batches.Stored(examples)
-        return judge, Run(self._trainer, epochs, source, batch, eval_source=(source, None), callbacks=callbacks)
+        return callback, Run(self._trainer, epochs, source, batch, eval_source=(source, None), callbacks=callbacks)
 
-    def _refuse_changes(self, what: str) -> None:
-        """An error where parameters that made the network are not what they were."""
-        for name, asked in self._design().items():
-            if not _alike(asked, there := self._designed[name]):
+    def _check_structure(self, what: str) -> None:
+        """Refuse a change of parameters that determine the network, since training goes on with the one there is."""
+        for name, asked in self._structure().items():
+            if not _equal(asked, there := self._structure_built[name]):
                 raise ValueError(
                     f"{what} goes on with the network there is, which was made with {name}={there!r}, got "
                     f"{name}={asked!r}; set it back, or call fit with warm_start=False for a new network"
                 )
 
-    def _design(self) -> dict[str, Any]:
-        """The parameters that make the network and say what its outputs mean, each in one of its spellings."""
+    def _structure(self) -> dict[str, Any]:
+        """Return the parameters that determine the network and the meaning of its outputs, in a form that compares."""
         widths = self._widths()
         dtype = self._network.dtype if self.dtype == "auto" else _validation.dtype(self.dtype)
         return {
             "hidden_layer_sizes": widths,
-            "activation": _each("activation", self.activation, len(widths)),
-            "dropout": _each("dropout", self.dropout, len(widths)),
+            "activation": _per_layer("activation", self.activation, len(widths)),
+            "dropout": _per_layer("dropout", self.dropout, len(widths)),
             "dtype": dtype.name,
-        } | {name: getattr(self, name) for name in DESIGN}
+        } | {name: getattr(self, name) for name in STRUCTURAL}
 
-    def _checked(self, X, y, names: tuple[str, str] = ("X", "y"), *, reset: bool = False) -> tuple[Any, Any]:
-        """X and y as scikit-learn checks them, which takes what is under a mask for data, and dates for numbers."""
+    def _check(self, X, y, names: tuple[str, str] = ("X", "y"), *, reset: bool = False) -> tuple[Any, Any]:
+        """Return X and y as scikit-learn checks them. It would accept masked elements and dates: these are refused."""
         for name, given in zip(names, (X, y)):
             _validation.unmasked(name, given)
-        _readable(names[0], X)
+        _check_numbers(names[0], X)
         if is_regressor(self):
-            y = _readable(names[1], y, targets=True)
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=is_regressor(self), reset=reset, **AS_WE_TAKE_IT)
+            y = _check_numbers(names[1], y, targets=True)
+        X, y = validate_data(self, X, y, multi_output=True, y_numeric=is_regressor(self), reset=reset, **CHECK_OPTIONS)
         y = _dense(y)
         return _dense(X), column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _rows(self, X, y, target, weight, held_out, random) -> Rows:
-        """The rows to train on, and those to validate on, if any."""
+    def _split_rows(self, X, y, target, weight, held_out, random) -> Rows:
+        """Return the rows to train on, and those held out for validation, if any."""
         Xv, yv, weight_v = held_out
         if (Xv is None) != (yv is None):
             raise ValueError(f"{'X_val' if Xv is None else 'y_val'} is missing; give both X_val and y_val, or neither")
         rows = Rows(X, target, weight)
         if Xv is not None:
-            Xv, yv = self._checked(Xv, yv, ("X_val", "y_val"))
-            rows.held_out = Xv, yv, _weights(weight_v, Xv, "sample_weight_val")
+            Xv, yv = self._check(Xv, yv, ("X_val", "y_val"))
+            rows.held_out = Xv, yv, _check_weights(weight_v, Xv, "sample_weight_val")
         elif self.early_stopping and self._stochastic():
-            alike = y if is_classifier(self) and y.ndim == 1 else None  # several labels at once have no strata
+            strata = y if is_classifier(self) and y.ndim == 1 else None  # several labels at once have no strata
             kept, held = train_test_split(
-                np.arange(len(X)), test_size=self.validation_fraction, random_state=random, stratify=alike
+                np.arange(len(X)), test_size=self.validation_fraction, random_state=random, stratify=strata
             )
             if len(held) < 2:
                 raise ValueError(
@@ -227,12 +228,12 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
                 )
             rows = Rows(X[kept], target[kept], None if weight is None else weight[kept])
             rows.held_out = X[held], y[held], None if weight is None else weight[held]
-        return rows.weighing()
+        return rows.without_zero_weights()
 
-    def _begin(self, rows: Rows, loss, n_outputs: int, link: str, seed: int) -> None:
-        """A new network, and what goes with it."""
+    def _build_network(self, rows: Rows, loss, n_outputs: int, link: str, seed: int) -> None:
+        """Make a new network, its standardization, and the attributes of a new fit."""
         standardize = _validation.flag("standardize", self.standardize)
-        self._standards = Standards.of(
+        self._standardization = Standardization.of(
             rows.X if standardize and self.embedding is None else None,
             rows.target if standardize and (loss.targets == "numbers" or link == "exp") else None,
             rows.weight,
@@ -240,10 +241,10 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         )
         self.n_outputs_ = n_outputs
         dtype = rows.X.dtype if self.dtype == "auto" else _validation.dtype(self.dtype)
-        layers = [rows.X.shape[1], *self._first(rows.X), *self._hidden(), Dense(n_outputs)]
+        layers = [rows.X.shape[1], *self._embedding_layers(rows.X), *self._hidden_layers(), Dense(n_outputs)]
         self._network = Network(layers, dtype=dtype, seed=seed, members=self.members)
-        self._drawn = None if self._standards.x is None else first_weights(self._network).copy()
-        self._designed = self._design()
+        self._initial_weights = None if self._standardization.x is None else first_weights(self._network).copy()
+        self._structure_built = self._structure()
         self.n_layers_ = len(self._widths()) + 2
         self.t_ = self._no_improvement_count = 0
         self.loss_curve_: list[float] = []
@@ -251,15 +252,15 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         self.validation_scores_: Any = None
         self.best_validation_score_: Any = None
 
-    def _look_out_for_the_best(self) -> None:
-        """By the loss, or with early_stopping by the score, whatever it was in a fit before."""
+    def _reset_best(self) -> None:
+        """Judge epochs by the score with early_stopping, else by the loss, whichever the fit before used."""
         if self.early_stopping:
             self.best_loss_ = None
         elif self.best_loss_ is None:
             self.best_loss_ = min(self.loss_curve_)
 
-    def _first(self, X: np.ndarray) -> list[Layer]:
-        """The layer that reads the columns of X, if there is one."""
+    def _embedding_layers(self, X: np.ndarray) -> list[Layer]:
+        """Return the embedding of the columns of X as a list of one layer, or an empty list."""
         if self.embedding is None:
             return []
         if isinstance(self.embedding, Layer):
@@ -268,7 +269,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         return [_piecewise(X)]
 
     def _widths(self) -> list[int]:
-        """The widths of the hidden layers: one may come by itself."""
+        """Return the widths of the hidden layers; a single int stands for one layer."""
         given = self.hidden_layer_sizes
         listed = list(given) if isinstance(given, (Sequence, np.ndarray)) and np.ndim(given) else [given]
         if isinstance(given, (str, bytes)) or not all(map(_is_whole, listed)):
@@ -280,11 +281,11 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {listed}.")
         return [int(width) for width in listed]
 
-    def _hidden(self) -> list[Layer]:
-        """The hidden layers."""
+    def _hidden_layers(self) -> list[Layer]:
+        """Return the hidden layers, with normalisation and dropout."""
         widths = self._widths()
-        activations = _each("activation", self.activation, len(widths))
-        rates = _each("dropout", self.dropout, len(widths))
+        activations = _per_layer("activation", self.activation, len(widths))
+        rates = _per_layer("dropout", self.dropout, len(widths))
         if self.batch_norm and self.layer_norm:
             raise ValueError("batch_norm and layer_norm exclude each other; set one of them to False")
         norm = BatchNorm if self.batch_norm else LayerNorm if self.layer_norm else None
@@ -298,14 +299,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
                 layers.append(Dropout(rate))
         return layers
 
-    # ---- how it is trained ----
+    # ---- training ----
 
     def _stochastic(self) -> bool:
-        """Whether the solver takes mini-batches, so that ``partial_fit`` makes sense."""
+        """Return whether the solver takes mini-batches, so that ``partial_fit`` makes sense."""
         return self.solver != "lbfgs" and not isinstance(self.solver, LBFGS)
 
     def _solver(self) -> Optimizer | LBFGS:
-        """The optimiser that the parameters describe."""
+        """Return the optimiser that the parameters describe."""
         if isinstance(self.solver, (Optimizer, LBFGS)):
             return self.solver
         if self.solver == "lbfgs":
@@ -320,8 +321,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             return kind(rate, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon)
         return kind(rate)
 
-    def _descent(self, rows: Rows, solver: Optimizer | LBFGS, batch: int) -> dict[str, Any]:
-        """How a Trainer is to train."""
+    def _trainer_options(self, rows: Rows, solver: Optimizer | LBFGS, batch: int) -> dict[str, Any]:
+        """Return the options of ``Trainer``."""
         scheduled = isinstance(self.learning_rate, Schedule)
         if isinstance(self.solver, Optimizer) and (
             scheduled or (isinstance(self.solver.rate, Schedule) and self.learning_rate != "constant")
@@ -333,27 +334,27 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         if not scheduled:
             _validation.choice("learning_rate", self.learning_rate, ["constant", "invscaling", "adaptive"])
         return {
-            # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
+            # LBFGS takes no steps of a trainer, and uses its data, loss and penalty; the optimizer is not used
             "optimizer": SGD() if isinstance(solver, LBFGS) else solver,
-            # the penalty is shared among the rows of a batch
+            # scikit-learn divides the penalty by the rows of a batch
             "l2": _validation.number("alpha", self.alpha, least=0) / (batch * rows.mean_weight),
             "shuffle": _validation.flag("shuffle", self.shuffle),
         }
 
-    def _batch(self, rows: int, optimizer: Optimizer) -> int:
-        """How many rows a step takes."""
+    def _step_size(self, rows: int, optimizer: Optimizer) -> int:
+        """Return how many rows a step takes."""
         if optimizer.full_batch:
             return rows
         if isinstance(self.batch_size, str):
             _validation.choice("batch_size", self.batch_size, ["auto"])
-            return min(rows, max(32, min(200, rows // 16)))  # some 16 steps an epoch, however few rows there are
+            return min(rows, max(32, min(200, rows // 16)))  # about 16 steps in an epoch of few rows
         batch = _validation.count("batch_size", self.batch_size)
         if batch > rows:
             warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
         return min(batch, rows)
 
-    def _retune(self, optimizer: Optimizer, l2: float, shuffle: bool, seed: int | None) -> None:
-        """The trainer goes on as the parameters are now; what its optimiser remembers stays where it has the same."""
+    def _update_trainer(self, optimizer: Optimizer, l2: float, shuffle: bool, seed: int | None) -> None:
+        """Give the trainer the present parameters. The optimiser keeps its state if the new one has the same state."""
         trainer = self._trainer
         before = trainer.optimizer
         trainer.shuffle = shuffle
@@ -371,48 +372,48 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         elif self.learning_rate == "constant" or optimizer.rate != before.rate:
             self._rate = trainer.rate
 
-    def _train(self, judge: Judge, run: Run) -> None:
+    def _train(self, callback: EstimatorCallback, run: Run) -> None:
         solver, converged = self._solver(), False
         try:
             run.begin()
             if isinstance(solver, LBFGS):
                 converged = train_by_lbfgs(run, solver, self.max_fun)
             else:
-                judge.set_rate()
+                callback.set_rate()
                 train(run)
         except KeyboardInterrupt:
             warn("Training interrupted by user.")
         except DivergenceError as error:
-            if judge.best is None:
+            if callback.best is None:
                 raise ValueError(f"{NOT_FINITE} {error}") from error
             self.validation_scores_.append(np.nan)
             warn(f"{error}", ConvergenceWarning)
             converged = True
         finally:
             run.close()
-        if not (converged or judge.further or run.stopped) and (run.epoch == run.epochs or not self._stochastic()):
+        if not (converged or callback.partial or run.stopped) and (run.epoch == run.epochs or not self._stochastic()):
             warn(
                 f"{'Stochastic Optimizer' if self._stochastic() else 'lbfgs'}: Maximum iterations ({self.n_iter_}) "
                 "reached and the optimization hasn't converged yet.",
                 ConvergenceWarning,
             )
-        for callback in run.callbacks:
-            if isinstance(callback, TheirCallbacks):
-                callback.close()
+        for each in run.callbacks:
+            if isinstance(each, SklearnCallbacks):
+                each.close()
 
-    # ---- what was learned ----
+    # ---- outputs and what was learned ----
 
     def _outputs(self, X) -> np.ndarray:
-        """What the network says of rows that were checked, in the units of its training."""
+        """Return the network's outputs for rows that were checked, in the standardised units of y."""
         with threads(self.n_threads):
-            return self._network(self._standards.inputs(X))
+            return self._network(self._standardization.inputs(X))
 
-    def _predicted(self, X) -> np.ndarray:
-        """The outputs for rows that were not."""
+    def _predict_outputs(self, X) -> np.ndarray:
+        """Check rows, and return the network's outputs for them, in the standardised units of y."""
         check_is_fitted(self)
         _validation.unmasked("X", X)
-        _readable("X", X)
-        outputs = self._outputs(_dense(validate_data(self, X, reset=False, **AS_WE_TAKE_IT)))
+        _check_numbers("X", X)
+        outputs = self._outputs(_dense(validate_data(self, X, reset=False, **CHECK_OPTIONS)))
         if not np.isfinite(outputs).all():
             row, column = _validation.place(~np.isfinite(outputs))
             raise ValueError(
@@ -423,30 +424,30 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
 
     @property
     def network_(self) -> Network:
-        """The network: it takes X as it is, and gives what predictions are made of. Where `standardize`, a copy."""
+        """The network, which takes X as it is and returns outputs in the units of y; with `standardize` a copy."""
         network = self.__dict__.get("_network")
         if network is None:
             raise AttributeError(f"this {type(self).__name__} has no network_ before fit")
-        return folded(network, self._standards, self._loss)
+        return fold_standardization(network, self._standardization, self._loss)
 
     @property
     def coefs_(self) -> list[np.ndarray]:
-        """The weights of each layer that has some, (n_in, n_out): views, of the network as it is trained."""
+        """The weights of each layer that has any, (n_in, n_out), for standardised inputs: views."""
         return list(self._network.weights)
 
     @property
     def intercepts_(self) -> list[np.ndarray]:
-        """The biases of each layer that has weights, (n_out,): views."""
+        """The biases of each layer that has weights, (n_out,), for standardised inputs: views."""
         return list(self._network.biases)
 
     @property
     def feature_importances_(self) -> np.ndarray:
-        """How much the outputs change with each column, per standard deviation of it: (columns,), with the sum 1.
+        """How much the outputs change per standard deviation of each column: (columns,), with the sum 1.
 
-        The mean absolute derivative at rows of normally distributed numbers, so that nothing of the data is kept.
+        It is the mean absolute derivative at rows of normally distributed numbers, so that none of the data is kept.
         """
         network = self.__dict__.get("_network")
-        if network is None or self._standards.x is None:
+        if network is None or self._standardization.x is None:
             raise AttributeError(
                 f"this {type(self).__name__} has no feature_importances_: they need a fit with standardize=True and "
                 "without embedding; use sklearn.inspection.permutation_importance, or an importance_getter"
@@ -454,10 +455,10 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         mean = np.zeros(network.n_inputs)
         for row in np.random.default_rng(0).normal(size=(IMPORTANCE_ROWS, network.n_inputs)):
             slopes = network.jacobian(row[np.newaxis])[0]
-            if self.out_activation_ == "softmax":  # which does not see what all scores have in common
+            if self.out_activation_ == "softmax":  # what is added to all scores does not change it
                 slopes = slopes - slopes.mean(axis=0)
             mean += np.abs(slopes).sum(axis=0)
-        mean[self._standards.x.deviation == 0] = 0  # of a constant column nothing was learned
+        mean[self._standardization.x.deviation == 0] = 0  # nothing was learned from a constant column
         return mean / max(mean.sum(), np.finfo(np.float64).tiny)
 
     def __sklearn_tags__(self):
@@ -470,16 +471,16 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _alike(a: Any, b: Any) -> bool:
-    """Whether two values of a parameter are the same."""
+def _equal(a: Any, b: Any) -> bool:
+    """Return whether two values of a parameter are equal."""
     try:
         return a is b or bool(a == b)
     except ValueError:  # arrays
         return np.array_equal(a, b)
 
 
-def _each(what: str, value: Any, n: int) -> list:
-    """A value for each of n hidden layers: its own, or one for all."""
+def _per_layer(what: str, value: Any, n: int) -> list:
+    """Return a list with the value for each of n hidden layers; a single value is for all of them."""
     if not isinstance(value, (list, tuple)):
         return [value] * n
     if len(value) != n:
@@ -488,26 +489,26 @@ def _each(what: str, value: Any, n: int) -> list:
 
 
 def _dense(array: Any) -> np.ndarray:
-    """A sparse matrix as an array; an array as it is."""
+    """Return a sparse matrix as an array, and an array unchanged."""
     return array.toarray() if hasattr(array, "toarray") else array
 
 
-def _readable(name: str, given: Any, **use: bool) -> Any:
-    """An array of the numbers that a table holds, where a network would take them; of anything else, what was given.
+def _check_numbers(name: str, given: Any, **use: bool) -> Any:
+    """Return the numbers of a data frame or a similar table as an array, and anything else unchanged.
 
-    Raises what the network would: scikit-learn takes dates for numbers, and its other errors name no column.
+    It raises the errors that the network would: scikit-learn accepts dates as numbers, and its errors name no column.
     """
     if hasattr(given, "toarray"):  # estimators take sparse matrices
         return given
     return data.plain(name, given, np.dtype(np.float64), **use)
 
 
-def _weights(given: Any, X: np.ndarray, name: str = "sample_weight") -> np.ndarray | None:
-    """A weight for each row."""
+def _check_weights(given: Any, X: np.ndarray, name: str = "sample_weight") -> np.ndarray | None:
+    """Check the weights of the rows, and return them, (rows,); None if there are none."""
     if given is None:
         return None
     _validation.unmasked(name, given)
-    _readable(name, given, weights=True)
+    _check_numbers(name, given, weights=True)
     weight = check_array(given, ensure_2d=False, dtype=X.dtype, input_name=name)
     if weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weight.ndim}D array")
@@ -516,8 +517,8 @@ def _weights(given: Any, X: np.ndarray, name: str = "sample_weight") -> np.ndarr
 
 
 def _piecewise(X: np.ndarray) -> PiecewiseLinear:
-    """Bins at the quantiles of each column of X."""
+    """Return an embedding with bins at the quantiles of each column of X."""
     quantiles = np.quantile(X.astype(np.float64), np.linspace(0, 1, 49), axis=0)  # 48 bins, as PiecewiseLinear.of
     edges = [np.unique(column).tolist() for column in quantiles.T]
-    # a constant column has no bins; one of any size does
+    # a constant column has no two edges: one bin of any width will do
     return PiecewiseLinear(tuple(tuple(e) if len(e) > 1 else (e[0], e[0] + 1.0 + abs(e[0])) for e in edges))

@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's estimators, trained by fastprop."""
+"""MLPClassifier and MLPRegressor, with the interface of scikit-learn's estimators and the training of fastprop."""
 
 try:
     import sklearn
@@ -10,7 +10,7 @@ except ModuleNotFoundError as error:
         "fastprop's MLPClassifier and MLPRegressor need scikit-learn, which is not installed: "
         "pip install 'fastprop-nn[sklearn]'"
     ) from error
-if not hasattr(sklearn.utils.validation, "validate_data"):  # it came with the tags of estimators, which are needed too
+if not hasattr(sklearn.utils.validation, "validate_data"):  # new in 1.6, as are the tags of estimators
     raise ImportError(
         f"fastprop's MLPClassifier and MLPRegressor need scikit-learn 1.6 or newer, got {sklearn.__version__}: "
         "pip install --upgrade 'fastprop-nn[sklearn]'"
@@ -26,14 +26,14 @@ from fastprop._util.public import publish
 from fastprop.data.targets import BINARY
 from fastprop.nn import custom_loss
 from fastprop.nn.losses import Loss
-from fastprop.sklearn._base import Perceptron
+from fastprop.sklearn._base import BaseMLP
 from fastprop.training.metrics import LOG_MEAN
 
 NO_PROBABILITIES = ("hinge", "binary_hinge")
 
 
-def _stochastic(estimator: Perceptron) -> bool:
-    """For available_if: an AttributeError with the reason, or True."""
+def _stochastic(estimator: BaseMLP) -> bool:
+    """Tell available_if whether there is ``partial_fit``: return True, or raise an AttributeError with the reason."""
     if not estimator._stochastic():
         raise AttributeError(
             f"partial_fit is only available for stochastic optimizers. {estimator.solver} is not stochastic."
@@ -41,28 +41,28 @@ def _stochastic(estimator: Perceptron) -> bool:
     return True
 
 
-def _probabilistic(estimator: Perceptron) -> bool:
-    """The same."""
+def _probabilistic(estimator: BaseMLP) -> bool:
+    """Tell available_if whether the loss gives probabilities, as ``_stochastic`` does."""
     name = getattr(estimator.loss, "name", estimator.loss)
     if name in NO_PROBABILITIES:
         raise AttributeError(f"the loss {name} gives no probabilities; use decision_function")
     return True
 
 
-def _of_quantiles(estimator: Perceptron) -> bool:
-    """The same."""
+def _predicts_quantiles(estimator: BaseMLP) -> bool:
+    """Tell available_if whether the loss is that of quantiles, as ``_stochastic`` does."""
     name = getattr(estimator.loss, "name", estimator.loss)
     if name != "quantile":
         raise AttributeError(f"predict_quantiles needs loss=fp.losses.quantile(levels=...), got {name}")
     return True
 
 
-class MLPClassifier(ClassifierMixin, Perceptron):
-    """A multi-layer perceptron that tells classes, or any number of labels at once, with scikit-learn's interface.
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A multi-layer perceptron that predicts a class, or several labels at once, with scikit-learn's interface.
 
-    The parameters that ``sklearn.neural_network.MLPClassifier`` has mean the same here, and so do the attributes. The
-    defaults differ in what "auto" means as `batch_size`, and in the new `standardize`: benchmarks/bundled_scores.py
-    says what that is worth on scikit-learn's bundled data sets.
+    The parameters and attributes of ``sklearn.neural_network.MLPClassifier`` have the same meaning here. The defaults
+    differ in what "auto" means as `batch_size`, and in `standardize`, which is new: benchmarks/bundled_scores.py
+    measures its effect on scikit-learn's bundled data sets.
 
     Parameters
     ----------
@@ -71,89 +71,100 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     activation : str, Activation, or a sequence of them with one for each hidden layer, default "relu"
         Any of ``fastprop.activations``; "logistic" is the sigmoid.
     loss : str, Loss or callable, default "log_loss"
-        "log_loss" is the cross-entropy: of the softmax, or with two classes or with labels that come several at once of
-        the sigmoid. Others of ``fastprop.losses`` for classes by their names, which likewise stand for the binary form
-        where that is due ("focal" for "binary_focal"); or with their numbers, ``fp.losses.focal(gamma=1)``, as they
-        are: a binary one with several classes tells each from the rest. Or a function (Y, y) -> (cost, dY), as
-        ``Trainer`` takes it, of an output for each class and labels from 0 on (or the indicator matrix).
+        "log_loss" is the cross-entropy, of the sigmoid with two classes or several labels at once, else of the softmax.
+        Other losses of ``fastprop.losses`` for classes are given by name, and a name stands for the binary form too
+        ("focal" for "binary_focal"). A loss with its hyperparameters, ``fp.losses.focal(gamma=1)``, is used as it is: a
+        binary one with more than two classes separates each class from the rest. A function (Y, y) -> (cost, dY), as
+        ``Trainer`` takes it, gets an output for each class, and labels from 0 on or the indicator matrix.
     solver : str, Optimizer or LBFGS, default "adam"
-        "sgd", "adam", "lbfgs", or the name of any optimiser of fastprop; or one with its numbers, as ``fp.Lion(3e-4)``.
+        "sgd", "adam", "lbfgs", the name of any other optimiser of fastprop, or an instance, as ``fp.Lion(3e-4)``.
     alpha : float, default 1e-4
         The L2 penalty on the weights: alpha / 2 times the sum of their squares, divided by the rows of a batch.
     batch_size : int or "auto", default "auto"
-        Rows in a step; "auto" is a sixteenth of all, but 32 to 200. All of them with "lbfgs" and "rprop".
+        The rows in a step. "auto" is a sixteenth of all rows, but at least 32 and at most 200. "lbfgs" and "rprop" take
+        all rows.
     learning_rate : {"constant", "invscaling", "adaptive"} or Schedule, default "constant"
-        "invscaling": ``learning_rate_init / (t_ + 1)^power_t``. "adaptive": divided by 5 whenever n_iter_no_change
-        epochs were no better; training stops when it is below 1e-6. A schedule of ``fastprop.schedules`` says the rate.
-        All of them with every solver but "lbfgs".
+        "invscaling" is ``learning_rate_init / (t_ + 1)^power_t``. "adaptive" divides the rate by 5 whenever
+        n_iter_no_change epochs brought no improvement, and stops when it is below 1e-6. A schedule of
+        ``fastprop.schedules`` determines the rate itself. All of these work with every solver except "lbfgs".
     learning_rate_init : float or None, default 0.001
-        None: what the optimiser has by default.
+        None is the default of the optimiser.
     power_t : float, default 0.5
+        The exponent of "invscaling".
     max_iter : int, default 200
-        Epochs, or iterations of "lbfgs", at most.
+        The largest number of epochs, or of iterations of "lbfgs".
     shuffle : bool, default True
+        Whether each epoch takes the rows in a new random order.
     random_state : int, RandomState or None
-        Of the initial weights, the order of rows, dropout, and what is held out. The same int gives the same bits.
+        The seed of the initial weights, the order of rows, dropout and the rows held out. The same int gives the same
+        bits.
     tol : float, default 1e-4
-        See n_iter_no_change; with "lbfgs" the largest element of the gradient with which it is done.
+        See n_iter_no_change. "lbfgs" ends when the largest element of the gradient is at most tol.
     verbose : bool, default False
+        Whether to print the loss after each epoch.
     warm_start : bool, default False
-        Whether ``fit`` goes on from the weights of the last one. Parameters that would make another network, as
-        hidden_layer_sizes or loss, must be as they were then; others may change.
+        Whether ``fit`` goes on from the weights of the last fit. Parameters that determine the network, such as
+        hidden_layer_sizes or loss, must not have changed since; others may.
     momentum : float, default 0.9
+        For the solver "sgd".
     nesterovs_momentum : bool, default True
-        With the solver "sgd".
+        For the solver "sgd".
     early_stopping : bool, default False
         Whether to judge epochs by the score on rows held out (``validation_fraction``, or X_val and y_val of ``fit``),
-        and to keep the best.
+        and to keep the parameters of the best.
     validation_fraction : float, default 0.1
+        The share of the rows that early_stopping holds out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-8
-        Of "adam", "adamw" and the like.
+        For "adam", "adamw" and other variants of Adam.
     n_iter_no_change : int, default 10
-        Training stops when more than so many epochs running did not improve the loss, or with early_stopping the score,
-        by tol. ``float("inf")``: never.
+        Training stops when more than this many epochs in a row did not improve the loss, or with early_stopping the
+        score, by tol. ``float("inf")`` means never.
     max_fun : int, default 15000
-        "lbfgs" looks at the cost so often at most.
+        The largest number of times that "lbfgs" computes the cost.
     standardize : bool, default True
-        Whether each column of X is brought to mean 0 and variance 1 first: a StandardScaler built in. A regressor's y
-        too (or, where predictions are exponentials, y divided by its mean): then `loss_` is in those units, and so are
-        a loss's own, as the delta of huber; but for a loss that is a function. Mean and variance are those of all rows
-        so far: each ``partial_fit``, and each ``fit`` with `warm_start`, adds its own, and what the network has learned
-        is put into the new units. A first call with a single row, which says nothing of scales, leaves both as they are
-        until other rows come. scikit-learn does nothing of the kind.
+        Whether each column of X is first brought to mean 0 and variance 1, as by scikit-learn's StandardScaler. A
+        regressor's y is standardised too, or divided by its mean where predictions are exponentials, unless the loss is
+        a function. Then `loss_` and the hyperparameters of the loss, such as the delta of huber, are in standardised
+        units. Mean and variance are those of all rows so far: each ``partial_fit``, and each ``fit`` with `warm_start`,
+        adds its rows, and what the network has learned is rescaled to the new units. A single row does not show any
+        scale: where the first call has only one, X and y are left as they are until other rows come. scikit-learn's
+        estimators do not standardise.
     initializer : str, default "glorot_uniform"
-        Of the weights of the hidden layers, scikit-learn's; "auto" is what suits the activation, as in ``Dense``.
+        The initial weights of the hidden layers, by default those of scikit-learn; "auto" chooses what suits the
+        activation, as in ``Dense``.
     dropout : float or sequence with one for each hidden layer, default 0
     batch_norm, layer_norm : bool, default False
-        After each hidden layer's product.
+        Whether to normalise the outputs of each hidden layer before its activation.
     class_weight : dict or "balanced", optional
-        Label -> weight of its rows, as in scikit-learn's other classifiers.
+        A weight for the rows of each class, by its label, as in scikit-learn's other classifiers.
     members : int, default 1
-        So many networks with common weights, of which the mean counts: TabM, see ``Network``.
+        The number of networks with shared weights whose mean is the prediction: TabM, see ``Network``.
     embedding : "piecewise", Layer or None
-        What reads the columns of X: "piecewise" is ``PiecewiseLinear`` at their quantiles; or a layer of
-        ``fastprop.nn.embeddings``. `standardize` leaves X alone then.
+        The layer that reads the columns of X: "piecewise" is ``PiecewiseLinear`` at their quantiles; or a layer of
+        ``fastprop.nn.embeddings``. `standardize` does not change X then.
     callbacks : Callback or sequence of them
         As ``Network.fit`` takes them. The callbacks of scikit-learn itself are set by ``set_callbacks`` (from 1.9 on).
     n_threads : int, optional
-        For this estimator's work at most so many; by default as ``fp.set_num_threads`` says.
+        The largest number of threads for this estimator; by default that of ``fp.set_num_threads``.
     dtype : "auto", "float32" or "float64", default "auto"
-        Of the network: that of X where X is float32, else float64.
+        The dtype of the network. "auto" is float32 where X is float32, else float64.
 
     Attributes
     ----------
     classes_ : ndarray
     network_ : Network
-        Takes X as it is and gives raw scores; to be saved, exported, looked into.
+        A network that takes X as it is and returns raw scores; it can be saved, exported and examined.
     coefs_, intercepts_ : list of ndarray
-        The weights (n_in, n_out) and biases of each layer, of the inputs as standardised.
+        The weights (n_in, n_out) and biases (n_out,) of each layer, for standardised inputs.
     feature_importances_ : ndarray
-        How much the scores change with each column, per standard deviation of it; with the sum 1. The derivatives are
-        taken at random rows, not at those of the data: ``permutation_importance`` says what a score owes to a column.
-        Where `standardize` is False, or with `embedding`, there are none.
+        How much the scores change per standard deviation of each column, with the sum 1. The derivatives are taken at
+        random rows, not at those of the data: use ``permutation_importance`` for a column's share in a score. They
+        exist only with `standardize`, and without `embedding`.
     n_iter_, t_, n_layers_, n_outputs_, n_features_in_, feature_names_in_
+        As in scikit-learn.
     loss_, best_loss_ : float
-        The mean loss of the last epoch and the best, without the penalty; ``best_loss_`` is None with early_stopping.
+        The mean loss of the last epoch and of the best, without the penalty; ``best_loss_`` is None with
+        early_stopping.
     loss_curve_ : list of float
     validation_scores_ : list of float, or None
     best_validation_score_ : float or None
@@ -210,17 +221,17 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         self._store(locals())
 
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None) -> "MLPClassifier":
-        """Fits the network to the rows of X and their classes.
+        """Train the network on the rows of X and their classes.
 
         Parameters
         ----------
         X : array-like or sparse matrix, (rows, columns)
-            A sparse one is made dense.
+            A sparse matrix is made dense.
         y : array-like, (rows,) or (rows, labels)
-            Classes; or 0 and 1 for labels that come several at once.
+            The class of each row; or for several labels at once a column of 0 and 1 for each label.
         sample_weight : array-like, (rows,), optional
         X_val, y_val, sample_weight_val : array-like, optional
-            Rows whose score is recorded after each epoch; with early_stopping they take the place of a fraction of X.
+            Rows whose score is recorded after each epoch; with early_stopping they replace the fraction of X.
 
         Returns
         -------
@@ -235,17 +246,17 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     @available_if(_stochastic)
     def partial_fit(self, X, y, sample_weight=None, classes=None) -> "MLPClassifier":
-        """One epoch more, on these rows.
+        """Train for one epoch more, on these rows.
 
-        The parameters may have changed since the last call, but for those that would make another network. What says
-        when a fit ends, as tol and max_iter, means nothing here.
+        Parameters may have changed since the last call, except those that determine the network. Those that end a fit,
+        such as tol and max_iter, have no effect here.
 
         Parameters
         ----------
         X, y, sample_weight
             As in ``fit``.
         classes : array-like
-            All there will ever be; to be given in the first call.
+            All classes that any call will have; needed in the first call.
 
         Returns
         -------
@@ -254,7 +265,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Raises
         ------
         ValueError, TypeError
-            If an argument is wrong, and nothing has changed then; or the weights overflow.
+            If an argument is wrong, which leaves the estimator as it was; or if the weights overflow.
         """
         known = {}
         if not hasattr(self, "classes_"):
@@ -265,34 +276,34 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             raise ValueError(
                 f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
             )
-        return self._fit(X, y, sample_weight, further=True, known=known)
+        return self._fit(X, y, sample_weight, partial=True, known=known)
 
-    def _targets(self, y, first, further):
+    def _encode_targets(self, y, first, partial):
         check_classification_targets(y)
         kind = type_of_target(y)
         if kind.endswith("multioutput"):
             raise ValueError("Multioutput target data is not supported: give each output an estimator of its own")
         several = kind.startswith("multilabel")
-        if not first and several != self._several:
+        if not first and several != self._multilabel:
             kinds = ["one class a row", "several labels at once"]
             raise ValueError(
                 f"`y` has {kinds[several]}, but the network that the fit goes on with was made for "
                 f"{kinds[not several]}; give such a `y`, or make a new estimator"
             )
         found = np.arange(y.shape[1]) if several else np.unique(y)
-        if first and not further:
+        if first and not partial:
             self.classes_ = found
-        elif further and len(np.setdiff1d(found, self.classes_)):
+        elif partial and len(np.setdiff1d(found, self.classes_)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {found}."
             )
-        elif not further and not np.array_equal(found, self.classes_):
+        elif not partial and not np.array_equal(found, self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
                 f"Previously got {self.classes_}, `y` has {found}"
             )
-        self._several = several
-        loss, n = self._chosen(several), len(self.classes_)
+        self._multilabel = several
+        loss, n = self._parse_loss(several), len(self.classes_)
         if loss.targets == "classes" or (loss.targets == "own" and not several):
             return np.searchsorted(self.classes_, y), loss, max(2, n), "softmax"
         if several:
@@ -300,8 +311,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         indicator = y[:, np.newaxis] == (self.classes_ if n > 2 else self.classes_[1:2])
         return (indicator if n > 1 else np.zeros((len(y), 1))), loss, n if n > 2 else 1, "logistic"
 
-    def _chosen(self, several: bool) -> Loss | custom_loss.OwnLoss:
-        """The loss that the parameter means for these classes."""
+    def _parse_loss(self, several: bool) -> Loss | custom_loss.OwnLoss:
+        """Return the loss that the parameter stands for with these classes."""
         name = "cross_entropy" if self.loss == "log_loss" else self.loss
         if isinstance(name, str) and (several or len(self.classes_) <= 2):
             name = BINARY.get(name, name)
@@ -309,13 +320,15 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if loss.targets not in ("classes", "probabilities", "signs", "own"):
             raise ValueError(f"{loss.name} is a loss of numbers, not of classes; use MLPRegressor, or loss='log_loss'")
         if several and loss.targets == "classes":
-            raise ValueError(f"{loss.name} tells one class a row, but y has several labels; use 'log_loss' or 'focal'")
+            raise ValueError(
+                f"{loss.name} is for one class in each row, but y has several labels; use 'log_loss' or 'focal'"
+            )
         return loss
 
-    def _weighed(self, y, weight, further):
+    def _with_class_weight(self, y, weight, partial):
         if self.class_weight is None:
             return weight
-        if further and isinstance(self.class_weight, str):
+        if partial and isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight={self.class_weight!r} counts the rows of all classes, which partial_fit does not see; "
                 "give the weights as a dict"
@@ -324,54 +337,54 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return each if weight is None else each * weight
 
     def _labels(self, outputs: np.ndarray) -> np.ndarray:
-        """The classes, or the indicator matrix, that outputs mean."""
-        if self._several:
+        """Return the classes, (rows,), or the indicator matrix, (rows, labels), that the outputs stand for."""
+        if self._multilabel:
             return (outputs > 0).astype(int)
         which = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
-        return self.classes_[np.minimum(which, len(self.classes_) - 1)]  # a single class is always the one
+        return self.classes_[np.minimum(which, len(self.classes_) - 1)]  # with a single class, always that class
 
-    def _score_of(self, outputs, y, weight):
+    def _score_outputs(self, outputs, y, weight):
         return accuracy_score(y, self._labels(outputs), sample_weight=weight)
 
     def predict(self, X) -> np.ndarray:
-        """The class of each row of X, (rows,); or an indicator matrix, (rows, labels)."""
-        return self._labels(self._predicted(X))
+        """Return the class of each row of X, (rows,); or an indicator matrix, (rows, labels)."""
+        return self._labels(self._predict_outputs(X))
 
     def decision_function(self, X) -> np.ndarray:
-        """The raw scores: (rows, classes), or with two classes (rows,), above 0 for the second."""
-        outputs = self._predicted(X)
-        if self._several or outputs.shape[1] > max(2, len(self.classes_) - 1):
+        """Return the raw scores: (rows, classes), or with two classes (rows,), positive for the second."""
+        outputs = self._predict_outputs(X)
+        if self._multilabel or outputs.shape[1] > max(2, len(self.classes_) - 1):
             return outputs
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
 
     @available_if(_probabilistic)
     def predict_proba(self, X) -> np.ndarray:
-        """The probability of each class, or of each label, in the order of ``classes_``: (rows, classes)."""
+        """Return the probability of each class, or of each label, in the order of ``classes_``: (rows, classes)."""
         scores = self._scores(X)
-        if self._several:
+        if self._multilabel:
             return _sigmoid(scores)
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     @available_if(_probabilistic)
     def predict_log_proba(self, X) -> np.ndarray:
-        """The logarithm of ``predict_proba``, finite where a probability is too small for a number other than 0."""
+        """Return the logarithm of ``predict_proba``; it is finite where a probability underflows to 0."""
         scores = self._scores(X)
-        if self._several:
+        if self._multilabel:
             return _log_sigmoid(scores)
         scores = scores - scores.max(axis=1, keepdims=True)
         return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 
     def _scores(self, X) -> np.ndarray:
-        """A number for each class, of which the softmax is the probability; for each of several labels the sigmoid."""
-        outputs = self._predicted(X)
-        if self._several:
+        """Return scores whose softmax is the probability of each class; for several labels at once, the sigmoid."""
+        outputs = self._predict_outputs(X)
+        if self._multilabel:
             return outputs
         if len(self.classes_) == 1:
             return outputs[:, :1]
         if outputs.shape[1] == 1:
             return np.hstack([np.zeros_like(outputs), outputs])
-        # of classes that are told each from the rest, the sigmoids are made to sum to 1
+        # where each class is separated from the rest, the softmax of these logarithms makes the sigmoids sum to 1
         return outputs if self.out_activation_ == "softmax" else _log_sigmoid(outputs)
 
     def __sklearn_tags__(self):
@@ -380,23 +393,24 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return tags
 
 
-class MLPRegressor(RegressorMixin, Perceptron):
-    """A multi-layer perceptron that predicts numbers, one or several, with scikit-learn's interface.
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A multi-layer perceptron that predicts one number or several, with scikit-learn's interface.
 
     Parameters
     ----------
     loss : str, Loss or callable, default "squared_error"
-        "squared_error" is half of it, as in scikit-learn (``fp.losses.squared_error`` is the whole). Others of
-        ``fastprop.losses`` for numbers: "huber", "mae", "log_cosh", "quantile", "gaussian_nll", and with the
-        exponential of the outputs as the prediction "poisson", "gamma", "tweedie"; or with their numbers,
-        ``fp.losses.huber(delta=0.5)``. Or a function (Y, y) -> (cost, dY), as ``Trainer`` takes it; y has two axes.
+        "squared_error" is half the squared error, as in scikit-learn (``fp.losses.squared_error`` is the whole). Other
+        losses of ``fastprop.losses`` for numbers are "huber", "mae", "log_cosh", "quantile", "gaussian_nll", and, with
+        the exponential of the outputs as the prediction, "poisson", "gamma" and "tweedie"; or a loss with its
+        hyperparameters, ``fp.losses.huber(delta=0.5)``. A function (Y, y) -> (cost, dY), as ``Trainer`` takes it, gets
+        y as (rows, outputs).
     hidden_layer_sizes, activation, solver and the rest
-        As in ``MLPClassifier``, which has class_weight besides.
+        As in ``MLPClassifier``. There is no class_weight.
 
     Attributes
     ----------
     network_ : Network
-        Takes X as it is, and gives predictions as they are before ``out_activation_``.
+        A network that takes X as it is and returns predictions before ``out_activation_`` is applied.
     out_activation_ : str
         "identity" or "exp".
     n_iter_, loss_ and the rest
@@ -451,12 +465,12 @@ class MLPRegressor(RegressorMixin, Perceptron):
         self._store(locals())
 
     def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None) -> "MLPRegressor":
-        """Fits the network to the rows of X and their numbers.
+        """Train the network on the rows of X and their numbers.
 
         Parameters
         ----------
         X : array-like or sparse matrix, (rows, columns)
-            A sparse one is made dense.
+            A sparse matrix is made dense.
         y : array-like, (rows,) or (rows, outputs)
         sample_weight, X_val, y_val, sample_weight_val
             As in ``MLPClassifier.fit``.
@@ -474,10 +488,10 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
     @available_if(_stochastic)
     def partial_fit(self, X, y, sample_weight=None) -> "MLPRegressor":
-        """One epoch more, on these rows, given as in ``fit``. Returns self."""
-        return self._fit(X, y, sample_weight, further=True)
+        """Train for one epoch more, on these rows, which are given as in ``fit``, and return self."""
+        return self._fit(X, y, sample_weight, partial=True)
 
-    def _targets(self, y, first, further):
+    def _encode_targets(self, y, first, partial):
         squared_error = isinstance(self.loss, str) and self.loss == "squared_error"
         loss = custom_loss.parse("half_mse" if squared_error else self.loss)
         if loss.targets in ("classes", "probabilities", "signs"):
@@ -489,50 +503,50 @@ class MLPRegressor(RegressorMixin, Perceptron):
             )
         self._columns = y.shape[1:]
         columns = y.reshape(len(y), -1).astype(np.float64, copy=False)
-        # a function may have any name
+        # a loss that is a function may have any name, also one of LOG_MEAN
         link = "exp" if isinstance(loss, Loss) and loss.name in LOG_MEAN else "identity"
         return columns, loss, columns.shape[1] * loss.outputs, link
 
-    def _numbers(self, outputs: np.ndarray) -> np.ndarray:
-        """The predictions that outputs mean: of several for a target, the middle one."""
-        outputs = self._standards.outputs(outputs, self._loss)
+    def _predictions(self, outputs: np.ndarray) -> np.ndarray:
+        """Return predictions in the shape of y; where a target has several quantiles, the one nearest to the median."""
+        outputs = self._standardization.outputs(outputs, self._loss)
         if self.out_activation_ == "exp":
             outputs = np.exp(outputs)
         middle = 0
         if isinstance(self._loss, Loss) and self._loss.name == "quantile":
             middle = int(np.argmin(np.abs(np.array(self._loss.values["levels"]) - 0.5)))
-        return self._shaped(outputs[:, middle :: self._loss.outputs])
+        return self._like_y(outputs[:, middle :: self._loss.outputs])
 
-    def _shaped(self, columns: np.ndarray) -> np.ndarray:
-        """As y was."""
+    def _like_y(self, columns: np.ndarray) -> np.ndarray:
+        """Return columns, (rows, outputs), in the shape that y had."""
         return columns if self._columns else columns[:, 0]
 
-    def _score_of(self, outputs, y, weight):
-        return r2_score(y, self._numbers(outputs), sample_weight=weight)
+    def _score_outputs(self, outputs, y, weight):
+        return r2_score(y, self._predictions(outputs), sample_weight=weight)
 
     def predict(self, X, return_std: bool = False):
-        """The prediction for each row of X: (rows,), or (rows, outputs).
+        """Return the prediction for each row of X: (rows,), or (rows, outputs).
 
-        The median, or the level nearest to it, of the loss "quantile".
+        With the loss "quantile" it is the level nearest to the median.
 
         Parameters
         ----------
         X : array-like or sparse matrix, (rows, columns)
         return_std : bool, default False
-            Whether to return the standard deviation of each as well, which the loss "gaussian_nll" learns.
+            Whether to return also the standard deviation of each prediction, which the loss "gaussian_nll" learns.
         """
-        outputs = self._predicted(X)
+        outputs = self._predict_outputs(X)
         if not return_std:
-            return self._numbers(outputs)
+            return self._predictions(outputs)
         if not isinstance(self._loss, Loss) or self._loss.name != "gaussian_nll":
             raise ValueError(f"return_std needs loss='gaussian_nll', which learns it; got {self._loss.name}")
-        log_variance = self._standards.outputs(outputs, self._loss)[:, 1::2]
-        return self._numbers(outputs), self._shaped(np.exp(log_variance / 2))
+        log_variance = self._standardization.outputs(outputs, self._loss)[:, 1::2]
+        return self._predictions(outputs), self._like_y(np.exp(log_variance / 2))
 
-    @available_if(_of_quantiles)
+    @available_if(_predicts_quantiles)
     def predict_quantiles(self, X) -> np.ndarray:
-        """The levels of the loss "quantile" for each row: (rows, levels), or (rows, outputs, levels)."""
-        outputs = self._standards.outputs(self._predicted(X), self._loss)
+        """Return the quantiles of the loss "quantile" for each row: (rows, levels), or (rows, outputs, levels)."""
+        outputs = self._standardization.outputs(self._predict_outputs(X), self._loss)
         return outputs.reshape(len(outputs), *self._columns, self._loss.outputs)
 
     def __sklearn_tags__(self):
@@ -542,12 +556,12 @@ class MLPRegressor(RegressorMixin, Perceptron):
 
 
 def _log_sigmoid(z: np.ndarray) -> np.ndarray:
-    """Without underflow before the logarithm; above 0 the logarithm of ``_sigmoid`` to the last bit."""
+    """Return log(sigmoid(z)) without underflow; for z > 0 it has the bits of the logarithm of ``_sigmoid``."""
     return np.minimum(z, 0) + np.log(_sigmoid(np.abs(z)))
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:
-    """Without overflow."""
+    """Return 1 / (1 + exp(-z)) without overflow."""
     small = np.exp(-np.abs(z))
     return np.where(z >= 0, 1.0, small) / (1.0 + small)
 

@@ -1,6 +1,6 @@
-"""Tables: reading a CSV file into columns of text cells, and columns as numbers.
+"""Read a CSV file into columns of text cells, and columns of text as numbers.
 
-What becomes of the columns is encoders.py's business.
+``fastprop.tabular.encoders`` turns the columns into the inputs and targets of a network.
 """
 
 import csv
@@ -28,14 +28,14 @@ class Table:
     Attributes
     ----------
     path : str
-        Where it came from, for messages.
+        The file that it was read from, for messages.
     cells : dict of str to list of str
         The cells of each column, stripped of blanks around them.
     lines : list of int
         The line of the file on which each row starts.
     delimiter : str
     notes : tuple of str
-        What the reader did that its user should know.
+        Sentences about what the reader did, for the user.
     """
 
     path: str
@@ -60,7 +60,7 @@ class Table:
         Raises
         ------
         TableError
-            If there is no such column; the message names those that there are, and the nearest.
+            If there is no such column. The message lists the columns, and names the nearest.
         """
         if name in self.cells:
             return self.cells[name]
@@ -72,7 +72,7 @@ class Table:
         raise TableError(message)
 
     def numbers(self, name):
-        """Return a column as numbers, and the rows where that failed.
+        """Return a column as numbers, and the rows whose cells are not numbers.
 
         Returns
         -------
@@ -83,7 +83,7 @@ class Table:
         """
         cells = self.column(name)
         if self.delimiter != ",":
-            # Where the comma does not part columns it is a decimal comma, as in most of Europe.
+            # Where the comma does not separate columns it is a decimal comma, as in most of Europe.
             cells = [cell.replace(",", ".") if cell.count(",") == 1 and "." not in cell else cell for cell in cells]
         values, failed = _parse(cells)
         infinite = np.flatnonzero(np.isinf(values))
@@ -96,32 +96,32 @@ class Table:
         return values, failed
 
     def gaps(self, name):
-        """Return a bool array (n_rows,): where a column has nothing (or NA, N/A, NaN, null)."""
+        """Return a bool array (n_rows,): True where a cell is a gap, that is empty, NA, N/A, NaN or null."""
         return np.array([cell.lower() in GAPS for cell in self.column(name)], dtype=bool)
 
     def where(self, name, row):
-        """Return a cell as a person finds it, to begin a message: file, line, column, content."""
+        """Return the beginning of a message about a cell: its file, line, column and content."""
         cell = self.cells[name][row]
         return f"{self.path}, line {self.lines[row]}: column {name!r:.200} holds {cell!r:.200}"
 
 
 def read_csv(path):
-    """Read a CSV file: UTF-8 or UTF-16, names of columns first, then a line per row.
+    """Read a CSV file in UTF-8 or UTF-16: first a line with the names of the columns, then a line for each row.
 
-    Between the cells may be commas, semicolons, tabs or bars. Blank lines are skipped.
+    Cells are separated by commas, semicolons, tabs or bars. Blank lines are skipped.
 
     Raises
     ------
     TableError
         If the file is empty, not text, has rows of unequal length or a column name twice.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     return parse_csv(Path(path).read_bytes(), path)
 
 
 def parse_csv(data, path):
-    """Return the table that the bytes of a CSV file hold; `path` is what messages call it. See ``read_csv``."""
+    """Return the table that the bytes of a CSV file hold, as ``read_csv`` does; `path` is its name in messages."""
     text = _text(data, path)
     if not text.strip():
         raise TableError(f"{path} is empty; wanted a line of column names and a line per row")
@@ -143,7 +143,7 @@ def parse_csv(data, path):
         column = [cell.strip() for cell in column]
         if name:
             cells[name] = column
-        elif any(column):  # pandas writes its row numbers so: nothing to learn from
+        elif any(column):  # such as the row numbers that pandas writes, from which nothing is learned
             notes.append(f"column {position} has no name and is left out")
     if not cells:
         raise TableError(f"{path}: the first line names no column")
@@ -166,7 +166,10 @@ def _text(data, path):
 
 
 def _delimiter(text):
-    """Return the delimiter that makes most first records as long as the first, and it longest."""
+    """Return the delimiter with which most of the first 20 records have as many cells as the first one.
+
+    Among equal delimiters the one that gives the first record the most cells is returned.
+    """
     best, best_score = ",", (0, 0)
     for delimiter in DELIMITERS:
         widths = []
@@ -176,7 +179,7 @@ def _delimiter(text):
                 if len(widths) == 20:
                     break
         except csv.Error:
-            pass  # _records reads again, and says where
+            pass  # _records meets the error again, and names the line
         if widths and widths[0] > 1:
             score = (widths.count(widths[0]) / len(widths), widths[0])
             if score > best_score:
@@ -185,12 +188,12 @@ def _delimiter(text):
 
 
 def _records(path, text, delimiter):
-    """Return the records, and the line that each begins on."""
+    """Return the records of a CSV text, and the number of the line on which each begins."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, lines, start = [], [], 1
     try:
         for row in reader:
-            if row:  # a blank line is no row
+            if row:  # a blank line gives an empty record
                 rows.append(row)
                 lines.append(start)
             start = reader.line_num + 1
@@ -203,6 +206,7 @@ def _records(path, text, delimiter):
 
 
 def _check_widths(path, names, rows, lines):
+    """Refuse rows that do not have a cell for each column."""
     wrong = [i for i, row in enumerate(rows) if len(row) != len(names)]
     if wrong:
         i = wrong[0]
@@ -214,8 +218,8 @@ def _check_widths(path, names, rows, lines):
 
 
 def _parse(cells):
-    """Return (values, failed) of a sequence of cells; see Table.numbers."""
-    # float() takes 1_000 as a number; in a table that is an identifier.
+    """Return (values, failed) of a sequence of cells, as Table.numbers does."""
+    # float() accepts 1_000 as a number, but in a table it is an identifier.
     try:
         if not any("_" in cell for cell in cells):
             return np.array(list(map(float, cells)), dtype=np.float64), []
@@ -233,8 +237,8 @@ def _parse(cells):
 
 
 def nearest(name, known):
-    """Return " (nearest: ...)" for messages about an unknown name, or an empty string."""
+    """Return " (nearest: ...)" for a message about an unknown name, or an empty string."""
     close = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
-    if not close:  # difflib tells upper from lower case
+    if not close:  # difflib distinguishes upper from lower case
         close = [k for k in known if k.lower() == name.lower()][:1]
     return f" (nearest: {close[0]!r:.200})" if close else ""

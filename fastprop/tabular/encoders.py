@@ -1,7 +1,7 @@
-"""Encoders: how the columns of a table become a network's inputs, and its target what a loss wants.
+"""Encode the columns of a table as the inputs of a network, and its target column as a loss takes it.
 
-`Encoder` describes the inputs, `Target` what is to be predicted. Both are fitted on training rows,
-do not change afterwards, and go into a model file as plain dictionaries.
+`Encoder` describes the inputs, `Target` the column that is to be predicted. Both are fitted to the training rows, do
+not change afterwards, and are stored in a model file as plain dictionaries.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -13,22 +13,33 @@ from fastprop.tabular.csv import TableError, nearest
 
 __all__ = ["Categorical", "Encoder", "Numeric", "Target", "split_rows"]
 
-# A column of text gets one input per category; beyond this many the rarest share the "other" input.
-# 50 keeps e.g. the states of the USA apart, and a column of names from being the whole first layer.
+# A column of text has an input for each category; if there are more than this, the rarest share the "other" input. With
+# 50 the states of the USA are distinguished, and a column of names does not make up the whole first layer.
 MAX_CATEGORIES = 50
 MAX_CLASSES = 1000
-# A column with at most this share of cells that are not numbers is one of numbers, with mistakes.
+# If at most this share of a column's cells are not numbers, it is a column of numbers, and these cells are mistakes.
 MISTAKES = 0.1
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """A column of numbers: one input, standardised; with `gaps` another that is 1 at a gap."""
+    """A column of numbers: one standardised input, and with `gaps` another input that is 1 at a gap and else 0.
+
+    Attributes
+    ----------
+    name : str
+    mean, scale : float
+        The input is (value - mean) / scale.
+    median : float
+        The value that is used at a gap.
+    gaps : bool
+        Whether there were gaps in the training rows.
+    """
 
     name: str
     mean: float
     scale: float
-    median: float  # stands in for a gap
+    median: float
     gaps: bool
 
     def __post_init__(self):
@@ -40,30 +51,31 @@ class Numeric:
 
     @property
     def n_inputs(self):
-        """How many inputs of the network the column makes."""
+        """The number of the network's inputs that the column becomes."""
         return 1 + self.gaps
 
     @property
     def input_names(self):
-        """The column, and whether there is a gap."""
+        """The names of the inputs: the column, and whether there is a gap."""
         return [self.name, *([f"{self.name} = (gap)"] if self.gaps else [])]
 
     @classmethod
     def fit(cls, name, values):
-        """Describe the values (NaN: a gap) of the training rows; None if all are gaps."""
+        """Return the description of the values of the training rows, in which NaN is a gap; None if all are gaps."""
         known = values[~np.isnan(values)]
         if not len(known):
             return None
-        # Squares of very small or large numbers would leave float64's range: a power of two, which rounds nothing.
+        # The squares of very small or large numbers would leave the range of float64, so the numbers are divided by a
+        # power of two, which rounds nothing.
         _, exponent = np.frexp(np.abs(known).max())
         unit = np.ldexp(known, -exponent)
         mean, scale, median = (float(np.ldexp(f(unit), exponent)) for f in (np.mean, np.std, np.median))
         if known.min() == known.max() or scale == 0:
-            mean, scale = float(known[0]), 1.0  # exactly 0 everywhere, which rounding would spoil
+            mean, scale = float(known[0]), 1.0  # so that the input is exactly 0 everywhere, without rounding
         return cls(name, mean, scale, median, len(known) < len(values))
 
     def remarks(self, table):
-        """Say what is in a new table that was not in the training rows."""
+        """Yield a sentence if a new table has gaps and the training rows had none."""
         n_gaps = 0 if self.gaps else int(table.gaps(self.name).sum())
         if n_gaps:
             yield (
@@ -88,7 +100,10 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Categorical:
-    """A column of text: an input per category, one for any other, with `gaps` one for a gap."""
+    """A column of text: an input for each category, one for all other texts, and with `gaps` one for a gap.
+
+    One of these inputs is 1, and all others are 0.
+    """
 
     name: str
     categories: tuple
@@ -100,18 +115,18 @@ class Categorical:
 
     @property
     def n_inputs(self):
-        """How many inputs of the network the column makes."""
+        """The number of the network's inputs that the column becomes."""
         return len(self.categories) + 1 + self.gaps
 
     @property
     def input_names(self):
-        """Each category, any other, and a gap."""
-        slots = [*self.categories, "(other)", *(["(gap)"] if self.gaps else [])]
-        return [f"{self.name} = {slot}" for slot in slots]
+        """The names of the inputs: each category, any other text, and a gap."""
+        values = [*self.categories, "(other)", *(["(gap)"] if self.gaps else [])]
+        return [f"{self.name} = {value}" for value in values]
 
     @classmethod
     def fit(cls, name, cells, missing):
-        """Describe the cells of the training rows; None if all are gaps or most are different."""
+        """Return the description of the cells of the training rows; None if all are gaps, or too many are different."""
         counts = {}
         for cell, gap in zip(cells, missing, strict=True):
             if not gap:
@@ -122,7 +137,7 @@ class Categorical:
         return cls(name, tuple(sorted(commonest)), bool(missing.any()))
 
     def remarks(self, table):
-        """Say what is in a new table that has no input of its own."""
+        """Yield a sentence about the cells of a new table that have no input of their own."""
         known, gaps = set(self.categories), table.gaps(self.name)
         others = [
             cell
@@ -140,13 +155,13 @@ class Categorical:
     def transform(self, table, out):
         """Write the inputs of every row to `out` (n_rows, n_inputs)."""
         other = len(self.categories)
-        slots = {category: slot for slot, category in enumerate(self.categories)}
+        inputs = {category: k for k, category in enumerate(self.categories)}
         cells = table.column(self.name)
-        slot = np.array([slots.get(cell, other) for cell in cells], dtype=np.intp)
+        chosen = np.array([inputs.get(cell, other) for cell in cells], dtype=np.intp)
         if self.gaps:
-            slot[table.gaps(self.name)] = other + 1
+            chosen[table.gaps(self.name)] = other + 1
         out[:] = 0
-        out[np.arange(len(cells)), slot] = 1
+        out[np.arange(len(cells)), chosen] = 1
 
 
 @dataclass(frozen=True)
@@ -158,7 +173,7 @@ class Encoder:
     columns : tuple of Numeric and Categorical
         In the order of the inputs.
     notes : tuple of str
-        Columns left out, and why; not kept in the model file.
+        The columns that were left out, and why. They are not stored in the model file.
     """
 
     columns: tuple
@@ -166,7 +181,7 @@ class Encoder:
 
     @property
     def n_inputs(self):
-        """The width of what `transform` returns."""
+        """The number of inputs of the network, the width of what `transform` returns."""
         return sum(column.n_inputs for column in self.columns)
 
     @property
@@ -176,17 +191,17 @@ class Encoder:
 
     @property
     def input_names(self):
-        """What each input of the network says: a column, a category of one, or that there is a gap."""
+        """The names of the network's inputs: a column, a category of a column, or a gap in a column."""
         return [name for column in self.columns for name in column.input_names]
 
-    def column_of(self, place):
-        """Return the name of the column that makes the input of the network at a place."""
-        starts = np.cumsum([column.n_inputs for column in self.columns])
-        return self.columns[int(np.searchsorted(starts, place, side="right"))].name
+    def column_of(self, k):
+        """Return the name of the column that becomes input k of the network."""
+        ends = np.cumsum([column.n_inputs for column in self.columns])
+        return self.columns[int(np.searchsorted(ends, k, side="right"))].name
 
     @classmethod
     def fit(cls, table, names, *, rows=None, categorical=()):
-        """Describe columns of a table.
+        """Return the encoder that describes columns of a table.
 
         Parameters
         ----------
@@ -196,7 +211,7 @@ class Encoder:
         rows : integer array, optional
             The training rows: means, medians and categories come from these alone.
         categorical : sequence of str
-            Columns to take as text although they hold numbers.
+            Columns of numbers that are treated as text.
         """
         rows = np.arange(table.n_rows) if rows is None else np.asarray(rows)
         for name in categorical:
@@ -251,7 +266,7 @@ class Encoder:
         return out
 
     def remarks(self, table):
-        """Return sentences about gaps and categories that were not in the training rows."""
+        """Return sentences about gaps and categories of a table that were not in the training rows."""
         return [remark for column in self.columns for remark in column.remarks(table)]
 
     def to_dict(self):
@@ -273,7 +288,7 @@ class Encoder:
 
 
 def _check_text(*names):
-    """A model file is anyone's: what it calls columns and categories is looked at."""
+    """Check names of columns, categories and classes, since a model file may come from anyone."""
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"a column, category or class has a text for a name, got {name!r:.100}")
@@ -284,6 +299,7 @@ def _count(n, what):
 
 
 def _is_numeric(table, name, n_known):
+    """Return whether all cells of a column are numbers or gaps; raise an error if it looks like a few mistakes."""
     _, failed = table.numbers(name)
     if failed and len(failed) <= MISTAKES * n_known:
         row = failed[0]
@@ -296,19 +312,19 @@ def _is_numeric(table, name, n_known):
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be predicted.
+    """The column that is to be predicted.
 
     Attributes
     ----------
     name : str
-        The column.
+        The name of the column.
     task : {"regression", "classification"}
     classes : tuple of str
-        Classification: the class of each label 0, 1, ...
+        The classes of a classification; their labels are 0, 1, ...
     mean, scale : float
-        Regression: the network learns (value - mean) / scale.
+        In a regression the network learns (value - mean) / scale.
     reason : str
-        How the task was recognised, for people; not kept in the model file.
+        How the task was recognised, for people. It is not stored in the model file.
     """
 
     name: str
@@ -326,15 +342,15 @@ class Target:
 
     @property
     def n_outputs(self):
-        """How many outputs the network needs."""
+        """The number of outputs that the network needs."""
         return len(self.classes) if self.task == "classification" else 1
 
     @classmethod
     def recognise(cls, table, name, task="auto"):
-        """Look at a column and decide what predicting it means.
+        """Return the target for a column; the task follows from its cells, unless `task` is given.
 
-        Text is for classification. So are whole numbers, when there are two of them, or up to 20
-        with ten rows each on average. All other numbers are for regression. `task` overrides that.
+        Text makes a classification. So do whole numbers, if there are two different ones, or up to 20 that have ten
+        rows each on average. All other numbers make a regression.
         """
         missing = table.gaps(name)
         n_known = int((~missing).sum())
@@ -382,12 +398,12 @@ class Target:
         return cls(name, task, tuple(labels), reason=reason)
 
     def encode(self, table):
-        """Return the column in the user's terms, and which rows have a target.
+        """Return the values of the column, and which rows have one.
 
         Returns
         -------
         values : float64 or int64 array (n_rows,)
-            The number, or the label of the class.
+            The numbers, or the labels of the classes.
         known : bool array (n_rows,)
             False at gaps and at classes that are not among `classes`.
         """
@@ -403,25 +419,26 @@ class Target:
         return values, ~np.isnan(values)
 
     def fitted(self, values):
-        """Return this target with the mean and scale of the training rows' values."""
+        """Return a copy of this target with the mean and scale of the training rows' values."""
         if self.task == "classification":
             return self
         column = Numeric.fit(self.name, values)
         return replace(self, mean=column.mean, scale=column.scale)
 
     def standardise(self, values):
-        """Return what the loss wants: labels as they are, numbers with mean 0, deviation 1."""
+        """Return values as the loss takes them: labels unchanged, numbers with mean 0 and deviation 1."""
         if self.task == "classification":
             return values
-        with np.errstate(over="ignore"):  # infinite then, which the network refuses
+        with np.errstate(over="ignore"):  # the result is infinite then, and the network refuses it
             return (values - self.mean) / self.scale
 
     def decode(self, outputs):
-        """Return predictions in the user's terms from a network's outputs (rows, n_outputs).
+        """Return predictions in the units of the table from a network's outputs, (rows, n_outputs).
 
         Returns
         -------
-        float64 array (rows,) of numbers, or (rows, classes) of probabilities.
+        float64 array
+            Numbers, (rows,), or probabilities, (rows, classes).
         """
         outputs = np.asarray(outputs, dtype=np.float64)
         if self.task == "regression":
@@ -430,7 +447,7 @@ class Target:
         return powers / powers.sum(axis=1, keepdims=True)
 
     def guess(self, training, n_rows):
-        """Return predictions that look at no column: the commonest class or the mean of the training rows' values.
+        """Return predictions that use no column: the commonest class, or the mean, of the training rows' values.
 
         Returns
         -------
@@ -442,23 +459,23 @@ class Target:
         return np.tile(np.eye(len(self.classes))[commonest], (n_rows, 1))
 
     def texts(self, predictions, dtype):
-        """Return what `decode` gave as texts for a file, with all digits that a network of `dtype` computes.
+        """Return the predictions of `decode` as text for a file, with all digits that a network of `dtype` computes.
 
         Returns
         -------
-        list of str, or for classes a list of such lists
+        list of str, or for classes list of list of str
         """
-        digits = 9 if np.dtype(dtype) == np.float32 else 17  # what tells two neighbours apart
+        digits = 9 if np.dtype(dtype) == np.float32 else 17  # enough to distinguish any two neighbouring numbers
         if self.task == "regression":
             return [decimal(value, self.scale, digits) for value in predictions.tolist()]
         return [[_probability(value, digits) for value in row] for row in predictions.tolist()]
 
     def number(self, value):
-        """Return a value of a regression as people read it: six digits of what it varies by."""
+        """Return a value of a regression as text for people, with six digits of the target's scale."""
         return decimal(float(value), self.scale, 6)
 
     def scores(self, predictions, values):
-        """Return {name: score} of what `decode` gave: RMSE, MAE and R2, or accuracy."""
+        """Return the scores of the predictions of `decode` by name: RMSE, MAE and R2, or accuracy."""
         if self.task == "classification":
             return {"accuracy": float((predictions.argmax(axis=1) == values).mean())}
         with np.errstate(over="ignore", invalid="ignore"):  # the square of a prediction may be infinite
@@ -483,8 +500,8 @@ class Target:
 
 
 def decimal(value, spread, digits):
-    """Return a number in decimals, of which `digits` are of its spread: 1700000123.45 of a spread of 1000 and six."""
-    if abs(value) >= 1e16 or spread < 1e-10:  # zeros before or after it would be all that one sees
+    """Return a number in decimals, rounded to `digits` digits of `spread`: 1700000123.45 for a spread of 1000 and 6."""
+    if abs(value) >= 1e16 or spread < 1e-10:  # the text would be mostly zeros
         return repr(value)
     places = max(0, digits - 1 - int(np.floor(np.log10(spread))))
     text = np.format_float_positional(value, precision=places, trim="-")
@@ -496,7 +513,7 @@ def _probability(value, digits):
 
 
 def _class_names(table, name):
-    """Return the class of every row: the text, a number in its shortest form, None at a gap."""
+    """Return the class of every row: the text, or a number in its shortest form; None at a gap."""
     values, failed = table.numbers(name)
     names = table.column(name)
     if not failed:  # so that 1, 1.0 and 01 are one class
@@ -505,6 +522,7 @@ def _class_names(table, name):
 
 
 def _natural(name):
+    """Return a key that sorts numbers by their value, and texts behind them."""
     try:
         return (0, float(name), name)
     except ValueError:
@@ -521,8 +539,8 @@ def split_rows(rows, fraction, seed, labels=None):
         The share of test rows, 0 <= fraction < 1.
     seed : int
     labels : integer array, optional
-        The class of each of `rows`: then each class is split in that proportion, and has at least
-        one training row.
+        The class of each of `rows`. If given, each class is split in that proportion, and keeps at least one training
+        row.
 
     Returns
     -------
@@ -537,7 +555,8 @@ def split_rows(rows, fraction, seed, labels=None):
         order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
         sorted_labels = np.asarray(labels)[order]
         first[1:] = sorted_labels[1:] != sorted_labels[:-1]
-    # A test row is where the running total of `fraction` passes a whole number: even along classes.
+    # A row is a test row where the running total of `fraction` passes a whole number, so test rows are spread evenly
+    # over the classes.
     totals = np.floor(np.arange(len(rows) + 1) * fraction + 1e-9)
     test = (np.diff(totals) > 0) & ~first
     return np.sort(rows[order[~test]]), np.sort(rows[order[test]])

@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor inside scikit-learn: its checks, its tools, and what its own MLPs do not have."""
+"""MLPClassifier and MLPRegressor: scikit-learn's checks and tools accept them, and what its own MLPs do not have."""
 
 import pickle
 import subprocess
@@ -45,7 +45,7 @@ BOTH = pytest.mark.parametrize("kind, data", [(fp.MLPClassifier, IRIS), (fp.MLPR
 @parametrize_with_checks([fp.MLPClassifier(), fp.MLPRegressor()])
 def test_checks_of_scikit_learn(estimator, check):
     if getattr(check, "func", check).__name__ == "check_array_api_input":
-        assert not get_tags(estimator).array_api_support  # which it is about, and skips by itself
+        assert not get_tags(estimator).array_api_support  # the check is about this tag, and skips by itself
     else:
         check(estimator)
 
@@ -79,7 +79,7 @@ def test_cross_val_score(kind, data):
 @BOTH
 @pytest.mark.parametrize("copied", [lambda e: pickle.loads(pickle.dumps(e)), None], ids=["pickle", "joblib"])
 def test_copies_go_on_with_the_same_bits(kind, data, copied, tmp_path):
-    """An optimiser with state, an adaptive rate and dropout, stored in the middle."""
+    """A pickle in the middle of training keeps the optimiser's state, an adaptive rate and dropout."""
     X, y = data
     estimator = kind(random_state=0, solver="sgd", learning_rate="invscaling", dropout=0.1, batch_size=32)
     how = {"classes": np.unique(y)} if kind is fp.MLPClassifier else {}
@@ -116,7 +116,7 @@ def test_permutation_importance():
 
 @pytest.mark.parametrize("loss", ["log_loss", "hinge"])
 def test_calibration(loss):
-    """Of probabilities, and of the decision function where there are none."""
+    """Calibration uses probabilities, and the decision function where the loss gives none."""
     classifier = fp.MLPClassifier(loss=loss, max_iter=30, random_state=0)
     assert hasattr(classifier, "predict_proba") == (loss == "log_loss")
     calibrated = CalibratedClassifierCV(classifier, cv=3).fit(*CANCER)
@@ -170,7 +170,7 @@ def test_partial_fit_of_classes_that_come_later():
         fp.MLPClassifier().partial_fit(X, y)
 
 
-# ---- the same as scikit-learn's ----
+# ---- equal to scikit-learn's ----
 
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
@@ -178,7 +178,7 @@ def test_partial_fit_of_classes_that_come_later():
     (Theirs, fp.MLPClassifier, IRIS), (Theirs, fp.MLPClassifier, CANCER), (TheirRegressor, fp.MLPRegressor, DIABETES),
 ])  # fmt: skip
 def test_the_same_steps_as_scikit_learn(theirs, ours, data, solver):
-    """From the same weights, rows in their order: so its penalty, momentum and means are ours."""
+    """From equal weights, with rows in order, both train alike: penalty, momentum and mean losses are defined alike."""
     X, y = StandardScaler().fit_transform(data[0]), data[1]
     y = (y - y.mean()) / y.std() if ours is fp.MLPRegressor else y
     how = {
@@ -192,7 +192,7 @@ def test_the_same_steps_as_scikit_learn(theirs, ours, data, solver):
     a.fit(X, y), b.fit(X, y)
     assert not np.allclose(weights[0], b.coefs_[0], rtol=1e-3)
     for mine, its in zip([*b.coefs_, *b.intercepts_], [*a.coefs_, *a.intercepts_]):
-        np.testing.assert_allclose(mine, its, rtol=1e-7, atol=1e-9)  # float64; what three line searches leave of it
+        np.testing.assert_allclose(mine, its, rtol=1e-7, atol=1e-9)  # float64, less what three line searches lose
     assert (b.n_layers_, b.n_outputs_, b.out_activation_, b.n_iter_) == (
         a.n_layers_, a.n_outputs_, a.out_activation_, a.n_iter_
     )  # fmt: skip
@@ -232,7 +232,7 @@ def test_early_stopping_keeps_the_best():
         classifier.fit(X, y, X_val=X)
 
 
-# ---- what scikit-learn's have not ----
+# ---- what scikit-learn's do not have ----
 
 
 @pytest.mark.parametrize("how", [
@@ -252,7 +252,7 @@ def test_networks_of_all_kinds(how, kind, data):
     X, y = data
     estimator = kind(random_state=0, max_iter=150, **{"learning_rate_init": 0.01, **how}).fit(X, y)
     assert estimator.score(X, y) > (0.85 if kind is fp.MLPClassifier else 0.25)
-    outputs = estimator.network_(X)  # which knows of the standardising
+    outputs = estimator.network_(X)  # network_ includes the standardization
     predicted = estimator.classes_[outputs.argmax(axis=1)] if kind is fp.MLPClassifier else outputs[:, 0]
     rtol = 1e-4 if estimator.network_.dtype == np.float32 else 1e-9
     np.testing.assert_allclose(predicted, estimator.predict(X), rtol=rtol)
@@ -283,12 +283,12 @@ def test_several_labels_at_once(loss):
     classifier = fp.MLPClassifier(loss=loss, random_state=0, learning_rate_init=0.01).fit(X, Y)
     assert classifier.score(X, Y) > 0.95
     assert np.array_equal(classifier.predict(X), classifier.decision_function(X) > 0)
-    with pytest.raises(ValueError, match="kl_divergence tells one class a row"):
+    with pytest.raises(ValueError, match="kl_divergence is for one class in each row"):
         fp.MLPClassifier(loss=fp.losses.kl_divergence).fit(X, Y)
 
 
 def poisson(Y, y):
-    """Half the squared error, under the name of another loss."""
+    """A function that computes half the squared error, and has the name of another loss."""
     return float(np.sum((Y - y) ** 2) / 2 / len(Y)), (Y - y) / len(Y)
 
 
@@ -302,7 +302,7 @@ def entropy(Y, y):
 
 
 def test_losses_of_ones_own():
-    """They take the way of the built-in losses that they repeat, but for rounding."""
+    """Functions that repeat built-in losses train as these do, up to rounding."""
     X, y = DIABETES
     Y = np.stack([y, y**2], axis=1) / 100
     how = {"random_state": 0, "max_iter": 20}
@@ -325,7 +325,7 @@ def test_losses_of_numbers(loss):
 
 
 def test_intervals_of_the_prediction():
-    """Quantiles and a standard deviation cover what they should, in the units of y."""
+    """Quantiles and standard deviations, in the units of y, cover the right share of the rows."""
     random = np.random.default_rng(0)
     X = random.uniform(-1, 1, (2000, 1))
     y = 1000 + 50 * X[:, 0] + 20 * random.normal(size=2000)
@@ -400,7 +400,7 @@ def test_callbacks_end_with_the_best_parameters():
 @BOTH
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_callbacks_of_scikit_learn(kind, data, solver):
-    """Each epoch is a task, with an estimator that can be judged as it was then."""
+    """Each epoch is a task, with an estimator that can be scored as it was then."""
     pytest.importorskip("sklearn.callback")
 
     class Watch:
@@ -458,7 +458,7 @@ def test_wrong_parameters(how, message):
 
 
 def test_without_scikit_learn():
-    """Importing fastprop, and all names at once, does without; the estimators say which extra has it."""
+    """Without scikit-learn fastprop can be imported, also by *; the estimators' error names the extra to install."""
     code = (
         "import sys; sys.modules['sklearn'] = None\n"
         "from fastprop import *\n"
@@ -472,26 +472,26 @@ def test_without_scikit_learn():
 
 # ---- parameters that change between two fits ----
 
-# What makes another network is refused by name.
+# A change of these would need another network, and is refused by name.
 ANOTHER_NETWORK = {
     "hidden_layer_sizes": (7,), "activation": "tanh", "loss": {"c": "focal", "r": "huber"}, "dtype": "float32",
     "standardize": False, "initializer": "he_normal", "dropout": 0.5, "batch_norm": True, "layer_norm": True,
     "members": 2, "embedding": "piecewise",
 }  # fmt: skip
-# What says how it is trained takes effect: the value, and what it needs to have one.
+# A change of these takes effect in training: the value, and what else it needs for that.
 ANOTHER_TRAINING = {
     "solver": ("sgd", {}), "alpha": (100.0, {}), "batch_size": (7, {}), "learning_rate_init": (0.1, {}),
     "learning_rate": ("invscaling", {}), "power_t": (1.5, {"learning_rate": "invscaling"}),
     "shuffle": (False, {}), "random_state": (1, {}), "momentum": (0.1, {"solver": "sgd"}),
     "nesterovs_momentum": (False, {"solver": "sgd"}), "beta_1": (0.1, {}), "beta_2": (0.5, {}), "epsilon": (1.0, {}),
 }  # fmt: skip
-# What says when a fit ends, and what it begins with.
+# These determine when a fit ends, and what it begins with.
 ENDS = {
     "max_iter": (2, {}), "tol": (10.0, {"n_iter_no_change": 1}), "n_iter_no_change": (1, {"tol": 10.0}),
     "early_stopping": (True, {}), "validation_fraction": (0.5, {"early_stopping": True}),
     "max_fun": (2, {"solver": "lbfgs"}), "warm_start": (False, {}),
 }  # fmt: skip
-WATCHING = ("verbose", "callbacks", "n_threads")  # what of it is seen while it trains
+WATCHING = ("verbose", "callbacks", "n_threads")  # those whose effect is seen during training
 
 
 def _fitted(kind, data, further, **how):
@@ -579,10 +579,10 @@ def test_spellings_of_the_same_network(kind, data):
 def test_an_optimiser_remembers_what_still_has_its_place():
     estimator = _fitted(fp.MLPRegressor, DIABETES, True)
     state = estimator._trainer.optimizer_state.state()[0][1]
-    estimator.set_params(learning_rate_init=0.5)._retune(fp.Adam(0.5), 0.0, True, None)
+    estimator.set_params(learning_rate_init=0.5)._update_trainer(fp.Adam(0.5), 0.0, True, None)
     assert state.any() and np.array_equal(estimator._trainer.optimizer_state.state()[0][1], state)
     assert estimator._trainer.rate == 0.5 and estimator._rate == 0.5
-    estimator._retune(fp.SGD(0.5, momentum=0.9), 0.0, True, None)
+    estimator._update_trainer(fp.SGD(0.5, momentum=0.9), 0.0, True, None)
     assert not estimator._trainer.optimizer_state.state()[0][1].any()
 
 
@@ -627,7 +627,7 @@ def test_another_kind_of_target_is_refused():
         regressor.partial_fit(X[:, :3], Y)
 
 
-# ---- what is handed in ----
+# ---- arguments ----
 
 
 @pytest.mark.parametrize("sizes", [5, [5, 4], (5,), (), np.array([5, 4]), np.int64(5), (np.int32(5),), range(4, 6)])
@@ -649,7 +649,7 @@ def test_wrong_sizes_of_layers(kind, data, sizes):
 @BOTH
 @pytest.mark.parametrize("further", [False, True])
 def test_a_column_as_target(kind, data, further):
-    """As in scikit-learn: a warning, and the same as the column by itself."""
+    """A y of one column is taken as that column with a warning, as in scikit-learn."""
     X, y = data
     names = y.astype(str).astype(object) if kind is fp.MLPClassifier else y
     with pytest.warns(DataConversionWarning, match="column-vector y was passed"):
@@ -659,7 +659,7 @@ def test_a_column_as_target(kind, data, further):
 
 
 def _masked(array):
-    """One number of the array masked."""
+    """Return the array with one masked element."""
     mask = np.zeros(np.shape(array), bool)
     mask[(1,) * mask.ndim] = True
     return np.ma.array(array, mask=mask)
@@ -706,7 +706,7 @@ def test_outputs_that_overflow_are_no_predictions(kind, data):
 ], ids=["softmax", "two", "each", "both", "members", "several", "one"])  # fmt: skip
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_log_probabilities_come_from_scores(how, data, dtype):
-    """Where probabilities are 0 their logarithms are numbers, as far apart as the scores."""
+    """Where probabilities underflow to 0 their logarithms are finite, and differ as the scores do."""
     X, y = data
     classifier = fp.MLPClassifier(random_state=0, max_iter=2, dtype=dtype, **how).fit(X, y)
     several = np.ndim(y) == 2

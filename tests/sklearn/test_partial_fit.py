@@ -1,4 +1,4 @@
-"""Streams: statistics that move with the rows, the network in their units, and scores beside scikit-learn's."""
+"""Streams: statistics that change with the rows, the network in their units, and scores as good as scikit-learn's."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 from sklearn.preprocessing import StandardScaler
 
 import fastprop as fp
-from fastprop.sklearn import standardize as standardising
-from fastprop.sklearn.standardize import Moments, Standards, first_weights, move
+from fastprop.sklearn import standardize
+from fastprop.sklearn.standardize import Moments, Standardization, first_weights, restandardize
 
 pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 
@@ -34,7 +34,7 @@ def test_moments_of_parts_are_those_of_the_whole(data):
     found = sum(parts[1:], parts[0])
     mean = np.average(table, axis=0, weights=weight)
     deviation = np.sqrt(np.average((table - mean) ** 2, axis=0, weights=weight))
-    size = np.abs(table).max(axis=0)  # of whose rounding a deviation is made where all rows are alike
+    size = np.abs(table).max(axis=0)  # where all rows are equal, the deviation is the rounding of such numbers
     np.testing.assert_allclose(found.mean / size, mean / size, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(found.deviation / size, deviation / size, rtol=1e-6, atol=1e-12)
     again = found + found
@@ -44,38 +44,39 @@ def test_moments_of_parts_are_those_of_the_whole(data):
 @pytest.mark.parametrize("members, hidden", [(1, (6,)), (1, ()), (3, (6,)), (3, ())], ids=str)
 @pytest.mark.parametrize("loss", ["half_mse", "gaussian_nll", "poisson"])
 def test_what_was_learned_does_not_change_when_the_statistics_do(members, hidden, loss, monkeypatch):
-    """With all weights counting as learned, the predictions for columns as they are stay to the last digits."""
-    monkeypatch.setattr(standardising, "AT_WORK", 0)
-    monkeypatch.setattr(standardising, "MOST", np.inf)
+    """If all weights count as learned, the predictions for X in its own units stay, up to rounding."""
+    monkeypatch.setattr(standardize, "HALF_LEARNED_ROWS", 0)
+    monkeypatch.setattr(standardize, "MAX_GROWTH", np.inf)
     random = np.random.default_rng(0)
     X, y = random.normal(3, 5, (40, 4)), random.gamma(2, 10, (40, 2))
     loss = fp.losses.LOSSES[loss]
     network = fp.Network([4, *hidden, 2 * loss.outputs], activation="tanh", dtype="float64", seed=0, members=members)
-    drawn = first_weights(network).copy()
+    initial_weights = first_weights(network).copy()
     network.parameters[:] += random.normal(size=network.n_parameters)
-    old = Standards.of(X[:10], y[:10], None, loss.name == "poisson")
+    old = Standardization.of(X[:10], y[:10], None, loss.name == "poisson")
     new = old.joined(X[10:] * [1, 30, 1, 1] + [0, 0, 9, 0], y[10:] * 7, np.arange(1.0, 31.0))
     before = old.outputs(network(old.inputs(X)), loss)
-    move(network, old, new, loss, drawn)
+    restandardize(network, old, new, loss, initial_weights)
     np.testing.assert_allclose(new.outputs(network(new.inputs(X)), loss), before, rtol=1e-9)
 
 
-def test_initial_weights_fit_the_units_of_the_day():
-    """What a column drew counts as learned where it was at work, not where it was all but constant."""
+def test_initial_weights_suit_the_present_units():
+    """The initial weights of a column count as learned where it varied, and not where it was nearly constant."""
     random = np.random.default_rng(0)
     network = fp.Network([2, 5, 1], seed=0)
-    drawn = first_weights(network).copy()
+    initial_weights = first_weights(network).copy()
     X = random.normal(size=(100_000, 2))
     X[2:, 1] = 0.0
-    old = Standards.of(X, None, None, False)
-    move(network, old, old.joined(2 * random.normal(size=(100_000, 2)), None, None), fp.losses.half_mse, drawn)
-    ratio = first_weights(network) / drawn
+    old = Standardization.of(X, None, None, False)
+    new = old.joined(2 * random.normal(size=(100_000, 2)), None, None)
+    restandardize(network, old, new, fp.losses.half_mse, initial_weights)
+    ratio = first_weights(network) / initial_weights
     assert np.all(ratio[0] > 1.5) and np.all(np.abs(ratio[1] - 1) < 0.1)
 
 
 @pytest.mark.parametrize("kind", [fp.MLPClassifier, fp.MLPRegressor])
 def test_a_scale_that_was_noise(kind):
-    """A sensor that was off but for a jitter, and then on."""
+    """A sensor that is off for a while, with only jitter, and then on."""
     random = np.random.default_rng(0)
     X = random.normal(size=(1300, 4))
     X[:100, :2] *= 1e-6
@@ -91,7 +92,7 @@ def test_a_scale_that_was_noise(kind):
 @pytest.mark.parametrize("further", ["partial_fit", "warm_start"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_rows_that_come_later_count(kind, further, dtype):
-    """The inputs are standardised by all rows so far; network_ takes them as they are."""
+    """The inputs are standardised by the moments of all rows so far; network_ takes them in their own units."""
     random = np.random.default_rng(0)
     X = (random.normal(size=(60, 3)) * [1, 1, 0] + [0, 5, 3]).astype(dtype)
     X[30:] *= 100
@@ -103,7 +104,7 @@ def test_rows_that_come_later_count(kind, further, dtype):
             estimator.fit(X[part], y[part])
         else:
             estimator.partial_fit(X[part], y[part], **({"classes": [0, 1]} if kind is fp.MLPClassifier else {}))
-    standards = estimator._standards
+    standards = estimator._standardization
     rtol = 1e-5 if dtype is np.float32 else 1e-9
     np.testing.assert_allclose(standards.x.mean, X.mean(axis=0, dtype=float), rtol=rtol)
     np.testing.assert_allclose(standards.x.deviation, X.std(axis=0, dtype=float), rtol=rtol)
@@ -116,7 +117,7 @@ def test_rows_that_come_later_count(kind, further, dtype):
 
 
 def test_rows_one_by_one():
-    """A first row is taken as it is; from the second on scales are known."""
+    """The first row is not standardised; from the second row on, scales are known."""
     random = np.random.default_rng(0)
     X = random.normal(size=(1200, 3)) * [1, 100, 0.01] + [5, 0, 0]
     y = 100 * X[:, 0] + X[:, 1] + 1e4 * X[:, 2]
@@ -136,7 +137,7 @@ def test_bins_that_one_batch_does_not_show():
     fp.MLPRegressor(embedding=given).partial_fit(X[:10], y[:10])
 
 
-# ---- scores beside scikit-learn's ----
+# ---- scores compared with scikit-learn's ----
 
 
 def _digits(random, in_order=False):
@@ -171,7 +172,7 @@ def _drifting_scale(random):
 
 
 def _houses(random):
-    """Columns as those of a census: incomes, ages, people in a block, places; prices."""
+    """Return columns like those of a census (incomes, ages, people in a block, places), and prices."""
     n = 3000
     income, age, people = random.lognormal(1.2, 0.4, n), random.uniform(1, 52, n), random.lognormal(7, 0.7, n)
     place = 34 + 4 * (random.random(n) < 0.5) + random.normal(size=n)
@@ -188,7 +189,7 @@ def _diabetes_by_target(random):
 
 
 class _Scaled:
-    """scikit-learn's StandardScaler, which learns batch by batch, before its MLP."""
+    """scikit-learn's MLP behind its StandardScaler, which learns batch by batch."""
 
     def __init__(self, estimator):
         self.scaler, self.estimator = StandardScaler(), estimator
@@ -204,7 +205,7 @@ class _Scaled:
     _digits, _digits_in_order, _empty_columns_first, _cancer, _drifting_scale, _houses, _diabetes_by_target,
 ], ids=lambda stream: stream.__name__[1:])  # fmt: skip
 def test_scores_of_streams(stream):
-    """In batches of 10, the mean over seeds: scikit-learn's or more, and as much as with its scaler before it."""
+    """In batches of 10, the mean score over seeds is at least scikit-learn's, and about that with its scaler."""
     scores = np.empty((4, 3))
     for seed in range(len(scores)):
         X, y, X_test, y_test = stream(np.random.default_rng(seed))

@@ -1,4 +1,4 @@
-"""skops stores models as files that run no code: it takes what is made of its class, plain arrays, dicts and names."""
+"""skops stores models as files that run no code: it accepts instances made of plain arrays, dicts and names."""
 
 import copy
 import pickle
@@ -17,7 +17,7 @@ y = np.arange(60) % 3
 
 
 def through_skops(value):
-    """What comes back of a file that fastprop's own types are trusted in."""
+    """Return what a file gives back if fastprop's own types are trusted."""
     skops = pytest.importorskip("skops.io", reason="the `peers` extra is not installed")
     stored = skops.dumps(value)
     needed = skops.get_untrusted_types(data=stored)

@@ -1,4 +1,4 @@
-"""Reading tables (csv.py) and describing what becomes of their columns (encoders.py)."""
+"""Reading tables (csv.py), and encoding their columns (encoders.py)."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ needs_housing = pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is n
 
 @pytest.fixture
 def read(tmp_path):
-    """Read a text (or bytes) as if it were a file named t.csv."""
+    """Return the table of a text, or of bytes, as if it were a file named t.csv."""
 
     def read(content):
         path = tmp_path / "t.csv"
@@ -428,7 +428,7 @@ def test_housing_is_read_and_encoded():
 
 
 def test_the_work_grows_with_the_cells(read, python_calls):
-    """Calls in place of seconds, which are those of a machine: benchmarks/conveniences.py has them."""
+    """The number of calls is counted, since times depend on the machine; benchmarks/conveniences.py measures times."""
 
     def work(rows):
         t = read("a,b,c\n" + "".join(f"{i},{i / 7:.3f},{'xyz'[i % 3]}\n" for i in range(rows)))
