@@ -1,7 +1,7 @@
-"""Data as users have it: tables, files mapped into memory, small numbers; each as an array that the engine takes.
+"""Data as users have it (tables, mapped files, arrays of small dtypes), made into arrays that the engine takes.
 
-Arrays of the network's dtype are used in place, and others are converted once, where all converted rows fit into
-`window` bytes. Larger data of other dtypes are converted in parts.
+Arrays of the network's dtype are used in place. Others are converted once where all their converted rows fit into
+`window` bytes, else in parts.
 """
 
 import mmap
@@ -14,7 +14,7 @@ import numpy as np
 
 from fastprop import _validation
 
-WINDOW = 2**26  # bytes of converted rows that are held: 64 MiB, as much as a small machine has to spare
+WINDOW = 2**26  # bytes of converted rows that are held at once: 64 MiB, which a small machine can spare
 
 
 class Scaled:
@@ -23,14 +23,14 @@ class Scaled:
     Parameters
     ----------
     X : ndarray or numpy.memmap, (rows, columns)
-        As uint8 or float16.
+        Real numbers, usually of a small dtype such as uint8 or float16.
     scale, offset : float or array_like, (columns,)
         By default 1/255 and 0: pixels become numbers in [0, 1].
 
     Raises
     ------
     ValueError, TypeError
-        If X is no such array, or a number is not finite.
+        If X is not such an array, or scale or offset is not finite.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class Scaled:
         return len(self.X)
 
     def __getitem__(self, rows: Any) -> "Scaled":
-        """Some of the rows: a slice, or an array of numbers or of truth values."""
+        """Return some of the rows, chosen by a slice, an array of their numbers, or a mask."""
         return Scaled(self.X[rows], scale=self.scale, offset=self.offset)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
@@ -68,11 +68,11 @@ class Scaled:
 
 
 def convert(X: Any, dtype: np.dtype, out: np.ndarray | None = None) -> np.ndarray:
-    """Rows of an array or of a ``Scaled`` in a dtype."""
+    """Return the rows of an array or of a ``Scaled`` in a dtype, written to `out` if that is given."""
     scaled = X if isinstance(X, Scaled) else None
     rows = X if scaled is None else scaled.X
     out = np.empty(rows.shape, dtype) if out is None else out
-    with np.errstate(over="ignore"):  # what overflows becomes inf, which the door reports
+    with np.errstate(over="ignore"):  # what overflows becomes inf, which a later check reports
         if scaled is None or np.all(scaled.scale == 1):
             np.copyto(out, rows, casting="unsafe")
         else:
@@ -86,23 +86,24 @@ def convert(X: Any, dtype: np.dtype, out: np.ndarray | None = None) -> np.ndarra
 
 
 def plain(what: str, value: Any, dtype: np.dtype, *, targets: bool = False, weights: bool = False) -> Any:
-    """A table, a tensor, or ``Scaled``, as an array; anything else as it is.
+    """Return a table, a tensor or a ``Scaled`` as an array, and anything else as it is.
 
     Truth values, decimals and other numbers are converted exactly, or rounded once to float64.
 
     Parameters
     ----------
     what : str
+        What messages call the value.
     value : anything
-        A frame or series of pandas or polars, a table, batch or column of pyarrow, whose columns keep their order; a
-        tensor of PyTorch, wherever it lies.
+        A frame or series of pandas or polars; a table, batch or column of pyarrow; a tensor of PyTorch on any device.
+        The columns of a table keep their order.
     dtype : numpy.dtype
-        Of the numbers of a table of several columns, and of ``Scaled``.
+        The dtype for a table of several columns, and for ``Scaled``.
     targets : bool, default False
-        Whether they are targets, in which one column is an array of its own dtype without columns, as labels are, and
-        gaps become NaN, as a loss of one's own may take them.
+        Whether the value holds targets. Then one column becomes an array (rows,) of its own dtype, as labels need, and
+        gaps become NaN, which a loss of one's own may take.
     weights : bool, default False
-        Whether they are the weights of rows, likewise.
+        Whether the value holds the weights of rows, of which one column becomes an array (rows,) too.
 
     Raises
     ------
@@ -149,7 +150,7 @@ def plain(what: str, value: Any, dtype: np.dtype, *, targets: bool = False, weig
 
 
 def _tensor(what: str, tensor: Any) -> np.ndarray:
-    """A tensor of PyTorch as an array; bfloat16, which NumPy has not, as float32."""
+    """Return a tensor of PyTorch as an array; bfloat16, which NumPy does not have, becomes float32."""
     try:
         tensor = tensor.detach().cpu()
         return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
@@ -175,7 +176,7 @@ _COLUMNS: dict[str, Callable[[Any], list[tuple[Any, Any]]]] = {
     "pyarrow": _pyarrow,
 }
 
-# What to do with a column that holds no numbers.
+# What messages advise for a column that holds no numbers: inputs, targets, weights, cells that hold several numbers.
 INPUTS = "encode it as columns of 0 and 1, or as whole numbers from 0 for fp.Embedding, or drop it"
 TARGETS = (
     "number the classes from 0 on, as in classes, y = np.unique(y, return_inverse=True), or use fp.MLPClassifier, "
@@ -183,7 +184,7 @@ TARGETS = (
 )
 WEIGHTS = "give a number of at least 0 for each row"
 NESTED = "give each number of a row a column of its own"
-# The same by how the name of its type begins in some library, in lower case.
+# The advice by how the name of the column's type begins in some library, in lower case.
 ADVICE = {
     ("date", "timestamp", "period"): "make numbers of it, as the days since a first one, the month, the weekday",
     ("time", "duration"): "make numbers of it, as its seconds",  # of a day, or between two times
@@ -192,11 +193,11 @@ ADVICE = {
     ("list", "array", "large_list", "fixed_size_list", "tuple", "ndarray", "struct", "map<"): NESTED,
     ("null",): "it has no values: drop it",
 }
-CATEGORIES = ("categor", "enum", "dictionary")  # also of numbers, whose order and size then mean nothing
+CATEGORIES = ("categor", "enum", "dictionary")  # refused even of numbers, whose order and size mean nothing there
 
 
 def _numbers(library: str, what: str, advice: str, column: Any) -> np.ndarray:
-    """The numbers of a column; NaN where there is none."""
+    """Return the numbers of a column, with NaN where there is none."""
     kind = str(column.type if library == "pyarrow" else column.dtype)
     found = _array(library, column)
     if found.dtype.kind == "O":
@@ -212,7 +213,7 @@ def _numbers(library: str, what: str, advice: str, column: Any) -> np.ndarray:
 
 
 def _array(library: str, column: Any) -> np.ndarray:
-    """A column as its library gives it."""
+    """Return a column as the array that its library makes of it."""
     if library == "pyarrow" and not hasattr(column, "chunks"):
         return column.to_numpy(zero_copy_only=False)
     if library == "polars" and column.dtype.is_integer() and str(column.dtype).endswith("128"):
@@ -221,7 +222,7 @@ def _array(library: str, column: Any) -> np.ndarray:
 
 
 def _numbers_of(cells: np.ndarray) -> np.ndarray:
-    """Python objects as numbers of a dtype that holds them, NaN for gaps; as they are where one is neither.
+    """Return Python objects as numbers of a dtype that holds them, with NaN for gaps; unchanged where one is neither.
 
     Decimals and fractions are rounded once, to float64.
     """
@@ -235,7 +236,7 @@ def _numbers_of(cells: np.ndarray) -> np.ndarray:
 
 
 def _is_number_or_gap(cell: Any) -> bool:
-    """Whether a Python object is a real number, or None, NaN or pandas.NA where there is none."""
+    """Return whether a Python object is a real number, or a gap: None, NaN or pandas.NA."""
     if isinstance(cell, (numbers.Number, np.bool_)):  # a Decimal is a Number, and no Real
         return not isinstance(cell, (complex, np.complexfloating))
     return cell is None or type(cell).__name__ == "NAType"
@@ -254,7 +255,7 @@ def _float(cell: Any) -> float:
 
 
 def streams(X: Any, dtype: np.dtype, window: int | None = None) -> bool:
-    """Whether rows are converted while they are gathered: where all together are more than `window` bytes."""
+    """Return whether rows are converted while they are gathered: where all would be more than `window` bytes."""
     rows = raw(X)
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind not in "fiub":
         return False
@@ -263,12 +264,12 @@ def streams(X: Any, dtype: np.dtype, window: int | None = None) -> bool:
 
 
 def converted(network: Any, X: Any) -> Iterator[np.ndarray]:
-    """The rows of X as the engine takes them, in parts."""
+    """Yield the rows of X as the engine takes them, in parts, checked."""
     size = max(1, WINDOW // (max(1, X.shape[1]) * network.dtype.itemsize))
     for first in range(0, len(X), size):
         x = convert(X[first : first + size], network.dtype)
-        yield blame(np.arange(first, first + len(x)), partial(_part_of, network, x))
-        forget(raw(X))
+        yield name_the_row(np.arange(first, first + len(x)), partial(_part_of, network, x))
+        release_pages(raw(X))
 
 
 def _part_of(network: Any, x: np.ndarray, part: slice) -> np.ndarray:
@@ -276,12 +277,12 @@ def _part_of(network: Any, x: np.ndarray, part: slice) -> np.ndarray:
 
 
 def raw(X: Any) -> Any:
-    """The array itself, as it was given."""
+    """Return the array that a ``Scaled`` scales; anything else as it is."""
     return X.X if isinstance(X, Scaled) else X
 
 
-def blame(rows: np.ndarray, check: Callable[[slice], Any]) -> Any:
-    """check(slice) of all rows; where that raises, again of each, so that the error names the row."""
+def name_the_row(rows: np.ndarray, check: Callable[[slice], Any]) -> Any:
+    """Return check(slice) of all rows; where that raises, check each row alone, so that the error names the row."""
     try:
         return check(slice(None))
     except ValueError:
@@ -293,9 +294,9 @@ def blame(rows: np.ndarray, check: Callable[[slice], Any]) -> Any:
         raise
 
 
-def forget(array: Any) -> None:
-    """Lets the system have back the pages of a mapped file that were read: they would count as ours."""
+def release_pages(array: Any) -> None:
+    """Release the pages of a mapped file that were read, which would count as this process's memory."""
     mapping = getattr(array, "_mmap", None)
-    # of a private mapping they hold what was written
+    # the pages of a private mapping (mode "c") hold what was written to it
     if mapping is not None and array.mode != "c" and hasattr(mapping, "madvise"):
         mapping.madvise(mmap.MADV_DONTNEED)

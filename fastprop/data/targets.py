@@ -1,7 +1,4 @@
-"""The door for targets and their weights: what each kind of loss takes.
-
-A message says what was got, what was wanted, and what to do.
-"""
+"""Checks of targets and row weights by what a loss takes, and class weights."""
 
 from typing import Any, Protocol
 
@@ -10,19 +7,19 @@ import numpy as np
 from fastprop import _validation
 from fastprop._core import _engine
 
-# rows as the engine takes them: x, y or labels, and weights
+# Rows as the engine takes them: x (rows, n_inputs), then y (rows, columns) or labels (rows,), then weights (rows,).
 Examples = tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 def rows_of(examples: Examples, rows: np.ndarray) -> Examples:
-    """Some of them."""
+    """Return the examples of some rows, given by their numbers or by a mask."""
     x, *others = examples
     y, labels, weight = (None if array is None else array[rows] for array in others)
     return x[rows], y, labels, weight
 
 
 class LossLike(Protocol):
-    """A loss, of ``fastprop.losses`` or the user's own."""
+    """A loss of ``fastprop.losses`` or one of the user's own."""
 
     @property
     def name(self) -> str: ...
@@ -34,7 +31,7 @@ class LossLike(Protocol):
     def link(self) -> str: ...
 
 
-# What is to be used where a network has one output, instead of a loss that wants one for each class.
+# The loss for a network of one output, by the loss that needs an output for each class.
 BINARY = {
     "cross_entropy": "binary_cross_entropy",
     "kl_divergence": "binary_cross_entropy",
@@ -44,7 +41,7 @@ BINARY = {
 
 
 def check_outputs(loss: LossLike, n_outputs: int) -> None:
-    """Refuses a loss that has no use for so many outputs."""
+    """Refuse a loss that does not fit the number of outputs."""
     if loss.targets == "classes" and n_outputs < 2:
         instead = BINARY[loss.name]
         raise ValueError(f"{loss.name} needs an output for each class, got a network of 1 output; use {instead}")
@@ -56,7 +53,7 @@ def check_outputs(loss: LossLike, n_outputs: int) -> None:
 
 
 def loss_for(y: Any, n_outputs: int) -> str:
-    """Which loss suits such targets, in words, where a user gave none."""
+    """Return advice, for a message, on which loss suits the targets y."""
     try:
         found = np.asarray(y)
     except ValueError:  # ragged
@@ -78,7 +75,7 @@ def loss_for(y: Any, n_outputs: int) -> str:
     return "loss='cross_entropy' for labels of classes, 'binary_cross_entropy' for yes or no, 'mse' for numbers"
 
 
-# What a loss does with the raw scores that it takes, by its link.
+# What a loss does with the raw scores that it takes, by its link: a part of a message.
 APPLIED = {
     "softmax": "has the softmax in it",
     "sigmoid": "has the sigmoid in it",
@@ -89,9 +86,9 @@ APPLIED = {
 
 
 def check_last_layer(loss: LossLike, network: Any) -> None:
-    """Refuses a last activation that keeps a loss from the raw scores that it takes."""
+    """Refuse a last activation whose outputs are bounded, where the loss takes raw scores."""
     low, high = network.output_range
-    if _reaches(loss, low, high):
+    if reaches(loss, low, high):
         return
     last = [layer for layer in network.layers if getattr(layer, "activation", "identity") != "identity"][-1]
     limits = " and ".join([f"above {low:g}"] * (low > -np.inf) + [f"below {high:g}"] * (high < np.inf))
@@ -102,21 +99,21 @@ def check_last_layer(loss: LossLike, network: Any) -> None:
     )
 
 
-def _reaches(loss: LossLike, low: float, high: float) -> bool:
-    """Whether outputs between these bounds can be all that the loss may ask for."""
+def reaches(loss: LossLike, low: float, high: float) -> bool:
+    """Return whether outputs between these bounds can have every value that the loss may ask for."""
     if loss.link == "identity":
         return True
-    if loss.link == "softmax":  # their differences count
+    if loss.link == "softmax":  # a softmax depends on the differences of its inputs alone
         return high - low == np.inf
     if loss.link == "margin":
         return high - low > 1 if loss.targets == "classes" else low <= -1 and high >= 1
     return low == -np.inf and high == np.inf
 
 
-def targets(
+def check_targets(
     value: Any, rows: int, n_outputs: int, loss: LossLike, engine: _engine.Engine, dtype: np.dtype, what: str = "y"
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Targets of a loss: (an array (rows, columns), None), or (None, int64 labels (rows,))."""
+    """Return the targets as the engine takes them: (y (rows, columns), None), or (None, int64 labels (rows,))."""
     if loss.targets == "own":
         return _own_targets(value, rows, what), None
     check_outputs(loss, n_outputs)
@@ -154,7 +151,7 @@ def targets(
 
 
 def _own_targets(value: Any, rows: int, what: str) -> np.ndarray:
-    """Targets of a loss of the user's own: whatever it takes, a row for each of X."""
+    """Return the targets for a loss of the user's own: anything that has a row for each row of X."""
     _validation.unmasked(what, value)
     found = np.asarray(value)
     if not found.ndim or len(found) != rows:
@@ -163,7 +160,7 @@ def _own_targets(value: Any, rows: int, what: str) -> np.ndarray:
 
 
 def _as_labels(value: Any, rows: int, n_outputs: int, name: str, what: str) -> np.ndarray | None:
-    """int64 labels, or None where `value` is a matrix (of probabilities, to be checked as such)."""
+    """Return int64 labels, (rows,); None where `value` is a matrix, which must hold probabilities."""
     _validation.unmasked(what, value)
     try:
         found = np.asarray(value)
@@ -212,7 +209,7 @@ def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str,
     if kind == "classes":
         sums = checked.sum(axis=1, dtype=np.float64)
         row = int(np.argmax(np.abs(sums - 1)))
-        # the rounding of n float32 probabilities, with room for those that came from text with few digits
+        # 1e-3 allows for the rounding of n float32 probabilities, and of those that were read from text with few digits
         if abs(sums[row] - 1) > 1e-3:
             raise ValueError(
                 f"{what}[{row}] sums to {sums[row]:.6g}; a row of probabilities must sum to 1: divide it by its sum"
@@ -220,7 +217,7 @@ def _check_probabilities(checked: np.ndarray, given: tuple[int, ...], kind: str,
 
 
 def _check_sign(checked: np.ndarray, given: tuple[int, ...], loss: LossLike, what: str) -> None:
-    # a positive number that is denormal counts as 0 in the kernels
+    # the kernels flush denormal numbers to 0
     wrong = checked < (np.finfo(checked.dtype).tiny if loss.targets == "positive" else 0)
     if wrong.any():
         first = _validation.place(wrong.reshape(given))
@@ -230,7 +227,7 @@ def _check_sign(checked: np.ndarray, given: tuple[int, ...], loss: LossLike, wha
 
 
 def _as_signs(checked: np.ndarray, given: tuple[int, ...], name: str, what: str) -> np.ndarray:
-    """-1 and 1; where there is no -1, 0 stands for it."""
+    """Return targets of -1 and 1; where `checked` has no -1, its 0 becomes -1."""
     wrong = np.abs(checked) != 1 if np.any(checked == -1) else (checked != 0) & (checked != 1)
     if wrong.any():
         first = _validation.place(wrong.reshape(given))
@@ -244,10 +241,10 @@ def _as_signs(checked: np.ndarray, given: tuple[int, ...], name: str, what: str)
 ClassWeight = dict[int, float] | str | None
 
 
-def weights(
+def check_weights(
     value: Any, rows: int, loss: LossLike, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
 ) -> np.ndarray | None:
-    """A weight for each row: finite, none negative, some positive; None stays None."""
+    """Return a weight for each row, (rows,): finite, none negative, some positive; None stays None."""
     if value is None:
         return None
     if loss.targets == "own":
@@ -265,8 +262,8 @@ def weights(
     return checked
 
 
-def class_weight(value: Any, loss: LossLike, n_outputs: int) -> ClassWeight:
-    """A dict of label -> weight, "balanced", or None."""
+def check_class_weight(value: Any, loss: LossLike, n_outputs: int) -> ClassWeight:
+    """Return checked class weights: a dict of label -> weight, "balanced", or None."""
     if value is None:
         return None
     if not (loss.targets == "classes" or (loss.targets in ("probabilities", "signs") and n_outputs == 1)):
@@ -289,21 +286,24 @@ def class_weight(value: Any, loss: LossLike, n_outputs: int) -> ClassWeight:
 
 
 def check_classes(chosen: ClassWeight, y: np.ndarray | None, labels: np.ndarray | None) -> None:
-    """Refuses class weights for classes that the targets of a training set do not hold."""
+    """Refuse class weights for classes that occur in no row of the targets."""
     if isinstance(chosen, dict):
-        there = set(np.unique(_labels_of(y, labels)).tolist())
-        absent = [label for label in chosen if label not in there]
+        present = set(np.unique(_labels_of(y, labels)).tolist())
+        absent = [label for label in chosen if label not in present]
         if absent:
             raise ValueError(
                 f"class_weight has a weight for {absent[0]}, but no row of y is of that class; leave it out, "
-                f"or check y, which holds {sorted(there)[:10]}"
+                f"or check y, which holds {sorted(present)[:10]}"
             )
 
 
-def weigh_classes(
+def apply_class_weights(
     chosen: ClassWeight, y: np.ndarray | None, labels: np.ndarray | None, weight: np.ndarray | None, dtype: np.dtype
 ) -> np.ndarray | None:
-    """The weight of each row times that of its class: 1 where the dict has none; balanced: n / (classes count)."""
+    """Return the weight of each row times the weight of its class, (rows,); None where there are neither.
+
+    A class has the weight 1 where the dict has none for it; "balanced" stands for rows / (classes * rows of the class).
+    """
     if chosen is None:
         return weight
     found, which, count = np.unique(_labels_of(y, labels), return_inverse=True, return_counts=True)
@@ -323,7 +323,7 @@ def weigh_classes(
 
 
 def _labels_of(y: Any, labels: np.ndarray | None) -> np.ndarray:
-    """The class of each row: its label, or that of a single output, 0 or 1 (-1 counts as 0)."""
+    """Return the class of each row, (rows,): its label, or, of targets of one column, 0 or 1 (-1 counts as 0)."""
     if labels is not None:
         return labels
     if y.shape[1] > 1 or not np.all((y == 0) | (np.abs(y) == 1)):

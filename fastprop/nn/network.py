@@ -6,7 +6,7 @@ from fastprop import _validation
 from fastprop._core._engine import Engine
 from fastprop._util.lazy import LazyModule
 from fastprop.data import arrays as data
-from fastprop.data import targets as _targets
+from fastprop.data.targets import Examples, check_last_layer, check_targets, check_weights
 from fastprop.nn import custom_loss
 from fastprop.nn import layers as _layers
 from fastprop.nn import tabm as members
@@ -266,7 +266,7 @@ class Network(Conveniences):
         chosen = custom_loss.parse(loss)
         return self.cost_of_examples(self.prepare_examples(X, y, sample_weight, chosen), chosen, gradient, *how)
 
-    def cost_of_examples(self, examples: _targets.Examples, loss, gradient: np.ndarray | None, *how) -> float:
+    def cost_of_examples(self, examples: Examples, loss, gradient: np.ndarray | None, *how) -> float:
         """Internal: return the cost over checked rows; write its gradient into `gradient` unless that is None."""
         if isinstance(loss, custom_loss.OwnLoss):
             cost = custom_loss.cost_of(self, loss, *examples[:2], gradient, *how)
@@ -276,7 +276,7 @@ class Network(Conveniences):
             self.recheck_examples(examples, loss)
         return cost
 
-    def recheck_examples(self, examples: _targets.Examples, loss) -> None:
+    def recheck_examples(self, examples: Examples, loss) -> None:
         """Internal: after a cost of NaN, refuse rows that were changed in place after they were checked.
 
         The engine makes NaN of an index that is none, since it cannot raise.
@@ -284,7 +284,7 @@ class Network(Conveniences):
         x, y, labels, weight = examples
         try:
             self.prepare_inputs("X", x)
-            _targets.targets(y if labels is None else labels, len(x), self.n_outputs, loss, self.engine, self.dtype)
+            check_targets(y if labels is None else labels, len(x), self.n_outputs, loss, self.engine, self.dtype)
             if weight is not None:
                 _validation.finite("sample_weight", weight, weight, self.engine)
         except ValueError as error:
@@ -292,14 +292,14 @@ class Network(Conveniences):
 
     def prepare_examples(
         self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
-    ) -> _targets.Examples:
+    ) -> Examples:
         """Internal: check X, y and weights; return them as the engine takes them: x, y or labels, and weights."""
-        _targets.check_last_layer(loss, self)
+        check_last_layer(loss, self)
         x = self.prepare_inputs(names[0], X)
         y = data.plain(names[1], y, self.dtype, targets=True)
-        target = _targets.targets(y, len(x), self.n_outputs, loss, self.engine, self.dtype, names[1])
+        target = check_targets(y, len(x), self.n_outputs, loss, self.engine, self.dtype, names[1])
         weight = data.plain(names[2], weight, self.dtype, weights=True)
-        return x, *target, _targets.weights(weight, len(x), loss, self.engine, self.dtype, names[2])
+        return x, *target, check_weights(weight, len(x), loss, self.engine, self.dtype, names[2])
 
     def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:
         """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.

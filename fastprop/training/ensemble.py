@@ -11,8 +11,7 @@ from fastprop._core import _engine
 from fastprop._util.lazy import LazyModule
 from fastprop._util.warn import warn
 from fastprop.data import batches
-from fastprop.data import targets as _targets
-from fastprop.data.targets import Examples
+from fastprop.data.targets import Examples, check_classes, loss_for
 from fastprop.nn import losses
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import DEFAULT
@@ -123,7 +122,7 @@ class Ensemble:
             has NaN, and calling the ensemble leaves them out (``diverged``).
         """
         if loss is None:
-            raise TypeError(f"Ensemble.fit needs a loss: {_targets.loss_for(y, self.networks[0].n_outputs)}")
+            raise TypeError(f"Ensemble.fit needs a loss: {loss_for(y, self.networks[0].n_outputs)}")
         trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **options)
         epochs = _validation.count("epochs", epochs)
         first = trainer.trainers[0]
@@ -131,7 +130,7 @@ class Ensemble:
         source, _, held_out = split(first, X, y, sample_weight, validation, sys.maxsize)
         if not isinstance(source, batches.Stored):
             raise TypeError(f"an ensemble is trained on arrays, got batches from {type(X).__name__}; give X and y")
-        _targets.check_classes(first.class_weight, *source.examples[1:3])
+        check_classes(first.class_weight, *source.examples[1:3])
         size = first.choose_batch_size(batch_size, source.rows)
         examples = first.with_class_weights(source.examples)
         for one in trainer.trainers:

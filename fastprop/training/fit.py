@@ -9,7 +9,7 @@ import numpy as np
 
 from fastprop import _validation
 from fastprop.data import batches
-from fastprop.data import targets as _targets
+from fastprop.data.targets import check_classes, loss_for
 from fastprop.nn.network import Network
 from fastprop.optim.lbfgs import minimize
 from fastprop.optim.optimizers import LBFGS
@@ -49,7 +49,7 @@ def fit(
     # options that have their defaults do not count as given: LBFGS refuses most that are
     options = {name: value for name, value in options.items() if not _is_default(name, value)}
     if loss is None:
-        raise TypeError(f"fit needs a loss: {_targets.loss_for(y, network.n_outputs)}")
+        raise TypeError(f"fit needs a loss: {loss_for(y, network.n_outputs)}")
     lbfgs = optimizer if isinstance(optimizer, LBFGS) else None
     if lbfgs and set(options) - {"l2"}:
         raise ValueError(f"LBFGS knows l2 of the options, not {', '.join(sorted(set(options) - {'l2'}))}; omit it")
@@ -69,7 +69,7 @@ def fit(
         wanted = "arrays for LBFGS" if lbfgs else "a list, or an object whose iter() begins anew"
         raise TypeError(f"batches come one by one, from {type(X).__name__}; give {wanted}")
     if source.targets is not None:
-        _targets.check_classes(trainer.class_weight, *source.targets)
+        check_classes(trainer.class_weight, *source.targets)
     rows = source.rows
     if lbfgs and batch_size not in (None, rows):
         raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r:.200}; omit it")
@@ -145,7 +145,7 @@ def train_by_lbfgs(run: Run, lbfgs: LBFGS, max_evaluations: int | None = None) -
     `max_evaluations` and the result are those of ``minimize``.
     """
     network, loss, l2 = run.network, run.trainer.parsed_loss, run.trainer.optimizer_state.l2
-    gradient, (examples,) = np.empty_like(network.gradient), run.source.straight()
+    gradient, (examples,) = np.empty_like(network.gradient), run.source.iter_in_order()
     progress = run.begin_epoch()
 
     def penalty() -> float:

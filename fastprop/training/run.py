@@ -200,7 +200,7 @@ def measure(trainer: Trainer, metrics: list[_metrics.Metric], source: batches.So
     """Return the value of each metric over all rows of a source, whose targets are y as the user gave them."""
     if not metrics:
         return {}
-    outputs, weights = zip(*((trainer.network(x), weight) for x, _, _, weight in source.straight()))
+    outputs, weights = zip(*((trainer.network(x), weight) for x, _, _, weight in source.iter_in_order()))
     weight = None if weights[0] is None else np.concatenate(weights)
     targets = np.asarray(arrays.plain("y", y, trainer.network.dtype, targets=True))
     judged = _metrics.Judged(targets, np.concatenate(outputs), weight, trainer.parsed_loss)

@@ -11,8 +11,7 @@ import numpy as np
 from fastprop import _validation
 from fastprop._core import _engine
 from fastprop.data import batches
-from fastprop.data import targets as _targets
-from fastprop.data.targets import Examples
+from fastprop.data.targets import Examples, apply_class_weights, check_class_weight, check_last_layer, check_outputs
 from fastprop.nn import custom_loss
 from fastprop.nn.network import Network
 from fastprop.optim.averaging import EMA, SWA
@@ -66,7 +65,7 @@ class EpochCost:
 
     def add(self, examples: Examples, cost: float) -> None:
         """Add the mean cost of some rows; report, if the last report was long ago."""
-        self._costs.append((batches.mass(examples), cost))
+        self._costs.append((batches.total_weight(examples), cost))
         self.done += len(examples[0])
         overdue = self.progress is not None and time.monotonic() - self._reported > PROGRESS_INTERVAL
         if self.progress is not None and overdue and self.done != self.rows:
@@ -159,9 +158,9 @@ class Trainer:
         self.shuffle = _validation.flag("shuffle", shuffle)
         # Internal, like the methods whose docstrings say so: `parsed_loss`, `compiled`, `options`, `optimizer_state`.
         self.parsed_loss = custom_loss.parse(loss)
-        _targets.check_outputs(self.parsed_loss, network.n_outputs)
-        _targets.check_last_layer(self.parsed_loss, network)
-        self.class_weight = _targets.class_weight(class_weight, self.parsed_loss, network.n_outputs)
+        check_outputs(self.parsed_loss, network.n_outputs)
+        check_last_layer(self.parsed_loss, network)
+        self.class_weight = check_class_weight(class_weight, self.parsed_loss, network.n_outputs)
         compiled_loss = self.parsed_loss.compiled(network.n_outputs)
         self.compiled = _engine.CompiledTrainer(network.engine, compiled_loss, self.parsed_loss.targets)
         self.compiled.seed = self.seed  # of dropout; its stream is not that of the shuffling
@@ -346,7 +345,7 @@ class Trainer:
                 "class_weight='balanced' counts the rows of all classes, which batches and a y in a file do not show; "
                 "give the weights as a dict"
             )
-        return source.weighed(self.with_class_weights)
+        return source.with_weights(self.with_class_weights)
 
     def choose_batch_size(self, batch_size: int | None, rows: int | None) -> int:
         """Internal: check `batch_size`, or choose it for None; return 0 where batches come as they are.
@@ -377,7 +376,7 @@ class Trainer:
     def with_class_weights(self, examples: Examples) -> Examples:
         """Internal: return examples whose row weights include the class weights."""
         x, y, labels, weight = examples
-        return x, y, labels, _targets.weigh_classes(self.class_weight, y, labels, weight, self.network.dtype)
+        return x, y, labels, apply_class_weights(self.class_weight, y, labels, weight, self.network.dtype)
 
     def iter_steps(
         self, source: batches.Source, batch_size: int, epoch_cost: EpochCost, *, one_by_one: bool = False
@@ -388,9 +387,9 @@ class Trainer:
         """
         n_steps = source.n_steps(batch_size)
         rates = None if n_steps is None else self.optimizer_state.rates(n_steps)
-        parts = source.parts(self.seed if self.shuffle else None, lambda: self.steps, batch_size)
+        parts = source.iter_epoch(self.seed if self.shuffle else None, lambda: self.steps, batch_size)
         step = 0
-        for examples, order in batches.singly(parts, batch_size) if one_by_one else parts:
+        for examples, order in batches.iter_single_batches(parts, batch_size) if one_by_one else parts:
             rows = len(examples[0])
             size = batch_size or rows
             first = 0 if rates is None else min(step, len(rates) - 1)  # more batches may come than were announced
@@ -488,8 +487,8 @@ class Trainer:
         """Internal: return the mean cost over all rows of a source."""
         network, loss = self.network, self.parsed_loss
         with network.engine.exclusive():  # all of them by the same parameters
-            parts = [(batches.mass(part), network.cost_of_examples(part, loss, None)) for part in source.straight()]
-        return batches.mean(parts)
+            costs = [(batches.total_weight(x), network.cost_of_examples(x, loss, None)) for x in source.iter_in_order()]
+        return batches.mean(costs)
 
 
 def advice(rate: float) -> str:

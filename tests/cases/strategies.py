@@ -4,7 +4,7 @@ import numpy as np
 import reference_activations
 from hypothesis import strategies as st
 
-from fastprop.data import targets as _targets
+from fastprop.data.targets import reaches
 from fastprop.nn.activations import ACTIVATIONS, parse
 from fastprop.nn.losses import LOSSES
 
@@ -63,7 +63,7 @@ def losses():
 
 def last(activation, loss):
     """The activation of a last layer, or the identity where the loss takes raw scores that it does not give."""
-    return activation if _targets._reaches(LOSSES[loss], *parse(activation).range) else "identity"
+    return activation if reaches(LOSSES[loss], *parse(activation).range) else "identity"
 
 
 def layouts():
