@@ -1,4 +1,4 @@
-# Every `cdef extern` of src_c/. T of kernels.def is void here, as in the table.
+# The C interface: every declaration of src_c/ that Cython uses. The element type, T in kernels.def, is void here.
 from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "fastprop.h" nogil:

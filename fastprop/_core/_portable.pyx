@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Every kernel in plain typed Cython: what runs where no SIMD table does, and what one reads to understand the others.
+"""Every kernel in plain typed Cython. They run where no SIMD kernels can, and are the ones to read first.
 
-``src_c/kernels.def`` states what each kernel computes. One fused body serves float32 and float64.
+``src_c/kernels.def`` states what each kernel computes, and the shapes of its arrays. Each function is written once and
+compiled for float32 and float64.
 """
 from libc.float cimport DBL_MAX
 from libc.math cimport NAN, copysign, cos, erfc, exp, expm1, isfinite, isinf, log, log1p, pow, sin, sqrt, tanh
@@ -141,7 +142,7 @@ cdef inline void activate_backward(
 include "portable_losses.pxi"
 
 
-# All of it: both passes over a network of a few numbers, row by row; _engine.pyx says the mathematics at its top.
+# Both passes over a small network, row by row. The head of _engine.pyx has the mathematics.
 
 cdef void fused_small_network(
     double *cost, real *gradient, real *work, const real *theta, const real *x, const real *y, const int64_t *label,
@@ -174,8 +175,8 @@ cdef void fused_small_network(
             activate(a, <real *>NULL, n_out, activations[k], hyper + k * FP_HYPER)
             below, a, start = a, a + n_out, start + (n_in + 1) * n_out
         dz, n_out = a, widths[layers]  # dz[L] = dLoss/da[L] * g'[L](z[L])
-        lose(cost, dz, below, at(y, row * n_out), label + row if label != NULL else label, n_out, loss, scale,
-             hyper + layers * FP_HYPER)
+        loss_of_row(cost, dz, below, at(y, row * n_out), label + row if label != NULL else label, n_out, loss, scale,
+                    hyper + layers * FP_HYPER)
         activate_backward(dz, below, n_out, activations[layers - 1], hyper + (layers - 1) * FP_HYPER)
         for k in range(layers - 1, -1, -1):
             n_in, n_out = widths[k], widths[k + 1]
@@ -203,7 +204,7 @@ cdef inline const real *at(const real *array, ptrdiff_t i) noexcept nogil:
     return array + i
 
 
-cdef inline void lose(
+cdef inline void loss_of_row(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, ptrdiff_t n, int loss, double scale,
     const double *hyper,
 ) noexcept nogil:
@@ -241,7 +242,7 @@ include "portable_inputs.pxi"
 
 
 cdef int fill(fp_kernels *table, real *dtype) except -1:
-    """Puts the kernels of one dtype into its table; `dtype` only chooses, by its type."""
+    """Enter the kernels of one dtype into its table. The value of `dtype` is not used, only its type."""
     table.isa = b"portable"
     table.dtype = b"float32" if real is float else b"float64"
     table.size = sizeof(real)
@@ -253,34 +254,11 @@ cdef int fill(fp_kernels *table, real *dtype) except -1:
     table.fused_small_network = <fp_fused_small_network *>fused_small_network[real]
     table.gather = <fp_gather *>gather[real]
     table.all_finite = <fp_all_finite *>all_finite[real]
-    table.row_statistics = <fp_row_statistics *>row_statistics[real]
-    table.column_statistics = <fp_column_statistics *>column_statistics[real]
-    table.scale_forward = <fp_scale_forward *>scale_forward[real]
-    table.scale_gradient = <fp_scale_gradient *>scale_gradient[real]
-    table.scale_backward = <fp_scale_backward *>scale_backward[real]
-    table.layer_norm_backward = <fp_layer_norm_backward *>layer_norm_backward[real]
-    table.batch_norm_backward = <fp_batch_norm_backward *>batch_norm_backward[real]
-    table.softmax_forward = <fp_softmax_forward *>softmax_forward[real]
-    table.softmax_backward = <fp_softmax_backward *>softmax_backward[real]
-    table.prelu_forward = <fp_prelu_forward *>prelu_forward[real]
-    table.prelu_backward = <fp_prelu_backward *>prelu_backward[real]
-    table.prelu_gradient = <fp_prelu_gradient *>prelu_gradient[real]
-    table.dropout = <fp_dropout *>dropout[real]
-    table.multiply_rows = <fp_multiply_rows *>multiply_rows[real]
-    table.add_rows = <fp_add_rows *>add_rows[real]
-    table.repeat_rows = <fp_repeat_rows *>repeat_rows[real]
-    table.sum_copies = <fp_sum_copies *>sum_copies[real]
-    table.embed_forward = <fp_embed_forward *>embed_forward[real]
-    table.embed_gradient = <fp_embed_gradient *>embed_gradient[real]
-    table.embed_backward = <fp_embed_backward *>embed_backward[real]
-    table.piecewise_forward = <fp_piecewise_forward *>piecewise_forward[real]
-    table.piecewise_backward = <fp_piecewise_backward *>piecewise_backward[real]
-    table.periodic_forward = <fp_periodic_forward *>periodic_forward[real]
-    table.periodic_backward = <fp_periodic_backward *>periodic_backward[real]
-    table.periodic_gradient = <fp_periodic_gradient *>periodic_gradient[real]
+    fill_rows(table, dtype)
+    fill_inputs(table, dtype)
     fill_activations(table, dtype)
     fill_losses(table, dtype)
-    fill_descent(table, dtype)
+    fill_optimizers(table, dtype)
     return 0
 
 

@@ -1,22 +1,22 @@
-# Activations: a = g(a) forward; dz = dz g'(z) backward, from what the forward pass saved. Part of _portable.pyx.
+# The activations: a = g(a) forward, and dz = dz * g'(z) backward from what forward saved. Part of _portable.pyx.
 
-# For selu, 0 is then the mean and 1 the variance that layers keep (Klambauer et al. 2017, appendix).
+# With these, selu keeps a mean of 0 and a variance of 1 from layer to layer (Klambauer et al. 2017, appendix).
 cdef double SELU_LAMBDA = 1.0507009873554805, SELU_ALPHA = 1.6732632423543772
 cdef double SQRT_HALF = 0.7071067811865476, SQRT_2_OVER_PI = 0.7978845608028654
-cdef double DENSITY_0 = 0.3989422804014327  # of the normal distribution: 1 / sqrt(2 pi)
+cdef double DENSITY_0 = 0.3989422804014327  # the density of the normal distribution at 0: 1 / sqrt(2 pi)
 
 
 cdef inline real clamp(real z, real low, real high) noexcept nogil:
-    """Within [low, high]; NaN stays NaN."""
+    """z limited to [low, high]; NaN stays NaN."""
     return low if z < low else high if z > high else z
 
 
 cdef inline real between(real dz, real a, real low, real high) noexcept nogil:
-    """Where low < a < high, else 0."""
+    """dz if low < a < high, else 0."""
     return dz if low < a < high else 0
 
 
-# Those whose slope follows from their output.
+# Activations that save their output, since the slope g'(z) is a function of it.
 
 cdef void identity_forward(real *a, real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     pass
@@ -166,7 +166,7 @@ cdef void relu6_backward(real *dz, const real *saved, ptrdiff_t n, const double 
         dz[j] = between(dz[j], saved[j], 0, 6)
 
 
-# Those that keep their slope.
+# Activations that save the slope g'(z).
 
 cdef void times_saved(real *dz, const real *saved, ptrdiff_t n, const double *hyper) noexcept nogil:
     cdef ptrdiff_t j
@@ -193,7 +193,7 @@ cdef void gelu_tanh_forward(real *a, real *saved, ptrdiff_t n, const double *hyp
         v = 2 * SQRT_2_OVER_PI * (z + 0.044715 * z * z * z)
         s = 1 / (1 + exp(-v))
         a[j] = <real>(z * s)
-        z = clamp(z, -100, 100)  # where g' has long been 0 or 1, and z * z is finite
+        z = clamp(z, -100, 100)  # beyond that g' is 0 or 1, and z * z could overflow
         if saved != NULL:
             saved[j] = <real>(s + z * s / (1 + exp(v)) * 2 * SQRT_2_OVER_PI * (1 + 3 * 0.044715 * z * z))
 
@@ -286,7 +286,7 @@ cdef int add_activation(fp_kernels *table, const char *name, Forward forward, Ba
 
 
 cdef int fill_activations(fp_kernels *table, real *dtype) except -1:
-    """Its part of `fill`."""
+    """Enter the kernels of this file into a table; see `fill`."""
     add_activation(table, b"identity", <Forward>identity_forward[real], <Backward>identity_backward[real])
     add_activation(table, b"relu", <Forward>relu_forward[real], <Backward>relu_backward[real])
     add_activation(table, b"leaky_relu", <Forward>leaky_relu_forward[real], <Backward>leaky_relu_backward[real])

@@ -1,9 +1,9 @@
-# Layers that read the network's input columns: the kernels of embeddings.h.
+# The kernels of embeddings.h: operations on the columns of the network's input. Part of _portable.pyx.
 from libc.math cimport NAN, fma, round
 
 cdef extern from *:
     """
-    #define FP_TWO_PI 6.283185307179586476925  /* M_PI is no word of C: neither strict C11 nor MSVC has it */
+    #define FP_TWO_PI 6.283185307179586476925  /* not M_PI, which neither strict C11 nor MSVC defines */
     """
     const double TWO_PI "FP_TWO_PI"
 
@@ -14,7 +14,7 @@ from fastprop._core._capi cimport (
 
 
 cdef inline ptrdiff_t category(const real *x, int64_t n) noexcept nogil:
-    """The index that x holds, or -1 where that is not in [0, n)."""
+    """The category that x holds, or -1 if it is not in [0, n)."""
     if real is float:
         return fp_category_float(x, n)
     else:
@@ -109,12 +109,12 @@ cdef void piecewise_backward(
         edges += bins[c] + 1
 
 
-cdef inline double rest_of_turns(double f, double x) noexcept nogil:
-    """The exact f x less the nearest integer."""
+cdef inline double fraction_of_turn(double f, double x) noexcept nogil:
+    """f x minus the nearest integer, without rounding of the product."""
     cdef double turns = round(f * x), rest = fma(f, x, -turns)
     if abs(turns) > 2.0**106:  # a product of two numbers, of 53 bits each, is an integer from here on
         return f * 0 + x * 0  # NaN where one of them is infinite
-    return rest - round(rest)  # which may be more than a turn, where f x has no digits behind the point
+    return rest - round(rest)  # rest may exceed a turn if f x is too large for digits after the point
 
 
 cdef void periodic_forward(
@@ -126,13 +126,13 @@ cdef void periodic_forward(
     for i in range(rows):
         for c in range(n_in):
             for k in range(n_frequencies):
-                turns = rest_of_turns(<double>frequency[c * n_frequencies + k], <double>x[i * x_stride + c])
+                turns = fraction_of_turn(<double>frequency[c * n_frequencies + k], <double>x[i * x_stride + c])
                 a[i * a_stride + 2 * c * n_frequencies + k] = <real>cos(TWO_PI * turns)
                 a[i * a_stride + (2 * c + 1) * n_frequencies + k] = <real>sin(TWO_PI * turns)
 
 
 cdef inline real periodic_slope(const real *da, const real *a, ptrdiff_t n) noexcept nogil:
-    """cos dsin - sin dcos, where a and da point at the cosine and the sine is n further on."""
+    """cos * dsin - sin * dcos; a and da point to the cosine, and the sine is n elements further on."""
     return a[0] * da[n] - a[n] * da[0]
 
 
@@ -166,3 +166,16 @@ cdef void periodic_gradient(
                 at = 2 * c * n_frequencies + k
                 dfrequency[c * n_frequencies + k] += x[i * x_stride + c] * (<real>TWO_PI * periodic_slope(
                     da + i * da_stride + at, a + i * a_stride + at, n_frequencies))
+
+
+cdef int fill_inputs(fp_kernels *table, real *dtype) except -1:
+    """Enter the kernels of this file into a table; see `fill`."""
+    table.embed_forward = <fp_embed_forward *>embed_forward[real]
+    table.embed_gradient = <fp_embed_gradient *>embed_gradient[real]
+    table.embed_backward = <fp_embed_backward *>embed_backward[real]
+    table.piecewise_forward = <fp_piecewise_forward *>piecewise_forward[real]
+    table.piecewise_backward = <fp_piecewise_backward *>piecewise_backward[real]
+    table.periodic_forward = <fp_periodic_forward *>periodic_forward[real]
+    table.periodic_backward = <fp_periodic_backward *>periodic_backward[real]
+    table.periodic_gradient = <fp_periodic_gradient *>periodic_gradient[real]
+    return 0

@@ -1,11 +1,12 @@
-# Losses: cost[0] += weight * the loss of each row; da = scale * weight * dLoss/da, or NULL. Part of _portable.pyx.
+# The losses. Each adds weight * loss of every row to cost[0], and writes da = scale * weight * dLoss/da unless da is
+# NULL. Part of _portable.pyx.
 
 cdef inline real weight_of(const real *weight, ptrdiff_t i) noexcept nogil:
     return weight[i] if weight != NULL else 1
 
 
 cdef inline ptrdiff_t class_of(const int64_t *label, ptrdiff_t i, ptrdiff_t n, double *w) noexcept nogil:
-    """The class of a row, where it has a label. One that is no class makes the row weigh NaN, and so the cost NaN."""
+    """The class of row i, if there are labels. One outside [0, n) makes the row's weight NaN, and so the cost."""
     cdef ptrdiff_t chosen = fp_label(label + i, n) if label != NULL else 0
     if chosen < 0:
         w[0] = NAN
@@ -13,25 +14,25 @@ cdef inline ptrdiff_t class_of(const int64_t *label, ptrdiff_t i, ptrdiff_t n, d
 
 
 cdef inline double target(const real *y, ptrdiff_t chosen, ptrdiff_t i, ptrdiff_t j, ptrdiff_t n) noexcept nogil:
-    """y[i, j]; a chosen class is the y that is 1 there and 0 elsewhere."""
+    """y[i, j]; without y, the one-hot encoding of the class `chosen`."""
     if y != NULL:
         return y[i * n + j]
     return 1 if j == chosen else 0
 
 
 cdef inline double either_side(double x, double up, double down) noexcept nogil:
-    """Up where x > 0, down where x < 0, else x: 0 at the kink, and NaN stays NaN."""
+    """`up` if x > 0, `down` if x < 0, else x: 0 stays 0, and NaN stays NaN."""
     if x > 0:
         return up
     return down if x < 0 else x
 
 
 cdef inline double not_below(double x, double least) noexcept nogil:
-    """The larger of both; NaN stays NaN."""
+    """The larger of both; a NaN in x stays NaN."""
     return least if x < least else x
 
 
-# One target for each output.
+# Losses with one target for each output.
 
 cdef void half_mse(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
@@ -173,7 +174,7 @@ cdef void tweedie(
             da[i] = <real>(scale * w * slope)
 
 
-# Several outputs for each target.
+# Losses with several outputs for each target.
 
 cdef void quantile(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
@@ -204,7 +205,7 @@ cdef void gaussian_nll(
             da[2 * i + 1] = <real>(scale * w * 0.5 * (1 - square))
 
 
-# One class out of n: y is a row of probabilities, or a label stands for it.
+# Losses over n classes of which one is right: y is a row of probabilities, unless there are labels.
 
 cdef void cross_entropy(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
@@ -291,12 +292,12 @@ cdef void hinge(
                 most, top = margin, j
         cost[0] += w * (most - dot)
         if da != NULL:
-            for j in range(n):  # NaN is not lost
+            for j in range(n):  # so that a NaN is not lost
                 da[i * n + j] = <real>(0 * a[i * n + j] - scale * w * target(y, chosen, i, j, n))
             da[i * n + top] += <real>(scale * w)
 
 
-# n yeses and nos.
+# Losses over n independent yes-or-no outputs.
 
 cdef void binary_cross_entropy(
     double *cost, real *da, const real *a, const real *y, const int64_t *label, const real *weight,
@@ -343,7 +344,7 @@ cdef void binary_hinge(
     for i in range(rows * n):
         w = weight_of(weight, i // n)
         margin = 1 - y[i] * <double>a[i]
-        loss = not_below(margin, 0) + 0 * a[i]  # NaN and infinity are not lost
+        loss = not_below(margin, 0) + 0 * a[i]  # so that NaN and infinity are not lost
         slope = (-y[i] if margin > 0 else 0) + 0 * a[i]
         cost[0] += w * loss
         if da != NULL:
@@ -351,7 +352,7 @@ cdef void binary_hinge(
 
 
 cdef int fill_losses(fp_kernels *table, real *dtype) except -1:
-    """Its part of `fill`."""
+    """Enter the kernels of this file into a table; see `fill`."""
     table.loss[number_of(loss_names, b"half_mse")] = <fp_loss *>half_mse[real]
     table.loss[number_of(loss_names, b"squared_error")] = <fp_loss *>squared_error[real]
     table.loss[number_of(loss_names, b"mse")] = <fp_loss *>mse[real]

@@ -1,4 +1,4 @@
-# The optimisers, and what else a step of descent may do, in plain Cython. Part of _portable.pyx.
+# The optimisers, and the other kernels of an update: penalties, clipping, norms, averages. Part of _portable.pyx.
 from libc.math cimport fabs, sqrt
 
 from fastprop._core._capi cimport (
@@ -6,20 +6,22 @@ from fastprop._core._capi cimport (
 )
 
 
-# Optimisers: kernels/optimizer.h says what hyper and state hold. All but rprop begin with the weight decay, coupled
-# (hyper[0], it joins the gradient) and decoupled (hyper[1], theta shrinks by itself).
+# kernels/optimizer.h states what hyper and state contain. All optimisers but rprop begin with the weight decay, either
+# coupled (hyper[0]: it is added to the gradient) or decoupled (hyper[1]: theta is multiplied by a factor).
 
-cdef inline real decayed(real gradient, real theta, const double *hyper) noexcept nogil:
+cdef inline real penalized(real gradient, real theta, const double *hyper) noexcept nogil:
+    """The gradient with coupled weight decay."""
     return gradient + <real>hyper[0] * theta
 
 
-cdef inline real saved(real theta, double rate, const double *hyper) noexcept nogil:
+cdef inline real decayed(real theta, double rate, const double *hyper) noexcept nogil:
+    """theta after decoupled weight decay."""
     return <real>(1 - rate * hyper[1]) * theta
 
 
-cdef inline real fade(real *x, real new, double hold) noexcept nogil:
-    """A mean that forgets: x = hold x + (1 - hold) new."""
-    x[0] = <real>hold * x[0] + <real>(1 - hold) * new
+cdef inline real moving_average(real *x, real new, double decay) noexcept nogil:
+    """Update a moving average: x = decay x + (1 - decay) new."""
+    x[0] = <real>decay * x[0] + <real>(1 - decay) * new
     return x[0]
 
 
@@ -34,11 +36,11 @@ cdef void sgd(
     cdef ptrdiff_t j
     cdef real g, momentum = <real>hyper[2]
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
+        g = penalized(gradient[j], theta[j], hyper)
         if momentum != 0:
             state[j] = momentum * state[j] + g
             g = g + momentum * state[j] if hyper[3] != 0 else state[j]
-        theta[j] = saved(theta[j], rate, hyper) - <real>rate * g
+        theta[j] = decayed(theta[j], rate, hyper) - <real>rate * g
 
 
 cdef void adagrad(
@@ -47,30 +49,30 @@ cdef void adagrad(
     cdef ptrdiff_t j
     cdef real g
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
+        g = penalized(gradient[j], theta[j], hyper)
         state[j] += g * g
-        theta[j] = saved(theta[j], rate, hyper) - <real>rate * (g / (<real>sqrt(state[j]) + <real>hyper[2]))
+        theta[j] = decayed(theta[j], rate, hyper) - <real>rate * (g / (<real>sqrt(state[j]) + <real>hyper[2]))
 
 
 cdef void rmsprop(
     real *theta, real *state, const real *gradient, ptrdiff_t n, ptrdiff_t stride, double rate, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t j
-    cdef bint heavy = hyper[4] != 0, centered = hyper[5] != 0
-    cdef real *speed = state + stride
-    cdef real *mean = state + (1 + heavy) * stride
+    cdef bint has_momentum = hyper[4] != 0, centered = hyper[5] != 0
+    cdef real *velocity = state + stride
+    cdef real *mean = state + (1 + has_momentum) * stride
     cdef real g, s, m, step
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
-        s = fade(state + j, g * g, hyper[2])
+        g = penalized(gradient[j], theta[j], hyper)
+        s = moving_average(state + j, g * g, hyper[2])
         if centered:
-            m = fade(mean + j, g, hyper[2])
+            m = moving_average(mean + j, g, hyper[2])
             s = max(s - m * m, <real>0)  # a variance, which rounding may take below 0
         step = g / (<real>sqrt(s) + <real>hyper[3])
-        if heavy:
-            speed[j] = <real>hyper[4] * speed[j] + step
-            step = speed[j]
-        theta[j] = saved(theta[j], rate, hyper) - <real>rate * step
+        if has_momentum:
+            velocity[j] = <real>hyper[4] * velocity[j] + step
+            step = velocity[j]
+        theta[j] = decayed(theta[j], rate, hyper) - <real>rate * step
 
 
 cdef void adam(
@@ -79,23 +81,23 @@ cdef void adam(
     cdef ptrdiff_t j
     cdef real g, m, v, eta = <real>(rate * hyper[4])
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
-        m, v = fade(state + j, g, hyper[2]), fade(state + stride + j, g * g, hyper[3])
-        theta[j] = saved(theta[j], rate, hyper) - eta * (m / (<real>sqrt(v) + <real>hyper[5]))
+        g = penalized(gradient[j], theta[j], hyper)
+        m, v = moving_average(state + j, g, hyper[2]), moving_average(state + stride + j, g * g, hyper[3])
+        theta[j] = decayed(theta[j], rate, hyper) - eta * (m / (<real>sqrt(v) + <real>hyper[5]))
 
 
 cdef void amsgrad(
     real *theta, real *state, const real *gradient, ptrdiff_t n, ptrdiff_t stride, double rate, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t j
-    cdef real *most = state + 2 * stride
+    cdef real *largest = state + 2 * stride
     cdef real g, m, v, eta = <real>(rate * hyper[4])
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
-        m, v = fade(state + j, g, hyper[2]), fade(state + stride + j, g * g, hyper[3])
-        if not most[j] > v:
-            most[j] = v
-        theta[j] = saved(theta[j], rate, hyper) - eta * (m / (<real>sqrt(most[j]) + <real>hyper[5]))
+        g = penalized(gradient[j], theta[j], hyper)
+        m, v = moving_average(state + j, g, hyper[2]), moving_average(state + stride + j, g * g, hyper[3])
+        if not largest[j] > v:
+            largest[j] = v
+        theta[j] = decayed(theta[j], rate, hyper) - eta * (m / (<real>sqrt(largest[j]) + <real>hyper[5]))
 
 
 cdef void adamax(
@@ -105,35 +107,35 @@ cdef void adamax(
     cdef real *u = state + stride
     cdef real g, m, size, eta = <real>(rate * hyper[4])
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
-        m = fade(state + j, g, hyper[2])
+        g = penalized(gradient[j], theta[j], hyper)
+        m = moving_average(state + j, g, hyper[2])
         u[j], size = <real>hyper[3] * u[j], <real>fabs(g) + <real>hyper[5]
         if not u[j] > size:
             u[j] = size
-        theta[j] = saved(theta[j], rate, hyper) - eta * (m / u[j])
+        theta[j] = decayed(theta[j], rate, hyper) - eta * (m / u[j])
 
 
 cdef void nadam(
     real *theta, real *state, const real *gradient, ptrdiff_t n, ptrdiff_t stride, double rate, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t j
-    cdef real g, m, v, eta = <real>(rate * hyper[4]), ahead = <real>(rate * hyper[6])
+    cdef real g, m, v, eta = <real>(rate * hyper[4]), eta_momentum = <real>(rate * hyper[6])
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
-        m, v = fade(state + j, g, hyper[2]), fade(state + stride + j, g * g, hyper[3])
-        theta[j] = saved(theta[j], rate, hyper) - (eta * g + ahead * m) / (<real>sqrt(v) + <real>hyper[5])
+        g = penalized(gradient[j], theta[j], hyper)
+        m, v = moving_average(state + j, g, hyper[2]), moving_average(state + stride + j, g * g, hyper[3])
+        theta[j] = decayed(theta[j], rate, hyper) - (eta * g + eta_momentum * m) / (<real>sqrt(v) + <real>hyper[5])
 
 
 cdef void lion(
     real *theta, real *state, const real *gradient, ptrdiff_t n, ptrdiff_t stride, double rate, const double *hyper,
 ) noexcept nogil:
     cdef ptrdiff_t j
-    cdef real g, way
+    cdef real g, direction
     for j in range(n):
-        g = decayed(gradient[j], theta[j], hyper)
-        way = <real>hyper[2] * state[j] + <real>(1 - hyper[2]) * g
-        fade(state + j, g, hyper[3])
-        theta[j] = saved(theta[j], rate, hyper) - <real>rate * sign(way)
+        g = penalized(gradient[j], theta[j], hyper)
+        direction = <real>hyper[2] * state[j] + <real>(1 - hyper[2]) * g
+        moving_average(state + j, g, hyper[3])
+        theta[j] = decayed(theta[j], rate, hyper) - <real>rate * sign(direction)
 
 
 cdef void rprop(
@@ -155,7 +157,7 @@ cdef void rprop(
         theta[j] -= sign(g) * step[j]
 
 
-# Beside the optimiser.
+# The other kernels of an update.
 
 cdef void penalize(real *gradient, const real *theta, ptrdiff_t n, double l1, double l2) noexcept nogil:
     cdef ptrdiff_t j
@@ -204,8 +206,8 @@ cdef void max_norm(real *w, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t w_stride,
                 w[i * w_stride + j] *= <real>(limit / norm)
 
 
-cdef int fill_descent(fp_kernels *table, real *dtype) except -1:
-    """Its part of `fill`."""
+cdef int fill_optimizers(fp_kernels *table, real *dtype) except -1:
+    """Enter the kernels of this file into a table; see `fill`."""
     table.penalize = <fp_penalize *>penalize[real]
     table.clip = <fp_clip *>clip[real]
     table.shrink = <fp_shrink *>shrink[real]

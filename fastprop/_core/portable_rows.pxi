@@ -1,4 +1,5 @@
-# Layers that treat rows or elements by themselves, and normalisation: the kernels of rowwise.h and normalize.h.
+# The kernels of rowwise.h and normalize.h: operations on single rows or elements, and normalisation.
+# Part of _portable.pyx.
 from fastprop._core._capi cimport (
     FP_GOLDEN, fp_add_rows, fp_batch_norm_backward, fp_column_statistics, fp_dropout, fp_layer_norm_backward,
     fp_mix64, fp_multiply_rows, fp_prelu_backward, fp_prelu_forward, fp_prelu_gradient, fp_repeat_rows,
@@ -7,27 +8,28 @@ from fastprop._core._capi cimport (
 )
 
 
-cdef inline real number(const real *numbers, ptrdiff_t i, real otherwise) noexcept nogil:
-    return numbers[i] if numbers != NULL else otherwise
+cdef inline real value_or(const real *array, ptrdiff_t i, real default) noexcept nogil:
+    """array[i], or `default` if the array is NULL."""
+    return array[i] if array != NULL else default
 
 
 cdef void softmax_forward(
     real *a, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride, ptrdiff_t x_stride, int logarithm,
 ) noexcept nogil:
     cdef ptrdiff_t i, j
-    cdef double most, total
+    cdef double largest, total
     for i in range(rows):
-        most = x[i * x_stride]
+        largest = x[i * x_stride]
         for j in range(1, n):
-            most = max(most, <double>x[i * x_stride + j])
+            largest = max(largest, <double>x[i * x_stride + j])
         total = 0
         for j in range(n):
-            total += exp(x[i * x_stride + j] - most)
+            total += exp(x[i * x_stride + j] - largest)
         for j in range(n):
             if logarithm:
-                a[i * a_stride + j] = <real>(x[i * x_stride + j] - most - log(total))
+                a[i * a_stride + j] = <real>(x[i * x_stride + j] - largest - log(total))
             else:
-                a[i * a_stride + j] = <real>(exp(x[i * x_stride + j] - most) / total)
+                a[i * a_stride + j] = <real>(exp(x[i * x_stride + j] - largest) / total)
 
 
 cdef void softmax_backward(
@@ -80,7 +82,7 @@ cdef void prelu_gradient(
             dslope[j] = 0
     for i in range(rows):
         for j in range(n):
-            if not x[i * x_stride + j] > 0:  # NaN counts too
+            if not x[i * x_stride + j] > 0:  # so that a NaN counts
                 dslope[j] += da[i * da_stride + j] * x[i * x_stride + j]
 
 
@@ -141,7 +143,7 @@ cdef void sum_copies(
                 dx[i * dx_stride + j] += da[i * da_stride + c * n + j]
 
 
-# Normalisation: xhat = (x - mean) rstd, with statistics of each row or of each column; a = xhat gamma + beta.
+# Normalisation: xhat = (x - mean) * rstd with the statistics of each row or column, and a = xhat * gamma + beta.
 
 cdef void row_statistics(
     real *mean, real *rstd, const real *x, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t x_stride, double epsilon,
@@ -188,7 +190,7 @@ cdef void scale_forward(
     for i in range(rows):
         for j in range(n):
             xhat = normalized(x[i * x_stride + j], mean, rstd, i, j, by_row)
-            a[i * a_stride + j] = xhat * number(gamma, j, <real>1) + number(beta, j, <real>0)
+            a[i * a_stride + j] = xhat * value_or(gamma, j, <real>1) + value_or(beta, j, <real>0)
 
 
 cdef void scale_gradient(
@@ -216,7 +218,7 @@ cdef void scale_backward(
     cdef ptrdiff_t i, j
     for i in range(rows):
         for j in range(n):
-            dx[i * dx_stride + j] = da[i * da_stride + j] * number(gamma, j, <real>1) * number(rstd, j, <real>1)
+            dx[i * dx_stride + j] = da[i * da_stride + j] * value_or(gamma, j, <real>1) * value_or(rstd, j, <real>1)
 
 
 cdef void layer_norm_backward(
@@ -229,11 +231,11 @@ cdef void layer_norm_backward(
     for i in range(rows):
         total, slope = 0, 0
         for j in range(n):
-            g = da[i * da_stride + j] * number(gamma, j, <real>1)
+            g = da[i * da_stride + j] * value_or(gamma, j, <real>1)
             total += g
             slope += g * normalized(x[i * x_stride + j], mean, rstd, i, j, 1)
         for j in range(n):
-            g = da[i * da_stride + j] * number(gamma, j, <real>1)
+            g = da[i * da_stride + j] * value_or(gamma, j, <real>1)
             xhat = normalized(x[i * x_stride + j], mean, rstd, i, j, 1)
             dx[i * dx_stride + j] = <real>(rstd[i] * (g - total / n - xhat * slope / n))
 
@@ -248,5 +250,27 @@ cdef void batch_norm_backward(
     for i in range(rows):
         for j in range(n):
             xhat = normalized(x[i * x_stride + j], mean, rstd, i, j, 0)
-            dx[i * dx_stride + j] = <real>(number(gamma, j, <real>1) * rstd[j]
+            dx[i * dx_stride + j] = <real>(value_or(gamma, j, <real>1) * rstd[j]
                                            * (da[i * da_stride + j] - (dbeta[j] + xhat * dgamma[j]) / batch_rows))
+
+
+cdef int fill_rows(fp_kernels *table, real *dtype) except -1:
+    """Enter the kernels of this file into a table; see `fill`."""
+    table.row_statistics = <fp_row_statistics *>row_statistics[real]
+    table.column_statistics = <fp_column_statistics *>column_statistics[real]
+    table.scale_forward = <fp_scale_forward *>scale_forward[real]
+    table.scale_gradient = <fp_scale_gradient *>scale_gradient[real]
+    table.scale_backward = <fp_scale_backward *>scale_backward[real]
+    table.layer_norm_backward = <fp_layer_norm_backward *>layer_norm_backward[real]
+    table.batch_norm_backward = <fp_batch_norm_backward *>batch_norm_backward[real]
+    table.softmax_forward = <fp_softmax_forward *>softmax_forward[real]
+    table.softmax_backward = <fp_softmax_backward *>softmax_backward[real]
+    table.prelu_forward = <fp_prelu_forward *>prelu_forward[real]
+    table.prelu_backward = <fp_prelu_backward *>prelu_backward[real]
+    table.prelu_gradient = <fp_prelu_gradient *>prelu_gradient[real]
+    table.dropout = <fp_dropout *>dropout[real]
+    table.multiply_rows = <fp_multiply_rows *>multiply_rows[real]
+    table.add_rows = <fp_add_rows *>add_rows[real]
+    table.repeat_rows = <fp_repeat_rows *>repeat_rows[real]
+    table.sum_copies = <fp_sum_copies *>sum_copies[real]
+    return 0
