@@ -24,7 +24,7 @@ VARIANTS = [
 
 def theirs(torch):
     """Name -> the losses of the rows, with PyTorch's own function for it."""
-    f = torch.nn.functional
+    f = torch.nn.functional if torch else None  # None: for the names alone
     return {
         "half_mse": lambda a, y: 0.5 * f.mse_loss(a, y, reduction="none").sum(1),
         "squared_error": lambda a, y: f.mse_loss(a, y, reduction="none").sum(1),
@@ -84,7 +84,7 @@ def written(torch):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("labels", [False, True])
-@pytest.mark.parametrize("loss", VARIANTS, ids=str)
+@pytest.mark.parametrize("loss", [loss for loss in VARIANTS if loss.name in {*theirs(None), *written(None)}], ids=str)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_value_and_gradient(torch, dtype, loss, labels, weighted):
     rng = np.random.default_rng(1)
@@ -97,10 +97,7 @@ def test_value_and_gradient(torch, dtype, loss, labels, weighted):
     cost, gradient = net.value_and_gradient(X, y, loss=loss, sample_weight=weight)
 
     W, b = (torch.tensor(np.array(array), requires_grad=True) for array in (net.weights[0], net.biases[0]))
-    known = theirs(torch) | written(torch)
-    if loss.name not in known:
-        pytest.skip(f"PyTorch has no {loss.name}; tests/reference has it")
-    losses = known[loss.name](torch.tensor(X) @ W + b, torch.tensor(y), **loss.values)
+    losses = (theirs(torch) | written(torch))[loss.name](torch.tensor(X) @ W + b, torch.tensor(y), **loss.values)
     weights = torch.tensor(np.ones(60, dtype) if weight is None else weight)
     expected = (weights * losses).sum() / weights.sum()
     expected.backward()
