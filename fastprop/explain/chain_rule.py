@@ -213,21 +213,21 @@ class Chain:
         """The outputs z that a parameter goes into in a row, the derivative of each, and its formula."""
         part, layer, k = self.parts[node.layer], self.t.layers[node.layer], node.layer
         fields, kind = part.operation.fields, part.operation.kind
-        x, n_out, pieces = layer.x[row].astype(np.float64), part.operation.n_out, fields.get("n_groups", 1)
+        x, n_out, n_groups = layer.x[row].astype(np.float64), part.operation.n_out, fields.get("n_groups", 1)
         if node.kind == "b":
             size = part.bias.size
             return [(unit, 1.0, "1") for unit in range(node.place[0], n_out, size)]
         place = int(np.ravel_multi_index(node.place, part.weight.shape))
         if kind == "dense":
-            width = n_out // pieces
+            width = n_out // n_groups
             i, j = divmod(place, width)
             if fields.get("shared_weights"):
-                n_in = len(x) // pieces
-                inputs = [(p * width + j, p * n_in + i) for p in range(pieces)]
+                n_in = len(x) // n_groups
+                inputs = [(p * width + j, p * n_in + i) for p in range(n_groups)]
             else:
-                sizes = fields.get("sizes", [len(x) // pieces] * pieces)
-                piece = int(np.searchsorted(np.cumsum(sizes), i, side="right"))
-                inputs = [(piece * width + j, i)]
+                sizes = fields.get("sizes", [len(x) // n_groups] * n_groups)
+                group = int(np.searchsorted(np.cumsum(sizes), i, side="right"))
+                inputs = [(group * width + j, i)]
             return [(unit, x[i], self._input(k, i)) for unit, i in inputs]
         if kind == "scale":
             return [(place, x[place], self._input(k, place))]
@@ -296,23 +296,23 @@ class Chain:
     def _weight(self, k: int, i: int, j: int) -> str:
         """The name of the weight from input i to output j of a product."""
         part = self.parts[k]
-        pieces = part.operation.fields.get("n_groups", 1)
-        width = part.operation.n_out // pieces
+        n_groups = part.operation.fields.get("n_groups", 1)
+        width = part.operation.n_out // n_groups
         if part.operation.fields.get("shared_weights"):
-            i %= self.t.layers[k].x.shape[1] // pieces
+            i %= self.t.layers[k].x.shape[1] // n_groups
         place = np.unravel_index(i * width + j % width, part.weight.shape)
         return str(Node("W", k, -1, tuple(map(int, place))))
 
 
 def _product(part: _common.Part) -> np.ndarray:
-    """The matrix of a product: with pieces it has blocks."""
+    """Return the matrix of a product; it is block diagonal if the product has groups."""
     operation, w = part.operation, part.weight.astype(np.float64)
-    pieces = operation.fields.get("n_groups", 1)
-    if pieces == 1:
+    n_groups = operation.fields.get("n_groups", 1)
+    if n_groups == 1:
         return w
     if operation.fields.get("shared_weights"):
-        return np.kron(np.eye(pieces), w)
-    blocks = [block for block, _ in _common.pieces(part)]
+        return np.kron(np.eye(n_groups), w)
+    blocks = [block for block, _ in _common.groups(part)]
     matrix, row, column = np.zeros((sum(map(len, blocks)), operation.n_out)), 0, 0
     for block in blocks:
         matrix[row : row + len(block), column : column + block.shape[1]] = block

@@ -161,8 +161,9 @@ def output(part: _common.Part, x: Array, mask: Array | None = None, fork: Array 
     if kind == "dense" and fields.get("shared_weights"):
         return (x.reshape(len(x), fields["n_groups"], -1) @ w + b).reshape(len(x), -1)
     if kind == "dense":
-        columns = np.cumsum([len(piece) for piece, _ in _common.pieces(part)])[:-1]
-        products = [some @ piece for some, (piece, _) in zip(np.split(x, columns, axis=1), _common.pieces(part))]
+        groups = [weight for weight, _ in _common.groups(part)]
+        columns = np.cumsum([len(weight) for weight in groups])[:-1]
+        products = [some @ weight for some, weight in zip(np.split(x, columns, axis=1), groups)]
         return np.concatenate(products, axis=1) + b
     if kind == "scale":
         return x * w + b

@@ -156,8 +156,8 @@ def parts(network: Network) -> list[Part]:
     return found
 
 
-def pieces(part: Part) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Of a product whose pieces have weights of their own: those of each, (n_in, n_out), and biases."""
+def groups(part: Part) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Return the weight (n_in, n_out) and the bias of each group of a product whose groups have their own weights."""
     weight, operation = part.weight, part.operation
     count = operation.fields.get("n_groups", 1)
     rows = weight.reshape(-1, operation.n_out // count)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from fastprop._version import __version__
-from fastprop.interop._common import Part, checked, parts, pieces
+from fastprop.interop._common import Part, checked, groups, parts
 from fastprop.interop.c_templates import LIBRARY, function
 from fastprop.io import output
 from fastprop.nn.activations import Activation
@@ -117,9 +117,9 @@ class _Writer:
         digits = digits.rstrip("0")
         return f"{head}{'.' if digits else ''}{digits}p{exponent}" + ("f" if self.real == "float" else "")
 
-    def array(self, what: str, values: np.ndarray, piece: str = "") -> str:
+    def array(self, what: str, values: np.ndarray, suffix: str = "") -> str:
         """Defines a constant array of the operation, and gives its name."""
-        name = f"{self.name}_{what}{self.place}{piece}"
+        name = f"{self.name}_{what}{self.place}{suffix}"
         lines, line = [], "   "
         for value in np.ravel(values):
             word = f" {self.number(value)},"
@@ -179,9 +179,9 @@ class _Writer:
         arguments = ", ".join([f"{y}[j]", *map(self.number, activation.values.values())])
         self.body.append(f"    for (int j = 0; j < {n}; j++) {y}[j] = {self.name}_{activation.name}({arguments});")
 
-    def bias(self, values: np.ndarray | None, piece: str = "") -> str:
+    def bias(self, values: np.ndarray | None, suffix: str = "") -> str:
         """The name of an array, or C's NULL."""
-        return "0" if values is None else self.array("b", values, piece)
+        return "0" if values is None else self.array("b", values, suffix)
 
     def _dense(self, part: Part, y: str, x: str) -> None:
         if part.operation.fields.get("shared_weights"):
@@ -190,10 +190,10 @@ class _Writer:
             self.loop(count, "dense", f"{y} + {n_out} * p", f"{x} + {n_in} * p", *numbers, n_in, n_out)
             return
         x_at = y_at = 0
-        split = pieces(part)
-        for k, (weight, bias) in enumerate(split):
-            piece = f"_{k}" if len(split) > 1 else ""
-            numbers = self.array("w", weight, piece), self.bias(bias, piece)
+        weights = groups(part)
+        for k, (weight, bias) in enumerate(weights):
+            suffix = f"_{k}" if len(weights) > 1 else ""
+            numbers = self.array("w", weight, suffix), self.bias(bias, suffix)
             self.call("dense", _at(y, y_at), _at(x, x_at), *numbers, *weight.shape)
             x_at, y_at = x_at + weight.shape[0], y_at + weight.shape[1]
 

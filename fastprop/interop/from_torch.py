@@ -242,8 +242,8 @@ def _put_ours(stack: Stack, module: Any, described: str) -> bool:
         frequencies = array("frequencies")
         n_in, n = frequencies.shape
         stack.add(Periodic(n), frequencies, n_in=n_in, n_out=2 * n * n_in)
-    elif kind == "Pieces" and isinstance(top, (PiecewiseLinear, Periodic)):
-        linear = list(module.pieces)
+    elif kind == "Groups" and isinstance(top, (PiecewiseLinear, Periodic)):
+        linear = list(module.groups)
         stack.layers[-1] = replace(top, width=linear[0].out_features, activation="identity")
         stack.numbers += [_array_of(each, described, "weight").T for each in linear]
         stack.numbers += [_array_of(each, described, "bias") for each in linear]

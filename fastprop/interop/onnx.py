@@ -8,7 +8,7 @@ import numpy as np
 
 from fastprop._util.lazy import LazyModule
 from fastprop._version import __version__
-from fastprop.interop._common import Part, checked, needed, parts, pieces
+from fastprop.interop._common import Part, checked, groups, needed, parts
 from fastprop.io import output as _output
 from fastprop.nn import formulas
 from fastprop.nn.network import Network
@@ -122,7 +122,7 @@ class _Graph:
         return name
 
     def split(self, x: str, names: list[str], sizes: Any) -> None:
-        """Adds a node that cuts the columns of `x` into pieces with these names."""
+        """Add a node that splits the columns of `x` into arrays with these names."""
         lengths = self.constant(sizes, np.int64)
         self.nodes.append(self.onnx.helper.make_node("Split", [x, lengths], names, axis=1))
 
@@ -286,7 +286,7 @@ def _dense(x: _Value, part: Part) -> _Value:
     if "sizes" in fields:
         names = [f"{x.name}_{k}" for k in range(count)]
         x.graph.split(x.name, names, fields["sizes"])
-        products = [_Value(x.graph, name).node("MatMul", w) for name, (w, _) in zip(names, pieces(part))]
+        products = [_Value(x.graph, name).node("MatMul", w) for name, (w, _) in zip(names, groups(part))]
         x = products[0].joined(*products[1:])
     elif fields["shared_weights"]:  # b, too
         x = x.reshape(-1, len(part.weight)).node("Gemm", part.weight, *([] if part.bias is None else [part.bias]))

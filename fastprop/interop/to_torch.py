@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop.interop._common import Part, checked, needed, parts, pieces
+from fastprop.interop._common import Part, checked, groups, needed, parts
 from fastprop.nn import activations as _activations
 from fastprop.nn.network import Network
 
@@ -112,9 +112,9 @@ def _module(torch: Any, own: Any, part: Part) -> Any:
         return filled(made, weight.T, bias)
 
     if kind == "dense" and fields.get("shared_weights"):
-        return own.Shared(linear(part.weight, part.bias), fields["n_groups"])
+        return own.SharedWeights(linear(part.weight, part.bias), fields["n_groups"])
     if kind == "dense" and "n_groups" in fields:
-        return own.Pieces([linear(*each) for each in pieces(part)])
+        return own.Groups([linear(*each) for each in groups(part)])
     if kind == "dense":
         return linear(part.weight, part.bias)
     if kind == "scale":

@@ -1,4 +1,4 @@
-"""The modules that ``torch.nn`` has not. Imported only where PyTorch is used."""
+"""Modules that ``torch.nn`` does not have, for ``to_torch``. Imported only where PyTorch is used."""
 
 import math
 import operator
@@ -12,7 +12,7 @@ from fastprop.nn import formulas
 
 
 class _Functions(formulas.Target):
-    """Functions of tensors, for ``formulas.evaluate``."""
+    """PyTorch's functions of tensors, for ``formulas.evaluate``."""
 
     exp, expm1 = staticmethod(torch.exp), staticmethod(torch.expm1)
     log, log1p = staticmethod(torch.log), staticmethod(torch.log1p)
@@ -21,35 +21,35 @@ class _Functions(formulas.Target):
     sigmoid = staticmethod(torch.sigmoid)
 
     def compare(self, sign: str, x: Any, y: Any) -> Any:
-        """Element by element."""
+        """Compare element by element."""
         return {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign](x, y)
 
     def both(self, x: Tensor, y: Tensor) -> Tensor:
-        """Element by element."""
+        """Return the logical and, element by element."""
         return x & y
 
     def where(self, condition: Tensor, x: Any, y: Any) -> Tensor:
-        """Element by element."""
+        """Select element by element."""
         return torch.where(condition, x, y)
 
     def max(self, x: Tensor, y: float) -> Tensor:
-        """The larger of both."""
+        """Return the larger of the two, element by element."""
         return x.clamp(min=y)
 
     def min(self, x: Tensor, y: float) -> Tensor:
-        """The smaller of both."""
+        """Return the smaller of the two, element by element."""
         return x.clamp(max=y)
 
 
 class Activation(nn.Module):
-    """An activation that ``torch.nn`` has not, computed by its formula.
+    """An activation that ``torch.nn`` does not have, computed by its formula.
 
     Parameters
     ----------
     name : str
-        As in ``fastprop.activations``.
+        A name of ``fastprop.activations.ACTIVATIONS``.
     hyperparameters : dict
-        The value of each.
+        The value of each hyperparameter by its name.
     """
 
     def __init__(self, name: str, hyperparameters: dict[str, float]):
@@ -57,11 +57,11 @@ class Activation(nn.Module):
         self.name, self.hyperparameters = name, dict(hyperparameters)
 
     def forward(self, z: Tensor) -> Tensor:
-        """The activation."""
+        """Return g(z)."""
         return _Functions().activation(self.name, z, self.hyperparameters)
 
     def extra_repr(self) -> str:
-        """What its repr says."""
+        """Return the name and the hyperparameters, for the repr."""
         return ", ".join([self.name, *(f"{name}={value}" for name, value in self.hyperparameters.items())])
 
 
@@ -74,7 +74,7 @@ class Scale(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The products."""
+        """Return x * weight + bias."""
         y = x * self.weight
         return y if self.bias is None else y + self.bias
 
@@ -87,61 +87,67 @@ class Residual(nn.Module):
         self.block = block
 
     def forward(self, x: Tensor) -> Tensor:
-        """The sum."""
+        """Return x + block(x)."""
         return x + self.block(x)
 
 
-class Shared(nn.Module):
-    """One module applied to each of the pieces, of equal width, that a row falls into."""
+class SharedWeights(nn.Module):
+    """Split each row into groups of equal width, and apply the same module to each group.
 
-    def __init__(self, module: nn.Module, pieces: int):
+    Parameters
+    ----------
+    module : torch.nn.Module
+    n_groups : int
+    """
+
+    def __init__(self, module: nn.Module, n_groups: int):
         super().__init__()
-        self.module, self.pieces = module, pieces
+        self.module, self.n_groups = module, n_groups
 
     def forward(self, x: Tensor) -> Tensor:
-        """Their outputs, one after the other."""
-        return self.module(x.unflatten(-1, (self.pieces, -1))).flatten(-2)
+        """Return the outputs of the groups, one after the other."""
+        return self.module(x.unflatten(-1, (self.n_groups, -1))).flatten(-2)
 
 
-class Pieces(nn.Module):
-    """To each piece of a row its own module."""
+class Groups(nn.Module):
+    """Split each row into groups, and apply a linear layer of its own to each group."""
 
     def __init__(self, modules: list[nn.Linear]):
         super().__init__()
-        self.pieces = nn.ModuleList(modules)
+        self.groups = nn.ModuleList(modules)
         self.widths = [module.in_features for module in modules]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Their outputs, one after the other."""
-        return torch.cat([module(piece) for module, piece in zip(self.pieces, x.split(self.widths, -1))], -1)
+        """Return the outputs of the groups, one after the other."""
+        return torch.cat([module(group) for module, group in zip(self.groups, x.split(self.widths, -1))], -1)
 
 
 class Repeat(nn.Module):
-    """A row, several times."""
+    """Repeat each row `copies` times."""
 
-    def __init__(self, pieces: int):
+    def __init__(self, copies: int):
         super().__init__()
-        self.pieces = pieces
+        self.copies = copies
 
     def forward(self, x: Tensor) -> Tensor:
-        """The copies, one after the other."""
-        return torch.cat([x] * self.pieces, -1)
+        """Return the copies of a row, one after the other."""
+        return torch.cat([x] * self.copies, -1)
 
 
 class MeanOfMembers(nn.Module):
-    """The mean of the outputs of a network's members."""
+    """Average the outputs of a network's members."""
 
     def __init__(self, members: int):
         super().__init__()
         self.members = members
 
     def forward(self, x: Tensor) -> Tensor:
-        """The mean."""
+        """Return the mean over members."""
         return x.unflatten(-1, (self.members, -1)).mean(-2)
 
 
 class Embeddings(nn.Module):
-    """Columns that hold categories become rows of tables, after the other columns."""
+    """Replace each column of categories by a row of its table; the other columns come first."""
 
     def __init__(self, n_inputs: int, columns: list[int], tables: list[Tensor]):
         super().__init__()
@@ -150,13 +156,13 @@ class Embeddings(nn.Module):
         self.tables = nn.ModuleList([nn.Embedding.from_pretrained(table, freeze=False) for table in tables])
 
     def forward(self, x: Tensor) -> Tensor:
-        """The other columns, and the rows."""
+        """Return the other columns, and then the rows of the tables."""
         rows = [table(x[..., column].long()) for column, table in zip(self.columns, self.tables)]
         return torch.cat([x[..., self.passed], *rows], -1)
 
 
 class PiecewiseLinear(nn.Module):
-    """Each column in piecewise-linear encoding, see ``fastprop.PiecewiseLinear``."""
+    """Encode each column piecewise linearly, as ``fastprop.PiecewiseLinear`` does."""
 
     edges: Tensor
 
@@ -166,11 +172,11 @@ class PiecewiseLinear(nn.Module):
         self.register_buffer("edges", torch.cat(edges))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The encoding."""
+        """Return the encoding."""
         encoded = []
         for value, edges in zip(x.unbind(-1), torch.split(self.edges, [n + 1 for n in self.n_bins])):
             bins = (value.unsqueeze(-1) - edges[:-1]) / (edges[1:] - edges[:-1])
-            # the outer bins go on
+            # The first bin has no lower bound, and the last one no upper bound.
             lower, upper = torch.zeros_like(edges[1:]), torch.ones_like(edges[1:])
             lower[0], upper[-1] = -math.inf, math.inf
             encoded.append(torch.minimum(torch.maximum(bins, lower), upper))
@@ -178,14 +184,14 @@ class PiecewiseLinear(nn.Module):
 
 
 class Periodic(nn.Module):
-    """cos(2 pi f x), sin(2 pi f x) of each column."""
+    """Encode each column x as cos(2 pi f x) and sin(2 pi f x), with learned frequencies f."""
 
     def __init__(self, frequencies: Tensor):
         super().__init__()
         self.frequencies = nn.Parameter(frequencies)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The waves."""
+        """Return the cosines and the sines of each column."""
         angle = 2 * math.pi * self.frequencies * x.unsqueeze(-1)
         return torch.cat([angle.cos(), angle.sin()], -1).flatten(-2)
 
