@@ -1,4 +1,4 @@
-"""A loss of the user's own: a Python function (Y, y) -> (cost, dY) on NumPy arrays, called once a batch."""
+"""A user's own loss: a Python function (Y, y) -> (cost, dY) of NumPy arrays, which is called once for each batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +12,10 @@ from fastprop.nn import losses, tabm
 
 @frozen
 class OwnLoss:
-    """A function of the outputs Y (rows, n_outputs) and the targets y of a batch, in place of a ``losses.Loss``.
+    """A loss that is a function of the outputs Y (rows, n_outputs) and the targets y of a batch.
 
-    It returns the cost, a number, and dY, the derivative of the cost with respect to Y.
+    It takes the place of a ``losses.Loss``. It returns the cost, a number, and dY (rows, n_outputs), the derivative of
+    the cost with respect to Y.
     """
 
     function: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
@@ -24,19 +25,19 @@ class OwnLoss:
 
     @property
     def name(self) -> str:
-        """What the function is called."""
+        """The name of the function."""
         return getattr(self.function, "__name__", type(self.function).__name__)
 
     def compiled(self, n_outputs: int) -> None:
-        """The engine does not know it."""
+        """Return None, since the engine has no kernel for this loss."""
 
     def __call__(self, Y: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
-        """What the function makes of them; dY as the engine takes it.
+        """Call the function, and return the cost and dY as the engine takes them.
 
         Raises
         ------
         ValueError, TypeError
-            If it is not a number and an array like Y that is finite.
+            If the function does not return a number and a finite array of the shape of Y.
         """
         shape, dtype = Y.shape, Y.dtype
         result = self.function(Y, _validation.read_only(y))
@@ -60,36 +61,39 @@ class OwnLoss:
 
 
 def parse(loss: Any) -> losses.Loss | OwnLoss:
-    """The loss that a user named, made or wrote."""
+    """Return the loss that a user named, made or wrote."""
     if callable(loss) and not isinstance(loss, losses.Loss):
         return OwnLoss(loss)
     return losses.parse(loss)
 
 
-def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.ndarray | None, *how: Any) -> float:
-    """What ``Engine.cost`` computes for the losses that it knows. If the function raises, the network is as before."""
+def cost_of(network: Any, loss: OwnLoss, x: np.ndarray, y: Any, gradient: np.ndarray | None, *options: Any) -> float:
+    """Return the cost of a user's loss, as ``Engine.cost`` does for the losses of the list.
+
+    If the function raises an error, the network's state is restored.
+    """
     outputs = np.empty((len(x), network.n_outputs * network.n_members), network.dtype)
     engine = network.engine
 
-    def judged() -> tuple[float, np.ndarray]:
+    def evaluate() -> tuple[float, np.ndarray]:
         return loss(outputs if network.n_members == 1 else tabm.mean(outputs, network.n_members), y)
 
     if gradient is None:
         engine.forward(x, outputs)
-        return judged()[0]
+        return evaluate()[0]
     with engine.exclusive():
         before = network.state.copy()
         try:
-            engine.forward_and_save(x, outputs, *how)
+            engine.forward_and_save(x, outputs, *options)
             ticket = engine.thread_local.ticket
-            cost, dY = judged()
+            cost, dY = evaluate()
             if np.isfinite(cost):
                 if engine.thread_local.ticket != ticket or not (engine.rows_saved or engine.used_elsewhere):
                     raise RuntimeError(f"your loss {loss.name} used the network before its backward pass; use a copy")
                 with engine.locked():
-                    if not engine.rows_saved:  # another thread had outputs of the network: the same pass once more
+                    if not engine.rows_saved:  # another thread used the network: repeat the forward pass
                         network.state[:] = before
-                        engine.forward_and_save(x, np.empty_like(outputs), *how)
+                        engine.forward_and_save(x, np.empty_like(outputs), *options)
                     network.backward_checked(dY)
                 gradient[:] = network.gradient
         except BaseException:

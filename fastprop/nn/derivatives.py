@@ -6,16 +6,16 @@ from fastprop import _validation
 from fastprop.nn import losses as _losses
 from fastprop.nn.network import Network
 
-# Along a unit direction: where the error of the extrapolated differences, of the order of h^4 and eps / h, is least in
-# float64. Halved while a corner of the cost lies in between.
+# The step h along a unit direction for which the error of the extrapolated differences, of the order of h^4 + eps / h,
+# is smallest in float64. It is halved while a corner of the cost lies within it.
 STEP = 1e-3
 SMALLEST_STEP = 1e-9
-# Of the slopes over one and over two steps, relative: smooth costs differ by h^2 times a third derivative over a first.
+# The largest relative difference between the slopes over h / 2 and over h. For a smooth cost it is of the order of h^2.
 AGREEMENT = 1e-5
 
 
 def jacobian(network: Network, X) -> np.ndarray:
-    """The derivative of every output with respect to every input, as ``Network.jacobian`` describes."""
+    """Return the derivative of every output with respect to every input, as ``Network.jacobian`` describes."""
     x = network.prepare_inputs("X", X)
     result = np.empty((len(x), network.n_outputs, network.n_inputs), network.dtype)
     network.engine.jacobian(x, np.empty_like(x), result)
@@ -23,7 +23,7 @@ def jacobian(network: Network, X) -> np.ndarray:
 
 
 def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
-    """The gradient of each row's loss, as ``Network.per_example_gradients`` describes."""
+    """Return the gradient of each row's loss, as ``Network.per_example_gradients`` describes."""
     chosen = _losses.parse(loss)
     x, targets, labels, _ = network.prepare_examples(X, y, None, chosen)
     result = np.empty((len(x), network.n_parameters), network.dtype)
@@ -32,11 +32,11 @@ def per_example_gradients(network: Network, X, y, *, loss) -> np.ndarray:
 
 
 def hessian_vector_product(network: Network, X, y, vector, *, loss, sample_weight=None) -> np.ndarray:
-    """H v, as ``Network.hessian_vector_product`` describes.
+    """Return H v, as ``Network.hessian_vector_product`` describes.
 
-    It is the derivative of the gradient along v, by central differences of exact gradients in float64 over one and
-    over two steps, extrapolated (Richardson 1911): the relative error is about 1e-9. Steps shorten until no corner of
-    the cost (a ReLU that switches) lies within them.
+    H v is the derivative of the gradient along v. It is computed from central differences of exact gradients in
+    float64, for two step sizes, with Richardson's extrapolation (1911); the relative error is about 1e-9. The steps are
+    halved until no corner of the cost, where a ReLU switches, lies within them.
     """
     direction = _validation.array("vector", vector, np.dtype(np.float64))
     if direction.shape != (network.n_parameters,):

@@ -1,4 +1,4 @@
-"""Layers that read the columns of a table: embeddings of categories and of numbers. Frozen descriptions."""
+"""Layers that read the columns of a table: embeddings of categories and of numbers, as frozen descriptions."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
@@ -14,26 +14,26 @@ from fastprop.nn import activations
 from fastprop.nn.layers import Dense, Layer
 from fastprop.nn.operations import Operation
 
-LONGEST = 100  # letters of edges in a repr: those of two columns of two bins
+LONGEST = 100  # characters of edges in a repr, enough for two columns of two bins
 
 
 @frozen
 class Embedding(Layer):
-    """Columns of X that hold categories, each become a row of a table that is learned; the other columns are passed on.
+    """Replaces each category in a column of X by a row of a learned table, and passes the other columns on.
 
-    The outputs are first the other columns, in their order, then the rows of the tables, in the order of theirs.
-    Weights start normal, with the variance 1 / width. Guo and Berkhahn 2016, *Entity embeddings of categorical
-    variables*. The derivative of a table's row is the sum of da over the rows of X that hold its category.
+    The outputs are first the other columns, in their order, and then the rows of the tables, in the order of the
+    columns. Weights start normal with variance 1 / width. Guo and Berkhahn 2016, *Entity embeddings of categorical
+    variables*. The gradient of a table's row is the sum of da over the rows of X with its category.
 
     Parameters
     ----------
     columns : dict
-        Column of X -> (number of categories, width): the column holds whole numbers in [0, number of categories).
+        Column of X -> (number of categories, width). The column has whole numbers in [0, number of categories).
 
     Raises
     ------
     ValueError, TypeError
-        If a column or a size is no such number, or given twice.
+        If a column, a number of categories or a width is not a whole number, or a column is given twice.
 
     Examples
     --------
@@ -72,14 +72,14 @@ class Embedding(Layer):
         self._store(columns=tuple(sorted(checked)))
 
     def operations(self, n_in, *, first=False):
-        """A look-up."""
+        """Return the look-up in the tables."""
         last = self.columns[-1][0]
         if last >= n_in:
             raise ValueError(
                 f"Embedding reads column {last}, but the network has {n_in} inputs, the columns 0 to {n_in - 1}"
             )
         n_weights = sum(categories * width for _, categories, width in self.columns)
-        if n_weights >= 2**63:  # the engine counts in int64, where this many would be some other number
+        if n_weights >= 2**63:  # the engine counts in int64, which would overflow
             raise MemoryError(f"no room for tables of {n_weights} numbers; use fewer categories, or narrower tables")
         sizes = np.zeros((2, n_in), np.int64)  # categories, widths
         for column, categories, width in self.columns:
@@ -95,12 +95,12 @@ class Embedding(Layer):
         return [Operation("embed", n_out, weight=(n_weights,), draw=draw, fields={"sizes": sizes.ravel()})]
 
     def check(self, what: str, X: np.ndarray) -> None:
-        """Refuses an index that is none.
+        """Check that every category is a whole number in its range.
 
         Raises
         ------
         ValueError
-            With the place of the first.
+            If one is not; the message has the position of the first.
         """
         for column, categories, _ in self.columns:
             values = X[:, column]
@@ -115,22 +115,22 @@ class Embedding(Layer):
 
 @frozen
 class PiecewiseLinear(Layer):
-    """The numbers of each column in piecewise-linear encoding, which makes tabular networks match trees.
+    """Encodes the numbers of each column piecewise linearly.
 
-    A column whose bins have the edges e_0 < e_1 < ... becomes a number for each bin, (x - e_t) / (e_(t+1) - e_t), cut
-    off at 0 below (the first bin is not) and at 1 above (the last bin is not). With a `width` each column's encoding
-    then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko 2022, *On embeddings for numerical
-    features in tabular deep learning*; ``PiecewiseLinear.of`` takes the edges from data. The derivative of a number by
-    x is 1 / (e_(t+1) - e_t) where it is not cut off, else 0.
+    With it, networks for tables come close to boosted trees. If the bins of a column have the edges e_0 < e_1 < ...,
+    bin t has the output (x - e_t) / (e_(t+1) - e_t), clipped below at 0 (except for the first bin) and above at 1
+    (except for the last bin). Its derivative is 1 / (e_(t+1) - e_t), or 0 where it is clipped. With a `width`, the
+    outputs of each column go through a dense layer of their own. Gorishniy, Rubachev and Babenko 2022, *On embeddings
+    for numerical features in tabular deep learning*. ``PiecewiseLinear.of`` takes the edges from data.
 
     Parameters
     ----------
     edges : sequence of sequences of float
-        For each column of X, at least two numbers that increase.
+        For each column of X, at least two increasing numbers.
     width : int, optional
-        Outputs of each column's own dense layer; without it there is none.
+        The number of outputs of each column's dense layer; without it there is no dense layer.
     activation : str or Activation, default "relu"
-        Of that layer.
+        The activation of the dense layers.
 
     Raises
     ------
@@ -170,20 +170,20 @@ class PiecewiseLinear(Layer):
 
     @classmethod
     def of(cls, X, *, bins: int = 48, width: int | None = None, activation="relu") -> "PiecewiseLinear":
-        """With edges at the quantiles of each column of X, (rows, columns); equal ones count once.
+        """Make a layer whose edges are the distinct quantiles of each column of X.
 
         Parameters
         ----------
         X : array_like, (rows, columns)
         bins : int, default 48
-            At most so many a column.
+            The largest number of bins of a column.
         width, activation
             As the class takes them.
 
         Raises
         ------
         ValueError, TypeError
-            If X holds no numbers, or a column is constant.
+            If X is not numeric, or a column is constant.
         """
         float64 = np.dtype(np.float64)
         table = _validation.array("X", arrays.plain("X", X, float64), float64)
@@ -195,7 +195,7 @@ class PiecewiseLinear(Layer):
         return cls(tuple(tuple(each.tolist()) for each in edges), width, activation)
 
     def operations(self, n_in, *, first=False):
-        """An encoding, and a product of pieces."""
+        """Return the encoding, and the product by groups."""
         if n_in != len(self.edges):
             raise ValueError(
                 f"PiecewiseLinear has the edges of {len(self.edges)} columns, but the network has {n_in} inputs"
@@ -209,7 +209,7 @@ class PiecewiseLinear(Layer):
 
         def draw(generator):
             return np.concatenate(
-                [generator.uniform(-1 / sqrt(n), 1 / sqrt(n), n * width) for n in bins]  # torch.nn.Linear's start
+                [generator.uniform(-1 / sqrt(n), 1 / sqrt(n), n * width) for n in bins]  # as torch.nn.Linear starts
             )
 
         groups = {"n_groups": n_in, "sizes": bins}
@@ -223,31 +223,31 @@ class PiecewiseLinear(Layer):
 
 @frozen
 class Periodic(Layer):
-    """The numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with frequencies f that are learned.
+    """Encodes the numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with learned frequencies f.
 
     ::
 
-        df = 2 pi, times the sum over rows of x (cos(2 pi f x) da of the sine - sin(2 pi f x) da of the cosine)
+        df = 2 pi times the sum over rows of x (cos(2 pi f x) da of the sine - sin(2 pi f x) da of the cosine)
 
-    With a `width` each column's encoding then goes through a dense layer of its own. Gorishniy, Rubachev and Babenko
+    With a `width`, the outputs of each column go through a dense layer of their own. Gorishniy, Rubachev and Babenko
     2022, *On embeddings for numerical features in tabular deep learning*.
 
     Parameters
     ----------
     n_frequencies : int, default 48
-        Of each column.
+        The number of frequencies of each column.
     sigma : float, default 0.05
-        The frequencies start normal with this standard deviation, cut off at three of them. What suits differs from
-        table to table: 0.01 to 1 for standardised columns.
+        The standard deviation of the initial frequencies, which are normal and truncated at three standard deviations.
+        The best value differs from table to table, from 0.01 to 1 for standardised columns.
     width : int, optional
-        Outputs of each column's own dense layer; without it there is none.
+        The number of outputs of each column's dense layer; without it there is no dense layer.
     activation : str or Activation, default "relu"
-        Of that layer.
+        The activation of the dense layers.
 
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range.
+        If an argument is out of its range.
     """
 
     n_frequencies: int = 48
@@ -268,7 +268,7 @@ class Periodic(Layer):
         Dense(1, self.activation)
 
     def operations(self, n_in, *, first=False):
-        """Waves, and a product of pieces."""
+        """Return the encoding, and the product by groups."""
         n = self.n_frequencies
 
         def draw(generator):

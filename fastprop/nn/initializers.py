@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 @frozen
 class Initializer:
-    """Random weights of mean 0 and a variance of `gain` / (average number of inputs or of connections).
+    """Draws random weights with mean 0 and variance `gain` / fan.
 
     Attributes
     ----------
     name : str
     source : str
     gain : float
-        Variance times fan; 2 makes up for the half that ReLU cuts off.
+        The variance times the fan. A gain of 2 compensates for ReLU, which sets half of its inputs to 0.
     both_ways : bool
-        The fan is n_in, or (both ways) (n_in + n_out) / 2.
+        Whether the fan is (n_in + n_out) / 2; otherwise it is n_in.
     uniform : bool
-        Uniform on [-limit, limit], limit = sqrt(3 variance); else normal.
+        Whether weights are uniform on [-limit, limit], limit = sqrt(3 variance); otherwise they are normal.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Initializer:
     def draw(
         self, generator: "np.random.Generator", n_in: int, n_out: int, *, first: bool = False, omega: float = 1.0
     ) -> "np.ndarray":
-        """A float64 array (n_in, n_out); `first` and `omega` are for those that ask where the layer stands."""
+        """Return a float64 array (n_in, n_out). `first` and `omega` have no effect; ``Siren`` takes them."""
         fan = (n_in + n_out) / 2 if self.both_ways else n_in
         deviation = sqrt(self.gain / fan)
         if self.uniform:
@@ -45,10 +45,10 @@ class Initializer:
 
 @frozen
 class Siren:
-    """Random weights for layers of sin(omega z), whose outputs then keep their distribution from layer to layer.
+    """Draws random weights for layers of sin(omega z), so that every layer's outputs have the same distribution.
 
-    Uniform on [-limit, limit]: limit = 1 / n_in in the first layer, so that omega sets the frequencies of the inputs,
-    and sqrt(6 / n_in) / omega in the others. omega is that of the layer's activation, and 1 where it has none.
+    Weights are uniform on [-limit, limit]. In the first layer limit = 1 / n_in, so that omega determines the
+    frequencies of the inputs; in the others limit = sqrt(6 / n_in) / omega. If the activation has no omega, it is 1.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Siren:
     def draw(
         self, generator: "np.random.Generator", n_in: int, n_out: int, *, first: bool = False, omega: float = 1.0
     ) -> "np.ndarray":
-        """A float64 array (n_in, n_out), for the network's first layer or another."""
+        """Return a float64 array (n_in, n_out); `first` says whether it is for the network's first layer."""
         limit = 1 / n_in if first else sqrt(6 / n_in) / omega
         return generator.uniform(-limit, limit, (n_in, n_out))
 

@@ -1,4 +1,4 @@
-"""Layers: frozen descriptions, without arrays."""
+"""Layers of a network: frozen descriptions, without arrays."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, fields
@@ -12,26 +12,26 @@ from fastprop.nn import activations
 from fastprop.nn.initializers import INITIALIZERS
 from fastprop.nn.operations import Operation, merged
 
-# Every kind of layer by its name in descriptions; a class enters itself by being defined.
+# Every kind of layer by its name in descriptions; a class is entered when it is defined.
 LAYERS: "dict[str, type[Layer]]" = {}
 
-# Activations of a whole row, or with weights of their own: operations by themselves.
+# Activations that apply to a whole row or have weights. Each is an operation of its own.
 OF_ROWS = ("softmax", "log_softmax", "prelu")
 
 
 @frozen
 class Layer:
-    """What every layer has."""
+    """The base class of all layers."""
 
     kind: ClassVar[str]
-    first_only: ClassVar[bool] = False  # it reads the network's own inputs
-    checks: ClassVar[bool] = False  # and not every finite number will do
+    first_only: ClassVar[bool] = False  # whether it reads the network's inputs, and so must be the first layer
+    checks: ClassVar[bool] = False  # whether it takes only some finite inputs, which `check` tests
 
     def __init_subclass__(cls) -> None:
         LAYERS[cls.kind] = cls
 
     def describe(self) -> dict:
-        """A JSON-able dict from which ``from_description`` makes an equal layer."""
+        """Return a JSON-able dict from which ``from_description`` makes an equal layer."""
         described = {"kind": self.kind}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -39,11 +39,11 @@ class Layer:
         return described
 
     def operations(self, n_in: int, *, first: bool = False) -> list[Operation]:
-        """What the engine does for it, on rows of `n_in` numbers; `first` if these are the network's inputs."""
+        """Return the layer's operations for `n_in` inputs; `first` says whether these are the network's inputs."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        """As one would write it: the fields that are not their defaults."""
+        """Return the call that makes the layer, without the arguments that are defaults."""
         shown = []
         for each in fields(self):
             value = getattr(self, each.name)
@@ -52,16 +52,16 @@ class Layer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def check(self, what: str, X: np.ndarray) -> None:
-        """Refuses inputs (rows, n_in) that it cannot take."""
+        """Raise an error if the layer cannot take the inputs X (rows, n_in), called `what` in messages."""
 
     def _store(self, **checked) -> None:
-        """Frozen: the one way to store what was checked, which may have come as a NumPy number."""
+        """Store checked values of the fields, which a frozen dataclass allows in no other way."""
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
 
 def parse_activation(given) -> "str | activations.Activation":
-    """A checked activation, by its name where that says all, so that layers which do the same are equal."""
+    """Return a checked activation, or its name if it is that of the list, so that equal layers compare equal."""
     if isinstance(given, str):
         given = _validation.choice("activation", given, [*activations.ACTIVATIONS, *OF_ROWS], any_case=True)
         if given in OF_ROWS:
@@ -71,10 +71,10 @@ def parse_activation(given) -> "str | activations.Activation":
 
 
 def activated(operation: Operation, activation) -> list[Operation]:
-    """An operation with its activation, which may take an operation of its own."""
+    """Return an operation followed by its activation, which may be merged into it or be an operation of its own."""
     n = operation.n_out
     if activation == "prelu":
-        # PyTorch's start
+        # The initial slope of PyTorch
         return [operation, Operation("prelu", n, weight=(n,), draw=lambda generator: np.full(n, 0.25))]
     if activation in OF_ROWS:
         return [operation, Operation("softmax", n, fields={"logarithm": activation == "log_softmax"})]
@@ -92,23 +92,23 @@ class Dense(Layer):
     Parameters
     ----------
     n_outputs : int
-        Its width, at least 1.
+        The width, at least 1.
     activation : str or Activation, default "identity"
-        A name of ``fastprop.activations.ACTIVATIONS``, or one with numbers of your own:
-        ``fp.activations.leaky_relu(slope=0.1)``. Besides, "prelu": z where z > 0, else slope z, with a slope for each
-        output that is learned (He, Zhang, Ren and Sun 2015); "softmax" and "log_softmax" of the row.
+        A name of ``fastprop.activations.ACTIVATIONS``, or an activation with hyperparameters of your own, as
+        ``fp.activations.leaky_relu(slope=0.1)``. In addition, "prelu" is z where z > 0 and slope z elsewhere, with a
+        learned slope for each output (He, Zhang, Ren and Sun 2015); "softmax" and "log_softmax" apply to the row.
     initializer : str, default "auto"
-        A name of ``fastprop.nn.initializers.INITIALIZERS``, or "auto": the one that the activation asks for.
+        A name of ``fastprop.nn.initializers.INITIALIZERS``, or "auto" for the one that suits the activation.
     bias : bool, default True
-        Whether there is a b.
+        Whether the layer has a bias b.
     max_norm : float, optional
-        After every step the weights of an output whose Euclidean norm is larger are scaled down to it (Srebro and
-        Shraibman 2005; Hinton et al. 2012).
+        The largest Euclidean norm of the weights of one output. After every step, larger weights are scaled down to
+        it (Srebro and Shraibman 2005; Hinton et al. 2012).
 
     Raises
     ------
     ValueError, TypeError
-        If the width is not a positive integer, a name is unknown or max_norm is not positive.
+        If the width is not a positive integer, a name is unknown, or max_norm is not positive.
     """
 
     n_outputs: int
@@ -133,7 +133,7 @@ class Dense(Layer):
         )
 
     def operations(self, n_in, *, first=False):
-        """One product."""
+        """Return the product, and an activation that cannot be merged into it."""
         return self.product(n_in, first=first)
 
     def product(
@@ -154,7 +154,7 @@ class Dense(Layer):
         return activated(operation, self.activation)
 
     def _draw(self, own: int, n_in: int, first: bool):
-        """The initial weights of each piece."""
+        """Return a function that draws the weights (own, n_in, n_outputs) of `own` groups from a generator."""
         activation = activations.parse("relu" if self.activation in OF_ROWS else self.activation)
         name = activation.initializer if self.initializer == "auto" else self.initializer
         omega = activation.values.get("omega", 1.0)
@@ -170,7 +170,7 @@ class Dense(Layer):
 
 @frozen
 class Activation(Layer):
-    """An activation by itself: a = g(x). Right after a layer that is linear it costs nothing: that one applies it.
+    """An activation by itself: a = g(x). After a linear layer it costs nothing, since that layer applies it.
 
     ::
 
@@ -179,7 +179,7 @@ class Activation(Layer):
     Parameters
     ----------
     activation : str or Activation
-        As ``Dense`` takes it.
+        An activation as ``Dense`` takes it.
     """
 
     activation: "str | activations.Activation"
@@ -190,7 +190,7 @@ class Activation(Layer):
         self._store(activation=parse_activation(self.activation))
 
     def operations(self, n_in, *, first=False):
-        """A copy, unless the operation before takes it over."""
+        """Return a copy with the activation, which ``merged`` may merge into the operation before it."""
         if self.activation in OF_ROWS:
             return activated(Operation("copy", n_in), self.activation)[1:]
         return [Operation("copy", n_in, activations.parse(self.activation))]
@@ -198,15 +198,14 @@ class Activation(Layer):
 
 @frozen
 class Dropout(Layer):
-    """In training each number is 0 with probability `rate`, and else divided by 1 - rate; in prediction nothing
-    happens.
+    """In training, sets each element to 0 with probability `rate` and divides the others by 1 - rate.
 
-    ::
+    In prediction it does nothing. ::
 
-        dx = da / (1 - rate) where the number was kept, 0 where it was not
+        dx = 0 where the element was set to 0, da / (1 - rate) elsewhere
 
-    Which are 0 depends on the trainer's seed, the step and the place alone. Srivastava, Hinton, Krizhevsky, Sutskever
-    and Salakhutdinov 2014, *Dropout: a simple way to prevent neural networks from overfitting*.
+    Which elements are 0 depends only on the trainer's seed, the step and the position. Srivastava, Hinton, Krizhevsky,
+    Sutskever and Salakhutdinov 2014, *Dropout: a simple way to prevent neural networks from overfitting*.
 
     Parameters
     ----------
@@ -227,19 +226,19 @@ class Dropout(Layer):
         self._store(rate=_validation.number("the rate of dropout", self.rate, least=0, below=1))
 
     def operations(self, n_in, *, first=False):
-        """A mask."""
+        """Return the product with a random mask."""
         return [Operation("dropout", n_in, fields={"rate": self.rate})]
 
 
 @frozen
 class BatchNorm(Layer):
-    """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the column.
+    """a = g((x - mean) / sqrt(variance + epsilon) * w + b), with the mean and the variance of each column.
 
-    In training they are the batch's own (its variance divided by the number of rows), and a running mean and a running
-    unbiased variance take a step of `momentum` towards them; in prediction these serve. As ``torch.nn.BatchNorm1d``;
-    Ioffe and Szegedy 2015, *Batch normalization*.
+    In training they are those of the batch, where the variance is the sum of squares divided by the number of rows. The
+    layer also updates a running mean and a running unbiased variance, with weight `momentum` for the batch; prediction
+    uses these. It is the layer ``torch.nn.BatchNorm1d``. Ioffe and Szegedy 2015, *Batch normalization*.
 
-    With n the fraction, z = n w + b, and means over a column, in training::
+    In training, with n the fraction, z = n w + b, and means over a column::
 
         dz = da g'(z),  dw = sum of dz n over rows,  db = sum of dz over rows
         dx = (dn - mean(dn) - n mean(dn n)) / sqrt(variance + epsilon),  dn = dz w
@@ -255,7 +254,7 @@ class BatchNorm(Layer):
     Raises
     ------
     ValueError, TypeError
-        If a number is out of its range or the activation unknown.
+        If momentum or epsilon is out of its range, or the activation is unknown.
     """
 
     activation: "str | activations.Activation" = "identity"
@@ -276,9 +275,9 @@ class BatchNorm(Layer):
         )
 
     def operations(self, n_in, *, first=False):
-        """Statistics of columns, and a scale."""
+        """Return the normalisation by columns."""
         numbers = {"momentum": self.momentum, "epsilon": self.epsilon}
-        # running mean and variance; what repeats takes no memory, however wide a description says that it is
+        # Running mean and variance. A broadcast array takes no memory, however wide a description says the layer is.
         state = np.broadcast_to([[0.0], [1.0]], (2, n_in))
         operation = Operation("batch_norm", n_in, weight=(n_in,), n_biases=n_in, state=state, fields=numbers)
         return activated(operation, self.activation)
@@ -286,7 +285,7 @@ class BatchNorm(Layer):
 
 @frozen
 class LayerNorm(Layer):
-    """a = g((x - mean) / sqrt(variance + epsilon) * w + b), mean and variance being those of the row.
+    """a = g((x - mean) / sqrt(variance + epsilon) * w + b), with the mean and the variance of each row.
 
     Ba, Kiros and Hinton 2016, *Layer normalization*. With n the fraction, z = n w + b, and means over a row::
 
@@ -302,7 +301,7 @@ class LayerNorm(Layer):
     Raises
     ------
     ValueError, TypeError
-        If epsilon is out of its range or the activation unknown.
+        If epsilon is out of its range, or the activation is unknown.
     """
 
     activation: "str | activations.Activation" = "identity"
@@ -317,14 +316,14 @@ class LayerNorm(Layer):
         )
 
     def operations(self, n_in, *, first=False):
-        """Statistics of rows, and a scale."""
+        """Return the normalisation by rows."""
         operation = Operation("layer_norm", n_in, weight=(n_in,), n_biases=n_in, fields={"epsilon": self.epsilon})
         return activated(operation, self.activation)
 
 
 @frozen
 class Scale(Layer):
-    """a = g(x * w + b): a learned diagonal.
+    """a = g(x * w + b), with a weight for each column: a product with a learned diagonal matrix.
 
     ::
 
@@ -334,7 +333,7 @@ class Scale(Layer):
     ----------
     activation : str or Activation, default "identity"
     bias : bool, default False
-        Whether there is a b.
+        Whether the layer has a bias b.
     """
 
     activation: "str | activations.Activation" = "identity"
@@ -347,7 +346,7 @@ class Scale(Layer):
         self._store(activation=parse_activation(self.activation), bias=_validation.flag("bias", self.bias))
 
     def operations(self, n_in, *, first=False):
-        """A product with a diagonal."""
+        """Return the product with the diagonal."""
         operation = Operation("scale", n_in, weight=(n_in,), n_biases=n_in if self.bias else 0)
         return activated(operation, self.activation)
 
@@ -358,20 +357,20 @@ class Residual(Layer):
 
     ::
 
-        dz = da g'(x + block(x)),  dx = dz + what the block passes back of dz
+        dz = da g'(x + block(x)),  dx = dz + the gradient of the block's input for dz
 
     Parameters
     ----------
     layers : sequence
-        The block: layers, or ints for ``Dense`` layers of that width with ReLU, the last one linear. Its outputs must
-        be as many as its inputs.
+        The layers of the block. An int is a ``Dense`` layer of that width with ReLU, or without activation if it is the
+        last one. The block must have as many outputs as inputs.
     activation : str or Activation, default "identity"
-        Of the sum.
+        The activation of the sum.
 
     Raises
     ------
     ValueError, TypeError
-        If the block is empty or holds something else.
+        If the block is empty or has something that is not a layer.
     """
 
     layers: "tuple[Layer, ...]"
@@ -391,11 +390,11 @@ class Residual(Layer):
         self._store(layers=tuple(block), activation=parse_activation(self.activation))
 
     def describe(self) -> dict:
-        """See ``Layer.describe``."""
+        """Return a JSON-able dict from which ``from_description`` makes an equal layer."""
         return super().describe() | {"layers": [layer.describe() for layer in self.layers]}
 
     def operations(self, n_in, *, first=False):
-        """The block's, between a fork and a sum."""
+        """Return the operations of the block, between a fork and a sum."""
         block = chain(n_in, self.layers)
         if block[-1].n_out != n_in:
             raise ValueError(
@@ -411,12 +410,12 @@ _validation.no_other_fields(*LAYERS.values())
 
 
 def from_description(description: dict) -> Layer:
-    """The layer that ``describe`` described.
+    """Return the layer that a dict of ``Layer.describe`` describes.
 
     Raises
     ------
     ValueError, TypeError
-        If the kind is unknown or a field is wrong.
+        If the kind of layer is unknown, or a field is wrong.
     """
     if not isinstance(description, dict):
         raise TypeError(f"a layer is described by a dict as Dense.describe() gives it, got {description!r:.200}")
@@ -431,18 +430,18 @@ def from_description(description: dict) -> Layer:
 
 
 def chain(n_in: int, layers: Sequence[Layer], *, first: bool = False) -> list[Operation]:
-    """The operations of layers one after the other."""
+    """Return the operations of a sequence of layers."""
     operations: list[Operation] = []
     for layer in layers:
         operations += layer.operations(operations[-1].n_out if operations else n_in, first=first and not operations)
     return merged(operations)
 
 
-# ---- what Network was given ----
+# ---- the argument `layers` of Network ----
 
 
 def listed(what: str, layers) -> list:
-    """A list, of whatever kind it came."""
+    """Return any iterable of layers as a list."""
     if isinstance(layers, (str, bytes)) or not hasattr(layers, "__iter__"):
         raise TypeError(
             f"{what} must be a list such as [784, 128, 10], got {type(layers).__name__}; "
@@ -452,7 +451,7 @@ def listed(what: str, layers) -> list:
 
 
 def parse_each(layers: list, activation, position: int) -> list[Layer]:
-    """Layers as they are; ints become Dense layers with `activation`, the last one linear."""
+    """Return layers, with each int replaced by a Dense layer with `activation`, or a linear one if it is the last."""
     parsed = []
     for place, layer in enumerate(layers):
         if isinstance(layer, Layer):
@@ -466,7 +465,7 @@ def parse_each(layers: list, activation, position: int) -> list[Layer]:
 
 
 def parse(layers, activation) -> tuple[int, tuple[Layer, ...]]:
-    """What ``Network`` was given -> the number of inputs, and the layers."""
+    """Return the number of inputs and the layers that the argument `layers` of ``Network`` gives."""
     layers = listed("layers", layers)
     if len(layers) < 2:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Network: what a multi-layer perceptron is made of, its parameters, and its forward and backward passes."""
+"""Network: the layers and parameters of a multi-layer perceptron, and its forward and backward passes."""
 
 import numpy as np
 
@@ -28,18 +28,18 @@ class Network(Conveniences):
     Parameters
     ----------
     layers : sequence
-        The number of inputs, then the layers: an int is a ``Dense`` layer of that width with `activation` (the last one
-        linear), or give layers of ``fastprop.layers`` and ``fastprop.nn.embeddings``.
+        The number of inputs, and then the layers. An int is a ``Dense`` layer of that width with `activation`, or
+        without activation if it is the last one.
     activation : str or Activation, default "relu"
-        Of the hidden layers given as ints.
+        The activation of the hidden layers that are given as ints.
     dtype : "float32" (default) or "float64"
-        Of parameters, activations and outputs.
+        The dtype of parameters, activations and outputs.
     seed : int, optional
-        Of the initial weights, and of a Trainer's shuffling and dropout where that has no seed of its own. The same
-        seed gives the same numbers; without one a fresh seed is drawn, and kept in ``seed``.
+        The seed of the initial weights, and of a Trainer's shuffling and dropout if that has no seed of its own. The
+        same seed gives the same numbers. By default a seed is drawn at random; ``seed`` has it.
     members : int, default 1
-        So many networks that share their weights, as ``fastprop.nn.tabm`` describes (TabM). Each learns; outputs are
-        their mean.
+        The number of members: networks that share their weights (TabM, see ``fastprop.nn.tabm``). Each member is
+        trained; the outputs are the mean over members.
 
     Attributes
     ----------
@@ -48,17 +48,17 @@ class Network(Conveniences):
     dtype : numpy.dtype
     seed : int
     parameters, gradient : ndarray, (n_parameters,)
-        Flat and writable, both laid out W[1], b[1], W[2], b[2], ...; each W (n_in, n_out) row by row.
+        Flat and writable arrays with W[1], b[1], W[2], b[2], ..., where each W (n_in, n_out) is in row-major order.
     state : ndarray
-        Flat and writable: numbers that are not trained.
+        A flat and writable array of the numbers that are not trained.
     weights, biases : tuple of ndarray
-        Views into ``parameters``, for each layer (or part of one) that has weights: (n_in, n_out) and (n_out,) of a
-        ``Dense``; a bias that a layer does not have is of size 0.
+        Views into ``parameters``, for each layer (or operation of a layer) that has weights: (n_in, n_out) and (n_out,)
+        for a ``Dense`` layer. If a layer has no bias, its bias has size 0.
 
     Raises
     ------
     ValueError, TypeError
-        If a width, name, dtype or seed is wrong; the message says what to use.
+        If a width, name, dtype or seed is wrong.
 
     Examples
     --------
@@ -124,12 +124,12 @@ class Network(Conveniences):
                 self._state[start : start + operation.state.size] = operation.state.ravel()
                 start += operation.state.size
 
-    # The engine keeps their addresses, so assigning (`net.parameters -= rate * gradient` does) copies into them,
-    # between two steps of whoever trains the network.
+    # The engine has the addresses of these arrays. An assignment, as in `net.parameters -= rate * gradient`, therefore
+    # copies into them, between two steps of a training that may run in another thread.
 
     @property
     def parameters(self) -> np.ndarray:
-        """Every weight and bias, (n_parameters,)."""
+        """All weights and biases, (n_parameters,)."""
         return self._parameters
 
     @parameters.setter
@@ -139,7 +139,7 @@ class Network(Conveniences):
 
     @property
     def state(self) -> np.ndarray:
-        """Numbers that are not trained: running means and variances of ``BatchNorm``, edges of ``PiecewiseLinear``."""
+        """The numbers that are not trained: running statistics of ``BatchNorm``, edges of ``PiecewiseLinear``."""
         return self._state
 
     @state.setter
@@ -149,10 +149,11 @@ class Network(Conveniences):
 
     @property
     def gradient(self) -> np.ndarray:
-        """The gradient that was computed last, laid out as ``parameters``.
+        """The last gradient, in the order of ``parameters``.
 
-        By ``value_and_gradient``, by ``backward``, or for the last step of a trainer's ``step`` or ``epoch``. Each
-        thread that computes or assigns one has an array of its own; any other thread sees that of the last one.
+        It is computed by ``value_and_gradient``, by ``backward``, or for the last step of a trainer's ``step`` or
+        ``epoch``. Each thread that computes or assigns a gradient has an array of its own. Any other thread sees the
+        last gradient of all threads.
         """
         return self.engine.gradient
 
@@ -173,7 +174,7 @@ class Network(Conveniences):
     # ---- outputs and gradients ----
 
     def __call__(self, X) -> np.ndarray:
-        """The network's outputs.
+        """Return the network's outputs for X, in prediction mode.
 
         Parameters
         ----------
@@ -186,11 +187,11 @@ class Network(Conveniences):
         Raises
         ------
         ValueError, TypeError
-            If X has another shape, holds no numbers, or holds NaN or infinity.
+            If X has another shape, is not numeric, or has NaN or infinity.
         """
         outputs = None if self.layers[0].checks else self.engine.try_forward(X)
         if outputs is None and data.streams(X, self.dtype):
-            with self.engine.exclusive():  # all of them by the same parameters
+            with self.engine.exclusive():  # so that all batches use the same parameters
                 return np.concatenate([self(x) for x in data.converted(self, X)])
         if outputs is None:
             x = self.prepare_inputs("X", X, row=True)
@@ -199,7 +200,7 @@ class Network(Conveniences):
         return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
 
     def members(self, X) -> np.ndarray:
-        """The outputs of each member, whose mean over members the network gives.
+        """Return the outputs of each member; their mean over members is the output of the network.
 
         Parameters
         ----------
@@ -228,30 +229,30 @@ class Network(Conveniences):
     def value_and_gradient(
         self, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0
     ) -> tuple[float, np.ndarray]:
-        """The cost over all rows of X, and its gradient with respect to ``parameters``.
+        """Return the cost over all rows of X, and its gradient with respect to ``parameters``.
 
         Parameters
         ----------
         X : array_like, (rows, n_inputs)
         y : array_like
-            As the loss takes it: (rows, n_outputs), or (rows,) for one output or for class labels.
+            The targets: (rows, n_outputs), or (rows,) for one output or for class labels.
         loss : str, Loss or callable
-            A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function
-            of one's own, (Y, y) -> (cost, dY), of the outputs (rows, n_outputs) and the targets as given, with dY the
-            derivative of the cost, already a mean, with respect to Y.
+            A name of ``fastprop.losses.LOSSES``, or a loss with hyperparameters, as ``fp.losses.huber(delta=0.5)``, or
+            your own function (Y, y) -> (cost, dY) of the outputs (rows, n_outputs) and the targets y as given. Its cost
+            is a mean over rows, and dY is the derivative of this cost with respect to Y.
         sample_weight : array_like, (rows,), optional
-            A weight for each row, none negative.
+            A non-negative weight for each row.
         training : bool, default False
-            Whether ``Dropout`` and ``BatchNorm`` do as in training, not as in prediction.
+            Whether ``Dropout`` and ``BatchNorm`` compute what they do in training.
         step : int, default 0
-            Which step's dropout to draw.
+            The step whose dropout mask is drawn.
 
         Returns
         -------
         cost : float
-            The mean over rows: sum of weight times loss / sum of weights.
+            The mean over rows: the sum of weight times loss, divided by the sum of weights.
         gradient : ndarray, (n_parameters,)
-            A copy of ``net.gradient``, which holds the same numbers.
+            A copy of ``net.gradient``.
 
         Raises
         ------
@@ -277,9 +278,9 @@ class Network(Conveniences):
         return cost
 
     def recheck_examples(self, examples: Examples, loss) -> None:
-        """Internal: after a cost of NaN, refuse rows that were changed in place after they were checked.
+        """Internal: after a cost of NaN, raise an error if rows were changed in place after they were checked.
 
-        The engine makes NaN of an index that is none, since it cannot raise.
+        The engine cannot raise an error; it makes the cost NaN if an index is out of range.
         """
         x, y, labels, weight = examples
         try:
@@ -302,9 +303,10 @@ class Network(Conveniences):
         return x, *target, check_weights(weight, len(x), loss, self.engine, self.dtype, names[2])
 
     def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:
-        """The outputs for X, (rows, n_outputs), keeping what ``backward`` needs, for a loss of one's own.
+        """Return the outputs for X, (rows, n_outputs), and save what ``backward`` needs, for a loss of your own.
 
-        Of a network of members it is the mean of theirs. `training` and `step` are those of ``value_and_gradient``.
+        If the network has members, the outputs are the mean over members. `training` and `step` are those of
+        ``value_and_gradient``.
 
         Raises
         ------
@@ -318,22 +320,23 @@ class Network(Conveniences):
         return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
 
     def backward(self, dY) -> np.ndarray:
-        """The backward pass for the rows of the last ``forward``: fills ``gradient``.
+        """Run the backward pass for the rows of the last ``forward``, and write ``gradient``.
 
         Parameters
         ----------
         dY : array_like, (rows, n_outputs)
-            dLoss/dY. Nothing is divided by the number of rows: a mean over rows is dY's own.
+            The derivative of the cost with respect to the outputs. It is not divided by the number of rows; if the
+            cost is a mean over rows, dY must contain that factor.
 
         Returns
         -------
         ndarray, (rows, n_inputs)
-            dLoss/dX.
+            The derivative of the cost with respect to X.
 
         Raises
         ------
         RuntimeError
-            If no ``forward`` of this thread came before, or the network was used for something else since.
+            If this thread did not call ``forward`` before, or the network was used for something else since then.
         ValueError, TypeError
             If dY is wrong.
         """
@@ -354,7 +357,7 @@ class Network(Conveniences):
 
     def backward_checked(self, dy: np.ndarray) -> np.ndarray:
         """Internal: ``backward`` without the checks, for a dY (rows, n_outputs) that the engine takes as it is."""
-        if self.n_members > 1:  # each has its share of the mean
+        if self.n_members > 1:  # the derivative of the mean over members
             dy = np.tile(dy / self.n_members, self.n_members)
         dx = np.empty((len(dy), self.n_inputs), self.dtype)
         if not self.engine.backward(dy, dx):
@@ -364,7 +367,7 @@ class Network(Conveniences):
     # ---- description ----
 
     def describe(self) -> dict:
-        """All but the parameters, as a JSON-able dict from which ``from_description`` makes such a network."""
+        """Return everything but parameters and state, as a JSON-able dict for ``from_description``."""
         return {
             "n_inputs": self.n_inputs,
             "layers": [layer.describe() for layer in self.layers],
@@ -375,19 +378,19 @@ class Network(Conveniences):
 
     @classmethod
     def from_description(cls, description: dict, *, n_bytes: int | None = None) -> "Network":
-        """A network as described, with all parameters and state zero.
+        """Make a network from its description, with all parameters and state zero.
 
         Parameters
         ----------
         description : dict
-            As ``describe`` gives it.
+            A description as ``describe`` returns it.
         n_bytes : int, optional
-            How many bytes of parameters and state there are for it: one of another size is refused.
+            The number of bytes of parameters and state that the network must have.
 
         Raises
         ------
         ValueError, TypeError
-            If the description is not one that ``describe`` gives.
+            If the description is not as ``describe`` returns it, or the network has another size.
         """
         if not isinstance(description, dict):
             raise TypeError(f"a network is described by a dict as describe() gives it, got {description!r:.200}")
@@ -410,7 +413,7 @@ class Network(Conveniences):
         return {"description": self.describe(), "parameters": parameters, "state": state}
 
     def __setstate__(self, given: dict) -> None:
-        """For copy, pickle and skops, which make a network without ``__init__``."""
+        """Support copy, pickle and skops, which make a network without ``__init__``."""
         network = self.from_description(given["description"])
         network.restore(given["parameters"], given["state"])
         vars(self).update(vars(network))
@@ -441,7 +444,7 @@ class Network(Conveniences):
 
 
 def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:
-    """Zeros that start at a cache line, as vectors like them best."""
+    """Return zeros that start at a cache line, where vector loads are fastest."""
     try:
         raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
     except (MemoryError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Operations of the engine, of which layers consist. The list in _core/operations.pxi says what each kind computes."""
+"""Operations: the steps of a forward pass, of which layers consist. _core/operations.pxi describes each kind."""
 
 from collections.abc import Callable
 from dataclasses import field, replace
@@ -10,38 +10,38 @@ import numpy as np
 from fastprop._util.frozen import frozen
 from fastprop.nn import activations
 
-# From a generator of NumPy's, whose module is not imported before it is used.
+# A function that draws initial weights from a NumPy generator. numpy.random is imported only when it is used.
 Draw = Callable[["np.random.Generator"], np.ndarray]
 
-# Those whose kernels, or the engine right after them, apply an activation.
+# The kinds whose kernel, or the engine right after it, applies an activation.
 ACTIVATED = ("dense", "scale", "layer_norm", "batch_norm", "add")
 
-# Those that leave a bounded number bounded and a sign as it is, for whatever their weights are.
+# The kinds that keep the bounds of their inputs, whatever their weights are.
 STEADY = ("copy", "dropout", "scale", "prelu", "fork", "repeat")
 
 
 @frozen
 class Operation:
-    """One operation of the engine.
+    """One operation of the engine, with its weights and biases.
 
     Attributes
     ----------
     kind : str
         A key of the engine's KINDS.
     n_out : int
-        How many numbers of a row come out.
+        The number of outputs.
     activation : activations.Activation
     weight : tuple of int, optional
-        The shape of its weights.
+        The shape of the weights.
     n_biases : int
     draw : callable, optional
-        Initial weights from a generator; 1 by default. Biases start at 0.
+        Draws the initial weights from a generator; by default they are 1. Biases start at 0.
     state : ndarray, optional
-        Numbers that are not trained, to begin with.
+        The initial values of numbers that are not trained.
     max_norm : float, optional
         The largest Euclidean norm of the weights of one output.
     fields : dict
-        What else the engine takes: see ``Operation`` of _core/plan.pxi. "fork" counts from the operation itself.
+        Further fields of ``Operation`` in _core/plan.pxi. "fork" is relative to the position of the operation itself.
     """
 
     kind: str
@@ -56,11 +56,11 @@ class Operation:
 
     @property
     def n_weights(self) -> int:
-        """How many weights it has."""
+        """The number of weights."""
         return 0 if self.weight is None else prod(self.weight)
 
     def specification(self, position: int) -> dict:
-        """The operation as the engine takes it, at its place in the list."""
+        """Return the operation as the engine takes it, for its position in the list of operations."""
         fields = dict(self.fields)
         if "fork" in fields:
             fields["fork"] += position
@@ -77,7 +77,7 @@ class Operation:
 
 
 def merged(operations: list[Operation]) -> list[Operation]:
-    """The same operations, with every activation by itself taken over by the operation before it where that can."""
+    """Merge each operation that is only an activation into the operation before it, where that can apply it."""
     result: list[Operation] = []
     for operation in operations:
         before = result[-1] if result else None
@@ -94,11 +94,11 @@ def merged(operations: list[Operation]) -> list[Operation]:
 
 
 def output_range(operations: list[Operation]) -> tuple[float, float]:
-    """The least and the largest number that the last operation can give, infinite where there is no such bound.
+    """Return the least and the largest output of the last operation, infinite where there is no bound.
 
-    Weights may be anything, but a diagonal without biases keeps the bounds that it meets.
+    Nothing is assumed of the weights, except that a diagonal without biases keeps the bounds of its inputs.
     """
-    ranges = [(-inf, inf)]  # of the inputs, then of what each operation gives
+    ranges = [(-inf, inf)]  # of the inputs, then of the outputs of each operation
     for place, operation in enumerate(operations):
         low, high = ranges[-1]
         if operation.kind == "add":

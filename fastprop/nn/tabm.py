@@ -1,9 +1,9 @@
-"""TabM: many networks that share their weights, each with scales of its own, trained at once.
+"""TabM: an ensemble of networks that share their weights, where each member has its own scales.
 
 Gorishniy, Kotelnikov and Babenko 2024, *TabM: advancing tabular deep learning with parameter-efficient ensembling*; the
-scales are those of Wen, Tran and Ba 2020, *BatchEnsemble*. A member's layer is ((x * r) W) * s + b, with its own r, s
-and b and the common W; its last layer is all its own. r of the first layer starts at +1 and -1 by chance, every other
-scale at 1.
+scales are those of Wen, Tran and Ba 2020, *BatchEnsemble*. A layer of a member is ((x * r) W) * s + b. Members share W;
+each has its own r, s and b, and its own last layer. In the first layer r starts at +1 or -1, drawn at random; all other
+scales start at 1.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,14 @@ from fastprop.nn.operations import Operation, merged
 
 
 def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Operation]:
-    """What the engine does for `members` networks of these layers; the first may read the columns of X for them all.
+    """Return the operations for `members` networks of these layers.
+
+    If the first layer reads the columns of X, it is computed once for all members.
 
     Raises
     ------
     ValueError
-        If a layer has no such form.
+        If a layer after the first is not a ``Dense``, ``Dropout`` or ``Activation`` layer.
     """
     count = 1 if layers[0].first_only else 0
     common = chain(n_inputs, layers[:count], first=True)
@@ -46,7 +48,7 @@ def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Ope
 
 
 def _shared(layer: Dense, n: int, members: int, first_product: bool, *, first: bool) -> list[Operation]:
-    """((x * r) W) * s + b for every member."""
+    """Return the operations of ((x * r) W) * s + b for every member."""
 
     def signs(generator):
         return generator.choice([-1.0, 1.0], n)
@@ -54,7 +56,7 @@ def _shared(layer: Dense, n: int, members: int, first_product: bool, *, first: b
     r = Operation("scale", n, weight=(n,), draw=signs if first_product else None)
     groups: dict[str, Any] = {"first": first, "n_groups": members, "shared_weights": True}
     product = replace(layer, bias=False, activation="identity").product(n, **groups)
-    # the weights start as the layer's own activation asks for
+    # The activation follows the second scale, but it determines the initial weights of the product.
     product[0] = replace(product[0], draw=layer.product(n, **groups)[0].draw)
     n_out = members * layer.n_outputs
     s = Operation("scale", n_out, weight=(n_out,), n_biases=n_out if layer.bias else 0)
@@ -62,5 +64,5 @@ def _shared(layer: Dense, n: int, members: int, first_product: bool, *, first: b
 
 
 def mean(outputs: np.ndarray, members: int) -> np.ndarray:
-    """The mean of the members' outputs, each row of which holds them one after the other."""
+    """Return the mean over members of outputs (..., members * n_outputs), one member after the other."""
     return outputs.reshape(*outputs.shape[:-1], members, -1).mean(axis=-2, dtype=outputs.dtype)
