@@ -1,6 +1,7 @@
-"""The door: the only checks of shapes, dtypes and values, and every message. Below it nothing can fail.
+"""Checks of what users pass: single values, paths of files, shapes and dtypes; and how messages show what was passed.
 
-A message says what was got, what was wanted, and what to do.
+A check that needs to know a layer, a loss, an optimiser or a file format stands beside it. Arguments are checked once,
+where they are passed; the engine below relies on it. A message says what was got, what was wanted, and what to do.
 """
 
 import inspect
@@ -24,12 +25,12 @@ DTYPES: dict[str, np.dtype] = {"float32": np.dtype(np.float32), "float64": np.dt
 # ---- messages ----
 
 _SHOWN = reprlib.Repr()
-_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxother, _SHOWN.maxlong = 4, 120, 300, 500  # letters: it is still read
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxother, _SHOWN.maxlong = 4, 120, 300, 500  # letters, few enough to be read
 _SHOWN.maxlist = _SHOWN.maxtuple = _SHOWN.maxset = _SHOWN.maxdict = _SHOWN.maxarray = 12
 
 
 def shown(value: object) -> str:
-    """What a user gave, or a file holds, as messages show it: of what is long its beginning and its end."""
+    """Return how a message shows a value: a long one by its beginning and its end."""
     try:
         return _SHOWN.repr(value)
     except ValueError:  # Python refuses to write out an int of thousands of digits
@@ -37,7 +38,7 @@ def shown(value: object) -> str:
 
 
 def short(text: object, most: int = 400) -> str:
-    """A part of a message, cut where it is longer than `most` letters."""
+    """Return a part of a message, cut to `most` letters."""
     whole = str(text)
     return whole if len(whole) <= most else f"{whole[: most - 3]}..."
 
@@ -46,24 +47,24 @@ def short(text: object, most: int = 400) -> str:
 
 
 def path(value: Any) -> str:
-    """The path of a file as text."""
+    """Return the path of a file as text."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"got {type(value).__name__} as the path of a file, wanted a str or an os.PathLike")
     return os.fsdecode(value)
 
 
 def is_stream(status: os.stat_result) -> bool:
-    """Whether it is a pipe, a device or a socket, of which there is no old content and no second reading."""
+    """Return whether a file is a pipe, a device or a socket, which cannot be read twice or replaced."""
     return not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
 
 
 def no_file(name: str) -> ValueError:
-    """The error of a path that leads to a stream."""
+    """Return the error for a path that leads to a stream."""
     return ValueError(f"{name} is a device or a pipe, wanted the path of an ordinary file")
 
 
 def regular_file(name: str, status: os.stat_result) -> None:
-    """Refuses what is no ordinary file."""
+    """Refuse a directory or a stream."""
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(f"{name} is a directory, wanted a file; add the name of one")
     if is_stream(status):
@@ -74,7 +75,7 @@ def regular_file(name: str, status: os.stat_result) -> None:
 
 
 def choice(what: str, name: object, known: Collection[str], *, any_case: bool = False) -> str:
-    """The known name that `name` is, in any case if that will do; else an error with the nearest."""
+    """Return the known name that `name` is, or raise an error that suggests the nearest; `any_case` ignores case."""
     if isinstance(name, str) and name in known:
         return name
     if isinstance(name, str) and any_case:
@@ -93,9 +94,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[[F], F]:
-    """A decorator: the function refuses an argument that neither it nor the others have, and says which is meant.
+    """Return a decorator that words the errors of arguments that a function does not have.
 
-    The message calls the function `name`, by default as it calls itself.
+    Of a name that neither the function nor `others`, to which it hands its options, have, the message says which is
+    probably meant; of an argument that is passed by position where only names will do, how to pass it by name. The
+    message calls the function `name`, by default as it calls itself.
     """
 
     def decorate(function: F) -> F:
@@ -105,9 +108,20 @@ def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[
             code = inspect.unwrap(one).__code__
             known |= dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
         known.pop("self", None)
+        code = inspect.unwrap(function).__code__
+        n_positional, takes_self = code.co_argcount, code.co_varnames[:1] == ("self",)
+        by_name = code.co_varnames[n_positional : n_positional + code.co_kwonlyargcount]
 
         @wraps(function)
         def checked(*args: Any, **given: Any) -> Any:
+            if len(args) > n_positional and by_name:
+                call = name or function.__qualname__.removesuffix(".__init__")
+                most, extra = n_positional - takes_self, shown(args[n_positional])
+                wanted = {0: "no argument", 1: "one argument"}.get(most, f"{most} arguments")
+                raise TypeError(
+                    f"{call}() takes {wanted} by position, got {extra} beside; give it by its name, such as "
+                    f"{by_name[0]}={extra}; the names are {', '.join(by_name)}"
+                )
             for argument in given:
                 if argument not in known:
                     call = name or function.__qualname__.removesuffix(".__init__")
@@ -120,18 +134,18 @@ def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[
 
 
 def no_other_fields(*kinds: type) -> None:
-    """The same for the constructors of dataclasses."""
+    """Decorate the constructors of dataclasses with ``no_other_arguments``."""
     for kind in kinds:
         kind.__init__ = no_other_arguments()(kind.__init__)  # type: ignore[misc]
 
 
 def count(what: str, value: Any, hint: str = "") -> int:
-    """A whole number of at least 1."""
+    """Return a whole number of at least 1."""
     return _at_least(1, f"{what} must be a positive int{hint}", value)
 
 
 def whole(what: str, value: Any) -> int:
-    """A whole number of at least 0."""
+    """Return a whole number of at least 0."""
     return _at_least(0, f"{what} must be an int of at least 0", value)
 
 
@@ -148,7 +162,7 @@ def _at_least(least: int, wanted: str, value: Any) -> int:
 def number(
     what: str, value: Any, *, least: float | None = None, above: float | None = None, below: float | None = None
 ) -> float:
-    """A finite real number within bounds."""
+    """Return a finite real number within bounds."""
     bounds = [
         f"at least {least}" if least is not None else "",
         f"above {above}" if above is not None else "",
@@ -175,7 +189,7 @@ def number(
 
 
 def levels(what: str, value: Any, most: int) -> tuple[float, ...]:
-    """Up to `most` numbers between 0 and 1, each larger than the one before; one may come by itself."""
+    """Return up to `most` numbers between 0 and 1 that increase; a single one need not be in a sequence."""
     given = list(value) if isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1 else [value]
     checked = tuple(number(f"{what}[{i}]", level, above=0, below=1) for i, level in enumerate(given))
     if any(left >= right for left, right in zip(checked, checked[1:])):
@@ -186,14 +200,14 @@ def levels(what: str, value: Any, most: int) -> tuple[float, ...]:
 
 
 def flag(what: str, value: object) -> bool:
-    """True or False."""
+    """Return True or False; refuse what is only truthy."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{what} must be True or False, got {shown(value)} ({type(value).__name__})")
     return bool(value)
 
 
 def callback(what: str, value: Any, otherwise: tuple[object, ...]) -> Callable[..., object] | None:
-    """A function, or None for one of the values `otherwise`, which are told apart by identity."""
+    """Return a function, or None for one of the values `otherwise`, which are compared by identity."""
     if callable(value):
         return value
     if not any(value is other for other in otherwise):
@@ -203,7 +217,7 @@ def callback(what: str, value: Any, otherwise: tuple[object, ...]) -> Callable[.
 
 
 def seed(value: Any) -> int:
-    """A seed in [0, 2^63); a fresh one for None."""
+    """Return a seed in [0, 2^63); for None, a random one."""
     if value is None:
         return int.from_bytes(os.urandom(8), "little") >> 1
     try:
@@ -216,10 +230,10 @@ def seed(value: Any) -> int:
 
 
 def dtype(value: Any) -> np.dtype:
-    """The dtype of a network."""
+    """Return the dtype of a network: float32 or float64."""
     try:
         found = DTYPES.get(np.dtype(value).name) if value is not None else None
-    except Exception:  # np.dtype parses a string, and fails in as many ways as a parser
+    except Exception:  # np.dtype parses strings, and raises many kinds of errors
         found = None
     if found is not None:
         return found
@@ -229,7 +243,7 @@ def dtype(value: Any) -> np.dtype:
 
 
 def batch_size(value: Any, rows: int) -> int:
-    """How many rows a step takes: from 1 to all of them."""
+    """Return how many rows a step takes: from 1 to all of them."""
     size = count("batch_size", value)
     if size > rows:
         raise ValueError(f"batch_size={size} is more than the {rows} rows there are; use batch_size={rows} or less")
@@ -240,7 +254,7 @@ def batch_size(value: Any, rows: int) -> int:
 
 
 def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
-    """`value` as a C-contiguous array of `dtype`: itself where it is one already, else converted once."""
+    """Return `value` as a C-contiguous, aligned array of `dtype`: itself where it is one, else a converted copy."""
     if type(value) is np.ndarray and value.dtype == dtype and value.flags.c_contiguous and value.flags.aligned:
         return value
     try:
@@ -265,15 +279,15 @@ def array(what: str, value: Any, dtype: np.dtype) -> np.ndarray:
 
 
 def unmasked(what: str, value: Any) -> None:
-    """Refuses a masked array in which something is masked: as an array it shows what is under the mask."""
-    ma: Any = sys.modules.get("numpy.ma")  # imported here, it could keep its lock in the child of a fork
+    """Refuse a masked array with masked elements, since np.asarray would give the numbers under the mask."""
+    ma: Any = sys.modules.get("numpy.ma")  # an import here could leave its lock taken in the child of a fork
     if ma is not None and isinstance(value, ma.MaskedArray) and np.any(value.mask):
         masked = np.count_nonzero(np.broadcast_to(value.mask, value.shape))
         raise ValueError(f"{what} has {masked} masked elements; use {what}.filled(...) or drop such rows first")
 
 
 def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -> None:
-    """Refuses NaN and infinity, with the place of the first."""
+    """Refuse NaN and infinity; the message names the place of the first."""
     if engine.all_finite(checked):
         return
     original = np.asarray(given)
@@ -288,14 +302,14 @@ def finite(what: str, checked: np.ndarray, given: Any, engine: _engine.Engine) -
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """The same numbers for a function of the user's, which cannot write to them."""
+    """Return a read-only view, for a function of the user's."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def place(wrong: np.ndarray) -> tuple[int, ...]:
-    """Where the first True is. Whoever asks has seen one: if there is none, another thread writes into the array."""
+    """Return the index of the first True. There is one, unless another thread has written to the array meanwhile."""
     found = np.argwhere(wrong)
     if not len(found):
         raise ValueError("an array changed while it was looked at: another thread writes into it; give a copy of it")
@@ -305,7 +319,7 @@ def place(wrong: np.ndarray) -> tuple[int, ...]:
 def matrix(
     what: str, value: Any, columns: int, engine: _engine.Engine, dtype: np.dtype, *, row: bool = False
 ) -> np.ndarray:
-    """A finite (rows, columns) array with at least one row; or, where a `row` by itself will do too, (columns,)."""
+    """Return a finite array (rows, columns) with at least one row; with `row`, a single row (columns,) is taken too."""
     checked = array(what, value, dtype)
     shape = checked.shape
     if row and shape == (columns,):
@@ -326,13 +340,13 @@ def matrix(
 
 
 def copy_into(target: np.ndarray, what: str, values: Any) -> None:
-    """target[:] = values, where the shape is the target's."""
+    """Copy values of the target's shape into the target."""
     if values is not target:
         target[:] = like(target, what, values)
 
 
 def like(target: np.ndarray, what: str, values: Any) -> np.ndarray:
-    """The values as an array of the target's shape and dtype."""
+    """Return the values as an array of the target's shape and dtype."""
     checked = array(what, values, target.dtype)
     if checked.shape != target.shape:
         raise ValueError(

@@ -584,6 +584,22 @@ def test_any_argument_that_there_is_not(name):
             CALLS["Trainer"](**{name: 1})
 
 
+@pytest.mark.parametrize(
+    "call, wanted, names",
+    [
+        (lambda: fp.EarlyStopping("x"), "EarlyStopping() takes no argument by position, got 'x'", "patience='x'"),
+        (lambda: fp.Network([2, 2], "tanh"), "Network() takes one argument by position, got 't", "activation='tanh'"),
+        (lambda: NET.fit(*DATA, "mse"), "fit() takes 2 arguments by position, got 'mse'", "loss='mse'"),
+        (lambda: fp.Checkpoint("run", 2), "Checkpoint() takes one argument by position, got 2", "every=2"),
+    ],
+)
+def test_an_argument_by_position_that_has_to_have_its_name(call, wanted, names):
+    before = NET.parameters.copy()
+    with refuses(TypeError, wanted, names):
+        call()
+    np.testing.assert_array_equal(NET.parameters, before)
+
+
 def test_signatures_are_those_that_were_written():
     assert list(inspect.signature(fp.SGD).parameters)[:3] == ["rate", "weight_decay", "decoupled"]
     assert list(inspect.signature(fp.Trainer).parameters)[:3] == ["network", "loss", "optimizer"]

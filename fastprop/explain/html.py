@@ -222,7 +222,7 @@ def _questions(t: Trace) -> list[dict[str, str]]:
 def _of_layers(t: Trace, names: list[str]) -> dict[str, Any]:
     layers: list[dict[str, Any]] = []
     explained = {}
-    for title, quantity, shape, numbers in t._table():
+    for title, quantity, shape, numbers in t.table_rows():
         if quantity == "x" or title.startswith("layer "):
             layers.append({"title": title, "table": [], "quantities": []})
         if title.startswith("loss: "):

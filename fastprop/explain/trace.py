@@ -213,8 +213,8 @@ class Trace(ByIdentity):
 
     # ---- as a table ----
 
-    def _table(self) -> Iterator[tuple[str, str, str, str]]:
-        """Rows: of what, the quantity, its shape, its numbers or what they are between."""
+    def table_rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """Internal: yield the rows of a table: of what, the quantity, its shape, its numbers or their range."""
         yield "inputs", "x", _shape(self.x), _shown(self.x)
         yield "", "dx", _shape(self.dx), _shown(self.dx)
         for layer in self.layers:
@@ -230,7 +230,7 @@ class Trace(ByIdentity):
 
     def __str__(self) -> str:
         """A table in plain text; ``rich.print`` draws it with lines."""
-        rows = list(self._table())
+        rows = list(self.table_rows())
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
         return "\n".join([self._title(), *lines])
@@ -242,7 +242,7 @@ class Trace(ByIdentity):
         table = Table(title=plain(self._title()))
         for heading in ("", "quantity", "shape", "numbers"):
             table.add_column(heading)
-        for row in self._table():
+        for row in self.table_rows():
             table.add_row(*map(plain, row), style="bold" if row[0] else None)
         return table
 
