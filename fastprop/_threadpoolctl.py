@@ -1,6 +1,6 @@
-"""threadpoolctl, once this was imported, sees fastprop's pool and limits it.
+"""Registers fastprop's pool of threads with threadpoolctl, which then shows and limits it.
 
-``import fastprop`` imports this module where threadpoolctl was imported before; elsewhere write
+``import fastprop`` imports this module if threadpoolctl was imported before; otherwise use
 ``import fastprop._threadpoolctl``.
 """
 
@@ -11,23 +11,23 @@ from fastprop._version import __version__
 
 
 class PoolController(threadpoolctl.LibController):
-    """fastprop's pool of threads. A limit is for the whole process, as ``fastprop.set_num_threads`` is."""
+    """fastprop's pool of threads. A limit applies to the whole process, as that of ``fastprop.set_num_threads``."""
 
     user_api = "fastprop"
     internal_api = "fastprop"
     filename_prefixes = ("_engine",)  # the extension module
-    check_symbols = ("fp_get_num_threads", "fp_set_num_threads")  # others have modules of that name
+    check_symbols = ("fp_get_num_threads", "fp_set_num_threads")  # other packages have modules of that name too
 
     def get_num_threads(self) -> int:
-        """How many threads training and prediction may use."""
+        """Return how many threads training and prediction may use."""
         return _engine.get_num_threads()
 
     def set_num_threads(self, num_threads: int) -> None:
-        """What is outside 1 to 256 is brought in."""
+        """Set how many threads may be used; a number outside 1 to 256 is clipped."""
         _engine.set_num_threads(num_threads)
 
     def get_version(self) -> str:
-        """fastprop's own version."""
+        """Return fastprop's version."""
         return __version__
 
 

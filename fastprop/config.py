@@ -1,4 +1,4 @@
-"""What serves on this machine: kernel table and threads."""
+"""The configuration on this machine: the kernel table that is used, and the number of threads."""
 
 import os
 import re
@@ -12,18 +12,19 @@ from fastprop import _validation
 from fastprop._core import _engine
 from fastprop._version import __version__
 
-MOST_THREADS = 256  # as many workers as the pool keeps
+MAX_THREADS = 256  # the number of workers that the pool can hold
 
-_changing = threading.RLock()  # which a signal handler that interrupts its owner may take as well
-_found: list[int] = []  # by each `threads` that is entered now: the number before it
+_lock = threading.RLock()  # reentrant, since a signal handler may interrupt the thread that holds it
+_numbers_before: list[int] = []  # the number of threads before each `threads` context that is entered now
 
 
 def set_num_threads(n: int) -> None:
-    """Sets how many threads training and prediction may use, on all networks.
+    """Set how many threads training and prediction may use, for all networks.
 
-    The same seed gives the same bits on any number. The default is the environment's FASTPROP_NUM_THREADS where that is
-    set, else its OMP_NUM_THREADS, else the number of CPUs that this process may use: those of its affinity, or fewer if
-    the quota of its control group, or of one around that, is for fewer (a container's limit, ``CPUQuota=`` of systemd).
+    One seed gives the same bits with any number. The default is the environment variable FASTPROP_NUM_THREADS if it is
+    set, else OMP_NUM_THREADS, else the number of CPUs that this process may use: those of its affinity mask, or fewer
+    if the quota of its control group, or of a parent of that, is smaller (a container's limit, ``CPUQuota=`` of
+    systemd).
 
     Raises
     ------
@@ -31,56 +32,59 @@ def set_num_threads(n: int) -> None:
         If n is not an int from 1 to 256.
     """
     number = _validation.count("the number of threads", n)
-    if number > MOST_THREADS:
-        raise ValueError(f"the number of threads must be at most {MOST_THREADS}, got {number}")
+    if number > MAX_THREADS:
+        raise ValueError(f"the number of threads must be at most {MAX_THREADS}, got {number}")
     _engine.set_num_threads(number)
 
 
 def get_num_threads() -> int:
-    """How many threads training and prediction may use."""
+    """Return how many threads training and prediction may use."""
     return _engine.get_num_threads()
 
 
 @contextmanager
 def threads(n: int | None) -> Iterator[None]:
-    """So many threads meanwhile; None: as many as before. The pool is the process's: of several the last one counts."""
+    """A context in which at most n threads are used; None changes nothing.
+
+    The number is that of the whole process. Of several contexts that are entered at once the last one counts.
+    """
     if n is None:
         yield
         return
-    with _changing:
+    with _lock:
         before = get_num_threads()
         set_num_threads(n)
-        _found.append(before)
+        _numbers_before.append(before)
     try:
         yield
     finally:
-        with _changing:  # whoever leaves last restores what the first one found
-            first = _found[0]
-            _found.pop()
-            if not _found:
+        with _lock:  # the last context that is left restores the number before the first one
+            first = _numbers_before[0]
+            _numbers_before.pop()
+            if not _numbers_before:
                 set_num_threads(first)
 
 
 def _cpus_of_quota(root: str = "/") -> int:
-    """For how many CPUs the smallest quota is of this process's control group and those around it.
+    """Return the smallest quota, in CPUs, of this process's control group and its parents.
 
-    Versions 1 and 2 of control groups; MOST_THREADS where none has a quota, or the files are not as Linux writes them.
-    A share of a CPU counts as a whole one: with 1.5 CPUs two threads are paused for a quarter of the time, where one
-    would leave a third of the quota unused.
+    Both versions of control groups are read. The result is MAX_THREADS where no group has a quota, or where the files
+    are not as Linux writes them. A fraction of a CPU is rounded up: with 1.5 CPUs two threads are paused for a quarter
+    of the time, where one thread would leave a third of the quota unused.
 
     Parameters
     ----------
     root : str
-        The directory that stands for "/".
+        The directory that is taken for "/".
     """
-    return min([MOST_THREADS, *(_cpus_of_group(os.path.join(root, group[1:])) for group in _groups(root))])
+    return min([MAX_THREADS, *(_cpus_of_group(os.path.join(root, group[1:])) for group in _groups(root))])
 
 
 def _groups(root: str) -> Iterator[str]:
-    """The directory of each control group whose quota holds for this process, and each parent of it."""
-    # version 2 is the line "0::/group", version 1 "4:cpu,cpuacct:/group"
+    """Yield the directory of each control group whose quota applies to this process, and of each of its parents."""
+    # The line is "0::/group" in version 2, and "4:cpu,cpuacct:/group" in version 1.
     mine = [line.split(":", 2) for line in _lines(root, "proc/self/cgroup") if line.count(":") >= 2]
-    yield from ("/sys/fs/cgroup", "/sys/fs/cgroup/cpu")  # if mountinfo does not say where they are mounted
+    yield from ("/sys/fs/cgroup", "/sys/fs/cgroup/cpu")  # the usual mount points, in case mountinfo has none
     for line in _lines(root, "proc/self/mountinfo"):
         before, _, after = line.partition(" - ")
         fields, kind = before.split(" "), after.split(" ")
@@ -95,51 +99,52 @@ def _groups(root: str) -> Iterator[str]:
 
 
 def _upwards(mount: str, top: str, group: str) -> Iterator[str]:
-    """The directory of a group and its parents, up to the one that is mounted: `top` as groups are named."""
+    """Yield the directory of a group and of its parents, up to the group `top`, which is mounted at `mount`."""
     inside = (group + "/").startswith(top.rstrip("/") + "/")
     names = [name for name in group[len(top.rstrip("/")) :].split("/") if name] if inside else []
-    if ".." in names:  # a group outside of what this process may see
+    if ".." in names:  # the group is outside of what this process may see
         names = []
     for depth in range(len(names), -1, -1):
         yield "/".join([mount, *names[:depth]])
 
 
 def _cpus_of_group(directory: str) -> int:
-    """For how many CPUs the quota of one group is, by its directory; MOST_THREADS where it has none."""
+    """Return the quota, in CPUs, of the group of a directory; MAX_THREADS where it has none."""
     quota = _lines(directory, "cpu.max")
     quota = quota or _lines(directory, "cpu.cfs_quota_us") + _lines(directory, "cpu.cfs_period_us")
     try:
         allowed, period = map(int, " ".join(quota).split())
-        return -(-allowed // period) if allowed > 0 and period > 0 else MOST_THREADS  # version 1 says -1 for no limit
+        return -(-allowed // period) if allowed > 0 and period > 0 else MAX_THREADS  # -1 is no limit in version 1
     except ValueError:  # no such files, or "max"
-        return MOST_THREADS
+        return MAX_THREADS
 
 
 def _lines(directory: str, name: str) -> list[str]:
     try:
         with open(os.path.join(directory, name), encoding="utf-8", errors="surrogateescape") as file:
             return file.read().splitlines()
-    except (OSError, ValueError):  # ValueError: a name with a null byte
+    except (OSError, ValueError):  # a ValueError comes from a name with a null byte
         return []
 
 
 def _default_threads() -> int:
     wanted = os.environ.get("FASTPROP_NUM_THREADS")
     if wanted:
-        if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_THREADS:
-            bounds = f"an int from 1 to {MOST_THREADS}"
+        if not wanted.isdecimal() or not 1 <= int(wanted) <= MAX_THREADS:
+            bounds = f"an int from 1 to {MAX_THREADS}"
             raise ValueError(f"FASTPROP_NUM_THREADS={wanted!r} must be {bounds}; mend or unset it")
         return int(wanted)
-    # Who shares out the CPUs among processes, as joblib does, says it in this; "4,2" is 4, and 2 in each of these.
+    # Programs that divide the CPUs among processes, as joblib does, set this variable. "4,2" means 4 threads, each of
+    # which may start 2 in nested regions.
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdecimal() and int(wanted) > 0:
-        return min(int(wanted), MOST_THREADS)
+        return min(int(wanted), MAX_THREADS)
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(mine, _cpus_of_quota(), MOST_THREADS)
+    return min(mine, _cpus_of_quota(), MAX_THREADS)
 
 
 def config() -> dict[str, str]:
-    """What ``show_config`` prints, by name."""
+    """Return what ``show_config`` prints, as a dict."""
     usable = [name + ("" if has else " (not on this CPU)") for name, has in _engine.isas().items()]
     return {
         "fastprop": __version__,
@@ -152,16 +157,16 @@ def config() -> dict[str, str]:
 
 
 def show_config() -> None:
-    """Prints the version, the CPU, which kernel table serves (FASTPROP_ISA forces one), and the number of threads."""
+    """Print the version, the CPU, the kernel table that is used (FASTPROP_ISA forces one) and the number of threads."""
     for name, value in config().items():
         print(f"{name + ':':14}{value}")
 
 
-def _renew_the_lock() -> None:
-    global _changing
-    _changing = threading.RLock()
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # a thread that held the lock in the parent does not exist in the child
-    os.register_at_fork(after_in_child=_renew_the_lock)
+    os.register_at_fork(after_in_child=_new_lock)
 _engine.set_num_threads(_default_threads())

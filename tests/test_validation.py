@@ -719,7 +719,7 @@ def test_bad_width_of_dense(width, error):
 
 @pytest.mark.parametrize("layers", [[2**40, 2**40], [2**62, 1], [2**70, 2**70]])
 def test_a_network_that_no_memory_holds(layers):
-    with refuses(MemoryError, "no room for", "parameters", "narrower"):
+    with refuses(MemoryError, "no memory for", "parameters", "narrower"):
         fp.Network(layers)
 
 

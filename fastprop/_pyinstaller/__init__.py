@@ -1,4 +1,4 @@
-"""What PyInstaller is told of fastprop, through the entry point ``pyinstaller40``: where its hook is."""
+"""Tells PyInstaller, through the entry point ``pyinstaller40``, where fastprop's hook is."""
 
 
 def get_hook_dirs() -> list[str]:

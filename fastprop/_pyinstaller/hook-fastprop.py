@@ -1,7 +1,7 @@
-"""PyInstaller's hook for fastprop: the files that it reads, and what it imports only for a user who has it already."""
+"""PyInstaller's hook for fastprop: the data files that it reads, and the modules that it does not need."""
 
 from PyInstaller.utils.hooks import collect_data_files
 
 datas = collect_data_files("fastprop", excludes=["**/*.pyi"])
-# A program with tensors or data frames imports these itself; without, PyTorch alone would add a gigabyte.
+# A program that uses tensors or data frames imports these itself. In any other, PyTorch alone would add a gigabyte.
 excludedimports = ["pandas", "torch"]

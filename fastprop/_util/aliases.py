@@ -1,4 +1,4 @@
-"""What other libraries call what fastprop has: used in messages alone, to say which name is meant."""
+"""The names that other libraries give to what fastprop has; messages use them to suggest the name that is meant."""
 
 import re
 from collections.abc import Collection
@@ -7,8 +7,8 @@ from fastprop._util.lazy import LazyModule
 
 difflib = LazyModule("difflib")
 
-# Losses, activations, optimisers, initialisers and metrics, without what `_plain` takes away. The first that a list
-# knows is meant: "logistic" is a loss here and an activation there.
+# Losses, activations, optimisers, initialisers and metrics, in the form that `_plain` returns. The first name that the
+# list in question has is meant: "logistic" is a loss in one list and an activation in another.
 NAMES = {
     "bce": ("binary_cross_entropy",),
     "bcewithlogits": ("binary_cross_entropy",),
@@ -77,7 +77,7 @@ NAMES = {
     "smoothing": ("label_smoothing",),
 }
 
-# Arguments: what is meant, if the call has it ...
+# Arguments: the argument that is meant, if the call has it ...
 ARGUMENTS = {
     "lr": "rate", "learningrate": "rate", "learningrateinit": "rate", "eta": "rate", "eta0": "rate",
     "validationdata": "validation", "validationsplit": "validation", "validationfraction": "validation",
@@ -103,7 +103,7 @@ ARGUMENTS = {
     "restorebestweights": "restore_best", "tol": "min_delta", "niternochange": "patience",
 }  # fmt: skip
 
-# ... and else where it is said.
+# ... and otherwise the advice where to give it.
 ELSEWHERE = {
     "rate": "the learning rate belongs to the optimizer: optimizer=fp.Adam(0.001)",
     "momentum": "the momentum belongs to the optimizer: optimizer=fp.SGD(0.1, momentum=0.9)",
@@ -142,12 +142,12 @@ ELSEWHERE = {
 
 
 def _plain(name: str) -> str:
-    """The name without case, spaces and underscores, and without what losses are called besides."""
+    """Return a name in lower case, without spaces, underscores and a final "loss"."""
     return re.sub(r"[^a-z0-9]", "", name.lower()).removesuffix("loss") or name
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
-    """The known name that is meant, if one is."""
+    """Return the known name that is probably meant, or None."""
     plain = {_plain(one): one for one in known}
     found = plain.get(_plain(name))
     if found is None:
@@ -157,7 +157,7 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 
 def argument(name: str, known: Collection[str]) -> str:
-    """What to do instead of giving an argument that is not known."""
+    """Return the advice for an argument that is not known."""
     plain = {_plain(one): one for one in known}
     meant = plain.get(_plain(name)) or ARGUMENTS.get(_plain(name), name)
     if meant in known:

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that are quick to define, and values that such an instance computes once."""
+"""Frozen dataclasses that are quick to define, and properties that an instance computes once."""
 
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass, field, fields
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 def _set(self: Any, name: str, value: Any) -> None:
     fixed = name in self.__dict__ if name in self.__dataclass_fields__ else "__dataclass_fields__" in vars(type(self))
-    if fixed:  # __init__ sets each field once, and a plain subclass may have attributes of its own
+    if fixed:  # __init__ sets each field once; a subclass that is no dataclass may have attributes of its own
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
     object.__setattr__(self, name, value)
 
@@ -41,10 +41,10 @@ METHODS = {"__setattr__": _set, "__delattr__": _delete, "__repr__": _repr, "__eq
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: C) -> C:
-    """Make a class what ``dataclass(frozen=True)`` makes of it, in a fifth of the time.
+    """Do what ``dataclass(frozen=True)`` does to a class, in a fifth of the time.
 
-    ``dataclass`` compiles the text of six methods for every class, which for the fifty classes of ``import fastprop``
-    takes 20 ms. All but ``__init__`` can be shared. A method that the class has, itself or from a base, stays.
+    ``dataclass`` compiles the text of six methods for every class, which takes 20 ms for the fifty classes of ``import
+    fastprop``. All of them except ``__init__`` can be shared. A method that the class defines or inherits is kept.
     """
     dataclass(repr=False, eq=False)(cls)
     for name, method in METHODS.items():
@@ -54,7 +54,7 @@ def frozen(cls: C) -> C:
 
 
 class ByIdentity:
-    """What is equal to itself alone, since comparing arrays gives no truth value."""
+    """A base for classes with arrays: an instance equals only itself, since arrays compare element by element."""
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -63,8 +63,8 @@ class ByIdentity:
 class once(Generic[T]):
     """``functools.cached_property`` without a lock.
 
-    Python 3.11 holds one while it computes, for all instances: a child of a fork would wait for ever for a thread that
-    had it. Two threads may compute a value twice here.
+    Python 3.11 holds a lock for all instances while it computes: the child of a fork would wait for ever for a thread
+    that had held it. Here two threads may compute a value twice.
     """
 
     def __init__(self, function: Callable[[Any], T]) -> None:

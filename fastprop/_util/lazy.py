@@ -1,7 +1,7 @@
-"""Imports that wait until they are needed: ``import fastprop`` does not pay for them.
+"""Imports that are delayed until they are needed, so that ``import fastprop`` does not take their time.
 
-They are of this package, NumPy, and the standard library. The import of an optional package, such as scikit-learn, runs
-code that may have any lock, so a fork cannot wait for it.
+They are for modules of this package, of NumPy and of the standard library. The import of an optional package, such as
+scikit-learn, runs code that may hold any lock, so a fork cannot wait for it.
 """
 
 import os
@@ -12,35 +12,36 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-# Seconds. No import takes so long, but one never ends: where it needs a module that the waiting thread is importing.
-LONGEST = 60.0
+# Seconds. No import takes that long, except one that needs a module which the waiting thread is importing: that one
+# would never end.
+MAX_WAIT = 60.0
 
 _importing: list[threading.Thread] = []
-_gate = threading.RLock()  # of a fork, from before it until it is done: no import begins meanwhile
+_fork_lock = threading.RLock()  # held during a fork, so that no import begins meanwhile
 
 
 def lazy_import(name: str) -> ModuleType:
-    """Return the module `name`, and import it first if nobody has.
+    """Return the module `name`, and import it first if it has not been imported.
 
-    Another thread does the import and this one waits. So a signal handler that interrupts the wait and needs the
-    module waits as well, instead of finding half of it. A fork waits too: the lock of a module that a thread is
-    importing would never be released in the child, which does not have that thread.
+    Another thread imports it while this one waits. So a signal handler that interrupts the wait and needs the module
+    waits as well, instead of finding a module that is imported in part. A fork waits too: the lock of a module that a
+    thread is importing would never be released in the child, which does not have that thread.
     """
     if name not in sys.modules and threading.current_thread() not in _importing:
         thread = threading.Thread(target=_import, args=(name,))
-        with _gate:
+        with _fork_lock:
             _importing.append(thread)
             try:
                 thread.start()
-            except RuntimeError:  # there can be no more threads, as when the interpreter shuts down
+            except RuntimeError:  # no thread can be started, as when the interpreter shuts down
                 _importing.remove(thread)
         if thread.ident is not None:
-            thread.join(LONGEST)
+            thread.join(MAX_WAIT)
     return import_module(name)
 
 
 class LazyModule:
-    """A module that is imported when something of it is first asked for; see ``lazy_import``."""
+    """A module that is imported by the first access to one of its attributes; see ``lazy_import``."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -50,7 +51,7 @@ class LazyModule:
 
 
 def _named() -> None:
-    """Never called: what a tool that freezes programs has to see of the modules that are asked for by name."""
+    """Never called: it shows tools such as PyInstaller the modules that are imported by name."""
     import base64  # noqa: F401
     import difflib  # noqa: F401
     import hashlib  # noqa: F401
@@ -65,26 +66,26 @@ def _named() -> None:
 
 def _import(name: str) -> None:
     try:
-        with suppress(BaseException):  # lazy_import meets it again, in the thread that wanted the module
+        with suppress(BaseException):  # lazy_import raises it again, in the thread that wanted the module
             import_module(name)
     finally:
         _importing.remove(threading.current_thread())
 
 
 def _before_fork() -> None:
-    _gate.acquire()
+    _fork_lock.acquire()
     for thread in list(_importing):
-        with suppress(RuntimeError):  # it has not started: a signal handler that forks has interrupted its start
-            thread.join(LONGEST)
+        with suppress(RuntimeError):  # not started yet: the fork is in a signal handler that interrupted its start
+            thread.join(MAX_WAIT)
 
 
 def _after_fork_in_child() -> None:
-    global _gate
-    _gate = threading.RLock()
+    global _fork_lock
+    _fork_lock = threading.RLock()
     _importing.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork, after_in_parent=lambda: _gate.release(), after_in_child=_after_fork_in_child
+        before=_before_fork, after_in_parent=lambda: _fork_lock.release(), after_in_child=_after_fork_in_child
     )

@@ -1,7 +1,7 @@
-"""The one way in which the package writes a file: its readers find the old file or the new one, never a part of it.
+"""The one place where the package writes files: readers find the old file or the new one, never a part of it.
 
-What is written goes into a temporary file in the same directory, then to the disk, and takes the place of the old file
-in one step. A pipe, a device and a descriptor such as /dev/stdout have no old content, and are written to as they are.
+The content is written to a temporary file in the same directory and synchronised to the disk; then it replaces the old
+file in one step. A pipe, a device and a descriptor such as /dev/stdout have no old content and are written directly.
 """
 
 import contextlib
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 pathlib = LazyModule("pathlib")
 
-STDOUT = "/dev/stdout"  # on every system: on Windows no file is called so
+STDOUT = "/dev/stdout"  # the standard output on every system: on Windows no file has this name
 LEFTOVERS = ".fastprop-*.tmp"  # the temporary files that a killed process leaves behind
 
 
 def check(path, *, streams: bool = False) -> None:
-    """Refuse, before the work whose result it is for, a path that cannot be written. Nothing is changed.
+    """Refuse a path that cannot be written, before the work whose result it is for. Nothing is changed.
 
     Parameters
     ----------
     path : str or os.PathLike
     streams : bool, default False
-        Whether a pipe, a device or a descriptor will do too.
+        Whether a pipe, a device or a descriptor is allowed.
 
     Raises
     ------
@@ -65,16 +65,16 @@ def write(path, *parts, streams: bool = False) -> None:
     Parameters
     ----------
     path : str or os.PathLike
-        A link is followed, and stays one; a file that is there passes on its permissions.
+        A link is followed, and stays a link. The new file has the permissions of the old one, if there is one.
     *parts : str or bytes-like
-        What the file holds, one after the other; text as UTF-8.
+        The content of the file, one part after the other; text is written as UTF-8.
     streams : bool, default False
-        Whether a pipe, a device or a descriptor will do too.
+        Whether a pipe, a device or a descriptor is allowed.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        With the path in the message. A file that was there is as it was.
+        With the path in the message. The old file is unchanged then.
     """
     data = [part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part for part in parts]
     descriptor = _descriptor(path, streams)
@@ -91,14 +91,14 @@ def write(path, *parts, streams: bool = False) -> None:
 
 
 def same(one, other) -> bool:
-    """Whether two paths lead to one file, which need not exist yet."""
+    """Return whether two paths lead to one file, which need not exist yet."""
     if os.path.exists(one) and os.path.exists(other):
         return os.path.samefile(one, other)
     return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
 
 
 def _descriptor(path, streams: bool) -> int | None:
-    """The number of an open file that the path names, as /dev/stdout does. Where that is a file it is not replaced."""
+    """Return the descriptor that a path such as /dev/stdout names, or None. If it is a file, that is not replaced."""
     name = _validation.path(path)
     head, _, last = name.rpartition("/")
     if name in (STDOUT, "/dev/stderr"):
@@ -113,7 +113,7 @@ def _descriptor(path, streams: bool) -> int | None:
 
 
 def _target(path, streams: bool) -> tuple[str, os.stat_result | None]:
-    """The file that is meant, behind all links, and what is known of it if it exists."""
+    """Return the file that a path leads to, with all links followed, and its status if it exists."""
     name = _validation.path(path)
     if not os.path.basename(name):
         raise IsADirectoryError(f"got {name!r}, which names no file; add the name of one")
@@ -127,13 +127,13 @@ def _target(path, streams: bool) -> tuple[str, os.stat_result | None]:
     if streams and _validation.is_stream(status):
         return name, status
     _validation.regular_file(name, status)
-    with _naming(path):  # one that its user made read-only is not replaced
+    with _naming(path):  # a file that its user made read-only is not replaced
         os.close(os.open(target, os.O_WRONLY))
     return target, status
 
 
 def _is_mounted(target: str) -> bool:
-    """Whether a file is a mount point by itself, as containers have them: it can be written, but not replaced."""
+    """Return whether a file is a mount point itself, as in containers: it can be written, but not replaced."""
     with contextlib.suppress(OSError), open("/proc/self/mountinfo", errors="surrogateescape") as mounts:
         return any(line.split(" ")[4] == target.replace(" ", "\\040") for line in mounts)
     return False
@@ -141,7 +141,7 @@ def _is_mounted(target: str) -> bool:
 
 @contextlib.contextmanager
 def _naming(path, advice: str = "") -> Iterator[None]:
-    """An error of the system names the path that the user knows, not the temporary file."""
+    """A context in which errors of the system name the path that the user gave, not the temporary file."""
     try:
         yield
     except OSError as error:
@@ -162,7 +162,7 @@ def _remove(temporary: str) -> None:
 
 def _write_stream(target, data: list) -> None:
     if sys.stdout is not None and not sys.stdout.closed:
-        sys.stdout.flush()  # what was printed before comes before
+        sys.stdout.flush()  # so that what was printed before stays before the content
     with open(target, "wb") as file:
         file.writelines(data)
 
@@ -183,7 +183,7 @@ def _replace(target: str, status: os.stat_result | None, data: list) -> None:
     except BaseException:
         _remove(temporary)
         raise
-    # The rename is on disk once the directory is; Windows and some network disks cannot do that.
+    # The rename is on disk when the directory is. Windows and some network disks cannot synchronise a directory.
     with contextlib.suppress(OSError):
         directory = os.open(os.path.dirname(target), os.O_RDONLY)
         try:
@@ -193,5 +193,5 @@ def _replace(target: str, status: os.stat_result | None, data: list) -> None:
 
 
 def leftovers(directory) -> "list[Path]":
-    """The temporary files that killed processes left in a directory."""
+    """Return the temporary files that killed processes left in a directory."""
     return list(pathlib.Path(directory).glob(LEFTOVERS))

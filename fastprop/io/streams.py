@@ -1,4 +1,4 @@
-"""What is printed for people: it reaches a stream of any encoding, and is dropped where there is none."""
+"""Printing for people: to a stream of any encoding, and to nothing where there is no stream."""
 
 import contextlib
 import os
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class Stream:
-    """The standard output or error as a process has it: a terminal, a file, closed, or None.
+    """Wraps the standard output or error of a process, which may be a terminal, a file, closed, or None.
 
-    Printing to it does not end what is being done. A character that its encoding lacks is written as an escape; after
-    an error of the system, as of a full disk, nothing more is written.
+    Printing to it raises no error. A character that the encoding lacks is written as an escape sequence; after an error
+    of the system, for example a full disk, nothing more is written.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ class Stream:
     Attributes
     ----------
     error : OSError, ValueError or None
-        The first one: of the system, or that the stream was closed.
+        The first error: one of the system, or that the stream was closed.
     """
 
     closed = False
@@ -30,21 +30,21 @@ class Stream:
 
     @property
     def encoding(self) -> str:
-        """Of the text that is written."""
+        """The encoding of the text that is written."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether a person watches."""
+        """Return whether the stream is a terminal."""
         return self._stream is not None and hasattr(self._stream, "isatty") and self._stream.isatty()
 
     def fileno(self) -> int:
-        """The descriptor, where there is one."""
+        """Return the descriptor, or raise an OSError if there is none."""
         if self._stream is None:
             raise OSError("this stream has no descriptor")
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Writes what can be written."""
+        """Write the text, as far as it can be written, and return its length."""
         if self._stream is not None and self.error is None:
             try:
                 try:
@@ -56,7 +56,7 @@ class Stream:
         return len(text)
 
     def flush(self) -> None:
-        """Sends it on."""
+        """Flush the stream."""
         if self._stream is not None and self.error is None:
             try:
                 self._stream.flush()
@@ -64,7 +64,7 @@ class Stream:
                 self.error = error
 
     def discard(self) -> None:
-        """Drops what could not be written, which Python would try again, and complain of, at its exit."""
+        """Drop what could not be written. Otherwise Python would try again at its exit, and print an error."""
         null = os.open(os.devnull, os.O_WRONLY)
         with contextlib.suppress(OSError, ValueError):
             os.dup2(null, self.fileno())
@@ -72,5 +72,5 @@ class Stream:
 
 
 def show(line: str) -> None:
-    """Prints a line at once."""
+    """Print a line, and flush it."""
     print(line, file=Stream(sys.stdout), flush=True)

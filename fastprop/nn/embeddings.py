@@ -80,7 +80,7 @@ class Embedding(Layer):
             )
         n_weights = sum(categories * width for _, categories, width in self.columns)
         if n_weights >= 2**63:  # the engine counts in int64, which would overflow
-            raise MemoryError(f"no room for tables of {n_weights} numbers; use fewer categories, or narrower tables")
+            raise MemoryError(f"no memory for tables of {n_weights} numbers; use fewer categories, or narrower tables")
         sizes = np.zeros((2, n_in), np.int64)  # categories, widths
         for column, categories, width in self.columns:
             sizes[:, column] = categories, width

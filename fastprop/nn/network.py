@@ -448,7 +448,7 @@ def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:
     try:
         raw = np.zeros(n * dtype.itemsize + 64, np.uint8)
     except (MemoryError, ValueError, OverflowError):
-        raise MemoryError(f"no room for {n} parameters of {dtype.itemsize} bytes; use narrower layers") from None
+        raise MemoryError(f"no memory for {n} parameters of {dtype.itemsize} bytes; use narrower layers") from None
     start = -raw.ctypes.data % 64
     return raw[start : start + n * dtype.itemsize].view(dtype)
 

@@ -1,4 +1,4 @@
-"""Data small enough to travel inside the package; README.md beside this file says whose it is."""
+"""Data that is small enough to be part of the package; README.md in this directory gives its source and licence."""
 
 import io
 from importlib import resources

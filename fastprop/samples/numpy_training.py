@@ -1,7 +1,7 @@
-"""The training of `fastprop demo` in pure NumPy: what the compiled engine is compared with.
+"""The training of `fastprop demo` in pure NumPy, with which the compiled engine is compared.
 
-It is meant to be as fast as NumPy allows, so that the comparison is fair: every array is made once,
-every product and every update writes in place, and one `take` puts an epoch's rows in random order.
+It is as fast as NumPy allows, so that the comparison is fair: every array is made once, every product and every update
+writes in place, and one `take` puts the rows of an epoch in random order.
 """
 
 import time
@@ -17,7 +17,7 @@ def train(weights, biases, X, y, *, epochs, batch_size, rate, momentum, seed):
     Parameters
     ----------
     weights, biases : lists of arrays (n_in, n_out) and (n_out,)
-        Where to start; not changed.
+        The initial parameters, which are not changed.
     X : array (rows, n_inputs), of the dtype of the weights
     y : integer labels (rows,)
 
@@ -28,7 +28,7 @@ def train(weights, biases, X, y, *, epochs, batch_size, rate, momentum, seed):
     costs : list of float
         The mean cost of each epoch.
     seconds : float
-        The time of the loop alone.
+        The time of the loop over the epochs.
     """
     dtype = weights[0].dtype
     shapes = [p.shape for pair in zip(weights, biases, strict=True) for p in pair]
@@ -77,7 +77,7 @@ def train(weights, biases, X, y, *, epochs, batch_size, rate, momentum, seed):
             d.sum(axis=1, keepdims=True, out=column)
             d /= column
             d[numbers, yb] -= 1
-            d *= rate / len(xb)  # the rate goes in here, where it costs least
+            d *= rate / len(xb)  # the rate is multiplied here, where the array is smallest
             np.log(column, out=column)
             total += float(column.sum() - true_scores.sum())
 

@@ -253,7 +253,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         self.best_validation_score_: Any = None
 
     def _reset_best(self) -> None:
-        """Judge epochs by the score with early_stopping, else by the loss, whichever the fit before used."""
+        """Compare epochs by the score with early_stopping, else by the loss, whichever the fit before used."""
         if self.early_stopping:
             self.best_loss_ = None
         elif self.best_loss_ is None:

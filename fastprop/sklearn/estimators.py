@@ -110,8 +110,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     nesterovs_momentum : bool, default True
         For the solver "sgd".
     early_stopping : bool, default False
-        Whether to judge epochs by the score on rows held out (``validation_fraction``, or X_val and y_val of ``fit``),
-        and to keep the parameters of the best.
+        Whether to compare epochs by the score on rows held out (``validation_fraction``, or X_val and y_val of
+        ``fit``), and to keep the parameters of the best.
     validation_fraction : float, default 0.1
         The share of the rows that early_stopping holds out.
     beta_1, beta_2, epsilon : float, default 0.9, 0.999, 1e-8

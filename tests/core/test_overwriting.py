@@ -228,7 +228,7 @@ def test_a_schedule_gives_a_rate_for_each_step(isa):
 def test_tables_whose_size_no_integer_holds(categories, width):
     description = fp.Network([1, fp.Embedding({0: (3, 4)}), 2], seed=0).describe()
     description["layers"][0]["columns"] = [[0, categories, width]]
-    with pytest.raises(MemoryError, match="no room for"):
+    with pytest.raises(MemoryError, match="no memory for"):
         fp.Network.from_description(description)
 
 

@@ -331,7 +331,7 @@ def test_hostile_places(path, small, end):
 
 def test_an_embedding_beyond_all_memory():
     """2^32 categories of 2^32 numbers are 2^64, which int64 takes for none."""
-    with pytest.raises(MemoryError, match="no room for tables of 18446744073709551616 numbers"):
+    with pytest.raises(MemoryError, match="no memory for tables of 18446744073709551616 numbers"):
         fp.Network([1, fp.Embedding({0: (2**32, 2**32)})])
 
 

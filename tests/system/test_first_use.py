@@ -245,8 +245,8 @@ def test_no_import_begins_between_the_wait_for_one_and_the_fork(run):
         wanted[0].start()
         reached["first_module"].wait()
         fork.start()
-        while lazy._gate.acquire(blocking=False):  # until the fork waits for the first import
-            lazy._gate.release()
+        while lazy._fork_lock.acquire(blocking=False):  # until the fork waits for the first import
+            lazy._fork_lock.release()
             time.sleep(0.001)
         wanted[1].start()
         assert not reached["second_module"].wait(0.2)

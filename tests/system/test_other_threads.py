@@ -309,7 +309,7 @@ def test_what_the_environment_says(monkeypatch):
 V2 = "31 23 0:41 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = "31 23 0:41 {} /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
 V1 += "32 23 0:42 / /memory rw - cgroup cgroup rw,memory\n"
-NO_QUOTA = config.MOST_THREADS
+NO_QUOTA = config.MAX_THREADS
 
 
 def cpus(root, group, mountinfo, quotas):
