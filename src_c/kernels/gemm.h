@@ -49,27 +49,28 @@ typedef struct {
     I a_row_stride, a_row_stride3, a_col_stride, b_row_stride, b_panel;
 } FP(cursor);
 
-/* Loads a vector of a row: all of it, or its first `left` lanes if it is the last, incomplete vector of a tile
- * (`tail`). */
-FP_INLINE V(t) FP(tile_load)(const T *p, int tail, I left) { return tail ? V(load_n)(p, left) : V(load)(p); }
+/* Loads a vector of a row: all of it (`whole`), or its first n lanes. */
+FP_INLINE V(t) FP(tile_load)(const T *p, int whole, I n) { return whole ? V(load)(p) : V(load_n)(p, n); }
 
-FP_INLINE void FP(tile_store)(T *p, V(t) x, int tail, I left)
+FP_INLINE void FP(tile_store)(T *p, V(t) x, int whole, I n)
 {
-    if (tail)
-        V(store_n)(p, x, left);
-    else
+    if (whole)
         V(store)(p, x);
+    else
+        V(store_n)(p, x, n);
 }
 
-/* In the following functions, every caller passes constants for mr (rows), nv (vectors) and tail, so that each
- * combination compiles to code without branches. */
+/* In the following functions, every caller passes constants for mr (rows), nv (vectors) and whole, so that each
+ * combination compiles to code without branches. The first `whole` vectors of a row are complete; of the others, vector v
+ * has lanes[v] lanes, which may be 0. */
 
 /* Adds the product of one column of A and one row of B to the tile. */
-FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *at, I left, int mr, int nv, int tail)
+FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *at, const I *lanes, int mr, int nv,
+                             int whole)
 {
     V(t) row[FP_MAX_TILE_VECTORS];
     FP_UNROLL_FOR (int v = 0; v < nv; v++)
-        row[v] = FP(tile_load)(at->b + v / 2 * at->b_panel + v % 2 * L, tail && v == nv - 1, left);
+        row[v] = FP(tile_load)(at->b + v / 2 * at->b_panel + v % 2 * L, v < whole, lanes[v]);
     FP_UNROLL_FOR (int r = 0; r < mr; r++) {
         V(t) element = V(set1)(at->a_rows[r / 4][r % 4 == 3 ? at->a_row_stride3 : r % 4 * at->a_row_stride]);
         FP_UNROLL_FOR (int v = 0; v < nv; v++)
@@ -82,23 +83,25 @@ FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *a
 
 /* Computes the tile of `width` columns from column j on, whose columns of B start at b. */
 FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const T *b, I j, I width, int mr, int nv,
-                        int tail)
+                        int whole)
 {
     T *c = p->c + block->i * p->c_stride + j;
     I c_stride = p->c_stride;
-    I left = width - (nv - 1) * L;
+    I lanes[FP_MAX_TILE_VECTORS];
     int epilogue = block->k1 == p->k ? p->epilogue : FP_EPILOGUE_NONE; /* sums are complete after the last block of k */
     int sgd = epilogue == FP_EPILOGUE_SGD;
     V(t) sum[FP_MR][FP_MAX_TILE_VECTORS];
 
+    FP_UNROLL_FOR (int v = whole; v < nv; v++)
+        lanes[v] = width < v * L ? 0 : width < (v + 1) * L ? width - v * L : L;
     if (p->accumulate || block->k0 > 0) {
         FP_UNROLL_FOR (int r = 0; r < mr; r++)
             FP_UNROLL_FOR (int v = 0; v < nv; v++)
-                sum[r][v] = FP(tile_load)(c + r * c_stride + v * L, tail && v == nv - 1, left);
+                sum[r][v] = FP(tile_load)(c + r * c_stride + v * L, v < whole, lanes[v]);
     } else {
         V(t) start[FP_MAX_TILE_VECTORS];
         FP_UNROLL_FOR (int v = 0; v < nv; v++)
-            start[v] = p->bias ? FP(tile_load)(p->bias + j + v * L, tail && v == nv - 1, left) : V(set1)(0);
+            start[v] = p->bias ? FP(tile_load)(p->bias + j + v * L, v < whole, lanes[v]) : V(set1)(0);
         FP_UNROLL_FOR (int r = 0; r < mr; r++)
             FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = start[v];
@@ -117,7 +120,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
         FP_OPAQUE(at.a_rows[q]);
     }
     I depth = block->k1 - block->k0;
-    if (depth >= FP_PREFETCH_K) {
+    if (whole == nv && depth >= FP_PREFETCH_K) { /* not the one narrower tile that ends a row of them */
         const T *prefetch = block->prefetch + (j - block->j0) / (2 * L) * block->prefetch_tile;
         const T *next = sgd ? p->weights + (c - p->c) : c; /* the first row of C that the next tile reads */
         next += j + nv * L < block->j1 ? nv * L : mr * c_stride - (j - block->j0);
@@ -125,20 +128,20 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
             FP_PREFETCH_READ(prefetch);
             FP_PREFETCH_READ(prefetch + block->prefetch_stride);
             prefetch += block->prefetch_step;
-            FP(tile_step)(sum, &at, left, mr, nv, tail);
-            FP(tile_step)(sum, &at, left, mr, nv, tail);
+            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
+            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
         }
         /* the rows of C one after another; fetched earlier, they would be evicted again */
         for (; depth > 1; depth -= 2) {
             FP_PREFETCH_WRITE(next);
             FP_PREFETCH_WRITE(next + L);
             next += c_stride;
-            FP(tile_step)(sum, &at, left, mr, nv, tail);
-            FP(tile_step)(sum, &at, left, mr, nv, tail);
+            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
+            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
         }
     }
     for (; depth > 0; depth--)
-        FP(tile_step)(sum, &at, left, mr, nv, tail);
+        FP(tile_step)(sum, &at, lanes, mr, nv, whole);
     /* Opaque, so that the addresses of C's rows are computed again: held during the loop, they would be spilled. */
     FP_OPAQUE(c);
     FP_OPAQUE(c_stride);
@@ -153,8 +156,8 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
         const T *saved = p->saved + block->i * p->saved_stride + j;
         FP_UNROLL_FOR (int r = 0; r < mr; r++)
             FP_UNROLL_FOR (int v = 0; v < nv; v++)
-                sum[r][v] = FP(relu_dz)(
-                    sum[r][v], FP(tile_load)(saved + r * p->saved_stride + v * L, tail && v == nv - 1, left), none);
+                sum[r][v] = FP(relu_dz)(sum[r][v],
+                                        FP(tile_load)(saved + r * p->saved_stride + v * L, v < whole, lanes[v]), none);
     }
 
     if (sgd) {
@@ -162,16 +165,16 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
         V(t) rate = FP(broadcast)(p->hyper[0]), decay = FP(broadcast)(p->hyper[1]), shrink = FP(broadcast)(p->hyper[2]);
         FP_UNROLL_FOR (int r = 0; r < mr; r++)
             FP_UNROLL_FOR (int v = 0; v < nv; v++) {
-                V(t) w = FP(tile_load)(c + r * c_stride + v * L, tail && v == nv - 1, left);
+                V(t) w = FP(tile_load)(c + r * c_stride + v * L, v < whole, lanes[v]);
                 w = V(fnma)(rate, V(fma)(decay, w, sum[r][v]), V(mul)(shrink, w)); /* the operations of sgd */
-                FP(tile_store)(c + r * c_stride + v * L, w, tail && v == nv - 1, left);
+                FP(tile_store)(c + r * c_stride + v * L, w, v < whole, lanes[v]);
             }
         return;
     }
 
     FP_UNROLL_FOR (int r = 0; r < mr; r++)
         FP_UNROLL_FOR (int v = 0; v < nv; v++)
-            FP(tile_store)(c + r * c_stride + v * L, sum[r][v], tail && v == nv - 1, left);
+            FP(tile_store)(c + r * c_stride + v * L, sum[r][v], v < whole, lanes[v]);
 }
 
 /* Applies an activation that is not computed in registers to `rows` rows of C from row i on, `width` columns from
@@ -191,45 +194,46 @@ FP_INLINE void FP(activate_rows)(const FP(product) *p, I i, I rows, I j, I width
     }
 }
 
-/* Computes mr rows tile by tile, and then the activation if it is not computed in registers. */
-FP_INLINE void FP(tiles_of_rows)(const FP(product) *p, const FP(tile_block) *block, int mr)
+/* Applies the activation to mr finished rows of a block, if it is not computed in registers. */
+FP_INLINE void FP(activate_tiles)(const FP(product) *p, const FP(tile_block) *block, I mr)
 {
-    int wide = FP_TILE_VECTORS(mr);
-    const T *b = block->b;
-    for (I j = block->j0; j < block->j1; j += wide * L, b += wide / 2 * block->b_panel) {
-        I width = block->j1 - j < wide * L ? block->j1 - j : wide * L;
-#define FP_TILE_OF(nv) \
-    case nv: \
-        if (nv <= wide && width == nv * L) \
-            FP(tile)(p, block, b, j, width, mr, nv, 0); \
-        else if (nv <= wide) \
-            FP(tile)(p, block, b, j, width, mr, nv, 1); \
-        break;
-        switch ((width + L - 1) / L) {
-            FP_TILE_OF(1)
-            FP_TILE_OF(2)
-            FP_TILE_OF(3)
-            FP_TILE_OF(4)
-            FP_TILE_OF(5)
-            FP_TILE_OF(6)
-            FP_TILE_OF(7)
-            FP_TILE_OF(8)
-        }
-#undef FP_TILE_OF
-    }
     if (p->epilogue != FP_EPILOGUE_NONE && p->epilogue != FP_EPILOGUE_SGD && block->k1 == p->k &&
         p->activation != FP_ACTIVATION_relu)
         FP(activate_rows)(p, block->i, mr, block->j0, block->j1 - block->j0);
 }
 
-/* One function for each number of rows of a tile. */
-#define FP_TILES(mr) \
-    static void FP(tiles_##mr)(const FP(product) *p, const FP(tile_block) *block) { FP(tiles_of_rows)(p, block, mr); }
-#define FP_TILES_NAMES(mr) FP(tiles_##mr),
-FP_EACH_MR(FP_TILES)
-static void (*const FP(tiles)[])(const FP(product) *, const FP(tile_block) *) = {NULL, FP_EACH_MR(FP_TILES_NAMES)};
+/* One function for each number of rows computes mr rows tile by tile. A last tile that is narrower than the others has
+ * half, a quarter or an eighth of their vectors, and masks the upper half of those: a function for each width would take
+ * half as long again to compile and, since each of its sums waits as long, would be no faster. The tiles that exist for mr
+ * rows are named one by one: clang spent most of its time on tiles that no branch reaches. */
+#define FP_TILE_UP_TO(mr, nv) \
+    if (width > nv / 2 * L) \
+        FP(tile)(p, block, b, j, width, mr, nv, nv / 2); \
+    else
+#define FP_TILES(mr, vectors, narrower) \
+    static void FP(tiles_##mr)(const FP(product) *p, const FP(tile_block) *block) \
+    { \
+        const T *b = block->b; \
+        for (I j = block->j0; j < block->j1; j += vectors * L, b += vectors / 2 * block->b_panel) { \
+            I width = block->j1 - j; \
+            if (width >= vectors * L) \
+                FP(tile)(p, block, b, j, vectors * L, mr, vectors, vectors); \
+            else \
+                narrower FP_TILE_UP_TO(mr, 2) FP(tile)(p, block, b, j, width, mr, 1, 0); \
+        } \
+        FP(activate_tiles)(p, block, mr); \
+    }
+#define FP_TILES_OF_2(mr) FP_TILES(mr, 2, )
+#define FP_TILES_NAME(mr) FP(tiles_##mr),
+FP_TILES(1, 8, FP_TILE_UP_TO(1, 8) FP_TILE_UP_TO(1, 4))
+FP_TILES(2, 4, FP_TILE_UP_TO(2, 4))
+FP_EACH_MR(FP_TILES_OF_2)
+static void (*const FP(tiles)[])(const FP(product) *, const FP(tile_block) *) = {NULL, FP(tiles_1), FP(tiles_2),
+                                                                                 FP_EACH_MR(FP_TILES_NAME)};
+#undef FP_TILE_UP_TO
 #undef FP_TILES
-#undef FP_TILES_NAMES
+#undef FP_TILES_OF_2
+#undef FP_TILES_NAME
 
 /* Divides the prefetching of the next rows of A among the tiles of a block. */
 FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, I rows)

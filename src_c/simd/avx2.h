@@ -12,7 +12,7 @@
 #define FP_MR 6
 /* A step of k takes a tile 6 cycles, less than an access to the second-level TLB. */
 #define FP_PACK_PAGES 1
-#define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6)
+#define FP_EACH_MR(use) use(3) use(4) use(5) use(6)
 
 typedef __m256 f32_t;
 typedef __m256 f32_mask;

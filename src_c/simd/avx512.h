@@ -14,7 +14,7 @@
  * fewer. */
 #define FP_PACK_PAGES 2
 #define FP_EACH_MR(use) \
-    use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
+    use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
 
 #define FP_ROUND_NEAREST (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 

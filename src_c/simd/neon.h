@@ -12,7 +12,7 @@
  * advance that accumulators spill to memory. */
 #define FP_MR 8
 #define FP_PACK_PAGES 1 /* as for AVX2; not measured */
-#define FP_EACH_MR(use) use(1) use(2) use(3) use(4) use(5) use(6) use(7) use(8)
+#define FP_EACH_MR(use) use(3) use(4) use(5) use(6) use(7) use(8)
 
 /* Clang (14 at least) compiles a > b ? a : b with a = 0, as in ReLU, to vmaxq, which turns -0 into +0. This hides from
  * it where a mask comes from. */
