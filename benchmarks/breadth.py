@@ -1,5 +1,5 @@
-"""What the breadth of the package costs: optimisers beside SGD, layers beside the same network without, activations
-beside tanh; and an ensemble beside its networks one after another, and beside a PyTorch loop.
+"""The cost of other choices: optimisers against SGD, layers against a network without them, activations against
+tanh; and an ensemble against its networks one after another, and against a PyTorch loop.
 
     python benchmarks/breadth.py [--json out.json] [--check]
 
@@ -24,7 +24,7 @@ TOGETHER, OVER_PYTORCH = 1.7, 30.0
 
 
 def variants(fp, task):
-    """Name -> (layers, optimiser) of a task, and of what is measured against it."""
+    """Return the networks and optimisers to compare, by name: (layers, optimiser)."""
     *hidden, last = task.widths[1:]
 
     def after(make):
@@ -41,7 +41,7 @@ def variants(fp, task):
 
 
 def of_steps(fp, task, turns):
-    """Name -> microseconds a step, samples taken in turns."""
+    """Return samples of microseconds per step by name, taken in turns."""
     X, y = task.data()
     trainers = {}
     for name, (layers, optimizer) in variants(fp, task).items():
@@ -58,7 +58,7 @@ def of_steps(fp, task, turns):
 
 
 def of_activations(fp, turns, rows=256, n=256):
-    """Name -> nanoseconds an element, forward and backward, of numbers that stay in the second-level cache."""
+    """Return nanoseconds per element, forward and backward, by name; the arrays fit in the second-level cache."""
     from fastprop.nn.activations import ACTIVATIONS
 
     X = np.random.default_rng(0).normal(size=(rows, n)).astype("float32")
@@ -74,7 +74,7 @@ def of_activations(fp, turns, rows=256, n=256):
 
 
 def of_ensembles(fp, turns):
-    """Name -> milliseconds of an epoch of all networks."""
+    """Return milliseconds per epoch of all networks, by name."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(ROWS, WIDTHS[0])).astype("float32")
     y = np.sin(X.sum(axis=1)).astype("float32")
@@ -97,7 +97,7 @@ def of_ensembles(fp, turns):
     for turn in range(turns):
         for name, (threads, epoch) in ways.items():
             if turn and name.startswith("PyTorch"):
-                continue  # once: it takes half a minute
+                continue  # once only, since it takes half a minute
             fp.set_num_threads(threads)
             time.sleep(0.2)  # until the pools of others sleep
             started = time.perf_counter()
@@ -107,10 +107,10 @@ def of_ensembles(fp, turns):
 
 
 def pytorch(X, y):
-    """An epoch of as many modules, one step of each for every batch, as one writes it: nn.Sequential, optim.SGD."""
+    """Train an epoch of the same number of modules, one step of each per batch, in the usual PyTorch code."""
     import torch
 
-    torch.set_num_threads(1)  # so small a step is slower on two
+    torch.set_num_threads(1)  # such a small step is slower with two threads
     xs, ys = torch.tensor(X), torch.tensor(y).reshape(-1, 1)
 
     def module():
@@ -134,12 +134,12 @@ def pytorch(X, y):
 
 
 def ratios(samples, base):
-    """Name -> median as a share of the base's."""
+    """Return each median as a share of the base's, by name."""
     return {name: float(np.median(each) / np.median(samples[base])) for name, each in samples.items()}
 
 
 def main():
-    """Measure, print, check."""
+    """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=25)
     parser.add_argument("--json")

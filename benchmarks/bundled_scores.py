@@ -1,4 +1,4 @@
-"""Mean cross-validated scores of fastprop's estimators and scikit-learn's, both with their defaults.
+"""Compare mean cross-validated scores of fastprop's estimators and scikit-learn's, both with their defaults.
 
     python benchmarks/bundled_scores.py [--repeats 10] [--json out.json]
 
@@ -29,7 +29,7 @@ KINDS = {"diabetes": (fp.MLPRegressor, MLPRegressor)}
 
 
 def scores(kind, X, y, *, scaled, repeats):
-    """The score of each fold, and the CPU seconds that all of them took."""
+    """Return the score of each fold, and the CPU seconds of all of them."""
     found, start = [], time.process_time()
     for seed in range(repeats):
         estimator = kind(random_state=seed)
@@ -40,12 +40,12 @@ def scores(kind, X, y, *, scaled, repeats):
 
 
 def main():
-    """Prints a row for each data set and scaling."""
+    """Print a row for each data set and scaling."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)  # neither is done after 200 epochs on the small ones
+    warnings.simplefilter("ignore", ConvergenceWarning)  # neither has converged after 200 epochs on the small data sets
     print(f"fastprop {fp.__version__}, scikit-learn {sklearn.__version__}; 5 folds, {arguments.repeats} times")
     print(f"{'data set':14} {'columns':12} {'fastprop':>9} {'sklearn':>9} {'+-':>7} {'CPU s':>7} {'sklearn':>8}")
     rows = []

@@ -17,7 +17,7 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).resolve().parent
-# Okabe and Ito's colours: told apart by colour-blind readers too.
+# The colours of Okabe and Ito, which colour-blind readers can distinguish, too.
 COLOURS = {
     "fastprop": "#D55E00",
     "NumPy": "#0072B2",
@@ -39,19 +39,19 @@ plt.rcParams.update(
 
 
 def save(figure, path):
-    """Write and close."""
+    """Write a figure as SVG and close it."""
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
     print(path)
 
 
 def about(result):
-    """A line under a title: CPU and date."""
+    """Return the line under a title: CPU and date."""
     return f"{(result.get('machine') or {}).get('cpu') or 'unknown CPU'}, {result['date'][:10]}"
 
 
 def peers(result, out):
-    """A chart per activation, dtype, optimiser and threads: time of a step relative to fastprop's."""
+    """Draw a chart per activation, dtype, optimiser and threads: the time of a step relative to fastprop's."""
     groups = defaultdict(list)
     for row in result["rows"]:
         groups[row["activation"], row["dtype"], row["optimizer"], row["threads"]].append(row)
@@ -82,7 +82,7 @@ def peers(result, out):
 
 
 def cliffs(result, out):
-    """Time per useful flop over widths and over batch sizes."""
+    """Draw the time per useful flop over widths and over batch sizes."""
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True, layout="constrained")
     for axes, vary in zip(panels, ("width", "batch"), strict=True):
         for line in (line for line in result["lines"] if line["vary"] == vary):
@@ -102,7 +102,7 @@ def cliffs(result, out):
 
 
 def threads(result, out):
-    """Speed-up of two threads over the work of a step."""
+    """Draw the speed-up of two threads over the work of a step."""
     found = defaultdict(dict)
     for each in result["measurements"]:
         name, count = each["name"].rsplit(" ", 1)
@@ -122,7 +122,7 @@ def threads(result, out):
 
 
 def bars(result, out, prefix, name, title, unit):
-    """A bar per contestant for every measurement whose name starts with prefix, one panel a case."""
+    """Draw a bar per contestant for every measurement whose name starts with prefix, one panel per case."""
     cases = defaultdict(dict)
     for each in result["measurements"]:
         case, _, contestant = each["name"].rpartition(": ")
@@ -146,20 +146,20 @@ def bars(result, out, prefix, name, title, unit):
 
 
 def latency(result, out):
-    """One row and many rows."""
+    """Draw the times of calls with one row and with many rows."""
     bars(result, out, "one row", "latency_one_row", "Prediction of one row", "microseconds")
     bars(result, out, "10,000", "latency_many_rows", "Prediction of 10,000 rows", "microseconds")
 
 
 def memory(result, out):
-    """Memory of training, import time, size."""
+    """Draw memory of training, import time and installed size."""
     bars(result, out, "memory", "memory", "Peak memory of training beyond library and data", "MB")
     bars(result, out, "import", "import", "Import time beyond NumPy's", "ms")
     bars(result, out, "installed", "installed", "Installed size, dependencies not counted", "MB")
 
 
 def time_to_accuracy(result, out):
-    """Seconds of training until the goal."""
+    """Draw the seconds of training until the goal."""
     bars(
         result,
         out,
@@ -174,7 +174,7 @@ DRAW = {each.__name__: each for each in (peers, cliffs, threads, latency, memory
 
 
 def main():
-    """Draw what there is."""
+    """Draw a chart for every result file that exists."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs")

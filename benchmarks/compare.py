@@ -1,9 +1,9 @@
-"""Compare two results of this folder; exit 1 where fastprop became slower than noise explains.
+"""Compare two results of this folder; exit with 1 if fastprop became slower than noise explains.
 
     python benchmarks/compare.py results/old.json new.json [--floor 0.03]
 
-A row of peers.py is judged against its peers: where they changed as much, the machine did, not
-fastprop. Rows of the other scripts ("measurements") are judged as they are. Noise is estimated from
+A row of peers.py is compared with the other libraries: if they changed as much, the machine did, not
+fastprop. Rows of the other scripts ("measurements") are compared as they are. Noise is estimated from
 the spread that both results recorded.
 """
 
@@ -16,16 +16,16 @@ from pathlib import Path
 
 OURS = "fastprop"
 KEY = ("task", "activation", "dtype", "optimizer", "threads")
-SIGMAS = 3.0  # of the difference of two medians: about one false alarm in a thousand comparisons
+SIGMAS = 3.0  # a difference of two medians is beyond this about once in a thousand comparisons by chance
 
 
 def error_of_median(value, spread, count):
-    """Relative standard error of a median: 1.2533 sigma / sqrt(n) for normal noise."""
+    """Return the relative standard error of a median: 1.2533 sigma / sqrt(n) for normal noise."""
     return 1.2533 * spread / (value * math.sqrt(max(count, 1))) if value else 0.0
 
 
 def peer_rows(result):
-    """Key -> row, of a result of peers.py."""
+    """Return the rows of a result of peers.py, by key."""
     return {
         tuple(row[key] for key in KEY): row
         for row in result.get("rows", [])
@@ -34,7 +34,7 @@ def peer_rows(result):
 
 
 def changes_of(before, row, field):
-    """Name -> new / old of a contestant's time; of peers only those whose version is the same."""
+    """Return new / old of each contestant's time, by name; of other libraries only those of an unchanged version."""
     return {
         name: entry[field] / before["contestants"][name][field]
         for name, entry in row["contestants"].items()
@@ -44,7 +44,7 @@ def changes_of(before, row, field):
 
 
 def corrected(changes):
-    """(change of fastprop over the median change of its peers, standard error of that median)."""
+    """Return (change of fastprop / median change of the other libraries, standard error of that median)."""
     drifts = [change for name, change in changes.items() if name != OURS]
     if not drifts:
         return changes[OURS], 0.0
@@ -73,7 +73,7 @@ def compare_peer_rows(old, new):
 
 
 def compare_measurements(old, new):
-    """The same for the measurements of latency.py, memory.py, sweep.py and time_to_accuracy.py (lower is better)."""
+    """Yield such rows for the measurements of the other scripts, of which lower is better."""
     past = {each["name"]: each for each in old.get("measurements", [])}
     for each in new.get("measurements", []):
         before = past.get(each["name"])
@@ -89,7 +89,7 @@ def compare_measurements(old, new):
 
 
 def main(argv=None):
-    """Print every comparison, the worst first."""
+    """Print every comparison, the worst first, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)

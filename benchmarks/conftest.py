@@ -1,4 +1,4 @@
-"""Set-up of the pytest-benchmark suite: one thread a side unless asked, and JSON that says where.
+"""Set-up of the pytest-benchmark suite: one thread by default, and JSON that describes the machine.
 
 pytest benchmarks --benchmark-json=benchmarks/results/training.json
 BENCHMARK_THREADS=2 pytest benchmarks
@@ -14,14 +14,14 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 
 def pytest_configure(config):
-    """Give fastprop as many threads as NumPy."""
+    """Give fastprop the same number of threads as NumPy."""
     import fastprop as fp
 
     fp.set_num_threads(int(THREADS))
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
-    """Add what pytest-benchmark does not ask for: caches, ISA, BLAS, threads, load."""
+    """Add what pytest-benchmark does not record: caches, ISA, BLAS, threads, load."""
     from machine import machine
 
     machine_info["fastprop_benchmark"] = machine()

@@ -1,5 +1,5 @@
-"""What conveniences cost beside the plain thing: a trace beside its gradient, a table beside Python's csv; and how soon
-Ctrl-C and progress come.
+"""The cost of conveniences: a trace against the gradient alone, a table against Python's csv; and how soon
+Ctrl-C and progress arrive.
 
     python benchmarks/conveniences.py [--json out.json] [--check]
 
@@ -28,7 +28,7 @@ PROGRESS = 0.05  # seconds between two reports
 
 
 def pairs(fp, folder):
-    """Name -> (what is on offer, the plain thing, the most it may cost)."""
+    """Return (the convenience, the plain call, the largest ratio allowed) by name."""
     from fastprop.tabular.csv import read_csv
     from fastprop.tabular.encoders import Encoder
 
@@ -61,7 +61,7 @@ def pairs(fp, folder):
 
 
 def seconds_of(function, clock=time.process_time):
-    """CPU seconds of a call, over as many as take 20 ms."""
+    """Return the CPU seconds of a call, measured over 20 ms of calls."""
     count, taken = 1, 0.0
     while taken < 0.02:
         count *= 2
@@ -73,14 +73,14 @@ def seconds_of(function, clock=time.process_time):
 
 
 def training(fp, rows=100_000):
-    """A trainer and data that keep it busy for a second or so: to be interrupted."""
+    """Return a trainer and data that keep it busy for about a second, to be interrupted."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(rows, 64)).astype("float32"), rng.normal(size=(rows, 2)).astype("float32")
     return fp.Trainer(fp.Network([64, 512, 512, 2], seed=0), loss="half_mse", optimizer=fp.SGD(1e-5)), X, y
 
 
 def ctrl_c(fp):
-    """Seconds from the signal to the exception, in the middle of an epoch."""
+    """Return the seconds from the signal to the exception, in the middle of an epoch."""
     trainer, X, y = training(fp)
     sent = []
 
@@ -100,7 +100,7 @@ def ctrl_c(fp):
 
 
 def between_reports(fp):
-    """Seconds between two calls of progress, their median over an epoch."""
+    """Return the median of the seconds between two calls of progress in an epoch."""
     trainer, X, y = training(fp)
     times = []
     while len(times) < 10:
@@ -111,7 +111,7 @@ def between_reports(fp):
 
 
 def main():
-    """Measure, print, check."""
+    """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--json")

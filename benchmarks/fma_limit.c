@@ -4,7 +4,7 @@
  * prints "f32 GFLOP/s" and "f64 GFLOP/s", the sum over the threads. benchmarks/fma_limit.py compiles and runs it.
  *
  * CHAINS independent accumulators hide the latency of an FMA (4 cycles on all cores of interest, two ports: 8 chains suffice;
- * 12 leave room). The empty asm makes every accumulator opaque, so that the compiler can neither fold nor spill the loop.
+ * 12 leave a margin). The empty asm makes every accumulator opaque, so that the compiler can neither fold nor spill the loop.
  */
 #include <pthread.h>
 #include <stdio.h>

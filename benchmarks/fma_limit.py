@@ -16,7 +16,7 @@ FLAGS = {"avx512": ["-mavx512f"], "avx2": ["-mavx2", "-mfma"], "neon": []}
 
 
 def supported():
-    """The ISAs of fastprop that this CPU has, fastest first."""
+    """Return the ISAs of fastprop that this CPU has, the fastest first."""
     if platform.machine().lower() in ("aarch64", "arm64"):
         return ["neon"]
     try:
@@ -29,9 +29,9 @@ def supported():
 
 @functools.cache
 def _compiled(isa):
-    """Path of the compiled program, or None where there is no C compiler."""
-    # Left to the system's cleaning of its temporary folder: it must outlive every measurement of
-    # this process.
+    """Return the path of the compiled program, or None without a C compiler."""
+    # The folder is not deleted here, since it must exist during every measurement of this process; the
+    # system cleans its temporary folder.
     program = Path(tempfile.mkdtemp(prefix="fma_limit_")) / f"fma_limit_{isa}"
     command = [os.environ.get("CC", "cc"), "-O2", *FLAGS[isa], f"-DISA_{isa.upper()}", "-pthread"]
     try:
@@ -42,7 +42,7 @@ def _compiled(isa):
 
 
 def fma_limit(threads=1, seconds=0.1):
-    """GFLOP/s of register-only FMA loops.
+    """Return GFLOP/s of FMA loops that use registers only.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def fma_limit(threads=1, seconds=0.1):
 
 
 def limit_for(limits, dtype):
-    """The limit that applies: that of the ISA forced by FASTPROP_ISA, else the highest. None where unknown."""
+    """Return the limit of the ISA in FASTPROP_ISA, by default the highest limit, or None if it is unknown."""
     forced = os.environ.get("FASTPROP_ISA")
     rates = [rate[dtype] for isa, rate in limits.items() if forced in (None, "", isa)]
     return max(rates, default=None)

@@ -1,4 +1,4 @@
-"""Seconds of a GridSearchCV with two threads over 24 fits of a small network: fastprop's MLP and scikit-learn's.
+"""Time a GridSearchCV with two threads over 24 fits of a small network: fastprop's MLP and scikit-learn's.
 
     OMP_NUM_THREADS=1 python benchmarks/grid_search.py [--rounds 3]
 
@@ -26,7 +26,7 @@ EPOCHS = 50
 
 
 def search(kind, X, y):
-    """The seconds of one grid search, and its best score."""
+    """Return the seconds of one grid search, and its best score."""
     estimator = kind(
         hidden_layer_sizes=(32,), batch_size=32, max_iter=EPOCHS, tol=0.0, n_iter_no_change=math.inf, random_state=0
     )
@@ -38,13 +38,13 @@ def search(kind, X, y):
 
 
 def main():
-    """Prints the seconds of both, their scores, and the ratio."""
+    """Print the seconds of both, their scores, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    warnings.simplefilter("ignore", ConvergenceWarning)  # of stopping after so many epochs, as wanted
+    warnings.simplefilter("ignore", ConvergenceWarning)  # both stop after a fixed number of epochs, as intended
     X, y = make_classification(1000, 20, n_informative=10, random_state=0)
-    X = StandardScaler().fit_transform(X).astype(np.float32)  # which fastprop would do by itself
+    X = StandardScaler().fit_transform(X).astype(np.float32)  # fastprop would do this by itself
     kinds = {"fastprop": fp.MLPClassifier, "scikit-learn": MLPClassifier}
     for kind in kinds.values():
         assert kind(max_iter=EPOCHS, tol=0.0, n_iter_no_change=math.inf).fit(X, y).n_iter_ == EPOCHS

@@ -1,4 +1,4 @@
-"""Every kernel of src_c/kernels.def alone, for each ISA and dtype, against what the CPU can do.
+"""Time every kernel of src_c/kernels.def alone, for each ISA and dtype, against the limit of the CPU.
 
     python benchmarks/kernels.py [--isa avx512] [--dtype float32] [--json out.json] [--check]
 
@@ -34,9 +34,9 @@ SHAPES = (
 ROWS, N = (
     1024,
     32,
-)  # of the other kernels: few enough for the second-level cache, enough to outweigh ctypes
+)  # of the other kernels: they fit in the second-level cache, and outweigh the call through ctypes
 AVX2_TARGET = 0.85
-# Of the arrays of products, by name: the sizes that make their shapes.
+# The shapes of the arrays of products, by name.
 SHAPE_OF = {
     **dict.fromkeys(("a", "dz"), ("rows", "n_out")),
     **dict.fromkeys(("x", "dx", "saved"), ("rows", "n_in")),
@@ -45,7 +45,7 @@ SHAPE_OF = {
     "scratch": ("scratch",),
     "hyper": ("few",),
 }
-# Of the arrays of the others that are not (rows, n), or (n,) in kernels without rows.
+# The shapes of other arrays, unless they are (rows, n), or (n,) in kernels without rows.
 OTHER_SHAPE_OF = {
     **dict.fromkeys(("ok", "cost"), ("one",)),
     **dict.fromkeys(("index", "label"), ("rows",)),
@@ -70,14 +70,14 @@ TINY, FEW = 4, 512  # width of fused_small_network's layers; no less than its pa
 
 
 def parameters(arguments):
-    """(name, C type, whether a pointer) of each parameter of "(T *a, const T *x, I rows)"."""
+    """Return (name, C type, whether it is a pointer) of each parameter of a list like "(T *a, const T *x, I rows)"."""
     for text in arguments.strip("()").split(","):
         kind, star, name = re.fullmatch(r"\s*(?:const )?(\w+) (\*?)(\w+)\s*", text).groups()
         yield name, kind, bool(star)
 
 
 def shape_of(name, kernel, listed):
-    """The sizes of an array, or of more than its kernel reads: of statistics and other numbers of a column."""
+    """Return the shape of an array, or a larger one for statistics and other numbers of a column."""
     if kernel in PRODUCTS:
         return ("rows", "n_out") if (kernel, name) == ("dense_input_gradient", "dz") else SHAPE_OF[name]
     names = [other for other, _, _ in listed]
@@ -88,7 +88,7 @@ def shape_of(name, kernel, listed):
 
 
 def prepare(kernel, arguments, address, dtype, sizes):
-    """A call without arguments of a kernel on random arrays, and the arrays (which must outlive it)."""
+    """Return a function that calls a kernel on random arrays, and the arrays, which must outlive it."""
     listed = list(parameters(arguments))
     rng = np.random.default_rng(0)
     arrays, values = {}, []
@@ -102,7 +102,7 @@ def prepare(kernel, arguments, address, dtype, sizes):
         elif name == "index":
             array = rng.permutation(sizes["rows"])
         elif name == "hyper" and kernel.endswith(("_forward", "_backward")):
-            array = np.ones(shape)  # an activation divides by its number
+            array = np.ones(shape)  # an activation divides by its hyperparameter
         elif name in ("label", "hyper", "ok", "cost", "activations"):
             array = np.zeros(shape)
         elif name == "widths":
@@ -133,7 +133,7 @@ def prepare(kernel, arguments, address, dtype, sizes):
 
 
 def nanoseconds(call, turns):
-    """Samples of the CPU time of a call."""
+    """Return samples of the CPU time of a call."""
     start = time.process_time()
     call()
     once = max(time.process_time() - start, 1e-6)
@@ -148,7 +148,7 @@ def nanoseconds(call, turns):
 
 
 def overhead(kernel, arguments, address, dtype):
-    """Nanoseconds that ctypes takes: the best call of the kernel with nothing to do."""
+    """Return the nanoseconds of a call through ctypes: the fastest call of the kernel with nothing to do."""
     nothing = dict.fromkeys(("rows", "n_in", "n_out", "n_tables", "stride", "copies_n"), 0)
     n = int("rows" in arguments)  # losses divide n by n_y
     sizes = nothing | {"n": n, "n_y": n, "scratch": 1, "one": 1, "three": 3, "few": FEW}
@@ -182,7 +182,7 @@ def bench(engine, isa, dtype, turns):
 
 
 def main():
-    """Measure, print, check."""
+    """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--isa", nargs="+", help="of this CPU's: all of them")
     parser.add_argument("--dtype", nargs="+", default=["float32", "float64"])

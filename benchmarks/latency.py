@@ -1,5 +1,5 @@
-"""What a call costs: one row through a network, one small step, and a large prediction, from
-Python, on one thread.
+"""Time calls from Python on one thread: the outputs of one row, one small step, and a large
+prediction.
 
     python benchmarks/latency.py [--json out.json] [--check]
 
@@ -36,7 +36,7 @@ def fastprop_call(task):
 
 
 def numpy_call(task):
-    """Matrix products into kept arrays."""
+    """Matrix products into arrays that are allocated once."""
     layers = unflatten(task.theta(), task.widths)
     kept = {}
 
@@ -57,7 +57,7 @@ def numpy_call(task):
 
 
 def torch_call(task):
-    """Functions without autograd, from and to NumPy arrays (both conversions share memory)."""
+    """PyTorch functions without autograd, from and to NumPy arrays (both conversions share memory)."""
     import torch
     import torch.nn.functional as F
 
@@ -78,7 +78,7 @@ def torch_call(task):
 
 
 def jax_call(task):
-    """A jitted function that holds the parameters as constants, from and to NumPy arrays."""
+    """A jitted JAX function with the parameters as constants, from and to NumPy arrays."""
     import jax
     import jax.numpy as jnp
 
@@ -109,7 +109,7 @@ CALLS = {
 
 
 def rate(call, x, clock, seconds=0.01):
-    """Microseconds a call, over a loop of about `seconds`."""
+    """Return the microseconds per call, over a loop of about `seconds`."""
     count, taken = 1, 0.0
     while taken < seconds / 4:
         start = clock()
@@ -122,7 +122,7 @@ def rate(call, x, clock, seconds=0.01):
 
 
 def in_turns(calls, x, turns, clock):
-    """Name -> microseconds a call of every turn."""
+    """Return the microseconds per call of every turn, by name."""
     samples = {name: [] for name in calls}
     for call in calls.values():
         call(x)
@@ -133,7 +133,7 @@ def in_turns(calls, x, turns, clock):
 
 
 def calls_for(task):
-    """The callables that can be had here."""
+    """Return the callables of the libraries that are installed."""
     calls = {}
     for name, make in CALLS.items():
         try:
@@ -144,7 +144,7 @@ def calls_for(task):
 
 
 def steps(task, turns, clock):
-    """Two measurements: `trainer.step` of one batch, and the same step inside `trainer.epoch`."""
+    """Return two measurements: `trainer.step` of one batch, and the same step inside `trainer.epoch`."""
     import fastprop as fp
 
     fp.set_num_threads(1)
@@ -167,7 +167,7 @@ def steps(task, turns, clock):
 
 
 def main():
-    """Measure, print, check."""
+    """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")

@@ -1,8 +1,8 @@
-"""What a benchmark result must say about where it was measured.
+"""Describe the machine on which a benchmark is measured.
 
     python benchmarks/machine.py        # prints it as JSON
 
-What a platform does not tell is None, so that a reader sees what is unknown.
+What a platform does not report is None, so that a reader sees what is unknown.
 """
 
 import json
@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-# What the BLAS libraries and OpenMP read when they are loaded; unset means every core.
+# The variables that BLAS libraries and OpenMP read when they are loaded; unset means every core.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -23,7 +23,7 @@ THREAD_VARIABLES = (
 
 
 def machine():
-    """CPU, caches, ISA that serves, versions, threads and load, as a JSON-able dict."""
+    """Return CPU, caches, the ISA in use, versions, threads and load, as a dict for JSON."""
     return {
         "cpu": cpu(),
         "cores": os.cpu_count(),
@@ -43,7 +43,7 @@ def machine():
 
 
 def cpu():
-    """What the CPU calls itself."""
+    """Return the name of the CPU, as it reports it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
@@ -53,7 +53,7 @@ def cpu():
 
 
 def caches():
-    """Level -> size of one such cache and how many cores share it, as seen by the first core."""
+    """Return the size of a cache and how many cores share it, by level, as seen by the first core."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size, shared = (
@@ -74,7 +74,7 @@ def memory_gb():
 
 
 def numpy():
-    """Version, and which BLAS does its products."""
+    """Return NumPy's version, and which BLAS computes its products."""
     import numpy as np
 
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
@@ -86,7 +86,7 @@ def numpy():
 
 
 def fastprop():
-    """Version, the kernel table that serves, and threads; None where fastprop is not installed."""
+    """Return fastprop's version, kernel table and threads, or None if it is not installed."""
     try:
         import fastprop as fp
         from fastprop._core import _engine
@@ -101,7 +101,7 @@ def fastprop():
 
 
 def commit():
-    """The checked-out commit, with "+" where files differ from it."""
+    """Return the checked-out commit, with "+" if files differ from it."""
     here = Path(__file__).parent
     head = run("git", "-C", here, "rev-parse", "--short=12", "HEAD")
     if head is None:
@@ -111,7 +111,7 @@ def commit():
 
 
 def run(*command):
-    """What a command prints, or None where there is no such command or it fails."""
+    """Return the output of a command, or None if there is no such command or it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -1,5 +1,5 @@
-"""Memory of training beyond the data, time to import, and installed size: fastprop and its peers,
-one fresh process each.
+"""Memory of training beyond the data, time to import, and installed size of fastprop and other
+libraries, each in a new process.
 
     python benchmarks/memory.py [--json out.json] [--check]
 
@@ -38,14 +38,14 @@ IMPORTS = {
     "scikit-learn": "sklearn.neural_network",
 }
 WITHIN = 1.2
-# Pages, allocator and interpreter move by this much between runs, so that a small network says
-# nothing about the share.
+# The memory of pages, allocator and interpreter differs by this much between runs, so that a small
+# network says nothing about the share.
 UNCERTAIN = 1.0  # MB
 IMPORT_TARGET = 30.0  # ms beyond NumPy
 
 
 def needed(task):
-    """Megabytes that a training step cannot do without: what the target counts.
+    """Return the megabytes that a training step needs at least, which the target counts.
 
     Parameters and gradient; of a batch: the gathered rows and targets, every layer's output (the
     backward pass reads it), and the gradients of two neighbouring layers' outputs.
@@ -60,21 +60,21 @@ def needed(task):
 
 
 class Held(Task):
-    """A task whose data and parameters were made beforehand, so that making them does not count."""
+    """A task whose data and parameters exist before the measurement, so that creating them does not count."""
 
     held = None
 
     def data(self):
-        """The same arrays every time."""
+        """Return the same arrays every time."""
         return self.held[0] if self.held else super().data()
 
     def theta(self):
-        """The same array every time."""
+        """Return the same array every time."""
         return self.held[1] if self.held else super().theta()
 
 
 def status(key):
-    """A line of /proc/self/status in MB."""
+    """Return a line of /proc/self/status in MB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1]) * 1024 / 1e6
@@ -101,8 +101,8 @@ def grow(name, task_name):
     gc.collect()
     ctypes.CDLL(None).malloc_trim(
         0
-    )  # what making the data has freed would otherwise be used again and not be seen
-    Path("/proc/self/clear_refs").write_text("5")  # reset the peak to what is resident now
+    )  # memory freed after creating the data would otherwise be reused and not be counted
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current resident memory
     before = status("VmRSS")
     contestant = kind(task)
     for _ in range(3):
@@ -111,9 +111,9 @@ def grow(name, task_name):
 
 
 def run(code, threads=1):
-    """Run code in a fresh interpreter; its output, or None and why it failed."""
-    # Fixed thresholds keep glibc from adapting them to what was freed before, which would make the
-    # growth depend on it.
+    """Run code in a new interpreter; return its output, or None and the reason of the failure."""
+    # With fixed thresholds, glibc does not adapt them to what was freed before, on which the growth would
+    # otherwise depend.
     env = environment(threads) | {
         "MALLOC_MMAP_THRESHOLD_": "131072",
         "MALLOC_TRIM_THRESHOLD_": "131072",
@@ -127,14 +127,14 @@ def run(code, threads=1):
 
 
 def seconds_to(code):
-    """Seconds of a fresh interpreter that runs code; None where it fails. CPU time where it can be had."""
+    """Return the seconds of a new interpreter that runs code (CPU time if available), or None if it fails."""
     start = time_of_children()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment(1))
     return time_of_children() - start if done.returncode == 0 else None
 
 
 def time_of_children():
-    """CPU seconds of all ended child processes; on Windows, which does not say, the wall clock."""
+    """Return the CPU seconds of all ended child processes; on Windows, which does not report them, the wall clock."""
     if resource is None:
         return time.perf_counter()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -142,9 +142,9 @@ def time_of_children():
 
 
 def imports(turns):
-    """Measurements of import time beyond NumPy's, in turns."""
+    """Return measurements of import time beyond NumPy's, taken in turns."""
     samples = {name: [] for name in IMPORTS}
-    for turn in range(turns + 1):  # the first turn warms the disk cache and is dropped
+    for turn in range(turns + 1):  # the first turn fills the disk cache and is dropped
         base = seconds_to("import numpy")
         for name, module in IMPORTS.items():
             taken = seconds_to(f"import numpy, {module}")
@@ -158,7 +158,7 @@ def imports(turns):
 
 
 def installed(distribution):
-    """MB of a distribution's files, its dependencies not counted; None where it is not installed by pip."""
+    """Return the MB of a distribution's files, without dependencies, or None if pip has not installed it."""
     try:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError:
@@ -167,7 +167,7 @@ def installed(distribution):
 
 
 def main():
-    """Measure, print, check."""
+    """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
@@ -197,7 +197,7 @@ def main():
 
 
 def memory_table(measurements):
-    """Print and record the growth of every contestant on every task; returns the misses."""
+    """Print and record the growth of every contestant on every task; return the missed targets."""
     misses = []
     print("peak memory of training beyond library and data, MB\n")
     print(

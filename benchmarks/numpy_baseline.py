@@ -1,4 +1,4 @@
-"""The opponent: the fastest honest training of a multi-layer perceptron in NumPy alone.
+"""The baseline: the fastest training of a multi-layer perceptron in NumPy alone that is a fair comparison.
 
 Honest: the mathematics of DESIGN.md section 1, a fresh shuffle every epoch, the cost of every step.
 Fast: a step allocates nothing of a layer's size, results go to an `out`, views are made beforehand.
@@ -18,8 +18,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-# Bytes of rows gathered by one `take`: a quarter of a common L2, so that they are still there when
-# their turn comes; and a bound on the views made for it, more batches at once gain nothing.
+# Bytes of rows gathered by one `take`: a quarter of a common L2, so that the rows are still in it when
+# they are used; and a bound on the number of views, since more batches at once gain nothing.
 GATHER_BYTES = 256 * 1024
 GATHER_BATCHES = 256
 
@@ -52,7 +52,7 @@ def tanh_mask(da, a, scratch, one, dz):
 
 
 def sigmoid(z, half, a):
-    """(1 + tanh(z / 2)) / 2: as many passes as with exp, no overflow, and tanh is the faster."""
+    """Compute (1 + tanh(z / 2)) / 2: as many passes as with exp, but no overflow, and tanh is faster."""
     np.multiply(z, half, a)
     np.tanh(a, a)
     np.multiply(a, half, z)
@@ -74,7 +74,7 @@ ACTIVATIONS = {
 
 
 def half_mse(plan, a, y):
-    """The mean cost; leaves rate / rows * dLoss/da in plan.dz. The last layer is linear: a is z."""
+    """Return the mean cost, and leave rate / rows * dLoss/da in plan.dz. The last layer is linear: a is z."""
     np.subtract(a, y, plan.da)
     cost = 0.5 * float(plan.da_flat.dot(plan.da_flat)) / plan.rows
     np.multiply(plan.da, plan.scale, plan.dz)
@@ -82,7 +82,7 @@ def half_mse(plan, a, y):
 
 
 def cross_entropy(plan, a, labels):
-    """As half_mse, for integer labels: the cost is the mean of log sum exp(a) - a[label]."""
+    """Do as half_mse for integer labels: the cost is the mean of log sum exp(a) - a[label]."""
     np.maximum.reduce(a, 1, None, plan.column, True)
     np.subtract(a, plan.column, a)
     np.add(plan.row_start, labels, plan.index)
@@ -145,11 +145,11 @@ class NumpyTrainer:
         self._plans, self._gathered = {}, (None, None)
 
     def step(self, xb, yb):
-        """One mini-batch, of this dtype; its cost before the step."""
+        """Take a step on one mini-batch of this dtype; return its cost before the step."""
         return self._step(self._plan(len(xb)), xb, xb.T, self._as_target(yb))
 
     def epoch(self, X, y, batch_size):
-        """One pass over all rows, of this dtype, in a fresh random order; the mean cost."""
+        """Train for one pass over all rows, of this dtype, in a new random order; return the mean cost."""
         y = self._as_target(y)
         order = self._rng.permutation(len(X))
         xs, ys, views = self._gather_buffers(X, y, batch_size)
@@ -157,7 +157,7 @@ class NumpyTrainer:
         for start in range(0, len(X), len(xs)):
             index = order[start : start + len(xs)]
             rows = len(index)
-            # "clip" because the default mode, which checks, goes by way of a second buffer.
+            # "clip", since the default mode, which checks the indices, uses a second buffer.
             X.take(index, 0, xs[:rows], "clip")
             y.take(index, 0, ys[:rows], "clip")
             whole, rest = divmod(rows, batch_size)
@@ -169,7 +169,7 @@ class NumpyTrainer:
         return total / len(X)
 
     def predict(self, X):
-        """The outputs for the rows of X."""
+        """Return the outputs for the rows of X."""
         a = X
         for k, (w, b) in enumerate(self._parameters):
             a = a.dot(w) + b
@@ -205,7 +205,7 @@ class NumpyTrainer:
         return cost
 
     def _views(self, flat):
-        """[(W, b), ...] of a flat vector."""
+        """Return [(W, b), ...] as views of a flat vector."""
         views, start = [], 0
         for n_in, n_out in zip(self.widths, self.widths[1:], strict=False):
             middle = start + n_in * n_out
@@ -219,12 +219,12 @@ class NumpyTrainer:
         return np.asarray(y, self.dtype).reshape(len(y), self.widths[-1])
 
     def _plan(self, rows):
-        """Every array and view that a step of so many rows touches, made once."""
+        """All arrays and views that a step on this number of rows uses, created once."""
         if rows in self._plans:
             return self._plans[rows]
 
-        def room(n, separate_from=None):
-            """A buffer; the one given, to work in place, unless that is slow: for one element."""
+        def buffer(n, separate_from=None):
+            """Return a buffer: the given one, to work in place, or a new one for one element, where that is faster."""
             if separate_from is None or rows * n == 1:
                 return np.empty((rows, n), self.dtype)
             return separate_from
@@ -232,23 +232,23 @@ class NumpyTrainer:
         hidden, backward, outputs, dzs = [], [], [], []
         for n, (w, b) in zip(self.widths[1:], self._parameters, strict=True):
             b = b[None] if rows == 1 else b  # one row of the same shape costs no broadcasting
-            product = room(n)
-            z = room(n, product)
-            a = room(n, z)
+            product = buffer(n)
+            z = buffer(n, product)
+            a = buffer(n, z)
             # The maximum with a whole array of zeros is vectorised, with a 0-d zero it is not.
             constants = np.zeros_like(a) if self._apply is relu else self._constant
             hidden.append((product, w, b, z, a, constants))
             outputs.append(a)
-            dzs.append(room(n))
+            dzs.append(buffer(n))
         for k in range(len(outputs) - 1, 0, -1):
             (w, _), (dw, db), a = self._parameters[k], self._gradients[k], outputs[k - 1]
             mask, scratch = self._mask, np.empty_like(a)
             if mask is relu_mask_small and a.size > SIGN_LIMIT:
                 mask, scratch = relu_mask_large, np.empty(a.shape, bool)
-            da = room(a.shape[1], dzs[k - 1])
+            da = buffer(a.shape[1], dzs[k - 1])
             backward.append((dzs[k], w.T, a.T, dw, db, da, mask, a, scratch, dzs[k - 1]))
         n_out = self.widths[-1]
-        last, da, sums = hidden.pop(), room(n_out, dzs[-1]), np.empty(rows, self.dtype)
+        last, da, sums = hidden.pop(), buffer(n_out, dzs[-1]), np.empty(rows, self.dtype)
         plan = SimpleNamespace(
             rows=rows,
             ones=np.ones(rows, self.dtype),
@@ -274,7 +274,7 @@ class NumpyTrainer:
         return plan
 
     def _gather_buffers(self, X, y, batch_size):
-        """Room for the gathered rows of whole batches, and the views of each batch in it."""
+        """Memory for the gathered rows of whole batches, and the views of each batch in it."""
         key = (X.shape[1:], y.shape[1:], batch_size)
         if self._gathered[0] != key:
             batches = GATHER_BYTES // (batch_size * X.shape[1] * self.dtype.itemsize)

@@ -1,12 +1,12 @@
-"""The same training in fastprop, NumPy, PyTorch, JAX and scikit-learn, epoch by epoch in turns.
+"""Compare the same training in fastprop, NumPy, PyTorch, JAX and scikit-learn, epoch by epoch in turns.
 
     python benchmarks/peers.py                          # every network, relu, float32, SGD, 1 thread
     python benchmarks/peers.py --activation relu tanh --threads 1 2 --json out.json
     python benchmarks/peers.py --quick --shapes 784 --check
 
-Same data, order of work, batch sizes, dtype and optimiser; shuffling and gathering are inside the
-time, compilation and a warm-up epoch are not. benchmarks/README.md says what was done to let each
-peer be at its best.
+Data, order of work, batch sizes, dtype and optimiser are the same; the time includes shuffling and
+gathering, but not compilation and a warm-up epoch. benchmarks/README.md says how each library was
+made as fast as possible.
 """
 
 import argparse
@@ -68,14 +68,14 @@ def arguments(argv=None):
 
 
 def contest(options, threads):
-    """Run one worker; yields its lines as they come."""
+    """Run one worker and yield its lines as they come."""
     tasks = [
         (task.name, *choice)
         for choice in itertools.product(options.activation, options.dtype, options.optimizer)
         for task in TASKS
         if any(part in task.name for part in options.shapes)
     ]
-    # NumPy is the referee, so it takes part even where only others were asked for.
+    # NumPy's results are the reference, so it takes part even if only others were asked for.
     names = [name for name in CONTESTANTS if name in options.contestants or name == "NumPy"]
     job = {
         "threads": threads,
@@ -103,12 +103,12 @@ def contest(options, threads):
 
 
 def main(argv=None):
-    """Measure, print, write, check."""
+    """Measure, print and write the results, and check the targets."""
     options = arguments(argv)
     if options.isa:
         os.environ["FASTPROP_ISA"] = (
             options.isa
-        )  # read by the worker, and for the limit that applies
+        )  # the worker reads it, and so does fma_limit
     result = head("peers") | {"limits": {}, "pools": {}, "rows": []}
     for threads in options.threads:
         limits = {}
@@ -121,7 +121,7 @@ def main(argv=None):
                 row = derive(line["row"], limits)
                 result["rows"].append(row)
                 if options.json:
-                    write(result, options.json)  # what there is, should a later row fail
+                    write(result, options.json)  # the results so far, in case a later row fails
                 ways = {n: e["way"] for n, e in row["contestants"].items() if e["way"]}
                 print(
                     f"... {row['task']} {row['activation']} {threads}t done {ways or ''}",
@@ -133,7 +133,7 @@ def main(argv=None):
 
 
 def show(result):
-    """Print the tables and what must be known beside them."""
+    """Print the tables with their conditions."""
     rows = result["rows"]
 
     def key(row):

@@ -1,4 +1,4 @@
-"""No cliffs: fastprop's time over every width and batch size, and two threads against one.
+"""Sweep over widths and batch sizes: no jumps in fastprop's time, and two threads against one.
 
     python benchmarks/sweep.py cliffs  [--json out.json] [--check]
     python benchmarks/sweep.py threads [--json out.json] [--check]
@@ -22,18 +22,18 @@ from contest.tasks import TASKS, Task
 SIZES = range(1, 131)
 JUMP = 1.5
 SPEED_UP = 1.8
-SPEED_UP_FROM = "54-256x3-7/256"  # and everything with more work a step
-# Two threads that measure 3 per cent slower than one are equal: below the wake-up threshold both
+SPEED_UP_FROM = "54-256x3-7/256"  # and every task with more work per step
+# Two threads that appear 3 per cent slower than one count as equal: below the wake-up threshold both
 # run the same code.
 EQUAL = 0.97
 
-# Seconds of training before it counts: a core that slept takes milliseconds to come up to speed,
-# and the other setting's cache contents must go. Training takes longer than that; what a single step
-# costs is asked in latency.py.
+# Seconds of training before the measurement: a core that slept takes milliseconds to reach its
+# frequency, and the cache contents of the other setting must be replaced. Training takes longer than
+# that; latency.py measures what a single step costs.
 WARM = 0.01
 
-# Lines through the square of widths and batches; the sizes that do not vary are one of vectors'
-# multiples and one off it.
+# Lines through the square of widths and batches; of the sizes that do not vary, one is a multiple of
+# the SIMD width and one is not.
 LINES = (
     *(("width", batch) for batch in (1, 8, 33, 128)),
     *(("batch", width) for width in (4, 16, 33, 64, 128)),
@@ -43,7 +43,7 @@ THREAD_BATCHES = (1, 4, 16, 64, 256, 1024)
 
 
 class Runner:
-    """Trainer and data of a task, and the time of a call of `epoch`."""
+    """The trainer and data of a task, and the time of a call of `epoch`."""
 
     def __init__(self, task, clock=time.perf_counter):
         import fastprop as fp
@@ -56,25 +56,25 @@ class Runner:
         self.epoch()
 
     def epoch(self):
-        """Microseconds a step of one epoch."""
+        """Return the microseconds per step of one epoch."""
         start = self.clock()
         self.trainer.epoch(self.X, self.y, batch_size=self.task.batch_size)
         return (self.clock() - start) / self.task.steps * 1e6
 
     def samples(self, turns):
-        """Several epochs."""
+        """Train for several epochs."""
         return [self.epoch() for _ in range(turns)]
 
 
 def square(width, batch):
-    """A network of three layers of a width, with an epoch of a millisecond or so at any size."""
+    """Return a task of three layers of one width, whose epoch takes about a millisecond at any size."""
     flops = batch * (6 * (2 * width * width + width * width) - 2 * width * width)
     steps = int(np.clip(4e7 / (flops + 20_000), 2, 1000))
     return Task(f"{width}-{width}-{width}-{width}/{batch}", (width,) * 4, batch, steps, "half_mse")
 
 
 def line(vary, fixed, turns):
-    """Best nanoseconds a useful flop over SIZES.
+    """Return the best nanoseconds per useful flop over SIZES.
 
     In CPU time, since one thread is looked at; the best and not the median, since noise only adds;
     in `turns` passes over all sizes, since noise comes in bursts. What looks like a jump after that
@@ -99,7 +99,7 @@ def line(vary, fixed, turns):
 
 
 def jumps(found):
-    """(size, time per flop there over that of the size before) for every size but the first."""
+    """Return (size, time per flop / that of the size before) for every size but the first."""
     return [
         (size, after / before)
         for size, before, after in zip(SIZES[1:], found, found[1:], strict=False)
@@ -107,7 +107,7 @@ def jumps(found):
 
 
 def cliffs(options):
-    """Sweep the lines."""
+    """Measure the lines, and check that no time jumps."""
     result = head("cliffs") | {"sizes": list(SIZES), "lines": [], "measurements": []}
     misses = []
     for vary, fixed in LINES:
@@ -131,14 +131,14 @@ def cliffs(options):
 
 
 def thread_tasks():
-    """The named tasks, and squares of many sizes."""
+    """Return the named tasks, and square networks of many sizes."""
     return [*TASKS, *(square(width, batch) for batch in THREAD_BATCHES for width in THREAD_WIDTHS)]
 
 
 def speed_up(task, turns):
-    """Microseconds a step with one and with two threads, epochs in turns."""
+    """Return the microseconds per step with one and with two threads, epochs in turns."""
     runner = Runner(task)
-    time.sleep(SETTLE)  # NumPy's pool, which drew the data, spins on
+    time.sleep(SETTLE)  # NumPy's thread pool, which drew the data, still spins
     found = {1: [], 2: []}
     for _ in range(turns):
         for threads, samples in found.items():
@@ -151,7 +151,7 @@ def speed_up(task, turns):
 
 
 def threads(options):
-    """Two threads against one over every size.
+    """Measure two threads against one over every size.
 
     By their best epochs: other work on the machine hits two threads harder than one.
     """
@@ -161,7 +161,7 @@ def threads(options):
     for task in thread_tasks():
         found = speed_up(task, options.turns)
         ratio = min(found[1]) / min(found[2])
-        if not EQUAL <= ratio <= 2:  # a second look, with more turns
+        if not EQUAL <= ratio <= 2:  # measured again, with more turns
             again = speed_up(task, 3 * options.turns)
             found = {count: samples + again[count] for count, samples in found.items()}
             ratio = min(found[1]) / min(found[2])
@@ -179,7 +179,7 @@ def threads(options):
 
 
 def main():
-    """Choose the sweep."""
+    """Run the sweep of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["cliffs", "threads"])
     parser.add_argument("--turns", type=int, default=7)

@@ -1,4 +1,4 @@
-"""The suite's own arithmetic: work counted, disagreement excluded, regressions found. Needs no peer.
+"""Test the suite's own arithmetic: flops, excluded disagreement, regressions. It needs no other libraries.
 
 pytest benchmarks/test_suite.py
 """
@@ -20,7 +20,7 @@ LIMITS = {"avx2": {"float32": 100.0, "float64": 50.0}}
 
 @pytest.fixture
 def row():
-    """A result row in which fastprop takes 10 us and its peers 20, 30, ..."""
+    """Return a result row in which fastprop takes 10 us and other libraries 20, 30, ..."""
     times = dict(zip(CONTESTANTS, (10.0, 20.0, 30.0, 40.0, 50.0), strict=True))
     entry = {"version": "1", "way": "", "spread": 0.1, "samples": [], "cpus": 1.0}
     entry |= {"distance": [1e-6, 1e-2], "agrees": True, "finite": True}
@@ -106,7 +106,7 @@ def test_compare_finds_a_regression_and_forgives_a_slow_machine(row, tmp_path, f
     old = {"kind": "peers", "rows": [derive(row, LIMITS)]}
     new = copy.deepcopy(old)
     for name, entry in new["rows"][0]["contestants"].items():
-        slower = 1.5 * (factor if name == "fastprop" else 1)  # the machine is slower for all
+        slower = 1.5 * (factor if name == "fastprop" else 1)  # the machine is slower for all libraries
         entry["us"] *= slower
         entry["fastest"] *= slower
     paths = tmp_path / "old.json", tmp_path / "new.json"

@@ -1,9 +1,9 @@
-"""An epoch of training, fastprop and the NumPy baseline side by side, from the smallest network up.
+"""Time an epoch of training with fastprop and with the NumPy baseline, from the smallest network up.
 
     pytest benchmarks/test_training.py --benchmark-json=benchmarks/results/training.json
 
-Same data, initial parameters, batch size and optimiser. Shuffling, gathering and the cost of every
-step are inside the time. benchmarks/peers.py brings in PyTorch, JAX and scikit-learn.
+Data, initial parameters, batch size and optimiser are the same. The time includes shuffling, gathering
+and the cost of every step. benchmarks/peers.py also compares PyTorch, JAX and scikit-learn.
 """
 
 import math
@@ -16,7 +16,7 @@ from numpy_baseline import NumpyTrainer
 
 MOMENTUM = 0.9
 
-# Larger ones take a minute and show only that both wait for their matrix products.
+# Larger networks take a minute and show only the time of matrix products in both.
 SMALL_ENOUGH = [task for task in TASKS if max(task.widths) <= 1024]
 
 
@@ -47,7 +47,7 @@ def test_epoch(benchmark, task, dtype, side):
     X = X.astype(dtype)
     y = y if task.loss == "cross_entropy" else y.astype(dtype)
     epoch = SIDES[side](task, dtype)
-    first = epoch(X, y)  # warms up, too
+    first = epoch(X, y)  # also warms up
     last = benchmark(epoch, X, y)
     assert math.isfinite(last)
     assert last < first, "it was timed, but it did not learn"

@@ -30,7 +30,7 @@ WANTED_FILES = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 
 def read_idx(path):
-    """An IDX file: big-endian magic (the last byte counts the dimensions), sizes, bytes."""
+    """Read an IDX file: a big-endian magic number (its last byte is the number of dimensions), sizes, bytes."""
     content = gzip.decompress(path.read_bytes())
     n_sizes = content[3]
     shape = np.frombuffer(content, ">u4", n_sizes, 4)
@@ -38,25 +38,25 @@ def read_idx(path):
 
 
 def mnist(folder):
-    """Images (10000, 784) float32 in 0..1, labels (10000,) int64."""
+    """Return images (10000, 784), float32 in 0..1, and labels (10000,), int64."""
     images, labels = (read_idx(folder / name) for name in WANTED_FILES)
     return images.reshape(len(images), -1).astype("float32") / 255, labels.astype("int64")
 
 
 @dataclass(frozen=True)
 class Digits(Task):
-    """The task on real data."""
+    """The task on MNIST."""
 
     images: np.ndarray = field(default=None, compare=False)
     labels: np.ndarray = field(default=None, compare=False)
     seed: int = 0
 
     def data(self):
-        """The training rows."""
+        """Return the training rows."""
         return self.images[:TRAIN], self.labels[:TRAIN]
 
     def theta(self):
-        """He initialisation from the seed."""
+        """Return parameters of He initialisation from the seed."""
         rng = np.random.default_rng(self.seed)
         parts = []
         for n_in, n_out in zip(self.widths, self.widths[1:], strict=False):
@@ -65,7 +65,7 @@ class Digits(Task):
 
 
 def accuracy(contestant, X, y):
-    """Share of right answers of a contestant's parameters, worked out here: the same for all, outside the time."""
+    """Return the accuracy of a contestant's parameters, computed in the same way for all and not timed."""
     layers = unflatten(contestant.parameters(), contestant.task.widths)
     for w, b in layers[:-1]:
         X = np.maximum(X @ w + b, 0)
@@ -73,14 +73,14 @@ def accuracy(contestant, X, y):
 
 
 def fastest_way(kind, task, clock):
-    """The way of taking a step that suits this task best."""
+    """Return the fastest way of taking a step for this task."""
     contestant = kind(task)
     tune(contestant, 3, clock)
     return contestant.way
 
 
 def race(kind, way, task, X, y, clock):
-    """Train from the start: (seconds, seconds from cold, epochs); infinite where the goal is missed."""
+    """Train from the start; return (seconds, seconds from cold, epochs), infinite if the goal is missed."""
     contestant = kind(task)
     contestant.way = way
     start = clock()
@@ -92,13 +92,13 @@ def race(kind, way, task, X, y, clock):
         contestant.epoch()
         epochs.append(clock() - start)
         if accuracy(contestant, X, y) >= GOAL:
-            # A first epoch may compile: in the warm time it counts like the others.
+            # The first epoch may compile; in the warm time it counts like the other epochs.
             return len(epochs) * statistics.median(epochs), cold + sum(epochs), len(epochs)
     return float("inf"), float("inf"), MOST_EPOCHS
 
 
 def main():
-    """Race over the seeds in turns, print the medians."""
+    """Train over the seeds in turns, and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser.add_argument(

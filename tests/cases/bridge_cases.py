@@ -1,4 +1,4 @@
-"""Networks that the ways out are tested on: every kind of layer, every activation, members."""
+"""Networks on which exports are tested: every kind of layer, every activation, members."""
 
 import numpy as np
 import strategies
@@ -23,23 +23,23 @@ NETWORKS = (
 
 
 def network(name, dtype):
-    """One of them, with numbers other than those that it starts with everywhere, its own running statistics too."""
+    """Return one of these networks, with parameters and running statistics that differ from their initial values."""
     layers, members = NETWORKS[name]
     net = fp.Network([3, *layers], dtype=dtype, seed=0, members=members)
     rng = np.random.default_rng(1)
     net.parameters[:] = rng.normal(0, 0.5, net.n_parameters)
     X = inputs(net, rng, 40)
-    net.forward(2 * X if not net.layers[0].checks else X, training=True)  # batch norms follow
+    net.forward(2 * X if not net.layers[0].checks else X, training=True)  # updates the running statistics
     return net
 
 
 def rows(net, count=30):
-    """Inputs, of the network's dtype."""
+    """Return inputs of the network's dtype."""
     return inputs(net, np.random.default_rng(2), count).astype(net.dtype)
 
 
 def assert_close(outputs, net, X, tolerance):
-    """The same as net(X), relative to the largest number."""
+    """Assert that the outputs are those of net(X), up to a tolerance relative to the largest number."""
     wanted = net(X)
     assert outputs.dtype == wanted.dtype and outputs.shape == wanted.shape
     error, largest = np.max(np.abs(outputs - wanted)), np.max(np.abs(wanted))

@@ -1,4 +1,4 @@
-"""The cases of embeddings.h, as kernel_cases.py makes them; it imports this, and lends Case and Drawer."""
+"""The cases of the kernels of embeddings.h; kernel_cases.py imports them."""
 
 from itertools import product
 
@@ -14,7 +14,7 @@ ROWS = [0, 1, 2, 37]
 
 
 def tables_of(draw):
-    """(categories, width, rows) of some inputs."""
+    """Yield (categories, width, rows) of some inputs."""
     widths = [n for n in kernel_cases.WIDTHS if n > 0]
     lists = [[0], [3], [0] * 19, [2, 1, 7], [0, 3, 0, 0, 5], [4, 0, 0, 9, 2, 0], [0] * 17 + [5] * len(widths)]
     for categories, rows in product(lists, ROWS):
@@ -22,7 +22,7 @@ def tables_of(draw):
 
 
 def inputs(draw, categories, rows):
-    """Numbers, and indices among them."""
+    """Return inputs with columns of numbers and of indices."""
     x = draw.normal(rows, len(categories))
     for c in np.flatnonzero(categories):
         x[:, c] = draw.rng.integers(categories[c], size=rows)
@@ -45,7 +45,7 @@ def embed_forward(dtype):
 
 
 def embed_gradient(dtype):
-    """The sum of at most all rows, and of what was there."""
+    """Return the bound of a sum over at most all rows, added to the previous content."""
     draw = kernel_cases.Drawer(dtype)
     for (categories, width, rows), accumulate in product(tables_of(draw), [0, 1]):
         x, da = inputs(draw, categories, rows), draw.normal(rows, n_outputs(categories, width))
@@ -74,7 +74,7 @@ def embed_backward(dtype):
 
 
 def bins_of(draw):
-    """(x, edges, bins) with numbers inside, outside and at edges."""
+    """Yield (x, edges, bins) with numbers inside, outside and at edges."""
     for bins, rows in product([[1], [2], [5, 1, 3], [n for n in kernel_cases.WIDTHS if n > 0]], ROWS):
         columns = [np.cumsum(0.1 + draw.rng.random(b + 1)).astype(draw.dtype) - draw.dtype.type(1) for b in bins]
         x = np.stack([draw.rng.choice(e, rows) for e in columns], axis=1)
@@ -83,7 +83,7 @@ def bins_of(draw):
 
 
 def piecewise_forward(dtype):
-    """Two differences and a quotient."""
+    """Return the bound of two differences and a quotient."""
     draw = kernel_cases.Drawer(dtype)
     for x, edges, bins in bins_of(draw):
         rows, n_in = x.shape
@@ -110,7 +110,7 @@ def piecewise_backward(dtype):
 
 
 def periods(draw):
-    """(x, frequency)."""
+    """Yield (x, frequency)."""
     for n_in, n_frequencies, rows in product([1, 2, 5], kernel_cases.WIDTHS, ROWS):
         yield 3 * draw.normal(rows, n_in), 3 * draw.normal(n_in, n_frequencies)
 
@@ -120,7 +120,7 @@ def sizes(x, frequency):
 
 
 def periodic_forward(dtype):
-    """f x is exact in an FMA and, of floats, in double; of doubles it rounds, which turns by up to pi |f x| eps."""
+    """Return the bound: f x is exact in an FMA and, for floats, in double; for doubles it rounds, by pi |f x| eps."""
     draw = kernel_cases.Drawer(dtype)
     for x, frequency in periods(draw):
         turns = np.abs(wide(x)[0][:, :, None] * frequency)
@@ -133,13 +133,13 @@ def periodic_forward(dtype):
 
 
 def slope_size(da, a, n_in):
-    """The terms of periodic_slope, by size."""
+    """Return the sum of the absolute terms of the slope."""
     (cosine, sine), (dcosine, dsine) = (twins.as_pairs(np.abs(array), n_in) for array in wide(a, da))
     return cosine * dsine + sine * dcosine
 
 
 def periodic_backward(dtype):
-    """A sum of n products of three roundings, and the factor."""
+    """Return the bound of a sum of n products with three roundings each, and of the factor."""
     draw = kernel_cases.Drawer(dtype)
     for x, frequency in periods(draw):
         n = frequency.shape[1]

@@ -1,6 +1,6 @@
-"""What the losses are tried on, and how far each may be from its twin; see kernel_cases.py for what a bound counts.
+"""The cases of the losses, and how far each may be from its twin; kernel_cases.py states what a bound counts.
 
-A bound is a function of (draw, a, y, n, numbers): that of dLoss/da, and that of the sum over rows. Each has room for
+A bound is a function of (draw, a, y, n, numbers): that of dLoss/da, and that of the sum over rows. Each allows for
 two more roundings, of a weight. exp, log, log1p, tanh and the logistic function are within 4 ULP (vmath.h).
 """
 
@@ -15,7 +15,7 @@ from reference_losses import log_softmax
 
 from fastprop.nn.losses import LOSSES
 
-# the kernel's numbers that a loss is tried with; () for those that have none
+# the hyperparameters that a loss is tested with; () if it has none
 NUMBERS = {
     "huber": [(1.0,), (0.3,)],
     "quantile": [(0.5,), (0.1, 0.5, 0.9), (0.25, 0.75)],
@@ -35,7 +35,7 @@ squared_error = half_mse
 
 
 def mse(draw, a, y, n, numbers):
-    """Those of squares, and 1 / n rounds."""
+    """The roundings of half_mse, and that of 1 / n."""
     da, cost = half_mse(draw, a, y, n + 1, numbers)
     return 2 * da / n, cost / n
 
@@ -58,13 +58,13 @@ def log_cosh(draw, a, y, n, numbers):
 
 
 def quantile(draw, a, y, n, numbers):
-    """The levels, 1 - q and a - y round."""
+    """The levels, 1 - q and a - y round once each."""
     size = np.abs(a - np.repeat(y, len(numbers), axis=1))
     return 4 * draw.eps, (n + 6) * draw.eps * np.sum(size)
 
 
 def poisson(draw, a, y, n, numbers):
-    """e^a, the product y a, and one sum of both."""
+    """e^a, the product y a and their sum round."""
     m = np.exp(a)
     return 4 * draw.eps * (m + y), (n + 6) * draw.eps * np.sum(m + np.abs(y * a))
 
@@ -86,7 +86,7 @@ def tweedie(draw, a, y, n, numbers):
 
 
 def gaussian_nll(draw, a, y, n, numbers):
-    """e^-v, and a product or two of it with the difference, which rounds once."""
+    """e^-v rounds, and so do the difference and up to two products of both."""
     m, v = a[:, ::2], a[:, 1::2]
     error, square = np.abs(m - y) * np.exp(-v), (m - y) ** 2 * np.exp(-v)
     da = 6 * draw.eps * np.stack([error, 1 + square], axis=2).reshape(a.shape)
@@ -106,7 +106,7 @@ def cross_entropy(draw, a, y, n, numbers):
 
 
 def kl_divergence(draw, a, y, n, numbers):
-    """That of cross_entropy, and the terms y ln y."""
+    """The bound of cross_entropy, and that of the terms y ln y."""
     da, cost = cross_entropy(draw, a, y, n, numbers)
     return da, cost + (n + 8) * draw.eps * np.sum(np.abs(y * np.log(np.where(y > 0, y, 1))))
 
@@ -155,7 +155,7 @@ def binary_hinge(draw, a, y, n, numbers):
 
 
 def draw_target(draw, name, rows, columns):
-    """(y, label), one of them None."""
+    """Return (y, label), one of which is None."""
     kind = LOSSES[name].targets
     if kind == "classes" and draw.rng.integers(2):
         return None, draw.rng.integers(columns, size=rows)

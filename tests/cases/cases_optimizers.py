@@ -1,7 +1,7 @@
-"""The cases of optimizer.h and optimizer_step.h; kernel_cases.py imports them, and defines Case and Drawer.
+"""The cases of the kernels of optimizer.h and optimizer_step.h; kernel_cases.py imports them.
 
-eps stands for the rounding of a number to the dtype, as that of every scalar, and for that of an operation. G is
-|gradient| + decay |theta|, of which g is within 3 eps; a bound of 8 eps on what is made of it has room for that.
+eps stands for the rounding of an operation, and for that of a number to the dtype, such as every scalar. G is
+|gradient| + decay |theta|, and g has an error of at most 3 eps G, for which a bound of 8 eps on later results allows.
 """
 
 from itertools import product
@@ -15,20 +15,20 @@ RATE = 0.05
 
 
 def root_bound(draw, square, error):
-    """How far the root of something at least 0 may be off, where that is off by `error`."""
+    """Return how far the square root of a number that is at least 0 may be off if the number is off by `error`."""
     root = np.sqrt(square)
     return root - np.sqrt(np.maximum(square - error, 0)) + 2 * draw.eps * root + np.sqrt(draw.tiny)
 
 
 def ratio_bound(draw, top, top_error, root, error, epsilon):
-    """The same of top / (root + epsilon)."""
+    """Return how far top / (root + epsilon) may be off."""
     bottom, top = root + epsilon, np.abs(top)
     error = error + 3 * draw.eps * bottom
     return (top_error + top * error / bottom) / np.maximum(bottom - error, draw.tiny) + draw.eps * top / bottom
 
 
 def case(name, draw, theta, state, gradient, hyper, bounds):
-    """One call; `bounds` gives from (G, old state, new state, hyper) how far the step and each new state may be off."""
+    """Make one case; `bounds` maps (G, old state, new state, hyper) to the bounds of the step and of each new state."""
     theta64, state64, gradient64 = (kernel_cases.wide(x) for x in (theta, state, gradient))
     new_theta, new_state = twins.KERNELS[name](theta64, state64, gradient64, RATE, hyper)
     pull = np.abs(gradient64) + hyper[0] * np.abs(theta64)
@@ -76,7 +76,7 @@ def rmsprop_bounds(draw, pull, g, old, new, hyper):
 
 
 def moments(draw, pull, old, hyper):
-    """How far the two moments of Adam's family may be off."""
+    """Return how far the two moments of Adam and its relatives may be off."""
     mean = 8 * draw.eps * (hyper[2] * np.abs(old[0]) + (1 - hyper[2]) * pull)
     return mean, 8 * draw.eps * (hyper[3] * np.abs(old[1]) + (1 - hyper[3]) * pull**2)
 
@@ -117,7 +117,7 @@ def rprop_bounds(draw, pull, g, old, new, hyper):
     return 4 * draw.eps * new[1], np.zeros_like(g), 4 * draw.eps * new[1]
 
 
-# name -> (bounds, the numbers after the decay, how the state is drawn)
+# name -> (bounds, the hyperparameters after the decay, how the state is drawn)
 MOMENTS = [(0.9, 0.999, 0.3, 1e-8), (0.0, 0.5, 3.0, 0.1)]
 
 
@@ -178,16 +178,16 @@ def rprop(draw):
         state = np.array([draw.normal(n), positive(draw, n)])
         gradient = draw.normal(n)
         gradient[::5], state[0, ::7] = 0, 0  # a gradient of 0 keeps the step, whatever was before
-        gradient[1::11] = state[0, 1::11] = draw.tiny  # whose product is 0, and yet they agree
+        gradient[1::11] = state[0, 1::11] = draw.tiny  # their product is 0, although their signs agree
         yield case("rprop", draw, draw.normal(n), state, gradient, (0.5, 1.2, 0.1, 1.5), rprop_bounds_of_no_decay)
 
 
 def rprop_bounds_of_no_decay(draw, pull, g, old, new, hyper):
-    """Its first number is no weight decay."""
+    """The first hyperparameter of rprop is not a weight decay."""
     return rprop_bounds(draw, pull, old[0], old, new, hyper)
 
 
-# beside the optimisers
+# the other kernels of an update
 
 
 def penalize(dtype):

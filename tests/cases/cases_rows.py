@@ -1,4 +1,4 @@
-"""The cases of rowwise.h and normalize.h, as kernel_cases.py makes them; it imports this, and lends Case and Drawer."""
+"""The cases of the kernels of rowwise.h and normalize.h; kernel_cases.py imports them."""
 
 from itertools import cycle, product
 
@@ -9,24 +9,24 @@ from kernels_ctypes import Same
 
 
 def shapes(most_rows=9):
-    """(rows, n), n at least 1: every width with few rows, every number of rows with few columns, and a wide one."""
+    """Yield (rows, n), n at least 1: every width with few rows, every number of rows with few columns, and one wide."""
     widths = [n for n in (*kernel_cases.WIDTHS, 67, 300) if n > 0]
     yield from product([0, 1, 2, most_rows], widths)
     yield from product(kernel_cases.ROWS, [1, 19])
 
 
 def wide(*arrays):
-    """Each as float64."""
+    """Return the arrays as float64."""
     return [kernel_cases.wide(array) for array in arrays]
 
 
 def in_place(arguments, output, array):
-    """The same call, its output on top of an input."""
+    """Return the case with an output in the place of an input."""
     return arguments | {output: arguments[array], array: Same(output)}
 
 
 def cases_of(arguments, output, expected, bound, *, on_top_of=()):
-    """One output apart from every input, and on top of each that it may overwrite."""
+    """Yield the case with its output apart from all inputs, and in the place of each input that it may overwrite."""
     for case in (arguments, *(in_place(arguments, output, array) for array in on_top_of)):
         yield kernel_cases.Case(case, {output: expected}, {output: bound})
 
@@ -35,7 +35,7 @@ def cases_of(arguments, output, expected, bound, *, on_top_of=()):
 
 
 def scores(draw, rows, n):
-    """(x, |x - max x|, p): what a softmax's error is made of."""
+    """Yield (x, |x - max x|, p), of which the error of a softmax consists."""
     x = 4 * draw.normal(rows, n)
     size = np.abs(kernel_cases.wide(x) - np.max(kernel_cases.wide(x), axis=1, keepdims=True))
     return x, size, twins.softmax_forward(kernel_cases.wide(x))
@@ -108,7 +108,7 @@ def prelu_gradient(dtype):
 
 
 def dropout(dtype):
-    """saved rounds once, x saved once more; the draws are the same integers."""
+    """`saved` rounds once and x saved once more; the random integers are equal."""
     draw = kernel_cases.Drawer(dtype)
     places = cycle(product([0, 0.1, 0.5, 0.99], [0, 5, 2**31 + 7], [0, 1, -3, 2**62 + 12345]))
     for (rows, n), (rate, first, key) in zip([*shapes(), *shapes()], places):
@@ -202,7 +202,7 @@ def column_statistics(dtype):
 
 
 def statistics(draw, which, rows, n):
-    """(mean, rstd, by_row) for "rows", "columns" or "none"; any numbers do, since the kernels take them as they are."""
+    """Return (mean, rstd, by_row) for "rows", "columns" or "none"; any numbers do, since kernels use them as given."""
     if which == "none":
         return None, None, int(draw.rng.integers(2))
     size = rows if which == "rows" else n
@@ -210,7 +210,7 @@ def statistics(draw, which, rows, n):
 
 
 def gain(array):
-    """What a factor that may be left out is."""
+    """Return a factor, or 1 if it is left out."""
     return 1.0 if array is None else kernel_cases.wide(array)
 
 

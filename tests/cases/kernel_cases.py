@@ -1,4 +1,4 @@
-"""What each kernel is tried on: arguments, what the twin makes of them, and how far apart the two may be.
+"""The cases of every kernel: arguments, the results of the twin, and how far apart both may be.
 
 A bound is a count of roundings, never a guess. A sum of k products in any order, fused or not, is within
 k u sum |terms| of the exact one, u = eps / 2 (Higham 2002, "Accuracy and Stability of Numerical Algorithms", 3.1). The
@@ -40,16 +40,16 @@ PRODUCT_H = Path(__file__).parents[2] / "src_c" / "kernels" / "product.h"
 
 
 def edges():
-    """The numbers of product.h at which a product changes its way: name -> number."""
+    """Return the sizes of product.h at which a product takes another branch, by name."""
     found = re.findall(r"^#define FP_((?:BLOCK|PACK|SCALAR)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
     assert len(found) >= 4, f"got {found} from {PRODUCT_H}, wanted FP_BLOCK_..., FP_PACK_...; say what they are now"
     return {name: int(number) for name, number in found}
 
 
 def product_shapes(itemsize):
-    """(m, n, k) of C (m, n) = A (m, k) B (k, n): each side of every edge where the code takes another way."""
+    """Yield (m, n, k) of C (m, n) = A (m, k) B (k, n), on both sides of every size where the code branches."""
     yield from product(ROWS, WIDTHS, [0, 1, 3, 17])
-    usual = (53, 75, 69)  # more than one tile each way, none of them whole, and large enough to be packed
+    usual = (53, 75, 69)  # several tiles in each direction, incomplete ones at the ends, and large enough to be packed
     yield usual
     for name, number in edges().items():
         number = number // itemsize if name.endswith("_BYTES") else number
@@ -62,15 +62,15 @@ def product_shapes(itemsize):
             yield from ((*usual[:axis], size, *usual[axis + 1 :]) for axis in range(3) for size in around)
     yield from product([64, 300], [2, 10, 17, 21, 31], [31, 32, 600])  # C^T fills more lanes than C
     yield edges()["PACK_ROW_BYTES"] // itemsize, 70, 40  # A^T whose columns fall into one set of the cache
-    yield 300, 300, 300  # deep and large enough for the next rows of A to be fetched ahead
+    yield 300, 300, 300  # deep and large enough to prefetch the next rows of A
     yield from product([1, 2], [40, 64, 70, 100, 112, 128, 129, 260], [3, 70])  # few rows: tiles of up to eight vectors
     yield 1, 3000, 5  # many columns of B^T, but no more than a block
     yield 2, 1, 4097  # a long sum
-    yield from ((rows, 1, 40) for rows in (*WIDTHS, 300))  # one column, which may be a row in disguise
+    yield from ((rows, 1, 40) for rows in (*WIDTHS, 300))  # one column, which may be treated as a row
 
 
 def scratch(draw, rows, n_in, n_out):
-    """Exactly what the engine gives."""
+    """Return as much scratch memory as the engine provides."""
     return draw.nan(_engine.scratch(rows, n_in, n_out, draw.dtype.itemsize))
 
 
@@ -158,7 +158,7 @@ def dense_sgd_step(dtype):
         )  # fmt: skip
 
 
-# both passes at once
+# both passes in one kernel
 
 
 # their slopes are at most 2 |a - y| + 2
@@ -232,7 +232,7 @@ def backward(name, dtype):
 
 
 
-# the rest
+# the other kernels
 
 
 def gather(dtype):
@@ -274,7 +274,7 @@ KERNELS = {
 
 @cache
 def cases(name, kind, dtype):
-    """The cases of a kernel of the list; one that has none is an error."""
+    """Return the cases of a kernel of the list; it is an error if it has none."""
     if kind in ("forward", "backward"):
         return list(globals()[kind](name.removesuffix(f"_{kind}"), dtype))
     if kind == "loss":

@@ -1,4 +1,4 @@
-"""What the cases of all kernels are made of: sizes, random numbers, and what a case is."""
+"""What the cases of all kernels have in common: sizes, random numbers, and the class Case."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,19 @@ HYPER = _engine.HYPER
 
 @dataclass
 class Case:
-    """One call: its arguments, and of each output what the twin says and how far from it the kernel may be."""
+    """One call: its arguments, and for each output the result of the twin and how far the kernel may be from it."""
 
     arguments: dict
     expected: dict
     bound: dict
 
     def sizes(self):
-        """The arguments that are numbers, for messages."""
+        """Return the arguments that are numbers, for messages."""
         return {name: value for name, value in self.arguments.items() if isinstance(value, int | float)}
 
 
 class Drawer:
-    """Random numbers as arrays of one dtype; what they are depends on nothing but the order of the calls."""
+    """Draws arrays of random numbers of one dtype, which depend on the order of the calls only."""
 
     def __init__(self, dtype):
         self.dtype, self.rng = np.dtype(dtype), np.random.default_rng(0)
@@ -38,10 +38,10 @@ class Drawer:
         return self.rng.normal(size=shape).astype(self.dtype)
 
     def nan(self, *shape):
-        """What an output holds before a kernel that must not read it."""
+        """Return an array of NaN, for an output that a kernel must not read."""
         return np.full(shape, np.nan, self.dtype)
 
 
 def wide(array):
-    """As float64, in which the twins reckon."""
+    """Return the arrays as float64, in which the twins compute."""
     return None if array is None else array.astype(np.float64)

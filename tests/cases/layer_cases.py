@@ -39,7 +39,7 @@ ROWS = 6
 
 
 def inputs(net, rng, rows=ROWS):
-    """Numbers, and where the network reads categories, such."""
+    """Return inputs, (rows, n_inputs): random numbers, and categories in the columns where the network reads them."""
     X = rng.normal(size=(rows, net.n_inputs))
     for column, categories, _ in getattr(net.layers[0], "columns", ()):
         X[:, column] = rng.integers(categories, size=rows)

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for networks and their data, and arrays that lie in memory in odd ways."""
+"""Hypothesis strategies for networks and their data, and for arrays with unusual memory layouts."""
 
 import numpy as np
 import reference_activations
@@ -16,12 +16,12 @@ EDGES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33)
 
 
 def sizes(largest=70):
-    """A width, often at the edge of a vector."""
+    """Draw a width, often one near a multiple of the SIMD width."""
     return st.one_of(st.sampled_from([n for n in EDGES if n <= largest]), st.integers(1, largest))
 
 
 def widths(max_depth=4, largest=40):
-    """The widths of a network: inputs, then the outputs of 1..max_depth layers."""
+    """Draw the widths of a network: the inputs, then the outputs of 1..max_depth layers."""
     return st.lists(sizes(largest), min_size=2, max_size=max_depth + 1)
 
 
@@ -38,17 +38,17 @@ def dtypes():
 
 
 def with_other_numbers(name):
-    """The activation with the numbers that the twin has for networks, where it has some."""
+    """Return the activation, with the hyperparameters that the twin uses for networks if it has some."""
     others = reference_activations.OTHER_NUMBERS.get(name, ())
     return ACTIVATIONS[name](**dict(zip(ACTIVATIONS[name].values, others))) if others else name
 
 
-# For networks, each by itself and over several layers.
+# Activations for networks: each alone, and over several layers.
 GENTLE = [with_other_numbers(name) for name in ACTIVATIONS]
 
 
 def twin(activation):
-    """What reference.py takes for it."""
+    """Return the activation as reference.py takes it."""
     parsed = parse(activation)
     return (parsed.name, *parsed.values.values())
 
@@ -62,17 +62,17 @@ def losses():
 
 
 def last(activation, loss):
-    """The activation of a last layer, or the identity where the loss takes raw scores that it does not give."""
+    """Return the activation for a last layer, or the identity if the loss takes raw scores, which it does not give."""
     return activation if reaches(LOSSES[loss], *parse(activation).range) else "identity"
 
 
 def layouts():
-    """The name of a way to lie in memory, see `LAYOUTS`."""
+    """Draw the name of a memory layout of LAYOUTS."""
     return st.sampled_from(list(LAYOUTS))
 
 
 def targets(loss, rng, rows, n_outputs, labels=False):
-    """Valid targets for any loss.
+    """Draw valid targets for any loss.
 
     Rows of probabilities are a target for every loss, also for one that this module does not know.
     Losses of numbers get any numbers, and losses of classes integers where `labels` asks for them.
@@ -88,7 +88,7 @@ def targets(loss, rng, rows, n_outputs, labels=False):
 
 
 def outputs_for(loss, n):
-    """How many outputs a network has that this loss takes: at least n."""
+    """Return the number of outputs, at least n, of a network for this loss."""
     loss = LOSSES[loss]
     n = max(n, 2) if loss.targets == "classes" else n
     return -(-n // loss.outputs) * loss.outputs
@@ -103,7 +103,7 @@ def in_fortran_order(array):
 
 
 def every_other(array):
-    """A view of every other element along each axis; what lies between must not be read."""
+    """Return a view of every other element along each axis; the elements between must not be read."""
     between = np.nan if array.dtype.kind == "f" else 10**6
     larger = np.full([2 * n for n in array.shape], between, array.dtype)
     view = larger[(slice(None, None, 2),) * array.ndim]
@@ -112,7 +112,7 @@ def every_other(array):
 
 
 def backwards(array):
-    """A view with negative strides along each axis."""
+    """Return a view with negative strides along each axis."""
     reverse = (slice(None, None, -1),) * array.ndim
     return array[reverse].copy()[reverse]
 
@@ -128,7 +128,7 @@ def other_endian(array):
 
 
 def off_alignment(array):
-    """Starts one byte after an address that the dtype would like."""
+    """Return an array that starts one byte after an aligned address."""
     raw = np.zeros(array.nbytes + 1, np.uint8)
     view = raw[1:].view(array.dtype).reshape(array.shape)
     view[...] = array
@@ -146,7 +146,7 @@ LAYOUTS = {
 }
 
 
-# ---- what a hostile file may say ----
+# ---- contents of hostile files ----
 
 NESTED, RESIDUAL = [], [{"kind": "dense", "n_outputs": 4}]
 for _ in range(300):
@@ -160,7 +160,7 @@ ODD = st.one_of(
 
 
 def places(tree):
-    """Every (container, key) of nested dicts and lists."""
+    """Yield every (container, key) of nested dicts and lists."""
     for key in list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
         yield tree, key
         yield from places(tree[key])

@@ -1,4 +1,4 @@
-"""The engine's promises: it allocates nothing in a step, lets go of the GIL, answers Ctrl-C, and imports fast."""
+"""The contracts of the engine: a step allocates nothing and releases the GIL, Ctrl-C works, and the import is fast."""
 
 import ast
 import copy
@@ -27,7 +27,7 @@ needs_posix = pytest.mark.skipif(not ON_POSIX, reason="needs POSIX signals and l
 
 
 def run(program, *arguments, **environment):
-    """What a program prints as JSON, run in a process of its own."""
+    """Run a program in a new process and return what it prints, parsed as JSON."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", textwrap.dedent(program), *map(str, arguments)],
         capture_output=True,
@@ -50,7 +50,7 @@ def make(widths=(64, 512, 512, 2), dtype="float32", rate=1e-5):
     return net, fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(rate, momentum=0.9))
 
 
-# how to work for long without the GIL: name -> function of (network, trainer, X, y)
+# ways to work for a long time without the GIL: name -> function of (network, trainer, X, y)
 WORK = {
     "epoch": lambda net, trainer, X, y: trainer.epoch(X, y),
     "one step": lambda net, trainer, X, y: trainer.step(X, y),
@@ -63,7 +63,7 @@ every_work = pytest.mark.parametrize("work", WORK)
 
 
 def work_to_do(work, rows=1024):
-    """A network, a trainer and data, ready for the work; `forward` is done where that is wanted before."""
+    """Return a network, a trainer and data for the work, after `forward` if the work needs it."""
     net, trainer = make()
     X, y = data(rows)
     if work == "backward":
@@ -117,7 +117,7 @@ long malloc_calls(void) { return calls; }
 
 @pytest.fixture(scope="session")
 def malloc_shim(tmp_path_factory):
-    """A library that counts every call of malloc and its kin, by whomever."""
+    """A library that counts every call of malloc, calloc and realloc in the process."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if sys.platform != "linux" or not compiler:
         pytest.skip("needs Linux and a C compiler to count the calls of malloc")
@@ -136,7 +136,7 @@ def malloc_shim(tmp_path_factory):
 
 @pytest.mark.parametrize("widths, threads", [("[8, 32, 1]", 1), ("[64, 256, 256, 1]", 1), ("[64, 256, 256, 1]", 2)])
 def test_malloc_itself_is_not_called_in_a_step(malloc_shim, widths, threads):
-    """An epoch of 10 steps and one of 1,000 make the same number of calls: those of its door."""
+    """An epoch of 10 steps and one of 1,000 allocate equally often: only the checks before the first step do."""
     program = """
         import ctypes, json, sys
         import numpy as np, fastprop as fp
@@ -178,7 +178,7 @@ def test_the_arena_is_kept_for_smaller_and_larger_batches():
 
 @needs_posix
 def test_networks_give_their_memory_back():
-    """100 networks that each touch 8 MB; the process may keep that of a few."""
+    """100 networks use 8 MB each, one after the other; the process may keep the memory of a few."""
     program = """
         import json, resource
         import numpy as np, fastprop as fp
@@ -225,7 +225,7 @@ def test_nobody_keeps_the_data():
 
 @needs_posix
 def test_no_memory_for_a_batch():
-    """12 GB of activations in a process that may have 4: an error that says so, and nothing is broken."""
+    """A pass needs 12 GB of activations, and the process may have 4: MemoryError, and the network still works."""
     program = """
         import json, resource
         import numpy as np, fastprop as fp
@@ -252,7 +252,7 @@ def test_no_memory_for_a_batch():
 
 
 def longest_silence(work, net, trainer, X, y):
-    """Of the call's time, the largest share for which a thread that wants the GIL every millisecond did not get it."""
+    """Return the largest share of the call's time for which a thread that asks for the GIL every millisecond waited."""
     ticks, ticking, over = [], threading.Event(), threading.Event()
 
     def tick():
@@ -275,7 +275,7 @@ def longest_silence(work, net, trainer, X, y):
 
 @pytest.fixture
 def never_due():
-    """The engine never asks Python for anything in the middle of its work."""
+    """Make the engine never take the GIL in the middle of its work."""
     interval = _engine.set_interrupt_interval(1e9)
     yield
     _engine.set_interrupt_interval(interval)
@@ -284,7 +284,7 @@ def never_due():
 @pytest.mark.usefixtures("never_due")
 @every_work
 def test_other_threads_run_meanwhile(work):
-    """Neither the first call, which takes its memory, nor the engine's work itself keeps the GIL from other threads.
+    """Neither the first call, which allocates its memory, nor the engine's work itself holds the GIL for long.
 
     A share of the call, which every machine can reach: a busy one keeps the ticking thread waiting in some calls, an
     engine that keeps the GIL in every call.
@@ -294,7 +294,7 @@ def test_other_threads_run_meanwhile(work):
 
 # ---- signals ----
 
-# how to work for long on some rows: name -> function of (network, trainer, X, y, batch)
+# ways to work for a long time on some rows: name -> function of (network, trainer, X, y, batch)
 LONG_WORK = {
     "epoch": lambda net, trainer, X, y, batch: trainer.epoch(X, y, batch_size=batch),
     "fit": lambda net, trainer, X, y, batch: net.fit(
@@ -324,7 +324,7 @@ every_long_work = pytest.mark.parametrize(
 @pytest.mark.usefixtures("always_due", "one_thread")
 @every_long_work
 def test_how_much_work_lies_between_two_looks_for_ctrl_c(isa, work, widths, batch, rows):
-    """At most a call of a kernel: 1024 rows of the widest layer, or 32 where the kernels are the portable ones.
+    """Between two checks is at most one call of a kernel: 1024 rows of the widest layer, or 32 of portable kernels.
 
     A short step, and a tiny network's many steps together, add their gradient to the weights without another look.
     By the clock 512 x 512 weights take 20 ms at 25 GFLOP/s, as long as the portable kernels' 32 rows do at 1 GFLOP/s.
@@ -334,19 +334,19 @@ def test_how_much_work_lies_between_two_looks_for_ctrl_c(isa, work, widths, batc
     layers = [2 * n_in * n_out for n_in, n_out in zip(widths, widths[1:])]  # flops of one product and row
     products = sum(layers)
     if work not in ("call", "evaluate", "forward"):
-        products = 3 * products - (layers[0] if work != "forward, backward" else 0)  # nobody wants dx
+        products = 3 * products - (layers[0] if work != "forward, backward" else 0)  # dx is not computed
     before = _engine.interrupt_checks()
     LONG_WORK[work](net, trainer, X, y, batch)
     looks = _engine.interrupt_checks() - before
     most = max(layers) * (32 if isa == "portable" else 1024)
-    if sum(layers) * batch < 300_000_000:  # SHORT_STEP of plan.pxi
+    if sum(layers) * batch < 300_000_000:  # SHORT_STEP_FLOPS of plan.pxi
         most += sum(layers) * batch
-    assert looks >= products * rows // (1_000_000 + most)  # LOOK of interrupts.pxi
+    assert looks >= products * rows // (1_000_000 + most)  # FLOPS_PER_CLOCK_READ of interrupts.pxi
 
 
 @pytest.fixture
 def alarms():
-    """Calls a function every few milliseconds, as a signal's handler; 5 ms after it ended, however slow the machine."""
+    """Calls a function from a signal handler again and again, each time 5 ms after the last call ended."""
 
     def set_off(handler):
         def handle(*_):
@@ -365,7 +365,7 @@ def alarms():
 
 
 def in_mid_step(use):
-    """Whether the engine refuses a use of a network because that is in the middle of a step."""
+    """Return whether the engine refuses a call because the network is in the middle of a step."""
     try:
         use()
     except RuntimeError as error:
@@ -373,11 +373,11 @@ def in_mid_step(use):
     return False
 
 
-MANY = 300  # rounds of work, in one of which a signal meets a step: usually the first or the second
+MANY = 300  # rounds of work, until a signal arrives in a step: usually in the first or second round
 
 
 def in_steps(trainer, X, y, batch, steps):
-    """The first `steps` steps of the trainer's next epoch, one by one."""
+    """Take the first `steps` steps of the trainer's next epoch, one by one."""
     order = np.empty(len(X), np.int64)
     _engine.shuffle(order, trainer.seed, trainer.steps)
     for start in range(0, steps * batch, batch):
@@ -387,12 +387,12 @@ def in_steps(trainer, X, y, batch, steps):
 @pytest.mark.usefixtures("always_due")
 @every_long_work
 def test_ctrl_c(alarms, work, widths, batch, rows):
-    """In the middle of a step: the work ends, with the parameters of a whole step, and all still works."""
+    """A handler that raises in a step ends the work; the parameters are those of a whole step, and all still works."""
     net, trainer = make(widths)
     X, y = data(rows, widths[0], widths[-1])
 
     def handler():
-        if in_mid_step(lambda: copy.copy(net)):  # which does not come between a forward and its backward
+        if in_mid_step(lambda: copy.copy(net)):  # a call that does not come between a forward and its backward
             raise KeyboardInterrupt
 
     def work_on():
@@ -403,7 +403,7 @@ def test_ctrl_c(alarms, work, widths, batch, rows):
     with pytest.raises(KeyboardInterrupt):
         work_on()
     signal.setitimer(signal.ITIMER_REAL, 0)
-    if work == "epoch":  # the parameters are those of as many steps of a trainer that nobody interrupts
+    if work == "epoch":  # the parameters equal those of an undisturbed trainer after the same number of steps
         twin, replay = make(widths)
         while trainer.steps - replay.steps >= -(-rows // batch):
             replay.epoch(X, y, batch_size=batch)
@@ -416,7 +416,7 @@ def test_ctrl_c(alarms, work, widths, batch, rows):
 @pytest.mark.usefixtures("always_due")
 @every_work
 def test_a_handler_that_uses_the_network_in_a_step(alarms, work):
-    """It is refused, the work goes on, and its result is that of undisturbed work."""
+    """The use is refused, the work goes on, and its result is that of undisturbed work."""
     net, trainer, X, y = work_to_do(work)
     other = make()[0]
     uses = {
@@ -428,7 +428,7 @@ def test_a_handler_that_uses_the_network_in_a_step(alarms, work):
         "step": lambda: trainer.step(X[:2], y[:2]),
         "epoch": lambda: trainer.epoch(X[:2], y[:2], batch_size=1),
     }
-    probe = "backward" if work == "backward" else "call"  # what does no harm before the step or after it
+    probe = "backward" if work == "backward" else "call"  # a use that does no harm before or after the step
     refused = []
 
     def said(name):
@@ -490,7 +490,7 @@ def test_a_handlers_exception_reaches_the_user(alarms):
 
 
 def keeps_denormals():
-    """Whether this thread's floating-point unit computes with numbers below the normal ones."""
+    """Return whether this thread's floating-point unit computes with denormal numbers."""
     tiny = float(np.finfo(np.float64).smallest_subnormal)
     return tiny + tiny > tiny > 0 and bool(np.float32(1e-40) * np.float32(2) > 0)
 
@@ -498,7 +498,7 @@ def keeps_denormals():
 @pytest.mark.usefixtures("always_due")
 @every_work
 def test_the_floating_point_state_is_the_callers(alarms, work):
-    """Denormals are flushed in the kernels, and nowhere else: not after them, in a handler, or in a callback."""
+    """Denormals are flushed to zero in the kernels only: not after them, in a handler or in a callback."""
     net, trainer, X, y = work_to_do(work)
     probe = (lambda: net.backward(y)) if work == "backward" else (lambda: net(X[:2]))
     in_handler, in_callback = [], []
@@ -533,7 +533,7 @@ NOT_NEEDED = {
 
 
 def test_import_is_lean():
-    """fastprop brings along almost nothing that NumPy has not; and no NumPy module that NumPy has not."""
+    """Beyond what NumPy imports, fastprop imports almost nothing, and no further module of NumPy."""
     program = """
         import sys
         import numpy
@@ -547,7 +547,7 @@ def test_import_is_lean():
 
 
 def test_training_imports_nothing_of_numpys():
-    """A fork while another thread imports would leave the child waiting for that thread's lock."""
+    """If a process forks while another thread imports, the child waits for that thread's lock for ever."""
     program = """
         import json, sys
         import numpy as np, fastprop as fp
@@ -561,14 +561,14 @@ def test_training_imports_nothing_of_numpys():
     assert run(program) == []
 
 
-# ---- what type checkers are told ----
+# ---- the stubs ----
 
 
 @pytest.mark.parametrize("name", ["_engine", "_portable"])
 def test_stubs_name_what_is_there(name):
     module = importlib.import_module(f"fastprop._core.{name}")
     stub = Path(module.__file__).with_name(f"{name}.pyi")
-    assert stub.exists(), "type checkers see nothing of a compiled module"
+    assert stub.exists(), "a compiled module needs a stub, or type checkers know nothing about it"
 
     def public(names):
         return {name for name in names if not name.startswith("_")}

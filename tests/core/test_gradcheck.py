@@ -11,7 +11,7 @@ ROWS = 6
 
 
 def network_case(spoil=lambda gradient, rows: None):
-    """A case of the twin's half_mse network whose gradient `spoil` changes in place."""
+    """Return a network of the twin with half_mse whose gradient is changed in place by `spoil`."""
 
     def case(rng):
         theta = rng.normal(0.0, 0.6, reference.n_parameters(WIDTHS))
@@ -28,7 +28,7 @@ def network_case(spoil=lambda gradient, rows: None):
 
 
 def scale_one_element(factor, rank):
-    """Scale the element of that rank by size: 0 is the largest, 0.5 the median."""
+    """Scale the element whose rank by size is `rank`: 0 is the largest, 0.5 the median."""
 
     def spoil(gradient, rows):
         order = np.argsort(-np.abs(gradient))
@@ -110,7 +110,7 @@ def test_message_names_the_element_and_both_values():
 
 @pytest.mark.parametrize("steps", [0.0, 1e-6, 0.3, 0.5, 0.67, 0.9, -1.0, 1.3, -1.9])
 def test_kink_inside_the_stencil_is_seen(steps):
-    """Wherever within two steps the corner lies, and for ReLU as for |x|."""
+    """A corner within two steps is recognised, of ReLU and of |x|."""
     offset = steps * gradcheck.STEP
     for bend in (abs, lambda v: max(v, 0.0)):
         with pytest.raises(gradcheck.NoVerdict, match="corner"):
@@ -125,7 +125,7 @@ def test_kink_outside_the_stencil_is_none(steps):
 
 
 def test_kinks_are_moved_away_from_not_skipped():
-    """The first draws put a ReLU on its corner; a later one gives the verdict, a real one."""
+    """The first draws put a ReLU on its corner; a later one gives a verdict, which is checked to be real."""
     drawn = []
 
     def case(rng, factor=1.0):

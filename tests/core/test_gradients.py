@@ -18,7 +18,7 @@ from fastprop.nn.losses import LOSSES
 pytestmark = [pytest.mark.usefixtures("isa"), pytest.mark.exhaustive]
 
 DEPTHS = (1, 2, 3, 4)
-DIFFERENT = ("identity", "relu", "tanh", "gelu")  # in what the engine does with them
+DIFFERENT = ("identity", "relu", "tanh", "gelu")  # the activations that the engine treats in different ways
 EACH_DEPTH = pytest.mark.parametrize(
     ("activation", "depth"),
     [(a, d) for a in strategies.GENTLE for d in (DEPTHS if str(a) in DIFFERENT else (1, 3))],
@@ -32,12 +32,12 @@ SOME_LOSSES = ("half_mse", "cross_entropy", "binary_cross_entropy", "gaussian_nl
 
 
 def widths_of(depth, loss="half_mse"):
-    """3 inputs and 3 outputs, or 4 for a loss that wants pairs, with other numbers between them."""
+    """Return widths with 3 inputs and 3 outputs (4 for a loss of pairs), and different numbers in between."""
     return [*[3, 5, 4, 5][:depth], strategies.outputs_for(loss, 3)]
 
 
 def network(widths, activations, dtype="float64", rng=None):
-    """A network with these activations; `rng` draws parameters, biases included."""
+    """Return a network with these activations, and parameters and biases drawn by `rng`."""
     layers = [fp.Dense(n, name) for n, name in zip(widths[1:], activations, strict=True)]
     net = fp.Network([widths[0], *layers], dtype=dtype, seed=0)
     if rng is not None:
@@ -50,7 +50,7 @@ def network(widths, activations, dtype="float64", rng=None):
 
 
 def cost_at(net, X, y, loss, weight=None):
-    """The cost as a function of the parameters."""
+    """Return the cost as a function of the parameters."""
 
     def cost(theta):
         net.parameters[:] = theta
@@ -75,7 +75,7 @@ def check(widths, activations, loss, labels=False, weighted=False):
 @pytest.mark.parametrize("loss", LOSSES)
 @EACH_ACTIVATION
 def test_gradient(activation, loss):
-    """With the last layer linear, as is usual."""
+    """The usual case: the last layer is linear."""
     check(widths_of(2, loss), [activation, "identity"], loss)
 
 
@@ -101,13 +101,13 @@ def test_gradient_with_labels(activation, loss):
 
 @EACH_ACTIVATION
 def test_gradient_wider_than_a_vector(activation):
-    """19 columns are two AVX-512 registers of float64 and a tail."""
+    """19 columns fill two AVX-512 registers of float64 and part of a third."""
     check([9, 19, 2], [activation, "identity"], "half_mse")
 
 
 @EACH_DEPTH
 def test_backward_of_a_loss_of_ones_own(activation, depth):
-    """For Loss = sum dY * Y: dLoss/dX, and dLoss/dtheta in net.gradient."""
+    """For Loss = sum dY * Y, backward returns dLoss/dX and leaves dLoss/dtheta in net.gradient."""
     widths, activations = widths_of(depth), [activation] * depth
 
     def draw(rng):
@@ -134,7 +134,7 @@ def test_backward_of_a_loss_of_ones_own(activation, depth):
 
 
 def test_a_wrong_engine_would_be_caught():
-    """The check as it is used here, given a gradient with one element off by 1e-6."""
+    """The check used here refuses a gradient with one element off by 1e-6."""
 
     def case(rng):
         net = network([3, 5, 2], ["tanh", "identity"], rng=rng)
@@ -153,7 +153,7 @@ TOLERANCES = {"float32": 1e-5, "float64": 1e-13}
 
 
 def assert_close(ours, twin, dtype):
-    """Norm-wise: an element that cancels to almost zero has the error of its terms."""
+    """Compare by norm, since an element that cancels to almost zero has the error of its terms."""
     difference = np.max(np.abs(np.asarray(ours, np.float64) - twin), initial=0.0)
     assert difference <= TOLERANCES[dtype] * max(1.0, np.max(np.abs(twin), initial=0.0))
 
@@ -173,7 +173,7 @@ def assert_close(ours, twin, dtype):
 def test_engine_agrees_with_the_twin(
     widths, rows, activation, output_activation, loss, dtype, layout, seed
 ):
-    """Any shape, any names, data in any layout: outputs, cost, gradient, dX."""
+    """Outputs, cost, gradient and dX agree with the twin for any shape, activations, loss and memory layout."""
     widths = [*widths[:-1], strategies.outputs_for(loss, widths[-1])]
     rng = np.random.default_rng(seed)
     activations = [activation] * (len(widths) - 2) + [strategies.last(output_activation, loss)]
@@ -223,7 +223,7 @@ def threads(request):
     ids=str,
 )
 def test_more_rows_than_the_cache_holds(widths, rows, loss, dtype):
-    """The engine takes them in blocks, and adds the blocks' gradients; the cost stays one mean."""
+    """The engine processes many rows in blocks and adds the gradients of the blocks; the cost is one mean."""
     rng = np.random.default_rng(rows)
     activations = ["relu", "tanh", "identity"]
     net = network(widths, activations, dtype, rng)

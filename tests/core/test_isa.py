@@ -1,4 +1,4 @@
-"""Which table serves: FASTPROP_ISA, its bad names, and that training works with every table and to the same bits."""
+"""The choice of the kernel table by FASTPROP_ISA; training works with every table, and gives the same bits."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ for layers, activation, loss, batch in [
 
 
 def run(code, isa, tmp_path, *arguments):
-    """A fresh interpreter, with FASTPROP_ISA of `isa` (None: unset), that imports what this one does."""
+    """Run a new interpreter with FASTPROP_ISA set to `isa` (None: unset) and the import path of this one."""
     env = {name: value for name, value in os.environ.items() if name != "FASTPROP_ISA"}
     if isa is not None:
         env["FASTPROP_ISA"] = isa
@@ -52,7 +52,7 @@ def output(*arguments):
 
 
 def served(shown):
-    """What show_config printed as the table that serves."""
+    """Return the name of the kernel table in what show_config printed."""
     return next(line.split(":")[1].strip() for line in shown.splitlines() if line.startswith("kernel table"))
 
 
@@ -101,7 +101,7 @@ def test_show_config_says_what_serves(isa, capsys):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """(isa, dtype) -> what TRAIN printed: a digest, the cost and a norm for each of three networks."""
+    """Return a dict (isa, dtype) -> what TRAIN printed: a digest, the cost and a norm for each of three networks."""
     directory = tmp_path_factory.mktemp("trained")
     return {
         (name, dtype): [line.split() for line in output(TRAIN, name, directory, dtype).splitlines()]
@@ -118,7 +118,7 @@ def test_training_gives_the_same_bits_in_every_table_with_fma(trained, dtype):
 
 
 def test_training_comes_close_in_every_table(trained, dtype):
-    """Portable rounds otherwise: 0.6 eps apart was measured, and the rest is for the libm of other machines."""
+    """Portable kernels round differently: 0.6 eps was measured; the rest allows for the libm of other machines."""
     relative = 64 * float(np.finfo(dtype).eps)
     for name in usable_isas():
         for (_, cost, norm), (_, other_cost, other_norm) in zip(trained["portable", dtype], trained[name, dtype]):

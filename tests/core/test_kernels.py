@@ -1,6 +1,6 @@
-"""Every kernel of the list, in every table, against its NumPy twin; what it may read and write; and the bits.
+"""Every kernel of the list, in every table, agrees with its NumPy twin, and reads and writes only what it may.
 
-The list itself says what is tested: a kernel without a twin in reference.py or without cases in kernel_cases.py fails.
+The tests follow from the list: a kernel without a twin in reference.py or without cases in kernel_cases.py fails.
 """
 
 import kernel_cases
@@ -26,7 +26,7 @@ LAYOUTS = [{"padding": 0, "offset": 0}, {"padding": 3, "offset": 1}]
 
 
 def assert_close(case, got):
-    """Each output within its bound of the twin, and NaN nowhere."""
+    """Each output is within its bound of the twin, and none is NaN."""
     for name, expected in case.expected.items():
         error = np.abs(got[name] - expected)
         wrong = ~(error <= case.bound[name])
@@ -80,7 +80,7 @@ def test_every_vector_width_gives_the_same_bits(name, kind, dtype):
 
 
 def products(kernels, dtype):
-    """The three products as functions of NumPy arrays: C (m, n) = A (m, k) B (k, n), each from its own layout."""
+    """Return the three products as functions of NumPy arrays: C (m, n) = A (m, k) B (k, n), each in its own layout."""
 
     def scratch(*sizes):
         return np.full(_engine.scratch(*sizes, np.dtype(dtype).itemsize), np.nan, dtype)
@@ -122,7 +122,7 @@ def test_product_of_whole_numbers_is_exact(which, kernels, dtype):
 
 @pytest.mark.parametrize("which", PRODUCTS)
 def test_bits_of_an_element_do_not_depend_on_its_neighbours(which, kernels, dtype):
-    """Packed or in place, in whatever tile: the order of a sum follows from its length alone (DESIGN.md 4.4)."""
+    """The order of a sum depends on its length only, not on packing or the tile (contract 4 of DESIGN.md)."""
     multiply, draw = products(kernels, dtype)[which], Drawer(dtype)
     for k in (3, 300):
         a, b = draw.normal(97, k), draw.normal(k, 83)
@@ -137,7 +137,7 @@ def test_bits_of_an_element_do_not_depend_on_its_neighbours(which, kernels, dtyp
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("which", PRODUCTS)
 def test_product_with_a_number_that_is_not_finite(which, bad, kernels, dtype):
-    """It spreads through its own row and column, and nowhere else: not even through lanes that are masked off."""
+    """A NaN spreads through its own row and column only, not even through lanes that are masked off."""
     multiply, draw = products(kernels, dtype)[which], Drawer(dtype)
     for m, n, k in [(7, 9, 5), (61, 75, 69)]:
         a, b = np.abs(draw.normal(m, k)), np.abs(draw.normal(k, n))
@@ -169,7 +169,7 @@ def test_nan_stays_nan_through_an_activation_fused_into_the_product(name, kernel
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("shape", [(5, 3, 7), (53, 75, 69)])
 def test_the_whole_and_its_parts_agree(name, shape, kernels, dtype):
-    """An activation fused into a product is, to the bit, the product and then the activation's own kernel."""
+    """An activation within a product gives the bits of the product followed by the activation's own kernel."""
     rows, n_in, n_out = shape
     draw, number, numbers = Drawer(dtype), ACTIVATIONS.index(name), hyper_of(usual(name))
     x, w, dz = draw.normal(rows, n_in), draw.normal(n_in, n_out), draw.normal(rows, n_out)
@@ -198,8 +198,8 @@ def test_the_whole_and_its_parts_agree(name, shape, kernels, dtype):
 
 @pytest.mark.parametrize("accumulate", [0, 1])
 @pytest.mark.parametrize("shape", [(2, 3, 1), (53, 75, 69), (600, 64, 130), (64, 70, 10), (40, 1, 33)])
-def test_a_descent_is_the_gradient_and_then_the_step(shape, accumulate, kernels, dtype):
-    """To the bit, whichever way its product goes."""
+def test_an_sgd_step_has_the_bits_of_gradient_and_update(shape, accumulate, kernels, dtype):
+    """The step has the bits of gradient and update one after the other, however its product is computed."""
     rows, n_in, n_out = shape
     draw, hyper = Drawer(dtype), hyper_of((0.3, 0.2, 0.0, 0.0))
     w, before = draw.normal(n_in, n_out), draw.normal(n_in, n_out)
@@ -215,7 +215,7 @@ def test_a_descent_is_the_gradient_and_then_the_step(shape, accumulate, kernels,
 
 
 def forward_alone(kernels, name, z):
-    """The outputs of an activation's own kernel: a, and the slope where it keeps one."""
+    """Return the outputs of an activation's own kernel: a, and the slope if it saves one."""
     saved = np.full_like(z, np.nan) if name in SAVES_SLOPE else None
     return kernels[f"{name}_forward"](a=z, saved=saved, n=z.size, hyper=hyper_of(usual(name)))
 
@@ -223,13 +223,13 @@ def forward_alone(kernels, name, z):
 # activations
 
 
-def test_the_twin_knows_what_each_keeps():
+def test_the_twin_knows_what_each_saves():
     assert set(SAVES_SLOPE) == reference_activations.SAVES_SLOPE
 
 
 @pytest.mark.parametrize("name", SAVES_SLOPE)
 def test_prediction_gives_the_bits_of_training(name, kernels, dtype):
-    """With and without a place for the slope."""
+    """The kernel gives the same a with and without an array for the slope."""
     z = 3 * Drawer(dtype).normal(1000)
     alone = kernels[f"{name}_forward"](a=z, n=z.size, hyper=hyper_of(usual(name)))["a"]
     np.testing.assert_array_equal(forward_alone(kernels, name, z)["a"], alone)
@@ -261,7 +261,7 @@ def test_nan_gradient_stays_nan(name, kernels, dtype):
 
 
 def call_loss(kernels, name, a, y=None, label=None, **more):
-    """(cost, da) with the numbers that are the loss's defaults."""
+    """Return (cost, da) with the default hyperparameters of the loss."""
     sizes = {"rows": a.shape[0], "n": a.shape[1], "n_y": a.shape[1] // LOSSES[name].outputs, "scale": 1.0}
     hyper = np.resize(np.append(LOSSES[name].hyper, np.zeros(_engine.HYPER)), _engine.HYPER)
     got = kernels[name](cost=np.zeros(1), a=a, y=y, label=label, hyper=hyper, **sizes, **more)
@@ -271,7 +271,7 @@ def call_loss(kernels, name, a, y=None, label=None, **more):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name, labelled", [(name, False) for name in LOSSES] + [(name, True) for name in OF_CLASSES])
 def test_cost_of_what_is_not_finite_is_not_finite(name, bad, labelled, kernels, dtype):
-    """Else training on would look well: a cost that is not finite is how divergence is seen."""
+    """Divergence is recognised by a cost that is not finite, so a NaN in an output must reach the cost."""
     draw = Drawer(dtype)
     for columns in (1, 2, 7, 16, 19, 33):
         n = columns * LOSSES[name].outputs
@@ -321,7 +321,7 @@ def test_label_is_the_one_hot_row(name, kernels, dtype):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_cost_is_added_row_by_row(name, kernels, isa, dtype):
-    """In double, in row order: to the bit what adding up each row's own cost gives, whether da is wanted or not."""
+    """The cost is summed in double in row order, to the bit, whether da is computed or not."""
     draw = Drawer(dtype)
     for columns in (1, 19):
         a = draw.normal(23, columns * LOSSES[name].outputs)
@@ -352,7 +352,7 @@ def test_sgd_without_momentum_reads_no_velocity(kernels, dtype):
 
 @pytest.mark.skipif(GUARD == 0, reason="AddressSanitizer guards")
 class TestGuards:
-    """A guard that cannot fail guards nothing."""
+    """The guards around arrays recognise every write outside."""
 
     def test_sees_what_is_written_around_rows_and_between(self):
         buffer = Guarded(np.zeros((3, 5), np.float32), padding=2, offset=1)
@@ -377,7 +377,7 @@ class TestGuards:
             assert Guarded(np.zeros(5), offset=offset).address % 64 == 8 * offset
 
     def test_a_wrong_kernel_is_caught(self):
-        """One that writes an element too many, one that writes to its input."""
+        """A kernel that writes one element too many, and one that writes to its input, are recognised."""
         kernel = kernels_of("portable", "float32")["gather"]
         x, index = np.zeros((4, 3), np.float32), np.arange(4)
         with pytest.raises(AssertionError, match="wrote outside out"):

@@ -1,4 +1,4 @@
-"""What training takes beyond the data: parameters, gradient, optimiser state and one batch's workspace."""
+"""The memory of training beyond the data: parameters, gradient, optimiser state and the arena of one batch."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ WIDTHS, BATCH, ROWS = (784, 1024, 1024, 1024, 10), 512, 2048
 
 
 def promised(threads):
-    """Bytes: theta, gradient and velocity, a and dz of a batch, scratch, the order of rows."""
+    """Return the bytes of theta, gradient and velocity, a and dz of a batch, scratch memory and the order of rows."""
     parameters = sum((n_in + 1) * n_out for n_in, n_out in zip(WIDTHS, WIDTHS[1:], strict=False))
     batch = BATCH * (WIDTHS[0] + 2 * sum(WIDTHS[1:]))
     scratch = threads * 256 * 512  # a packed block of B for each thread: product.h
@@ -31,13 +31,13 @@ def test_training_takes_what_was_promised(threads):
         fp.Trainer(warm, loss="cross_entropy", optimizer=fp.SGD(0.01)).epoch(X, y)
         net = fp.Network({WIDTHS}, seed=0)  # drawing float64 weights has its own peak, before training starts
         with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")  # the peak starts anew
+            file.write("5")  # resets the peak
         with open("/proc/self/status") as file:
             before = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
         fp.Trainer(net, loss="cross_entropy", optimizer=fp.SGD(0.01, momentum=0.9)).epoch(X, y, batch_size={BATCH})
         with open("/proc/self/status") as file:
             peak = next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-        print(1024 * (peak - before) + net.parameters.nbytes)  # those were there before
+        print(1024 * (peak - before) + net.parameters.nbytes)  # they were allocated before
     """
     command = [sys.executable, "-P", "-c", textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
 """Arrays that callbacks or other threads overwrite while they are in use: no memory beside them is touched.
 
-What a user's array holds is checked at the door, but may have changed when a kernel takes it for an address.
-tests/helpers/overwriting.py trains while that happens, in a process of its own, since what is wrong here kills it.
+The content of a user's array is checked when it is passed, but may have changed when a kernel uses it as an address.
+tests/helpers/overwriting.py trains meanwhile, in a process of its own, since an error would kill the process.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from fastprop.nn.losses import LOSSES
 
 OF_CLASSES = [name for name, loss in LOSSES.items() if loss.targets == "classes"]
 EACH_ISA = pytest.mark.parametrize("isa", usable_isas())
-STEPS = os.environ.get("FASTPROP_OVERWRITING_STEPS", "1000")  # 10000 is what a release is tried with
+STEPS = os.environ.get("FASTPROP_OVERWRITING_STEPS", "1000")  # a release is tested with 10000
 
 
 def lines_of(*args):
-    """The lines that overwriting.py prints, once it has come to its end."""
+    """Run overwriting.py and return the lines that it prints."""
     command = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "overwriting.py"), *args]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert not done.returncode, f"{args}: status {done.returncode} after {done.stdout[-300:]!r}: {done.stderr[-3000:]}"
@@ -45,7 +45,7 @@ def test_from_within(isa):
                   "resized": ("cannot resize an array", "must have shape")}  # fmt: skip
         kind = next(kind for kind in ("resized", "labels", "column") if kind in line)
         named = "ValueError" in line and any(text in line for text in wanted[kind])
-        # a loss of the user's own takes any y
+        # a custom loss takes any y
         assert named or (line.startswith("own loss, labels") and line.endswith("done")), line
 
 
@@ -132,7 +132,7 @@ def test_an_index_that_is_no_category_makes_nan_and_no_gradient(wrong, kernels, 
 
 
 def test_edges_of_any_kind_keep_within_the_bins(kernels, dtype):
-    """State is the user's to write: edges that do not increase, and NaN, make wrong numbers and no wrong address."""
+    """Users may write to the state: edges that do not increase, and NaN, give wrong numbers but no wrong address."""
     draw = np.random.default_rng(0)
     bins = np.array([1, 4, 23])
     for value in (np.nan, np.inf, -np.inf, 0, 3e38):
@@ -146,7 +146,7 @@ def test_edges_of_any_kind_keep_within_the_bins(kernels, dtype):
             kernels["piecewise_backward"](dx=np.zeros_like(x), da=da, **how)
 
 
-# ---- what describes the arrays ----
+# ---- the description of the arrays ----
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def task(dtype):
 
 
 def test_prediction_has_nan_where_an_index_is_none(task, isa):
-    """The engine looks again, where it reads: here through its own door, which checks sizes alone."""
+    """Called directly, the engine checks sizes only; a category out of range makes the outputs of its row NaN."""
     network = task.network()
     x, out = task.X.copy(), np.zeros((len(task.X), CLASSES), task.dtype)
     x[5, 0] = CATEGORIES
@@ -165,7 +165,7 @@ def test_prediction_has_nan_where_an_index_is_none(task, isa):
 
 
 def spoilt_attributes():
-    """Attributes of a network that anybody may set, and what to."""
+    """Attributes of a network that users may set, and values for them."""
     yield "n_outputs", 1
     yield "n_inputs", 1
     yield "n_members", 1
@@ -198,7 +198,7 @@ def test_a_trainer_keeps_its_network(isa):
         trainer.epoch(np.ones((4, 200), "f4"), np.ones((4, 200), "f4"), batch_size=2)
 
 
-@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")  # NumPy 2.5 says that there are better ways
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")  # NumPy 2.5 deprecates it
 def test_a_gradient_of_another_dtype_in_place(isa):
     network = fp.Network([3, 8, 2], seed=0)
     network.gradient.dtype = np.float16
@@ -234,7 +234,7 @@ def test_tables_whose_size_no_integer_holds(categories, width):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 0.0, -np.inf])
 def test_weights_of_any_kind(value, task, isa):
-    """Row weights are factors: what is in them changes numbers, and no address."""
+    """Row weights are factors: bad ones change numbers, but no address."""
 
     class Spoiler(fp.Callback):
         def on_step_end(self, run):
@@ -250,6 +250,6 @@ def test_weights_of_any_kind(value, task, isa):
 
 
 def test_what_is_right_again_when_its_place_is_looked_for():
-    """Another thread may do that between two looks."""
+    """Another thread may repair an array between the check and the search for the bad element."""
     with pytest.raises(ValueError, match="another thread writes into it"):
         _validation.place(np.zeros((3, 2), bool))

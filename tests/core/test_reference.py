@@ -1,4 +1,4 @@
-"""The twin itself, against finite differences, closed forms and numbers worked out by hand."""
+"""The twin, compared with finite differences, closed forms and numbers computed by hand."""
 
 import math
 import re
@@ -17,7 +17,7 @@ KERNELS_DEF = Path(__file__).parents[2] / "src_c" / "kernels.def"
 
 
 def draw_target(loss, rng, rows, n_out):
-    """Rows of probabilities fit every loss; the regression losses get any number, hinges whole classes."""
+    """Return targets: rows of probabilities, which suit most losses, any numbers for regression, classes for hinges."""
     if loss in ("half_mse", "squared_error"):
         return rng.normal(size=(rows, n_out))
     if loss == "binary_hinge":
@@ -86,7 +86,7 @@ def test_input_gradient(given):
     gradcheck.check_gradient(case)
 
 
-# numbers worked out by hand
+# numbers computed by hand
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_theta_is_laid_out_as_promised():
     assert theta[12] == -1.0
 
 
-# descent
+# optimisers
 
 
 def test_momentum_by_hand():

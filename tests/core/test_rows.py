@@ -1,4 +1,4 @@
-"""Of layers that treat rows by themselves: the draws of dropout, and the twins' gradients by finite differences."""
+"""Operations on single rows: the random numbers of dropout, and the twins' gradients by finite differences."""
 
 from itertools import product
 
@@ -13,7 +13,7 @@ ROWS, N = 512, 257
 
 
 def kept_mask(kernels, dtype, rate, key, first=0, rows=ROWS, n=N):
-    """Where dropout keeps."""
+    """Return the mask of dropout: True where an element is kept."""
     draw = Drawer(dtype)
     got = kernels["dropout"](
         a=draw.nan(rows, n), saved=draw.nan(rows, n), x=np.ones((rows, n), dtype),
@@ -23,20 +23,20 @@ def kept_mask(kernels, dtype, rate, key, first=0, rows=ROWS, n=N):
 
 
 def deviations(mask, rate):
-    """By how many standard deviations of a binomial count its mean is off."""
+    """Return how many standard deviations of a binomial count the mean is off."""
     return abs(np.mean(mask) - (1 - rate)) / np.sqrt(rate * (1 - rate) / mask.size)
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.9])
 def test_dropout_keeps_its_share(rate, kernels, dtype):
-    """Of all, of each row's and column's: 4 keys, each off by no more than chance allows at one in 10^6."""
+    """The shares of all elements, rows and columns, for 4 keys, are off by no more than chance allows once in 10^6."""
     for key in range(4):
         mask = kept_mask(kernels, dtype, rate, key)
         assert deviations(mask, rate) < 5
         for axis in (0, 1):
             off = (np.mean(mask, axis) - (1 - rate)) / np.sqrt(rate * (1 - rate) / mask.shape[axis])
             assert np.abs(off).max() < 6
-            assert 0.7 < np.mean(off**2) < 1.4  # a share that is too even is not random either
+            assert 0.7 < np.mean(off**2) < 1.4  # shares that are too even are not random either
 
 
 def test_dropout_draws_do_not_depend_on_each_other(kernels, dtype):
@@ -53,7 +53,7 @@ def test_dropout_draws_do_not_depend_on_each_other(kernels, dtype):
 
 
 def test_dropout_of_a_part_is_the_part_of_dropout(kernels, dtype):
-    """Whatever the split into blocks of rows, and whether rows lie one after another."""
+    """The mask does not depend on the division into blocks of rows, nor on the stride."""
     whole = kept_mask(kernels, dtype, 0.3, 7)
     for first, rows in [(0, 1), (1, 100), (511, 1)]:
         part = kept_mask(kernels, dtype, 0.3, 7, first, rows)
@@ -66,7 +66,7 @@ def test_every_table_drops_the_same(isa, dtype):
 
 
 def test_softmax_of_what_is_not_finite(kernels, dtype):
-    """NaN spreads over its own row only; large scores do not overflow; -inf has no share."""
+    """NaN spreads over its own row only, large scores do not overflow, and the softmax of -inf is 0."""
     largest = np.finfo(dtype).max
     for n, logarithm in product([3, 16, 37], [0, 1]):
         x = np.zeros((4, n), dtype)
@@ -79,7 +79,7 @@ def test_softmax_of_what_is_not_finite(kernels, dtype):
         np.testing.assert_allclose(p[3], 1 / n, rtol=8 * n * np.finfo(dtype).eps)
 
 
-# the twins' backward passes, by finite differences of the forward ones
+# the twins' backward passes, compared with finite differences of the forward passes
 
 EPSILON = 1e-5
 

@@ -13,7 +13,7 @@ from fastprop._core import _engine
 from numpy_baseline import NumpyTrainer
 
 WIDTHS = (5, 17, 9, 4)  # an even number of outputs, as gaussian_nll wants
-# What issue 2 allows against PyTorch; the baseline and the twin are held to the same.
+# The tolerances that hold against PyTorch; the baseline and the twin must keep them, too.
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 
 
@@ -23,7 +23,7 @@ def training_data(loss, rng, rows):
 
 
 def training_case(loss, dtype):
-    """Initial parameters, rounded to the dtype, and 20 mini-batches, the last one small."""
+    """Return initial parameters, rounded to the dtype, and 20 mini-batches, of which the last one is small."""
     rng = np.random.default_rng(3)
     theta = rng.normal(0.0, 0.4, reference.n_parameters(WIDTHS)).astype(dtype).astype(np.float64)
     x, y = training_data(loss, rng, 20 * 16 - 9)
@@ -55,7 +55,7 @@ HYPER = {
 def test_engine_takes_the_steps_of_the_twin(activation, loss, dtype, hyper):
     theta, batches = training_case(loss, dtype)
     activations = [activation] * 2 + ["identity"]
-    rate = 0.01 if loss == "gamma" else 0.05  # whose slope grows like e^-a
+    rate = 0.01 if loss == "gamma" else 0.05  # its slope grows like e^-a
     twin_theta, twin_costs = reference.train(
         WIDTHS, activations, loss, theta, batches, rate, **hyper
     )
@@ -67,12 +67,12 @@ def test_engine_takes_the_steps_of_the_twin(activation, loss, dtype, hyper):
     assert np.max(np.abs(twin_theta - theta)) > 0.01, "nothing was trained"
 
 
-LARGE = (40, 300, 70, 3)  # weights that take their step in the product that is their gradient, and one too small for it
+LARGE = (40, 300, 70, 3)  # weights that plain SGD updates within the product of their gradient, and one too small
 
 
 @pytest.fixture(params=[1, 3])
 def threads(request):
-    """How many threads serve the test."""
+    """The number of threads during the test."""
     before = fp.get_num_threads()
     fp.set_num_threads(request.param)
     yield request.param
@@ -89,13 +89,13 @@ def threads(request):
         (200, 64, {"optimizer": {"weight_decay": 0.1, "decoupled": True}}),
         (200, 64, {"l2": 0.1}),
         (200, 64, {"optimizer": {"momentum": 0.9}}),
-        (9000, 4000, {}),  # several blocks of rows to a batch
+        (9000, 4000, {}),  # several blocks of rows per batch
     ],
     ids=str,
 )
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_an_epoch_takes_the_steps_of_single_steps(dtype, rows, batch, how):
-    """To the bit, though only a call's last step keeps its gradient; and that one's is left."""
+    """The bits are the same, though only the last step of a call stores its gradient, which is checked, too."""
     rng = np.random.default_rng(8)
     X, y = (rng.normal(size=(rows, n)).astype(dtype) for n in (LARGE[0], LARGE[-1]))
 
@@ -137,7 +137,7 @@ def test_baseline_takes_the_steps_of_the_engine(activation, loss, dtype, momentu
 @pytest.mark.parametrize("widths", [(1, 1, 1, 1), (3, 1), (2, 80, 1)], ids=str)
 @pytest.mark.parametrize("rows", [1, 2, 70])
 def test_baseline_at_its_turning_points(widths, rows):
-    """One element, one row, one layer, and layers large enough for the other ReLU mask."""
+    """The baseline works for one element, one row and one layer, and for layers that take the other ReLU mask."""
     rng = np.random.default_rng(4)
     theta = np.abs(rng.normal(0.0, 0.4, reference.n_parameters(widths)))
     x, y = rng.normal(size=(rows, widths[0])), rng.normal(size=rows)
@@ -154,7 +154,7 @@ def test_baseline_at_its_turning_points(widths, rows):
 @pytest.mark.parametrize("batch_size", [1, 7, 16, 100])
 @pytest.mark.parametrize("loss", ["half_mse", "cross_entropy"])
 def test_baseline_epoch_visits_every_row_once(loss, batch_size):
-    """At rate 0 the mean cost of an epoch is that of the data, in any order and batches."""
+    """With a rate of 0 the mean cost of an epoch is the cost of the data, whatever the order and the batches."""
     x, y = training_data(loss, np.random.default_rng(5), 100)
     baseline = NumpyTrainer(WIDTHS, "tanh", loss, 0.0, dtype="float64", seed=1)
     before = baseline.theta.copy()
@@ -175,7 +175,7 @@ def test_baseline_learns():
 
 
 def test_a_well_known_worked_example():
-    """Mazur's 2-2-2 network: what it computes by hand, and where the updates of 10,000 rounds lead (see docs)."""
+    """Mazur's 2-2-2 network gives the numbers computed by hand, and the costs of 10,000 updates (see docs)."""
     x, y = np.array([[0.05, 0.10]]), np.array([[0.01, 0.99]])
     net = fp.Network([2, 2, fp.Dense(2, "sigmoid")], activation="sigmoid", dtype="float64", seed=0)
     first = [[0.15, 0.25], [0.20, 0.30]], [0.35, 0.35], [[0.40, 0.50], [0.45, 0.55]], [0.60, 0.60]

@@ -1,8 +1,9 @@
 """The functions of vmath.h in every table, in units in the last place, against a higher precision.
 
-What is allowed is what src_c/kernels/vmath.h states beside each function, read from there. tanh and sigmoid are called
-through the activations; exp, log and log1p through losses, by arguments for which the loss is that function to the bit.
-FASTPROP_EVERY_FLOAT32=1 tries every number of float32 instead of a few millions of them, in half an hour.
+The errors allowed are those that src_c/kernels/vmath.h states for each function; they are read from there. tanh and
+sigmoid are called through the activations; exp, log and log1p through losses, with arguments for which the loss is that
+function to the bit. FASTPROP_EVERY_FLOAT32=1 tests every number of float32 instead of a few million, which takes half
+an hour.
 """
 
 import os
@@ -36,7 +37,7 @@ EXACT = pytest.mark.parametrize("isa", exact_isas())
 
 
 def stated():
-    """Name -> ULP, from the comment before each function of the header."""
+    """Return a dict, name -> ULP, from the comment before each function of the header."""
     found = re.findall(r"/\*((?:(?!\*/).)*)\*/\s*FP_INLINE V\(t\) FP\((\w+)\)", VMATH_H.read_text(), re.DOTALL)
     numbers = {name: re.search(r"([\d.]+) ULP", comment) for comment, name in found}
     return {name: float(number[1]) for name, number in numbers.items() if number}
@@ -64,7 +65,7 @@ def ulp_error(got, exact, dtype):
 
 
 def worst(x, got, exact, dtype):
-    """The largest error, and where."""
+    """Return the largest error, and where it occurs."""
     error = ulp_error(got, exact, dtype)
     at = np.argmax(error)  # NaN counts as the largest
     return error[at], x[at]
@@ -77,7 +78,7 @@ def assert_within(limit, x, got, exact, dtype):
 
 
 def chunks(dtype):
-    """Arrays of numbers: for float32 from all bit patterns, for float64 from every exponent and the usual range."""
+    """Yield arrays of numbers: for float32 of all bit patterns, for float64 of every exponent and the usual range."""
     if dtype == "float32":
         stride, size = (1, 1 << 22) if EVERY else (1021, 1 << 20)  # an odd stride: every low bit comes up
         for first in range(0, 1 << 32, stride * size):
@@ -95,7 +96,7 @@ def chunks(dtype):
 
 
 def negative(dtype):
-    """Scores of at most 0, from the last whose exp is normal: what the losses give to exp."""
+    """Return scores of at most 0 whose exp is a normal number: the arguments that losses pass to exp."""
     low = np.log(np.finfo(dtype).tiny)
     rng = np.random.default_rng(3)
     x = [rng.uniform(low, 0, 100_000), rng.uniform(-2, 0, 100_000), -(2 ** rng.uniform(-30, 4, 100_000)), [0, low]]
@@ -103,7 +104,7 @@ def negative(dtype):
 
 
 def every_negative(dtype):
-    """The same in chunks, and each there is of float32 where that is asked for."""
+    """Yield such scores in chunks; every one of float32 if all are asked for."""
     yield negative(dtype)
     if EVERY and dtype == "float32":
         last = np.log(np.finfo(dtype).tiny).astype(dtype).view(np.uint32)
@@ -151,22 +152,22 @@ def test_activation_ulp(name, isa, dtype):
             assert_within(limit, x, g(x), EXACT_OF[name](x.astype(WIDER[dtype])), dtype)
 
 
-# what activations are made of, through those that it is all of
+# functions within activations, tested through activations that consist of little else
 
 
 def finite(dtype, least, most):
-    """Numbers of all sizes in [least, most], chunk by chunk."""
+    """Yield numbers of all magnitudes in [least, most], in chunks."""
     for chunk in chunks(dtype):
         yield np.append(chunk[(chunk >= least) & (chunk <= most)], least).astype(dtype)
 
 
 def underflow(dtype):
-    """E^-this is still normal."""
+    """Return the largest x for which e^-x is a normal number."""
     return -float(np.log(np.finfo(dtype).tiny)) - 1e-3
 
 
 def exact_decay_product(x):
-    """E^(-x^2), without rounding x^2: (high + low)^2 = high^2 + low (x + high), and high^2 has few enough bits."""
+    """Return e^(-x^2) without rounding x^2: (high + low)^2 = high^2 + low (x + high), and high^2 is exact."""
     high = x.astype(np.float32).astype(x.dtype) if x.dtype == np.longdouble else x
     return np.exp(-high * high) * np.exp(-(x - high) * (x + high))
 
@@ -199,7 +200,7 @@ def test_expm1_ulp(isa, dtype):
 @DTYPES
 @EXACT
 def test_decay_ulp(isa, dtype):
-    """Through e^(-z^2), for every z and for those whose square is exact."""
+    """The function is tested through e^(-z^2), for every z and for z whose square is exact."""
     gaussian, most = activation(isa, dtype, "gaussian"), np.sqrt(underflow(dtype))
     for x in finite(dtype, -most, most):
         assert_within(STATED["decay_product"], x, gaussian(x), exact_decay_product(x.astype(WIDER[dtype])), dtype)
@@ -213,7 +214,7 @@ def test_decay_ulp(isa, dtype):
 @DTYPES
 @EXACT
 def test_softplus_ulp(isa, dtype):
-    """Through ln s(z) for z > 0, and both sigmoids through its slope."""
+    """The function is tested through ln s(z) for z > 0, and both sigmoids through its slope."""
     log_sigmoid, most = activation(isa, dtype, "log_sigmoid", slope=True), underflow(dtype)
     for x in finite(dtype, 0, most):
         a, slope = log_sigmoid(x)
@@ -227,7 +228,7 @@ def test_softplus_ulp(isa, dtype):
 @DTYPES
 @EXACT
 def test_normal_tail_ulp(isa, dtype):
-    """Through gelu(-x) / -x, whose one rounding more is at most a unit of the quotient's last place."""
+    """The function is tested through gelu(-x) / -x, whose additional rounding is at most one ULP of the quotient."""
     gelu, most = activation(isa, dtype, "gelu"), np.sqrt(2 * underflow(dtype)) - 1
     for chunk in finite(dtype, 1e-6, most):
         x = chunk[:: chunk.size // 100_000 + 1]
@@ -284,11 +285,11 @@ def test_sincos_of_any_size(isa, dtype, omega):
         assert np.all(np.isnan(got))
 
 
-# every activation, of any finite number
+# every activation, for any finite number
 
 
 def any_finite(dtype):
-    """Numbers of random bits, every power of 2, and the numbers beside the ends: all finite."""
+    """Return finite numbers: random bits, every power of 2, and the numbers next to the ends of the range."""
     size, rng = np.finfo(dtype), np.random.default_rng(5)
     bits = rng.integers(1 << size.bits, size=100_000, dtype=np.uint64).astype(f"u{size.bits // 8}").view(dtype)
     powers = np.ldexp(np.dtype(dtype).type(1), np.arange(size.minexp - size.nmant, size.maxexp))
@@ -318,14 +319,14 @@ def test_finite_numbers_stay_finite(name, isa, dtype):
         with np.errstate(over="ignore"):
             carried = np.minimum(1 + z * z, 800)  # the rounding of z^2, in e^(-z^2) as long as that is not 0
             bound = 16 * np.finfo(dtype).eps * carried * np.abs(plain) + 1e3 * np.finfo(dtype).tiny
-            if name == "sin":  # omega z is rounded, where it is not so large that libm takes over
+            if name == "sin":  # omega z is rounded, unless it is so large that libm computes the sine
                 bound += 2 * np.finfo(dtype).eps * np.minimum(np.abs(numbers[0] * z), 1.01e5)
             apart = np.abs(a[~too_large] - plain[~too_large])
         assert np.all(apart <= bound[~too_large]), z[~too_large][np.argmax(apart - bound[~too_large])]
 
 
 def test_waves_of_any_size(isa, dtype):
-    """cos and sin of 2 pi f x of the exact product, which rational arithmetic has, to a turn's rounding."""
+    """cos and sin of 2 pi f x agree with rational arithmetic on the exact product, up to the rounding of a turn."""
     size, rng = np.finfo(dtype), np.random.default_rng(6)
     f, x = (rng.choice(any_finite(dtype), 2000) for _ in range(2))
     f[:3], x[:3] = size.max, [size.max, -1, size.tiny]
@@ -370,7 +371,7 @@ def softmax_parts(isa, dtype, scores):
 
 
 def costs_of_rows(isa, dtype, loss, a, y=None, label=None):
-    """The cost of each row alone."""
+    """Return the cost of each row."""
     raw = kernels_of(isa, dtype)[loss].raw
     cost = np.zeros(len(a))
     step = a.strides[0]
@@ -391,7 +392,7 @@ def test_exp_ulp(isa, dtype):
 
 
 def scores_for_log(dtype):
-    """(x, ones): log gets e^x + ones, from 1 to 2 (each number of float32 there where that is asked for) and to 64."""
+    """Yield (x, ones) such that log gets e^x + ones: 1 to 2 (all of float32 if asked for), and up to 64."""
     x = negative(dtype)
     yield x[::4], 1
     if EVERY and dtype == "float32":

@@ -1,10 +1,10 @@
-"""Jobs that tests do at the same time."""
+"""Functions that tests run at the same time."""
 
 import threading
 
 
 def together(*jobs):
-    """Does all at once, each on a Python thread; returns what each returned, or raises what one of them raised."""
+    """Run all jobs at once, each on a Python thread; return their results, or raise what one of them raised."""
     results, errors = [None] * len(jobs), []
     ready = threading.Barrier(len(jobs))
 

@@ -1,4 +1,4 @@
-"""The blocks of code in a page of docs/, run as a reader runs them: from the top, in a folder of their own.
+"""Run the blocks of code of a page of docs/ as a reader does: from the top, in a new folder.
 
 A ```python block may be followed by an ```output block, which is what it prints; an exception that ends it is its last
 line. Lines of a ```console block that begin with "$ " are commands, the others what they print. "..." stands for any
@@ -17,7 +17,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FENCE = re.compile(r"^```(python|output|console)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-# What comes between the outputs of two blocks, and cannot be part of one.
+# A separator between the outputs of two blocks, which cannot be part of an output.
 MARK = "\x1e"
 SESSION = f"""
 import sys, traceback
@@ -33,7 +33,7 @@ for block in sys.stdin.read().split({MARK!r}):
 
 @dataclass
 class Block:
-    """A block, where it begins in the page, and what the page says that it prints."""
+    """A block of code, where it begins in the page, and the output that the page shows for it."""
 
     kind: str
     code: str
@@ -54,7 +54,7 @@ def needs(page):
 
 
 def blocks(text):
-    """The blocks of a page."""
+    """Return the blocks of a page."""
     found = []
     for fence in FENCE.finditer(text):
         kind, content = fence.groups()
@@ -66,7 +66,7 @@ def blocks(text):
 
 
 def run(page):
-    """What each block of a page prints."""
+    """Run the blocks of a page and return the output of each."""
     found = blocks(page.read_text(encoding="utf-8"))
     python = [block for block in found if block.kind == "python"]
     with tempfile.TemporaryDirectory() as folder:
@@ -82,7 +82,7 @@ def _environment():
 
 
 def _session(codes, folder):
-    """What blocks of Python print, one after the other in one process."""
+    """Run blocks of Python one after the other in one process, and return the output of each."""
     if not codes:
         return []
     done = subprocess.run(
@@ -100,7 +100,7 @@ def _session(codes, folder):
 
 
 def _console(text, folder):
-    """A console as it looks after its commands."""
+    """Run the commands of a console block and return the console's text after them."""
     screen = ""
     for command in re.findall(r"^\$ (.*)\n", text, re.MULTILINE):
         script = f'fastprop() {{ "{sys.executable}" -m fastprop.cli.main "$@"; }}\n{command}'
@@ -119,6 +119,6 @@ def _console(text, folder):
 
 
 def same(block, printed):
-    """Whether a block printed what its page says."""
+    """Return whether the output of a block is the one that its page shows."""
     expected = block.code if block.kind == "console" else block.expected
     return doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS)

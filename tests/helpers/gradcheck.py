@@ -1,7 +1,7 @@
-"""Gradients against central finite differences, in float64.
+"""Check gradients by central finite differences in float64.
 
-    gradient_error(cost, theta, gradient)     the worst relative error of an element
-    check_gradient(case)                      asserts it, drawing anew where numbers cannot tell
+    gradient_error(cost, theta, gradient)     the largest relative error of an element
+    check_gradient(case)                      asserts that it is small; draws other numbers if these cannot tell
 
 A check that cannot fail proves nothing, so tests/core/test_gradcheck.py gives it wrong gradients. A
 check that is skipped proves nothing either: where differences mean nothing (a kink: ReLU at z = 0)
@@ -21,7 +21,7 @@ STEP = 1e-3
 # is almost zero has no digits of its own.
 FLOOR = 1e-3
 
-TOLERANCE = 1e-7  # issue 2's promise
+TOLERANCE = 1e-7  # for the relative error; see the measurements above
 
 # By how much of the largest element the slopes over one and over two steps may differ. On smooth
 # costs they do by h^2 f''', measured 3e-5 at worst; a kink shows at least three times the error
@@ -30,11 +30,11 @@ ROUGHNESS = 1e-4
 
 
 class NoVerdict(ArithmeticError):
-    """At these numbers a right gradient cannot be told from a wrong one: draw others."""
+    """Raised where finite differences cannot tell a right gradient from a wrong one: draw other numbers."""
 
 
 def numeric_gradient(cost, theta, step=STEP):
-    """The gradient of ``cost(theta) -> float`` by five-point central differences.
+    """Return the gradient of ``cost(theta) -> float`` by five-point central differences.
 
     ``theta`` is an array of any shape; it is not written to. Raises `NoVerdict` where the cost has
     a corner within two steps of ``theta``, or where most of its gradient is zero.
@@ -67,7 +67,7 @@ def numeric_gradient(cost, theta, step=STEP):
 
 
 def relative_errors(gradient, numeric):
-    """|gradient - numeric| / max(|gradient|, |numeric|, FLOOR * largest |numeric|), by element."""
+    """Return |gradient - numeric| / max(|gradient|, |numeric|, FLOOR * largest |numeric|), element by element."""
     gradient = np.asarray(gradient, dtype=np.float64)
     assert gradient.shape == numeric.shape, f"gradient {gradient.shape}, parameters {numeric.shape}"
     assert np.all(np.isfinite(gradient)), "the gradient holds NaN or infinity"
@@ -77,12 +77,12 @@ def relative_errors(gradient, numeric):
 
 
 def gradient_error(cost, theta, gradient, step=STEP):
-    """The worst relative error of an element of ``gradient`` as that of ``cost`` at ``theta``."""
+    """Return the largest relative error of the elements of ``gradient``, a gradient of ``cost`` at ``theta``."""
     return float(np.max(relative_errors(gradient, numeric_gradient(cost, theta, step))))
 
 
 def check_gradient(case, draws=20, tolerance=TOLERANCE):
-    """Assert that a gradient is right, moving away from where differences cannot tell.
+    """Assert that a gradient is right; draw other numbers where finite differences cannot tell.
 
     Parameters
     ----------

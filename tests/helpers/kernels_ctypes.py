@@ -1,8 +1,8 @@
-"""Every kernel as a Python function, called through its address in the table of an ISA and dtype.
+"""Call every kernel as a Python function, through its address in the table of an ISA and dtype.
 
-What a kernel takes is parsed from the C arguments of the list, so a new kernel needs nothing here. Each array is copied
-between guards, and each padding between rows is one; a guard holds NaN of a payload that no arithmetic makes, so that
-whoever writes there is seen by the bits, and whoever uses what is there by NaN in the result.
+The parameters are parsed from the C arguments of the list, so a new kernel needs nothing here. Each array is copied
+between guards, and the padding between rows is a guard, too. A guard holds NaN with a payload that no arithmetic
+produces: a kernel that writes there changes the bits, and one that reads there has NaN in its result.
 """
 
 import ctypes
@@ -25,18 +25,18 @@ ELEMENTS = {"double": np.float64, "int64_t": np.int64, "I": np.intp, "int": np.i
 
 
 def usable_isas():
-    """Names of the ISAs of this build that this CPU has, slowest first."""
+    """Return the names of the ISAs of this build that this CPU has, the slowest first."""
     return [name for name, supported in _engine.isas().items() if supported]
 
 
 def exact_isas():
-    """Those that promise the same bits as each other: all but portable, which may have no FMA."""
+    """Return the ISAs that give the same bits: all but portable, which may have no FMA."""
     return [name for name in usable_isas() if name != "portable"]
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of a kernel as C declares it."""
+    """A parameter of a kernel, as C declares it."""
 
     name: str
     type: str
@@ -45,7 +45,7 @@ class Parameter:
 
 
 def parse(arguments):
-    """The parameters of "(T *a, const T *x, I rows)"."""
+    """Return the parameters of a list such as "(T *a, const T *x, I rows)"."""
     declared = re.fullmatch(r"\((.*)\)", arguments)[1].split(",")
     parameters = []
     for text in declared:
@@ -58,13 +58,13 @@ def parse(arguments):
 
 @dataclass(frozen=True)
 class Same:
-    """Stands for an array: the one of another argument, in place."""
+    """Stands for the array of another argument, for calls in place."""
 
     name: str
 
 
 class Guarded:
-    """A copy of an array between guards, its rows `padding` elements apart, itself `offset` elements off alignment."""
+    """A copy of an array between guards, with `padding` elements between rows, `offset` elements off alignment."""
 
     def __init__(self, array, *, padding=0, offset=0):
         if array.ndim == 2:
@@ -79,7 +79,7 @@ class Guarded:
         self.bits = block[skip : block.size - slack + skip].view(f"u{size}")
         self.bits[:] = CANARY[size]
         first = GUARD // size + offset
-        # the rows as a window on the block, strided; what is not in the window is guard
+        # the rows are a strided view of the block; all other elements are guards
         self.window = np.ndarray(shape, array.dtype, self.bits, first * size, (self.row * size, size))
         self.window[:] = array.reshape(shape)
         self.address = self.bits.ctypes.data + first * size
@@ -88,22 +88,22 @@ class Guarded:
         self.first = first
 
     def changed_outside(self):
-        """Offsets from the first element, of the elements outside the array that were written."""
+        """Return the offsets, from the first element, of the elements outside the array that were written."""
         changed = self.bits != self.before
         np.ndarray(self.window.shape, bool, changed, self.first, (self.row, 1))[:] = False
         return np.flatnonzero(changed) - self.first
 
     def changed(self):
-        """Whether any bit is another than at the start."""
+        """Return whether any bit has changed."""
         return not np.array_equal(self.bits, self.before)
 
     def values(self):
-        """The array as it is now."""
+        """Return the current content of the array."""
         return self.window.reshape(self.shape).copy()
 
 
 class Kernel:
-    """A kernel of one table, to be called with its C arguments by name."""
+    """A kernel of one table; it is called with its C arguments as keywords."""
 
     def __init__(self, name, arguments, address, dtype):
         self.name, self.dtype = name, np.dtype(dtype)
@@ -112,7 +112,7 @@ class Kernel:
         self.raw = ctypes.CFUNCTYPE(None, *types)(address)
 
     def __call__(self, *, padding=0, offset=0, **arguments):
-        """Calls with arrays copied between guards; returns name -> array for each one that the kernel may write.
+        """Call the kernel with copies of the arrays between guards; return the arrays that it may write, by name.
 
         A stride `x_stride` follows from x and `padding`. A pointer left out or None is NULL.
         """
@@ -133,7 +133,7 @@ class Kernel:
         return self.checked(buffers)
 
     def value(self, p, arguments, buffers):
-        """What C gets for a parameter."""
+        """Return the value that C gets for a parameter."""
         if p.pointer:
             return buffers[p.name].address if p.name in buffers else None
         if p.name.endswith("_stride") and p.name not in arguments:
@@ -142,7 +142,7 @@ class Kernel:
         return arguments[p.name]
 
     def checked(self, buffers):
-        """What was written, once nothing else was."""
+        """Return what was written, after checking that nothing else was."""
         written = {p.name: buffers[p.name] for p in self.parameters if p.name in buffers and not p.const}
         for name, buffer in buffers.items():
             outside = buffer.changed_outside()
@@ -154,7 +154,7 @@ class Kernel:
 
 @cache
 def kernels_of(isa, dtype):
-    """Name -> Kernel, for every one of the list."""
+    """Return every kernel of the list, by name."""
     addresses = _engine.kernel_addresses(isa, dtype)
     for other in usable_isas():
         if other != isa:

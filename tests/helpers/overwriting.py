@@ -1,10 +1,10 @@
-"""What tests/core/test_overwriting.py runs in a process of its own: trainings whose arrays are overwritten.
+"""Trainings whose arrays are overwritten; tests/core/test_overwriting.py runs this in a new process.
 
     python tests/helpers/overwriting.py callbacks ISA
     python tests/helpers/overwriting.py threads ISA STEPS
 
-A process that ends by itself, with status 0, touched no memory outside its arrays that anybody noticed; under
-tools/sanitize everybody would have.
+If the process ends by itself, with status 0, it has touched no memory outside its arrays that caused a crash; under
+tools/sanitize it has touched none at all.
 """
 
 import importlib.util
@@ -50,7 +50,7 @@ class Task:
         return fp.Network(layers[kind], seed=0, dtype=self.dtype)
 
 
-# ---- from within: a function of the user's that training calls writes into the arrays ----
+# ---- overwritten from within: a user's function that training calls writes into the arrays ----
 
 
 def callback_of(method):
@@ -126,7 +126,7 @@ def by_batches(task, spoil, loss):
 def by_schedule(task, spoil, loss):
     class Spoiler(fp.schedules.Constant):
         def _curve(self, t, span):
-            if t.size > 1:  # the rates of an epoch, whose rows were checked before
+            if t.size > 1:  # the rates of an epoch; its rows have been checked before
                 spoil()
             return super()._curve(t, span)
 
@@ -165,7 +165,7 @@ if importlib.util.find_spec("scipy") is None:
 
 
 def spoilers(task):
-    """Name -> a function that spoils the task's data, and which of its arrays that is."""
+    """Return functions that spoil the task's data, by name, and which of its arrays each spoils."""
 
     def fill(array, value):
         return lambda: array.fill(value)
@@ -181,7 +181,7 @@ def spoilers(task):
 
 
 def spoil_from_within():
-    """Every way in, every spoiler, both dtypes: what was raised, a line each."""
+    """Try every call with every function that spoils, for both dtypes; print a line for each with what was raised."""
     for dtype in ("float32", "float64"):
         for at in range(len(list(spoilers(Task(dtype))))):
             for way, run in WITHIN.items():
@@ -195,11 +195,11 @@ def spoil_from_within():
                     print(f"{type(error).__name__}: {error}".replace("\n", " "), flush=True)
 
 
-# ---- from outside: another thread overwrites the arrays all the time ----
+# ---- overwritten from outside: another thread writes into the arrays all the time ----
 
 
 def spoil_all_the_time(task, over, rng):
-    """Valid numbers for a moment, in which rows may pass the door, and then every other kind of number."""
+    """Write valid numbers for a moment, in which rows may pass the checks, and then every other kind of number."""
     arrays = task.arrays()
     valid = [array.copy() for array in arrays]
     while not over.is_set():
@@ -216,7 +216,7 @@ def spoil_all_the_time(task, over, rng):
 
 
 def entries(task):
-    """Name -> a function that uses the task's arrays, a few steps at most."""
+    """Return functions that use the task's arrays for at most a few steps, by name."""
     networks = {kind: task.network(kind) for kind in ("embedding", "norm", "dense", "tiny", "piecewise", "periodic")}
     ensemble = fp.Ensemble(3, [3, fp.Embedding({0: (CATEGORIES, 2)}), 8, CLASSES], seed=0, dtype=task.dtype)
     X, labels, numbers, weights = task.arrays()
@@ -250,9 +250,9 @@ def entries(task):
 
 
 def spoil_from_outside(steps, seed=0):
-    """So many uses of every entry in turn, while a thread spoils all that they read."""
+    """Call every function in turn, `steps` times, while a thread spoils all that they read."""
     done = refused = 0
-    sys.setswitchinterval(1e-5)  # else each look for the GIL takes 5 ms
+    sys.setswitchinterval(1e-5)  # otherwise a thread waits 5 ms for the GIL
     for dtype in ("float32", "float64"):
         task, over = Task(dtype), threading.Event()
         spoiler = threading.Thread(target=spoil_all_the_time, args=(task, over, np.random.default_rng(seed)))

@@ -1,4 +1,4 @@
-"""Networks to be trained and used, large enough that the pool of threads takes part."""
+"""Networks to train and use that are large enough for the pool of threads."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ STEPS = 50
 
 
 class Work:
-    """A network of SHAPES to be trained, and what all of its uses gave, as bytes."""
+    """A network of SHAPES to train, and the results of all its uses as bytes."""
 
     def __init__(self, shape, *, seed=0):
         widths, activation, self.loss, dtype, self.batch = SHAPES[shape]
@@ -29,12 +29,12 @@ class Work:
         self.trainer = fp.Trainer(self.net, loss=self.loss, optimizer=fp.SGD(0.01, momentum=0.9), seed=seed)
 
     def train(self, steps=STEPS):
-        """Epochs of three steps, the last of 5 rows; returns the bits of the parameters and of the costs."""
+        """Train epochs of three steps, the last of 5 rows; return the bits of the parameters and of the costs."""
         costs = [self.trainer.epoch(self.X, self.y, batch_size=self.batch) for _ in range(-(-steps // 3))]
         return self.net.parameters.tobytes() + np.array(costs).tobytes()
 
     def use(self):
-        """Everything but training."""
+        """Use the network in every way but training, and return the bits of the results."""
         cost, gradient = self.net.value_and_gradient(self.X, self.y, loss=self.loss)
         outputs = self.net.forward(self.X)
         dX = self.net.backward(outputs)

@@ -1,9 +1,9 @@
-"""The readable twin of everything that fastprop computes, in float64 NumPy.
+"""A readable reference ("twin") of everything that fastprop computes, in float64 NumPy.
 
-Written from DESIGN.md section 1 alone, and as plainly as the equations: no blocking, no reuse of
-memory, no function shared with the package. Where the two disagree, one of them is wrong.
+It is written from DESIGN.md section 1 alone, and as plainly as the equations: no blocking, no reuse of
+memory, no function shared with the package. If the two disagree, one of them is wrong.
 
-A network is three things here: its `widths` (n_0, ..., n_L), its L `activations`, each a name or
+A network consists of three things here: its `widths` (n_0, ..., n_L), its L `activations`, each a name or
 (name, *numbers), and the flat vector `theta` that holds W[1], b[1], ..., W[L], b[L].
 """
 
@@ -19,7 +19,7 @@ from reference_losses import LOSSES, targets
 
 
 def cost_and_output_gradient(loss, a, y):
-    """The MEAN over rows of the row losses and its gradient in `a`: the one place of 1/rows."""
+    """Return the MEAN over rows of the row losses, and its gradient by `a`: the only place of the factor 1/rows."""
     row_losses, da = LOSSES[loss](a, targets(loss, y, a.shape))
     return float(np.mean(row_losses)), da / len(a)
 
@@ -32,7 +32,7 @@ def n_parameters(widths):
 
 
 def unflatten(widths, theta):
-    """[(W[1], b[1]), ..., (W[L], b[L])], views into the flat `theta`."""
+    """Return [(W[1], b[1]), ..., (W[L], b[L])], views of the flat `theta`."""
     layers, start = [], 0
     for n_in, n_out in zip(widths, widths[1:], strict=False):
         w_end = start + n_in * n_out
@@ -44,7 +44,7 @@ def unflatten(widths, theta):
 
 
 def forward(widths, activations, theta, x):
-    """z[1..L] and a[0..L], as two lists; z[0] is None, so the indices are the equations' own."""
+    """Return z[1..L] and a[0..L] as two lists; z[0] is None, so that indices are those of the equations."""
     z, a = [None], [np.asarray(x, dtype=np.float64)]
     for (w, b), name in zip(unflatten(widths, theta), activations, strict=True):
         g, _ = activation(name)
@@ -54,7 +54,7 @@ def forward(widths, activations, theta, x):
 
 
 def backward(widths, activations, theta, z, a, da):
-    """From da[L] = dLoss/da[L] to the flat gradient and dx = dLoss/dx."""
+    """Return the flat gradient and dx = dLoss/dx for da[L] = dLoss/da[L]."""
     gradient = np.zeros(n_parameters(widths))
     layers, gradients = unflatten(widths, theta), unflatten(widths, gradient)
     for k in range(len(activations), 0, -1):
@@ -79,11 +79,11 @@ def value_and_gradient(widths, activations, loss, theta, x, y):
     return cost, gradient
 
 
-# descent
+# optimiser
 
 
 def sgd(theta, velocity, gradient, rate, momentum=0.0, nesterov=False, weight_decay=0.0):
-    """One update, as torch.optim.SGD does it (dampening 0): the new theta and the new velocity.
+    """Take one step, as torch.optim.SGD does (dampening 0), and return the new theta and the new velocity.
 
     The velocity starts as zeros; without momentum it is the (decayed) gradient, and is not read.
     """
@@ -94,7 +94,7 @@ def sgd(theta, velocity, gradient, rate, momentum=0.0, nesterov=False, weight_de
 
 
 def train(widths, activations, loss, theta, batches, rate, **hyper):
-    """Theta after one step of SGD for each (x, y) of `batches`, and the cost before each step."""
+    """Take a step of SGD for each (x, y) of `batches`; return theta, and the cost before each step."""
     velocity, costs = np.zeros_like(theta), []
     for x, y in batches:
         cost, gradient = value_and_gradient(widths, activations, loss, theta, x, y)
@@ -111,7 +111,7 @@ def train(widths, activations, loss, theta, batches, rate, **hyper):
 
 
 def dense_forward(x, w, b=None, name="identity"):
-    """(a, saved)."""
+    """Return (a, saved)."""
     return reference_activations.forward(name, x @ w + (0.0 if b is None else b))
 
 
@@ -121,18 +121,18 @@ def dense_input_gradient(dz, w, saved=None, name="identity"):
 
 
 def dense_weight_gradient(x, dz, dw=0.0, db=0.0):
-    """(dw, db); the `dw` and `db` given are what was there and is added to."""
+    """Return (dw, db), added to the given `dw` and `db`."""
     return dw + x.T @ dz, db + np.sum(dz, axis=0)
 
 
 def dense_sgd_step(w, x, dz, rate, hyper, dw=0.0, db=0.0):
-    """(w, db): w after its step of SGD along dw."""
+    """Return (w, db): w after a step of SGD along dw."""
     dw, db = dense_weight_gradient(x, dz, dw, db)
     return reference_optimizers.KERNELS["sgd"](w, None, dw, rate, hyper)[0], db
 
 
 def fused_small_network(theta, x, y, label, index, widths, activations, loss, scale):
-    """(cost, gradient) of the rows of `index`, or of all where it is None."""
+    """Return (cost, gradient) for the rows of `index`, or for all rows if it is None."""
     rows = slice(None) if index is None else index
     z, a = forward(widths, activations, theta, x[rows])
     target = label[rows] if y is None else y[rows]
@@ -149,7 +149,7 @@ def all_finite(x):
 
 
 def loss_kernel(loss, a, y=None, label=None, weight=None, scale=1.0, hyper=()):
-    """(cost, da): the SUM of the row losses, and scale * dLoss/da, each times its row's weight."""
+    """Return (cost, da): the SUM of the row losses, and scale * dLoss/da, each multiplied by its row's weight."""
     row_losses, da = LOSSES[loss](a, targets(loss, label if y is None else y, a.shape), *hyper)
     weight = np.ones(len(a)) if weight is None else weight
     return float(np.sum(weight * row_losses)), scale * weight[:, None] * da

@@ -1,6 +1,6 @@
 """The activations of the readable twin (reference.py), in float64 NumPy: g(z), and g'(z) given z and a = g(z).
 
-The numbers of a formula follow, with the values that the field gives them.
+The hyperparameters of a formula follow, with their usual values as defaults.
 """
 
 import math
@@ -214,10 +214,10 @@ ACTIVATIONS = {
     "sin": (sin, sin_derivative),
 }
 
-# whose backward pass needs the slope; that of the others makes do with the output
+# activations that save their slope; the others save their output
 SAVES_SLOPE = {"gelu", "gelu_tanh", "silu", "mish", "softplus", "hard_swish", "log_sigmoid", "gaussian", "sin"}
 
-# Numbers other than the usual, for networks: with its own omega of 30 sin is too steep for finite differences.
+# Hyperparameters for networks, other than the defaults: with an omega of 30 sin is too steep for finite differences.
 OTHER_NUMBERS = {
     "leaky_relu": (0.3,),
     "elu": (0.5,),
@@ -229,14 +229,14 @@ OTHER_NUMBERS = {
 
 
 def activation(given):
-    """(g, g') of a name, which stands for the usual numbers, or of (name, *numbers)."""
+    """Return (g, g') of a name, with its default hyperparameters, or of (name, *hyperparameters)."""
     name, *numbers = (given,) if isinstance(given, str) else given
     g, derivative = ACTIVATIONS[name]
     return lambda z: g(z, *numbers), lambda z, a: derivative(z, a, *numbers)
 
 
 def with_other_numbers(name):
-    """A name, or (name, *numbers) where it has numbers."""
+    """Return the name, or (name, *hyperparameters) if it has some."""
     return (name, *OTHER_NUMBERS[name]) if name in OTHER_NUMBERS else name
 
 
@@ -248,14 +248,14 @@ def name_of(given):
 
 
 def forward(given, z):
-    """(a, saved): `saved` is the slope, or None where the output is what the backward pass needs."""
+    """Return (a, saved): `saved` is the slope, or None if the backward pass needs the output."""
     g, derivative = activation(given)
     a = g(z)
     return a, derivative(z, a) if name_of(given) in SAVES_SLOPE else None
 
 
 def backward(given, dz, saved):
-    """Dz g'(z), from the slope that was saved, or from the output: a > 0 exactly where z > 0."""
+    """Return dz g'(z), from the saved slope or from the output: a > 0 exactly where z > 0."""
     if name_of(given) in SAVES_SLOPE:
         return dz * saved
     return dz * activation(given)[1](saved, saved)

@@ -1,10 +1,10 @@
-"""The twins of embeddings.h: layers that read the network's input columns; otherwise as in reference_rows.py."""
+"""The twins of embeddings.h: operations on the columns of the network's input; conventions as in reference_rows.py."""
 
 import numpy as np
 
 
 def embed_forward(x, tables, categories, width):
-    """The columns of numbers, and after them a row of its table for each index."""
+    """Return the columns of numbers, followed by the row of its table for each index."""
     columns, start = [x[:, categories == 0]], 0
     for c in np.flatnonzero(categories):
         table = tables[start : start + categories[c] * width[c]].reshape(categories[c], width[c])
@@ -14,7 +14,7 @@ def embed_forward(x, tables, categories, width):
 
 
 def embed_gradient(da, x, categories, width, dtables):
-    """`dtables` is what was there and is added to."""
+    """Return the gradient of the tables, added to `dtables`."""
     sums, at = [], np.count_nonzero(categories == 0)
     for c in np.flatnonzero(categories):
         table = np.zeros((categories[c], width[c]))
@@ -32,7 +32,7 @@ def embed_backward(da, categories):
 
 
 def split(edges, bins):
-    """The edges of each column."""
+    """Return the edges of each column."""
     return np.split(edges, np.cumsum(bins + 1))[:-1]
 
 
@@ -56,7 +56,7 @@ def piecewise_backward(da, x, edges, bins):
 
 
 def as_pairs(a, n_in):
-    """(cosines, sines), each (rows, n_in, n_frequencies)."""
+    """Return (cosines, sines), each (rows, n_in, n_frequencies)."""
     a = a.reshape(len(a), n_in, 2, a.shape[1] // (2 * n_in))
     return a[:, :, 0], a[:, :, 1]
 
@@ -68,7 +68,7 @@ def periodic_forward(x, frequency):
 
 
 def periodic_slope(da, a, n_in):
-    """dLoss/d(2 pi f x)."""
+    """Return dLoss/d(2 pi f x)."""
     (cosine, sine), (dcosine, dsine) = as_pairs(a, n_in), as_pairs(da, n_in)
     return cosine * dsine - sine * dcosine
 

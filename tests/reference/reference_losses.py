@@ -1,6 +1,6 @@
-"""The losses of the twin: name -> function of (a, y, the kernel's numbers) giving (loss of each row, dLoss/da).
+"""The losses of the twin: name -> function (a, y, *hyperparameters) that returns (loss of each row, dLoss/da).
 
-In float64, from the formulas of fastprop/nn/losses.py, each as plainly as it is written there.
+They compute in float64, by the formulas of fastprop/nn/losses.py, as plainly as these are written.
 """
 
 import numpy as np
@@ -129,7 +129,7 @@ CLASSES = ("cross_entropy", "kl_divergence", "focal", "hinge")  # take labels
 
 
 def targets(loss, y, shape):
-    """`y` as float64: labels become one-hot rows, one value per row a column, signs -1 and 1."""
+    """Return `y` as float64: labels as one-hot rows, one value per row as a column, signs as -1 and 1."""
     y = np.asarray(y)
     if loss in CLASSES and y.ndim == 1:
         return np.eye(shape[1])[y]

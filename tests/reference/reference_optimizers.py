@@ -1,14 +1,14 @@
-"""The readable twin of the optimisers, in float64 NumPy: each paper's recurrence, and the kernels that take its steps.
+"""The twins of the optimisers in float64 NumPy: the recurrence of each paper, and the kernels that compute its steps.
 
-A recurrence is a function of (rate, its options) that returns another one of (theta, gradient), to be called once a
-step: it returns the new theta and keeps its state to itself.
+A recurrence is a function of (rate, options) that returns a function of (theta, gradient), which is called once per
+step, returns the new theta, and keeps its own state.
 """
 
 import numpy as np
 
 
 def decaying(step, weight_decay, decoupled):
-    """Weight decay around a step (theta, g, shrink) -> theta: in the gradient, or beside it."""
+    """Add weight decay to a step (theta, g, shrink) -> theta: coupled, in the gradient, or decoupled."""
 
     def take(theta, gradient, rate):
         if decoupled:
@@ -227,7 +227,7 @@ def rprop_kernel(theta, state, gradient, rate, hyper):
     return theta - np.sign(g) * d, np.array([g, d])
 
 
-# Beside the optimisers.
+# The other kernels of an update.
 
 
 def penalize(gradient, theta, l1, l2):

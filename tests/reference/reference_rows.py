@@ -1,7 +1,7 @@
-"""The twins of rowwise.h and normalize.h: layers that treat each row or element by itself, and normalisation.
+"""The twins of rowwise.h and normalize.h: operations on single rows or elements, and normalisation.
 
-As in reference.py: float64, plain, the inputs of the kernel in its order without sizes and strides, and what it writes
-is returned.
+As in reference.py, a twin computes in float64, takes the inputs of its kernel in the kernel's order, without sizes and
+strides, and returns what the kernel writes.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ def softmax_forward(x, logarithm=False):
 
 
 def softmax_backward(da, a, logarithm=False):
-    """J^T da, where da_i/dx_j is a_i ([i = j] - a_j), and of the logarithm [i = j] - e^a_j."""
+    """Return J^T da, where da_i/dx_j is a_i ([i = j] - a_j), or for the logarithm [i = j] - e^a_j."""
     if logarithm:
         return da - np.exp(a) * np.sum(da, axis=1, keepdims=True)
     return a * (da - np.sum(da * a, axis=1, keepdims=True))
@@ -41,7 +41,7 @@ def splitmix64(x):
 
 
 def draws(rows, n, first, key):
-    """32 random bits of each element: lowbias32 (Wellons 2018) of its counter, and of the key."""
+    """Return 32 random bits for each element: lowbias32 (Wellons 2018) of its counter and the key."""
     mixed, mask = splitmix64((key + 0x9E3779B97F4A7C15) % 2**64), 2**32 - 1
     x = ((first + np.arange(rows, dtype=np.uint64)[:, None]) * n + np.arange(n, dtype=np.uint64)).astype(np.uint64)
     x = (x + mixed % 2**32) & mask
@@ -50,7 +50,7 @@ def draws(rows, n, first, key):
 
 
 def dropout(x, first, rate, key):
-    """(a, saved)."""
+    """Return (a, saved)."""
     saved = np.where(draws(*x.shape, first, key) < int(rate * 2**32), 0.0, 1 / (1 - rate))
     return x * saved, saved
 
@@ -72,17 +72,17 @@ def sum_copies(da, copies):
 
 
 def row_statistics(x, epsilon):
-    """(mean, rstd)."""
+    """Return (mean, rstd)."""
     return np.mean(x, axis=1), 1 / np.sqrt(np.var(x, axis=1) + epsilon)
 
 
 def column_statistics(x):
-    """(mean, variance)."""
+    """Return (mean, variance)."""
     return np.mean(x, axis=0), np.var(x, axis=0)
 
 
 def normalized(x, mean=None, rstd=None, by_row=False):
-    """xhat."""
+    """Return xhat."""
     if mean is None:
         return x
     return (x - mean[:, None]) * rstd[:, None] if by_row else (x - mean) * rstd
@@ -94,7 +94,7 @@ def scale_forward(x, mean, rstd, gamma, beta, by_row):
 
 
 def scale_gradient(da, x, mean, rstd, by_row, dgamma=0.0, dbeta=0.0):
-    """(dgamma, dbeta); those given are what was there and is added to."""
+    """Return (dgamma, dbeta), added to those given."""
     return dgamma + np.sum(da * normalized(x, mean, rstd, by_row), axis=0), dbeta + np.sum(da, axis=0)
 
 
@@ -103,14 +103,14 @@ def scale_backward(da, gamma, rstd):
 
 
 def layer_norm_backward(da, x, mean, rstd, gamma):
-    """By hand, through variance and mean: Ba, Kiros, Hinton 2016, "Layer normalization"."""
+    """Return dx by the chain rule through variance and mean (Ba, Kiros and Hinton 2016, "Layer normalization")."""
     g, xhat = da * (1.0 if gamma is None else gamma), normalized(x, mean, rstd, True)
     slope = np.mean(g * xhat, axis=1, keepdims=True)
     return rstd[:, None] * (g - np.mean(g, axis=1, keepdims=True) - xhat * slope)
 
 
 def batch_norm_backward(da, x, mean, rstd, gamma, dgamma, dbeta, batch_rows):
-    """By hand, through variance and mean: Ioffe, Szegedy 2015, "Batch normalization"."""
+    """Return dx by the chain rule through variance and mean (Ioffe and Szegedy 2015, "Batch normalization")."""
     gain = rstd * (1.0 if gamma is None else gamma)
     return gain * (da - (dbeta + normalized(x, mean, rstd) * dgamma) / batch_rows)
 
