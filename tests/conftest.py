@@ -26,13 +26,21 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Of each SHARE neighbouring cases of a test marked exhaustive keeps one, drawn by its name: always the same."""
-    cases = defaultdict(list)
+    """Select the cases to run.
+
+    Of each SHARE neighbouring cases of a test marked exhaustive one is kept, drawn by its name: always the same one.
+    A case marked ``exhaustive(alone=True)`` takes long by itself, and is left out.
+    """
+    if config.getoption("exhaustive"):
+        return
+    cases, left_out = defaultdict(list), set()
     for item in items:
-        if item.get_closest_marker("exhaustive"):
-            cases[item.nodeid.partition("[")[0]].append(item)
-    left_out = set()
-    for of_one_test in [] if config.getoption("exhaustive") else cases.values():
+        if marker := item.get_closest_marker("exhaustive"):
+            if marker.kwargs.get("alone"):
+                left_out.add(item)
+            else:
+                cases[item.nodeid.partition("[")[0]].append(item)
+    for of_one_test in cases.values():
         for first in range(0, len(of_one_test), SHARE):
             _, *others = sorted(of_one_test[first : first + SHARE], key=lambda item: crc32(item.nodeid.encode()))
             left_out.update(others)

@@ -289,6 +289,7 @@ def killed_everywhere(name, place, path):
     print(kills, bad, path.read_bytes() == versions[0])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_killed_at_each_step(write, place, tmp_path):
     code = f"import test_output; test_output.killed_everywhere({write.name!r}, {str(place)!r}, 'wanted.out')"

@@ -141,6 +141,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("how", ["fork_meanwhile", "interrupt"])
 def test_in_the_middle_of_an_import(run, how):
     run(f"""
