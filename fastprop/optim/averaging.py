@@ -1,4 +1,4 @@
-"""Averages of the parameters over the steps: frozen descriptions. The average itself belongs to the Trainer."""
+"""Frozen descriptions of averages of the parameters over the steps. The average itself belongs to the Trainer."""
 
 import operator
 from dataclasses import KW_ONLY
@@ -19,9 +19,9 @@ class EMA:
     decay : float, default 0.999
         In (0, 1).
     start : int, default 1
-        The number of the first step after which theta joins.
+        The number of the first step, from 1, whose theta joins the average.
     every : int, default 1
-        How many steps there are between two thetas that join.
+        How many steps lie between two thetas that join.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class EMA:
 
     @property
     def weight(self) -> float:
-        """Of a theta that joins."""
+        """The weight of a theta that joins."""
         return 1 - self.decay
 
 
@@ -49,13 +49,13 @@ class SWA:
     """Stochastic weight averaging: the mean of theta after step `start` and every `every` steps from there on.
 
     Izmailov, Podoprikhin, Garipov, Vetrov and Wilson 2018, *Averaging weights leads to wider optima and better
-    generalization*: the start lies at some three quarters of the training, the rate is constant or cyclic from there
-    on, and every is an epoch's steps.
+    generalization*. There `start` lies at about three quarters of the training, the rate is constant or cyclic from
+    then on, and `every` is the number of steps of an epoch.
 
     Parameters
     ----------
     start : int
-        The number of a step, at least 1.
+        The number of the first step, from 1, whose theta joins the average.
     every : int, default 1
 
     Raises
@@ -73,7 +73,7 @@ class SWA:
 
     @property
     def weight(self) -> float:
-        """Of a theta that joins; 0: all weigh the same."""
+        """The weight of a theta that joins; 0 stands for the mean of all."""
         return 0.0
 
 

@@ -18,7 +18,7 @@ GROUPS = ("weight", "bias", "first", "last")
 
 
 class OptimizerState:
-    """What a Trainer does with a gradient.
+    """The state of a Trainer's optimiser, and all else that turns a gradient into a step.
 
     Parameters
     ----------
@@ -30,10 +30,10 @@ class OptimizerState:
     Attributes
     ----------
     optimizer : Optimizer
-    engine : _engine.CompiledOptimizer
-        The same as the engine takes it.
+    compiled : _engine.CompiledOptimizer
+        The optimiser as the engine takes it.
     schedule : Schedule or None
-        Its rate, where that is one.
+        The rate of the optimiser, where that is a schedule.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class OptimizerState:
             raise TypeError(f"average must be fp.EMA(...), fp.SWA(...) or None, got {average!r:.200}")
         n, dtype = network.n_parameters, network.dtype
         self.schedule = self.optimizer.rate if isinstance(self.optimizer.rate, Schedule) else None
-        self._known = self.schedule.fresh() if self.schedule is not None else ()
+        self._schedule_state = self.schedule.initial_state() if self.schedule is not None else ()
         self._steps = self._epochs = 0
         self._memory = np.ones(_engine.memory_size())
         self._state = self.optimizer.initial_state(n, dtype)
@@ -83,7 +83,7 @@ class OptimizerState:
         )
         self.compiled.rate = self.rate
 
-    # ---- the rate ----
+    # ---- rates ----
 
     @property
     def rate(self) -> float:
@@ -92,56 +92,56 @@ class OptimizerState:
         if not isinstance(rate, Schedule):
             return rate
         time = self._epochs if rate.by_epoch else self._steps
-        return float(rate.rates([time])[0] * rate.scale(self._known))
+        return float(rate.rates([time])[0] * rate.scale(self._schedule_state))
 
     def rates(self, n_steps: int) -> np.ndarray | None:
-        """The rate of each step of an epoch of so many; None where all are ``rate``."""
+        """Return the rate of each step of an epoch, float64 (n_steps,); None where each is ``rate``."""
         if self.schedule is None:
             return None
         span = 1 / n_steps if self.schedule.by_epoch else 1.0
         start = self._epochs if self.schedule.by_epoch else self._steps
-        rates = self.schedule.rates(start + span * np.arange(n_steps), span) * self.schedule.scale(self._known)
+        rates = self.schedule.rates(start + span * np.arange(n_steps), span) * self.schedule.scale(self._schedule_state)
         if np.shape(rates) != (n_steps,):
             raise ValueError(f"{self.schedule!r} gave rates of shape {np.shape(rates)} for {n_steps} steps")
         return np.ascontiguousarray(rates, np.float64)
 
-    def warn_if_over(self, epochs: int, n_steps: int | None) -> None:
-        """Warns where so many epochs of so many steps would go on for long after the schedule is over.
+    def warn_if_schedule_ends_early(self, epochs: int, n_steps: int | None) -> None:
+        """Warn if the schedule ends long before `epochs` epochs of `n_steps` steps do.
 
-        For an epoch or more, or for half of a single one; and for a twentieth of the steps, so that a schedule whose
-        length was rounded down passes.
+        That is an epoch or more before, or half of a single epoch; and a twentieth of the steps, so that a schedule
+        whose length was rounded down gives no warning.
         """
         if self.schedule is None or n_steps is None:
             return
         unit = n_steps if self.schedule.by_epoch else 1
-        start, over = (self._epochs if self.schedule.by_epoch else self._steps) * unit, self.schedule.over() * unit
+        start, end = (self._epochs if self.schedule.by_epoch else self._steps) * unit, self.schedule.end() * unit
         planned = epochs * n_steps
-        idle = start + planned - max(start, over)
+        idle = start + planned - max(start, end)
         if idle >= max(planned / 20, min(n_steps, planned / 2)):
             warn(
-                f"the rate of the schedule {type(self.schedule).__name__} is next to nothing after {over:g} steps, and "
+                f"the rate of the schedule {type(self.schedule).__name__} is next to nothing after {end:g} steps, and "
                 f"{start + planned} steps are planned ({epochs} epochs of {n_steps}), so the last {idle:g} change "
                 f"nothing; make it as long as the training, such as by epochs={epochs}"
             )
 
     def on_steps(self, n_steps: int) -> None:
-        """So many steps have been taken."""
+        """Move a schedule on by the steps that were taken."""
         if self.schedule is not None:
             self._steps += n_steps
             self.compiled.rate = self.rate
 
     def on_epoch(self, cost: float) -> None:
-        """An epoch has ended, with this cost."""
+        """Move a schedule on by an epoch that ended with this cost."""
         if self.schedule is not None:
             self._epochs += 1
-            self._known = self.schedule.told(self._known, cost)
+            self._schedule_state = self.schedule.next_state(self._schedule_state, cost)
             self.compiled.rate = self.rate
 
-    # ---- what changes ----
+    # ---- averages and state ----
 
     @property
     def averaged(self) -> np.ndarray | None:
-        """A copy of the average; of the parameters themselves before the first of them joins; None without one."""
+        """A copy of the averaged parameters, or of the parameters before the first joins; None without an average."""
         if self._averaged is None or self._averages is None:
             return None
         return (self._averaged if self._averages[0] else self._network.parameters).copy()
@@ -152,13 +152,13 @@ class OptimizerState:
         return np.repeat(self._segments[:, 3], np.diff(self._segments[:, 0], prepend=0).astype(int))
 
     def state(self) -> tuple:
-        """All that changed since the start, for ``restore``."""
+        """Return what changes with steps and epochs, for ``restore``: arrays, steps, epochs, the schedule's state."""
         arrays = [None if a is None else a.copy() for a in (self._memory, self._state, self._averaged, self._averages)]
-        return arrays, self._steps, self._epochs, self._known
+        return arrays, self._steps, self._epochs, self._schedule_state
 
     def restore(self, state: tuple) -> None:
-        """Goes on from what ``state`` returned."""
-        arrays, self._steps, self._epochs, self._known = state
+        """Go on from what ``state`` returned."""
+        arrays, self._steps, self._epochs, self._schedule_state = state
         for ours, given in zip((self._memory, self._state, self._averaged, self._averages), arrays):
             if ours is not None:
                 ours[...] = given
@@ -166,7 +166,7 @@ class OptimizerState:
 
 
 def _blocks(network: Network) -> Iterator[tuple[int, str, int, bool]]:
-    """Each array in the flat vector of parameters: its layer, "weight" or "bias", its size, whether it is penalised."""
+    """Yield for each array of the parameters its layer, "weight" or "bias", its size, and whether l1 and l2 apply."""
     learned = [operation for operation in network.operations if operation.n_weights]
     for k, operation in enumerate(learned):
         yield k, "weight", operation.n_weights, operation.kind == "dense"
@@ -192,7 +192,7 @@ def _segments(network: Network, rates: Any, l1: float, l2: float) -> np.ndarray:
 
 
 def _factors(rates: Any, layers: int) -> dict[Any, float]:
-    """The factor of each layer, by its number, and of "weight" and "bias"."""
+    """Return the factor of the rate for each layer, by its number, and for "weight" and "bias"."""
     factors: dict[Any, float] = dict.fromkeys(range(layers), 1.0)
     if rates is None:
         return factors

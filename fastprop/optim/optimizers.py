@@ -1,10 +1,11 @@
-"""Optimisers: frozen descriptions of how parameters follow the gradient. Their state belongs to the Trainer.
+"""Optimisers: frozen descriptions of how the gradient changes the parameters. Their state belongs to the Trainer.
 
 In the formulas g is the gradient after penalties and clipping, t counts the optimiser's steps from 1, and operations
-are by element. All but RPROP know weight decay in two forms. Coupled, it joins the gradient: ``g = g + weight_decay
-theta`` comes first. Decoupled, ``theta = theta - rate weight_decay theta`` comes with the update, unknown to g
-(Loshchilov and Hutter 2019, *Decoupled weight decay regularization*). It applies to every parameter; the `l2` of a
-Trainer is for weights alone. Definitions and defaults are those of ``torch.optim``, where PyTorch has the optimiser.
+are element by element. All but RPROP have weight decay, in two forms. Coupled weight decay is added to the gradient
+first: ``g = g + weight_decay theta``. Decoupled weight decay is part of the update, ``theta = theta - rate weight_decay
+theta``, and g does not contain it (Loshchilov and Hutter 2019, *Decoupled weight decay regularization*). Weight decay
+applies to every parameter, whereas the `l2` of a Trainer applies to weights alone. Definitions and defaults are those
+of ``torch.optim``, where PyTorch has the optimiser.
 """
 
 from dataclasses import KW_ONLY
@@ -17,13 +18,13 @@ from fastprop._core import _engine
 from fastprop._util.frozen import frozen
 from fastprop.optim.schedules import Schedule
 
-# it still is a normal float32 where it is multiplied by sqrt(1 - beta2^t), so that nothing is divided by 0
+# multiplied by sqrt(1 - beta2^t) it still is a normal float32, so that no step divides by 0
 LEAST_EPSILON = 1e-30
 
 
 @frozen
 class Optimizer:
-    """What all optimisers have.
+    """The base class of all optimisers.
 
     Parameters
     ----------
@@ -44,16 +45,16 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         for name, value in self._checked().items():
-            object.__setattr__(self, name, value)  # frozen: the one way to store what may have come as a NumPy number
+            object.__setattr__(self, name, value)  # checked values replace what was given, such as NumPy's numbers
 
     def _checked(self) -> dict[str, Any]:
-        """Every field, checked."""
+        """Return every field by name, checked."""
         scheduled = isinstance(self.rate, Schedule)
         return {"rate": self.rate if scheduled else _validation.number("rate", self.rate, above=0)}
 
     @property
     def id(self) -> int:
-        """Its place in the compiled list."""
+        """The number of the optimiser in the compiled list."""
         return _IDS[self.name]
 
     @property
@@ -63,17 +64,17 @@ class Optimizer:
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Its numbers, as ``fp_optimizer_begin`` takes them (src_c/optimizers.c)."""
+        """The hyperparameters as ``fp_optimizer_begin`` in src_c/optimizers.c takes them."""
         raise NotImplementedError
 
     def initial_state(self, n_parameters: int, dtype: np.dtype) -> np.ndarray | None:
-        """The state before the first step, (n_states, n_parameters); None where there is none."""
+        """Return the state before the first step, (n_states, n_parameters); None where there is none."""
         return np.zeros((self.n_states, n_parameters), dtype) if self.n_states else None
 
 
 @frozen
 class _Decaying(Optimizer):
-    """One that knows weight decay."""
+    """An optimiser with weight decay."""
 
     weight_decay: float = 0.0
     decoupled: bool = False
@@ -86,7 +87,7 @@ class _Decaying(Optimizer):
 
     @property
     def _decay(self) -> tuple[float, float]:
-        """Coupled and decoupled."""
+        """The coupled and the decoupled weight decay."""
         return (0.0, self.weight_decay) if self.decoupled else (self.weight_decay, 0.0)
 
 
@@ -114,7 +115,7 @@ class SGD(_Decaying):
     weight_decay : float, default 0
         Not negative.
     decoupled : bool, default False
-        Whether the weight decay is.
+        Whether the weight decay is decoupled.
 
     Raises
     ------
@@ -140,18 +141,18 @@ class SGD(_Decaying):
 
     @property
     def n_states(self) -> int:
-        """v, if there is momentum."""
+        """The state is v, with momentum."""
         return 1 if self.momentum else 0
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Decay, momentum, nesterov."""
+        """Weight decay, momentum, nesterov."""
         return (*self._decay, self.momentum, float(self.nesterov))
 
 
 @frozen
 class Adagrad(_Decaying):
-    """A rate for each parameter, which falls with all its gradients so far.
+    """Give each parameter a rate that falls with the sum of its squared gradients.
 
     ::
 
@@ -192,28 +193,28 @@ class Adagrad(_Decaying):
 
     @property
     def n_states(self) -> int:
-        """s."""
+        """The state is s."""
         return 1
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Decay, epsilon."""
+        """Weight decay, epsilon."""
         return (*self._decay, self.epsilon)
 
     def initial_state(self, n_parameters: int, dtype: np.dtype) -> np.ndarray | None:
-        """Each s is `initial`."""
+        """Return s, each element of which is `initial`."""
         return np.full((1, n_parameters), self.initial, dtype)
 
 
 @frozen
 class RMSprop(_Decaying):
-    """A rate for each parameter, which follows the size of its recent gradients.
+    """Divide the gradient of each parameter by the size of its recent gradients.
 
     ::
 
         s     = alpha s + (1 - alpha) g^2                       (s, m and u start at 0)
         m     = alpha m + (1 - alpha) g                         centered: s - m^2 stands for s below
-        u     = momentum u + g / (sqrt(s) + epsilon)            (without momentum: u is the fraction)
+        u     = momentum u + g / (sqrt(s) + epsilon)            (without momentum: u is the quotient)
         theta = theta - rate u
 
     Tieleman and Hinton 2012, *Lecture 6.5: rmsprop*; centered after Graves 2013, *Generating sequences with recurrent
@@ -257,18 +258,18 @@ class RMSprop(_Decaying):
 
     @property
     def n_states(self) -> int:
-        """s, u with momentum, m where centered."""
+        """The state is s, then u with momentum, then m where centered."""
         return 1 + bool(self.momentum) + self.centered
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Decay, alpha, epsilon, momentum, centered."""
+        """Weight decay, alpha, epsilon, momentum, centered."""
         return (*self._decay, self.alpha, self.epsilon, self.momentum, float(self.centered))
 
 
 @frozen
 class _Moments(_Decaying):
-    """One of Adam's family."""
+    """An optimiser of Adam's family, with two moments of the gradient."""
 
     beta1: float = 0.9
     beta2: float = 0.999
@@ -283,18 +284,18 @@ class _Moments(_Decaying):
 
     @property
     def n_states(self) -> int:
-        """The two moments."""
+        """The state is the two moments."""
         return 2
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Decay, beta1, beta2, epsilon."""
+        """Weight decay, beta1, beta2, epsilon."""
         return (*self._decay, self.beta1, self.beta2, self.epsilon)
 
 
 @frozen
 class Adam(_Moments):
-    """Adam: momentum, and a rate for each parameter after the size of its recent gradients.
+    """Adam: momentum, divided for each parameter by the size of its recent gradients.
 
     ::
 
@@ -327,7 +328,7 @@ class Adam(_Moments):
 
 @frozen
 class AdamW(Adam):
-    """Adam with decoupled weight decay, of 0.01 unless said otherwise: the same formula, other defaults.
+    """Adam with decoupled weight decay, 0.01 by default; its formula is that of Adam.
 
     Loshchilov and Hutter 2019, *Decoupled weight decay regularization*; as ``torch.optim.AdamW``. The parameters are
     those of Adam.
@@ -340,7 +341,7 @@ class AdamW(Adam):
 
 @frozen
 class AMSGrad(_Moments):
-    """Adam whose rates never rise again: the largest v so far stands for v.
+    """Adam that divides by the largest v so far, so that no parameter's rate rises again.
 
     ::
 
@@ -359,13 +360,13 @@ class AMSGrad(_Moments):
 
     @property
     def n_states(self) -> int:
-        """m, v, w."""
+        """The state is m, v, w."""
         return 3
 
 
 @frozen
 class Adamax(_Moments):
-    """Adam with the largest recent gradient for its size.
+    """Adam that measures the size of recent gradients by their largest, instead of their root mean square.
 
     ::
 
@@ -421,21 +422,21 @@ class NAdam(_Moments):
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Decay, beta1, beta2, epsilon, and what 0.96^(t momentum_decay) is times from step to step."""
+        """Weight decay, beta1, beta2, epsilon, and the factor of 0.96^(t momentum_decay) from step to step."""
         return (*super().hyper, 0.96**self.momentum_decay)
 
 
 @frozen
 class Lion(_Decaying):
-    """The sign of a momentum: every parameter moves by the same rate. Its weight decay is decoupled.
+    """Move every parameter by the rate, along the sign of a momentum. The weight decay is decoupled.
 
     ::
 
         theta = theta - rate (sign(beta1 m + (1 - beta1) g) + weight_decay theta)
         m     = beta2 m + (1 - beta2) g                         (m starts at 0)
 
-    Chen and others 2023, *Symbolic discovery of optimization algorithms*. sign(0) is 0. Its rate is some 3 to 10 times
-    smaller than Adam's, its weight decay as much larger.
+    Chen and others 2023, *Symbolic discovery of optimization algorithms*. sign(0) is 0. A good rate is 3 to 10
+    times smaller than Adam's, and a good weight decay larger by the same factor.
 
     Parameters
     ----------
@@ -467,33 +468,33 @@ class Lion(_Decaying):
 
     @property
     def n_states(self) -> int:
-        """m."""
+        """The state is m."""
         return 1
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Decay, beta1, beta2."""
+        """Weight decay, beta1, beta2."""
         return (*self._decay, self.beta1, self.beta2)
 
 
 @frozen
 class RPROP(Optimizer):
-    """Resilient propagation: a step for each parameter, from the gradient's signs alone. For all rows at once.
+    """Resilient propagation: a step size for each parameter, from the signs of the gradient alone; needs all rows.
 
     ::
 
-        where sign(g) = sign(g'):    d = min(d grow, most)      (g' is the g before, 0 at first; d starts at rate)
+        where sign(g) = sign(g'):    d = min(d grow, most)      (g' is the last g, 0 at first; d starts at rate)
         where they are opposite:     d = max(d shrink, least),  g = 0
         theta = theta - sign(g) d,   g' = g
 
     Riedmiller and Braun 1993, *A direct adaptive method for faster backpropagation learning: the RPROP algorithm*, in
-    the form of Igel and Huesken 2000 (iRprop-); as ``torch.optim.Rprop``. Signs say nothing of a mini-batch, so
-    ``Trainer.epoch`` and ``fit`` take all rows in one step.
+    the form of Igel and Huesken 2000 (iRprop-); as ``torch.optim.Rprop``. The signs of a mini-batch's gradient vary
+    too much, so ``Trainer.epoch`` and ``fit`` take all rows in one step.
 
     Parameters
     ----------
     rate : float, default 0.01
-        Every first d.
+        The initial d of every parameter.
     shrink, grow : float, default 0.5 and 1.2
         shrink in (0, 1), grow above 1.
     least, most : float, default 1e-6 and 50
@@ -530,16 +531,16 @@ class RPROP(Optimizer):
 
     @property
     def n_states(self) -> int:
-        """The gradient before, and d."""
+        """The state is the last gradient, and d."""
         return 2
 
     @property
     def hyper(self) -> tuple[float, ...]:
-        """Shrink, grow, least, most."""
+        """The factors shrink and grow, and the bounds least and most."""
         return (self.shrink, self.grow, self.least, self.most)
 
     def initial_state(self, n_parameters: int, dtype: np.dtype) -> np.ndarray | None:
-        """g' = 0, and each d is the rate."""
+        """Return g' = 0, and d, each element of which is the rate."""
         state = np.zeros((2, n_parameters), dtype)
         state[1] = self.rate
         return state
@@ -547,20 +548,20 @@ class RPROP(Optimizer):
 
 @frozen
 class LBFGS:
-    """Limited-memory BFGS, a quasi-Newton method: for all rows at once, and for ``fit`` alone.
+    """Limited-memory BFGS, a quasi-Newton method that needs all rows at once; only ``fit`` takes it.
 
     Liu and Nocedal 1989, *On the limited memory BFGS method for large scale optimization*, as
-    ``scipy.optimize.minimize(method="L-BFGS-B")`` has it. It needs SciPy: ``pip install 'fastprop-nn[scipy]'``.
+    ``scipy.optimize.minimize(method="L-BFGS-B")`` implements it. It needs SciPy: ``pip install 'fastprop-nn[scipy]'``.
     An epoch of ``fit`` is one iteration, which computes the cost and its gradient once or a few times.
 
     Parameters
     ----------
     memory : int, default 10
-        From how many steps it knows the curvature.
+        How many of the last steps it estimates the curvature from.
     cost_tolerance : float, default 1e-9
-        It is done when an iteration improves the cost by less than this, relative to the larger of the two or 1.
+        It ends when an iteration improves the cost by less than this, relative to the larger of both costs and 1.
     gradient_tolerance : float, default 1e-5
-        Or when no element of the gradient is larger than this.
+        It ends when no element of the gradient is larger than this.
 
     Raises
     ------
@@ -583,14 +584,14 @@ class LBFGS:
             object.__setattr__(self, name, value)
 
 
-# Of eleven optimisers on seven small tables, three seeds, the geometric mean of the test cost over that of the best was
-# least with this one after 10 epochs, the default: 1.38 (Adam(0.001) 2.00, SGD(0.1, momentum=0.9) 1.69, RPROP 1.78).
-# After 100 epochs it was 1.67 (Adam(0.001) 1.37, SGD(0.1, momentum=0.9) 2.16).
+# The best of eleven optimisers on seven small tables with three seeds, after 10 epochs, which is the default of fit:
+# its test cost was 1.38 times that of each table's best, as a geometric mean (Adam(0.001) 2.00, SGD(0.1, momentum=0.9)
+# 1.69, RPROP 1.78). After 100 epochs it was 1.67 times (Adam(0.001) 1.37, SGD(0.1, momentum=0.9) 2.16).
 DEFAULT = Adam(0.003)
 
 _IDS = {name: id for id, name in enumerate(_engine.names("optimizer"))}
 
-# by the name that stands for one with its defaults
+# The classes by the name that stands for an instance with its defaults.
 OPTIMIZERS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind
     for kind in (SGD, Adagrad, RMSprop, Adam, AdamW, AMSGrad, Adamax, NAdam, Lion, RPROP)
@@ -600,7 +601,13 @@ _validation.no_other_fields(*OPTIMIZERS.values(), LBFGS)
 
 
 def parse(optimizer: Any) -> Optimizer:
-    """The optimiser of that name, with its defaults; or the one given."""
+    """Return the optimiser that was given, or the one of a given name, with its defaults.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such optimiser, or it takes no single steps.
+    """
     if isinstance(optimizer, LBFGS) or (isinstance(optimizer, str) and optimizer.lower() in ("lbfgs", "l-bfgs")):
         raise TypeError("LBFGS takes no single steps: use net.fit(X, y, loss=..., optimizer=fp.LBFGS())")
     if isinstance(optimizer, str):

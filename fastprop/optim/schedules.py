@@ -4,11 +4,11 @@
 
     fp.Adam(fp.schedules.Cosine(0.003, steps=10_000, warmup=500))
 
-Time t is counted in steps or in epochs from the optimiser's first step, as one gives `steps` or `epochs`; by epoch it
-goes on within an epoch, step by step. A warm-up comes before t = 0: for `warmup` steps (or epochs) the rate rises in a
-straight line to where the schedule starts, from its share for the first step on, so that no step has a rate of 0
-(Goyal et al. 2017, *Accurate, large minibatch SGD*). Every rate is a function of the time alone, the one of
-``ReduceOnPlateau`` excepted.
+The time t counts steps or epochs since the optimiser's first step, depending on whether `steps` or `epochs` is given;
+in epochs it advances by a fraction with each step. A warm-up comes before t = 0: for `warmup` steps (or epochs) the
+rate rises linearly to the value with which the schedule starts. The first step has its share of the rise, so that no
+step has a rate of 0 (Goyal et al. 2017, *Accurate, large minibatch SGD*). Every rate is a function of the time alone,
+except that of ``ReduceOnPlateau``.
 """
 
 import math
@@ -21,19 +21,19 @@ import numpy as np
 from fastprop import _validation
 from fastprop._util.frozen import frozen
 
-NOTHING = 1e-5  # of the largest rate: a schedule that ends below it, as OneCycle does at 4e-6, is over then
+NOTHING = 1e-5  # below this fraction of its largest rate a schedule counts as over: OneCycle ends at 4e-6 of it
 
 
 @frozen
 class Schedule:
-    """What all schedules have.
+    """The base class of all schedules.
 
     Parameters
     ----------
     rate : float
-        The rate at the start, or the largest one, as each says.
+        The rate at the start, or the largest rate; each schedule says which.
     steps, epochs : float
-        Its length, in one of the two units; each says what that is.
+        The length in one of the two units; each schedule says what that is.
     warmup : float, default 0
         How long the warm-up takes, in the same unit; in steps where there is no length.
 
@@ -51,10 +51,10 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name, value in self._checked().items():
-            object.__setattr__(self, name, value)  # frozen: the one way to store what may have come as a NumPy number
+            object.__setattr__(self, name, value)  # checked values replace what was given, such as NumPy's numbers
 
     def _checked(self) -> dict[str, Any]:
-        """Every field, checked."""
+        """Return every field by name, checked."""
         checked: dict[str, Any] = {
             "rate": _validation.number("rate", self.rate, above=0),
             "warmup": _validation.number("warmup", self.warmup, least=0),
@@ -70,7 +70,7 @@ class Schedule:
 
     @property
     def by_epoch(self) -> bool:
-        """True where time counts in epochs."""
+        """Whether time counts in epochs."""
         return self.epochs is not None
 
     @property
@@ -78,14 +78,14 @@ class Schedule:
         return self.epochs if self.epochs is not None else self.steps if self.steps is not None else 1.0
 
     def rates(self, times, span: float = 1.0) -> np.ndarray:
-        """The rate of each of some steps.
+        """Return the rate of each of some steps.
 
         Parameters
         ----------
         times : array_like of float
-            When each begins, in steps or in epochs since the optimiser's first.
+            When each step begins, in steps or in epochs since the optimiser's first step.
         span : float, default 1
-            How long a step takes in that unit: 1, or by epoch 1 / the number of steps in an epoch.
+            The length of a step in that unit: 1 step, or 1 / the number of steps in an epoch.
 
         Returns
         -------
@@ -98,31 +98,31 @@ class Schedule:
         return rates
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
-        """The rates after the warm-up, which ends at t = 0."""
+        """Return the rates after the warm-up, which ends at t = 0."""
         raise NotImplementedError
 
-    def over(self) -> float:
-        """The time, in steps or epochs, after which the rate stays at next to nothing; infinite if it never does."""
+    def end(self) -> float:
+        """Return the time, in steps or epochs, after which the rate stays at next to nothing; infinite if never."""
         return math.inf
 
-    # What it was told of the costs so far, as a tuple of numbers; of use to ReduceOnPlateau alone.
+    # The state of a schedule that depends on the costs of epochs is a tuple of numbers: see ReduceOnPlateau.
 
-    def fresh(self) -> tuple[float, ...]:
-        """What it knows before the first epoch."""
+    def initial_state(self) -> tuple[float, ...]:
+        """Return the state before the first epoch."""
         return ()
 
-    def told(self, known: tuple[float, ...], cost: float) -> tuple[float, ...]:
-        """What it knows after an epoch with that cost."""
-        return known
+    def next_state(self, state: tuple[float, ...], cost: float) -> tuple[float, ...]:
+        """Return the state after an epoch with this cost."""
+        return state
 
-    def scale(self, known: tuple[float, ...]) -> float:
-        """What that makes of its rates: their factor."""
+    def scale(self, state: tuple[float, ...]) -> float:
+        """Return the factor of the rates in this state."""
         return 1.0
 
 
 @frozen
 class _Ending(Schedule):
-    """One that is over after `steps` or `epochs`, the warm-up included; the rate then stays as it is."""
+    """A schedule that ends after `steps` or `epochs`, the warm-up included; then the rate stays as it is."""
 
     def _checked(self) -> dict[str, Any]:
         checked = super()._checked()
@@ -134,19 +134,19 @@ class _Ending(Schedule):
             )
         return checked
 
-    def over(self) -> float:
-        """Its end, unless it ends with a rate that still does something."""
+    def end(self) -> float:
+        """Return the length, or infinity where the last rate is not next to nothing."""
         last = self._curve(np.array([self._length - self.warmup]), 0.0)[0]
         return self._length if last <= NOTHING * self.rate else math.inf
 
     def _share(self, t: np.ndarray) -> np.ndarray:
-        """How much of the time after the warm-up is over, in [0, 1]."""
+        """Return which share of the time after the warm-up has passed, in [0, 1]."""
         return np.minimum(t / (self._length - self.warmup), 1.0)
 
 
 @frozen
 class Constant(Schedule):
-    """The same rate in every step, after the warm-up: ``rate``. It has no length."""
+    """A rate that is the same in every step after the warm-up: ``rate``. It has no length."""
 
     def _checked(self) -> dict[str, Any]:
         if self.steps is not None or self.epochs is not None:
@@ -161,13 +161,13 @@ class Constant(Schedule):
 
 
 def _drops(factor: float, rounded: Callable[[float], float] = float) -> float:
-    """How many times a rate falls by that factor until it is next to nothing."""
+    """Return how many times a rate has to be multiplied by the factor until it is next to nothing."""
     return rounded(math.log(NOTHING) / math.log(factor)) if factor < 1 else math.inf
 
 
 @frozen
 class Step(Schedule):
-    """Times `factor` after every `steps` (or `epochs`): ``rate factor^floor(t / steps)``.
+    """Multiply the rate by `factor` after every `steps` (or `epochs`): ``rate factor^floor(t / steps)``.
 
     As ``torch.optim.lr_scheduler.StepLR``.
 
@@ -183,17 +183,17 @@ class Step(Schedule):
         return super()._checked() | {"factor": _validation.number("factor", self.factor, above=0)}
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
-        # a step that begins a rounding error before the drop belongs behind it: epochs add up from fractions
+        # 1e-9 makes up for rounding errors: the times of steps in epochs are sums of fractions
         return self.rate * self.factor ** np.floor(t / self._length + 1e-9)
 
-    def over(self) -> float:
-        """After as many drops as that takes."""
+    def end(self) -> float:
+        """Return when enough drops have come."""
         return self.warmup + _drops(self.factor, math.ceil) * self._length
 
 
 @frozen
 class Exponential(Schedule):
-    """Times `factor` in every `steps` (or `epochs`), little by little: ``rate factor^(t / steps)``.
+    """Multiply the rate by `factor` over every `steps` (or `epochs`), gradually: ``rate factor^(t / steps)``.
 
     As ``torch.optim.lr_scheduler.ExponentialLR`` where steps is 1.
 
@@ -211,18 +211,18 @@ class Exponential(Schedule):
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
         return self.rate * self.factor ** (t / self._length)
 
-    def over(self) -> float:
-        """When it has fallen so far."""
+    def end(self) -> float:
+        """Return when the rate has fallen to next to nothing."""
         return self.warmup + _drops(self.factor) * self._length
 
 
 @frozen
 class Cosine(_Ending):
-    """Half a cosine from the rate down to `final`: ``final + (rate - final) (1 + cos(pi s)) / 2``.
+    """Decay along half a cosine from the rate to `final`: ``final + (rate - final) (1 + cos(pi s)) / 2``.
 
-    s goes from 0 to 1 while `steps` (or `epochs`) pass, the warm-up included. With restarts it starts anew at 0 each
-    time, `steps` is the length of the first cycle, which the warm-up precedes, and each cycle is `growth` times as long
-    as the one before. Loshchilov and Hutter 2017, *SGDR: Stochastic gradient descent with warm restarts*; as
+    s goes from 0 to 1 while `steps` (or `epochs`) pass, the warm-up included. With restarts s starts again at 0 after
+    each cycle: `steps` is the length of the first cycle, which the warm-up precedes, and each cycle is `growth` times
+    as long as the one before. Loshchilov and Hutter 2017, *SGDR: Stochastic gradient descent with warm restarts*; as
     ``CosineAnnealingLR`` and ``CosineAnnealingWarmRestarts`` of PyTorch.
 
     Parameters
@@ -231,7 +231,7 @@ class Cosine(_Ending):
         Not negative.
     restarts : bool, default False
     growth : float, default 1
-        Of the cycles, at least 1; needs restarts.
+        The ratio of the lengths of two successive cycles, at least 1; needs restarts.
     """
 
     final: float = 0.0
@@ -248,9 +248,9 @@ class Cosine(_Ending):
             "final": _validation.number("final", self.final, least=0), "restarts": restarts, "growth": growth
         }  # fmt: skip
 
-    def over(self) -> float:
-        """Its end, if it has one."""
-        return math.inf if self.restarts else super().over()
+    def end(self) -> float:
+        """Return the length, or infinity with restarts or where `final` is not next to nothing."""
+        return math.inf if self.restarts else super().end()
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
         if not self.restarts:
@@ -259,7 +259,7 @@ class Cosine(_Ending):
             share = t / self._length % 1.0
         else:  # cycle k begins at t = length (growth^k - 1) / (growth - 1)
             done = t / self._length * (self.growth - 1)
-            k = np.floor(np.log1p(done) / np.log(self.growth) + 1e-9)  # a restart that rounding puts off by a step
+            k = np.floor(np.log1p(done) / np.log(self.growth) + 1e-9)  # no restart is a step late
             power = self.growth**k
             share = np.clip((done - (power - 1)) / (power * (self.growth - 1)), 0.0, 1.0)
         return self.final + (self.rate - self.final) * (1 + np.cos(np.pi * share)) / 2
@@ -267,7 +267,7 @@ class Cosine(_Ending):
 
 @frozen
 class OneCycle(_Ending):
-    """Half a cosine up to the rate, the largest one, and another down to almost nothing.
+    """Rise along half a cosine to the largest rate, `rate`, then decay along another to almost nothing.
 
     From ``rate / start_factor`` up to ``rate`` in the first `rise` of the `steps` (or `epochs`), then down to ``rate /
     (start_factor end_factor)`` in the last of them. Smith and Topin 2018, *Super-convergence: very fast training of
@@ -294,7 +294,7 @@ class OneCycle(_Ending):
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
         length = self._length - self.warmup
-        top, bottom = self.rise * length - span, length - span  # when the steps of the largest and the last rate begin
+        top, bottom = self.rise * length - span, length - span  # when the steps of largest and last rate begin
         first = self.rate / self.start_factor
         up = np.clip(t / top, 0.0, 1.0) if top > 0 else np.ones_like(t)
         down = np.clip((t - top) / (bottom - top), 0.0, 1.0)
@@ -307,7 +307,7 @@ class OneCycle(_Ending):
 
 @frozen
 class InverseSquareRoot(Schedule):
-    """Slower and slower down: ``rate sqrt(steps / (steps + t))``.
+    """Decay with the inverse square root of the time: ``rate sqrt(steps / (steps + t))``.
 
     With a warm-up as long as `steps`, the schedule of Vaswani et al. 2017, *Attention is all you need*.
     """
@@ -318,7 +318,7 @@ class InverseSquareRoot(Schedule):
 
 @frozen
 class Polynomial(_Ending):
-    """Down to `final` along a power: ``final + (rate - final) (1 - s)^power``.
+    """Decay to `final` along a power: ``final + (rate - final) (1 - s)^power``.
 
     s goes from 0 to 1 while `steps` (or `epochs`) pass, the warm-up included; a straight line with power 1. As
     ``torch.optim.lr_scheduler.PolynomialLR`` where final is 0.
@@ -346,11 +346,11 @@ class Polynomial(_Ending):
 
 @frozen
 class CosLog4(_Ending):
-    """Four waves, each twice as long as the one before: ``rate (1 - cos(2 pi log2(1 + 15 s))) / 2``.
+    """Go through four waves, each twice as long as the one before: ``rate (1 - cos(2 pi log2(1 + 15 s))) / 2``.
 
-    s goes from 0 to 1 while `steps` (or `epochs`) pass, the warm-up included. It starts and ends at 0, and `rate` is
-    the crest. Holzmueller, Grinsztajn and Steinwart 2024, *Better by default: strong pre-tuned MLPs and boosted trees
-    on tabular data*.
+    s goes from 0 to 1 while `steps` (or `epochs`) pass, the warm-up included. The rate starts and ends at 0, and `rate`
+    is its largest value. Holzmueller, Grinsztajn and Steinwart 2024, *Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data*.
     """
 
     def _curve(self, t: np.ndarray, span: float) -> np.ndarray:
@@ -359,11 +359,11 @@ class CosLog4(_Ending):
 
 @frozen
 class ReduceOnPlateau(Constant):
-    """Times `factor` when the cost has not become better for more than `patience` epochs.
+    """Multiply the rate by `factor` when the cost has not improved for more than `patience` epochs.
 
-    The cost is what ``fit`` finds on the validation rows after each epoch, or else the mean cost of the epoch, as
-    ``Trainer.epoch`` returns it. Better is below the best so far by more than ``threshold |best|``. As
-    ``torch.optim.lr_scheduler.ReduceLROnPlateau``.
+    The cost is that of the validation rows, which ``fit`` computes after each epoch, or else the mean cost of the
+    epoch, which ``Trainer.epoch`` returns. It has improved where it is below the best so far by more than
+    ``threshold |best|``. As ``torch.optim.lr_scheduler.ReduceLROnPlateau``.
 
     Parameters
     ----------
@@ -373,9 +373,9 @@ class ReduceOnPlateau(Constant):
     threshold : float, default 1e-4
         In [0, 1).
     cooldown : int, default 0
-        How many epochs after a reduction are not counted.
+        How many epochs after a reduction do not count.
     least : float, default 0
-        The rate stays at or above it.
+        The rate is not reduced below this.
     """
 
     factor: float = 0.1
@@ -393,13 +393,13 @@ class ReduceOnPlateau(Constant):
             "least": _validation.number("least", self.least, least=0),
         }
 
-    def fresh(self) -> tuple[float, ...]:
-        """(the best cost, epochs since, epochs left of the cooldown, the scale)."""
+    def initial_state(self) -> tuple[float, ...]:
+        """Return (the best cost, the epochs since, the epochs left of the cooldown, the factor of the rate)."""
         return math.inf, 0, 0, 1.0
 
-    def told(self, known: tuple[float, ...], cost: float) -> tuple[float, ...]:
-        """The same after an epoch with that cost."""
-        best, since, cooling, scale = known
+    def next_state(self, state: tuple[float, ...], cost: float) -> tuple[float, ...]:
+        """Return the state after an epoch with this cost."""
+        best, since, cooling, scale = state
         if cost < best - self.threshold * abs(best) or (best == math.inf and cost == cost):
             best, since = cost, 0
         else:
@@ -411,9 +411,9 @@ class ReduceOnPlateau(Constant):
             since, cooling = 0, self.cooldown
         return best, since, cooling, scale
 
-    def scale(self, known: tuple[float, ...]) -> float:
-        """The last of what it knows."""
-        return known[3]
+    def scale(self, state: tuple[float, ...]) -> float:
+        """Return the factor of the rate, the last item of the state."""
+        return state[3]
 
 
 _validation.no_other_fields(

@@ -134,7 +134,7 @@ class Ensemble:
         size = first.choose_batch_size(batch_size, source.rows)
         examples = first.with_class_weights(source.examples)
         for one in trainer.trainers:
-            one.optimizer_state.warn_if_over(epochs, source.n_steps(size))
+            one.optimizer_state.warn_if_schedule_ends_early(epochs, source.n_steps(size))
         names = ["epoch", "cost"] if held_out is None else ["epoch", "cost", "validation_cost"]
         histories = [History({name: [] for name in names}) for _ in self.networks]
         for epoch in range(1, epochs + 1):

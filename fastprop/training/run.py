@@ -136,7 +136,7 @@ class Run:
     def begin(self) -> None:
         """Begin the training: warn of a schedule that is too short, and call ``on_train_begin``."""
         n_steps = self.source.n_steps(self.batch_size)
-        self.trainer.optimizer_state.warn_if_over(self.epochs - self.epoch, n_steps)
+        self.trainer.optimizer_state.warn_if_schedule_ends_early(self.epochs - self.epoch, n_steps)
         for callback in self.callbacks:
             callback.on_train_begin(self)
             self._begun.append(callback)

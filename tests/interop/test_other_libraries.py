@@ -273,10 +273,10 @@ def test_a_plateau(torch, options):
     descent = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
     peer = torch.optim.lr_scheduler.ReduceLROnPlateau(descent, **{"patience": 3, "min_lr": 1e-4} | options)
     schedule = schedules.ReduceOnPlateau(0.1, **{"patience": 3, "least": 1e-4} | options)
-    known, rng = schedule.fresh(), np.random.default_rng(8)
+    known, rng = schedule.initial_state(), np.random.default_rng(8)
     for cost in 1 / np.arange(1, 80) ** 0.2 + 0.1 * rng.random(79):
         peer.step(cost)
-        known = schedule.told(known, cost)
+        known = schedule.next_state(known, cost)
         assert 0.1 * schedule.scale(known) == pytest.approx(descent.param_groups[0]["lr"], rel=1e-12)
     assert schedule.scale(known) < 0.1
 

@@ -184,9 +184,9 @@ def test_another_optimiser_starts_its_schedule():
 
 def follow(schedule, costs):
     """The factor after each of the costs."""
-    known, after = schedule.fresh(), []
+    known, after = schedule.initial_state(), []
     for cost in costs:
-        known = schedule.told(known, cost)
+        known = schedule.next_state(known, cost)
         after.append(schedule.scale(known))
     return after
 
@@ -222,13 +222,13 @@ def test_fit_tells_the_cost_of_the_validation_rows(monkeypatch):
     """That of the training falls; that of rows with other targets rises."""
     X, y = data(50)
     given, schedule = (X, -10 * y), s.ReduceOnPlateau(0.1, patience=1)
-    costs, told = [], s.ReduceOnPlateau.told
+    costs, next_state = [], s.ReduceOnPlateau.next_state
 
-    def listen(self, known, cost):
+    def listen(self, state, cost):
         costs.append(cost)
-        return told(self, known, cost)
+        return next_state(self, state, cost)
 
-    monkeypatch.setattr(s.ReduceOnPlateau, "told", listen)
+    monkeypatch.setattr(s.ReduceOnPlateau, "next_state", listen)
     net = trainer(0.1).network
     history = net.fit(X, y, loss="half_mse", optimizer=fp.SGD(schedule), epochs=6, validation=given)
     assert costs == history["validation_cost"]
@@ -277,9 +277,9 @@ def test_what_is_of_another_type():
 def test_a_cost_that_is_nan_is_no_best_cost():
     """Which nothing after it would be better than."""
     plateau = fp.schedules.ReduceOnPlateau(0.1, patience=1)
-    known = plateau.fresh()
+    known = plateau.initial_state()
     for cost in (math.nan, 5.0, math.nan, 4.0, 3.0, 2.0):
-        known = plateau.told(known, cost)
+        known = plateau.next_state(known, cost)
     assert known[0] == 2.0 and plateau.scale(known) == 1.0
 
 
