@@ -1,6 +1,6 @@
 """The report of `fastprop train`: one HTML file that shows what was trained and how well it predicts.
 
-It loads nothing: style and pictures stand in it, and all that comes from the user's table is escaped.
+The page loads nothing: it contains its style and its pictures, and all text from the user's table is escaped.
 """
 
 import io
@@ -28,15 +28,15 @@ from fastprop.plots.predictions import PredictionErrorDisplay
 from fastprop.tabular.csv import Table
 from fastprop.tabular.encoders import Categorical, Encoder, Target, decimal
 
-# What is shown of a long list, so that a wide table or long cells make no page of megabytes.
+# How many rows, cells of a row, columns, and letters of a cell are shown, so that the page stays well below a megabyte.
 ERRORS, CELLS, COLUMNS, LETTERS = 10, 12, 100, 80
 
-WIDE = 9.6  # inches of a picture as wide as the page
-# Matplotlib writes this for text and axes, and the page's own colour is put in its place: light or dark.
+WIDE = 9.6  # inches: the width of a picture that is as wide as the page
+# Matplotlib writes this colour for text and axes. It is replaced by that of the page, which is light or dark.
 PAGE_COLOUR = "#010203"
 LOOK = {
     "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "fastprop",  # the same run gives the same file
+    "svg.hashsalt": "fastprop",  # so that equal runs give equal files
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     **dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], PAGE_COLOUR),
@@ -45,7 +45,7 @@ LOOK = {
 
 @dataclass(frozen=True)
 class Run:
-    """A training on a table, and what came out of it.
+    """A training on a table, and its results.
 
     Attributes
     ----------
@@ -53,9 +53,9 @@ class Run:
     target : Target
     encoder : Encoder
     training, test : integer arrays
-        The rows of each.
+        The numbers of the rows.
     values, predictions : ndarray
-        Of every row, in the user's terms, as ``Target.encode`` and ``Target.decode`` give them.
+        For every row, in the units of the table, as ``Target.encode`` and ``Target.decode`` return them.
     network : Network
     loss : str
     optimizer : Optimizer
@@ -83,13 +83,13 @@ class Run:
     seconds: float
 
     @property
-    def judged(self) -> np.ndarray:
-        """The rows whose predictions are shown: those of the test, or all if there are none."""
+    def shown(self) -> np.ndarray:
+        """The rows whose predictions are shown: the test rows, or the training rows if there are no test rows."""
         return self.test if len(self.test) else self.training
 
 
 def write(run: Run, path: str | Path) -> None:
-    """Writes the report.
+    """Write the report of a run to a file.
 
     Raises
     ------
@@ -101,11 +101,11 @@ def write(run: Run, path: str | Path) -> None:
     style.require()
     name = escape(run.target.name)
     title = f"{name}, from {escape(Path(run.table.path).name)}"
-    judged = "test rows" if len(run.test) else "training rows, as no row was kept for a test"
+    shown = "test rows" if len(run.test) else "training rows, as no row was kept for a test"
     sections = [
         ("Scores", _scores(run)),
         ("Training", _svg("curves", (WIDE, 3.2), lambda ax: CurvesDisplay.from_history(_curves(run), ax=ax))),
-        (f"Predictions of the {judged}", _predictions(run)),
+        (f"Predictions of the {shown}", _predictions(run)),
         ("Largest errors", _errors(run)),
         ("What was trained", _facts(run)),
         ("Weights", _weights(run)),
@@ -129,13 +129,13 @@ def _summary(run: Run) -> str:
 
 
 def _curves(run: Run) -> dict[str, list]:
-    """The costs over the epochs, with the name that this page has for the rows held out."""
+    """Return the costs over the epochs, under the name "test" that this page uses for the rows held out."""
     columns = {"epoch": "epoch", "cost": "cost", "validation_cost": "test_cost"}
     return {shown: run.history[name] for name, shown in columns.items() if name in run.history}
 
 
 def _scores(run: Run) -> str:
-    """The network against a guess that looks at no column."""
+    """Return a table of scores: those of the network, and those of a guess that uses no column."""
     target, known = run.target, run.values[run.training]
     guess = target.guess(known, 1)[0]
     if target.task == "classification":
@@ -157,7 +157,7 @@ def _scores(run: Run) -> str:
 
 
 def _predictions(run: Run) -> str:
-    rows, target = run.judged, run.target
+    rows, target = run.shown, run.target
     y, predicted = run.values[rows], run.predictions[rows]
     if target.task == "regression":
         return _svg(
@@ -174,8 +174,8 @@ def _predictions(run: Run) -> str:
 
 
 def _errors(run: Run) -> str:
-    """The rows that were predicted worst, with what their cells hold."""
-    rows, target = run.judged, run.target
+    """Return a table of the rows with the largest errors, with their cells."""
+    rows, target = run.shown, run.target
     y, predicted = run.values[rows], run.predictions[rows]
     if target.task == "classification":
         size = 1 - predicted[np.arange(len(rows)), y]
@@ -258,7 +258,7 @@ def _foot() -> str:
 
 
 def _svg(name: str, size: tuple[float, float], draw: Callable[[Any], object]) -> str:
-    """A picture as SVG in the page's own colours; `name` keeps its ids apart from those of the others."""
+    """Return a picture as SVG in the colours of the page; `name` makes its ids different from those of the others."""
     import matplotlib.style
     from matplotlib.figure import Figure
 
@@ -275,7 +275,7 @@ def _svg(name: str, size: tuple[float, float], draw: Callable[[Any], object]) ->
 
 
 def _table(header: Iterable[Any], rows: Iterable[Iterable[Any]], *, letters: int = LETTERS) -> str:
-    """A table of anything, as text."""
+    """Return an HTML table of cells of any type, each shortened to `letters`."""
     head = "".join(f"<th>{escape(_short(cell, letters))}</th>" for cell in header)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(_short(cell, letters))}</td>" for cell in row) + "</tr>\n" for row in rows
@@ -289,7 +289,7 @@ def _short(cell: Any, letters: int = LETTERS) -> str:
 
 
 def _figure(value: float) -> str:
-    """A number of a table: four digits after the point, or before it what there is."""
+    """Return a number as text: four digits after the point, or six digits of a large or very small number."""
     return f"{value:.4f}" if 0.0001 <= abs(value) < 10 or value == 0 else f"{value:,.6g}"
 
 

@@ -8,17 +8,17 @@ import numpy as np
 from fastprop.tabular.csv import Table, TableError
 from fastprop.tabular.encoders import Numeric, Target
 
-MOST_ROWS = 2000  # of a table: more points hide each other on a canvas of some 400 pixels
-MOST_COLUMNS = 200  # to choose from in a list that someone scrolls through
-MOST_CLASSES = 6  # as many colours as are told apart
-# Of a made set, from its middle to its edge. At 3, networks of two hidden layers have the spirals in 100 epochs from
-# the usual initial weights, at 1 they do not.
+MAX_ROWS = 2000  # of a table: more points would hide each other on a canvas of about 400 pixels
+MAX_COLUMNS = 200  # of a table: more would make the lists to choose from too long to scroll through
+MAX_CLASSES = 6  # the number of colours that are easy to distinguish
+# The distance from the middle of a generated set to its edge. With 3, networks of two hidden layers learn the spirals
+# in 100 epochs from the usual initial weights; with 1 they do not.
 SIZE = 3.0
 
 
 @dataclass(frozen=True)
 class Points:
-    """What is learned.
+    """The points that are learned.
 
     Attributes
     ----------
@@ -26,13 +26,13 @@ class Points:
     y : ndarray, (rows,)
         Labels 0, 1, ... as int64, or numbers of mean 0 and deviation about 1 as float64.
     axes : tuple of str
-        What the two columns of X are called.
+        The names of the two columns of X.
     classes : tuple of str
-        The names of the labels; none where y is numbers.
+        The names of the labels; empty where y holds numbers.
     target : str
-        What y is called.
+        The name of y.
     notes : tuple of str
-        What whoever sees the points should know of them.
+        Sentences about the points for the user.
     """
 
     X: np.ndarray
@@ -44,15 +44,15 @@ class Points:
 
     @property
     def task(self) -> str:
-        """What learning these is called."""
+        """The task: "classification" or "regression"."""
         return "classification" if self.classes else "regression"
 
 
-# ---- by formula: (n, noise, random) -> X, y; of about unit size, as is the noise ----
+# ---- generated points: (n, noise, random) -> X, y, both of about unit size, as is the noise ----
 
 
 def circles(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A disc and a ring around it."""
+    """Return a disc and a ring around it."""
     y = np.arange(n) % 2
     radius = np.where(y == 0, random.uniform(0, 0.5, n), random.uniform(0.75, 1, n))
     angle = random.uniform(0, 2 * np.pi, n)
@@ -61,7 +61,7 @@ def circles(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarr
 
 
 def xor(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Class 1 where the signs of the two differ."""
+    """Return points in a square, in class 1 where the signs of the coordinates differ."""
     X = random.uniform(-1, 1, (n, 2))
     X += 0.08 * np.sign(X)  # a gap along the axes
     y = (X[:, 0] * X[:, 1] < 0).astype(np.int64)
@@ -69,7 +69,7 @@ def xor(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, 
 
 
 def spirals(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two arms around each other."""
+    """Return two spiral arms around each other."""
     y = np.arange(n) % 2
     along = np.sqrt(random.uniform(0.02, 1, n))
     angle = 1.25 * 2 * np.pi * along + np.pi * y
@@ -78,7 +78,7 @@ def spirals(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarr
 
 
 def gaussians(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Three clouds, a class each."""
+    """Return three Gaussian clouds, one for each class."""
     y = np.arange(n) % 3
     angle = 2 * np.pi * y / 3 + np.pi / 2
     X = 0.65 * np.column_stack([np.cos(angle), np.sin(angle)])
@@ -86,7 +86,7 @@ def gaussians(n: int, noise: float, random: np.random.Generator) -> tuple[np.nda
 
 
 def moons(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two half circles that reach into each other."""
+    """Return two half circles that reach into each other."""
     y = np.arange(n) % 2
     angle = random.uniform(0, np.pi, n)
     upper = np.column_stack([np.cos(angle) - 0.5, np.sin(angle) - 0.25])
@@ -95,13 +95,13 @@ def moons(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray
 
 
 def plane(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A slope, which a linear network has at once."""
+    """Return an inclined plane, which a linear network learns at once."""
     X = random.uniform(-1, 1, (n, 2))
     return X, X.sum(axis=1) + noise * random.normal(0, 1, n)
 
 
 def ripple(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A wave that runs outwards."""
+    """Return a circular wave."""
     X = random.uniform(-1, 1, (n, 2))
     return X, np.cos(6 * np.hypot(*X.T)) + noise * random.normal(0, 1, n)
 
@@ -112,7 +112,7 @@ MADE: dict[str, Callable] = CLASSES | NUMBERS
 
 
 def make(name: str, n: int, noise: float, seed: int) -> Points:
-    """So many points of a set of the list."""
+    """Return n points of the set with this name."""
     X, y = MADE[name](n, noise, np.random.default_rng(seed))
     X *= SIZE
     if name in NUMBERS:
@@ -124,28 +124,28 @@ def make(name: str, n: int, noise: float, seed: int) -> Points:
 
 
 def check(table: Table) -> Table:
-    """A table that can be chosen from.
+    """Check and return a table whose columns the user chooses from.
 
     Raises
     ------
     TableError
         If it has too many columns, or fewer than three.
     """
-    if not 3 <= len(table.names) <= MOST_COLUMNS:
+    if not 3 <= len(table.names) <= MAX_COLUMNS:
         raise TableError(
-            f"{table.path} has {len(table.names):,} columns; wanted 3 to {MOST_COLUMNS}: two to learn from and one to "
+            f"{table.path} has {len(table.names):,} columns; wanted 3 to {MAX_COLUMNS}: two to learn from and one to "
             "predict, and few enough to choose among"
         )
     return table
 
 
 def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
-    """Two columns of a table as points, and a third as what is learned.
+    """Return two columns of a table as points, and a third as their target.
 
     Raises
     ------
     TableError
-        If a column is missing, named twice, or holds something else than numbers; if too few rows are whole.
+        If a column is missing or given twice, if one of the two does not hold numbers, or if too few rows are complete.
     """
     if len({x, y, target}) < 3:
         raise TableError(f"got {x!r}, {y!r} and {target!r}; choose three different columns")
@@ -157,24 +157,24 @@ def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
         columns.append(values)
     aim = Target.recognise(table, target)
     labels, known = aim.encode(table)
-    if len(aim.classes) > MOST_CLASSES:
+    if len(aim.classes) > MAX_CLASSES:
         raise TableError(
-            f"{table.path}: {target!r} has {len(aim.classes)} classes; wanted at most {MOST_CLASSES}: choose another"
+            f"{table.path}: {target!r} has {len(aim.classes)} classes; wanted at most {MAX_CLASSES}: choose another"
         )
     whole = np.flatnonzero(known & np.isfinite(columns).all(axis=0))
     if len(whole) < 4:
         raise TableError(f"{table.path}: {len(whole)} rows have all three columns; wanted at least 4")
     gaps = table.n_rows - len(whole)
     notes = [f"{gaps:,} of {table.n_rows:,} rows left out for a gap"] if gaps else []
-    if len(whole) > MOST_ROWS:
-        notes.append(f"{MOST_ROWS:,} of {len(whole):,} rows drawn at random")
-        whole = np.sort(np.random.default_rng(seed).choice(whole, MOST_ROWS, replace=False))
+    if len(whole) > MAX_ROWS:
+        notes.append(f"{MAX_ROWS:,} of {len(whole):,} rows drawn at random")
+        whole = np.sort(np.random.default_rng(seed).choice(whole, MAX_ROWS, replace=False))
     X = np.column_stack([_standard(name, column[whole]) for name, column in zip((x, y), columns)])
     learned = labels[whole] if aim.classes else _standard(target, labels[whole])
     return Points(X, learned, (x, y), aim.classes, target, (*table.notes, *notes))
 
 
 def _standard(name: str, values: np.ndarray) -> np.ndarray:
-    """The values with mean 0 and deviation 1."""
+    """Return the values with mean 0 and deviation 1."""
     how = Numeric.fit(name, values)
     return (values - how.mean) / how.scale

@@ -1,9 +1,9 @@
-"""The playground's server: one page and a JSON interface, for this machine and whoever knows the token alone.
+"""The playground's server: one page and a JSON interface, only for this machine and only with the token.
 
-Bound to 127.0.0.1. Every address begins with a token that is drawn at the start; without it the answer is 403 whatever
-was asked for. So is it for a Host that is not this server's (a name that was rebound to 127.0.0.1), and where Origin or
-Sec-Fetch-Site say that another page asks. Of a request whose end is in doubt nothing that follows is taken for another
-request. What can be read is a list of four files; nothing is looked up on the disk.
+It is bound to 127.0.0.1. Every path begins with a random token; without it the answer is 403, whatever was asked for.
+The answer is 403 too for a Host that is not this server's (a name that was rebound to 127.0.0.1), and where Origin or
+Sec-Fetch-Site show that another page asks. Where the end of a request is in doubt, the connection is closed, so that
+nothing that follows is taken for another request. Only a list of four files can be read; no path leads to the disk.
 """
 
 import hmac
@@ -20,11 +20,11 @@ from urllib.parse import unquote
 from fastprop._version import __version__
 from fastprop.playground.session import Session
 
-MOST_JSON = 64_000  # bytes of a request: settings and a row number
-MOST_CSV = 5_000_000  # bytes of an upload: 2000 points of three columns are some 100 kB
-DRAINED = 50_000_000  # bytes of a body that is too large, read and dropped so that the browser gets to read the answer
-LONGEST = 600  # letters of a message, which may name a column of the user's
-PATIENCE = 30  # seconds without a byte after which a connection is closed
+MAX_JSON = 64_000  # bytes of a request, which holds settings and a row number
+MAX_CSV = 5_000_000  # bytes of an upload: 2000 points of three columns are about 100 kB
+MAX_DRAINED = 50_000_000  # bytes of a body that is too large and is read only so that the browser reads the answer
+MAX_MESSAGE = 600  # letters of a message, which may name a column of the user's
+TIMEOUT = 30  # seconds without a byte after which a connection is closed
 
 PAGES = {
     "": ("playground.html", "text/html; charset=utf-8"),
@@ -33,7 +33,7 @@ PAGES = {
     "playground_draw.js": ("playground_draw.js", "text/javascript; charset=utf-8"),
 }
 HEADERS = {
-    # Nothing from anywhere else, nothing inline, no frame around it.
+    # The page loads nothing from other servers, has no inline scripts or styles, and cannot be put in a frame.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -44,7 +44,7 @@ HEADERS = {
 
 
 class Refusal(Exception):
-    """An answer other than 200: its status, and a sentence for people."""
+    """An answer with a status other than 200, and a sentence for people."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -58,13 +58,13 @@ class Server(ThreadingHTTPServer):
     ----------
     session : Session
     port : int, default 0
-        0: one that is free.
+        0 chooses one that is free.
 
     Attributes
     ----------
     token : str
     address : str
-        What to open in a browser, token included.
+        The address to open in a browser, with the token.
     """
 
     daemon_threads = True  # a browser's open connection does not keep the process alive
@@ -75,35 +75,36 @@ class Server(ThreadingHTTPServer):
         self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A page that was closed while it was answered is no error of ours."""
+        """Ignore errors of a connection that the page closed during an answer."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
-        """The page's address."""
+        """The address of the page, with the token."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection. Whatever is wrong with a request is told as JSON, {"error": ...}."""
+    """Handles one connection. Errors are answered as JSON, {"error": ...}."""
 
     server: Server
     server_version, sys_version = f"fastprop/{__version__}", ""
     protocol_version = "HTTP/1.1"  # a page that asks 30 times a second keeps its connection
-    timeout = PATIENCE
-    disable_nagle_algorithm = True  # head and body are two packets: the second is not to wait for the first's receipt
+    timeout = TIMEOUT
+    # Head and body are two packets, and the second must not wait for the receipt of the first.
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """A file of the page, or what there is to see."""
+        """Answer with a file of the page, a scene or a snapshot."""
         self._serve(self._get)
 
     def do_HEAD(self) -> None:
-        """What a GET would be answered, without its body."""
+        """Answer as to a GET, without the body."""
         self._serve(self._get)
 
     def do_POST(self) -> None:
-        """Something to do; the answer is what there is to see then."""
+        """Do what is asked, and answer with the scene or snapshot after it."""
         self._serve(self._post)
 
     def _get(self, path: str) -> tuple[bytes, str]:
@@ -119,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
     def _post(self, path: str) -> tuple[bytes, str]:
         session = self.server.session
         if path == "api/upload":
-            data = self._body(MOST_CSV, "text/csv")
+            data = self._body(MAX_CSV, "text/csv")
             return _json(session.upload(data, unquote(self.headers.get("X-File-Name", ""))))
         actions: dict[str, Callable[[dict], Any]] = {
             "api/configure": session.configure,
@@ -131,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         if path not in actions:
             raise self._unknown(path)
         try:
-            given = json.loads(self._body(MOST_JSON, "application/json"))
+            given = json.loads(self._body(MAX_JSON, "application/json"))
         except (ValueError, RecursionError):
             raise Refusal(400, "the request's body is not JSON") from None
         if not isinstance(given, dict):
@@ -141,28 +142,28 @@ class Handler(BaseHTTPRequestHandler):
     def _unknown(self, path: str) -> Refusal:
         return Refusal(404, f"there is no {path!r:.100} for {self.command}")
 
-    # ---- the door ----
+    # ---- checks of requests ----
 
     def _serve(self, answer: Callable[[str], tuple[bytes, str]]) -> None:
         status, kind = 200, "application/json"
         self._left = 0  # bytes of the body that are to be read
         try:
-            self._length = self._left = self._announced()
-            path = self._admitted()
+            self._length = self._left = self._content_length()
+            path = self._checked_path()
             if self.command != "POST":
-                self._body(MOST_JSON)  # which such a request may have, and which means nothing
+                self._body(MAX_JSON)  # a GET may have a body, which is ignored
             body, kind = answer(path)
         except Refusal as refusal:
             status, (body, _) = refusal.status, _json({"error": str(refusal)})
-        except (ValueError, TypeError) as error:  # what a session says of what it was asked for
-            status, (body, _) = 400, _json({"error": f"{error!s:.{LONGEST}}"})
+        except (ValueError, TypeError) as error:  # the session refused the request
+            status, (body, _) = 400, _json({"error": f"{error!s:.{MAX_MESSAGE}}"})
         self._answer(status, body, kind)
         if status != 200:
             self._drain()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class refuses: a request that it cannot read, a method that is not there."""
-        self._answer(int(code), _json({"error": f"{message or self.responses[code][0]:.{LONGEST}}"})[0])
+        """Answer a request that the base class refuses: one that it cannot read, or an unknown method."""
+        self._answer(int(code), _json({"error": f"{message or self.responses[code][0]:.{MAX_MESSAGE}}"})[0])
 
     def _answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
         self.send_response(status)
@@ -171,23 +172,23 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         if status != 200:
-            # a body that was not read would be taken for the next request
+            # otherwise a body that was not read would be taken for the next request
             self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _announced(self) -> int:
-        """The length of the request's body."""
-        if self.headers.defects:  # of lines that are no headers the rest is not read, and may hold a length
+    def _content_length(self) -> int:
+        """Check and return the length of the request's body."""
+        if self.headers.defects:  # after a malformed line the rest is not parsed, and may hold another length
             raise Refusal(400, "the request's headers are malformed")
         lengths = self.headers.get_all("Content-Length", [] if self.command == "POST" else ["0"])
         if "Transfer-Encoding" in self.headers or len(lengths) != 1 or not re.fullmatch("[0-9]{1,18}", lengths[0]):
             raise Refusal(411, "the request must say its Content-Length, once, as a whole number, and send no chunks")
         return int(lengths[0])
 
-    def _admitted(self) -> str:
-        """The path behind the token, of a request that may be answered."""
+    def _checked_path(self) -> str:
+        """Check token, host and origin of the request, and return the path behind the token."""
         token, _, path = self.path.removeprefix("/").partition("?")[0].partition("/")
         if not hmac.compare_digest(token.encode(), self.server.token.encode()):
             raise Refusal(403, "the address lacks this playground's token; open the one that the terminal shows")
@@ -196,7 +197,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(403, "the request is for another host")
         origins, sites = self.headers.get_all("Origin", []), self.headers.get_all("Sec-Fetch-Site", [])
         own = {f"http://{host}" for host in self.server.hosts}
-        # "none": it was typed, or opened by another program. A browser that is too old says nothing.
+        # "none" means that it was typed, or opened by another program. Old browsers do not send the header.
         if not (own.issuperset(origins) and {"none", "same-origin"}.issuperset(sites)):
             raise Refusal(403, "the request comes from another page; copy the address into the browser's address bar")
         return path
@@ -212,13 +213,13 @@ class Handler(BaseHTTPRequestHandler):
         return data
 
     def _drain(self) -> None:
-        """Reads and drops what is left of a body."""
-        left = min(self._left, DRAINED)
+        """Read and drop the rest of a body."""
+        left = min(self._left, MAX_DRAINED)
         while left > 0:
             left -= len(self.rfile.read(min(left, 1 << 16))) or left
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal is the user's."""
+        """Print nothing, since the terminal belongs to the user."""
 
 
 def _json(value: Any) -> tuple[bytes, str]:

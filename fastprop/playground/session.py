@@ -1,4 +1,4 @@
-"""The network of the playground, its points, and what one may do with them."""
+"""The network of the playground, its points, and the actions of the page."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ from fastprop.tabular.encoders import split_rows
 
 LOSSES_FOR = {
     "classification": ("cross_entropy", "focal", "hinge"),
-    "two classes": ("binary_cross_entropy", "binary_hinge"),  # of one output; besides those above
+    "two classes": ("binary_cross_entropy", "binary_hinge"),  # for one output, in addition to those above
     "regression": ("half_mse", "squared_error", "mae", "huber", "log_cosh"),
 }
 OPTIMIZERS: dict[str, Callable[[float], Any]] = {
@@ -28,11 +28,11 @@ OPTIMIZERS: dict[str, Callable[[float], Any]] = {
     "adagrad": fp.Adagrad,
     "lion": fp.Lion,
 }
-MOST_LAYERS, MOST_UNITS = 6, 12  # hidden ones: a network of this size can be drawn with a line for each weight
-SURFACE, THUMB = 64, 20  # cells of a side of the decision surface, and of a neuron's picture
-MOST_HISTORY = 400  # points of the cost curve, which is as many pixels wide
+MAX_LAYERS, MAX_UNITS = 6, 12  # hidden layers and their units: such a network can be drawn with a line for each weight
+SURFACE, THUMB = 64, 20  # cells along a side of the decision surface, and of the picture of a unit
+MAX_HISTORY = 400  # points of the cost curve, which is 400 pixels wide
 TEST_SHARE = 0.25
-LONGEST = 0.1  # seconds that one request may train for: the page is to answer
+MAX_SECONDS = 0.1  # of training in one request, so that the page stays responsive
 
 START = {
     "data": "circles",
@@ -47,15 +47,15 @@ START = {
     "seed": 0,
     "columns": None,
 }
-# Settings that can change without the network's starting afresh.
-LIGHT = {"optimizer", "rate", "batch_size"}
+# Settings whose change keeps the network; after a change of any other, training begins again.
+KEEP_NETWORK = {"optimizer", "rate", "batch_size"}
 
 
 class Session:
     """One network that trains on points in the plane. Every method may be called from any thread.
 
-    Each raises ValueError or TypeError where it is asked for what it does not know; nothing has changed then. What they
-    return is JSON-able, every number finite or None: a ``scene`` where that is a new one, else a ``snapshot``.
+    A method raises a ValueError or TypeError for a wrong request, which changes nothing. The results can be written as
+    JSON, with every number finite or None: a ``scene`` where the settings changed, otherwise a ``snapshot``.
     """
 
     def __init__(self, table: Table | None = None):
@@ -69,23 +69,23 @@ class Session:
         if table is not None:
             self.take(table)
 
-    # ---- what may be done ----
+    # ---- actions ----
 
     def choices(self) -> dict[str, Any]:
-        """What the settings can be."""
+        """Return the values that each setting may have."""
         with self._lock:
             return {
                 "data": {"classification": list(datasets.CLASSES), "regression": list(datasets.NUMBERS)},
                 "activation": list(ACTIVATIONS),
                 "losses": list(self._losses(self.points)),
                 "optimizer": list(OPTIMIZERS),
-                "layers": MOST_LAYERS,
-                "units": MOST_UNITS,
+                "layers": MAX_LAYERS,
+                "units": MAX_UNITS,
                 "table": None if self._table is None else {"name": self._table.path, "columns": self._table.names},
             }
 
     def configure(self, changes: Any) -> dict[str, Any]:
-        """Changes settings; the network starts afresh unless only the rate, optimiser or batch size change."""
+        """Change settings. The network is made anew unless only the rate, the optimiser or the batch size change."""
         if not isinstance(changes, dict):
             raise TypeError(f"settings must be an object, got {type(changes).__name__}")
         for name in changes:
@@ -95,11 +95,11 @@ class Session:
             return self.scene()
 
     def upload(self, data: bytes, name: str) -> dict[str, Any]:
-        """Takes a CSV file as a table, and its first columns that will do as points."""
+        """Take the points from a CSV file: the first two columns of numbers, and the last column as the target."""
         return self.take(parse_csv(data, " ".join(name.split())[:80] or "your file"))
 
     def take(self, table: Table) -> dict[str, Any]:
-        """The same for a table that was read."""
+        """Take the points from a table, as ``upload`` does."""
         datasets.check(table)
         numeric = [name for name in table.names if not table.numbers(name)[1]]
         target = table.names[-1]
@@ -117,15 +117,15 @@ class Session:
             return self.scene()
 
     def restart(self, seed: Any = None) -> dict[str, Any]:
-        """New initial weights, from another seed if one is given."""
+        """Begin again with new initial weights, from another seed if one is given."""
         with self._lock:
             self._apply(self.settings | ({} if seed is None else {"seed": seed}))
             return self.scene()
 
     def train(self, steps: Any) -> dict[str, Any]:
-        """So many mini-batches, or fewer where they take longer than 100 milliseconds."""
+        """Train on this many mini-batches, or on fewer if they take longer than 100 milliseconds."""
         steps = _validation.count("steps", steps)
-        end = time.perf_counter() + LONGEST
+        end = time.perf_counter() + MAX_SECONDS
         with self._lock:
             for _ in range(steps):
                 if not self._step(self._next(self.settings["batch_size"])) or time.perf_counter() > end:
@@ -134,7 +134,7 @@ class Session:
             return self.snapshot()
 
     def step_example(self) -> dict[str, Any]:
-        """A step on the next example alone. Returns its "trace", before the step, and the "snapshot" after it."""
+        """Take a step on the next example alone; return its "trace" before the step, and the "snapshot" after it."""
         with self._lock:
             row = self._next(1)
             traced = self._trace(int(row[0]))
@@ -143,17 +143,17 @@ class Session:
             return {"trace": traced, "snapshot": self.snapshot()}
 
     def trace(self, row: Any) -> dict[str, Any]:
-        """Every number of both passes for one point."""
+        """Return every number of both passes for one point."""
         with self._lock:
             row = _validation.whole("row", row)
             if not 0 <= row < len(self.points.X):
                 raise ValueError(f"row must be 0 to {len(self.points.X) - 1}, got {row}")
             return self._trace(row)
 
-    # ---- what there is to see ----
+    # ---- results for the page ----
 
     def snapshot(self) -> dict[str, Any]:
-        """The network as it is: numbers, costs, and pictures of what it computes over the plane."""
+        """Return the present state of the network: parameters, costs, and pictures of its units over the plane."""
         with self._lock:
             net, points, X, y = self.network, self.points, self.points.X, self.points.y
             training, test = self._training, self._test
@@ -176,7 +176,7 @@ class Session:
             return seen
 
     def scene(self) -> dict[str, Any]:
-        """What changes with the settings alone: these, and the points."""
+        """Return what changes only with the settings: the settings themselves, and the points."""
         with self._lock:
             points = self.points
             return {
@@ -198,20 +198,19 @@ class Session:
                 },
             }
 
-    # ---- how ----
+    # ---- how it works ----
 
     @staticmethod
     def _losses(points: datasets.Points) -> tuple[str, ...]:
         return LOSSES_FOR[points.task] + (LOSSES_FOR["two classes"] if len(points.classes) == 2 else ())
 
     def _apply(self, settings: dict[str, Any]) -> None:
-        """All or nothing: whatever is refused is refused before anything changes."""
+        """Apply settings completely or, if one of them is refused, not at all."""
         settings = settings | {"seed": _validation.seed(settings["seed"])}
-        light = bool(self.settings) and all(self.settings[k] == v for k, v in settings.items() if k not in LIGHT)
-        light = light and any(self.settings[name] != settings[name] for name in LIGHT)
+        changed = {name for name in settings if not self.settings or self.settings[name] != settings[name]}
         optimizer = self._optimizer(settings)
         _validation.count("batch_size", settings["batch_size"])
-        if light:
+        if changed and changed <= KEEP_NETWORK:
             self.settings, self.trainer.optimizer = settings, optimizer
             return
         points = self._points(settings)
@@ -219,7 +218,7 @@ class Session:
         if settings["loss"] not in losses:
             if self.settings and settings["loss"] != self.settings["loss"]:
                 _validation.choice("loss", settings["loss"], losses)
-            settings["loss"] = losses[0]  # the points ask for another kind
+            settings["loss"] = losses[0]  # the new points need a loss of another kind
         n_outputs = len(points.classes) if settings["loss"] in LOSSES_FOR["classification"] else 1
         network = fp.Network(
             [2, *_hidden(settings["hidden"]), n_outputs],
@@ -252,8 +251,8 @@ class Session:
             return datasets.from_table(self._table, x, y, target, settings["seed"])
         _validation.choice("data", settings["data"], datasets.MADE)
         n = _validation.count("n", settings["n"])
-        if not 20 <= n <= datasets.MOST_ROWS:
-            raise ValueError(f"n must be 20 to {datasets.MOST_ROWS}, got {n}")
+        if not 20 <= n <= datasets.MAX_ROWS:
+            raise ValueError(f"n must be 20 to {datasets.MAX_ROWS}, got {n}")
         noise = _validation.number("noise", settings["noise"], least=0)
         if noise > 1:
             raise ValueError(f"noise must be at most 1, got {noise:g}")
@@ -265,7 +264,7 @@ class Session:
         return OPTIMIZERS[_validation.choice("optimizer", settings["optimizer"], OPTIMIZERS)](rate)
 
     def _next(self, n: int) -> np.ndarray:
-        """The next rows in the order of this epoch: fewer at its end."""
+        """Return the next n rows in the order of this epoch; at its end there may be fewer."""
         if self._at >= len(self._order):
             self._order, self._at = self._random.permutation(self._training), 0
         rows = self._order[self._at : self._at + n]
@@ -273,7 +272,7 @@ class Session:
         return rows
 
     def _step(self, rows: np.ndarray) -> bool:
-        """A step on those rows, unless it diverges."""
+        """Take a step on these rows; return whether the training has not diverged."""
         try:
             self.trainer.step(self.points.X[rows], self.points.y[rows])
         except fp.DivergenceError as error:
@@ -284,19 +283,19 @@ class Session:
         return True
 
     def _record(self) -> None:
-        """A point of the cost curve; where there are too many, every other one is left out."""
+        """Add a point to the cost curve; if it has too many, remove every second one."""
         costs = [
             views.number(self.trainer.evaluate(self.points.X[rows], self.points.y[rows]))
             for rows in (self._training, self._test)
         ]
         self._history.append([self.trainer.steps, *costs])
-        if len(self._history) > MOST_HISTORY:
+        if len(self._history) > MAX_HISTORY:
             del self._history[1:-1:2]
 
     def _layers(self, gradient: np.ndarray) -> list[dict[str, Any]]:
-        """Of each layer its weights, biases, their gradients, and a picture of each unit over the plane."""
+        """Return for each layer the weights, biases, their gradients, and a picture of each unit over the plane."""
         grid = views.grid(self._domain, THUMB)
-        operations, *_ = self._passes(grid, np.zeros(len(grid), self.points.y.dtype))  # no target: forward pass alone
+        operations, *_ = self._passes(grid, np.zeros(len(grid), self.points.y.dtype))  # only the forward pass is used
         layers = []
         for W, b, slopes, operation in zip(
             self.network.weights, self.network.biases, self._by_layer(gradient), operations
@@ -306,7 +305,7 @@ class Session:
         return layers
 
     def _by_layer(self, gradient: np.ndarray) -> list[dict[str, Any]]:
-        """dW and db of each layer, of a gradient laid out as the parameters."""
+        """Return dW and db of each layer, from a gradient that is laid out as the parameters."""
         layers, start = [], 0
         for W, b in zip(self.network.weights, self.network.biases):
             middle, end = start + W.size, start + W.size + b.size
@@ -320,7 +319,7 @@ class Session:
         return layers
 
     def _surface(self) -> dict[str, Any]:
-        """What the network says over the plane: the share of each class, or the value, as bytes from low to high."""
+        """Return the predictions over the plane, the share of each class or the value, as bytes from low to high."""
         outputs = self.network(views.grid(self._domain, SURFACE))
         if self.points.task == "regression":
             low, high = float(self.points.y.min()), float(self.points.y.max())
@@ -328,7 +327,7 @@ class Session:
         return {"size": SURFACE, "channels": [views.levels(share, 0, 1) for share in self._shares(outputs).T]}
 
     def _shares(self, outputs: np.ndarray) -> np.ndarray:
-        """Of each class: softmax of the outputs, or the logistic function of the one."""
+        """Return the share of each class: the softmax of the outputs, or the logistic function of a single output."""
         scores = outputs if outputs.shape[1] > 1 else np.column_stack([np.zeros(len(outputs)), outputs[:, 0]])
         with np.errstate(invalid="ignore"):  # infinity minus infinity, of a network that diverged
             raised = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -356,15 +355,15 @@ class Session:
         }
 
     def _passes(self, X: np.ndarray, y: np.ndarray) -> Any:
-        """Both passes with every number, as ``Engine.trace`` gives them."""
+        """Return every number of both passes, as ``Engine.trace`` does."""
         examples = self.network.prepare_examples(X, y, None, self._formula)
         return self.network.engine.trace(*examples, self._formula.compiled(self.network.n_outputs))
 
 
 def _hidden(given: Any) -> list[int]:
-    if not isinstance(given, list) or len(given) > MOST_LAYERS:
-        raise ValueError(f"hidden must be a list of at most {MOST_LAYERS} widths, got {given!r:.100}")
+    if not isinstance(given, list) or len(given) > MAX_LAYERS:
+        raise ValueError(f"hidden must be a list of at most {MAX_LAYERS} widths, got {given!r:.100}")
     for width in given:
-        if _validation.count("a hidden layer's width", width) > MOST_UNITS:
-            raise ValueError(f"a hidden layer can have at most {MOST_UNITS} units here, got {width!r:.100}")
+        if _validation.count("a hidden layer's width", width) > MAX_UNITS:
+            raise ValueError(f"a hidden layer of the playground has at most {MAX_UNITS} units, got {width!r:.100}")
     return given

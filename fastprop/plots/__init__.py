@@ -1,12 +1,12 @@
-"""Pictures of a training run and of what came out of it. They need matplotlib: ``pip install 'fastprop-nn[plots]'``.
+"""Pictures of a training and of its results. They need matplotlib: ``pip install 'fastprop-nn[plots]'``.
 
-Each picture is a function, which takes the axes to draw on and returns them, and a class named as scikit-learn names
-them, which keeps the numbers it drew and can draw them again::
+Each picture is a function, which takes the axes to draw on and returns them, and a class named in the way of
+scikit-learn, which keeps the numbers that it drew and can draw them again::
 
     fp.plots.curves(history, ax=axes)
     fp.plots.CurvesDisplay.from_history(history).figure_.savefig("curves.png")
 
-A picture of several panels takes an array of so many axes as well, or divides the one it is given.
+A picture of several panels takes an array with an axes for each panel, or divides a single axes.
 """
 
 from fastprop._util.public import publish

@@ -1,4 +1,4 @@
-"""What a network makes of a plane through its inputs: regions of classes, or heights of a number."""
+"""The predictions of a network over two of its inputs: regions of classes, or the level of a number."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +11,21 @@ from fastprop.plots import checks, style
 class DecisionBoundaryDisplay:
     """A network's outputs over two of its inputs.
 
-    Of classes, each point has the colour of the one predicted, the stronger the further it is ahead of the next; a line
-    parts them. Of numbers, heights.
+    With classes, each point of the plane has the colour of the predicted class, which is stronger where its share is
+    further above the next one; lines separate the classes. With numbers, the colour shows the prediction.
 
     Parameters
     ----------
     x1, x2 : ndarray, (n,)
         The values of the two inputs.
     outputs : ndarray, (n, n, n_outputs)
-        The network's, outputs[i, j] at (x1[j], x2[i]).
+        The network's outputs; outputs[i, j] is at (x1[j], x2[i]).
     points : ndarray, (rows, 2)
         Rows to draw on top.
     y : ndarray, (rows,)
-        Their classes, if it holds integers, or numbers.
+        Their classes, as integers, or their numbers.
     names : sequence, optional
-        Of the classes 0, 1, ...
+        The names of the classes 0, 1, ...
     axis_names : pair of str, default ("x1", "x2")
 
     Attributes
@@ -53,25 +53,26 @@ class DecisionBoundaryDisplay:
         axis_names: Sequence[str] | None = None,
         ax=None,
     ) -> "DecisionBoundaryDisplay":
-        """Draws what a network predicts around the rows of X, and the rows themselves.
+        """Draw what a network predicts around the rows of X, and the rows themselves.
 
         Parameters
         ----------
         network : Network
-            With raw scores for outputs, as losses of classes take them: of several the largest counts, of one its sign.
+            Its outputs are raw scores, as losses of classes take them: of several outputs the largest is predicted,
+            and of one output the sign.
         X : array_like, (rows, n_inputs)
         y : array_like, (rows,)
-            Integers are classes, other numbers what a network of one output predicts.
+            Integers are classes; other numbers are the targets of a network of one output.
         columns : pair of int, default (0, 1)
             The inputs to draw.
         fixed : array_like, (n_inputs,), optional
-            What the other inputs are; their medians over X by default.
+            The values of the other inputs; by default their medians over X.
         resolution : int, default 200
-            Points along each side, at least 2.
+            The number of points along each side, at least 2.
         names : sequence, optional
-            Of the classes.
+            The names of the classes.
         axis_names : pair of str, optional
-            Of the two inputs.
+            The names of the two inputs.
         ax : matplotlib Axes, optional
             Where to draw; a new figure by default.
 
@@ -101,19 +102,19 @@ class DecisionBoundaryDisplay:
         return cls(*sides, outputs, points=points, y=y, names=names, axis_names=axis_names).plot(ax)
 
     def plot(self, ax=None) -> "DecisionBoundaryDisplay":
-        """Draws regions or heights, and the rows, on `ax`, or on a new figure."""
+        """Draw the predictions and the rows on `ax`, or on a new figure."""
         (self.ax_,) = style.panels(ax, 1, size=(5.0, 4.2))
         self.figure_ = self.ax_.figure
         if self.y.dtype.kind in "iub":
-            self._classes()
+            self._draw_classes()
         else:
-            self._heights()
+            self._draw_numbers()
         self.ax_.set_xlim(self.x1[[0, -1]])
         self.ax_.set_ylim(self.x2[[0, -1]])
-        style.quiet(self.ax_, "what the network predicts", *self.axis_names)
+        style.label_axes(self.ax_, "what the network predicts", *self.axis_names)
         return self
 
-    def _classes(self) -> None:
+    def _draw_classes(self) -> None:
         scores = np.asarray(self.outputs, np.float64)
         if scores.shape[2] == 1:  # the score of class 1 against 0
             scores = np.concatenate([np.zeros_like(scores), scores], axis=2)
@@ -123,13 +124,13 @@ class DecisionBoundaryDisplay:
         ahead = np.ptp(np.sort(share, axis=2)[..., -2:], axis=2)
         tints = np.empty((*winner.shape, 4))
         tints[..., :3] = np.array([_colour(k) for k in range(scores.shape[2])])[winner]
-        tints[..., 3] = 0.1 + 0.35 * ahead  # strong enough to tell regions apart, weak enough for the points on top
+        tints[..., 3] = 0.1 + 0.35 * ahead  # strong enough to distinguish regions, weak enough for the points on top
         ends = [*self.x1[[0, -1]], *self.x2[[0, -1]]]
         self.ax_.imshow(tints, origin="lower", extent=ends, aspect="auto", interpolation="bilinear")
         for k in np.unique(winner):
             lead = scores[..., k] - np.delete(scores, k, axis=2).max(axis=2)
-            if lead.min() < 0:  # else there is no other class
-                self.ax_.contour(self.x1, self.x2, lead, levels=[0.0], colors=[style.QUIET], linewidths=1)
+            if lead.min() < 0:  # otherwise class k is predicted everywhere, and there is no line
+                self.ax_.contour(self.x1, self.x2, lead, levels=[0.0], colors=[style.GREY], linewidths=1)
         for k in np.unique(self.y).tolist():
             rows = self.y == k
             name = self.names[k] if self.names is not None else k
@@ -144,7 +145,7 @@ class DecisionBoundaryDisplay:
             )
         self.ax_.legend(frameon=False, fontsize=style.SMALL, loc="upper left", bbox_to_anchor=(1, 1))
 
-    def _heights(self) -> None:
+    def _draw_numbers(self) -> None:
         heights = self.outputs[..., 0]
         scale = {"vmin": min(heights.min(), self.y.min()), "vmax": max(heights.max(), self.y.max()), "cmap": "cividis"}
         filled = self.ax_.pcolormesh(self.x1, self.x2, heights, shading="gouraud", **scale)
@@ -152,16 +153,16 @@ class DecisionBoundaryDisplay:
         bar = self.figure_.colorbar(filled, ax=self.ax_)
         bar.set_label("prediction; rows: target", fontsize=style.SMALL)
         bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=style.SMALL, color=style.QUIET)
+        bar.ax.tick_params(labelsize=style.SMALL, color=style.GREY)
 
 
 def decision_boundary(network, X, y, *, ax=None, **how):
-    """Draws predictions over two inputs and returns the axes; see ``DecisionBoundaryDisplay.from_network``."""
+    """Draw predictions over two inputs and return the axes; see ``DecisionBoundaryDisplay.from_network``."""
     return DecisionBoundaryDisplay.from_network(network, X, y, ax=ax, **how).ax_
 
 
 def _side(values: np.ndarray, n: int) -> np.ndarray:
-    """From a little below the least value to a little above the largest."""
+    """Return n numbers from a little below the smallest value to a little above the largest."""
     low, high = float(values.min()), float(values.max())
     margin = 0.1 * (high - low) or 1.0
     return np.linspace(low - margin, high + margin, n)
@@ -174,5 +175,5 @@ def _colour(k: int) -> tuple[float, float, float]:
 
 
 def _size(rows: int) -> float:
-    """Of a point, in square points: smaller in a crowd."""
+    """Return the area of a point, in square points: smaller where there are many rows."""
     return float(np.clip(6000 / rows, 8, 36))

@@ -1,7 +1,4 @@
-"""The door of the pictures: what they refuse to draw.
-
-A message says what was got, what was wanted, and what to do.
-"""
+"""Checks of what the pictures are given. A message says what was got, what was wanted, and what to do."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,14 +14,14 @@ FLOAT64 = np.dtype(np.float64)
 
 
 def network(value: Any) -> Network:
-    """A Network."""
+    """Check and return a Network."""
     if not isinstance(value, Network):
         raise TypeError(f"network must be a Network, got {type(value).__name__}; make one with fp.Network([...])")
     return value
 
 
 def history(value: Any) -> dict[str, Any]:
-    """What CurvesDisplay takes, from a checked history."""
+    """Check a history, and return the arguments of CurvesDisplay."""
     if not isinstance(value, Mapping):
         raise TypeError(
             f"history must be a History, as fit() returns it, or a dict of lists, got {type(value).__name__}"
@@ -46,7 +43,7 @@ def history(value: Any) -> dict[str, Any]:
 
 
 def classes(y: Any, predicted: Any, names: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray, list]:
-    """True and predicted classes as numbers, and the names of them all."""
+    """Return true and predicted classes as numbers, and the names of all classes."""
     _validation.unmasked("y", y)
     _validation.unmasked("predicted", predicted)
     true, taken = np.asarray(y), np.asarray(predicted)
@@ -72,7 +69,7 @@ def classes(y: Any, predicted: Any, names: Sequence[Any] | None) -> tuple[np.nda
 
 
 def numbers(y: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted numbers, each (rows,) and finite."""
+    """Check and return true and predicted numbers, each (rows,) and finite."""
     true, taken = (_validation.array(what, value, FLOAT64) for what, value in (("y", y), ("predicted", predicted)))
     true, taken = (found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found for found in (true, taken))
     for what, found in (("y", true), ("predicted", taken)):
@@ -89,11 +86,11 @@ def numbers(y: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def plane(network_given: Any, X: Any, y: Any, names: Sequence[Any] | None) -> tuple[np.ndarray, np.ndarray]:
-    """X, (rows, n_inputs) of at least two inputs, and y, (rows,): classes as integers, or float64 numbers."""
+    """Check and return X, (rows, n_inputs), n_inputs >= 2, and y, (rows,): classes as int64, or float64 numbers."""
     net = network(network_given)
     if net.n_inputs < 2:
         raise ValueError(f"a decision boundary needs a network of two inputs or more, got {net.n_inputs}")
-    net.forward(X)  # refuses what the network cannot take
+    net.forward(X)  # raises the network's own errors
     x, found = np.asarray(X, net.dtype), np.asarray(y)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
@@ -118,7 +115,7 @@ def plane(network_given: Any, X: Any, y: Any, names: Sequence[Any] | None) -> tu
 
 
 def pair(columns: Any, n_inputs: int) -> tuple[int, int]:
-    """Two different columns of X."""
+    """Check and return two different columns of X."""
     try:
         first, second = (range(n_inputs)[_validation.whole("a column", column)] for column in columns)
     except (TypeError, ValueError, IndexError):
@@ -129,8 +126,8 @@ def pair(columns: Any, n_inputs: int) -> tuple[int, int]:
 
 
 def fixed(values: Any, x: np.ndarray) -> np.ndarray:
-    """What the inputs are that do not vary: those given, or the medians of x."""
-    if values is None:  # the lower of two, so that it is a value that occurs: of categories no other will do
+    """Return the values of the inputs that do not vary: those given, or the medians of x."""
+    if values is None:  # the lower of two middle values, so that it is one that occurs, which categories need
         return np.quantile(x, 0.5, axis=0, method="lower")
     found = _validation.array("fixed", values, x.dtype)
     if found.shape != (x.shape[1],):
@@ -139,14 +136,14 @@ def fixed(values: Any, x: np.ndarray) -> np.ndarray:
 
 
 def resolution(value: Any) -> int:
-    """How many points a side has."""
+    """Check and return the number of points along each side."""
     if _validation.count("resolution", value) < 2:
         raise ValueError("resolution must be at least 2, got 1; use for example 200")
     return int(value)
 
 
 def strings(what: str, values: Any, n: int) -> tuple[str, ...]:
-    """So many texts."""
+    """Check and return n texts."""
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != n:
         raise ValueError(f"{what} must be {n} texts, got {values!r}")
     return tuple(map(str, values))

@@ -1,4 +1,4 @@
-"""The confusion matrix: what each class was taken for."""
+"""The confusion matrix: how many rows of each class were predicted as each class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from fastprop.plots import checks, style
 
-# Up to so many classes a cell has room for its count, and a tick for its name, on a panel of 500 pixels.
+# On a panel of 500 pixels a cell is large enough for its count with up to 16 classes, and a tick for its name with 24.
 NUMBERED, NAMED = 16, 24
 
 
@@ -19,7 +19,7 @@ class ConfusionMatrixDisplay:
     matrix : array_like of int, (classes, classes)
         A row for each true class, a column for each predicted one.
     names : sequence
-        Of the classes.
+        The names of the classes.
 
     Attributes
     ----------
@@ -40,16 +40,16 @@ class ConfusionMatrixDisplay:
     def from_predictions(
         cls, y, predicted, *, names: Sequence[Any] | None = None, ax=None
     ) -> "ConfusionMatrixDisplay":
-        """Draws the confusion matrix of predictions.
+        """Draw the confusion matrix of predictions.
 
         Parameters
         ----------
         y : array_like, (rows,)
             The true classes: integers or names.
         predicted : array_like, (rows,) or (rows, classes)
-            The predicted classes; or a score for each class, of which the largest counts.
+            The predicted classes; or a score for each class, of which the largest is the prediction.
         names : sequence, optional
-            How to call the classes 0, 1, ...; by default the classes are all values that occur, in their order.
+            The names of the classes 0, 1, ...; by default the classes are all values that occur, sorted.
         ax : matplotlib Axes, optional
             Where to draw; a new figure by default.
 
@@ -71,19 +71,19 @@ class ConfusionMatrixDisplay:
 
     @classmethod
     def from_network(cls, network, X, y, *, names: Sequence[Any] | None = None, ax=None) -> "ConfusionMatrixDisplay":
-        """Draws that of a network's predictions: the largest of its outputs, or of one output whether it is above 0."""
+        """Draw the matrix of a network's predictions: the largest output; of one output, whether it is above 0."""
         outputs = checks.network(network).forward(X)
         predicted = (outputs[:, 0] > 0).astype(int) if network.n_outputs == 1 else outputs
         return cls.from_predictions(y, predicted, names=names, ax=ax)
 
     def plot(self, ax=None) -> "ConfusionMatrixDisplay":
-        """Draws the matrix on `ax`, or on a new figure."""
+        """Draw the matrix on `ax`, or on a new figure."""
         n = len(self.names)
         side = 4.4 if n <= 6 else 5.4
         (axes,) = style.panels(ax, 1, size=(side, side))
         rows = self.matrix.sum(axis=1, keepdims=True)
         share = self.matrix / np.maximum(rows, 1)
-        # Nothing is transparent, so that an empty cell has the colour of the page, whichever that is.
+        # An empty cell is transparent, so that it has the colour of the page.
         axes.pcolormesh(_tints(share), edgecolors="none", rasterized=n > NAMED)
         axes.invert_yaxis()
         axes.set_aspect("equal")
@@ -95,25 +95,25 @@ class ConfusionMatrixDisplay:
                 axes.text(j + 0.5, i + 0.5, f"{self.matrix[i, j]}", ha="center", va="center", fontsize=size, **colour)
         shown = np.unique(np.linspace(0, n - 1, min(n, NAMED)).round().astype(int))
         names = [style.plain(self.names[k], 18) for k in shown]
-        long = sum(map(len, names)) > 30  # letters side by side on the smaller panel
+        long = sum(map(len, names)) > 30  # about 30 letters fit side by side on the smaller panel
         turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if long else {}
         axes.set_xticks(shown + 0.5, names, **turned)
         axes.set_yticks(shown + 0.5, names)
         right, total = int(np.trace(self.matrix)), int(self.matrix.sum())
-        style.quiet(axes, "confusion matrix", "predicted", "true", f"{right} of {total} right")
-        axes.spines[:].set(visible=True, color=style.QUIET, alpha=0.5)
+        style.label_axes(axes, "confusion matrix", "predicted", "true", f"{right} of {total} right")
+        axes.spines[:].set(visible=True, color=style.GREY, alpha=0.5)
         axes.tick_params(length=0)
         self.ax_, self.figure_ = axes, axes.figure
         return self
 
 
 def confusion_matrix(y, predicted, *, names: Sequence[Any] | None = None, ax=None):
-    """Draws the confusion matrix and returns the axes; see ``ConfusionMatrixDisplay.from_predictions``."""
+    """Draw the confusion matrix and return the axes; see ``ConfusionMatrixDisplay.from_predictions``."""
     return ConfusionMatrixDisplay.from_predictions(y, predicted, names=names, ax=ax).ax_
 
 
 def _tints(share: np.ndarray) -> np.ndarray:
-    """The first colour, as opaque as the share is large; the smallest share can still be seen."""
+    """Return the first colour with an opacity that grows with the share; the smallest share is still visible."""
     from matplotlib.colors import to_rgb
 
     tints = np.empty((*share.shape, 4))

@@ -7,10 +7,10 @@ import numpy as np
 
 from fastprop.plots import checks, style
 
-# A column "validation_cost" is drawn beside "cost", and so on.
+# A column with one of these prefixes, as "validation_cost", is drawn on the panel of the column without it, "cost".
 BESIDE = ("validation_", "test_")
-# Positive values that span more than this factor are drawn on a logarithmic scale: on a linear one, of 300 pixels, the
-# smallest are within the width of the line.
+# Positive values that span more than this factor are drawn on a logarithmic scale. On a linear one of 300 pixels the
+# smallest would be within the width of the line.
 LOGARITHMIC = 30.0
 
 
@@ -21,13 +21,13 @@ class CurvesDisplay:
     ----------
     epochs : ndarray, (epochs,)
     columns : dict of str to ndarray
-        What to draw. "validation_X" and "test_X" share the panel of "X".
+        The columns to draw. "validation_X" and "test_X" share the panel of "X".
 
     Attributes
     ----------
     epochs, columns
     ax_ : matplotlib Axes, or an array of them
-        One, if there is one panel.
+        An array, if there are several panels.
     figure_ : matplotlib Figure
     """
 
@@ -37,12 +37,12 @@ class CurvesDisplay:
 
     @classmethod
     def from_history(cls, history: Mapping[str, Any], *, ax=None) -> "CurvesDisplay":
-        """Draws a history.
+        """Draw a history.
 
         Parameters
         ----------
         history : History, or a dict of lists
-            Columns of equal lengths; "epoch" counts from 1 where it is missing. NaN and None are gaps.
+            Columns of equal lengths; without "epoch" epochs are counted from 1. NaN and None are gaps in a curve.
         ax : matplotlib Axes or an array of them, optional
             Where to draw; a new figure by default.
 
@@ -53,14 +53,14 @@ class CurvesDisplay:
         Raises
         ------
         ValueError, TypeError
-            If there is nothing to draw, or a column holds something else than numbers.
+            If there is nothing to draw, or a column does not hold numbers.
         ImportError
             If matplotlib is not installed.
         """
         return cls(**checks.history(history)).plot(ax)
 
     def plot(self, ax=None) -> "CurvesDisplay":
-        """Draws the curves on `ax`, or on a new figure."""
+        """Draw the curves on `ax`, or on a new figure."""
         groups = _groups(self.columns)
         axes = style.panels(ax, len(groups))
         for each, (title, names) in zip(axes, groups.items()):
@@ -87,13 +87,13 @@ class CurvesDisplay:
             axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         shown = title if len(names) > 1 else names[0]
-        style.quiet(axes, shown.replace("_", " "), "epoch", note=note)
+        style.label_axes(axes, shown.replace("_", " "), "epoch", note=note)
         style.guides(axes)
         if len(names) > 1:
             axes.legend(frameon=False, fontsize=style.SMALL)
 
     def _mark(self, axes: Any, name: str, colour: str) -> str:
-        """A ring at the lowest value, and what it is."""
+        """Draw a ring at the lowest value, and return a note with the value."""
         values = self.columns[name]
         best = int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))
         ring = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 1.5}
@@ -103,12 +103,12 @@ class CurvesDisplay:
 
 
 def curves(history: Mapping[str, Any], *, ax=None):
-    """Draws the curves of a History and returns the axes; see ``CurvesDisplay.from_history``."""
+    """Draw the curves of a History and return the axes; see ``CurvesDisplay.from_history``."""
     return CurvesDisplay.from_history(history, ax=ax).ax_
 
 
 def _groups(columns: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The columns of each panel, by its title, in the order of the columns."""
+    """Return the names of each panel's columns by the title of the panel, in the order of the columns."""
     groups: dict[str, list[str]] = {}
     for name in columns:
         title = name

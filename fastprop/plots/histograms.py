@@ -1,4 +1,4 @@
-"""Weights and activations of each layer, as histograms."""
+"""Histograms of the weights and activations of each layer."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ BINS = 50
 
 @frozen
 class Panel:
-    """One panel: a histogram for each named set of numbers."""
+    """One panel, with a histogram for each named array of numbers."""
 
     title: str
     values: dict[str, np.ndarray]
@@ -26,7 +26,7 @@ class HistogramsDisplay:
     ----------
     panels : list of Panel
     unit : str
-        What the numbers are.
+        What the numbers are, for the horizontal axis.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class HistogramsDisplay:
 
     @classmethod
     def from_weights(cls, network, *, ax=None) -> "HistogramsDisplay":
-        """Draws the weights and biases of each layer.
+        """Draw the weights and biases of each layer.
 
         Parameters
         ----------
@@ -69,10 +69,10 @@ class HistogramsDisplay:
 
     @classmethod
     def from_activations(cls, network, X, *, ax=None) -> "HistogramsDisplay":
-        """Draws the outputs of each layer for the rows of X, in prediction.
+        """Draw the outputs of each layer for the rows of X, in prediction.
 
-        ``Dropout`` does nothing there and is left out. The note of a panel says how many of its numbers are 0, and how
-        many units are 0 in every row: those learn nothing from these rows.
+        ``Dropout``, which does nothing in prediction, is left out. The note of a panel gives the share of zeros and the
+        number of units that are 0 in every row: those learn nothing from these rows.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class HistogramsDisplay:
         Raises
         ------
         ValueError, TypeError
-            If X does not fit the network, that is one of members, or `ax` has another number of axes.
+            If X does not fit the network, the network has several members, or `ax` has another number of axes.
         ImportError
             If matplotlib is not installed.
         """
@@ -110,7 +110,7 @@ class HistogramsDisplay:
         return cls(found, unit="activation").plot(ax)
 
     def plot(self, ax=None) -> "HistogramsDisplay":
-        """Draws a panel for each layer on `ax`, or on a new figure."""
+        """Draw a panel for each layer on `ax`, or on a new figure."""
         self.ax_ = style.panels(ax, len(self.panels), size=(3.9, 2.6))
         self.figure_ = self.ax_[0].figure
         for axes, panel in zip(self.ax_, self.panels):
@@ -120,7 +120,7 @@ class HistogramsDisplay:
                 share = np.full(len(values), 100 / len(values))
                 kind = {"histtype": "stepfilled", "alpha": 0.75} if name != "biases" else {"histtype": "step"}
                 axes.hist(values, edges, weights=share, color=colour, linewidth=1.5, label=name, **kind)
-            style.quiet(axes, panel.title, self.unit, "share (%)")
+            style.label_axes(axes, panel.title, self.unit, "share (%)")
             axes.set_title(style.plain(panel.title, 44) + "\n", loc="left", fontsize=style.SMALL + 1)
             axes.text(0, 1.03, style.plain(panel.note), transform=axes.transAxes, fontsize=style.SMALL - 1, alpha=0.8)
             style.guides(axes)
@@ -131,17 +131,17 @@ class HistogramsDisplay:
 
 
 def weight_histograms(network, *, ax=None):
-    """Draws the weights of each layer and returns the axes; see ``HistogramsDisplay.from_weights``."""
+    """Draw the weights of each layer and return the axes; see ``HistogramsDisplay.from_weights``."""
     return HistogramsDisplay.from_weights(network, ax=ax).ax_
 
 
 def activation_histograms(network, X, *, ax=None):
-    """Draws the activations of each layer and returns the axes; see ``HistogramsDisplay.from_activations``."""
+    """Draw the activations of each layer and return the axes; see ``HistogramsDisplay.from_activations``."""
     return HistogramsDisplay.from_activations(network, X, ax=ax).ax_
 
 
 def first_layers(network: Network, n_layers: int) -> Network:
-    """A network of the first layers, with copies of their numbers: its outputs are what the last of them passes on."""
+    """Return a network of the first layers, with copies of their parameters and state."""
     described = network.describe()
     part = Network.from_description({**described, "layers": described["layers"][:n_layers]})
     part.parameters = network.parameters[: part.n_parameters]

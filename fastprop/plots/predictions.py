@@ -1,15 +1,17 @@
-"""Predicted against true numbers, and what is left over."""
+"""Predicted against true numbers, and the residuals."""
 
 import numpy as np
 
 from fastprop.plots import checks, style
 
-# More points than this go into a vector picture as one image: 2000 circles of SVG are about 200 KB.
+# If there are more points than this, they are one image within a vector picture: 2000 circles of SVG take about 200 KB.
 RASTERISED = 2000
 
 
 class PredictionErrorDisplay:
-    """Two panels: predicted against true, on the diagonal where they agree; and the residuals, true - predicted.
+    """Two panels: predicted against true numbers, with the diagonal where they agree, and the residuals.
+
+    A residual is true - predicted.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ class PredictionErrorDisplay:
 
     @classmethod
     def from_predictions(cls, y, predicted, *, name: str = "", ax=None) -> "PredictionErrorDisplay":
-        """Draws predictions.
+        """Draw predictions.
 
         Parameters
         ----------
@@ -48,7 +50,7 @@ class PredictionErrorDisplay:
         Raises
         ------
         ValueError, TypeError
-            If y or predicted holds something else.
+            If y or predicted does not hold a finite number for each row.
         ImportError
             If matplotlib is not installed.
         """
@@ -56,16 +58,16 @@ class PredictionErrorDisplay:
 
     @classmethod
     def from_network(cls, network, X, y, *, name: str = "", ax=None) -> "PredictionErrorDisplay":
-        """Draws the outputs of a network of one output."""
+        """Draw the predictions of a network of one output."""
         return cls.from_predictions(y, checks.network(network).forward(X), name=name, ax=ax)
 
     def plot(self, ax=None) -> "PredictionErrorDisplay":
-        """Draws both panels on `ax`, or on a new figure."""
+        """Draw both panels on `ax`, or on a new figure."""
         left, right = self.ax_ = style.panels(ax, 2, size=(4.4, 4.0))
         self.figure_ = left.figure
         of = f" {self.name}" if self.name else ""
         residual = self.y - self.predicted
-        # so that a crowd is darker than its members, and few points are seen well
+        # transparent, so that many points in one place are darker, and more opaque where there are few points
         dots = {
             "s": 14,
             "color": style.COLOURS[0],
@@ -80,12 +82,12 @@ class PredictionErrorDisplay:
         rmse = float(np.sqrt(np.mean(residual**2)))
         spread = float(np.mean((self.y - self.y.mean()) ** 2))
         r2 = f", R2 {1 - rmse**2 / spread:.3f}" if spread > 0 else ""
-        style.quiet(left, "predicted and true", f"true{of}", f"predicted{of}", f"RMSE {style.number(rmse)}{r2}")
+        style.label_axes(left, "predicted and true", f"true{of}", f"predicted{of}", f"RMSE {style.number(rmse)}{r2}")
 
         right.scatter(self.predicted, residual, **dots)
         right.axhline(0, color=style.COLOURS[1], linewidth=1.2)
         mean = style.number(float(residual.mean()))
-        style.quiet(right, "residuals", f"predicted{of}", "true - predicted", f"mean {mean}")
+        style.label_axes(right, "residuals", f"predicted{of}", "true - predicted", f"mean {mean}")
         for axes in (left, right):
             style.guides(axes, "both")
             style.short_ticks(axes)
@@ -93,5 +95,5 @@ class PredictionErrorDisplay:
 
 
 def prediction_error(y, predicted, *, name: str = "", ax=None):
-    """Draws predictions and residuals and returns both axes; see ``PredictionErrorDisplay.from_predictions``."""
+    """Draw predictions and residuals and return both axes; see ``PredictionErrorDisplay.from_predictions``."""
     return PredictionErrorDisplay.from_predictions(y, predicted, name=name, ax=ax).ax_

@@ -1,24 +1,24 @@
-"""What the pictures share: matplotlib when it is needed, axes to draw on, colours, and quiet axes.
+"""What all pictures use: the import of matplotlib, axes to draw on, colours, and the look of axes.
 
-Text and axes keep the colours of the figure, so that a picture fits a light page and a dark one.
+Text and axes keep the colours of the figure, so that a picture suits a light page and a dark one.
 """
 
 from typing import Any
 
 import numpy as np
 
-# Okabe and Ito 2008, *Color universal design*: told apart by colour-blind readers too. Those that stand out from white
-# as from black come first; their yellow, which does not from white, is left out.
+# Okabe and Ito 2008, *Color universal design*: colour-blind readers can distinguish them too. Those that contrast with
+# white as with black come first; their yellow, which does not contrast with white, is left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P")
-QUIET = "#8C8C8C"  # the grey that is as far from white as from black: lines that only guide the eye
-SMALL = 9  # points, for what is read second
+GREY = "#8C8C8C"  # contrasts with white as much as with black: for lines that only guide the eye
+SMALL = 9  # points: the font size of ticks, legends and notes
 
-PANEL = (4.8, 3.4)  # inches of a panel: 480 by 340 pixels at matplotlib's 100 dots per inch
+PANEL = (4.8, 3.4)  # the size of a panel in inches: 480 by 340 pixels at matplotlib's 100 dots per inch
 
 
 def require() -> None:
-    """Refuses to go on without matplotlib.
+    """Raise an error that says how to install matplotlib, unless it is installed.
 
     Raises
     ------
@@ -36,14 +36,14 @@ def require() -> None:
 
 
 def panels(ax: Any, n: int, *, columns: int = 3, size: tuple[float, float] = PANEL) -> np.ndarray:
-    """So many axes, (n,): those given, the parts of the one given, or those of a new figure.
+    """Return an array of n axes: those given, parts of the single one given, or axes of a new figure.
 
     Raises
     ------
     TypeError
         If `ax` is neither None, nor axes, nor a sequence of them.
     ValueError
-        If there are more or fewer of them.
+        If there are neither n axes nor a single one that can be divided.
     """
     require()
     columns = min(n, columns)
@@ -73,11 +73,11 @@ def _grid(figure: Any, grid: Any, n: int) -> np.ndarray:
     return made
 
 
-def quiet(axes: Any, title: str = "", x: str = "", y: str = "", note: str = "") -> None:
-    """Labels, and no line that says nothing; `note` is small and stands at the right above the axes."""
+def label_axes(axes: Any, title: str = "", x: str = "", y: str = "", note: str = "") -> None:
+    """Label axes, and remove the lines that carry no information; `note` is small text at the right above the axes."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(QUIET)
-    axes.tick_params(color=QUIET, labelsize=SMALL)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(color=GREY, labelsize=SMALL)
     axes.set_title(plain(title), loc="left", fontsize=SMALL + 2)
     if note:
         axes.set_title(plain(note), loc="right", fontsize=SMALL)
@@ -86,13 +86,13 @@ def quiet(axes: Any, title: str = "", x: str = "", y: str = "", note: str = "") 
 
 
 def guides(axes: Any, axis: str = "y") -> None:
-    """Faint lines across, to read values off."""
-    axes.grid(axis=axis, color=QUIET, alpha=0.25, linewidth=0.6)
+    """Draw faint grid lines, to read values off."""
+    axes.grid(axis=axis, color=GREY, alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
 def short_ticks(axes: Any) -> None:
-    """Few ticks, and 200k for 200000, so that those of large numbers do not touch."""
+    """Use few ticks, and 200k for 200000, so that the labels of large numbers do not touch."""
     from matplotlib.ticker import EngFormatter
 
     axes.locator_params(nbins=5)
@@ -102,7 +102,7 @@ def short_ticks(axes: Any) -> None:
 
 
 def plain(text: Any, most: int = 60) -> str:
-    """A user's text as matplotlib draws it: no mathematics between dollars, one line, not longer than `most`."""
+    """Return a user's text for matplotlib: on one line, at most `most` letters, with dollars that begin no formula."""
     line = " ".join(str(text).split())
     if len(line) > most:
         line = line[: most - 3] + "..."
@@ -110,5 +110,5 @@ def plain(text: Any, most: int = 60) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits, with a comma at every thousand."""
+    """Return a number as text, with four digits, or in full with commas from 1000 on."""
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""What a Watch recorded: signals, updates and units of each layer over the epochs."""
+"""The records of a Watch: gradients, updates and units of each layer over the epochs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from fastprop.plots import style
 from fastprop.plots.curves import LOGARITHMIC
 from fastprop.training.monitor import Watch
 
-# Each panel's columns, and what stands at its side.
+# The column that each panel draws, and the label of its vertical axis.
 PANELS = {
     "gradient that arrives": ("signal", "root mean square of dz"),
     "update of a step / weights": ("update_ratio", "ratio of norms"),
     "activations": ("activation_std", "deviation"),
     "units that learn nothing": ("lost", "dead or saturated (%)"),
 }
-DASHES = ("-", "--", ":", "-.")  # where there are more layers than colours
+DASHES = ("-", "--", ":", "-.")  # distinguish layers where there are more than colours
 
 
 class WatchDisplay:
@@ -25,7 +25,7 @@ class WatchDisplay:
     Parameters
     ----------
     table : dict of lists
-        As ``Watch.table`` gives it.
+        As ``Watch.table`` returns it.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class WatchDisplay:
 
     @classmethod
     def from_watch(cls, watch, *, ax=None) -> "WatchDisplay":
-        """Draws what a Watch recorded.
+        """Draw the records of a Watch.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class WatchDisplay:
         Raises
         ------
         TypeError, ValueError
-            If `watch` is none, has recorded nothing, or `ax` has another number of axes.
+            If `watch` is no Watch or has recorded nothing, or `ax` has another number of axes.
         ImportError
             If matplotlib is not installed.
         """
@@ -65,12 +65,12 @@ class WatchDisplay:
         return cls(watch.table()).plot(ax)
 
     def plot(self, ax=None) -> "WatchDisplay":
-        """Draws the panels on `ax`, or on a new figure."""
+        """Draw the panels on `ax`, or on a new figure."""
         self.ax_ = style.panels(ax, len(PANELS), columns=2)
         self.figure_ = self.ax_[0].figure
         for axes, (title, (column, unit)) in zip(self.ax_, PANELS.items()):
             self._panel(axes, column)
-            style.quiet(axes, title, "epoch", unit)
+            style.label_axes(axes, title, "epoch", unit)
             style.guides(axes)
         if len(set(self.table["layer"])) > 1:
             self.ax_[0].legend(frameon=False, fontsize=style.SMALL - 1)
@@ -101,5 +101,5 @@ class WatchDisplay:
 
 
 def watch(watch, *, ax=None):
-    """Draws what a Watch recorded and returns the axes; see ``WatchDisplay.from_watch``."""
+    """Draw the records of a Watch and return the axes; see ``WatchDisplay.from_watch``."""
     return WatchDisplay.from_watch(watch, ax=ax).ax_

@@ -14,7 +14,7 @@ import fastprop as fp
 from fastprop.cli.main import main
 from fastprop.playground import datasets
 from fastprop.playground import session as session_module
-from fastprop.playground.server import DRAINED, MOST_CSV, MOST_JSON, Server
+from fastprop.playground.server import MAX_CSV, MAX_DRAINED, MAX_JSON, Server
 from fastprop.playground.session import LOSSES_FOR, OPTIMIZERS, Session
 from fastprop.tabular.csv import TableError, parse_csv
 
@@ -72,7 +72,7 @@ def test_columns_of_a_table():
 def test_a_long_table_is_drawn_from():
     rows = [[i, -i, i % 2] for i in range(3000)]
     points = datasets.from_table(table_of(["a", "b", "c"], rows), "a", "b", "c", seed=0)
-    assert len(points.X) == datasets.MOST_ROWS and "2,000 of 3,000" in points.notes[0]
+    assert len(points.X) == datasets.MAX_ROWS and "2,000 of 3,000" in points.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_columns_that_will_not_do(header, rows, columns, message):
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch):
     """A request trains for as many steps as it asks for, however slow this machine is."""
-    monkeypatch.setattr(session_module, "LONGEST", 1e9)
+    monkeypatch.setattr(session_module, "MAX_SECONDS", 1e9)
 
 
 def test_a_request_trains_for_no_longer_than_it_may(monkeypatch):
-    monkeypatch.setattr(session_module, "LONGEST", -1)
+    monkeypatch.setattr(session_module, "MAX_SECONDS", -1)
     assert Session().train(400)["steps"] == 1
 
 def test_training_brings_the_cost_down_and_its_numbers_are_the_networks():
@@ -392,9 +392,9 @@ def test_nothing_else_is_reachable(server, path):
         ("api/restart", {"seed": []}, {}, 400, "seed"),
         ("api/configure", {"hidden": [EVIL]}, {}, 400, "positive int"),
         ("api/train", {"steps": 1}, {"Content_Type": "text/plain"}, 415, "application/json"),
-        ("api/train", b"x" * (MOST_JSON + 1), {}, 413, "64,001 bytes; at most 64,000"),
+        ("api/train", b"x" * (MAX_JSON + 1), {}, 413, "64,001 bytes; at most 64,000"),
         ("api/upload", b"a,b,c\n", {"Content_Type": "application/json"}, 415, "text/csv"),
-        ("api/upload", b"x" * (MOST_CSV + 1), {"Content_Type": "text/csv"}, 413, "5,000,001 bytes"),
+        ("api/upload", b"x" * (MAX_CSV + 1), {"Content_Type": "text/csv"}, 413, "5,000,001 bytes"),
         ("api/upload", b"", {"Content_Type": "text/csv"}, 400, "is empty"),
     ],
 )  # fmt: skip
@@ -412,7 +412,7 @@ def test_a_body_without_an_end_is_refused(server):
     connection.endheaders()
     assert connection.getresponse().status == 411
     connection.close()
-    for length in ("-1", "1e3", str(10 * DRAINED)):
+    for length in ("-1", "1e3", str(10 * MAX_DRAINED)):
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=300)
         connection.putrequest("POST", f"/{server.token}/api/train")
         connection.putheader("Content-Type", "application/json")

@@ -135,8 +135,8 @@ export function buildNetwork(svg, scene, sizes, say) {
   const short = (text) => text.length > 11 ? text.slice(0, 10) + "\u2026" : text;
   const outputs = sizes[sizes.length - 1] === 1 ? [scene.target] : scene.classes;
   // 8: about the width of a letter; no less than what the titles of the columns need
-  const room = (labels) => Math.max(22, 12 + 8 * Math.max(...labels.map((label) => short(label).length)));
-  const left = room(scene.axes), width = left + (sizes.length - 1) * ACROSS + UNIT + room(outputs), height = tallest * step + 40;
+  const margin = (labels) => Math.max(22, 12 + 8 * Math.max(...labels.map((label) => short(label).length)));
+  const left = margin(scene.axes), width = left + (sizes.length - 1) * ACROSS + UNIT + margin(outputs), height = tallest * step + 40;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.style.minWidth = `${0.7 * width}px`; // below that its words cannot be read: it scrolls
   svg.style.maxWidth = `${1.5 * width}px`;
