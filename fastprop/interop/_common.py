@@ -1,4 +1,4 @@
-"""What the ways in and out share: operations with their numbers, and layers with theirs made into a network."""
+"""Helpers of imports and exports: operations with their parameters, and layers that become a network."""
 
 import importlib
 from collections.abc import Callable
@@ -14,22 +14,23 @@ from fastprop.nn.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, R
 from fastprop.nn.network import Network
 from fastprop.nn.operations import Operation
 
-# Layers that apply an activation themselves, the last two where they have a width.
+# Layers that have an activation; the last two have one only if they have a width.
 ACTIVATED = (Dense, BatchNorm, LayerNorm, Scale, Residual, Periodic, PiecewiseLinear)
 
-COMPARED = 16  # rows: a difference that depends on the signs of the inputs shows in one of them
-# What rounding may do: a thousandth of the largest output, as a float32 sum of 10^4 numbers may be off, and as much as
-# inputs do that are off by 8 eps, 100 times, since each layer rounds by itself.
+COMPARED = 16  # rows: enough that a difference which depends on the signs of the inputs shows in one of them
+# The difference that rounding may explain is the sum of two terms: a thousandth of the largest output, which is the
+# error of a float32 sum of 10^4 numbers, and 100 times the effect of a relative change of the inputs by 8 eps, since
+# each layer rounds.
 TOLERANCE, NEARBY, LAYERS = 1e-3, 8, 100
 
 
 def needed(library: str, extra: str, what: str) -> ModuleType:
-    """A library that is there only if its extra was installed.
+    """Import and return an optional library, which the extra `extra` installs; `what` needs it.
 
     Raises
     ------
     ModuleNotFoundError
-        If it is not there.
+        If the library is not installed.
     """
     try:
         return importlib.import_module(library)
@@ -42,28 +43,28 @@ def needed(library: str, extra: str, what: str) -> ModuleType:
 
 
 def checked(network: Any, what: str) -> Network:
-    """A network.
+    """Return the network if it is one; `what` is the name of the function that takes it.
 
     Raises
     ------
     TypeError
-        If it is something else.
+        If it is not a Network.
     """
     if not isinstance(network, Network):
         raise TypeError(f"{what} takes a fastprop.Network, got {type(network).__name__}")
     return network
 
 
-def made(described: str, kind: Callable[..., Any], **numbers: Any) -> Any:
-    """A layer or an activation with the numbers that its counterpart has.
+def made(described: str, kind: Callable[..., Any], **hyperparameters: Any) -> Any:
+    """Return a layer or an activation with the hyperparameters of its counterpart, which messages call `described`.
 
     Raises
     ------
     ValueError
-        If it takes no such number.
+        If a hyperparameter is out of the range that fastprop allows.
     """
     try:
-        return kind(**numbers)
+        return kind(**hyperparameters)
     except ValueError as error:
         raise ValueError(f"{described} has a number that has no counterpart here: {error}") from None
 
@@ -74,20 +75,20 @@ def check_same(
     run: Callable[[np.ndarray], np.ndarray],
     link: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> None:
-    """Refuses a network that does not give the outputs of what it was made from.
+    """Check on random rows that a network has the outputs of the model that it was made from.
 
-    This is the last line behind the checks of each layer: code of somebody else's may change what a model computes in
-    ways that nobody lists.
+    Each layer was checked before. This check finds what those cannot: other code may change what a model computes in
+    ways that no list has.
 
     Parameters
     ----------
     network : Network
     what : str
-        What it was made from, as a message calls it.
+        What messages call the model.
     run : callable
-        Rows (rows, n_inputs) of the network's dtype -> outputs (rows, n_outputs) of the model in prediction.
+        From rows (rows, n_inputs) of the network's dtype to the model's outputs (rows, n_outputs) in prediction.
     link : callable
-        What the model applies to such outputs as the network has.
+        The function that the model applies to the network's outputs.
 
     Raises
     ------
@@ -104,7 +105,7 @@ def check_same(
     try:
         theirs, moved = np.asarray(run(X)), np.asarray(run(nearby))
     except RecursionError:
-        return  # too deep for its own library; the network is flat
+        return  # the model is nested too deeply for its own library; the network is flat
     except Exception as error:
         raise ValueError(
             f"{what} cannot be run on rows of {network.n_inputs} numbers, so its outputs cannot be compared with the "
@@ -128,7 +129,7 @@ def check_same(
 
 
 class Part(NamedTuple):
-    """An operation with its numbers; an array that it does not have is None."""
+    """An operation with its parameters and state; an array that it does not have is None."""
 
     operation: Operation
     weight: Any
@@ -136,14 +137,14 @@ class Part(NamedTuple):
     state: Any
 
     def normalization(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of a batch norm in prediction: the running mean, and w over the running deviation."""
+        """Return the running mean of a batch norm, and w divided by its running standard deviation."""
         mean, variance = self.state.reshape(2, -1)
         deviation = np.sqrt(variance + np.float64(self.operation.fields["epsilon"]))
         return mean, (self.weight / deviation).astype(mean.dtype)
 
 
 def parts(network: Network) -> list[Part]:
-    """The operations of a network in their order."""
+    """Return the operations of a network, in their order."""
     numbers, found, start = iter(zip(network.weights, network.biases)), [], 0
     for operation in network.operations:
         weight, bias, state = None, None, None
@@ -167,19 +168,19 @@ def groups(part: Part) -> list[tuple[np.ndarray, np.ndarray | None]]:
 
 
 class Stack:
-    """Layers one after the other, with the numbers that they had elsewhere.
+    """A sequence of layers with the parameters of a model of another library, which becomes a network.
 
     Attributes
     ----------
     layers : list of Layer
     numbers : list of ndarray
-        What goes into ``Network.parameters``, in its order; ints suit every dtype.
+        The arrays of ``Network.parameters``, in its order. An array of ints fits any dtype.
     state : list of ndarray
-        What goes into ``Network.state``.
+        The arrays of ``Network.state``.
     n_in : int or None
-        The number of inputs, as soon as a layer says it.
+        The number of inputs, once a layer has determined it.
     n_out : int or None
-        How many numbers come out of the last layer.
+        The number of outputs of the last layer.
     """
 
     def __init__(self, n_in: int | None = None):
@@ -191,12 +192,12 @@ class Stack:
     def add(
         self, layer: Layer, *numbers: np.ndarray, state=(), n_in: int | None = None, n_out: int | None = None
     ) -> None:
-        """Puts a layer on top, which takes `n_in` numbers and gives `n_out`, by default as many.
+        """Append a layer with `n_in` inputs and `n_out` outputs, by default as many as inputs.
 
         Raises
         ------
         ValueError
-            If the layers below give another number.
+            If the last layer does not have `n_in` outputs.
         """
         if n_in is not None and self.n_out is not None and n_in != self.n_out:
             raise ValueError(
@@ -211,7 +212,7 @@ class Stack:
         self.n_out = n_out or n_in or self.n_out
 
     def dense(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
-        """Puts a dense layer on top: weight (n_in, n_out), bias (n_out,)."""
+        """Append a dense layer with weight (n_in, n_out) and bias (n_out,)."""
         n_in, n_out = weight.shape
         if bias is not None and bias.shape != (n_out,):
             raise ValueError(f"layer {len(self.layers) + 1} has {n_out} outputs, but a bias of shape {bias.shape}")
@@ -219,7 +220,7 @@ class Stack:
         self.add(Dense(n_out, bias=bias is not None), *numbers, n_in=n_in, n_out=n_out)
 
     def activate(self, activation: Any, *numbers: np.ndarray) -> None:
-        """Applies an activation, which the layer on top takes over where it can."""
+        """Append an activation, or set it in the last layer if that has none."""
         top = self.layers[-1] if self.layers else None
         if isinstance(top, ACTIVATED) and top.activation == "identity":
             self.layers[-1] = replace(top, activation=activation)
@@ -228,13 +229,13 @@ class Stack:
             self.add(Activation(activation), *numbers)
 
     def network(self, what: str, seed: int | None = None) -> Network:
-        """The network of these layers, with these numbers, in their dtype.
+        """Make the network of these layers, with these parameters, in their dtype.
 
         Raises
         ------
         ValueError, TypeError
-            If the numbers are of no or several dtypes, the number of inputs is unknown, or no network is of such
-            layers.
+            If the arrays have several dtypes or an unsupported one, the number of inputs is unknown, or a network
+            cannot have these layers.
         """
         dtypes = {array.dtype for array in [*self.numbers, *self.state] if array.dtype.kind != "i"}
         if len(dtypes) > 1 or not dtypes <= set(_validation.DTYPES.values()):

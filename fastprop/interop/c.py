@@ -1,4 +1,4 @@
-"""A network as one C99 file without dependencies: its numbers, and one function that predicts a row."""
+"""Export to C: one C99 file without dependencies, with the parameters and a function that predicts a row."""
 
 import copy
 import re
@@ -12,33 +12,34 @@ from fastprop.io import output
 from fastprop.nn.activations import Activation
 from fastprop.nn.network import Network
 
-# Words that cannot be the name of a function.
+# Keywords, which cannot be the name of a function.
 TAKEN = (
     "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|inline|"
     "int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile|while|main"
 )
-WIDTH = 120  # of a line
+WIDTH = 120  # characters of a line
 
 
 def to_c(network: Network, path, *, name: str = "predict") -> None:
-    """Writes the network to a C99 file: constant arrays, and ``void predict(const float *x, float *y)``.
+    """Write the network to a C99 file with constant arrays and ``void predict(const float *x, float *y)``.
 
-    The file needs no other, allocates nothing, and includes ``<math.h>`` where an activation does. It computes what
-    ``network(X)`` does, a row at a time (float64: in double), to the rounding of sums in another order. Every other
-    name in it is static. Inputs are not checked; a category outside its range counts as 0.
+    The file needs no other file, allocates nothing, and includes ``<math.h>`` only if an operation needs it. The
+    function computes ``network(X)`` for one row, up to the rounding of sums in another order; the arguments are doubles
+    if the network is float64. All other names in the file are static. Inputs are not checked; a category that is out
+    of range counts as 0.
 
     Parameters
     ----------
     network : Network
     path : str or os.PathLike
-        A file that is there is replaced.
+        The file to write; an existing file is replaced.
     name : str, default "predict"
-        Of the function; other names in the file begin with it.
+        The name of the function; other names in the file begin with it.
 
     Raises
     ------
     TypeError, ValueError
-        If the name is none of C's, or the network holds NaN or infinity.
+        If the name is not a valid name in C, or the network has NaN or infinity.
     OSError
         If the file cannot be written.
     """
@@ -46,8 +47,8 @@ def to_c(network: Network, path, *, name: str = "predict") -> None:
 
 
 def source(network: Network, *, name: str = "predict") -> str:
-    """The text of the file that ``to_c`` writes."""
-    network = copy.copy(checked(network, "to_c"))  # between two steps of whoever trains it
+    """Return the text of the file that ``to_c`` writes."""
+    network = copy.copy(checked(network, "to_c"))  # between two steps of a training in another thread
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or re.fullmatch(TAKEN, name):
         raise ValueError(f"the name of a C function must be a word that C leaves free, got {name!r}; use 'predict'")
     if not (np.isfinite(network.parameters).all() and np.isfinite(network.state).all()):
@@ -58,7 +59,7 @@ def source(network: Network, *, name: str = "predict") -> str:
 
 
 class _Writer:
-    """Writes the file: first the body of the function, which says what else it needs."""
+    """Writes the file, beginning with the body of the function, which determines what else the file needs."""
 
     def __init__(self, network: Network, name: str):
         self.network, self.name = network, name
@@ -66,14 +67,14 @@ class _Writer:
         self.arrays: list[str] = []  # definitions
         self.constants = 0  # bytes
         self.body: list[str] = []
-        self.functions: dict[str, str] = {}  # those that are called, each after the ones that it calls itself
-        self.buffers: list[int] = []  # how many numbers each holds
-        self.held: list[str] = []  # what the open residual blocks began with
-        self.at = "x"  # where the numbers of the row are
-        self.place = 0  # of the operation
+        self.functions: dict[str, str] = {}  # the functions that are called, each after those that it calls
+        self.buffers: list[int] = []  # the number of elements of each buffer
+        self.held: list[str] = []  # the inputs of the residual blocks that are not yet complete
+        self.at = "x"  # the array that has the row
+        self.place = 0  # the position of the operation
 
     def text(self) -> str:
-        """The whole."""
+        """Return the text of the file."""
         steps = [part for part in parts(self.network) if part.operation.kind != "dropout"]
         final = "y" if self.network.n_members == 1 else ""
         for self.place, part in enumerate(steps):
@@ -89,7 +90,7 @@ class _Writer:
         return "\n".join([self.comment(prototype), *include, *self.arrays, *functions, f"{prototype};\n", definition])
 
     def comment(self, prototype: str) -> str:
-        """What a reader wants to know."""
+        """Return the comment at the head of the file."""
         item, net = self.network.dtype.itemsize, self.network
         lines = [
             f"{self.name}: a network of {net.n_parameters} parameters, written by fastprop {__version__}.",
@@ -104,21 +105,21 @@ class _Writer:
     # ---- definitions ----
 
     def in_dtype(self, template: str) -> str:
-        """C in which `real`, constants and functions of the library are those of the dtype."""
+        """Return a template with `real`, constants and the functions of <math.h> in the network's dtype."""
         text = re.sub(r"\breal\b", self.real, template)
         if self.real == "double":
             return text
         return re.sub(LIBRARY, r"\1f(", re.sub(r"\b\d+\.\d+(e[+-]?\d+)?\b", r"\g<0>f", text))
 
     def number(self, value: float) -> str:
-        """A constant, exact."""
+        """Return a constant in hexadecimal, which is exact."""
         mantissa, _, exponent = float(value).hex().partition("p")
         head, _, digits = mantissa.partition(".")
         digits = digits.rstrip("0")
         return f"{head}{'.' if digits else ''}{digits}p{exponent}" + ("f" if self.real == "float" else "")
 
     def array(self, what: str, values: np.ndarray, suffix: str = "") -> str:
-        """Defines a constant array of the operation, and gives its name."""
+        """Define a constant array of the operation, and return its name."""
         name = f"{self.name}_{what}{self.place}{suffix}"
         lines, line = [], "   "
         for value in np.ravel(values):
@@ -138,7 +139,7 @@ class _Writer:
     # ---- the body ----
 
     def use(self, name: str) -> None:
-        """Makes a function a part of the file, and those that it calls."""
+        """Add a function to the file, and the functions that it calls."""
         if name not in self.functions:
             text, called = function(name)
             for each in called:
@@ -146,12 +147,12 @@ class _Writer:
             self.functions[name] = text
 
     def call(self, name: str, *arguments) -> None:
-        """A call of one of the file's functions."""
+        """Add a call of one of the file's functions."""
         self.use(name)
         self.body.append(f"    {self.name}_{name}({', '.join(map(str, arguments))});")
 
     def free(self, n: int) -> str:
-        """A buffer of at least `n` numbers that holds nothing that is still read."""
+        """Return a buffer of at least `n` elements whose contents are no longer needed."""
         names = [f"h{k}" for k in range(len(self.buffers) + 1)]
         name = next(each for each in names if each != self.at and each not in self.held)
         k = names.index(name)
@@ -161,7 +162,7 @@ class _Writer:
         return name
 
     def step(self, part: Part, final: str) -> None:
-        """What one operation does; `final` is where it puts the row if it is the last."""
+        """Add the code of one operation; `final` is the array for its outputs if it is the last, else empty."""
         operation = part.operation
         if operation.kind == "fork":
             self.held.append(self.at)
@@ -172,7 +173,7 @@ class _Writer:
         self.activate(operation.activation, y, operation.n_out)
 
     def activate(self, activation: Activation, y: str, n: int) -> None:
-        """An activation, element by element."""
+        """Add an activation, element by element."""
         if activation.name == "identity":
             return
         self.use(activation.name)
@@ -180,7 +181,7 @@ class _Writer:
         self.body.append(f"    for (int j = 0; j < {n}; j++) {y}[j] = {self.name}_{activation.name}({arguments});")
 
     def bias(self, values: np.ndarray | None, suffix: str = "") -> str:
-        """The name of an array, or C's NULL."""
+        """Define the array of a bias and return its name, or "0" for a null pointer if there is none."""
         return "0" if values is None else self.array("b", values, suffix)
 
     def _dense(self, part: Part, y: str, x: str) -> None:
@@ -198,7 +199,7 @@ class _Writer:
             x_at, y_at = x_at + weight.shape[0], y_at + weight.shape[1]
 
     def loop(self, count: int, name: str, *arguments) -> None:
-        """A call for each p below `count`."""
+        """Add a loop that calls a function for p = 0, ..., count - 1."""
         self.call(name, *arguments)
         self.body[-1] = f"    for (int p = 0; p < {count}; p++) {self.body[-1].lstrip()}"
 

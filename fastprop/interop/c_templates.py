@@ -1,7 +1,7 @@
-"""The C of ``to_c``: a function for each operation, and for each activation one that its formula becomes.
+"""Templates of ``to_c``: a C function for each operation; activations become functions from their formulas.
 
-`real` stands for float or double, `@` for the beginning of names. In float, constants such as 0.5 and functions of the
-library get their f.
+`real` stands for float or double, and `@` for the prefix of names. For float, constants such as 0.5 and the functions
+of <math.h> get the suffix f.
 """
 
 import re
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from fastprop.nn import formulas
 from fastprop.nn.activations import ACTIVATIONS
 
-# What a formula calls a function -> what <math.h> does.
+# The name of a function in formulas -> its name in <math.h>.
 MATH = {name: name for name in ("cos", "erfc", "exp", "expm1", "log", "log1p", "sin", "sqrt", "tanh")} | {"abs": "fabs"}
 LIBRARY = rf"(?<![\w@])({'|'.join(MATH.values())}|pow)\("
 
 FUNCTIONS = {
     "max": """\
-/* The larger of both; where x is NaN, that. */
+/* The larger of the two; NaN if x is NaN. */
 static real @max(real x, real y)
 {
     return x <= y ? y : x;
@@ -30,7 +30,7 @@ static real @min(real x, real y)
 }
 """,
     "dense": """\
-/* y = x W + b. W: (n_in, n_out); b: (n_out), or 0 where there is none. */
+/* y = x W + b. W: (n_in, n_out); b: (n_out), or 0 if there is no bias. */
 static void @dense(real *y, const real *x, const real *w, const real *b, int n_in, int n_out)
 {
     for (int j = 0; j < n_out; j++) y[j] = b ? b[j] : 0;
@@ -45,7 +45,7 @@ static void @copy(real *y, const real *x, int n)
 }
 """,
     "scale": """\
-/* y = x * w + b; b may be 0: there is none. */
+/* y = x * w + b; b is 0 if there is no bias. */
 static void @scale(real *y, const real *x, const real *w, const real *b, int n)
 {
     for (int j = 0; j < n; j++) y[j] = x[j] * w[j] + (b ? b[j] : 0);
@@ -75,7 +75,7 @@ static void @prelu(real *y, const real *x, const real *slope, int n)
 }
 """,
     "log_sum_exp": """\
-/* log(sum exp(x)), less the largest x, which is given back too: nothing overflows. */
+/* log(sum exp(x - largest)) with the largest x, which is returned too, so that nothing overflows. */
 static real @log_sum_exp(real *largest, const real *x, int n)
 {
     real sum = 0;
@@ -106,7 +106,7 @@ static void @add(real *y, const real *x, const real *other, int n)
 }
 """,
     "look_up": """\
-/* The row of a table (categories, width) that x names. */
+/* Row x of a table (categories, width). */
 static void @look_up(real *y, real x, const real *table, int categories, int width)
 {
     const real *row = table + (x >= 0 && x < categories ? (int)x : 0) * width;
@@ -114,7 +114,7 @@ static void @look_up(real *y, real x, const real *table, int categories, int wid
 }
 """,
     "piecewise": """\
-/* x in each bin, from 0 at its lower edge to 1 at its upper one; the outer bins go on. */
+/* The position of x in each bin, from 0 at its lower edge to 1 at its upper edge; outer bins have no outer bound. */
 static void @piecewise(real *y, real x, const real *edges, int bins)
 {
     for (int t = 0; t < bins; t++) {
@@ -183,7 +183,7 @@ class Text(NamedTuple):
 
 
 def _within(value: Any, binds: int) -> str:
-    """A value as an operand of an operation that binds so tightly."""
+    """Return a value as an operand of an operation with that precedence, in parentheses if it needs them."""
     if isinstance(value, Text):
         return value.text if value.binds >= binds else f"({value.text})"
     mantissa, _, exponent = repr(value).partition("e")
@@ -208,33 +208,33 @@ class C(formulas.Target):
         self.called: list[str] = []
 
     def compare(self, sign: str, x: Any, y: Any) -> Text:
-        """With the sign itself."""
+        """Return a comparison."""
         return _joined(x, sign, y, 3)
 
     def both(self, x: Any, y: Any) -> Text:
-        """With &&."""
+        """Return the logical and."""
         return _joined(x, "&&", y, 2)
 
     def where(self, condition: Any, x: Any, y: Any) -> Text:
-        """The conditional."""
+        """Return a conditional expression."""
         return Text(f"{_within(condition, 2)} ? {_within(x, 1)} : {_within(y, 1)}", 1)
 
     def power(self, x: Any, y: Any) -> Text:
-        """The function of <math.h>."""
+        """Return a call of pow."""
         return _call("pow", x, y)
 
     def max(self, x: Any, y: Any) -> Text:
-        """A function of the file."""
+        """Return a call of the file's max."""
         self.called.append("max")
         return _call("@max", x, y)
 
     def min(self, x: Any, y: Any) -> Text:
-        """A function of the file."""
+        """Return a call of the file's min."""
         self.called.append("min")
         return _call("@min", x, y)
 
     def activation(self, name: str, z: Any, hyperparameters: Mapping[str, Any]) -> Text:
-        """A call of its function."""
+        """Return a call of the activation's function."""
         self.called.append(name)
         return _call(f"@{name}", z, *hyperparameters.values())
 
@@ -248,7 +248,7 @@ for _name, _function in MATH.items():  # the functions of <math.h>, as methods
 
 
 def function(name: str) -> tuple[str, list[str]]:
-    """The C of a function, of no dtype yet, and which functions it calls."""
+    """Return the template of a function, and the names of the functions that it calls."""
     if name in FUNCTIONS:
         return FUNCTIONS[name], re.findall(r"@(\w+)\(", FUNCTIONS[name].replace(f"@{name}(", ""))
     activation, target = ACTIVATIONS[name], C()

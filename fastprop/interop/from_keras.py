@@ -1,4 +1,4 @@
-"""From Keras: the network of a Sequential model. It asks the model for its layers, and needs no Keras itself."""
+"""Import of Keras's Sequential models. The layers come from the model, so that this module does not import Keras."""
 
 import sys
 from functools import partial
@@ -28,26 +28,26 @@ ACTIVATIONS: dict[str, Any] = {
     )
 }
 
-NOTHING = ("InputLayer", "Flatten", "Identity", "ActivityRegularization")  # on rows, in prediction
+NOTHING = ("InputLayer", "Flatten", "Identity", "ActivityRegularization")  # layers that change no row in prediction
 NORMS = ("BatchNormalization", "LayerNormalization")
 
 
 def from_keras(model: Any, *, seed: int | None = None) -> Network:
-    """The network of a Keras ``Sequential``, with its numbers, in their dtype.
+    """Make the network of a Keras ``Sequential``, with its parameters, in their dtype.
 
-    It may hold Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization,
-    LayerNormalization, Flatten (rows of X are then flat), Identity, Sequential. Activations are those of Keras 3.
-    Keras's momentum of a batch norm is what stays of the old statistics, fastprop's what comes of the new ones: 1 less
-    Keras's. A normalisation without weights gets such as change nothing. Regularisers, constraints and frozen layers
-    belong to training, so they do not come along. A layer that stands in two places becomes two, whose numbers are
-    trained apart. The outputs of a few random rows are compared.
+    The model may have Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization,
+    LayerNormalization, Flatten (X then has flat rows), Identity and Sequential. Activations are those of Keras 3. The
+    momentum of a batch norm is the weight of the old statistics in Keras, and of the new ones in fastprop, so it
+    becomes 1 - momentum. A normalisation without weights gets weights that change nothing. Regularisers, constraints and frozen
+    layers belong to training, so they are not imported. A layer that occurs twice becomes two layers, which are trained
+    independently. The outputs for a few random rows are compared.
 
     Parameters
     ----------
     model : keras.Sequential
-        Built: its number of inputs is known.
+        A built model, whose number of inputs is known.
     seed : int, optional
-        Of the network: see ``Network``.
+        The seed of the network, see ``Network``.
 
     Returns
     -------
@@ -56,9 +56,9 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
     Raises
     ------
     TypeError
-        If it is no such model, or holds a layer that has no counterpart here.
+        If it is not a Sequential, or has a layer that fastprop does not have.
     ValueError
-        If a layer has no weights yet, or a choice that has no counterpart here, or outputs are not the network's.
+        If a layer has no weights yet, or an option that fastprop does not have, or the outputs differ.
     """
     if _kind(model) != "Sequential":
         raise TypeError(
@@ -90,19 +90,19 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
 
 
 def _run(model: Any, shape: list[int], X: np.ndarray) -> np.ndarray:
-    """The outputs of a model in prediction."""
+    """Return the outputs of a model in prediction."""
     outputs = model(X.reshape(-1, *shape), training=False)
     return sys.modules["keras"].ops.convert_to_numpy(outputs)
 
 
 def _kind(layer: Any) -> str:
-    """The class of a layer of Keras; "" of others, where a Dense may be anything."""
+    """Return the class name of a layer of Keras, or "" for the class of another library."""
     cls = type(layer)
     return cls.__name__ if cls.__module__.partition(".")[0] == "keras" else ""
 
 
 def _stack(stack: Stack, model: Any) -> None:
-    """Puts what a model is on top of a stack."""
+    """Append the layers of a model to a stack."""
     for layer in model.layers:
         if _kind(layer) == "Sequential":
             _stack(stack, layer)
@@ -111,7 +111,7 @@ def _stack(stack: Stack, model: Any) -> None:
 
 
 def _put(stack: Stack, layer: Any) -> None:
-    """Puts a layer on top of a stack."""
+    """Append a layer to a stack."""
     kind, described = _kind(layer), f"the layer {layer.name!r}, {type(layer).__name__},"
     if kind in ("Dense", "Activation"):
         activation = layer.activation
@@ -160,7 +160,7 @@ def _demand(right: bool, described: str, fault: str) -> None:
 
 
 def _expected(weights: list[np.ndarray], present: list[bool], described: str) -> list[Any]:
-    """The arrays of a layer, None where it has none."""
+    """Return an array for each True of `present`, and None for each False."""
     wanted = sum(present)
     _demand(
         len(weights) == wanted, described,
@@ -172,7 +172,7 @@ def _expected(weights: list[np.ndarray], present: list[bool], described: str) ->
 
 
 def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray], described: str) -> None:
-    """Puts a normalisation on top of a stack."""
+    """Append a normalisation to a stack."""
     axes = np.ravel(config["axis"]).tolist()
     _demand(axes in ([-1], [1]), described, f"is over the axis {config['axis']}, fastprop's over the last: use -1")
     for choice in ("renorm", "rms_scaling"):
@@ -192,7 +192,7 @@ def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray],
 
 
 def _activate(stack: Stack, activation: Any, described: str) -> None:
-    """Applies an activation as ``get_config`` gives it."""
+    """Append an activation as ``get_config`` describes it."""
     if isinstance(activation, dict) and activation.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
         stack.activate(_advanced(activation["class_name"], activation["config"], described))
     elif isinstance(activation, str) and activation in ACTIVATIONS:
@@ -203,7 +203,7 @@ def _activate(stack: Stack, activation: Any, described: str) -> None:
 
 
 def _advanced(kind: str, config: dict, described: str) -> Any:
-    """The activation that a layer of its own is."""
+    """Return the activation of a layer that is only an activation."""
     if kind == "Softmax":
         _demand(np.ravel(config["axis"]).tolist() in ([-1], [1]), described, "is not over the last axis; use axis=-1")
         return "softmax"

@@ -1,4 +1,4 @@
-"""From scikit-learn: the network that a fitted MLPClassifier or MLPRegressor is."""
+"""Import of scikit-learn's fitted MLPClassifier and MLPRegressor."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ from fastprop.nn.network import Network
 
 ACTIVATIONS = {"identity": "identity", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
 
-# What scikit-learn applies to the outputs -> the loss of fastprop that takes the outputs before it.
+# The function that scikit-learn applies to the outputs -> the loss of fastprop that includes this function.
 LOSSES = {"identity": "half_mse", "softmax": "cross_entropy", "logistic": "binary_cross_entropy", "exp": "poisson"}
 
-# The same -> what it is.
+# The function that scikit-learn applies to the outputs -> its formula.
 LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "identity": np.asarray,
     "softmax": lambda z: np.exp(z - np.logaddexp.reduce(z, axis=1, keepdims=True)),
@@ -23,9 +23,9 @@ LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp": np.exp,
 }
 
-NAMES = ("MLPClassifier", "MLPRegressor")  # what they are called in both libraries
+NAMES = ("MLPClassifier", "MLPRegressor")  # names of classes in both libraries
 
-# What is given in place of the network itself -> where that is found.
+# Class of an object that contains the estimator -> where to find the estimator.
 INSIDE = {
     "Pipeline": "; give its last step, estimator[-1], which takes what the steps before it make of X",
     "GridSearchCV": "; give its best_estimator_",
@@ -34,15 +34,15 @@ INSIDE = {
 
 
 class FromSklearn(NamedTuple):
-    """What ``from_sklearn`` gives.
+    """The result of ``from_sklearn``.
 
     Attributes
     ----------
     network : Network
     loss : str
-        The name of the loss that goes on training it as scikit-learn did.
+        The name of the loss with which training continues as in scikit-learn.
     classes : ndarray or None
-        The estimator's ``classes_``: of a classifier.
+        The ``classes_`` of a classifier.
     """
 
     network: Network
@@ -51,20 +51,20 @@ class FromSklearn(NamedTuple):
 
 
 def from_sklearn(estimator: Any, *, seed: int | None = None) -> FromSklearn:
-    """The network of a fitted ``sklearn.neural_network.MLPClassifier`` or ``MLPRegressor``, in the dtype of its fit.
+    """Make the network of a fitted ``sklearn.neural_network.MLPClassifier`` or ``MLPRegressor``, in its dtype.
 
-    Outputs are those before scikit-learn's last step. Of a classifier they are raw scores: with the loss
-    "cross_entropy" ``predict_proba`` is their softmax, with "binary_cross_entropy" (two classes, whose one score is
-    that of ``classes[1]``; or several labels at once) their sigmoid. Of a regressor they are the predictions, with the
-    loss "poisson" the logarithms of them. Steps are the same, with several outputs too; but the squared error that
-    scikit-learn reports (``loss_``) is a mean over outputs, fastprop's half_mse the sum.
+    The network's outputs are those before scikit-learn's output activation. For a classifier they are raw scores: with
+    the loss "cross_entropy" their softmax is ``predict_proba``, with "binary_cross_entropy" their sigmoid is (for two
+    classes the one score is that of ``classes[1]``; or there are several labels at once). For a regressor they are the
+    predictions, or with the loss "poisson" their logarithms. Training takes the same steps, also for several outputs,
+    but the squared error that scikit-learn reports (``loss_``) is a mean over outputs, and fastprop's half_mse a sum.
 
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-        Fitted.
+        A fitted estimator.
     seed : int, optional
-        Of the network: see ``Network``.
+        The seed of the network, see ``Network``.
 
     Returns
     -------
@@ -74,9 +74,9 @@ def from_sklearn(estimator: Any, *, seed: int | None = None) -> FromSklearn:
     Raises
     ------
     TypeError
-        If it is something else.
+        If it is not one of these estimators.
     ValueError
-        If it was not fitted, has an activation that has no counterpart here, or outputs other than the network's.
+        If it was not fitted, has an activation that fastprop does not have, or the outputs differ.
 
     Examples
     --------
@@ -104,20 +104,20 @@ def from_sklearn(estimator: Any, *, seed: int | None = None) -> FromSklearn:
 
 
 def _run(estimator: Any, X: np.ndarray) -> np.ndarray:
-    """What an estimator predicts, an output in each column; of two classes the probability of the second."""
+    """Return the predictions of an estimator, (rows, n_outputs); for two classes the probability of the second."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # these columns have no names
+        warnings.simplefilter("ignore")  # the rows here have no column names
         predicted = estimator.predict_proba(X) if hasattr(estimator, "classes_") else estimator.predict(X)
     return predicted[:, -estimator.n_outputs_ :] if predicted.ndim == 2 else predicted[:, None]
 
 
 def _known(kind: str, what: str, given: Any, known: Mapping[str, str]) -> str:
-    """The counterpart of one of scikit-learn's functions.
+    """Return fastprop's name of an activation or a loss of scikit-learn.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If fastprop does not have it.
     """
     if not isinstance(given, str) or given not in known:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""From PyTorch: the network that a module is, or the state_dict of a stack of layers."""
+"""Import of PyTorch's modules, and of the state_dict of a sequence of layers."""
 
 import re
 from collections.abc import Mapping
@@ -19,44 +19,44 @@ from fastprop.nn.network import Network
 
 NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
 
-# Modules around a module -> where that is found.
+# Class of a module that wraps another one -> where to find the inner module.
 WRAPPERS = {
     "DataParallel": "the module inside, its .module",
     "DistributedDataParallel": "the module inside, its .module",
     "OptimizedModule": "the module from before torch.compile, its ._orig_mod",
 }
 
-# Hooks that compute a weight anew in each call -> what writes their result into it.
+# Hooks that compute a weight in each call -> the call that writes their result into the weight and removes them.
 REMOVED_BY = {
     "WeightNorm": "torch.nn.utils.remove_weight_norm(module, {name!r})",
     "SpectralNorm": "torch.nn.utils.remove_spectral_norm(module, {name!r})",
 }
 
-# Tensors that a weight is computed from, and what is to be done about them.
+# Names of tensors that a weight is computed from, and what a message says about them.
 COMPUTED_FROM = ("weight_g", "weight_v", "weight_orig", "weight_mask", "weight_u")
 COMPUTED = ": a weight is computed from it, so remove the weight norm, spectral norm or pruning from the module first"
 
-# Where torch.nn.Softplus becomes linear by default; it is 2e-9 off there, which is let pass.
+# The default threshold above which torch.nn.Softplus is linear. Its error there, 2e-9, is accepted.
 SOFTPLUS_LEAST = 20
 
 
 def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = None) -> Network:
-    """The network of a ``torch.nn.Sequential``, with its numbers, in their dtype.
+    """Make the network of a ``torch.nn.Sequential``, with its parameters, in their dtype.
 
-    It may hold Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax of the last axis,
-    Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and what ``to_torch`` makes of other layers, members
-    excepted. A normalisation without weights gets such as change nothing. A network has no mode: it trains and predicts
-    as PyTorch does in ``train()`` and in ``eval()``. A module that stands in two places becomes two layers, whose
-    numbers are trained apart. Hooks of gradients belong to training, so they do not come along; whatever else changes
-    what a module computes is refused by name, and the outputs of a few random rows are compared.
+    The module may have Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax over the
+    last axis, Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and the modules that ``to_torch`` makes, except
+    for members. A normalisation without weights gets weights that change nothing. A network has no mode: it trains as
+    PyTorch does in ``train()`` and predicts as in ``eval()``. A module that occurs twice becomes two layers, which are
+    trained independently. Hooks of gradients belong to training, so they are not imported. Anything else that changes
+    what a module computes is an error, and the outputs for a few random rows are compared.
 
     Parameters
     ----------
     module : torch.nn.Module
     n_inputs : int, optional
-        Needed only where no module says how many numbers come in.
+        The number of inputs, needed only if no module determines it.
     seed : int, optional
-        Of the network: see ``Network``.
+        The seed of the network, see ``Network``.
 
     Returns
     -------
@@ -65,10 +65,10 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
     Raises
     ------
     TypeError
-        If it is no such module, or holds one that has no counterpart here.
+        If it is not a module, or has a module that fastprop does not have.
     ValueError
-        If a module has a choice that has no counterpart here, a hook, a parametrisation or a ``forward`` of its own,
-        numbers that cannot be read, or outputs other than the network's.
+        If a module has an option that fastprop does not have, a hook, a parametrisation, a ``forward`` of its own, or
+        parameters that cannot be read, or if the outputs differ.
 
     Examples
     --------
@@ -96,12 +96,12 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
 
 
 def _place(names: list[str], start: str = "module") -> str:
-    """How one finds a module by the names on the way to it."""
+    """Return the expression that finds a module by the names on its path."""
     return start + "".join(f"[{name}]" if name.isdecimal() else f".{name}" for name in names)
 
 
 def _check_module(module: Any, place: str) -> None:
-    """Refuses a module that computes something else than its class and its numbers say."""
+    """Raise an error if a module may compute something else than its class and its parameters say."""
     described = f"{place}, {type(module).__name__},"
     if (instead := _inside(module)) is not None:
         raise TypeError(f"{described} has no counterpart in fastprop; give {instead}")
@@ -129,7 +129,7 @@ def _check_module(module: Any, place: str) -> None:
 
 
 def _inside(module: Any) -> str | None:
-    """What to give instead of a module that is another in disguise."""
+    """Return what to give instead of a wrapper, a compiled, a lazy or a quantised module; None for other modules."""
     import torch
 
     cls = type(module)
@@ -143,7 +143,7 @@ def _inside(module: Any) -> str | None:
 
 
 def _run(module: Any, X: np.ndarray) -> np.ndarray:
-    """The outputs of a module in prediction; it is left in the mode that it was in."""
+    """Return the outputs of a module in prediction; its mode is restored."""
     import torch
 
     modes = [(each, each.training) for each in module.modules()]
@@ -159,7 +159,7 @@ def _run(module: Any, X: np.ndarray) -> np.ndarray:
 
 
 def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
-    """Puts what a module is on top of a stack; `place` is how one finds it."""
+    """Append a module to a stack; `place` is the expression that finds it, for messages."""
     from fastprop.interop import torch_modules
 
     cls, described = type(module), f"{place}, {type(module).__name__},"
@@ -170,7 +170,7 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
         inner = Stack(stack.n_out)
         _stack(inner, module.block, f"{place}.block", nn)
         stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
-    # another library's Linear may be anything
+    # A class of another library that is called Linear may compute something else.
     elif not (
         (cls.__module__.startswith("torch.nn.modules.") and _put(stack, module, described))
         or (getattr(torch_modules, cls.__name__, None) is cls and _put_ours(stack, module, described))
@@ -182,7 +182,7 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
 
 
 def _put(stack: Stack, module: Any, described: str) -> bool:
-    """Puts a module of ``torch.nn`` on top of a stack; False if it has no counterpart."""
+    """Append a module of ``torch.nn`` to a stack; return False if fastprop does not have it."""
     kind, array = type(module).__name__, partial(_array_of, module, described)
     if kind == "Linear":
         stack.dense(array("weight").T, array("bias"))
@@ -223,7 +223,7 @@ def _put(stack: Stack, module: Any, described: str) -> bool:
 
 
 def _put_ours(stack: Stack, module: Any, described: str) -> bool:
-    """The same for a module of ``fastprop.interop.torch_modules``."""
+    """Append a module of ``fastprop.interop.torch_modules`` to a stack; return False if it is none."""
     kind, top = type(module).__name__, stack.layers[-1] if stack.layers else None
     array = partial(_array_of, module, described)
     if kind == "Scale":
@@ -256,7 +256,7 @@ def _put_ours(stack: Stack, module: Any, described: str) -> bool:
 
 
 def _named(module: Any, kind: str, described: str) -> Any:
-    """The activation that a module is."""
+    """Return the activation of a module of ``torch.nn``."""
     if kind == "GELU":
         return {"none": "gelu", "tanh": "gelu_tanh"}[module.approximate]
     if kind == "Softplus" and module.threshold < SOFTPLUS_LEAST:
@@ -267,12 +267,12 @@ def _named(module: Any, kind: str, described: str) -> Any:
 
 
 def _affine(weight: np.ndarray | None, bias: np.ndarray | None, n: int) -> list[np.ndarray]:
-    """Of a normalisation; what it does not have changes nothing."""
+    """Return the weight and the bias of a normalisation; those that it does not have are ones and zeros."""
     return [np.ones(n, int) if weight is None else weight, np.zeros(n, int) if bias is None else bias]
 
 
 def _prelu(stack: Stack, slope: np.ndarray, described: str) -> None:
-    """PyTorch's has one slope, or one for each input."""
+    """Append a PReLU; PyTorch's has one slope, or one for each input."""
     if stack.n_out is None:
         raise ValueError(f"{described} comes before any module that says how many inputs there are; give n_inputs")
     if slope.size not in (1, stack.n_out):
@@ -281,13 +281,13 @@ def _prelu(stack: Stack, slope: np.ndarray, described: str) -> None:
 
 
 def _array_of(module: Any, described: str, name: str) -> Any:
-    """A parameter or buffer of a module as an array; None stays None."""
+    """Return a parameter or buffer of a module as an array, or None if it is None."""
     tensor = getattr(module, name)
     return None if tensor is None else _array(tensor, f"{described} has a {name} that")
 
 
 def _array(tensor: Any, what: str) -> np.ndarray:
-    """A tensor, a parameter or an array as an array; `what` begins a message."""
+    """Return a tensor, a parameter or an array as an array; messages begin with `what`."""
     if not hasattr(tensor, "detach"):
         return np.asarray(tensor)
     if str(tensor.dtype) not in ("torch.float32", "torch.float64"):
@@ -297,7 +297,7 @@ def _array(tensor: Any, what: str) -> np.ndarray:
         raise ValueError(f"{what} is on the meta device, where there are no numbers; load the weights first")
     try:
         return tensor.detach().cpu().numpy()
-    except (TypeError, RuntimeError) as error:  # a layout or a subclass that NumPy has not
+    except (TypeError, RuntimeError) as error:  # a layout or a subclass that NumPy does not have
         raise ValueError(f"{what} cannot become an array: {error}") from None
 
 
@@ -309,27 +309,26 @@ def from_state_dict(
     epsilon: float = 1e-5,
     seed: int | None = None,
 ) -> Network:
-    """The network of the ``state_dict`` of a stack of linear layers and normalisations, with its numbers.
+    """Make the network of the ``state_dict`` of a sequence of linear layers and normalisations.
 
-    A state holds no activations. Where its names are numbered and numbers are left out (0, 2, 4 of a Sequential of
-    Linear and ReLU), they are where the numbers are missing; else after each linear layer, or the normalisation that
-    follows it. Names that differ in their number alone are taken by number, others in the order of the state, which
-    must be that in which the layers are applied.
+    A state has no activations. If its names are numbered with gaps (0, 2, 4 for a Sequential of Linear and ReLU), the
+    activations are in the gaps. Otherwise they follow each linear layer, or the normalisation after it. If names differ
+    only in their number, layers are ordered by number. Otherwise the order of the state must be that of the layers.
 
     Parameters
     ----------
     state : mapping
-        Name -> tensor or array, as of ``module.state_dict()`` or ``safetensors.numpy.load_file``: "NAME.weight" (n_out,
-        n_in) of a linear layer, or (n,) of a normalisation (with "NAME.running_mean" a batch norm, with "NAME.bias"
-        else a layer norm); alone it is the slopes of a PReLU.
+        Name -> tensor or array, as ``module.state_dict()`` or ``safetensors.numpy.load_file`` returns it.
+        "NAME.weight" is the weight (n_out, n_in) of a linear layer or (n,) of a normalisation: a batch norm if there is
+        a "NAME.running_mean", otherwise a layer norm if there is a "NAME.bias", otherwise the slopes of a PReLU.
     activation : str or Activation, default "relu"
-        Of the hidden layers.
+        The activation of the hidden layers.
     last : str or Activation, default "identity"
-        Of the last one.
+        The activation of the last layer.
     epsilon : float, default 1e-5
-        Of the normalisations.
+        The epsilon of the normalisations.
     seed : int, optional
-        Of the network: see ``Network``.
+        The seed of the network, see ``Network``.
 
     Returns
     -------
@@ -338,7 +337,7 @@ def from_state_dict(
     Raises
     ------
     TypeError, ValueError
-        If it is no such state.
+        If the state has anything else, or its layers do not fit.
 
     Examples
     --------
@@ -350,7 +349,7 @@ def from_state_dict(
     groups = _groups(state)
     here = _left_out(list(groups))
     stack = Stack()
-    pending = False  # a linear layer's activation is still to come
+    pending = False  # whether the activation of the last linear layer is still to be added
     for (name, tensors), left_out in zip(groups.items(), here):
         is_linear = tensors["weight"].ndim == 2
         if pending and (is_linear if left_out is None else left_out):
@@ -364,7 +363,7 @@ def from_state_dict(
 
 
 def _groups(state: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """Name of a layer -> its tensors by their own names, in the order of the layers."""
+    """Return the tensors of each layer by their names, in the order of the layers: layer -> name -> tensor."""
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise TypeError(
             f"from_state_dict takes names and their tensors, got {type(state).__name__}; use module.state_dict()"
@@ -399,13 +398,13 @@ def _groups(state: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
 
 
 def _numbered(name: str) -> tuple[str, int]:
-    """A name with its last number taken out, and that number; 0 where there is none."""
+    """Return a name without its last number, and that number, or 0 if it has none."""
     found = re.fullmatch(r"(.*?)(\d+)(\D*)", name)
     return (f"{found[1]}#{found[3]}", int(found[2])) if found else (name, 0)
 
 
 def _left_out(names: list[str]) -> list[bool | None]:
-    """For each name, whether numbers between it and the one before are left out; None where names do not tell."""
+    """Return for each name whether there is a gap in the numbers before it, or None if the names do not tell."""
     numbered = [_numbered(name) for name in names]
     steps = [
         after - before if same == kind else None
@@ -416,7 +415,7 @@ def _left_out(names: list[str]) -> list[bool | None]:
 
 
 def _put_tensors(stack: Stack, name: str, tensors: Mapping[str, np.ndarray], epsilon: float) -> None:
-    """A layer of a state on top of a stack."""
+    """Append a layer of a state to a stack."""
     weight, bias = tensors["weight"], tensors.get("bias")
     if weight.ndim == 2:
         stack.dense(weight.T, bias)

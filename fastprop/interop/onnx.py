@@ -1,4 +1,4 @@
-"""A network as an ONNX model: the graph of its operations in prediction, for whatever reads the format."""
+"""Export to ONNX: the graph of a network's operations in prediction."""
 
 import copy
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from fastprop.nn.network import Network
 
 json = LazyModule("json")
 
-OPSET = 20  # of 2023, the first with Gelu
+OPSET = 20  # the first with Gelu, of 2023
 
 # An activation that is in neither of these tables becomes the nodes of its formula (``nn/formulas.py``).
 # Activations that are one node of both dtypes in onnxruntime -> the node, and its attributes.
@@ -25,7 +25,7 @@ NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "tanh": ("Tanh", {}),
 }
 
-# Those that are one in float32 only; an attribute may be a number of the activation.
+# Activations that are one node in float32 only. An attribute may be the name of a hyperparameter.
 FLOAT32_NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "leaky_relu": ("LeakyRelu", {"alpha": "slope"}),
     "elu": ("Elu", {"alpha": "alpha"}),
@@ -40,17 +40,17 @@ FLOAT32_NODES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 def to_onnx(network: Network, path=None) -> Any:
-    """The network as an ONNX model: inputs "X", (rows, n_inputs), to outputs "Y", (rows, n_outputs), both of its dtype.
+    """Return the network as an ONNX model from inputs "X", (rows, n_inputs), to outputs "Y", (rows, n_outputs).
 
-    The outputs are those of ``network(X)`` to the rounding of sums in another order; in a float64 network "gelu" is
-    exact to 1e-7, since onnxruntime has the error function in float32 alone. The model's metadata hold the network's
-    description.
+    Both have the network's dtype. The outputs are those of ``network(X)``, up to the rounding of sums in another order.
+    In a float64 network "gelu" is exact to 1e-7, since onnxruntime has the error function in float32 only. The metadata
+    of the model has the network's description.
 
     Parameters
     ----------
     network : Network
     path : str or os.PathLike, optional
-        Where to write it; a file that is there is replaced.
+        The file to write; an existing file is replaced.
 
     Returns
     -------
@@ -61,11 +61,11 @@ def to_onnx(network: Network, path=None) -> Any:
     ModuleNotFoundError
         If onnx is not installed: ``pip install 'fastprop-nn[onnx]'``.
     TypeError
-        If it is no network.
+        If it is not a Network.
     OSError
         If the file cannot be written.
     """
-    network = copy.copy(checked(network, "to_onnx"))  # between two steps of whoever trains it
+    network = copy.copy(checked(network, "to_onnx"))  # between two steps of a training in another thread
     onnx = needed("onnx", "onnx", "to_onnx")
     graph = _Graph(onnx, network.dtype)
     x = _Value(graph, "X")
@@ -108,7 +108,7 @@ def _model(onnx: Any, graph: "_Graph", network: Network) -> Any:
 
 
 class _Graph:
-    """Nodes and constants."""
+    """The nodes and constants of a graph."""
 
     def __init__(self, onnx: Any, dtype: np.dtype):
         self.onnx, self.dtype = onnx, dtype
@@ -116,7 +116,7 @@ class _Graph:
         self.constants: list[Any] = []
 
     def node(self, kind: str, *inputs: str, output: str = "", **attributes) -> str:
-        """Adds a node, and gives its output's name."""
+        """Add a node, and return the name of its output."""
         name = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
@@ -127,7 +127,7 @@ class _Graph:
         self.nodes.append(self.onnx.helper.make_node("Split", [x, lengths], names, axis=1))
 
     def constant(self, values: Any, dtype: Any = None) -> str:
-        """Adds a constant, of the network's dtype unless another is said, and gives its name."""
+        """Add a constant, by default of the network's dtype, and return its name."""
         name = f"constant_{len(self.constants)}"
         array = np.ascontiguousarray(values, dtype or self.dtype).reshape(np.shape(values))
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
@@ -139,7 +139,7 @@ def _function(kind: str) -> Any:
 
 
 class _Value:
-    """The output of a node, to compute with."""
+    """The output of a node, with operators that add further nodes."""
 
     abs, exp, log = _function("Abs"), _function("Exp"), _function("Log")
     cos, sin, sqrt = _function("Cos"), _function("Sin"), _function("Sqrt")
@@ -148,7 +148,7 @@ class _Value:
         self.graph, self.name = graph, name
 
     def node(self, kind: str, *others: Any, **attributes) -> "_Value":
-        """A node that takes this first; what is not a value or a name is a constant."""
+        """Add a node whose first input is this value; inputs that are not values or names become constants."""
         names = [
             other.name if isinstance(other, _Value) else other if isinstance(other, str) else self.graph.constant(other)
             for other in others
@@ -156,7 +156,7 @@ class _Value:
         return _Value(self.graph, self.graph.node(kind, self.name, *names, **attributes))
 
     def after(self, kind: str, first: Any) -> "_Value":
-        """A node that takes a constant first, and then this."""
+        """Add a node whose first input is a constant, and whose second input is this value."""
         return _Value(self.graph, self.graph.constant(first)).node(kind, self)
 
     def __add__(self, other: Any) -> "_Value":
@@ -187,82 +187,82 @@ class _Value:
         return self.node("Neg")
 
     def max(self, other: Any) -> "_Value":
-        """The larger of both."""
+        """Return the larger of the two, element by element."""
         return self.node("Max", other)
 
     def min(self, other: Any) -> "_Value":
-        """The smaller of both."""
+        """Return the smaller of the two, element by element."""
         return self.node("Min", other)
 
     def erf(self) -> "_Value":
-        """The error function, in float32: onnxruntime has no other."""
+        """Return the error function, computed in float32, since onnxruntime has it in no other dtype."""
         types = self.graph.onnx.TensorProto
         if self.graph.dtype == np.float32:
             return self.node("Erf")
         return self.node("Cast", to=types.FLOAT).node("Erf").node("Cast", to=types.DOUBLE)
 
     def mean(self) -> "_Value":
-        """The mean of each row, as a column."""
+        """Return the mean of each row, (rows, 1)."""
         return self.node("ReduceMean", self.graph.constant([-1], np.int64), keepdims=1)
 
     def reshape(self, *shape: int) -> "_Value":
-        """The same numbers in another shape."""
+        """Return the elements in another shape."""
         return self.node("Reshape", self.graph.constant(shape, np.int64))
 
     def columns(self, indices: Any) -> "_Value":
-        """Some columns; of one index, a vector."""
+        """Return the columns with these indices, or a vector if the index is an int."""
         return self.node("Gather", self.graph.constant(indices, np.int64), axis=1)
 
     def joined(self, *others: "_Value", axis: int = 1) -> "_Value":
-        """All, one after the other."""
+        """Return the concatenation of this and other values along an axis."""
         return self.node("Concat", *others, axis=axis)
 
 
 class _Functions(formulas.Target):
-    """Adds the nodes of a formula."""
+    """Adds the nodes of a formula, for ``formulas.evaluate``."""
 
     def compare(self, sign: str, x: Any, y: Any) -> _Value:
-        """A node of its own for each sign."""
+        """Add a comparison."""
         kind = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual"}[sign]
         return _of_two(kind, x, y)
 
     def both(self, x: _Value, y: _Value) -> _Value:
-        """And."""
+        """Add the logical and."""
         return x.node("And", y)
 
     def where(self, condition: _Value, x: Any, y: Any) -> _Value:
-        """Where, for which both sides are computed."""
+        """Add Where, which takes both values computed."""
         return condition.node("Where", x, y)
 
     def power(self, x: Any, y: Any) -> _Value:
-        """Pow."""
+        """Add Pow."""
         return _of_two("Pow", x, y)
 
     def max(self, x: Any, y: Any) -> _Value:
-        """Max."""
+        """Add Max."""
         return _of_two("Max", x, y)
 
     def min(self, x: Any, y: Any) -> _Value:
-        """Min."""
+        """Add Min."""
         return _of_two("Min", x, y)
 
     def expm1(self, x: _Value) -> _Value:
-        """e^x - 1, which ONNX has no node for."""
+        """Return e^x - 1; ONNX has no node for it."""
         return x.exp() - 1
 
     def log1p(self, x: _Value) -> _Value:
-        """log(1 + x), likewise."""
+        """Return log(1 + x); ONNX has no node for it."""
         return (x + 1).log()
 
     def erfc(self, x: _Value) -> _Value:
-        """1 - erf(x), likewise."""
+        """Return 1 - erf(x); ONNX has no node for it."""
         return 1 - x.erf()
 
     abs, exp, log = staticmethod(_Value.abs), staticmethod(_Value.exp), staticmethod(_Value.log)
     cos, sin, sqrt = staticmethod(_Value.cos), staticmethod(_Value.sin), staticmethod(_Value.sqrt)
 
     def activation(self, name: str, z: _Value, hyperparameters: Mapping[str, Any]) -> _Value:
-        """The node that ONNX has for it, or its formula."""
+        """Add the activation's node, or the nodes of its formula if ONNX has none."""
         if name == "identity":
             return z
         if name in NODES or (name in FLOAT32_NODES and z.graph.dtype == np.float32):
@@ -275,7 +275,7 @@ def _of_two(kind: str, x: Any, y: Any) -> _Value:
     return x.node(kind, y) if isinstance(x, _Value) else y.after(kind, x)
 
 
-# ---- operations: what comes in, and the operation -> what goes out ----
+# ---- operations: from the inputs and the operation to the outputs ----
 
 
 def _dense(x: _Value, part: Part) -> _Value:
@@ -288,7 +288,7 @@ def _dense(x: _Value, part: Part) -> _Value:
         x.graph.split(x.name, names, fields["sizes"])
         products = [_Value(x.graph, name).node("MatMul", w) for name, (w, _) in zip(names, groups(part))]
         x = products[0].joined(*products[1:])
-    elif fields["shared_weights"]:  # b, too
+    elif fields["shared_weights"]:  # the groups share the bias, too
         x = x.reshape(-1, len(part.weight)).node("Gemm", part.weight, *([] if part.bias is None else [part.bias]))
         return x.reshape(-1, operation.n_out)
     else:
@@ -301,7 +301,7 @@ def _scale(x: _Value, part: Part) -> _Value:
     return x if part.bias is None else x + part.bias
 
 
-# The epsilon of ONNX's normalisations is a float32, so in float64 they are written out.
+# The epsilon of ONNX's normalisations is a float32. In float64 they are therefore written out in other nodes.
 
 
 def _layer_norm(x: _Value, part: Part) -> _Value:
@@ -354,7 +354,7 @@ def _piecewise(x: _Value, part: Part) -> _Value:
     lower = np.concatenate([each[:-1] for each in edges])
     width = np.concatenate([np.diff(each) for each in edges])
     least, most = np.zeros(len(lower)), np.ones(len(lower))
-    least[np.cumsum(bins) - bins] = -np.inf  # the outer bins go on
+    least[np.cumsum(bins) - bins] = -np.inf  # the outer bins have no outer bound
     most[np.cumsum(bins) - 1] = np.inf
     return ((x.columns(np.repeat(np.arange(len(bins)), bins)) - lower) / width).max(least).min(most)
 

@@ -1,4 +1,4 @@
-"""To PyTorch: a network as a module."""
+"""Export to PyTorch: a network as a module."""
 
 import copy
 from typing import Any
@@ -32,16 +32,16 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, str]]] = {
     "log_sigmoid": ("LogSigmoid", {}),
 }
 
-# Where torch.nn.Softplus becomes linear: from there on the difference is below an eps of float64.
+# The threshold above which torch.nn.Softplus is linear; there the difference is below the eps of float64.
 SOFTPLUS_THRESHOLD = 50
 
 
 def to_torch(network: Network) -> Any:
-    """The network as a ``torch.nn.Sequential`` with the same numbers, in prediction mode (``eval()``).
+    """Return the network as a ``torch.nn.Sequential`` with copies of its parameters, in prediction mode (``eval()``).
 
-    Modules are those of ``torch.nn`` wherever it has one; ``fastprop.interop.torch_modules`` has the rest. The numbers
-    are copies. A network of members gives the mean of their outputs, so a loss there is that of the mean; in training
-    here it is the mean of their losses.
+    Modules are those of ``torch.nn`` where it has one; ``fastprop.interop.torch_modules`` has the others. If the
+    network has members, the module returns the mean of their outputs. A loss in PyTorch is then the loss of the mean,
+    where fastprop's training uses the mean of the members' losses.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ def to_torch(network: Network) -> Any:
     ModuleNotFoundError
         If PyTorch is not installed.
     TypeError
-        If it is no network.
+        If it is not a Network.
     """
-    network = copy.copy(checked(network, "to_torch"))  # between two steps of whoever trains it
+    network = copy.copy(checked(network, "to_torch"))  # between two steps of a training in another thread
     torch = needed("torch", "torch", "to_torch")
     from fastprop.interop import torch_modules
 
@@ -91,7 +91,7 @@ def _activation(torch: Any, own: Any, activation: _activations.Activation) -> An
 
 
 def _module(torch: Any, own: Any, part: Part) -> Any:
-    """The module of an operation, with its numbers."""
+    """Return the module of an operation, with copies of its parameters."""
     nn, operation, fields = torch.nn, part.operation, part.operation.fields
     kind, n = operation.kind, operation.n_out
 
@@ -108,7 +108,7 @@ def _module(torch: Any, own: Any, part: Part) -> Any:
 
     def linear(weight, bias):
         n_in, n_out = weight.shape
-        made = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias is not None)  # draws nothing of PyTorch's generator
+        made = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=bias is not None)  # draws no random numbers
         return filled(made, weight.T, bias)
 
     if kind == "dense" and fields.get("shared_weights"):
