@@ -1,7 +1,7 @@
-"""Local derivatives, of each operation's outputs by its inputs and its parameters, and what they multiply to.
+"""Local derivatives of each operation with respect to its inputs and parameters, and sums of their products over paths.
 
-The computational graph of a trace has, for every row, a node for each input, each z and each a, and one for the row's
-loss; all of them lead to the cost.
+The computational graph of a trace has, for every row, a node for each input, each z and each a, and a node for the
+row's loss. All paths lead to the cost.
 """
 
 from math import pi
@@ -13,13 +13,14 @@ from fastprop.explain import numpy_ops
 from fastprop.explain.trace import Trace
 from fastprop.interop import _common
 
-CONSTANT = ("dense", "copy", "scale", "batch_norm", "fork", "add", "repeat")  # the same Jacobian in every row
+# The kinds of operations whose Jacobian does not depend on the row.
+CONSTANT = ("dense", "copy", "scale", "batch_norm", "fork", "add", "repeat")
 
 
 class Node(NamedTuple):
-    """One number: "x", "z", "a", "W" or "b" at its place, "L", the loss of a row (a member), or "C", the cost.
+    """One number: an element of "x", "z", "a", "W" or "b", or "L", the loss of a row (and member), or "C", the cost.
 
-    Layers count from 0 here, and their names from 1.
+    Layers are counted from 0 here, and from 1 in names.
     """
 
     kind: str
@@ -35,7 +36,7 @@ class Node(NamedTuple):
 
 
 class Edge(NamedTuple):
-    """The derivative of `target` with respect to `source`: where it comes from, and its value."""
+    """The derivative of `target` with respect to `source`: its formula and its value."""
 
     source: Node
     target: Node
@@ -44,12 +45,12 @@ class Edge(NamedTuple):
 
     @property
     def symbol(self) -> str:
-        """As it is written: dz2[3]/da1[0]."""
+        """The derivative in symbols, such as dz2[3]/da1[0]."""
         return f"d{self.target}/d{self.source}"
 
 
 def averages(t: Trace) -> bool:
-    """Whether the cost is a mean of several losses, not one."""
+    """Return whether the cost is a mean of several losses."""
     return len(np.flatnonzero(t.scale)) > 1 or t.network.n_members > 1
 
 
@@ -59,9 +60,10 @@ class Chain:
     Attributes
     ----------
     end : str
-        "C", or "L" where that is all there is.
+        "C", or "L" if the cost is one loss.
     total, best, count : dict of (kind, layer) -> ndarray, (rows, n)
-        Of z and a: the sum of the products along all paths, the largest magnitude of one, and how many paths there are.
+        For z and a: the sum of the products along all paths, the largest magnitude of a product, and the number of
+        paths.
     """
 
     @np.errstate(all="ignore")  # a network that diverged has products that are not finite
@@ -92,7 +94,7 @@ class Chain:
                 store["a", k], store["z", k] = a, a * factor
 
     def _collect(self, k: int, total: np.ndarray, best: np.ndarray, count: np.ndarray) -> None:
-        """What a of operation k gets from those above that read it."""
+        """Add up what the outputs a of operation k receive from the operations that read them."""
         above, sizes = None, None
         for row in self.rows:
             matrix, there = self.jacobian(k + 1, row)
@@ -108,12 +110,15 @@ class Chain:
             count += self.count["z", add]
 
     def jacobian(self, k: int, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """The derivatives in a row of operation k's z by its input, (n_in, n_out); and where there are any."""
+        """Return the derivatives of operation k's z with respect to its inputs in a row, and where there is an edge.
+
+        Both are (n_in, n_out).
+        """
         if k in self._matrices:
             return self._matrices[k]
         matrix = self._jacobian(k, row)
         kind, there = self.parts[k].operation.kind, matrix != 0
-        if kind == "dense":  # a path through a weight that is 0 is one nevertheless, as is one through what was dropped
+        if kind == "dense":  # a weight that is 0 is an edge, as is an element that was dropped
             there = _product(self.parts[k]._replace(weight=np.ones_like(self.parts[k].weight))) != 0
         elif kind == "dropout":
             there = np.eye(len(matrix)) != 0
@@ -158,7 +163,7 @@ class Chain:
         return np.eye(n)  # copy, fork, add
 
     def refuse(self, k: int) -> None:
-        """Refuses what has no derivative within a row.
+        """Raise an error if the derivative of an operation is not within a row.
 
         Raises
         ------
@@ -174,7 +179,7 @@ class Chain:
     # ---- edges ----
 
     def successors(self, node: Node) -> list[tuple[Node, float]]:
-        """Where a node leads, and the derivative on the way."""
+        """Return the successors of a node, each with the derivative of the edge."""
         kind, k, row, place = node
         if kind == "z":
             return [(Node("a", k, row, place), float(self.t.layers[k].slope[row, *place]))]
@@ -193,13 +198,13 @@ class Chain:
         return found
 
     def bound(self, node: Node) -> float:
-        """The largest magnitude of a path from a node to the end."""
+        """Return the largest magnitude of the product of a path from a node to the end."""
         if node.kind in "LC":
             return float(self.t.scale[node.row]) if node.kind == "L" and self.end == "C" else 1.0
         return float(self.best[node.kind, node.layer][node.row, *node.place])
 
     def first_edges(self, node: Node) -> list[tuple[Node, float, str]]:
-        """Where a quantity leads; a parameter to a z in every row."""
+        """Return the successors of a quantity, with derivatives and formulas; a parameter has a z in every row."""
         if node.kind not in "Wb":
             return [(target, derivative, self.formula(node, target)) for target, derivative in self.successors(node)]
         self.refuse(node.layer)
@@ -210,7 +215,7 @@ class Chain:
         ]
 
     def _of_parameter(self, node: Node, row: int) -> list[tuple[int, float, str]]:
-        """The outputs z that a parameter goes into in a row, the derivative of each, and its formula."""
+        """Return the outputs z that depend on a parameter in a row, the derivative of each, and its formula."""
         part, layer, k = self.parts[node.layer], self.t.layers[node.layer], node.layer
         fields, kind = part.operation.fields, part.operation.kind
         x, n_out, n_groups = layer.x[row].astype(np.float64), part.operation.n_out, fields.get("n_groups", 1)
@@ -252,7 +257,7 @@ class Chain:
         return self._of_table(fields["sizes"].reshape(2, -1), x, place)
 
     def _of_table(self, sizes: np.ndarray, x: np.ndarray, place: int) -> list[tuple[int, float, str]]:
-        """Of an embedding: its output, in rows of that category."""
+        """Return the same for an embedding: the output in rows of the category."""
         categories, widths = sizes
         unit, start = int(np.sum(categories == 0)), 0
         for column in np.flatnonzero(categories):
@@ -261,13 +266,13 @@ class Chain:
                 category, j = divmod(place - start, int(widths[column]))
                 return [(unit + j, 1.0, f"1, as x[{column}] = {category}")] if x[column] == category else []
             start, unit = start + size, unit + int(widths[column])
-        raise AssertionError("a place in no table")
+        raise AssertionError("the place is in no table")
 
     def _input(self, k: int, i: int) -> str:
         return str(Node("a", k - 1, 0, (i,)) if k else Node("x", -1, 0, (i,)))
 
     def formula(self, source: Node, target: Node) -> str:
-        """The local derivative of an edge in symbols."""
+        """Return the local derivative of an edge in symbols."""
         t, k = self.t, target.layer
         if target.kind == "C":
             share = f"1/{len(self.rows)}" if t.sample_weight is None else "weight / sum of weights"
@@ -294,7 +299,7 @@ class Chain:
         }.get(operation.kind, "1")
 
     def _weight(self, k: int, i: int, j: int) -> str:
-        """The name of the weight from input i to output j of a product."""
+        """Return the name of the weight from input i to output j of a product."""
         part = self.parts[k]
         n_groups = part.operation.fields.get("n_groups", 1)
         width = part.operation.n_out // n_groups
@@ -321,13 +326,13 @@ def _product(part: _common.Part) -> np.ndarray:
 
 
 def _normalized(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, float]:
-    """A row less its mean over its deviation, and that."""
+    """Return a row minus its mean, divided by its standard deviation, and the standard deviation."""
     deviation = float(np.sqrt(x.var() + epsilon))
     return (x - x.mean()) / deviation, deviation
 
 
 def _slopes(part: _common.Part, x: np.ndarray) -> np.ndarray:
-    """Of a piecewise-linear encoding: in each column the bin that x lies in."""
+    """Return the Jacobian of a piecewise-linear encoding: in each column only the bin of x depends on it."""
     columns = numpy_ops.edges_of(part)
     matrix, start = np.zeros((len(x), part.operation.n_out)), 0
     for c, edges in enumerate(columns):
@@ -338,7 +343,7 @@ def _slopes(part: _common.Part, x: np.ndarray) -> np.ndarray:
 
 
 def _waves(w: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """Of cos(2 pi f x) and sin(2 pi f x), which are in a."""
+    """Return the Jacobian of cos(2 pi f x) and sin(2 pi f x), which are in a."""
     n_in, n = w.shape
     matrix = np.zeros((n_in, len(a)))
     for c in range(n_in):

@@ -16,23 +16,24 @@ from fastprop.explain.trace import Trace
 QUANTITY = re.compile(r"(?:(x)|([Wbza])(\d+))\[(\d+(?:,\d+)*)\]")
 HOW = 'use for example "W2[0,3]", "b1[2]", "x[4]", "z1[0]" or "a1[0]", with layers from 1 and places from 0'
 
-# Of extrapolated differences: truncation costs step^4, rounding eps / step. Halved while a corner lies in between.
+# The step of extrapolated differences, whose error is of the order of step^4 + eps / step. It is halved while a corner
+# of the cost lies within it.
 STEP = 1e-3
 SMALLEST_STEP = 1e-9
-AGREEMENT = 1e-5  # of the slopes over one and two steps, relative: smooth costs differ by step^2
-COMPLEX_STEP = 1e-20  # so small that its square is nothing beside 1: no truncation, and nothing is subtracted
+AGREEMENT = 1e-5  # the largest relative difference of the slopes over one and two steps; smooth costs differ by step^2
+COMPLEX_STEP = 1e-20  # so small that its square vanishes beside 1: there is no truncation and no cancellation
 
 
 @frozen
 class Path:
-    """One way from a quantity to the cost, through one row.
+    """A path from a quantity to the cost, through one row.
 
     Attributes
     ----------
     row : int
     edges : tuple of Edge
     product : float
-        Of their derivatives.
+        The product of the derivatives of the edges.
     """
 
     row: int
@@ -40,44 +41,45 @@ class Path:
 
     @property
     def product(self) -> float:
-        """Of the derivatives on its edges."""
+        """The product of the derivatives of the edges."""
         return prod(edge.derivative for edge in self.edges)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """From the quantity to the cost."""
+        """The nodes from the quantity to the cost."""
         return (self.edges[0].source, *(edge.target for edge in self.edges))
 
 
 @frozen
 class Explanation(ByIdentity):
-    """What ``explain`` found: ``print`` shows it, ``latex()`` and ``svg()`` draw it.
+    """The result of ``explain``: ``print`` shows it, ``latex()`` and ``svg()`` draw it.
 
     Attributes
     ----------
     trace : Trace
-        In which the cost is that of the row alone if one was asked for.
+        The trace; its cost is the loss of the row if a row was given.
     node : Node
+        The node of the quantity.
     quantity : str
-        Its name.
+        The name of the quantity.
     value : float
-        Of the quantity.
+        The value of the quantity.
     row : int or None
-        Whose loss it is about, or None: the cost, a mean over rows.
+        The row whose loss is differentiated, or None for the cost, a mean over rows.
     paths : tuple of Path
-        The largest, in falling order of the magnitude of their products.
+        The paths with the largest products, in decreasing order of magnitude.
     rest : float
-        What the other paths add up to.
+        The sum of the products of all other paths.
     n_rest : int
-        How many they are.
+        The number of the other paths.
     total : float
         The sum over all paths.
     gradient : float
-        The engine's.
+        The derivative that the engine computed.
     finite_difference : float or None
-        From the cost alone, computed by formulas in NumPy and float64; None where the cost has a corner.
+        A finite difference of the cost, computed in NumPy and float64; None if the cost has a corner here.
     complex_step : float
-        The same, by the complex step; where the cost has a corner, the derivative on one side of it.
+        The derivative by the complex step; if the cost has a corner, the derivative on one side of it.
     """
 
     trace: Trace
@@ -97,12 +99,12 @@ class Explanation(ByIdentity):
         return {"t": self.trace, "quantity": self.quantity, "row": self.row, "paths": max(1, len(self.paths))}
 
     def __setstate__(self, given: dict[str, Any]) -> None:
-        """A pickle holds the question and the trace; the answer is computed again when it is loaded."""
+        """Compute the explanation again; a pickle has only the trace and the arguments."""
         vars(self).update(vars(explain(**given)))
 
     @property
     def symbol(self) -> str:
-        """What is differentiated by what: dC/dW2[0,3]; L is the loss of one row, C the cost, a mean."""
+        """The derivative in symbols, such as dC/dW2[0,3]; L is the loss of one row, C the cost, a mean over rows."""
         return f"d{self._end}/d{self.quantity}"
 
     @property
@@ -140,7 +142,7 @@ class Explanation(ByIdentity):
         return f"<{self.symbol} = {self.total:.6g}, {_count(len(self.paths) + self.n_rest)}>"
 
     def latex(self) -> str:
-        """The same as an ``aligned`` block of LaTeX, with the values under braces."""
+        """Return the explanation as an ``aligned`` block of LaTeX, with the values under braces."""
         end = self._end
         terms = []
         for path in self.paths:
@@ -156,7 +158,7 @@ class Explanation(ByIdentity):
         return rf"\begin{{aligned}} {whole} &= {body} \\ &= {_tex(self.total)} \end{{aligned}}"
 
     def svg(self) -> str:
-        """The paths that are shown as a drawing, the largest lit; see ``fastprop.explain.graph.paths``."""
+        """Draw the paths as SVG and highlight the largest; see ``fastprop.explain.graph.paths``."""
         from fastprop.explain import graph
 
         return graph.paths(self)
@@ -166,7 +168,7 @@ class Explanation(ByIdentity):
 
 
 def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) -> Explanation:
-    """The chain rule for one number: each path from it to the cost, the local derivatives on it, and the sum.
+    """Write out the chain rule for one number: the paths from it to the cost, their local derivatives, and the sum.
 
     Parameters
     ----------
@@ -174,10 +176,10 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
     quantity : str
         "W2[0,3]", a weight of layer 2; "b1[2]"; "x[4]", an input; "z1[0]", "a1[0]".
     row : int, optional
-        Look at the loss of this row alone, not at the cost, a mean over all. Needed for x, z and a where there are
-        several.
+        Differentiate the loss of this row instead of the cost, a mean over rows. It is needed for x, z and a if the
+        trace has several rows.
     paths : int, default 8
-        Show so many, the largest; the others stand as one number.
+        The number of paths to show, those with the largest products. The others are added up.
 
     Returns
     -------
@@ -186,7 +188,7 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
     Raises
     ------
     ValueError, TypeError
-        If there is no such quantity, or it has no derivative by rows: batch norms in training tie rows together.
+        If there is no such quantity, or it has no derivative for a row, since a batch norm in training uses all rows.
 
     Examples
     --------
@@ -213,7 +215,7 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
 
 
 def along(chain: Chain, node: Node, row: int | None, paths: int) -> Explanation:
-    """The same where the chain from the node's layer up is there: one serves many."""
+    """Return the explanation of a node from a chain of its layer and those above, which serves many nodes."""
     t = chain.t
     starts = chain.first_edges(node)
     found = _largest(chain, node, starts, paths)
@@ -227,12 +229,12 @@ def along(chain: Chain, node: Node, row: int | None, paths: int) -> Explanation:
 
 
 def parse(t: Trace, quantity: Any) -> Node:
-    """The node of that name, of no row yet.
+    """Return the node of a quantity's name, without its row.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there is no such quantity.
     """
     match = QUANTITY.fullmatch(quantity.replace(" ", "")) if isinstance(quantity, str) else None
     if match is None:
@@ -256,13 +258,13 @@ def _value(t: Trace, node: Node) -> float:
 
 
 def _gradient(t: Trace, node: Node) -> float:
-    """The engine's derivative."""
+    """Return the derivative that the engine computed."""
     if node.kind == "x":
         return float(t.dx[node.row, *node.place])
     layer = t.layers[node.layer]
     values = getattr(layer, f"d{node.kind}")
     found = float(values[node.place if node.kind in "Wb" else (node.row, *node.place)])
-    if node.kind in "za" and layer.operation.kind == "fork":  # there the block's alone: the sum has the rest
+    if node.kind in "za" and layer.operation.kind == "fork":  # da is the derivative through the block only
         found += float(t.layers[node.layer + layer.operation.fields["fork"]].dz[node.row, *node.place])
     return found
 
@@ -271,7 +273,7 @@ def _gradient(t: Trace, node: Node) -> float:
 
 
 def _total(chain: Chain, node: Node) -> float:
-    """The sum over all paths from a node to the end."""
+    """Return the sum over all paths from a node to the end."""
     if node.kind == "L":
         return float(chain.t.scale[node.row]) if chain.end == "C" else 1.0
     return float(chain.total[node.kind, node.layer][node.row, *node.place])
@@ -289,10 +291,10 @@ def _paths_from(chain: Chain, node: Node) -> float:
 
 
 def _largest(chain: Chain, node: Node, starts: list[tuple[Node, float, str]], most: int) -> list[Path]:
-    """The paths whose products are largest, by best-first search.
+    """Return the paths with the largest products, by best-first search.
 
-    What is in the queue is ordered by the largest product that it can come to, which is known, so the first that arrive
-    are the largest. Of equal ones, as where all is 0, the longest goes first: the search does not spread.
+    The queue is ordered by the largest product that a partial path can reach, which is known, so paths are completed in
+    decreasing order. Of equal ones, as where all products are 0, the longest goes first, which keeps the search narrow.
     """
     formula = {target: text for target, _, text in starts}
     order = itertools.count()
@@ -301,7 +303,7 @@ def _largest(chain: Chain, node: Node, starts: list[tuple[Node, float, str]], mo
     def push(nodes: tuple[Node, ...], derivatives: tuple[float, ...], successors: list[tuple[Node, float]]) -> None:
         so_far = abs(prod(derivatives))
         reach = [(so_far * abs(factor) * chain.bound(target), target, factor) for target, factor in successors]
-        for size, target, derivative in heapq.nlargest(most, reach, key=lambda each: each[0]):  # more cannot be wanted
+        for size, target, derivative in heapq.nlargest(most, reach, key=lambda each: each[0]):  # more are not needed
             heapq.heappush(queue, (-size, -len(nodes), next(order), (*nodes, target), (*derivatives, derivative)))
 
     push((node,), (), [(target, derivative) for target, derivative, _ in starts])
@@ -321,7 +323,7 @@ def _largest(chain: Chain, node: Node, starts: list[tuple[Node, float, str]], mo
     return found
 
 
-# ---- the same from the cost alone ----
+# ---- the derivative from the cost alone ----
 
 
 def _cost(t: Trace, node: Node, change: complex) -> complex:
@@ -333,18 +335,18 @@ def _complex_step(t: Trace, node: Node) -> float:
 
 
 def _finite_difference(t: Trace, node: Node) -> float | None:
-    """Central differences over two steps, extrapolated (Richardson 1911)."""
+    """Return central differences over two step sizes, extrapolated (Richardson 1911), or None at a corner."""
     step, here = STEP * max(1.0, abs(_value(t, node))), _cost(t, node, 0).real
 
     def around(step: float) -> tuple[float, float]:
-        """The slope, and by how much it differs to the right and to the left."""
+        """Return the slope, and the difference between the slopes to the right and to the left."""
         right, left = _cost(t, node, step).real, _cost(t, node, -step).real
         return (right - left) / (2 * step), (right - 2 * here + left) / step
 
     far, far_bend = around(step)
     while step > SMALLEST_STEP and isfinite(far):
         near, bend = around(step / 2)
-        # Where the cost is smooth the slope hardly changes with the step, and the bend halves; but for rounding.
+        # If the cost is smooth, the slope hardly changes with the step and the bend halves, up to rounding.
         least = AGREEMENT * max(abs(near), abs(bend)) + 1e-14 * abs(here) / step
         if abs(near - far) <= least and abs(2 * bend - far_bend) <= least:
             return (4 * near - far) / 3
@@ -352,7 +354,7 @@ def _finite_difference(t: Trace, node: Node) -> float | None:
     return None
 
 
-# ---- words ----
+# ---- text ----
 
 
 def _count(n: int) -> str:
@@ -380,7 +382,7 @@ def _under(edge: Edge) -> str:
 
 
 def _formula(text: str) -> str:
-    """A formula: the name of a quantity or a number as mathematics, others as they are written."""
+    """Return a formula in LaTeX: the name of a quantity or a number as mathematics, any other as text."""
     name = QUANTITY.fullmatch(text)
     if name:
         return f"{name[1] or name[2]}{f'^{{({name[3]})}}' if name[3] else ''}_{{{name[4]}}}"
@@ -390,6 +392,6 @@ def _formula(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As text of LaTeX."""
+    """Return a string as text in LaTeX."""
     special = {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "<": "$<$", ">": "$>$", "|": "$|$"}
     return "".join(special.get(letter, f"\\{letter}" if letter in "#$%&_{}" else letter) for letter in text)

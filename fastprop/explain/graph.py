@@ -1,4 +1,4 @@
-"""The computational graph of a trace as SVG, by neurons where they are few, else by layers; paths of an explanation."""
+"""Drawings in SVG: the computational graph of a trace, by neurons or by layers, and the paths of an explanation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,25 +8,26 @@ from fastprop.explain.explanation import Explanation
 from fastprop.explain.svg import attributes, box, curve, escape, short, sign, stroke, text, whole
 from fastprop.explain.trace import Trace
 
-# So many numbers still fit on a page, and can be told apart.
+# The largest network that is drawn by neurons, so that its numbers fit on a page and stay legible.
 MOST_UNITS, MOST_LAYERS, MOST_PARAMETERS, MOST_LABELS = 12, 8, 160, 12
 
-UNIT = 178, 62  # width and height of a box, and the room between two, in pixels
+# Pixels: the width and height of a box of a neuron and of a layer, the distances between boxes, and the margin.
+UNIT = 178, 62
 LAYER = 222, 132
 ACROSS, DOWN, MARGIN = 116, 22, 16
-LETTERS = 24  # of a name: what fits over a box
+LETTERS = 24  # characters of a name that fit over a box
 
 
 class Graph:
-    """A drawing: ``str`` gives its SVG, notebooks show it.
+    """A drawing: ``str`` returns its SVG, and notebooks show it.
 
     Attributes
     ----------
     svg : str
     steps : list of (str, str)
-        The title of each step of the two passes, and what is computed; elements carry their step as ``data-step``.
+        The title of each step of the two passes, and what it computes. Elements have their step as ``data-step``.
     neurons : bool
-        Whether it shows every neuron, not only layers.
+        Whether the drawing shows every neuron, and not only layers.
     """
 
     def __init__(self, svg: str, steps: list[tuple[str, str]], neurons: bool):
@@ -43,17 +44,17 @@ class Graph:
 
 
 def graph(t: Trace, *, row: int = 0, names: Sequence[str] | None = None) -> Graph:
-    """The graph of one row's loss, with values, local derivatives and gradients.
+    """Draw the graph of one row's loss, with values, local derivatives and gradients.
 
-    Orange is a gradient above 0, blue one below, and wide a large one. A large network is drawn by layers, with what
-    their numbers on all rows are between.
+    A positive gradient is orange, a negative one blue, and a large one wide. A large network is drawn by layers, with
+    the range of their numbers over all rows.
 
     Parameters
     ----------
     t : Trace
     row : int, default 0
     names : sequence of str, optional
-        What the inputs are called.
+        The names of the inputs.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def graph(t: Trace, *, row: int = 0, names: Sequence[str] | None = None) -> Grap
     Raises
     ------
     ValueError, TypeError
-        If there is no such row, or not a name for each input.
+        If there is no such row, or the number of names is not that of inputs.
     """
     called = checked_names(t, names)
     if is_small(t):
@@ -73,7 +74,7 @@ def graph(t: Trace, *, row: int = 0, names: Sequence[str] | None = None) -> Grap
 
 
 def checked_names(t: Trace, names: Sequence[str] | None) -> list[str]:
-    """A name for each input, or an empty one."""
+    """Return a name for each input; the names are empty if none are given."""
     if names is None:
         return [""] * t.x.shape[1]
     called = [str(name) for name in names]
@@ -83,7 +84,7 @@ def checked_names(t: Trace, names: Sequence[str] | None) -> list[str]:
 
 
 def is_small(t: Trace) -> bool:
-    """Whether every neuron is shown. Not where a batch norm ties rows together."""
+    """Return whether every neuron is drawn; a batch norm in training excludes it, since it combines rows."""
     kinds = [layer.operation.kind for layer in t.layers]
     return (
         max(t.x.shape[1], *(layer.a.shape[1] for layer in t.layers)) <= MOST_UNITS
@@ -97,7 +98,7 @@ def is_small(t: Trace) -> bool:
 
 
 def steps(t: Trace) -> list[tuple[str, str]]:
-    """What happens in each step, and how."""
+    """Return the title and the formula of each step of both passes."""
     n, found = len(t.layers), [("Inputs and parameters", "what is given: x, W and b")]
     for k, layer in enumerate(t.layers, start=1):
         below = "x" if k == 1 else f"a{k - 1}"
@@ -123,7 +124,7 @@ def steps(t: Trace) -> list[tuple[str, str]]:
 
 
 def step_of(what: str, k: int, n: int) -> int:
-    """In which step z, a, L, da, dz or dW of layer k, of n layers, is computed; dx comes last."""
+    """Return the step that computes z, a, L, da, dz or dW of layer k of n layers; dx comes last."""
     if what in ("z", "a"):
         return 2 * k - (what == "z")
     if what in ("L", "dx"):
@@ -201,7 +202,7 @@ def _neurons(t: Trace, chain: Chain, row: int, names: list[str]) -> str:
 
 
 def connections(t: Trace, chain: Chain, row: int) -> list[tuple[Node, Node, float, float, str]]:
-    """Every line between boxes: from where to where, the local derivative, and a weight's gradient and name."""
+    """Return every line between boxes: source, target, local derivative, and the gradient and name of a weight."""
     found = []
     for k in range(len(t.layers)):
         dense = t.layers[k].operation.kind == "dense"
@@ -226,7 +227,7 @@ def connections(t: Trace, chain: Chain, row: int) -> list[tuple[Node, Node, floa
 
 
 def _button(quantity: str) -> dict[str, Any]:
-    """What makes an element one that can be chosen."""
+    """Return the attributes of an element that can be selected."""
     return {"quantity": quantity, "tabindex": 0, "role": "button"} if quantity else {}
 
 
@@ -283,7 +284,7 @@ def _layers(t: Trace) -> str:
 
 
 def paths(e: Explanation) -> str:
-    """The paths that an explanation shows, the largest lit: each box a quantity, on each line its local derivative."""
+    """Draw the paths of an explanation and highlight the largest: a box is a quantity, a line a local derivative."""
     columns: dict[tuple[bool, int, int], list[Node]] = {}
     for node in dict.fromkeys(node for path in e.paths for node in path.nodes):
         columns.setdefault((node.kind == "C", node.layer, "xWbzaLC".index(node.kind)), []).append(node)

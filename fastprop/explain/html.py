@@ -1,4 +1,4 @@
-"""One HTML page that plays a trace: it loads nothing, and every name of the user's is text in it."""
+"""An HTML page that steps through a trace. It loads nothing, and every name that a user gave is text in it."""
 
 import os
 from collections.abc import Sequence
@@ -20,28 +20,28 @@ base64, hashlib, html, json, string = map(LazyModule, ("base64", "hashlib", "htm
 resources = LazyModule("importlib.resources")
 
 TITLE = "Backpropagation, number by number"
-MOST_ROWS = 4  # of a small network, each with the chain rule of every number: 15 KB a row for 2-3-1
-MOST_NUMBERS = 300  # to be explained in all these rows, which is at most about a megabyte
-MOST_PATHS = 4  # of a quantity that are written out
-MOST_INPUTS = 10  # of a large network, those of the largest gradient, that are listed
-MOST_WEIGHTS = 3  # of a layer of a large network, those of the largest gradient, that are explained
+MOST_ROWS = 4  # rows of a small network, each with the chain rule of every number: 15 KB a row for 2-3-1
+MOST_NUMBERS = 300  # numbers that are explained in all these rows, which is at most about a megabyte
+MOST_PATHS = 4  # paths of a quantity that are written out
+MOST_INPUTS = 10  # inputs of a large network that are listed, those with the largest gradients
+MOST_WEIGHTS = 3  # weights of a layer of a large network that are explained, those with the largest gradients
 
 
 def write(t: Trace, path: str | os.PathLike, *, names: Sequence[str] | None = None, title: str = TITLE) -> None:
-    """Writes the page.
+    """Write the page to a file.
 
     Parameters
     ----------
     t : Trace
     path : path-like
     names : sequence of str, optional
-        What the inputs are called.
+        The names of the inputs.
     title : str, optional
 
     Raises
     ------
     ValueError
-        If there is not a name for each input.
+        If the number of names is not that of inputs.
     OSError
         If the file cannot be written.
     """
@@ -49,7 +49,7 @@ def write(t: Trace, path: str | os.PathLike, *, names: Sequence[str] | None = No
 
 
 def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) -> str:
-    """The page as text; see ``write``."""
+    """Return the text of the page; see ``write``."""
     drawing = graph.graph(t, names=names)
     called = graph.checked_names(t, names)
     data = _of_neurons(t, called) if drawing.neurons else _of_layers(t, called)
@@ -58,13 +58,13 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) ->
     body, style, script = (pages.joinpath(f"trace.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
     rows = f"{len(t.x):,} row{'s' if len(t.x) > 1 else ''}"
     return string.Template(body).substitute(
-        # what is not written here does not run, whatever stands in a name; a style in a drawing has no hash of its own
+        # Only this script runs, whatever a name contains. Styles in a drawing have no hash, so they are allowed inline.
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_digest(script)}'",
         title=html.escape(title),
         summary=html.escape(f"{t.network!r}, {rows}, {'training' if t.training else 'prediction'}: cost {t.cost:.6g}"),
         style=style,
         svg=drawing.svg,
-        # JSON has no NaN; a "<" could end the script
+        # JSON has no NaN, and a "<" could end the script.
         data=json.dumps(_in_json(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         script=script,
         foot=html.escape(f"fastprop {__version__}: the engine's own numbers, {t.network.dtype}"),
@@ -72,7 +72,7 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) ->
 
 
 def _in_json(value: Any) -> Any:
-    """The same, with numbers that are not finite as words."""
+    """Return a value in which numbers that are not finite are strings."""
     if isinstance(value, dict):
         return {key: _in_json(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
@@ -84,7 +84,7 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-# ---- a small network: every number of some rows ----
+# ---- a small network: every number of the first rows ----
 
 
 def _of_neurons(t: Trace, names: list[str]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _target(y: Any) -> str:
 
 
 def _explained(chain: Chain, quantity: str, row: int | None) -> dict[str, Any]:
-    """An explanation for the page."""
+    """Return an explanation as the page takes it."""
     node = explain.parse(chain.t, quantity)
     if row is not None and node.kind in "xza":
         node = node._replace(row=row)
@@ -184,7 +184,7 @@ def _explained(chain: Chain, quantity: str, row: int | None) -> dict[str, Any]:
 
 
 def _questions(t: Trace) -> list[dict[str, str]]:
-    """What the worksheet asks for, in the order in which it is computed: of networks of Dense layers alone."""
+    """Return the questions of the worksheet in the order of computation; only for networks of Dense layers."""
     if any(layer.operation.kind != "dense" for layer in t.layers) or t.network.n_members > 1:
         return []
     found, n = [], len(t.layers)
@@ -216,7 +216,7 @@ def _questions(t: Trace) -> list[dict[str, str]]:
     return [{"key": key, "hint": f"{key} = {formula}"} for key, formula in found]
 
 
-# ---- a large network: layers, and the weights that pull most ----
+# ---- a large network: layers, and the weights with the largest gradients ----
 
 
 def _of_layers(t: Trace, names: list[str]) -> dict[str, Any]:

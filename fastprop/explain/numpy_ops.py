@@ -1,9 +1,9 @@
-"""The formulas of operations, activations and losses in NumPy, for complex numbers too.
+"""Operations, activations and losses in NumPy, also for complex numbers.
 
-With them the cost is a function of one number in the middle of the network, in double precision and apart from the
-engine: for finite differences, and for the complex step Im f(x + i h) / h, which subtracts nothing and is exact to
-rounding where f is analytic (Squire and Trapp 1998, *Using complex variables to estimate derivatives of real
-functions*). A formula with a corner is analytic on either side of it, and the real part says on which side.
+They compute the cost as a function of one number in the middle of the network, in double precision and independently
+of the engine. This serves finite differences and the complex step Im f(x + i h) / h, which has no cancellation and is
+exact up to rounding where f is analytic (Squire and Trapp 1998, *Using complex variables to estimate derivatives of
+real functions*). A formula with a corner is analytic on both sides of it; the real part determines the side.
 """
 
 from math import pi, sqrt
@@ -19,54 +19,57 @@ from fastprop.nn.losses import Loss
 
 Array = np.ndarray
 
-# Up to where exp is taken: a complex infinity would make NaN of the numbers beside it. exp(709) is finite in float64.
+# exp is computed for arguments up to this one, where it is finite in float64: a complex infinity would lead to NaN.
 LARGEST_EXPONENT = 709.0
 
 
 COMPARISONS = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 
 
-def _held(z: Array) -> Array:
+def _clipped(z: Array) -> Array:
     return np.where(z.real > LARGEST_EXPONENT, LARGEST_EXPONENT, z)
 
 
 class NumPy(formulas.Target):
-    """Functions of complex arrays, for ``formulas.evaluate``.
+    """NumPy's functions of real or complex arrays, for ``formulas.evaluate``.
 
     Parameters
     ----------
     axes : tuple of int, default (-1,)
-        Of a row: what ``sum`` and the like are taken over.
+        The axes of the outputs of a row, over which ``sum`` is taken.
     """
 
     def __init__(self, axes: tuple[int, ...] = (-1,)):
         self.axes = axes
 
     def compare(self, sign: str, x: Any, y: Any) -> Array:
-        """Of the real parts."""
+        """Compare the real parts, element by element."""
         return COMPARISONS[sign](np.real(x), np.real(y))
 
     def both(self, x: Any, y: Any) -> Array:
-        """Element by element."""
+        """Return the logical and, element by element."""
         return np.logical_and(x, y)
 
     def where(self, condition: Any, x: Any, y: Any) -> Array:
-        """Element by element."""
+        """Select element by element."""
         return np.where(condition, x, y)
 
     log, log1p, sqrt = staticmethod(np.log), staticmethod(np.log1p), staticmethod(np.sqrt)
     sin, cos, tanh = staticmethod(np.sin), staticmethod(np.cos), staticmethod(np.tanh)
 
     def exp(self, z: Array) -> Array:
-        """e^z."""
-        return np.exp(_held(z))
+        """Return e^z."""
+        return np.exp(_clipped(z))
 
     def expm1(self, z: Array) -> Array:
-        """e^z - 1."""
-        return np.expm1(_held(z))
+        """Return e^z - 1."""
+        return np.expm1(_clipped(z))
 
     def erfc(self, z: Array) -> Array:
-        """1 - erf(z): 2 / sqrt(pi) exp(-z^2) sum of 2^n z^(2n+1) / (2n+1)!!; from 6 on erf is 1 in float64."""
+        """Return 1 - erf(z), with erf(z) = 2 / sqrt(pi) exp(-z^2) times the sum of 2^n z^(2n+1) / (2n+1)!!.
+
+        For |z| of at least 6, erf is -1 or 1 in float64.
+        """
         near = np.where(np.abs(z.real) < 6, z, 0)
         term = total = near
         for n in range(1, 140):  # at 6 the last term is 1e-18 of the sum
@@ -75,41 +78,41 @@ class NumPy(formulas.Target):
         return 1 - np.where(np.abs(z.real) < 6, 2 / sqrt(pi) * np.exp(-near * near) * total, np.sign(z.real))
 
     def abs(self, z: Array) -> Array:
-        """|z|, whose derivative at 0 is -1."""
+        """Return |z|; its derivative at 0 is -1."""
         return np.where(z.real > 0, z, -z)
 
     def max(self, x: Array, y: Any = None) -> Array:
-        """The larger of two, and y where they are equal; of one array, the largest of each row, the first of equals."""
+        """Return the larger of x and y, or y if they are equal; without y, the largest element of each row."""
         if y is None:
             first = np.argmax(x.real, axis=-1)[..., None]
             return np.take_along_axis(x, first, axis=-1)
         return np.where(np.real(x) > np.real(y), x, y)
 
     def min(self, x: Array, y: Any) -> Array:
-        """The smaller of two, and y where they are equal."""
+        """Return the smaller of x and y, or y if they are equal."""
         return np.where(np.real(x) < np.real(y), x, y)
 
     def sign(self, x: Array) -> Array:
-        """-1, 0 or 1."""
+        """Return -1, 0 or 1."""
         return np.sign(x.real)
 
-    # of a row
+    # ---- functions of a row ----
 
     def sum(self, x: Array) -> Array:
-        """The sum of each row."""
+        """Return the sum of each row."""
         return np.sum(x, axis=self.axes, keepdims=True)
 
     def log_softmax(self, a: Array) -> Array:
-        """The logarithm of each row's softmax."""
+        """Return the logarithm of the softmax of each row."""
         score = a - np.max(a.real, axis=-1, keepdims=True)
         return score - np.log(np.sum(np.exp(score), axis=-1, keepdims=True))
 
     def softmax(self, a: Array) -> Array:
-        """The softmax of each row."""
+        """Return the softmax of each row."""
         return np.exp(self.log_softmax(a))
 
     def first_maximum(self, x: Array) -> Array:
-        """1 where the largest number of a row is, the first of equals, 0 elsewhere."""
+        """Return 1 at the first of the largest elements of each row, and 0 elsewhere."""
         return np.arange(x.shape[-1]) == np.argmax(x.real, axis=-1)[..., None]
 
 
@@ -121,15 +124,15 @@ def activate(activation: Activation, z: Array, *, a: Array | None = None) -> Arr
     return np.broadcast_to(value, np.shape(z))
 
 
-@np.errstate(all="ignore")  # likewise
+@np.errstate(all="ignore")  # as above
 def row_losses(loss: Loss, a: Array, y: Array) -> Array:
-    """Return the loss of each row, (...), of outputs (..., n) and of targets, which are numbers: (..., n_targets)."""
+    """Return the loss of each row, (...), for outputs (..., n) and targets (..., n_targets), which are not labels."""
     return np.reshape(_evaluate(loss, loss.expression, a, y), a.shape[:-1])
 
 
-@np.errstate(all="ignore")  # likewise
+@np.errstate(all="ignore")  # as above
 def loss_slope(loss: Loss, a: Array, y: Array) -> Array:
-    """Return dLoss/da, (..., n), likewise."""
+    """Return dLoss/da, (..., n), for outputs (..., n) and targets (..., n_targets), which are not labels."""
     slope = _evaluate(loss, loss.slope, a, y)
     each = np.concatenate(np.broadcast_arrays(*slope), axis=-1) if isinstance(slope, tuple) else slope
     return np.reshape(each, a.shape)
@@ -146,7 +149,10 @@ def _evaluate(loss: Loss, formula: str, a: Array, y: Array) -> Any:
 
 
 def mask(t: Trace, k: int) -> Array:
-    """By what operation k, a dropout, multiplied its input; where that and the derivative are 0 it does not matter."""
+    """Return the factors by which operation k, a dropout, multiplied its inputs, (rows, n).
+
+    If both an output and the derivative of its input are 0, the factor has no effect, and is 0 here.
+    """
     layer = t.layers[k]
     if not t.training:
         return np.ones_like(layer.a, np.float64)
@@ -155,7 +161,10 @@ def mask(t: Trace, k: int) -> Array:
 
 
 def output(part: _common.Part, x: Array, mask: Array | None = None, fork: Array | None = None) -> Array:
-    """z of an operation whose input is x, a batch norm's that of prediction; `mask` is a dropout's, `fork` an add's."""
+    """Return z of an operation for inputs x (rows, n_in); a batch norm uses its running statistics.
+
+    `mask` has the factors of a dropout, and `fork` the second input of an add.
+    """
     operation, w, b = part.operation, part.weight, 0 if part.bias is None else part.bias
     kind, fields = operation.kind, operation.fields
     if kind == "dense" and fields.get("shared_weights"):
@@ -215,14 +224,17 @@ def _piecewise(part: _common.Part, x: Array) -> Array:
 
 
 def edges_of(part: _common.Part) -> list[Array]:
-    """The edges of each column of a piecewise-linear encoding."""
+    """Return the edges of each column of a piecewise-linear encoding."""
     counts = np.asarray(part.operation.fields["sizes"]) + 1
     return np.split(part.state.astype(np.float64), np.cumsum(counts)[:-1])
 
 
-@np.errstate(all="ignore")  # of a network that diverged the cost is not finite, which says enough
+@np.errstate(all="ignore")  # if the network diverged, the cost is not finite, which needs no further warning
 def cost(t: Trace, kind: str, k: int, row: int, place: tuple[int, ...], change: complex) -> complex:
-    """The cost with one number changed: W, b, z or a of operation k, or x; `row` of those that are of a row."""
+    """Return the cost after one number was changed: an element of W, b, z or a of operation k, or of x.
+
+    The element is at `place`; `row` is the row of z, a and x.
+    """
     outputs: list[Any] = [t.x.astype(complex), *(layer.a.astype(complex) for layer in t.layers)]
     parts, first = _common.parts(t.network), k
     if kind in ("W", "b"):

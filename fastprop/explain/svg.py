@@ -1,4 +1,4 @@
-"""Parts of a drawing in SVG, in colours for light and dark."""
+"""Elements of a drawing in SVG, with colours for light and dark themes."""
 
 from collections.abc import Iterable
 from math import inf, isfinite
@@ -25,17 +25,17 @@ STYLE = """
 
 
 def text(x: float, y: float, words: str, *kinds: str, **data: Any) -> str:
-    """A line of text."""
+    """Return a line of text."""
     return f'<text x="{x:g}" y="{y:g}"{attributes(kinds, data)}>{escape(words)}</text>'
 
 
 def box(x: float, y: float, size: tuple[int, int]) -> str:
-    """A box with round corners."""
+    """Return a box with round corners."""
     return f'<rect x="{x:g}" y="{y:g}" width="{size[0]}" height="{size[1]}" rx="6"/>'
 
 
 def curve(start: tuple[float, float], end: tuple[float, float], width: float, *kinds: str, **data: Any) -> str:
-    """A line from box to box, level at its ends."""
+    """Return a curve between two boxes that is horizontal at its ends."""
     (x0, y0), (x1, y1) = start, end
     bend = (x1 - x0) / 2
     way = f"M{x0:g},{y0:g}C{x0 + bend:g},{y0:g} {x1 - bend:g},{y1:g} {x1:g},{y1:g}"
@@ -43,7 +43,7 @@ def curve(start: tuple[float, float], end: tuple[float, float], width: float, *k
 
 
 def attributes(kinds: Iterable[str], data: dict[str, Any]) -> str:
-    """Classes, and data for scripts."""
+    """Return the attributes of an element: its classes, and data for scripts."""
     shown = f' class="{" ".join(kinds)}"' if kinds else ""
     return shown + "".join(
         f' {"" if name in ("tabindex", "role") else "data-"}{name}="{escape(str(value))}"'
@@ -52,7 +52,7 @@ def attributes(kinds: Iterable[str], data: dict[str, Any]) -> str:
 
 
 def whole(width: float, height: float, label: str, parts: Iterable[str]) -> str:
-    """The drawing."""
+    """Return the SVG element of the whole drawing."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" role="group" aria-label="{escape(label)}" '
         f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}">'
@@ -61,20 +61,20 @@ def whole(width: float, height: float, label: str, parts: Iterable[str]) -> str:
 
 
 def short(value: float) -> str:
-    """A number in a drawing."""
+    """Return a number as text, with four digits."""
     return f"{value:.4g}"
 
 
 def sign(value: float) -> str:
-    """The class that colours a gradient."""
+    """Return the class that gives a gradient its colour."""
     return "plus" if value > 0 else "minus" if value < 0 else "none"
 
 
 def stroke(value: float, largest: float) -> float:
-    """How wide a gradient is drawn: its root, so that small ones are seen."""
+    """Return the width of the line of a gradient, which grows with its square root so that small ones are visible."""
     return 1 + 5 * (abs(value) / largest) ** 0.5 if 0 < largest < inf and isfinite(value) else 1.0
 
 
 def escape(words: str) -> str:
-    """Text as HTML and SVG have it."""
+    """Return text escaped for HTML and SVG."""
     return html.escape(words)

@@ -1,4 +1,4 @@
-"""Every number of a forward and a backward pass, from the engine that trains."""
+"""Traces: every number of a forward and a backward pass, computed by the engine that trains."""
 
 import copy
 import os
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from fastprop.explain.explanation import Explanation
     from fastprop.explain.graph import Graph
 
-SHOWN = 6  # so many numbers of an array stand in the table, of a longer one its range: a row of 100 letters
+SHOWN = 6  # elements of an array in the table, a row of 100 characters; for a larger array it has the range
 NAMES = ("W", "b", "z", "a", "slope", "da", "dz", "dW", "db")
 
 
 @frozen
 class TracedLayer(ByIdentity):
-    """One operation of the engine on all rows: mostly a layer; a norm, a dropout and the like are each one too.
+    """One operation of the engine for all rows: a layer, or a part of one such as a normalisation or a dropout.
 
     Attributes
     ----------
     number : int
-        From 1 on: its weights are W1, its outputs a1.
+        The number of the operation, from 1. The weights of operation 1 are called W1, its outputs a1.
     operation : Operation
-        What it computes.
+        The description of the operation.
     x, z, a : ndarray, (rows, n)
-        What comes in, what the activation g is applied to, and a = g(z).
+        The inputs, the arguments of the activation g, and a = g(z).
     slope : ndarray, (rows, n_out)
         g'(z).
     da, dz : ndarray, (rows, n_out)
-        The derivatives of the cost with respect to a, and to z. Where a residual block begins, da is that of the block
-        alone.
+        The derivatives of the cost with respect to a, and to z. At the beginning of a residual block, da is the
+        derivative through the block only.
     W, b, dW, db : ndarray or None
-        Its parameters, and the derivatives of the cost with respect to them.
+        The parameters, and the derivatives of the cost with respect to them.
     """
 
     number: int
@@ -62,7 +62,7 @@ class TracedLayer(ByIdentity):
 
     @property
     def name(self) -> str:
-        """What it is, with its activation."""
+        """The kind of operation and its activation."""
         kind = self.operation.kind
         if kind == "softmax" and self.operation.fields["logarithm"]:
             kind = "log_softmax"
@@ -75,25 +75,25 @@ class TracedLayer(ByIdentity):
 
 @frozen
 class Trace(ByIdentity):
-    """What ``trace`` found. Every array is named as in the equations, rows first; ``print`` shows them in a table.
+    """The result of ``trace``. Arrays have the names of the equations; ``print`` shows them in a table.
 
     Attributes
     ----------
     network : Network
-        A copy of the one that was traced, as it was then.
+        A copy of the network, made when it was traced.
     loss : Loss
     x, y : ndarray
-        As the engine took them; y holds class labels where such were given.
+        The inputs (rows, n_inputs) and the targets, or class labels (rows,), as the engine takes them.
     sample_weight : ndarray or None
     training : bool
     step : int
     layers : tuple of TracedLayer
     cost : float
-        The mean over rows of the loss, as ``network.value_and_gradient`` gives it.
+        The mean over rows of the loss, as ``network.value_and_gradient`` returns it.
     losses : ndarray, (rows, members)
-        The loss of each row, without its weight; of a network of members that of each.
+        The loss of each row and each member, without the row's weight.
     gradient : ndarray, (n_parameters,)
-        Of the cost, laid out as ``network.parameters``.
+        The gradient of the cost, in the order of ``network.parameters``.
     dx : ndarray, (rows, n_inputs)
         The derivative of the cost with respect to x.
     """
@@ -116,21 +116,21 @@ class Trace(ByIdentity):
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, given: dict[str, Any]) -> None:
-        """A pickle holds what was traced; both passes run again when it is loaded."""
+        """Run both passes again; a pickle has only their arguments."""
         vars(self).update(vars(_run(*given.values())))
 
     @property
     def scale(self) -> np.ndarray:
-        """The share of each row's loss (of each member) in the cost, in float64: 1 / rows, or weight / sum of them."""
+        """The factor of each row's loss in the cost, (rows,) in float64: 1 / rows, or weight / sum of weights."""
         rows = len(self.x)
         weight = np.ones(rows) if self.sample_weight is None else self.sample_weight.astype(np.float64)
         return weight / (weight.sum() * self.network.n_members)
 
     @once
     def per_example(self) -> np.ndarray:
-        """The gradient of the loss of each row alone, (rows, n_parameters); their weighted mean is ``gradient``.
+        """Return the gradient of each row's loss, (rows, n_parameters); their weighted mean is ``gradient``.
 
-        In training a batch norm ties rows together: a row's loss then depends on the other rows too, and so does this.
+        With a batch norm in training, the loss of a row depends on the other rows too, and so does its gradient.
         """
         network, objective = self.network, self.loss.compiled(self.network.n_outputs)
         result = np.empty((len(self.x), network.n_parameters), network.dtype)
@@ -146,13 +146,13 @@ class Trace(ByIdentity):
         return result
 
     def _only(self, row: int) -> np.ndarray:
-        """Weights that leave one row."""
+        """Return weights that are 1 for one row and 0 for the others."""
         weight = np.zeros(len(self.x), self.network.dtype)
         weight[row] = 1
         return weight
 
     def of_row(self, row: int) -> "Trace":
-        """The same passes, but the cost is the loss of one row alone.
+        """Return a trace of the same rows whose cost is the loss of one row.
 
         Raises
         ------
@@ -164,32 +164,32 @@ class Trace(ByIdentity):
         return _run(self.network, self.loss, self.x, self.y, self._only(row), self.training, self.step)
 
     def explain(self, quantity: str, *, row: int | None = None, paths: int = 8) -> "Explanation":
-        """The chain rule for one number, such as "W2[0,3]"; see ``fastprop.explain.explanation.explain``."""
+        """Write out the chain rule for one number, such as "W2[0,3]"; see ``fastprop.explain.explanation.explain``."""
         from fastprop.explain import explanation as explain
 
         return explain.explain(self, quantity, row=row, paths=paths)
 
     def graph(self, *, row: int = 0, names: Sequence[str] | None = None) -> "Graph":
-        """The computational graph as SVG; see ``fastprop.explain.graph.graph``."""
+        """Draw the computational graph as SVG; see ``fastprop.explain.graph.graph``."""
         from fastprop.explain import graph
 
         return graph.graph(self, row=row, names=names)
 
     def to_html(self, path: str | os.PathLike, *, names: Sequence[str] | None = None) -> None:
-        """Writes one page on which both passes can be played; see ``fastprop.explain.html.write``."""
+        """Write an HTML page that steps through both passes; see ``fastprop.explain.html.write``."""
         from fastprop.explain import html as trace_page
 
         trace_page.write(self, path, names=names)
 
     def _repr_html_(self) -> str:
-        """The same page, in a notebook: in a frame of its own, where its script and style touch nothing else."""
+        """Return the HTML page for a notebook, in a frame that separates its script and style from the notebook's."""
         from fastprop.explain import html as trace_page
 
         page = html.escape(trace_page.page(self))
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 40rem; border: 0" title="Trace"></iframe>'
 
     def tree(self) -> dict[str, Any]:
-        """All of it as nested dicts whose leaves are floats, under the names that ``explain`` takes."""
+        """Return all numbers as nested dicts whose leaves are floats, with the names that ``explain`` takes."""
         result: dict[str, Any] = {"cost": self.cost}
         for row in range(len(self.x)):
             branch: dict[str, Any] = {f"loss[{m}]": float(loss) for m, loss in enumerate(self.losses[row])}
@@ -214,7 +214,7 @@ class Trace(ByIdentity):
     # ---- as a table ----
 
     def table_rows(self) -> Iterator[tuple[str, str, str, str]]:
-        """Internal: yield the rows of a table: of what, the quantity, its shape, its numbers or their range."""
+        """Internal: yield the rows of the table: layer, quantity, shape, and elements or their range."""
         yield "inputs", "x", _shape(self.x), _shown(self.x)
         yield "", "dx", _shape(self.dx), _shown(self.dx)
         for layer in self.layers:
@@ -229,7 +229,7 @@ class Trace(ByIdentity):
         yield "", "cost", "", _number(self.cost)
 
     def __str__(self) -> str:
-        """A table in plain text; ``rich.print`` draws it with lines."""
+        """Return a table in plain text; ``rich.print`` draws it with lines."""
         rows = list(self.table_rows())
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
@@ -256,16 +256,16 @@ class Trace(ByIdentity):
 
 
 def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0) -> Trace:
-    """Runs both passes of the engine over all rows of X and keeps every number.
+    """Run both passes of the engine over all rows of X, and return every number.
 
-    The cost and the gradient are, to the last bit, those of ``network.value_and_gradient`` for the same arguments, and
-    so of a step of training. The network is not changed: the trace has a copy.
+    The cost and the gradient have the bits of ``network.value_and_gradient`` for the same arguments, and so of a step
+    of training. The network does not change, since the trace has a copy.
 
     Parameters
     ----------
     network : Network
     X, y, sample_weight, training, step
-        As ``Network.value_and_gradient`` takes them; or one row, (n_inputs,), with its target and weight.
+        Arguments of ``Network.value_and_gradient``; X may also be one row, (n_inputs,), with its target and weight.
     loss : str or Loss
 
     Returns
@@ -275,7 +275,7 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong, or the loss a function of one's own, whose insides the engine does not see.
+        If an argument is wrong, or the loss is your own function, which the engine cannot trace.
 
     Examples
     --------
@@ -294,24 +294,24 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
         X, y = np.asarray(X)[None], np.asarray(y)[None]
         sample_weight = None if sample_weight is None else np.reshape(sample_weight, 1)
     x, targets, labels, weight = network.prepare_examples(X, y, sample_weight, chosen)
-    kept = labels if targets is None else targets
-    assert kept is not None  # one of the two there is
-    how = _validation.flag("training", training), _validation.whole("step", step)
-    return _run(network, chosen, x.copy(), kept.copy(), None if weight is None else weight.copy(), *how)
+    given = labels if targets is None else targets
+    assert given is not None  # exactly one of the two is None
+    options = _validation.flag("training", training), _validation.whole("step", step)
+    return _run(network, chosen, x.copy(), given.copy(), None if weight is None else weight.copy(), *options)
 
 
 def _run(
     network: Network, loss: Loss, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, training: bool, step: int
 ) -> Trace:
-    """A trace of arguments that were checked, and are its own."""
+    """Return a trace of checked arguments, which nobody else may change."""
     objective = loss.compiled(network.n_outputs)
     arguments = x, *_targets_of(y), weight, objective
-    how = training, network.seed, step
+    options = training, network.seed, step
     with network.engine.exclusive():
         before = network.state.copy()
-        cost = network.engine.cost(*arguments, np.empty_like(network.gradient), *how)
-        network.state[:] = before  # batch norms followed
-        operations, losses, gradient, dx = network.engine.trace(*arguments, *how)
+        cost = network.engine.cost(*arguments, np.empty_like(network.gradient), *options)
+        network.state[:] = before  # batch norms have updated their running statistics
+        operations, losses, gradient, dx = network.engine.trace(*arguments, *options)
     derivatives = iter(zip(*views(gradient, network.operations)))
     layers, below = [], x
     for number, (part, numbers) in enumerate(zip(_common.parts(network), operations), start=1):
@@ -327,7 +327,7 @@ def _run(
 
 
 def _targets_of(y: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """As the engine takes them: an array, or labels."""
+    """Return targets and labels as the engine takes them, one of which is None."""
     return (None, y) if y.dtype == np.int64 else (y, None)
 
 

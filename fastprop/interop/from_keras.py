@@ -38,9 +38,9 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
     The model may have Dense, Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax, Dropout, BatchNormalization,
     LayerNormalization, Flatten (X then has flat rows), Identity and Sequential. Activations are those of Keras 3. The
     momentum of a batch norm is the weight of the old statistics in Keras, and of the new ones in fastprop, so it
-    becomes 1 - momentum. A normalisation without weights gets weights that change nothing. Regularisers, constraints and frozen
-    layers belong to training, so they are not imported. A layer that occurs twice becomes two layers, which are trained
-    independently. The outputs for a few random rows are compared.
+    becomes 1 - momentum. A normalisation without weights gets weights that change nothing. Regularisers, constraints
+    and frozen layers belong to training, so they are not imported. A layer that occurs twice becomes two layers, which
+    are trained independently. The outputs for a few random rows are compared.
 
     Parameters
     ----------

@@ -44,11 +44,11 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
     """Make the network of a ``torch.nn.Sequential``, with its parameters, in their dtype.
 
     The module may have Linear, the activations of ``fastprop.activations``, PReLU, Softmax and LogSoftmax over the
-    last axis, Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and the modules that ``to_torch`` makes, except
-    for members. A normalisation without weights gets weights that change nothing. A network has no mode: it trains as
-    PyTorch does in ``train()`` and predicts as in ``eval()``. A module that occurs twice becomes two layers, which are
-    trained independently. Hooks of gradients belong to training, so they are not imported. Anything else that changes
-    what a module computes is an error, and the outputs for a few random rows are compared.
+    last axis, Dropout, BatchNorm1d, LayerNorm, Identity, Flatten, Sequential, and the modules that ``to_torch`` makes,
+    except for members. A normalisation without weights gets weights that change nothing. A network has no mode: it
+    trains as PyTorch does in ``train()`` and predicts as in ``eval()``. A module that occurs twice becomes two layers,
+    which are trained independently. Hooks of gradients belong to training, so they are not imported. Anything else that
+    changes what a module computes is an error, and the outputs for a few random rows are compared.
 
     Parameters
     ----------
