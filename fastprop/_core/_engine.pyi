@@ -81,14 +81,14 @@ class Exclusive:
     def __exit__(self, *args: object) -> None: ...
 
 class CompiledLoss:
-    def __init__(self, number: int, hyper: tuple[float, ...], n_targets: int) -> None: ...
+    def __init__(self, loss_id: int, hyper: tuple[float, ...], n_targets: int) -> None: ...
 
 class CompiledOptimizer:
     rate: float
     def __init__(
         self,
         engine: Engine,
-        number: int,
+        optimizer_id: int,
         rate: float,
         hyper: tuple[float, ...],
         memory: np.ndarray,

@@ -11,8 +11,8 @@ network of L layers and a batch of rows:
     gradients    dW[k] = a[k-1]^T dz[k]           db[k] = sum over rows of dz[k]
     descent      theta <- theta - eta * grad
 
-W[k] has shape (n_in, n_out), b[k] (n_out,), and x, a[k], z[k] and dz[k] have one row per example. An operation is one
-line of this: a layer without what it does not need, or another function with its derivative (operations.pxi).
+W[k] has shape (n_in, n_out), b[k] (n_out,), and x, a[k], z[k] and dz[k] have one row per example. An operation computes
+one such step from a[k-1] to a[k]; many kinds have another formula in place of the product (operations.pxi).
 
 A batch runs in blocks of rows, whose activations fit in the cache. In both passes the rows are independent of each
 other, and so are the rows of dW, so threads divide these among themselves. Every sum is in the order of the rows,
@@ -138,7 +138,7 @@ cdef class CompiledLoss:
 
     Parameters
     ----------
-    number : int
+    loss_id : int
         The index of the loss in ``names("loss")``.
     hyper : tuple of float
         Its hyperparameters, at most ``HYPER``.
@@ -146,19 +146,19 @@ cdef class CompiledLoss:
         How many numbers the targets of a row have, if they are not labels.
     """
 
-    cdef int number
+    cdef int loss_id
     cdef double hyper[FP_HYPER]
     cdef ptrdiff_t n_targets
 
-    def __cinit__(self, int number, tuple hyper, Py_ssize_t n_targets):
+    def __cinit__(self, int loss_id, tuple hyper, Py_ssize_t n_targets):
         cdef Py_ssize_t i
-        self.number, self.n_targets = number, n_targets
+        self.loss_id, self.n_targets = loss_id, n_targets
         for i in range(len(hyper)):
             self.hyper[i] = hyper[i]
 
     cdef void set_loss(self, TrainingJob *job) noexcept:
         """Make this the loss of a job, which then points into this object."""
-        job.loss, job.loss_hyper, job.n_targets = self.number, self.hyper, self.n_targets
+        job.loss, job.loss_hyper, job.n_targets = self.loss_id, self.hyper, self.n_targets
 
 
 cdef bint get_array(Py_buffer *view, object array, char code, int ndim) noexcept:

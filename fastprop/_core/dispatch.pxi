@@ -88,7 +88,7 @@ def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t items
 
 
 def names(str kind):
-    """Return the names of all activations, losses or optimisers, in the order of their numbers.
+    """Return the names of all activations, losses or optimisers, in the order of their ids.
 
     `kind` is "activation", "loss" or "optimizer".
     """
@@ -98,7 +98,7 @@ def names(str kind):
 
 
 def activation_saves(int activation):
-    """Return what the activation with this number saves for its backward pass: "output" or "slope"."""
+    """Return what the activation with this id saves for its backward pass: "output" or "slope"."""
     return "slope" if fp_activation_saves[activation] == FP_SAVES_SLOPE else "output"
 
 

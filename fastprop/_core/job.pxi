@@ -17,7 +17,7 @@ cdef struct TrainingJob:
     uint64_t seed           # of DROPOUT
     int64_t step            # the number of steps before: the random numbers of DROPOUT depend on it
     char *out               # (rows, members * n_outputs): where the outputs go, or NULL: into the arena
-    int loss                # by its number in the list of losses, or NO_LOSS
+    int loss                # by its index in the list of losses, or NO_LOSS
     const double *loss_hyper  # (FP_HYPER,)
     ptrdiff_t n_targets
     bint do_backward        # compute the gradient

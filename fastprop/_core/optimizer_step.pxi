@@ -17,7 +17,7 @@ cdef struct Constraint:  # a largest L2 norm for every column of a weight
     double limit      # the norm
 
 cdef struct OptimizerState:
-    int optimizer        # by its number in the list of optimisers
+    int optimizer_id     # the index in the list of optimisers
     double rate          # the learning rate of the current step
     const double *rates  # (steps of the job,): the rate of each step, or NULL: `rate` for all
     double hyper[FP_HYPER]         # the hyperparameters
@@ -78,7 +78,7 @@ cdef void update_segment(TrainingJob *job, ptrdiff_t first, ptrdiff_t count, con
         penalize_and_clip(job, first, count, segment)
     elif optimizer.clip_factor != 1:
         p.kernels.shrink(p.gradient + offset, count, optimizer.clip_factor)
-    p.kernels.optimizer[optimizer.optimizer](
+    p.kernels.optimizer[optimizer.optimizer_id](
         p.theta + offset, element(optimizer.state, first, p.itemsize), p.gradient + offset, count, p.n_parameters,
         optimizer.rate * segment.factor, optimizer.step_hyper)
 
@@ -138,7 +138,7 @@ cdef void begin_step(TrainingJob *job) noexcept nogil:
         optimizer.rate = optimizer.rates[job.steps_done]
     if not optimizer.constant_hyper:
         optimizer.constant_hyper = not fp_optimizer_begin(
-            optimizer.optimizer, optimizer.step_hyper, optimizer.next_memory, optimizer.memory, optimizer.hyper)
+            optimizer.optimizer_id, optimizer.step_hyper, optimizer.next_memory, optimizer.memory, optimizer.hyper)
 
 cdef void apply_gradient(TrainingJob *job) noexcept nogil:
     """Update all of theta from the complete gradient."""
@@ -173,7 +173,7 @@ cdef bint is_plain_sgd(const OptimizerState *optimizer) noexcept nogil:
     """Whether the update is theta - eta * grad, element by element: no momentum, penalty or clipping."""
     cdef ptrdiff_t i
     if (
-        optimizer.optimizer != FP_OPTIMIZER_sgd or optimizer.hyper[2] != 0
+        optimizer.optimizer_id != FP_OPTIMIZER_sgd or optimizer.hyper[2] != 0
         or optimizer.clip_value != 0 or optimizer.clip_norm != 0
     ):
         return False

@@ -13,7 +13,7 @@ cdef struct Operation:
     const OperationKind *functions  # of its kind
     ptrdiff_t n_in        # columns of the input
     ptrdiff_t n_out       # columns of the output
-    int activation        # g, by its number in the list of activations
+    int activation        # g, by its index in the list of activations
     const double *hyper   # (FP_HYPER,): the hyperparameters of g
     ptrdiff_t n_groups    # DENSE: groups of adjacent columns, each with a product of its own; REPEAT: copies of the row
     ptrdiff_t group_in    # n_in / n_groups

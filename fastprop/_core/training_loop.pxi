@@ -7,7 +7,7 @@ cdef class CompiledOptimizer:
     ----------
     engine : Engine
         That of the network.
-    number : int
+    optimizer_id : int
         The optimiser's index in ``names("optimizer")``.
     rate : float
         The learning rate of every step for which ``CompiledTrainer`` is given no other.
@@ -36,8 +36,8 @@ cdef class CompiledOptimizer:
     cdef tuple buffers  # keeps the arrays that `state` points to
     cdef Engine engine
 
-    def __cinit__(self, Engine engine, int number, double rate, tuple hyper, memory, state, segments, constraints,
-                  double clip_value, double clip_norm, squares, averaged, averages, tuple average):
+    def __cinit__(self, Engine engine, int optimizer_id, double rate, tuple hyper, memory, state, segments,
+                  constraints, double clip_value, double clip_norm, squares, averaged, averages, tuple average):
         cdef OptimizerState *optimizer = &self.state
         cdef Buffer memories = Buffer(memory, True), states = Buffer(state, True), segment = Buffer(segments)
         cdef Buffer constraint = Buffer(constraints), square = Buffer(squares, True)
@@ -48,7 +48,7 @@ cdef class CompiledOptimizer:
         states.check_size(0 if state is None else len(state) * size)
         means.check_size(size)
         square.check_size(squares_size(engine.plan.n_parameters) * sizeof(double))
-        optimizer.optimizer, optimizer.rate = number, rate
+        optimizer.optimizer_id, optimizer.rate = optimizer_id, rate
         for i in range(len(hyper)):
             optimizer.hyper[i] = hyper[i]
         optimizer.memory, optimizer.state = <double *>memories.start, states.start
