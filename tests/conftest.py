@@ -168,7 +168,7 @@ def torch():
 
 @pytest.fixture(scope="module")
 def keras(torch):
-    """Keras, on the PyTorch that the other peers bring."""
+    """Keras with PyTorch as its backend."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KERAS_BACKEND", "torch")
         yield pytest.importorskip("keras", reason="the `peers` extra is not installed")

@@ -112,7 +112,7 @@ def warnings(rows):
                 )
             elif entry["distance"][0] is None:
                 found.append(
-                    f"WARNING {where}: no peer to compare with, so {name}'s work was not verified"
+                    f"WARNING {where}: no other library to compare with, so {name}'s work was not verified"
                 )
             if entry["cpus"] > row["threads"] * 1.1:
                 found.append(
