@@ -1,4 +1,4 @@
-"""Callbacks: what a user has done between the steps and epochs of ``fit``, and when it stops early."""
+"""Callbacks, which ``fit`` calls between steps and epochs, and early stopping."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY
@@ -12,9 +12,9 @@ from fastprop._util.warn import warn
 
 
 class Callback:
-    """What ``fit`` calls along the way. Override what is of use; each is given the run.
+    """The base class of callbacks. Override the methods that you need; ``fit`` calls each with the run.
 
-    A function in place of a callback is called at the end of each epoch, with the run.
+    A function may be given in place of a callback: it is called with the run at the end of each epoch.
 
     ::
 
@@ -24,27 +24,27 @@ class Callback:
                     run.stop()
 
     A run has ``network``, ``trainer``, ``history``, ``epoch`` (from 1), ``epochs``, ``steps``, ``rate``, ``cost`` (of
-    the step, or the epoch), and ``stop()``. What a callback raises ends the training, with the parameters of the last
-    whole step.
+    the last step or epoch), and ``stop()``. An exception in a callback ends the training; the parameters are those of
+    the last whole step.
 
-    The history may have columns of one's own: ``run.history.setdefault("norm", []).append(value)``. A checkpoint holds
-    them if they are made of what JSON has, or of NumPy's numbers and arrays.
+    A callback may add columns to the history: ``run.history.setdefault("norm", []).append(value)``. A checkpoint holds
+    such a column if JSON can hold its values, or if they are NumPy's numbers and arrays.
     """
 
     def on_train_begin(self, run: Any) -> None:
-        """Before the first epoch, or the first after a resumption."""
+        """Do something before the first epoch, or before the first after a resumption."""
 
     def on_step_end(self, run: Any) -> None:
-        """After each step, of which LBFGS has none. They run in compiled code; where this is overridden, one by one."""
+        """Do something after each step. Overriding this makes steps run one by one; LBFGS has none."""
 
     def on_epoch_end(self, run: Any) -> None:
-        """After each epoch, when the history has its row."""
+        """Do something after each epoch, when the history has its row."""
 
     def on_train_end(self, run: Any) -> None:
-        """At the end, however it comes: after a whole training with the parameters that it ends with, such as the best.
+        """Do something at the end, however the training ends.
 
-        Of each callback whose ``on_train_begin`` returned, in their order; one that raises does not keep the others
-        from their turn.
+        After a whole training, the network has its final parameters, such as the best. This is called for each callback
+        whose ``on_train_begin`` returned, in their order, even if one of them raises.
         """
 
 
@@ -55,17 +55,17 @@ class _AtEpochEnd(Callback):
         self.function = function
 
     def on_epoch_end(self, run: Any) -> None:
-        """Calls it."""
+        """Call the function."""
         self.function(run)
 
 
 def parse(given: Any) -> tuple[Callback, ...]:
-    """Callbacks or functions, one or a sequence, or None.
+    """Return the callbacks for what a user gave: a callback, a function, a sequence of them, or None.
 
     Raises
     ------
     TypeError
-        If one is something else.
+        If something else is given.
     """
     if given is None:
         return ()
@@ -82,26 +82,26 @@ def _one(given: Any) -> Callback:
 
 
 def per_step(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
-    """Those that want to be called after each step."""
+    """Return the callbacks that override ``on_step_end``."""
     return tuple(one for one in callbacks if type(one).on_step_end is not Callback.on_step_end)
 
 
 @frozen
 class EarlyStopping:
-    """Ends a training that no longer becomes better.
+    """End a training that no longer improves.
 
     Parameters
     ----------
     patience : int, default 10
-        So many epochs without a better value are waited for.
+        The training ends after so many epochs in a row without a better value.
     min_delta : float, default 0
-        Better is by more than this.
+        A value is better if it improves on the best so far by more than this.
     monitor : str, default "validation_cost"
         A column of the history.
     restore_best : bool, default True
-        Whether the network has the parameters and state of the best epoch in the end, not those of the last.
+        Whether the network gets the parameters and state of the best epoch in the end, instead of the last.
     mode : "auto", "min" or "max"
-        Whether less or more is better; "auto" knows it of costs and of the metrics that have a name.
+        Whether less or more is better; "auto" knows it for costs and for metrics that are given by name.
 
     Raises
     ------
@@ -127,7 +127,7 @@ _validation.no_other_fields(EarlyStopping)
 
 
 def direction(monitor: str, columns: dict[str, bool | None], mode: str = "auto") -> float:
-    """1 where more of that column is better, -1 where less is.
+    """Return 1 where more of a column of the history is better, -1 where less is.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def direction(monitor: str, columns: dict[str, bool | None], mode: str = "auto")
     Raises
     ------
     ValueError
-        If there is no such column, or it is not known.
+        If there is no such column, or it is not known which is better.
     """
     if monitor not in columns:
         hint = "; give validation=(Xv, yv), or a fraction of the rows" if monitor.startswith("validation_") else ""
@@ -152,18 +152,18 @@ def direction(monitor: str, columns: dict[str, bool | None], mode: str = "auto")
 
 
 class Patience:
-    """What an ``EarlyStopping`` has seen of one run.
+    """What an ``EarlyStopping`` remembers of one run.
 
     Attributes
     ----------
     best : float
-        The best value so far, times the direction; minus infinity before the first.
+        The best value so far, times ``direction``; minus infinity before the first.
     epoch, waited : int
-        The epoch of it, and how many came since.
+        The epoch with the best value, and how many epochs came since.
     warned : bool
-        Whether there was a NaN.
+        Whether a NaN was warned of.
     parameters, network_state : ndarray or None
-        Those of the best epoch.
+        The network's parameters and state after the best epoch.
     """
 
     def __init__(self, options: EarlyStopping, columns: dict[str, bool | None]):
@@ -173,18 +173,18 @@ class Patience:
         self.network_state: np.ndarray | None = None
 
     def state(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """All of it, as numbers and arrays, for ``restore``."""
+        """Return all of it, as numbers and as arrays, for ``resume``."""
         arrays = {"best.parameters": self.parameters, "best.state": self.network_state}
         known = {name: array for name, array in arrays.items() if array is not None}
         return {"best": self.best, "epoch": self.epoch, "waited": self.waited}, known
 
     def resume(self, numbers: dict[str, float], arrays: dict[str, np.ndarray]) -> None:
-        """Goes on from what ``state`` returned."""
+        """Go on from what ``state`` returned."""
         self.best, self.epoch, self.waited = numbers["best"], int(numbers["epoch"]), int(numbers["waited"])
         self.parameters, self.network_state = arrays.get("best.parameters"), arrays.get("best.state")
 
     def see(self, value: float, epoch: int, network: Any) -> None:
-        """The value after an epoch, of the parameters that the network has. The first NaN is warned of."""
+        """Take the value after an epoch, and the network's parameters if it is the best; warn of the first NaN."""
         if value != value and not self.warned:
             self.warned = True
             warn(
@@ -200,10 +200,10 @@ class Patience:
 
     @property
     def over(self) -> bool:
-        """True where patience is at its end."""
+        """Whether the training should end."""
         return self.waited >= self.options.patience
 
     def restore(self, network: Any) -> None:
-        """The best, where that is wanted and there is one."""
+        """Give the network the parameters of the best epoch, if that is wanted and there is one."""
         if self.options.restore_best and self.parameters is not None:
             network.restore(self.parameters, self.network_state)

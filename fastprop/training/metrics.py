@@ -1,6 +1,6 @@
-"""Metrics: how good outputs are, by name, in NumPy. ``fit`` records them; ``evaluate`` computes one by itself.
+"""Metrics of a network's outputs, by name, in NumPy. ``fit`` records them; ``evaluate`` computes a single one.
 
-Where there are weights, every named metric weighs its rows. The names that scikit-learn has mean the same here.
+Every named metric uses the row weights, if there are any. A name that scikit-learn has too means what it means there.
 """
 
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from fastprop._util.frozen import frozen, once
 from fastprop.data import arrays
 from fastprop.nn.losses import LOSSES, Loss
 
-# the losses whose outputs are the log of the mean
+# The losses whose outputs are logarithms of the mean.
 LOG_MEAN = tuple(name for name, loss in LOSSES.items() if loss.link == "exp")
 
 
 @frozen
-class Judged:
-    """Outputs and the targets to compare them with.
+class Predictions:
+    """The outputs for some rows, and the targets to compare them with.
 
     Parameters
     ----------
     y : ndarray
-        As the user gave it: (rows,) or (rows, columns). This, outputs and weight are read-only views.
+        The targets as the user gave them, (rows,) or (rows, columns). This, outputs and weight become read-only views.
     outputs : ndarray, (rows, n_outputs)
-        The network's, as they are.
+        The outputs of the network.
     weight : ndarray, (rows,), or None
     loss : Loss or OwnLoss
-        Says what the outputs mean.
+        The loss of the training, which says what the outputs mean.
     """
 
     y: np.ndarray
@@ -38,23 +38,23 @@ class Judged:
     loss: Any
 
     def __post_init__(self) -> None:
-        for name in ("y", "outputs", "weight"):  # a metric may be the user's, and must not write to what is trained on
+        for name in ("y", "outputs", "weight"):  # a user's metric must not write to the data
             if (array := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _validation.read_only(array))
 
     def __repr__(self) -> str:
-        return f"<Judged: {len(self.outputs)} rows of {self.outputs.shape[1]} outputs, {self.loss.name}>"
+        return f"<Predictions: {len(self.outputs)} rows of {self.outputs.shape[1]} outputs, {self.loss.name}>"
 
     @property
-    def many(self) -> bool:
-        """True where each output is a yes or no of its own."""
+    def multilabel(self) -> bool:
+        """Whether each output is a label of its own, which a row has or has not."""
         return self.loss.targets in ("probabilities", "signs") and self.outputs.shape[1] > 1
 
     @once
     def labels(self) -> np.ndarray:
-        """The true classes, (rows,); of many yeses and noes, (rows, n_outputs)."""
+        """The true classes, (rows,); of several labels, bool (rows, n_outputs)."""
         y = self.y
-        if self.many:
+        if self.multilabel:
             return y > 0.5
         if y.ndim == 2 and y.shape[1] > 1:
             return y.argmax(axis=1)
@@ -62,16 +62,16 @@ class Judged:
         return (y > 0.5).astype(int) if self.outputs.shape[1] == 1 else y.astype(int)
 
     @once
-    def classes(self) -> np.ndarray:
-        """The predicted ones: the largest output, or those that are more likely than not."""
-        if self.outputs.shape[1] > 1 and not self.many:
+    def predicted_classes(self) -> np.ndarray:
+        """The predicted classes, shaped as ``labels``: the largest output, or those that are more likely than not."""
+        if self.outputs.shape[1] > 1 and not self.multilabel:
             return self.outputs.argmax(axis=1)
         chosen = self.outputs > (0.5 if self.loss.targets == "numbers" else 0.0)
-        return chosen if self.many else chosen[:, 0].astype(int)
+        return chosen if self.multilabel else chosen[:, 0].astype(int)
 
     @once
     def probabilities(self) -> np.ndarray:
-        """Of each class, (rows, classes); of many, that of each yes; where the loss has none, the outputs."""
+        """The probability of each class, (rows, classes), or of each label; the outputs where the loss gives none."""
         scores = self.outputs.astype(np.float64)
         if self.loss.link == "softmax":
             powers = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -83,8 +83,8 @@ class Judged:
         return np.hstack([1 - scores, scores])
 
     @once
-    def numbers(self) -> np.ndarray:
-        """The predicted means, or medians, (rows, columns)."""
+    def predicted_values(self) -> np.ndarray:
+        """The predicted means or medians, (rows, columns)."""
         loss, outputs = self.loss, self.outputs.astype(np.float64)
         if loss.link == "exp":
             return np.exp(outputs)
@@ -96,16 +96,16 @@ class Judged:
         return outputs
 
     @once
-    def truth(self) -> np.ndarray:
-        """The targets as (rows, columns) of numbers."""
+    def true_values(self) -> np.ndarray:
+        """The targets as float64 (rows, columns)."""
         return self.y.reshape(len(self.y), -1).astype(np.float64)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Over the rows, weighted."""
+        """Return the weighted mean over the rows."""
         return np.average(values, axis=0, weights=self.weight)
 
     def count(self, *labels: np.ndarray) -> np.ndarray:
-        """How often each tuple of labels comes, weighted: of two, a confusion matrix."""
+        """Return the total weight of the rows with each tuple of labels: for two arrays, a confusion matrix."""
         n = 1 + max(int(column.max()) for column in labels)
         place = np.ravel_multi_index(labels, (n,) * len(labels))
         return np.bincount(place, self.weight, n ** len(labels)).reshape((n,) * len(labels))
@@ -114,49 +114,49 @@ class Judged:
 # ---- classes ----
 
 
-def accuracy(judged: Judged) -> float:
-    """The share of rows whose class is right; of many yeses and noes, whose every one is."""
-    right = judged.labels == judged.classes
-    return float(judged.mean(right.all(axis=1) if judged.many else right))
+def accuracy(predictions: Predictions) -> float:
+    """Return the share of rows whose class is right; of several labels, of rows whose labels are all right."""
+    right = predictions.labels == predictions.predicted_classes
+    return float(predictions.mean(right.all(axis=1) if predictions.multilabel else right))
 
 
-def balanced_accuracy(judged: Judged) -> float:
-    """The mean over the true classes of the share that was found (Brodersen et al. 2010)."""
-    table = judged.count(judged.labels, judged.classes)
+def balanced_accuracy(predictions: Predictions) -> float:
+    """Return the mean over the true classes of the share of their rows that is right (Brodersen et al. 2010)."""
+    table = predictions.count(predictions.labels, predictions.predicted_classes)
     rows = table.sum(axis=1)
     return float(np.mean(np.diag(table)[rows > 0] / rows[rows > 0]))
 
 
-def f1(judged: Judged) -> float:
-    """The mean over classes of 2 hits / (rows of the class + rows said to be of it), each class weighing the same."""
-    if judged.many:
-        true, said = judged.labels, judged.classes
-        hits, either = judged.mean(true & said), judged.mean(true) + judged.mean(said)
+def f1(predictions: Predictions) -> float:
+    """Return the unweighted mean over classes of 2 hits / (rows of the class + rows predicted to be of it)."""
+    if predictions.multilabel:
+        true, said = predictions.labels, predictions.predicted_classes
+        hits, either = predictions.mean(true & said), predictions.mean(true) + predictions.mean(said)
         return float(np.mean(2 * hits / np.where(either > 0, either, 1)))
-    table = judged.count(judged.labels, judged.classes)
+    table = predictions.count(predictions.labels, predictions.predicted_classes)
     either = table.sum(axis=0) + table.sum(axis=1)
     return float(np.mean(2 * np.diag(table)[either > 0] / either[either > 0]))
 
 
-def auc(judged: Judged) -> float:
-    """The area under the ROC curve: how often a row of the class scores higher than another (Hanley and McNeil 1982).
+def auc(predictions: Predictions) -> float:
+    """Return the area under the ROC curve: the probability that a row of the class scores higher than another row.
 
-    Of several classes the mean over each against the rest, without those of which there are no rows; NaN where there
-    is nothing to compare.
+    For several classes it is the mean over each class against the rest, without classes that have no rows; NaN if no
+    class can be compared (Hanley and McNeil 1982).
     """
-    scores = judged.probabilities
-    if judged.many:
-        areas = [_area(judged.labels[:, k], scores[:, k], judged.weight) for k in range(scores.shape[1])]
+    scores = predictions.probabilities
+    if predictions.multilabel:
+        areas = [_area(predictions.labels[:, k], scores[:, k], predictions.weight) for k in range(scores.shape[1])]
     elif scores.shape[1] == 2:
-        areas = [_area(judged.labels == 1, scores[:, 1] - scores[:, 0], judged.weight)]
+        areas = [_area(predictions.labels == 1, scores[:, 1] - scores[:, 0], predictions.weight)]
     else:
-        areas = [_area(judged.labels == k, scores[:, k], judged.weight) for k in range(scores.shape[1])]
+        areas = [_area(predictions.labels == k, scores[:, k], predictions.weight) for k in range(scores.shape[1])]
     known = [area for area in areas if np.isfinite(area)]
     return float(np.mean(known)) if known else float("nan")
 
 
 def _area(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None) -> float:
-    """The weight of pairs in the right order, those that tie by half, over that of all pairs."""
+    """Return the weight of the pairs in the right order, ties counting half, divided by that of all pairs."""
     weight = np.ones(len(score)) if weight is None else weight.astype(np.float64)
     _, place = np.unique(score, return_inverse=True)
     yes, no = np.bincount(place, weight * positive), np.bincount(place, weight * ~positive)
@@ -164,33 +164,33 @@ def _area(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None) ->
     return float(np.sum(yes * (np.cumsum(no) - 0.5 * no)) / pairs) if pairs > 0 else float("nan")
 
 
-def log_loss(judged: Judged) -> float:
-    """Minus the mean log of the probability of the true class; of many yeses and noes, summed over them."""
-    probabilities = np.clip(judged.probabilities, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
-    if judged.many:
-        surprise = -np.where(judged.labels, np.log(probabilities), np.log1p(-probabilities)).sum(axis=1)
+def log_loss(predictions: Predictions) -> float:
+    """Return minus the mean log of the probability of the true class; of several labels, summed over them."""
+    probabilities = np.clip(predictions.probabilities, np.finfo(np.float64).eps, 1 - np.finfo(np.float64).eps)
+    if predictions.multilabel:
+        surprise = -np.where(predictions.labels, np.log(probabilities), np.log1p(-probabilities)).sum(axis=1)
     else:
-        surprise = -np.log(probabilities[np.arange(len(probabilities)), judged.labels])
-    return float(judged.mean(surprise))
+        surprise = -np.log(probabilities[np.arange(len(probabilities)), predictions.labels])
+    return float(predictions.mean(surprise))
 
 
-# ---- numbers: of several columns the mean over them ----
+# ---- numbers: for several columns, the mean over them ----
 
 
-def rmse(judged: Judged) -> float:
-    """The root of the mean squared error."""
-    return float(np.mean(np.sqrt(judged.mean((judged.numbers - judged.truth) ** 2))))
+def rmse(predictions: Predictions) -> float:
+    """Return the root of the mean squared error."""
+    return float(np.mean(np.sqrt(predictions.mean((predictions.predicted_values - predictions.true_values) ** 2))))
 
 
-def mae(judged: Judged) -> float:
-    """The mean absolute error."""
-    return float(np.mean(judged.mean(np.abs(judged.numbers - judged.truth))))
+def mae(predictions: Predictions) -> float:
+    """Return the mean absolute error."""
+    return float(np.mean(predictions.mean(np.abs(predictions.predicted_values - predictions.true_values))))
 
 
-def r2(judged: Judged) -> float:
-    """The share of the targets' variance that is explained; of targets that are all equal 1 if hit, else 0."""
-    error = judged.mean((judged.numbers - judged.truth) ** 2)
-    spread = judged.mean((judged.truth - judged.mean(judged.truth)) ** 2)
+def r2(predictions: Predictions) -> float:
+    """Return the share of the targets' variance that is explained; for equal targets, 1 if all are hit, else 0."""
+    error = predictions.mean((predictions.predicted_values - predictions.true_values) ** 2)
+    spread = predictions.mean((predictions.true_values - predictions.mean(predictions.true_values)) ** 2)
     constant = spread == 0
     return float(np.mean(np.where(constant, error == 0, 1 - error / np.where(constant, 1, spread))))
 
@@ -200,10 +200,10 @@ def r2(judged: Judged) -> float:
 
 @frozen
 class Metric:
-    """One to compute: its name, its function of a ``Judged``, and whether more is better (None: not known)."""
+    """A metric: its name, its function of ``Predictions``, and whether more is better (None: not known)."""
 
     name: str
-    function: Callable[[Judged], float]
+    function: Callable[[Predictions], float]
     greater: bool | None
 
 
@@ -215,7 +215,7 @@ METRICS = {
 
 
 def parse(given: Any, loss: Any, n_outputs: int) -> list[Metric]:
-    """The metrics that a user named or wrote.
+    """Return the metrics that a user named or wrote.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def parse(given: Any, loss: Any, n_outputs: int) -> list[Metric]:
     Raises
     ------
     ValueError, TypeError
-        If there is no such metric, or the loss does not have what it needs.
+        If there is no such metric, or it does not suit the outputs of the loss.
     """
     if given is None:
         return []
@@ -256,7 +256,7 @@ def _one(given: Any, loss: Any, n_outputs: int, name: str | None = None) -> Metr
 
 
 def _check(metric: Metric, loss: Any, n_outputs: int) -> None:
-    """Refuses a metric for a loss whose outputs mean something else."""
+    """Refuse a metric that does not suit the outputs of the loss."""
     own = not isinstance(loss, Loss)
     of_classes = not own and loss.targets in ("classes", "probabilities", "signs")
     if metric.function in NUMBERS and of_classes:
@@ -269,18 +269,18 @@ def _check(metric: Metric, loss: Any, n_outputs: int) -> None:
         raise ValueError(f"{metric.name} does not know what the output under your loss means; give a function instead")
 
 
-def _own(name: str, function: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[Judged], float]:
-    def judge(judged: Judged) -> float:
-        value = function(judged.y, judged.outputs)
+def _own(name: str, function: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[Predictions], float]:
+    def measure(predictions: Predictions) -> float:
+        value = function(predictions.y, predictions.outputs)
         if np.ndim(value) or np.asarray(value).dtype.kind not in "fiub":
             raise TypeError(f"your metric {name} must return a number, got {value!r:.200}")
         return float(value)
 
-    return judge
+    return measure
 
 
-def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Judged], float]:
-    """A scorer of scikit-learn, on an estimator that predicts what was computed already."""
+def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Predictions], float]:
+    """Return a metric that calls a scorer of scikit-learn, with an estimator that returns the outputs there are."""
     try:
         from sklearn import metrics
         from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -288,14 +288,14 @@ def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Judged], float]:
         scorers = metrics.get_scorer_names()
     except ImportError:
         scorers = []
-    # Where scikit-learn is not installed, the name of one of its scorers is refused here.
+    # without scikit-learn, this refuses the names of its scorers
     known = _validation.choice("metric", name, [*METRICS, *scorers], any_case=True)
     scorer = metrics.get_scorer(known)
     classes = isinstance(loss, Loss) and loss.targets in ("classes", "probabilities", "signs")
 
     class Predicted(ClassifierMixin if classes else RegressorMixin, BaseEstimator):  # type: ignore[misc]
-        def __init__(self, judged=None):
-            self.judged = judged
+        def __init__(self, predictions=None):
+            self.predictions = predictions
             self.classes_ = np.arange(max(2, n_outputs))
 
         def __sklearn_is_fitted__(self):
@@ -303,28 +303,28 @@ def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Judged], float]:
 
         def predict(self, X):
             if classes:
-                return self.judged.classes
-            numbers = self.judged.numbers
+                return self.predictions.predicted_classes
+            numbers = self.predictions.predicted_values
             return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
         if classes:
 
             def predict_proba(self, X):
-                return self.judged.probabilities
+                return self.predictions.probabilities
 
             def decision_function(self, X):
-                return self.judged.outputs[:, 0] if n_outputs == 1 else self.judged.outputs
+                return self.predictions.outputs[:, 0] if n_outputs == 1 else self.predictions.outputs
 
-    def judge(judged: Judged) -> float:
-        y = judged.labels if classes else judged.y
-        how = {} if judged.weight is None else {"sample_weight": judged.weight}
-        return float(scorer(Predicted(judged), judged.outputs, y, **how))
+    def measure(predictions: Predictions) -> float:
+        y = predictions.labels if classes else predictions.y
+        how = {} if predictions.weight is None else {"sample_weight": predictions.weight}
+        return float(scorer(Predicted(predictions), predictions.outputs, y, **how))
 
-    return judge
+    return measure
 
 
 def evaluate(metric: Any, network: Any, X: Any, y: Any, *, loss: Any, sample_weight: Any = None) -> float:
-    """One metric of a network's outputs for X.
+    """Return one metric of a network's outputs for X.
 
     Parameters
     ----------
@@ -333,7 +333,7 @@ def evaluate(metric: Any, network: Any, X: Any, y: Any, *, loss: Any, sample_wei
     network : Network
     X, y : array_like
     loss : str, Loss or callable
-        That of the training, which says what the outputs mean.
+        The loss of the training, which says what the outputs mean.
     sample_weight : array_like, (rows,), optional
 
     Returns
@@ -351,4 +351,4 @@ def evaluate(metric: Any, network: Any, X: Any, y: Any, *, loss: Any, sample_wei
     (wanted,) = parse(metric, chosen, network.n_outputs)
     x, *_, weight = network.prepare_examples(X, y, sample_weight, chosen)
     y = np.asarray(arrays.plain("y", y, network.dtype, targets=True))
-    return wanted.function(Judged(y, network(x), weight, chosen))
+    return wanted.function(Predictions(y, network(x), weight, chosen))

@@ -1,4 +1,4 @@
-"""Progress: what ``fit`` shows of itself: a bar in a terminal or a notebook, else a line for each epoch."""
+"""The progress that ``fit`` shows: a bar in a terminal or a notebook, else a line for each epoch."""
 
 import sys
 from collections.abc import Callable
@@ -7,23 +7,23 @@ from typing import Any
 from fastprop import _validation
 from fastprop.io import streams
 
-TIMES = ("epoch", "seconds")  # the columns of a history that say when, not how well
+TIMES = ("epoch", "seconds")  # the columns of a history that are not results
 
 
 class Silent:
-    """Shows nothing."""
+    """A display that shows nothing, and the base class of the others."""
 
     rows: Callable[..., object] | None = None  # called about every 50 ms: (epoch, epochs, rows done, rows, cost)
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
-        """An epoch is over: its row of the history."""
+        """Take the history's row of an epoch that is over."""
 
     def close(self) -> None:
-        """The training is over."""
+        """End the display."""
 
 
 class Called(Silent):
-    """A function of the user's own."""
+    """A function of the user's own, which is called with the progress."""
 
     def __init__(self, function: Callable[..., object]):
         self.rows = function
@@ -33,7 +33,7 @@ class Lines(Silent):
     """A line for each epoch."""
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
-        """Prints it."""
+        """Print the row."""
         shown = "  ".join(f"{_short(name)} {value:.6g}" for name, value in row.items() if name not in TIMES)
         streams.show(f"epoch {row['epoch']}/{epochs}  {shown}  {row['seconds']:.3g} s")
 
@@ -46,7 +46,7 @@ class Bar(Silent):
         self._bar: Any = None
 
     def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:
-        """Moves it."""
+        """Move the bar."""
         if self._bar is None:
             self._bar = self._tqdm(total=epochs * rows, initial=(epoch - 1) * rows, unit=" rows", unit_scale=True)
         self._bar.set_description_str(f"epoch {epoch}/{epochs}", refresh=False)
@@ -54,17 +54,17 @@ class Bar(Silent):
         self._bar.update((epoch - 1) * rows + done - self._bar.n)
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
-        """Keeps what else was found, to be shown beside the cost."""
+        """Keep the other results, to show them beside the cost."""
         self._beside = _beside(row)
 
     def close(self) -> None:
-        """Leaves it as it is."""
+        """Close the bar, which stays on the screen."""
         if self._bar is not None:
             self._bar.close()
 
 
 class RichBar(Silent):
-    """The same, drawn by rich."""
+    """A bar like ``Bar``, drawn by rich."""
 
     def __init__(self, progress: Any):
         self._progress, self._beside = progress, ""
@@ -72,7 +72,7 @@ class RichBar(Silent):
         self._task: Any = None
 
     def rows(self, epoch: int, epochs: int, done: int, rows: int, cost: float) -> None:
-        """Moves it."""
+        """Move the bar."""
         if self._bar is None:
             from rich import console
 
@@ -95,17 +95,17 @@ class RichBar(Silent):
         )
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
-        """Keeps what else was found, to be shown beside the cost."""
+        """Keep the other results, to show them beside the cost."""
         self._beside = _beside(row)
 
     def close(self) -> None:
-        """Leaves it as it is."""
+        """Close the bar, which stays on the screen."""
         if self._bar is not None:
             self._bar.stop()
 
 
 def parse(given: Any, rows: int | None) -> Silent:
-    """How to show it: False for not at all, a function, or True. A bar wants to know how many rows there are.
+    """Return the display for what a user gave: True, False or a function. A bar needs the number of rows of an epoch.
 
     Raises
     ------

@@ -203,8 +203,8 @@ def measure(trainer: Trainer, metrics: list[_metrics.Metric], source: batches.So
     outputs, weights = zip(*((trainer.network(x), weight) for x, _, _, weight in source.iter_in_order()))
     weight = None if weights[0] is None else np.concatenate(weights)
     targets = np.asarray(arrays.plain("y", y, trainer.network.dtype, targets=True))
-    judged = _metrics.Judged(targets, np.concatenate(outputs), weight, trainer.parsed_loss)
-    return {metric.name: metric.function(judged) for metric in metrics}
+    predictions = _metrics.Predictions(targets, np.concatenate(outputs), weight, trainer.parsed_loss)
+    return {metric.name: metric.function(predictions) for metric in metrics}
 
 
 def _call_each(functions: list[Any]) -> None:

@@ -194,10 +194,10 @@ def test_a_fork_while_a_metric_is_computed(run):
         link = property(slow)
     def hold():
         with suppressed(AttributeError):
-            metrics.Judged(y, np.zeros((40, 3)), None, Slow()).probabilities
+            metrics.Predictions(y, np.zeros((40, 3)), None, Slow()).probabilities
     def use():
         loss = losses.parse("cross_entropy")
-        return metrics.Judged(y, np.zeros((40, 3)), None, loss).probabilities.shape == (40, 3)
+        return metrics.Predictions(y, np.zeros((40, 3)), None, loss).probabilities.shape == (40, 3)
     """
     run(WHILE_A_THREAD_HAS_IT.format(hold=hold, then=""))
 

@@ -18,7 +18,7 @@ def judge(name, y, outputs, loss, weight=None):
     outputs = np.asarray(outputs, np.float32)
     loss = losses.parse(loss)
     (metric,) = metrics.parse(name, loss, outputs.shape[1])
-    return metric.function(metrics.Judged(np.asarray(y), outputs, weight, loss))
+    return metric.function(metrics.Predictions(np.asarray(y), outputs, weight, loss))
 
 
 def softmax(z):
@@ -95,7 +95,7 @@ def test_what_is_no_metric():
         metrics.parse(["rmse", "rmse"], losses.parse("half_mse"), 1)
     (own,) = metrics.parse({"odd": lambda y, outputs: "much"}, losses.parse("half_mse"), 1)
     with pytest.raises(TypeError, match="your metric odd must return a number"):
-        own.function(metrics.Judged(np.zeros(1), np.zeros((1, 1)), None, losses.parse("half_mse")))
+        own.function(metrics.Predictions(np.zeros(1), np.zeros((1, 1)), None, losses.parse("half_mse")))
 
 
 def test_evaluate():

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import fastprop as fp
 from fastprop._core import _engine
-from fastprop.training.metrics import Judged
+from fastprop.training.metrics import Predictions
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 
@@ -687,9 +687,9 @@ def test_what_notebooks_show_is_short():
     rows = np.random.default_rng(0).normal(size=(500, 20))
     net = fp.Network([20, fp.PiecewiseLinear.of(rows), 8, 1], seed=0)
     trainer = fp.Trainer(net, loss="half_mse", optimizer="adam")
-    judged = Judged(rows[:, 0], rows[:, :1], None, fp.losses.half_mse)
+    predictions = Predictions(rows[:, 0], rows[:, :1], None, fp.losses.half_mse)
     rates = fp.plots.find_rate(fp.Network([20, 1], seed=0), rows, rows[:, 0], loss="half_mse", seed=0)
-    for value in (net, net.layers[0], trainer, judged, rates):
+    for value in (net, net.layers[0], trainer, predictions, rates):
         assert "\n" not in repr(value) and len(repr(value)) < 400, repr(value)[:500]
     assert "0 steps" in repr(trainer) and "<20 columns, 960 bins>" in repr(net)
     assert repr(fp.PiecewiseLinear([[0, 1], [0, 2, 4]])) == "PiecewiseLinear(((0.0, 1.0), (0.0, 2.0, 4.0)))"
