@@ -1,7 +1,7 @@
-"""Checkpoints: a training in a file, from which it goes on to the same bits as if it had never been broken off.
+"""Checkpoints: a training in a file, from which it goes on to the same bits as without an interruption.
 
 A file holds the parameters and state of the network, everything of the trainer that changes, and where ``fit`` was:
-epoch, history, early stopping. The random streams are functions of the seed and the step, which it has.
+epoch, history, early stopping. The random streams are functions of the seed and the step, which the file holds too.
 ``fastprop.io.safetensors`` describes the layout. A file is replaced in one step, so that at any moment it is the old
 one or the new one.
 """
@@ -35,28 +35,28 @@ CHANGING = ("optimizer.memory", "optimizer.state", "average", "average.count")
 
 
 class Checkpoint(Callback):
-    """Writes a checkpoint after each epoch, or every so many, into a directory of this training alone.
+    """Write a checkpoint after each epoch, or after every few, into a directory of this training alone.
 
     ::
 
         net.fit(X, y, ..., callbacks=fp.Checkpoint("run"), resume="run")
 
-    goes on where it was killed, however often that happens, and starts afresh where there is nothing to go on from.
-    What other callbacks remember is not in it.
+    goes on where the training was killed, however often that happens, and starts anew if the directory has no
+    checkpoint. What other callbacks remember is not in a checkpoint.
 
     Parameters
     ----------
     directory : str or os.PathLike
-        Made where it does not exist. Files are called ``epoch-00000012.safetensors``.
+        It is made if it does not exist. Files are called ``epoch-00000012.safetensors``.
     every : int, default 1
-        How many epochs there are between two; the last epoch has one too.
+        How many epochs lie between two checkpoints; the last epoch has one in any case.
     keep : int, default 3
-        How many of them are kept, the newest ones.
+        How many checkpoints are kept: the newest ones.
     best : str or None, default "validation_cost"
         A column of the history: ``best.safetensors`` is the checkpoint of the epoch in which it was best. Without
-        validation rows the default stands for "cost"; None: there is no such file.
+        validation rows the default stands for "cost". None: there is no such file.
     mode : "auto", "min" or "max"
-        Whether less or more is better, as ``EarlyStopping`` has it.
+        Whether less or more is better, as for ``EarlyStopping``.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class Checkpoint(Callback):
         self.best, self.mode = best, _validation.choice("mode", mode, ("auto", "min", "max"))
 
     def on_train_begin(self, run: Any) -> None:
-        """Looks whether the directory may be written to, and clears what a killed process left half-written."""
+        """Check that the directory can be written to, and delete files that a killed process left half-written."""
         if self.best is not None:
             direction(self._column(run), run.better, self.mode)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -87,8 +87,8 @@ class Checkpoint(Callback):
             left.unlink(missing_ok=True)
 
     def on_epoch_end(self, run: Any) -> None:
-        """Writes, and deletes what is no longer kept."""
-        # the best comes first: a process that is killed between the two goes on from before this epoch, and writes both
+        """Write the checkpoint, and delete those that are no longer kept."""
+        # the best is written first: a process killed in between goes on from before this epoch, and writes both again
         if self.best is not None and self._is_best(run):
             write(self.directory / BEST, run.trainer, *run.state())
         if run.epoch % self.every == 0 or run.epoch == run.epochs or run.stopped:
@@ -110,22 +110,22 @@ def _path(path) -> "Path":
 
 
 def find(directory) -> "list[Path]":
-    """The checkpoints of epochs in a directory, the newest first."""
+    """Return the paths of the checkpoints of epochs in a directory, the newest first."""
     return sorted(_path(directory).glob("epoch-*.safetensors"), reverse=True)
 
 
-# ---- what describes a trainer ----
+# ---- descriptions of trainers ----
 
 DESCRIBED: dict[str, Any] = {
     name: kind
-    for room, base in ((optimizers, optimizers.Optimizer), (schedules, schedules.Schedule), (averages, object))
-    for name, kind in vars(room).items()
+    for module, base in ((optimizers, optimizers.Optimizer), (schedules, schedules.Schedule), (averages, object))
+    for name, kind in vars(module).items()
     if isinstance(kind, type) and dataclasses.is_dataclass(kind) and issubclass(kind, base) and name[0] != "_"
 }
 
 
 def describe(value: Any) -> Any:
-    """An optimiser, a schedule, an average or a number, as JSON has it."""
+    """Return an optimiser, a schedule, an average or a number as something that JSON can hold."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: describe(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"is": type(value).__name__, **fields}
@@ -136,20 +136,20 @@ def describe(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def made(value: Any) -> Any:
-    """What was described."""
+def from_description(value: Any) -> Any:
+    """Return what ``describe`` described."""
     if isinstance(value, list):
-        return [made(one) for one in value]
+        return [from_description(one) for one in value]
     if not isinstance(value, dict):
         return value
     if "pairs" in value:
-        return {key: made(one) for key, one in value["pairs"]}
-    fields = {name: made(one) for name, one in value.items() if name != "is"}
+        return {key: from_description(one) for key, one in value["pairs"]}
+    fields = {name: from_description(one) for name, one in value.items() if name != "is"}
     return DESCRIBED[value["is"]](**fields)
 
 
 def describe_trainer(trainer: Trainer) -> dict[str, Any]:
-    """How it trains, as JSON has it. A loss of the user's own is there by its name."""
+    """Return all arguments of a trainer as JSON can hold them. A loss of the user's own is described by its name."""
     loss = trainer.parsed_loss
     return {
         "network": trainer.network.describe(),
@@ -166,18 +166,19 @@ def describe_trainer(trainer: Trainer) -> dict[str, Any]:
 
 
 def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[str, np.ndarray] | None = None) -> None:
-    """Writes a trainer, and where the run is that it takes part in.
+    """Write a trainer, and the state of the run that it belongs to.
 
     Parameters
     ----------
     path : str or os.PathLike
     trainer : Trainer
     run : dict, optional
-        Anything that JSON can hold.
+        The state of the run; anything that JSON can hold.
     more : dict of str to ndarray, optional
+        The arrays of the run.
     """
     network = trainer.network
-    with network.engine.locked():  # whoever trains it meanwhile is between two steps
+    with network.engine.locked():  # another thread that trains the network is between two steps
         changing, steps, epochs, known = trainer.optimizer_state.state()
         taken = trainer.steps
         arrays = {**dict(zip(("parameters", "state"), network.snapshot())), **(more or {})}
@@ -192,17 +193,17 @@ def write(path, trainer: Trainer, run: dict[str, Any] | None = None, more: dict[
 
 @frozen
 class Saved:
-    """What a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes
     ----------
     path : Path
     description : dict
-        Of the trainer.
+        The description of the trainer.
     at : dict
-        Its steps, and those of its rule.
+        The steps of the trainer, and the steps, epochs and schedule of its optimiser.
     run : dict
-        Where ``fit`` was: "epoch", "history" and more; empty of a trainer that was saved by itself.
+        Where ``fit`` was: "epoch", "history" and more; empty if a trainer was saved by itself.
     arrays : dict of str to ndarray
     """
 
@@ -213,7 +214,7 @@ class Saved:
     arrays: dict[str, np.ndarray]
 
     def restore(self, trainer: Trainer) -> None:
-        """Puts a trainer of the same description where this one was."""
+        """Give a trainer of the same description the state of the one that was saved."""
         network = trainer.network
         changing = tuple(self.arrays.get(name) for name in CHANGING)
         wanted = [network.parameters, network.state, *trainer.optimizer_state.state()[0]]
@@ -229,20 +230,20 @@ class Saved:
         network.restore(self.arrays["parameters"], self.arrays["state"])
 
     def trainer(self, loss: Any = None) -> Trainer:
-        """A trainer as it was, of a network as it was."""
+        """Return a trainer, with a network, as they were when they were saved."""
         described = self.description
         own = isinstance(described["loss"], dict) and "own" in described["loss"]
         if own != callable(loss) and (own or loss is not None):
             name = described["loss"]["own"] if own else described["loss"]
             wanted = f"give it as loss={name}" if own else "give no other"
             raise ValueError(f"{self.path} is of a training with the loss {name!r:.200}; {wanted}")
-        how = {name: made(value) for name, value in described["how"].items()}
+        how = {name: from_description(value) for name, value in described["how"].items()}
         n_bytes = self.arrays["parameters"].nbytes + self.arrays["state"].nbytes
         trainer = Trainer(
             model_file.described_network(described["network"], n_bytes),
             loss=loss if own else described["loss"],
-            optimizer=made(described["optimizer"]),
-            class_weight=made(described["class_weight"]),
+            optimizer=from_description(described["optimizer"]),
+            class_weight=from_description(described["class_weight"]),
             shuffle=described["shuffle"],
             seed=described["seed"],
             **how,
@@ -252,12 +253,12 @@ class Saved:
 
 
 def read(path) -> Saved:
-    """Reads one file.
+    """Read one checkpoint.
 
     Raises
     ------
     ValueError
-        It is no checkpoint, or is truncated, damaged, or of a newer format.
+        If it is no checkpoint, or is truncated, damaged, or of a newer format.
     """
     metadata, arrays = safetensors.read(path, safetensors.CHECKPOINT)
     with safetensors.errors_named(os.fsdecode(path)):
@@ -266,18 +267,18 @@ def read(path) -> Saved:
 
 
 def newest(directory, *, fallback: bool = False) -> Saved | None:
-    """The newest checkpoint of a directory; None where there is none.
+    """Return the newest checkpoint of a directory; None where there is none.
 
     Parameters
     ----------
     directory : str or os.PathLike
     fallback : bool, default False
-        Whether the one before is taken, with a warning, where the newest is damaged.
+        Whether, if the newest is damaged, the one before is taken, with a warning.
 
     Raises
     ------
     ValueError
-        If it is damaged, or with fallback all are.
+        If the newest is damaged; with fallback, if all are.
     """
     found = find(directory)
     for place, path in enumerate(found):
@@ -293,16 +294,16 @@ def newest(directory, *, fallback: bool = False) -> Saved | None:
 
 
 def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
-    """The trainer that was saved, with its network, ready to go on.
+    """Return the trainer that was saved, with its network, ready to go on.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A file, as ``Trainer.save`` and ``Checkpoint`` write it; or a directory, of which it is the newest.
+        A file that ``Trainer.save`` or ``Checkpoint`` wrote; or a directory, whose newest checkpoint is taken.
     loss : callable, optional
-        Where the training had a loss of the user's own, which no file can hold.
+        The loss, if the training had one of the user's own, which a file cannot hold.
     fallback : bool, default False
-        Of a directory, whether the one before is taken where the newest is damaged.
+        Whether, if the newest checkpoint of a directory is damaged, the one before is taken, with a warning.
 
     Returns
     -------
@@ -311,9 +312,9 @@ def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
     Raises
     ------
     ValueError
-        It is no checkpoint, or is truncated, damaged, of a newer format or another loss.
+        If it is no checkpoint, or is truncated, damaged, of a newer format or of another loss.
     FileNotFoundError
-        There is none.
+        If there is none.
     """
     saved = newest(path, fallback=fallback) if os.path.isdir(path) else read(path)
     if saved is None:
@@ -323,12 +324,12 @@ def load_checkpoint(path, *, loss=None, fallback: bool = False) -> Trainer:
 
 
 def resume(run: Any, saved: Saved) -> None:
-    """Puts a run of ``fit`` where it was.
+    """Give a run of ``fit`` the state that was saved.
 
     Raises
     ------
     ValueError
-        If it is not the same training.
+        If the checkpoint is of another training.
     """
     with safetensors.errors_named(str(saved.path)):
         _resume(run, saved)
@@ -337,7 +338,7 @@ def resume(run: Any, saved: Saved) -> None:
 def _resume(run: Any, saved: Saved) -> None:
     trainer = run.trainer
     ours, theirs = describe_trainer(trainer), dict(saved.description)
-    for described in (ours, theirs):  # that of the initial weights does not matter any more
+    for described in (ours, theirs):  # the seed of the initial weights does not matter any more
         described["network"] = {**described["network"], "seed": None}
     here, there = run.setting(), saved.run.get("setting")
     if there is None:

@@ -1,4 +1,4 @@
-"""Ensemble: networks of one shape, trained together across threads: to bag small networks, or to try rates."""
+"""Ensemble: networks of one shape, trained side by side on several threads, to bag networks or to try rates."""
 
 import sys
 from collections.abc import Sequence
@@ -23,26 +23,25 @@ random = LazyModule("numpy.random")
 
 
 class Ensemble:
-    """Networks of one shape, each with initial weights of its own.
-
-    Calling it gives the mean of their outputs.
+    """Networks of one shape, each with its own initial weights; calling the ensemble returns their mean outputs.
 
     Parameters
     ----------
     n : int
-        How many.
+        The number of networks.
     layers, activation, dtype
-        Of each, as ``Network`` takes them.
+        As ``Network`` takes them, for each network.
     seed : int, optional
-        Network i has the seed ``seed + i``.
+        Network i has the seed ``seed + i``; without one, a random seed is drawn.
 
     Attributes
     ----------
     networks : tuple of Network
-        To look at, to save, to train further one by one.
+        The networks, to look at, save or train one by one.
     diverged : tuple of int
-        Those whose cost was not finite in the last epoch of an ``EnsembleTrainer``. Their parameters are of the last
-        step before; calling the ensemble leaves them out. Assign () where they have been trained anew.
+        The numbers of the networks whose cost was not finite in the last epoch of an ``EnsembleTrainer``. Their
+        parameters are those of the last step before; calling the ensemble leaves them out. Assign () after training
+        them anew.
 
     Raises
     ------
@@ -58,15 +57,15 @@ class Ensemble:
     def __init__(self, n: int, layers, *, activation="relu", dtype="float32", seed: int | None = None):
         first = _validation.seed(seed)
         count = _validation.count("n, the number of networks,", n)
-        how = {"activation": activation, "dtype": dtype}
+        options = {"activation": activation, "dtype": dtype}
         self.diverged: tuple[int, ...] = ()
-        self.networks = tuple(Network(layers, seed=(first + i) % 2**63, **how) for i in range(count))
+        self.networks = tuple(Network(layers, seed=(first + i) % 2**63, **options) for i in range(count))
 
     def __len__(self) -> int:
         return len(self.networks)
 
     def __call__(self, X) -> np.ndarray:
-        """The mean of the networks' outputs, (rows, n_outputs) or (n_outputs,), without those that diverged."""
+        """Return the mean outputs of the networks that did not diverge, (rows, n_outputs) or (n_outputs,)."""
         sound = [network for i, network in enumerate(self.networks) if i not in self.diverged]
         if not sound:
             raise ValueError("all networks of this ensemble diverged; train them anew, with smaller rates")
@@ -76,7 +75,7 @@ class Ensemble:
         return total / len(sound)
 
     def members(self, X) -> np.ndarray:
-        """The outputs of each network, (rows, n, n_outputs)."""
+        """Return the outputs of each network, (rows, n, n_outputs)."""
         return np.stack([network(X) for network in self.networks], axis=1)
 
     def fit(
@@ -92,12 +91,12 @@ class Ensemble:
         validation=None,
         **options,
     ) -> list[History]:
-        """Trains every network for some epochs.
+        """Train every network for some epochs.
 
         Parameters
         ----------
         X, y
-            The rows, common to all, as arrays or tables.
+            The rows on which all are trained, as arrays or tables.
         loss, optimizer
             As ``EnsembleTrainer`` takes them.
         epochs : int, default 10
@@ -105,28 +104,28 @@ class Ensemble:
             As ``Network.fit`` takes them. The cost of each network on the validation rows is recorded after each epoch;
             with an average it is that of the averaged parameters, which the networks have in the end.
         **options
-            What else ``EnsembleTrainer`` takes: shared_batches, bootstrap, seed and the options of ``Trainer``. What
-            watches a training, as metrics, early_stopping, callbacks and progress, is for one network: ``Network.fit``.
+            What else ``EnsembleTrainer`` takes: shared_batches, bootstrap, seed and the options of ``Trainer``.
+            Metrics, early_stopping, callbacks and progress are for a single network: see ``Network.fit``.
 
         Returns
         -------
         list of History
-            One for each network.
+            A history for each network.
 
         Raises
         ------
         ValueError, TypeError
             If an argument is wrong; nothing has changed then.
         DivergenceError
-            If the cost of every network became infinite or NaN. Of some it is a warning that names them: their history
-            has NaN, and calling the ensemble leaves them out (``diverged``).
+            If the cost of every network became infinite or NaN. If only some diverged, a warning names them: their
+            history has NaN, and calling the ensemble leaves them out (``diverged``).
         """
         if loss is None:
             raise TypeError(f"Ensemble.fit needs a loss: {loss_for(y, self.networks[0].n_outputs)}")
         trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **options)
         epochs = _validation.count("epochs", epochs)
         first = trainer.trainers[0]
-        # a window of any size: all rows are held as they are trained on
+        # without a limit to the window, all rows are converted at once
         source, _, held_out = split(first, X, y, sample_weight, validation, sys.maxsize)
         if not isinstance(source, batches.Stored):
             raise TypeError(f"an ensemble is trained on arrays, got batches from {type(X).__name__}; give X and y")
@@ -162,28 +161,28 @@ class Ensemble:
 
 
 class EnsembleTrainer:
-    """Trains the networks of an ensemble side by side, each on one thread at a time.
+    """Train the networks of an ensemble side by side, each on one thread at a time.
 
     Parameters
     ----------
     ensemble : Ensemble
     loss : str or Loss
     optimizer : Optimizer, str, or a sequence of them, default Adam(0.003)
-        The same for all, or one for each network: so one tries rates.
+        One optimiser for all networks, or a sequence with one for each, for example to try rates.
     shared_batches : bool, default False
-        Whether all see the rows in the same order; else each draws its own.
+        Whether all networks see the rows in one order, instead of each in its own random order.
     bootstrap : bool, default False
-        Whether each network trains on a bootstrap sample (Breiman 1996, *Bagging predictors*): row i weighs as often
-        as it is drawn. A sample in which no row has a weight is drawn again.
+        Whether each network trains on a bootstrap sample (Breiman 1996, *Bagging predictors*): the weight of a row is
+        multiplied by the number of times that it is drawn. A sample whose total weight is 0 is drawn again.
     seed : int, optional
-        Of orders, dropout and samples; the first network's seed by default.
+        The seed of orders, dropout and bootstrap samples; the first network's seed by default.
     **options
         What else ``Trainer`` takes: class_weight, rates, l1, l2, clip_value, clip_norm, average, shuffle.
 
     Attributes
     ----------
     trainers : tuple of Trainer
-        One for each network.
+        A trainer for each network.
 
     Raises
     ------
@@ -210,7 +209,7 @@ class EnsembleTrainer:
                 f"the {len(ensemble)} networks of an EnsembleTrainer must be different ones, got one of them "
                 "twice; use copy.copy(network)"
             )
-        losses.parse(loss)  # one of the user's own is called batch by batch, which is not side by side
+        losses.parse(loss)  # refuses a loss of the user's own: Python cannot call it on several threads at once
         self.ensemble = ensemble
         n = len(ensemble)
         each = (
@@ -227,7 +226,7 @@ class EnsembleTrainer:
         )
 
     def epoch(self, X, y, *, batch_size: int | None = None, sample_weight=None) -> np.ndarray:
-        """One pass of every network over all rows.
+        """Train every network for one pass over all rows.
 
         Parameters
         ----------
@@ -240,15 +239,15 @@ class EnsembleTrainer:
         Returns
         -------
         ndarray of float64, (n,)
-            The mean cost of each, NaN where one diverged: it stays at the last step whose cost was finite, and is in
-            ``ensemble.diverged``.
+            The mean cost of each network. It is NaN for a network that diverged, whose parameters stay those of the
+            last step with a finite cost, and whose number is in ``ensemble.diverged``.
 
         Raises
         ------
         ValueError, TypeError
             If an argument is wrong; nothing has changed then.
         DivergenceError
-            If all diverged.
+            If all networks diverged.
         KeyboardInterrupt
             On Ctrl-C; each network's parameters are those of its last whole step.
         """
@@ -267,9 +266,9 @@ class EnsembleTrainer:
         weights: list[np.ndarray | None] = []
         rates: list[np.ndarray | None] = []
         for trainer in self.trainers:
-            lead = first if self.shared_batches else trainer
-            orders.append(batches.shuffled(rows, lead.seed if lead.shuffle else None, lead.steps))
-            weights.append(self._drawn(trainer, rows, weight))
+            shuffling = first if self.shared_batches else trainer
+            orders.append(batches.shuffled(rows, shuffling.seed if shuffling.shuffle else None, shuffling.steps))
+            weights.append(self._bootstrap_weights(trainer, rows, weight))
             rates.append(trainer.optimizer_state.rates(-(-rows // size)))
         before = [trainer.steps for trainer in self.trainers]
         try:
@@ -292,8 +291,11 @@ class EnsembleTrainer:
             )
         return costs
 
-    def _drawn(self, trainer: Trainer, rows: int, weight: np.ndarray | None) -> np.ndarray | None:
-        """The weights of a network's rows: how often its bootstrap sample, the same in every epoch, holds them."""
+    def _bootstrap_weights(self, trainer: Trainer, rows: int, weight: np.ndarray | None) -> np.ndarray | None:
+        """Return the weights of a network's rows, times the counts of its bootstrap sample if that is wanted.
+
+        The sample follows from the trainer's seed, so it is the same in every epoch.
+        """
         if not self.bootstrap:
             return weight
         generator = random.default_rng(trainer.seed)
@@ -304,7 +306,7 @@ class EnsembleTrainer:
                 return product
 
     def evaluate(self, X, y, *, sample_weight=None) -> np.ndarray:
-        """The mean cost of each network over the rows of X, (n,), without a step."""
+        """Return the mean cost of each network over the rows of X, (n,); take no step."""
         return np.array([trainer.evaluate(X, y, sample_weight=sample_weight) for trainer in self.trainers])
 
 

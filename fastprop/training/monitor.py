@@ -1,4 +1,4 @@
-"""Watch: what the weights, activations, gradients and updates of each layer do while a network trains."""
+"""Watch, which records the weights, activations, gradients and updates of each layer while a network trains."""
 
 import time
 from collections.abc import Callable
@@ -11,41 +11,43 @@ from fastprop._util.warn import warn
 from fastprop.nn.activations import identity
 from fastprop.training.callbacks import Callback
 
-# Every column, and what it is of, (n units, r rows of the sample).
+# Every column of the table and what it holds, for n units and r rows of the sample. A column "..._std" or "..._norm" is
+# about the array that the column "..._mean" names.
 COLUMNS = {
     "epoch": "",
-    "layer": "its number from 1, of those that have weights or an activation",
-    "name": "what it computes, as 'dense relu'",
-    "weight_mean": "of the weights, biases left out",
+    "layer": "its number from 1, among the layers that have weights or an activation",
+    "name": "what it computes, such as 'dense relu'",
+    "weight_mean": "of the weights, without biases",
     "weight_std": "",
     "weight_norm": "Euclidean",
     "activation_mean": "of a, (r, n)",
     "activation_std": "",
-    "activation_norm": "Euclidean, of a row, the root mean square over rows",
+    "activation_norm": "Euclidean norm of a row, as the root mean square over rows",
     "gradient_mean": "of dW, the derivative of the mean cost over the sample",
     "gradient_std": "",
     "gradient_norm": "Euclidean",
-    "signal": "root mean square of dz, (r, n): what arrives at the layer on the way back",
-    "update_norm": "Euclidean, of what the weights changed by since the last record, per step",
+    "signal": "root mean square of dz, (r, n), the gradient that reaches the layer in the backward pass",
+    "update_norm": "Euclidean norm of the change of the weights since the last record, per step",
     "update_ratio": "update_norm / weight_norm; at a good rate often about 1e-3",
     "dead": "share of units with g'(z) = 0 in every row: they learn nothing",
-    "saturated": "share of units whose |g'(z)| is below 1/20 on average, dead ones not counted",
+    "saturated": "share of the other units whose |g'(z)| is below 1/20 on average",
 }
 
-# A layer whose signal is so many times smaller, or larger, than that at the outputs: with one rate for both, where one
-# of them learns the other stands still, or jumps.
-FAR = 1000.0
-# Of a layer's units; below that many a dead unit is usual with ReLU and costs little.
-MANY = 0.5
-# Of the slope: less than this comes through. tanh is there from |z| = 2.2 on, the sigmoid from 2.9 on.
-FLAT = 0.05
+# A warning is given where the signal of a layer is this many times smaller or larger than that at the outputs: no rate
+# suits both, so that one layer hardly learns, or the other diverges.
+SIGNAL_RATIO = 1000.0
+# A warning is given where this share of a layer's units is dead or saturated: with ReLU a smaller share of dead units
+# is usual, and costs little.
+UNITS_SHARE = 0.5
+# A unit is saturated where its mean slope is below this. tanh gets there from |z| = 2.2 on, the sigmoid from 2.9 on.
+FLAT_SLOPE = 0.05
 
 
 class Watch(Callback):
-    """Records what each layer does, epoch by epoch, and warns when gradients vanish or explode or units die.
+    """Record what each layer does, epoch by epoch, and warn when gradients vanish or explode or units die.
 
-    Both passes are run on a fixed sample of the rows that are trained on, evenly spaced; the training itself is as
-    without it, to the last bit.
+    Both passes are run on a fixed sample of the rows that are trained on, evenly spaced. The training itself is the
+    same to the last bit as without it.
 
     ::
 
@@ -57,27 +59,27 @@ class Watch(Callback):
     Parameters
     ----------
     rows : int, default 256
-        The sample is of so many rows, or of all where there are fewer.
+        How many rows the sample has, or all where there are fewer.
     share : float, default 0.03
-        Of the time of training that looking may take. The first epoch is always recorded; a later one is left out
-        where it would take more, as with epochs of a millisecond. 1 records every epoch. With the default a training
-        takes less than 5 per cent longer: after a look the caches are cold.
+        The share of the training time that records may take. The first epoch is always recorded; a later one is left
+        out if its record would take too long, as with epochs of a millisecond. 1 records every epoch. With the default
+        a training takes less than 5 per cent longer; caches are cold after a record.
     warn : bool, default True
-        Whether what is found is told as a RuntimeWarning too, once for each layer.
+        Whether each finding is also a RuntimeWarning, once for each layer.
 
     Attributes
     ----------
     rows, share, warn
     found : list of str
-        What was warned of.
+        The findings, as sentences.
     seconds : float
-        What looking took, in all trainings that are over.
+        How long the records took, in all trainings that are over.
 
     Raises
     ------
     ValueError, TypeError
-        If a value is out of its range; on training, if the loss is a Python function, whose derivatives by layer the
-        engine does not know.
+        If a value is out of its range; when a training begins, if the loss is a Python function, for which the engine
+        cannot run its passes, or if batches come one by one.
     """
 
     def __init__(self, *, rows: int = 256, share: float = 0.03, warn: bool = True):
@@ -87,22 +89,22 @@ class Watch(Callback):
         self.found: list[str] = []
         self.seconds = 0.0
         self._table: dict[str, list] = {name: [] for name in COLUMNS}
-        self._told: set[tuple[str, int]] = set()
+        self._reported: set[tuple[str, int]] = set()
         self._examples: Any = None
         self._before: Any = None
         self._spent = 0.0
 
     def table(self) -> dict[str, list]:
-        """A dict of lists, a row for each epoch and layer; ``fastprop.training.monitor.COLUMNS`` names the columns.
+        """Return a dict of lists with a row for each epoch and layer; ``fastprop.training.monitor.COLUMNS`` says more.
 
-        NaN stands where a layer has no weights.
+        It holds NaN where a layer has no weights.
         """
         return {name: list(column) for name, column in self._table.items()}
 
     # ---- what fit calls ----
 
     def on_train_begin(self, run: Any) -> None:
-        """Chooses the sample."""
+        """Choose the sample."""
         start = time.perf_counter()
         net = run.network
         self._objective = run.trainer.parsed_loss.compiled(net.n_outputs)
@@ -118,7 +120,7 @@ class Watch(Callback):
         self._spent = time.perf_counter() - start
 
     def on_epoch_end(self, run: Any) -> None:
-        """Looks at every layer, if there is time for it."""
+        """Record every layer, if there is time for it."""
         start = time.perf_counter()
         trained = start - self._began - self._spent
         if self._last and self.share < 1 and self._spent + self._last > self.share * trained:
@@ -128,11 +130,11 @@ class Watch(Callback):
         self._spent += self._last
 
     def on_train_end(self, run: Any) -> None:
-        """Lets go of the sample."""
+        """Drop the sample."""
         self.seconds, self._spent = self.seconds + self._spent, 0.0
         self._examples = self._before = None
 
-    # ---- what it sees ----
+    # ---- records and findings ----
 
     def _record(self, run: Any) -> None:
         net, steps = run.network, max(run.steps - self._steps, 1)
@@ -156,42 +158,42 @@ class Watch(Callback):
         for row in rows:
             for column, values in self._table.items():
                 values.append(row[column])
-        self._judge(rows)
+        self._report_findings(rows)
 
-    def _judge(self, rows: list[dict]) -> None:
-        """Plain words for what is wrong."""
+    def _report_findings(self, rows: list[dict]) -> None:
+        """Report gradients that vanish or explode, and units that are dead or saturated."""
         end = rows[-1]["signal"]
-        self._tell(
+        self._report(
             "gradients vanish",
-            [row for row in rows if row["signal"] < end / FAR],
+            [row for row in rows if row["signal"] < end / SIGNAL_RATIO],
             lambda row: f"a gradient of {row['signal']:.2g} arrives there, at the outputs {end:.2g}. It hardly learns; "
             "try relu or gelu, fewer layers, or BatchNorm, LayerNorm or Residual between them",
         )
-        self._tell(
+        self._report(
             "gradients explode",
-            [row for row in rows if row["signal"] > end * FAR and end],
+            [row for row in rows if row["signal"] > end * SIGNAL_RATIO and end],
             lambda row: f"a gradient of {row['signal']:.2g} arrives there, at the outputs {end:.2g}. Its weights jump; "
             "try smaller initial weights, a smaller rate, clip_norm=1.0, or LayerNorm between layers",
         )
-        self._tell(
+        self._report(
             "units die",
-            [row for row in rows if row["dead"] >= MANY],
+            [row for row in rows if row["dead"] >= UNITS_SHARE],
             lambda row: f"{row['dead']:.0%} of its units are flat in every row of the sample. They learn nothing; "
             "try a smaller rate, leaky_relu or gelu, or inputs scaled to about unit size",
         )
-        self._tell(
+        self._report(
             "units saturate",
-            [row for row in rows if row["saturated"] >= MANY],
+            [row for row in rows if row["saturated"] >= UNITS_SHARE],
             lambda row: f"{row['saturated']:.0%} of its units let less than 1/20 of the gradient through; "
             "try a smaller rate, smaller initial weights, or inputs scaled to about unit size",
         )
 
-    def _tell(self, what: str, rows: list[dict], sentence: Callable[[dict], str]) -> None:
-        """One sentence about the first of the layers of which that was not told yet, which names the others."""
-        new = [row for row in rows if (what, row["layer"]) not in self._told]
+    def _report(self, what: str, rows: list[dict], sentence: Callable[[dict], str]) -> None:
+        """Report a finding about the layers of `rows` that are new to it: a sentence on the first names the others."""
+        new = [row for row in rows if (what, row["layer"]) not in self._reported]
         if not new:
             return
-        self._told |= {(what, row["layer"]) for row in new}
+        self._reported |= {(what, row["layer"]) for row in new}
         first, *others = new
         also = f" (and layers {', '.join(str(row['layer']) for row in others)})" if others else ""
         text = f"{what} in epoch {first['epoch']}, layer {first['layer']}, {first['name']}{also}: {sentence(first)}"
@@ -201,7 +203,7 @@ class Watch(Callback):
 
 
 def _layers(net: Any) -> list[tuple[int, str, slice]]:
-    """Of each operation with weights or an activation: its place, its name, and where its weights lie."""
+    """Return for each operation with weights or an activation its place, its name, and where its weights lie."""
     found, start = [], 0
     for place, operation in enumerate(net.operations):
         weights = slice(start, start + operation.n_weights)
@@ -228,7 +230,7 @@ def _moments(what: str, values: np.ndarray) -> dict[str, float]:
 
 
 def _units(slope: np.ndarray) -> dict[str, float]:
-    """Which share of the units is dead, and which saturated; slope is (rows, units)."""
+    """Return the shares of units that are dead and that are saturated; slope is (rows, units)."""
     steep = np.abs(slope).mean(axis=0)
     dead = steep == 0
-    return {"dead": float(dead.mean()), "saturated": float(((steep < FLAT) & ~dead).mean())}
+    return {"dead": float(dead.mean()), "saturated": float(((steep < FLAT_SLOPE) & ~dead).mean())}

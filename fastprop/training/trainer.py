@@ -1,4 +1,4 @@
-"""Trainer: steps and epochs of stochastic gradient descent."""
+"""Trainer, which takes the steps and epochs of stochastic gradient descent."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,19 +21,19 @@ from fastprop.training.history import History
 
 
 class DivergenceError(FloatingPointError):
-    """The cost, or a parameter, became NaN or infinite.
+    """The error that the cost or a parameter became NaN or infinite.
 
     Attributes
     ----------
     epoch : int or None
-        The epoch, from 1; None outside ``fit``.
+        The number of the epoch, from 1; None outside ``fit``.
     step : int
         How many steps the trainer had taken before.
     history : History or None
-        The epochs before, from ``fit``.
+        The history of the epochs before, from ``fit``.
     """
 
-    # defaults, so that pickle can rebuild it: a pool of processes never hears of an exception that it cannot unpickle
+    # pickle needs the defaults to rebuild it, and a pool of processes hangs on an exception that it cannot unpickle
     def __init__(self, message: str, *, step: int = 0, epoch: int | None = None, history: History | None = None):
         super().__init__(message)
         self.step, self.epoch, self.history = step, epoch, history
@@ -87,38 +87,40 @@ class Trainer:
     ----------
     network : Network
     loss : str, Loss or callable
-        A name of ``fastprop.losses.LOSSES``; one with its numbers, as ``fp.losses.huber(delta=0.5)``; or a function of
-        one's own, (Y, y) -> (cost, dY), called once a batch, as ``Network.value_and_gradient`` takes it. The network is
-        as before a batch where it raises.
+        A name of ``fastprop.losses.LOSSES``; a loss with hyperparameters, such as ``fp.losses.huber(delta=0.5)``; or a
+        function of one's own, (Y, y) -> (cost, dY), called once a batch, as ``Network.value_and_gradient`` takes it. If
+        the function raises, the network is as it was before the batch.
     optimizer : Optimizer or str, default Adam(0.003)
-        As ``fp.SGD(0.1, momentum=0.9)``; or a name, as "adam", which stands for one with its defaults.
+        An optimiser, such as ``fp.SGD(0.1, momentum=0.9)``, or the name of one with its defaults, such as "adam".
     class_weight : dict or "balanced", optional
-        Label -> weight of its rows in training, 1 where it has none; for losses of classes, or of one output with
-        targets 0 and 1. "balanced": rows / (classes in y * rows of the class). ``evaluate`` and validation go without.
+        A dict of label -> weight of its rows in training, 1 for labels that are not in it; for losses of classes, or of
+        one output with targets 0 and 1. "balanced" stands for rows / (classes in y * rows of the class). ``evaluate``
+        and validation do not use it.
     rates : dict or sequence, optional
-        Factors of the rate, none negative: by group, {"weight": ..., "bias": ..., "first": ..., "last": ...}, of which
-        those that meet multiply ("first" and "last" are layers); or one for each layer that has parameters. 0 freezes.
+        Factors of the rate, at least 0; 0 freezes. Either a dict by group, {"weight": ..., "bias": ..., "first": ...,
+        "last": ...}, where "first" and "last" are layers, and the factors of groups that overlap multiply; or a
+        sequence with a factor for each layer that has parameters.
     l1, l2 : float, default 0
-        Penalties on the weights, not on biases: ``l1 |w| + l2/2 w^2`` join what is minimised, so l1 sign(w) + l2 w
-        joins the gradient. The costs that are returned and recorded are the loss alone, so that those of training and
-        of validation compare; Keras and scikit-learn add the penalty.
+        Penalties on the weights, not on biases: ``l1 |w| + l2/2 w^2`` is added to what is minimised, so l1 sign(w) +
+        l2 w is added to the gradient. The costs that are returned and recorded are without the penalties, so that those
+        of training and validation can be compared; Keras and scikit-learn include them.
     clip_value : float, optional
-        Each element of the gradient, penalties included, is cut to [-clip_value, clip_value].
+        Each element of the gradient, penalties included, is clipped to [-clip_value, clip_value].
     clip_norm : float, optional
-        After that the gradient is scaled down to this L2 norm where its own, over all parameters, is larger (Pascanu,
+        After that the gradient of all parameters is scaled down to this L2 norm, if its norm is larger (Pascanu,
         Mikolov and Bengio 2013, *On the difficulty of training recurrent neural networks*).
     average : EMA or SWA, optional
-        An average of the parameters over the steps is kept: see ``averaged``.
+        Which average of the parameters over the steps to keep: see ``averaged``.
     shuffle : bool, default True
-        Whether an epoch takes the rows in a fresh random order, not in theirs.
+        Whether each epoch takes the rows in a new random order, instead of their own.
     seed : int, optional
-        Of the order of rows in ``epoch``; the network's seed by default.
+        The seed of the order of rows in ``epoch``, and of dropout; the network's seed by default.
 
     Attributes
     ----------
     network, loss, optimizer, class_weight, shuffle, seed
     steps : int
-        Steps taken so far.
+        How many steps were taken.
     rate : float
         The learning rate of the next step.
     averaged : ndarray or None
@@ -127,8 +129,8 @@ class Trainer:
     Raises
     ------
     ValueError, TypeError
-        If the loss is unknown, network or optimizer is something else, class_weight does not fit the loss, or a number
-        is out of its range.
+        If the loss is unknown, network or optimizer is not one, class_weight does not fit the loss, or a number is out
+        of its range.
     """
 
     @_validation.no_other_arguments()
@@ -163,7 +165,7 @@ class Trainer:
         self.class_weight = check_class_weight(class_weight, self.parsed_loss, network.n_outputs)
         compiled_loss = self.parsed_loss.compiled(network.n_outputs)
         self.compiled = _engine.CompiledTrainer(network.engine, compiled_loss, self.parsed_loss.targets)
-        self.compiled.seed = self.seed  # of dropout; its stream is not that of the shuffling
+        self.compiled.seed = self.seed  # the seed of dropout, whose random stream differs from that of shuffling
         self.options = {
             "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
         }  # fmt: skip
@@ -171,7 +173,7 @@ class Trainer:
 
     @property
     def optimizer(self) -> Optimizer:
-        """How the parameters follow the gradient. Another one may be given at any time; it starts afresh."""
+        """The optimiser. Another one may be assigned at any time; its state starts anew."""
         return self.optimizer_state.optimizer
 
     @optimizer.setter
@@ -192,9 +194,9 @@ class Trainer:
 
     @contextmanager
     def averaging(self) -> Iterator[Network]:
-        """A context in which the network has the averaged parameters, as to evaluate or save it.
+        """Return a context in which the network has the averaged parameters, to evaluate or save it.
 
-        For other threads too: they may have its outputs meanwhile; what trains it waits.
+        Other threads see them too: they can compute outputs meanwhile, but whoever trains the network waits.
         """
         if self.options["average"] is None:
             raise ValueError("this trainer averages nothing; use Trainer(..., average=fp.EMA(0.999)) or fp.SWA(...)")
@@ -210,11 +212,11 @@ class Trainer:
 
     @property
     def steps(self) -> int:
-        """Steps taken so far."""
+        """How many steps were taken."""
         return self.compiled.steps
 
     def step(self, xb, yb, *, sample_weight=None) -> float:
-        """One step of descent on one mini-batch.
+        """Take one step on one mini-batch.
 
         Parameters
         ----------
@@ -243,7 +245,7 @@ class Trainer:
                     self.optimizer_state.on_steps(1)
                 if cost == cost:
                     return cost
-                # another thread may have changed them
+                # another thread may have made them invalid
                 self.prepare_examples(xb, yb, None, ("xb", "yb", "sample_weight"))
                 return self._finite(cost)
         if self.class_weight == "balanced":
@@ -255,7 +257,7 @@ class Trainer:
         return self._take_steps(examples, None, len(examples[0]), None, None)
 
     def update(self) -> None:
-        """One step along ``network.gradient`` as it is, for a loss of one's own.
+        """Take one step along ``network.gradient`` as it is, for a loss of one's own.
 
         ::
 
@@ -289,29 +291,28 @@ class Trainer:
         progress: Callable[[int, int, float], object] | None = None,
         window: int | None = None,
     ) -> float:
-        """One pass over all rows in a fresh random order, a step for each `batch_size` of them.
+        """Go once through all rows in a new random order, with a step for each `batch_size` rows.
 
-        The last step may have fewer.
+        The last step may have fewer rows.
 
         Parameters
         ----------
         X : array_like, (rows, n_inputs), or iterable
-            Also a ``numpy.memmap`` of any size, ``fp.Scaled``, or a table of pandas, polars or pyarrow, as
-            ``fastprop.data.arrays`` says;
-            or, without y, an iterable of batches (xb, yb) or (xb, yb, weights), each a step as
-            it comes.
+            Arrays include a ``numpy.memmap`` of any size, ``fp.Scaled``, and tables of pandas, polars or pyarrow, as
+            ``fastprop.data.arrays`` describes. An iterable, which comes without y, gives batches (xb, yb) or (xb, yb,
+            weights), and each is a step.
         y : array_like
             As the loss takes it.
         batch_size : int, default 64
-            From 1 to the number of rows. By default all of them where they are fewer, and for RPROP.
+            From 1 to the number of rows. By default all rows if they are fewer, and for RPROP.
         sample_weight : array_like, (rows,), optional
             A weight for each row, none negative.
         progress : callable, optional
-            ``progress(rows done, rows, mean cost so far)``, called about every 50 ms and at the end; rows is None of
-            batches.
+            A function, called about every 50 ms and at the end as ``progress(rows done, rows, mean cost so far)``. With
+            an iterable of batches, rows is None.
         window : int, default 64 MiB
-            How many bytes of converted rows are held of data that are not used as they are. A larger memmap is shuffled
-            block by block, and within the window.
+            How many bytes of converted rows are held at once, of data that have to be converted. A larger memmap is
+            shuffled block by block, and within the window.
 
         Returns
         -------
@@ -321,10 +322,10 @@ class Trainer:
         Raises
         ------
         ValueError, TypeError
-            If X, y, batch_size or sample_weight is wrong; nothing has changed then. What is not used as it is is looked
-            at when its turn comes: the parameters are those of the last whole step then.
+            If X, y, batch_size or sample_weight is wrong; nothing has changed then. Data that are converted in parts
+            are checked part by part: then the parameters are those of the last whole step.
         DivergenceError
-            If a cost is not finite; the parameters are those of the last step whose cost was.
+            If a cost is not finite; the parameters are those of the last step whose cost was finite.
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step.
         """
@@ -449,8 +450,8 @@ class Trainer:
         return cost
 
     def save(self, path) -> None:
-        """Writes network and trainer to a file from which ``fastprop.load_checkpoint`` goes on to the same bits."""
-        from fastprop.training import checkpoint  # a door upwards
+        """Write network and trainer to a file, from which ``fastprop.load_checkpoint`` goes on to the same bits."""
+        from fastprop.training import checkpoint  # upwards in the layers, as pyproject.toml allows it here
 
         checkpoint.write(path, self)
 
@@ -467,14 +468,14 @@ class Trainer:
         return {"network": self.network, "how": how | self.options, "steps": self.steps, "rule": state}
 
     def __setstate__(self, given: dict) -> None:
-        """For copy, pickle and skops, which make a trainer without ``__init__``."""
+        """Make the trainer what another was: copy, pickle and skops do not call ``__init__``."""
         trainer = Trainer(given["network"], **given["how"])
         trainer.compiled.steps = given["steps"]
         trainer.optimizer_state.restore(given["rule"])
         vars(self).update(vars(trainer))
 
     def evaluate(self, X, y=None, *, sample_weight=None) -> float:
-        """The mean cost over the rows of X, without a step; weighted by sample_weight, (rows,), where there is one.
+        """Return the mean cost over the rows of X, weighted by sample_weight, (rows,), if given; take no step.
 
         Raises
         ------
@@ -486,10 +487,11 @@ class Trainer:
     def mean_cost(self, source: batches.Source) -> float:
         """Internal: return the mean cost over all rows of a source."""
         network, loss = self.network, self.parsed_loss
-        with network.engine.exclusive():  # all of them by the same parameters
+        with network.engine.exclusive():  # all rows see the same parameters
             costs = [(batches.total_weight(x), network.cost_of_examples(x, loss, None)) for x in source.iter_in_order()]
         return batches.mean(costs)
 
 
 def advice(rate: float) -> str:
+    """Return what messages advise after a divergence."""
     return f"Use a smaller rate than {rate:g}, or scale the inputs and targets to about unit size"
