@@ -1,4 +1,4 @@
-"""The door: every kind of bad input gets a clear error before anything is changed, and odd but good input works."""
+"""Every kind of bad input gets a clear error before anything is changed, and unusual but good input works."""
 
 import contextlib
 import copy
@@ -25,7 +25,7 @@ RATE = fp.SGD(0.1, momentum=0.9)
 
 
 class Bench:
-    """A network and a trainer in the middle of their work, with data that fits."""
+    """A network and a trainer in the middle of a training, with data that fits."""
 
     def __init__(self, loss="half_mse", dtype="float32", n_outputs=N_OUT):
         n_outputs = strategies.outputs_for(loss, n_outputs)
@@ -47,7 +47,7 @@ class Bench:
         with refuses(error, *said):
             yield
         assert self.state() == before
-        for trainer in (self.trainer, twin):  # and all still works, on the same velocity
+        for trainer in (self.trainer, twin):  # and training goes on, from the same velocity
             trainer.step(self.X, self.y)
         assert self.state()[0] == twin.network.parameters.tobytes() != before[0]
 
@@ -64,8 +64,8 @@ def refuses(error, *said):
     )
 
 
-# every way in: what it calls X and y, and how it is used
-DOORS = {
+# every entry point: its names for X and y, and a function that calls it
+ENTRIES = {
     "call": ("X", None, lambda bench, X, y: bench.net(X)),
     "forward": ("X", None, lambda bench, X, y: bench.net.forward(X)),
     "value_and_gradient": ("X", "y", lambda bench, X, y: bench.net.value_and_gradient(X, y, loss=bench.loss)),
@@ -81,13 +81,13 @@ DOORS = {
         ),
     ),
 }
-every_door = pytest.mark.parametrize("door", DOORS)
-every_door_for_y = pytest.mark.parametrize("door", [name for name, (_, y, _) in DOORS.items() if y])
+every_entry = pytest.mark.parametrize("entry", ENTRIES)
+every_entry_with_y = pytest.mark.parametrize("entry", [name for name, (_, y, _) in ENTRIES.items() if y])
 
 
-def test_the_doors_let_good_input_through():
-    """Else the refusals below might be of something else."""
-    for _, _, use in DOORS.values():
+def test_good_input_is_accepted():
+    """Otherwise the refusals below might have another cause."""
+    for _, _, use in ENTRIES.values():
         bench = Bench()
         use(bench, bench.X, bench.y)
 
@@ -96,7 +96,7 @@ def test_the_doors_let_good_input_through():
 
 
 class Sparse:
-    """Looks as a scipy.sparse matrix does to NumPy."""
+    """An object that looks to NumPy like a scipy.sparse matrix."""
 
     shape = (ROWS, N_IN)
 
@@ -129,26 +129,26 @@ BAD_X = {
 }
 
 
-@every_door
+@every_entry
 @pytest.mark.parametrize("what", BAD_X)
-def test_bad_x(what, door):
+def test_bad_x(what, entry):
     bench = Bench()
     X, error, *said = BAD_X[what]
-    name, _, use = DOORS[door]
+    name, _, use = ENTRIES[entry]
     with bench.refuses(error, f"{name} ", *said):
         use(bench, X, bench.y)
 
 
-@every_door
+@every_entry
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("place", [(0, 0), (3, 2), (5, 3)])
-def test_x_that_is_not_finite(door, value, dtype, place):
+def test_x_that_is_not_finite(entry, value, dtype, place):
     bench = Bench()
     X = bench.X.astype(dtype)
     X[place] = value
-    X[5, 3] = value  # the first is named
-    name, _, use = DOORS[door]
+    X[5, 3] = value  # a second one: the message names the first
+    name, _, use = ENTRIES[entry]
     with bench.refuses(ValueError, f"{name}[{place[0]}, {place[1]}] is {value}", "finite", "impute or drop"):
         use(bench, X, bench.y)
 
@@ -156,7 +156,7 @@ def test_x_that_is_not_finite(door, value, dtype, place):
 @pytest.mark.parametrize("columns", [1, 2, 7, 8, 9, 16, 17, 64, 65])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_check_sees_every_element(columns, dtype):
-    """Vectors have tails, and NaN hides easily among comparisons."""
+    """NaN is found at every place, also at the end of an array that fills no vector register."""
     net = fp.Network([columns, 1], dtype=dtype, seed=0)
     for place in range(3 * columns):
         for value in (np.nan, np.inf, -np.inf):
@@ -176,12 +176,12 @@ def test_a_row_by_itself_that_is_not_finite():
         net([1.0, 1e300, 3.0, 4.0])
 
 
-@every_door
-def test_overflow_to_float32_is_named(door):
+@every_entry
+def test_overflow_to_float32_is_named(entry):
     bench = Bench()
     X = bench.X.astype("float64")
     X[2, 1] = -1e300
-    name, _, use = DOORS[door]
+    name, _, use = ENTRIES[entry]
     with bench.refuses(ValueError, f"{name}[2, 1] is -1e+300", "too large for float32", "float64 network"):
         use(bench, X, bench.y)
     wide = Bench(dtype="float64")
@@ -209,24 +209,24 @@ BAD_Y = {
 }
 
 
-@every_door_for_y
+@every_entry_with_y
 @pytest.mark.parametrize("what", BAD_Y)
-def test_bad_y(what, door):
+def test_bad_y(what, entry):
     bench = Bench()
     y, error, *said = BAD_Y[what]
-    _, name, use = DOORS[door]
+    _, name, use = ENTRIES[entry]
     with bench.refuses(error, f"{name} must", *said):
         use(bench, bench.X, y)
 
 
-@every_door_for_y
+@every_entry_with_y
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_y_that_is_not_finite(door, loss, value):
+def test_y_that_is_not_finite(entry, loss, value):
     bench = Bench(loss)
     y = bench.y.copy()
     y[4, 1] = value
-    _, name, use = DOORS[door]
+    _, name, use = ENTRIES[entry]
     with bench.refuses(ValueError, f"{name}[4, 1] is {value}", "finite", "impute or drop"):
         use(bench, bench.X, y)
 
@@ -244,7 +244,7 @@ def test_the_place_in_y_of_one_dimension():
         binary.trainer.epoch(binary.X, [0, 2, 1, 0, 0, 0], batch_size=2)
 
 
-@every_door_for_y
+@every_entry_with_y
 @pytest.mark.parametrize(
     "y, error, said",
     [
@@ -262,9 +262,9 @@ def test_the_place_in_y_of_one_dimension():
     ],
     ids=lambda value: str(value)[:20] if not isinstance(value, type) else "",
 )
-def test_bad_labels(door, y, error, said):
+def test_bad_labels(entry, y, error, said):
     bench = Bench("cross_entropy")
-    _, name, use = DOORS[door]
+    _, name, use = ENTRIES[entry]
     with bench.refuses(error, name, *said):
         use(bench, bench.X, y)
 
@@ -279,13 +279,13 @@ def test_every_label_is_checked():
                 bench.trainer.evaluate(bench.X, y)
 
 
-@every_door_for_y
+@every_entry_with_y
 @pytest.mark.parametrize("row", [[0.5, 0.5, 0.5], [0.2, 0.2, 0.2], [0, 0, 0], [1, 1, 0]])
-def test_probabilities_that_do_not_sum_to_one(door, row):
+def test_probabilities_that_do_not_sum_to_one(entry, row):
     bench = Bench("cross_entropy")
     y = bench.y.copy()
     y[3] = row
-    _, name, use = DOORS[door]
+    _, name, use = ENTRIES[entry]
     with bench.refuses(ValueError, f"{name}[3] sums to {sum(row):.6g}", "must sum to 1", "divide"):
         use(bench, bench.X, y)
 
@@ -465,7 +465,7 @@ def test_unknown_names(make, kind, name, near, known):
 
 OPTIMIZERS = list(optimizers.OPTIMIZERS)
 METRICS = list(metrics.METRICS)
-SAID = {  # what PyTorch, Keras, scikit-learn and others say -> what is meant
+SAID = {  # the names of PyTorch, Keras, scikit-learn and others -> the names that are meant
     "loss": {
         "bce": "binary_cross_entropy", "BCEWithLogitsLoss": "binary_cross_entropy", "binary_crossentropy":
         "binary_cross_entropy", "crossentropy": "cross_entropy", "categorical_crossentropy": "cross_entropy",
@@ -507,14 +507,14 @@ CE = "cross_entropy"
 @pytest.mark.parametrize("kind, said, meant", [(kind, *pair) for kind, names in SAID.items() for pair in names.items()])
 def test_what_other_libraries_call_it(kind, said, meant, monkeypatch):
     if kind == "metric":
-        monkeypatch.setitem(sys.modules, "sklearn", None)  # whose scorers have names of their own
+        monkeypatch.setitem(sys.modules, "sklearn", None)  # its scorers have names of their own
     with refuses(ValueError, f"unknown {kind} {said!r}", f"did you mean {meant!r}?"):
         MAKERS[kind][1](said)
 
 
 @pytest.mark.parametrize("kind, name", [(kind, name) for kind, (known, _) in MAKERS.items() for name in known])
 def test_names_in_any_case(kind, name):
-    """As classes are written elsewhere: Adam, ReLU, MSE."""
+    """Names may be written as the classes of other libraries: Adam, ReLU, MSE."""
     make = MAKERS[kind][1]
     for said in (name.upper(), name.capitalize(), name.title()):
         assert make(said) == make(name) and str(make(name)) == name
@@ -528,7 +528,7 @@ def test_an_optimizer_that_is_not_made_yet():
             fp.Trainer(fp.Network([2, 1]), loss="mse", optimizer=optimizer)
 
 
-# ---- arguments that there are not ----
+# ---- arguments that do not exist ----
 
 NET, DATA = fp.Network([2, 3, 2], seed=0), (np.zeros((4, 2)), np.zeros((4, 2)))
 CALLS = {
@@ -650,7 +650,7 @@ def test_without_an_optimizer():
 def test_names_that_are_no_names(value):
     with refuses(TypeError, "activation must be a name", repr(value), *ACTIVATIONS):
         fp.Dense(3, value)
-    if not callable(value):  # which is a loss of one's own
+    if not callable(value):  # a callable is a loss of the user's own
         with refuses(TypeError, "loss must be a name", repr(value), *LOSSES):
             fp.Trainer(fp.Network([2, 1]), loss=value, optimizer=RATE)
 
@@ -839,7 +839,7 @@ def test_bad_descriptions(change, error, said):
     assert all(part in str(caught.value) for part in said), caught.value
 
 
-# ---- odd, but good: one conversion, and the same numbers as of a plain array ----
+# ---- unusual but good input: it is converted once, and gives the numbers of a plain array ----
 
 
 @pytest.mark.parametrize("layout", strategies.LAYOUTS)
@@ -883,12 +883,12 @@ CONVERSIONS = {
 
 
 @pytest.mark.parametrize("convert", CONVERSIONS)
-@every_door
-def test_conversions(convert, door):
-    """Of numbers that every one of these types holds exactly."""
+@every_entry
+def test_conversions(convert, entry):
+    """The numbers are such that each of these types holds them exactly."""
     X = np.random.default_rng(4).integers(0, 100, (ROWS, N_IN)).astype(np.float32)
     y = np.random.default_rng(5).integers(0, 100, (ROWS, N_OUT)).astype(np.float32)
-    _, _, use = DOORS[door]
+    _, _, use = ENTRIES[entry]
     plain, converted = Bench(), Bench()
     expected = use(plain, X, y)
     got = use(converted, CONVERSIONS[convert](X), CONVERSIONS[convert](y))
@@ -941,7 +941,7 @@ def test_y_of_one_output_in_either_shape():
 @pytest.mark.parametrize("loss", ["cross_entropy", "own", "half_mse"])
 @pytest.mark.parametrize("window", [None, 1], ids=["stored", "streamed"])
 def test_masked_arrays_are_refused_wherever_they_come_in(loss, window):
-    """Labels, targets of a loss of one's own, and rows that are converted while they are gathered, too."""
+    """Labels, targets of a loss of the user's own, and rows that are converted when gathered are refused too."""
     X, y = np.ones((6, 2), np.uint8), np.zeros(6, np.int64)
     hidden = np.arange(6) == 3
     net = fp.Network([2, 2], seed=0)

@@ -53,7 +53,7 @@ def read(text):
 
 
 def write_plane(name="plane.csv", n=400, gaps=True):
-    """y = 3000 + 500 a - 200 b, plus 100 where c is 'up': a regression in large units."""
+    """Write a regression in large units: y = 3000 + 500 a - 200 b, plus 100 where c is 'up'."""
     random = np.random.default_rng(1)
     rows = []
     for i in range(n):
@@ -64,7 +64,7 @@ def write_plane(name="plane.csv", n=400, gaps=True):
 
 
 def write_blobs(name="blobs.csv", n=300):
-    """Three well separated classes, one with a comma in its name."""
+    """Write three well separated classes, one of which has a comma in its name."""
     random = np.random.default_rng(2)
     centres = {"red": (0, 0), "green": (6, 0), "deep, blue": (0, 6)}
     rows = []
@@ -130,11 +130,11 @@ class TestDigits:
 
 
 class TestNumpyTraining:
-    """The opponent of the demo must do the whole work, or the comparison means nothing."""
+    """NumPy's training in the demo must do the whole work, otherwise the comparison means nothing."""
 
     @staticmethod
     def plain(W, b, X, y, epochs, batch_size, rate, momentum, seed):
-        """The same in the plainest NumPy, straight from the formulas."""
+        """Do the same training in the plainest NumPy, directly from the formulas."""
         W, b = [w.copy() for w in W], [v.copy() for v in b]
         velocity = [np.zeros_like(p) for p in (*W, *b)]
         random, costs = np.random.default_rng(seed), []
@@ -193,7 +193,7 @@ class TestNumpyTraining:
         start = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
         optimizer = fp.SGD(0.05, momentum=0.9)
         trainer = fp.Trainer(net, loss="cross_entropy", optimizer=optimizer, seed=0)
-        # one batch holds all rows, so the order that each side shuffles them into is no matter
+        # one batch holds all rows, so the order into which each side shuffles them does not matter
         ours = [trainer.epoch(X, y, batch_size=100) for _ in range(10)]
         how = {"epochs": 10, "batch_size": 100, "rate": 0.05, "momentum": 0.9, "seed": 0}
         W, b, theirs, _ = numpy_training.train(*start, X, y, **how)
@@ -234,7 +234,7 @@ class TestRegression:
         _, among = read(succeed("predict", "plane.safetensors", "plane.csv")[0])
         out, err = succeed("predict", "plane.safetensors", "one.csv")
         assert float(read(out)[1][0][0]) == pytest.approx(float(among[9][0]), rel=1e-5)
-        assert err == ""  # neither target nor anything unusual: nothing to say
+        assert err == ""  # there is no note, since there is neither a target nor anything unusual
 
     def test_predictions_to_a_file(self, succeed):
         succeed("train", write_plane(), "--target", "y", "--epochs", 1, "--out", "m.st")
@@ -261,7 +261,7 @@ class TestRegression:
         assert len(fp.load("plane.safetensors").layers) == 1
         assert "400 training rows, 0 test rows" in out
         assert "test rows:" not in out
-        # the plane is linear: nothing is left over
+        # the plane is linear, so a linear model leaves no error
         assert scores_of(line_with(out, "training rows:"))["RMSE"] < 1
 
     def test_the_seed_decides(self, succeed):
@@ -282,7 +282,7 @@ class TestRegression:
 
 
 class TestDigitsOfPredictions:
-    """The file says what the network computed, in decimals, as far as the target's spread makes them mean something."""
+    """The file holds what the network computed, with as many decimals as mean something for the target's spread."""
 
     @pytest.mark.parametrize("dtype", ["float32", "float64"])
     @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ class TestDigitsOfPredictions:
         _, rows = read(out)
         p = np.array([row[1:] for row in rows], float)
         np.testing.assert_allclose(p.sum(axis=1), 1, atol=2e-9)
-        assert (p > 0).all() and (p < 1e-6).any()  # which are no zeros: a log-loss of the file is finite
+        assert (p > 0).all() and (p < 1e-6).any()  # none is 0, so that a log-loss of the file is finite
         assert not any("e" in text for row in rows for text in row[1:] if float(text) >= 1e-6)
 
     @given(st.floats(-1e15, 1e15), st.floats(1e-9, 1e15), st.sampled_from([6, 9, 17]))
@@ -324,7 +324,7 @@ class TestDigitsOfPredictions:
 
 
 class TestOverflow:
-    """A cell so far off that the network overflows is an error with its place, and nothing is written."""
+    """A cell so far off that the network overflows is an error that names the cell, and nothing is written."""
 
     @pytest.mark.parametrize("activation, dtype", [("relu", "float32"), ("softplus", "float32"), ("relu", "float64")])
     @pytest.mark.parametrize("task", ["regression", "classification"])
@@ -336,7 +336,7 @@ class TestOverflow:
         how = ["--activation", activation, "--dtype", dtype, "--epochs", 3]
         succeed("train", name, "--target", target, *how)
         net, notes = fp.load(model), model_file.read_notes(model)
-        net.weights[0][...] *= 1e3  # no cell is refused by itself: what the layers make of it overflows
+        net.weights[0][...] *= 1e3  # no cell is refused by itself, but the outputs of the layers overflow
         net.weights[1][...] *= 1e3
         model_file.save(net, model, notes=notes)
         _, table = read(Path(name).read_text())
@@ -369,14 +369,14 @@ class TestOverflow:
 
 
 class TestGuess:
-    """The guess that looks at no column is of the training rows, and is scored on the test rows; one for all."""
+    """The guess that uses no column comes from the training rows, and is scored on the test rows."""
 
     def test_the_commonest_class_of_the_training_rows(self, succeed):
         labels = np.array([0] * 50 + [1] * 50)
         target = Target("y", "classification", ("a", "b"))
         guess = target.guess(labels[:60], 40)
         assert guess.shape == (40, 2) and target.scores(guess, labels[60:]) == {"accuracy": 0.0}
-        # by sizes of 7 and 8, of 15, with a half for the test, the commonest of the test rows may be the other one
+        # of 15 rows in classes of 7 and 8, with half for the test, the commonest test class may be the other one
         for seed in range(8):
             rows = [[i, "ab"[i % 2]] for i in range(15)]
             write("t.csv", ["x", "y"], rows)
@@ -393,7 +393,7 @@ class TestGuess:
 
 
 class TestOutputs:
-    """Whether an output can be written is looked at before the work begins."""
+    """Whether an output can be written is checked before the work begins."""
 
     @pytest.fixture
     def commands_of(self, succeed, monkeypatch):
@@ -552,7 +552,7 @@ class TestClassification:
         notes = model_file.read_notes("t.safetensors")["table"]
         assert Encoder.from_dict(notes["encoder"]).n_inputs == 4  # u, v, other, x
         weights = fp.load("t.safetensors").weights[0]
-        assert not weights[2].any()  # never seen in training: trained to nothing
+        assert not weights[2].any()  # the input was 0 in all training rows, so its weights are 0
         assert weights[0].any() and weights[1].any()
         write("new.csv", ["c", "x"], [["w", 1], ["u", ""]])
         _, err = succeed("predict", "t.safetensors", "new.csv")
@@ -690,7 +690,7 @@ class TestBadInput:
 
 
 class TestHostileModels:
-    """Whoever makes a model can make its checksum: what it says of the columns is looked at too."""
+    """Whoever makes a model can make its checksum, so its description of the columns is checked too."""
 
     @pytest.fixture(params=["regression", "classification"])
     def model(self, succeed, request):
@@ -711,7 +711,7 @@ class TestHostileModels:
                 container[key] = copy.deepcopy(pick.draw(ODD))
         try:
             model_file.save(net, "m.safetensors", notes=notes)
-        except ValueError:  # NaN is not written by us
+        except ValueError:  # fastprop does not write NaN
             return
         for command in ("predict", "explain"):
             status, out, err = run(command, "m.safetensors", name)
@@ -845,7 +845,7 @@ class TestInterruption:
         rows = [[*row, "up"] for row in random.normal(size=(20000, 2))]
         write("new.csv", ["a", "b", "c"], rows)
         args = ["predict", "plane.safetensors", "new.csv"]
-        # Unbuffered, CPython loses the rest of a write that was cut short, and never hears of it.
+        # Unbuffered, CPython loses the rest of a write that was cut short, without an error.
         env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
         with subprocess.Popen(
             [sys.executable, "-m", "fastprop.cli.main", *args],

@@ -1,4 +1,4 @@
-"""The report of `fastprop train`: one page, whole and safe, with the numbers of the training that it is of."""
+"""The report of `fastprop train`: one complete and safe page with the numbers of its training."""
 
 import csv
 import re
@@ -27,7 +27,7 @@ def write(name, header, rows):
 
 
 def write_plane(name="plane.csv", n=200, column="c"):
-    """y = 3000 + 500 a - 200 b, plus 100 where c is 'up'; b has gaps."""
+    """Write a regression: y = 3000 + 500 a - 200 b, plus 100 where c is 'up'; b has gaps."""
     random = np.random.default_rng(1)
     rows = []
     for i in range(n):
@@ -38,7 +38,7 @@ def write_plane(name="plane.csv", n=200, column="c"):
 
 
 def write_blobs(name="blobs.csv", n=150, kinds=("red", "green", "<b>blue</b>"), column="x"):
-    """Classes around the corners of a triangle, of which some rows overlap."""
+    """Write three classes around the corners of a triangle, which overlap a little."""
     random = np.random.default_rng(2)
     centres = [(0, 0), (3, 0), (0, 3)]
     rows = []
@@ -49,9 +49,9 @@ def write_blobs(name="blobs.csv", n=150, kinds=("red", "green", "<b>blue</b>"), 
 
 
 class Page(HTMLParser):
-    """The tags of a page, what they refer to, and the tables' cells."""
+    """The tags of a page, their links, and the cells of the tables."""
 
-    OPEN = ("meta",)  # of HTML, without an end
+    OPEN = ("meta",)  # tags of HTML without an end tag
 
     def __init__(self, path):
         super().__init__()
@@ -90,7 +90,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
     def table(self, header):
-        """The rows of the table whose first line begins so, by their columns."""
+        """Return the rows, as dicts, of the table whose header begins with `header`."""
         (found,) = (table for table in self.tables if table[0][: len(header)] == header)
         return [dict(zip(found[0], row, strict=True)) for row in found[1:]]
 
@@ -100,7 +100,7 @@ def number(text):
 
 
 class TestBeforeTheTraining:
-    """What cannot become a report is said before the work."""
+    """If the report cannot be made, the error comes before the training."""
 
     def test_the_extra_is_named_where_matplotlib_is_missing(self, run, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -1,4 +1,4 @@
-"""A model file gives back what was saved, bit for bit, and nothing else is taken for one."""
+"""A model file gives back what was saved, bit for bit, and any other file is refused."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def path(tmp_path):
 
 
 def seal(prefix_and_rest, data=b""):
-    """A file whose checksum is right, of a header with 64 zeros in the checksum's place."""
+    """Return a file with the right checksum, from a header with 64 zeros in place of the checksum."""
     header = bytearray(prefix_and_rest)
     header += b" " * (-len(header) % 8)
     length = len(header).to_bytes(8, "little")
@@ -36,7 +36,7 @@ def seal(prefix_and_rest, data=b""):
 
 
 def rewrite(path, change):
-    """Save the file again with its header changed by `change`, its checksum made right."""
+    """Save the file again with its header changed by `change`, and with the right checksum."""
     content = path.read_bytes()
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
@@ -281,7 +281,7 @@ DEEP = '{"kind":"residual","layers":[' * 10_000 + '{"kind":"dense","n_outputs":1
     ids=lambda text: text[:20],
 )
 def test_hostile_descriptions(path, small, text):
-    """Whoever makes a file can make its checksum: the error names the file, and does not repeat it."""
+    """Whoever makes a file can make its checksum. The error names the file, and does not repeat its content."""
     small.save(path)
     rewrite(path, lambda header: header["__metadata__"].update(description=text))
     with pytest.raises(ValueError, match=path.name) as caught:
@@ -330,7 +330,7 @@ def test_hostile_places(path, small, end):
 
 
 def test_an_embedding_beyond_all_memory():
-    """2^32 categories of 2^32 numbers are 2^64, which int64 takes for none."""
+    """2^32 categories of 2^32 numbers are 2^64 numbers, which is 0 in int64."""
     with pytest.raises(MemoryError, match="no memory for tables of 18446744073709551616 numbers"):
         fp.Network([1, fp.Embedding({0: (2**32, 2**32)})])
 
@@ -439,7 +439,7 @@ def test_readable_by_the_safetensors_package(path, dtype):
 @pytest.mark.peer
 @pytest.mark.parametrize("name", bridge_cases.NETWORKS)
 def test_every_kind_of_layer_is_readable_by_both(name, path, monkeypatch):
-    """By the safetensors package, the state too; and by fastprop where that is not installed."""
+    """The safetensors package reads all arrays, the state too; fastprop reads the file without that package."""
     peer = pytest.importorskip("safetensors")
     numpy_peer = pytest.importorskip("safetensors.numpy")
     net = bridge_cases.network(name, "float32")

@@ -1,4 +1,4 @@
-"""Every file that the package writes is the old one or the new one, whole: on a full disk, forbidden, or killed."""
+"""Every file that the package writes is the old one or the new one: on a full disk, without permission, or killed."""
 
 import ast
 import builtins
@@ -30,7 +30,7 @@ def network(version):
 
 
 def command(*args):
-    """Runs a command; what it says of a failure becomes an error."""
+    """Run a command, and raise its message as an error if it fails."""
     said = io.StringIO()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = main([str(arg) for arg in args])
@@ -48,7 +48,7 @@ def trained(place, version):
 
 @functools.cache
 def reported(place, version):
-    """What a report is of."""
+    """Return the run that a report describes."""
     from fastprop.cli import report
 
     runs = []
@@ -66,7 +66,7 @@ def write_report(place, path, version):
         report.write(reported(place, version), path)
 
 
-# Each writes a file, a first or a second version of it; a new writer is a line here. With the package that it needs.
+# Each writer writes the first or the second version of a file; a new writer is a line here, with the package it needs.
 WRITERS = {
     "model": (lambda place, path, v: network(v).save(path), None),
     "notes": (lambda place, path, v: model_file.save(network(v), path, notes={"version": v}), None),
@@ -82,7 +82,7 @@ WRITERS = {
 
 
 def prepare(place):
-    """What the writers need: a table, and two models of it."""
+    """Make what the writers need: a table, and two models that were trained on it."""
     rows = np.random.default_rng(0).normal(size=(40, 2))
     (place / "t.csv").write_text("a,b,y\n" + "".join(f"{a},{b},{a + b}\n" for a, b in rows))
     for version in (1, 2):
@@ -98,7 +98,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.peer] * bool(WRITERS[name][1])) for name in WRITERS])
 def write(request, place):
-    """A writer: write(path, version)."""
+    """Return a writer: write(path, version)."""
     function, needed = WRITERS[request.param]
     if needed:
         pytest.importorskip(needed)
@@ -107,21 +107,21 @@ def write(request, place):
         function(place, path, version)
 
     write.name = request.param
-    write(place / "warm", 1)  # what it imports and caches is not what is tested
+    write(place / "warm", 1)  # the files that imports and caches open are not tested
     (place / "warm").unlink()
     return write
 
 
 @contextlib.contextmanager
 def refused(path):
-    """An error that names the file that its user knows, and no other."""
+    """Check that an error names the file that the user knows, and no other."""
     with pytest.raises(OSError) as caught:
         yield
     assert path.name in str(caught.value) and ".fastprop-" not in str(caught.value)
 
 
 def fails(write, path, failing):
-    """Whether a failure leaves the old file, or where there was none nothing."""
+    """Check that a failure leaves the old file, or no file where there was none."""
     directory = path.parent
     assert os.listdir(directory) == []
     with refused(path), failing:
@@ -137,28 +137,28 @@ def fails(write, path, failing):
 
 
 class Filling(io.FileIO):
-    """A file on a disk that has room for so many bytes."""
+    """A file on a disk that has space for `space` bytes."""
 
-    room = 0
+    space = 0
 
     def write(self, data):
         data = bytes(data)
-        if len(data) > self.room:
-            super().write(data[: self.room])
+        if len(data) > self.space:
+            super().write(data[: self.space])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.room -= len(data)
+        self.space -= len(data)
         return super().write(data)
 
 
 @contextlib.contextmanager
-def full_disk(room):
-    """Where a file of the package is written, there is room for so many bytes; with none too many fsync says so."""
+def full_disk(space):
+    """A context in which the disk has space for this many bytes; if all fit, it is fsync that fails."""
 
     def limited(path, mode="r", **how):
         if "r" in mode:
             return builtins.open(path, mode, **how)
         file = Filling(path, mode.replace("b", ""))
-        file.room = room
+        file.space = space
         return file
 
     def no_room(descriptor):
@@ -171,11 +171,11 @@ def full_disk(room):
 
 
 @contextlib.contextmanager
-def size_limit(room):
-    """The kernel lets no file of this process grow beyond so many bytes."""
+def size_limit(space):
+    """A context in which the kernel lets no file of this process grow beyond this many bytes."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (space, hard))
     try:
         yield
     finally:
@@ -188,12 +188,12 @@ def size_limit(room):
 def test_a_full_disk(write, place, tmp_path, disk, fill):
     write(place / "whole", 2)
     size = (place / "whole").stat().st_size
-    room = size - 1 if isinstance(fill, str) else int(fill * size) if fill != 1 else 1
-    fails(write, tmp_path / "wanted.out", Once(lambda: disk(room)))
+    space = size - 1 if isinstance(fill, str) else int(fill * size) if fill != 1 else 1
+    fails(write, tmp_path / "wanted.out", Once(lambda: disk(space)))
 
 
 class Once:
-    """A context manager that may be entered more than once, each time a new one."""
+    """A context manager that may be entered more than once; each time it makes a new one."""
 
     def __init__(self, new):
         self.new = new
@@ -208,7 +208,7 @@ class Once:
 
 @contextlib.contextmanager
 def read_only(path):
-    """Permissions forbid to write, and root has given up the right not to mind them (CAP_DAC_OVERRIDE)."""
+    """Permissions forbid writing, and root has given up the right to ignore them (CAP_DAC_OVERRIDE)."""
     if os.name != "posix":
         pytest.skip("permissions of POSIX")
     header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
@@ -245,7 +245,7 @@ def test_a_read_only_file(write, tmp_path):
 
 
 def kill_after(steps):
-    """Kills this process so many steps of the system after the first file is opened to be written, and one."""
+    """Kill this process after the first file is opened for writing and then `steps` + 1 calls for files have returned."""
     left = None
 
     def opened(event, args):
@@ -266,9 +266,9 @@ def kill_after(steps):
 
 
 def killed_everywhere(name, place, path):
-    """For a process of its own: its children write, and each is killed one step later.
+    """Run in a process of its own: its children write, and each is killed one step later than the one before.
 
-    Says how many were killed, and after which steps the file was neither the old one nor the new one.
+    Prints how many were killed, and after which steps the file was neither the old one nor the new one.
     """
     write, path = functools.partial(WRITERS[name][0], Path(place)), Path(path)
     versions = []
@@ -303,7 +303,7 @@ def test_killed_at_each_step(write, place, tmp_path):
 
 
 def test_no_other_place_writes_files():
-    """A call that could is in ``output.py``; all others go through it."""
+    """Any call that could write a file is in ``output.py``; all other code goes through it."""
     methods = {"write_text", "write_bytes", "savefig", "tofile", "save", "savez", "savez_compressed", "savetxt"}
     allowed = {
         ("main.py", "open"): "os.open(os.devnull",
@@ -337,7 +337,7 @@ class TestStreams:
             WRITERS[name][0](place, place / "whole", 1)
             reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             try:
-                wanted = (place / "whole").read_bytes()[:4096]  # a page is always there: 16 of them fit into a pipe
+                wanted = (place / "whole").read_bytes()[:4096]  # a pipe holds 16 pages of 4096 bytes
                 with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
                     os.close(reader)
                     reader = -1
@@ -366,7 +366,7 @@ class TestStreams:
 
 
 def test_text_that_is_no_text(tmp_path):
-    """A path of bytes that are no UTF-8 may stand in a title."""
+    """A title may contain a path with bytes that are not UTF-8."""
     _output.write(tmp_path / "x", "a\udcff", b"\xff")
     assert (tmp_path / "x").read_bytes() == b"a\\udcff\xff"
 

@@ -1,4 +1,4 @@
-"""Whatever stdout and stderr are, a command does its work: of another encoding, closed, None, full, or broken."""
+"""A command does its work whatever stdout and stderr are: of another encoding, closed, None, full, or broken."""
 
 import io
 import os
@@ -33,7 +33,7 @@ def model(capfd):
 
 
 def shell(redirection, *args, env=None):
-    """Runs a command with redirections of a shell; gives its status, output and errors."""
+    """Run a command with redirections of a shell; return its status, output and errors."""
     command = [sys.executable, "-m", "fastprop.cli.main", *args]
     done = subprocess.run(
         ["sh", "-c", f'"$@" {redirection}', "sh", *command], capture_output=True, env={**os.environ, **(env or {})}
@@ -94,7 +94,7 @@ def test_a_full_output_is_told_after_the_work(model, args):
     lines = err.decode().splitlines()
     assert status == 2 and lines[-1] == "fastprop: error: the standard output: No space left on device"
     assert all(line.startswith("fastprop: ") for line in lines)
-    assert Path(model).read_bytes() == before  # the training of the same seed, written again
+    assert Path(model).read_bytes() == before  # a training with the same seed wrote it again
 
 
 @posix
@@ -127,7 +127,7 @@ def test_a_dash_is_the_standard_output(model, run):
 
 
 class Broken(io.TextIOBase):
-    """A stream that fails."""
+    """A stream that raises errors."""
 
     def __init__(self, error, encoding="utf-8"):
         self.error, self.encoding_, self.said = error, encoding, []
@@ -193,7 +193,7 @@ def test_a_stream_of_nothing_has_no_descriptor():
 
 @posix
 def test_a_file_gets_none_of_the_standard_descriptors():
-    """Else what C prints, as a BLAS does its warnings, would go into the file."""
+    """Otherwise what C code prints, such as the warnings of a BLAS, would go into the file."""
     code = (
         "import os, sys\nfrom fastprop.cli import info, main\n"
         "info.run = lambda args: sys.exit(os.open('t.csv', os.O_RDONLY))\n"

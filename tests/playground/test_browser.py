@@ -13,7 +13,7 @@ EVIL = "<script>document.title='broken'</script>"
 
 
 class Page:
-    """The page of a playground of its own."""
+    """The page of a playground that a test has for itself."""
 
     def __init__(self, driver, server):
         self.driver, self.server = driver, server
@@ -26,7 +26,7 @@ class Page:
         return WebDriverWait(self.driver, 300, poll_frequency=0.05).until(lambda _: condition())
 
     def frames(self, n):
-        """Lets the page be drawn n times, and do meanwhile what it does from one time to the next."""
+        """Wait until the page has been drawn n times, with all that it does in between."""
         self.driver.execute_async_script(
             "const frame = (n) => n ? requestAnimationFrame(() => frame(n - 1)) : arguments[1](); frame(arguments[0]);",
             n,
@@ -47,11 +47,11 @@ class Page:
         Select(self[name]).select_by_value(value)
 
     def picture(self, name):
-        """What is drawn on a canvas."""
+        """Return the picture on a canvas."""
         return self.driver.execute_script("return document.getElementById(arguments[0]).toDataURL()", name)
 
     def widths(self):
-        """The lines of the network as they are drawn."""
+        """Return the lines of the network as they are drawn."""
         lines = "#network path:not(.grab)"
         return [line.get_attribute("stroke-width") for line in self.driver.find_elements("css selector", lines)]
 
@@ -208,7 +208,7 @@ def test_hostile_files_are_text_or_refused(page, tmp_path):
 
 
 def test_a_page_of_another_origin_cannot_read_it(browser, page):
-    """One served by another port of this machine, which knows the address."""
+    """A page that another port of this machine serves, and that knows the address of the playground."""
     with Server(Session()) as other:
         threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         browser.get(other.address)

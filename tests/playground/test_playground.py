@@ -1,4 +1,4 @@
-"""The playground without a browser: its points, its session, and the door of its server."""
+"""The playground without a browser: its points, its session, and the checks of its server."""
 
 import base64
 import http.client
@@ -52,7 +52,7 @@ def test_made_points(name, noise):
 
 @pytest.mark.parametrize("name", datasets.CLASSES)
 def test_classes_without_noise_can_be_learned(name):
-    """A network of the playground's size comes to tell nearly all of the points apart."""
+    """A network of the playground's size learns to classify nearly all points."""
     points = datasets.make(name, 400, 0.0, seed=0)
     net = fp.Network([2, 12, 12, len(points.classes)], activation="tanh", seed=0)
     net.fit(points.X, points.y, loss="cross_entropy", optimizer=fp.Adam(0.01), epochs=100, batch_size=16)
@@ -95,7 +95,7 @@ def test_columns_that_will_not_do(header, rows, columns, message):
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch):
-    """A request trains for as many steps as it asks for, however slow this machine is."""
+    """A request takes as many steps as it asks for, however slow this machine is."""
     monkeypatch.setattr(session_module, "MAX_SECONDS", 1e9)
 
 
@@ -216,7 +216,7 @@ def test_the_cost_curve_stays_short():
 
 
 def test_pictures_are_of_the_plane():
-    """The surface of a network that is told what to say: x1 > 0 is class 1, the left half class 0."""
+    """The surface of a network with given weights: x1 > 0 is class 1, the left half is class 0."""
     session = Session()
     session.configure({"hidden": []})
     session.network.parameters[:] = 0
@@ -278,7 +278,7 @@ def server():
 
 
 def ask(server, path, body=None, *, method=None, token=None, **headers):
-    """The status and what came back, as JSON if it is."""
+    """Return the status and the content of an answer, parsed if it is JSON."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=300)
     address = f"/{server.token if token is None else token}/{path}"
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -432,7 +432,7 @@ def test_a_body_that_breaks_off_is_refused(server):
 
 
 def talk(server, *requests):
-    """The statuses of what a connection answers to bytes that are sent at once, and whether it is closed then."""
+    """Return the statuses of the answers to bytes that are sent at once, and whether the connection is closed then."""
     with socket.create_connection(server.server_address, timeout=300) as connection:
         connection.sendall(b"".join(requests))
         connection.shutdown(socket.SHUT_WR)
@@ -441,7 +441,7 @@ def talk(server, *requests):
 
 
 def request(server, method, path, *headers, body=b""):
-    """The bytes of a request."""
+    """Return the bytes of a request."""
     lines = [f"{method} /{server.token}/{path} HTTP/1.1", f"Host: 127.0.0.1:{server.server_port}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
@@ -564,7 +564,7 @@ def test_an_upload_becomes_the_points(server):
 
 
 def test_a_column_named_script_is_text(server):
-    """It comes back as a JSON string, never in a page."""
+    """The name of an uploaded file comes back as a JSON string, never in a page."""
     status, scene, headers = upload(server, csv_of([EVIL, "b", "c"], cloud()), EVIL)
     assert status == 200 and scene["axes"][0] == EVIL
     assert headers.get_content_type() == "application/json" and headers["X-Content-Type-Options"] == "nosniff"

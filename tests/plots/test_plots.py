@@ -1,4 +1,4 @@
-"""The pictures: what is drawn is what was given, on the axes that were given; what they refuse, and how."""
+"""The pictures: they draw what they are given, on the axes they are given, and refuse wrong arguments."""
 
 import re
 import subprocess
@@ -34,7 +34,7 @@ def plt():
 
 
 def blobs(n=120, seed=3):
-    """Two inputs and two classes far apart."""
+    """Return rows with two inputs, in two classes that are far apart."""
     random = np.random.default_rng(seed)
     y = np.arange(n) % 2
     return random.normal(np.c_[4.0 * y - 2.0, np.zeros(n)], 0.5).astype(np.float32), y
@@ -55,7 +55,7 @@ def test_the_page_of_pictures_shows_each_and_stays_light():
 
 
 class TestWithoutMatplotlib:
-    """What needs no picture, and what is said where none can be made."""
+    """What works without matplotlib, and the error where it is needed."""
 
     def test_plots_is_an_attribute_that_imports_no_matplotlib(self):
         code = (
@@ -132,7 +132,7 @@ class TestWithoutMatplotlib:
 
 
 class TestRefusals:
-    """Checked before anything is drawn."""
+    """Arguments are checked before anything is drawn."""
 
     @pytest.mark.parametrize(
         "history, message",

@@ -33,7 +33,7 @@ def test_page(page):
 
 
 def test_no_formula_is_broken_by_a_line():
-    """One whose second line begins with a minus is a list to Markdown."""
+    """A formula whose second line begins with a minus would be a list in Markdown."""
     for page in PAGES:
         prose = re.sub(r"^```.*?^```$|^\$\$.*?\$\$$|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.M | re.S)
         for line in prose.splitlines():
@@ -41,7 +41,7 @@ def test_no_formula_is_broken_by_a_line():
 
 
 def messages():
-    """Every text in the source of the package, a space for each thing that is put into it."""
+    """Return every text in the source of the package, with a space for each value that is inserted."""
     package = Path(fp.__file__).parent
     for source in package.rglob("*.py"):
         for node in ast.walk(ast.parse(source.read_text("utf-8"))):
@@ -52,7 +52,7 @@ def messages():
 
 
 def test_what_can_go_wrong_says_it_so():
-    """Each message that the page quotes is one."""
+    """Each message that the page quotes is one of the package."""
     page = (doc_blocks.DOCS / "guide" / "what_can_go_wrong.md").read_text("utf-8")
     known = "\n".join(messages())
     quoted = [

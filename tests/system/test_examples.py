@@ -1,4 +1,4 @@
-"""Every worked example runs as a learner runs it: as a script, in a process of its own."""
+"""Every worked example runs as a reader runs it: as a script, in a process of its own."""
 
 import os
 import re
@@ -12,7 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 RECORDED = EXAMPLES.parent / "docs" / "outputs"
 DATA = EXAMPLES.parents[1] / "shared" / "data"
 
-# What a learner must get to see, one line or number of each part.
+# What each part of an example must print: a line, or a number.
 EXPECTED = {
     "01_linear_neuron.py": [
         r"dL/dw1 = \(a - y\) x1 +-5\.5000000 +-5\.5000000\n",
@@ -90,7 +90,7 @@ def test_mnist_without_its_data_says_what_to_do(tmp_path):
 
 
 def test_an_example_stops_at_a_wrong_number():
-    """The helper that prints both sides is what asserts: a digit off must end the script."""
+    """The helper that prints both sides also asserts, so that one wrong digit must end the script."""
     wrong = "from check import check; check('dL/db', 1.0, 1.0 + 1e-10)"
     done = subprocess.run(
         [sys.executable, "-c", wrong], cwd=EXAMPLES, capture_output=True, text=True, timeout=600

@@ -15,7 +15,7 @@ import pytest
 import fastprop as fp
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="no fork, no signals on this system")
-SECONDS = 3000  # only a hang takes so long: the programs take 2 to 20 on one of two busy cores
+SECONDS = 3000  # only a hang takes that long: the programs take 2 to 20 seconds on one of two busy cores
 
 START = """
 import itertools, os, signal, sys, threading, time, warnings
@@ -128,7 +128,7 @@ def interrupt(use, n):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a program, after its start, by itself."""
+    """Run a program, which follows START, in a process of its own."""
 
     def run(program):
         path = tmp_path / "program.py"
@@ -186,7 +186,7 @@ WHILE_A_THREAD_HAS_IT = """
 
 
 def test_a_fork_while_a_metric_is_computed(run):
-    """``functools.cached_property`` has a lock in Python 3.11, for all instances."""
+    """In Python 3.11 ``functools.cached_property`` has one lock for all instances."""
     hold = """
     from fastprop.nn import losses
     from fastprop.training import metrics
@@ -218,7 +218,7 @@ def test_a_fork_while_the_number_of_threads_is_changed(run):
 
 
 def test_no_import_begins_between_the_wait_for_one_and_the_fork(run):
-    """A fork waits for an import; the next one, which another thread wants meanwhile, must wait for the fork."""
+    """A fork waits for an import; the next import, which another thread wants meanwhile, must wait for the fork."""
     run("""
         from importlib.machinery import ModuleSpec
         from fastprop._util import lazy

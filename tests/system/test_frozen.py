@@ -1,4 +1,4 @@
-"""A program that PyInstaller froze does what it did, with the hook that fastprop brings along."""
+"""A program that PyInstaller froze works as before, with the hook that is part of fastprop."""
 
 import os
 import re
@@ -41,9 +41,9 @@ except ValueError as error:
     assert "relu" in str(error)
 print(history)
 """
-# What this environment has and the program does not use: the freezing would take minutes.
+# Packages of this environment that the program does not use. With them freezing would take minutes.
 WITHOUT = ["sklearn", "scipy", "matplotlib", "rich", "tqdm", "threadpoolctl", "PIL", "tkinter", "IPython", "setuptools"]
-SECONDS = 900  # it takes 10 to 20 seconds on one of two busy cores; this only a hang exceeds
+SECONDS = 900  # only a hang takes that long: it takes 10 to 20 seconds on one of two busy cores
 
 
 def test_what_is_imported_by_name_is_named_where_tools_that_freeze_look():

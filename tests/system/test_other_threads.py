@@ -1,4 +1,4 @@
-"""Other users of processes and threads beside fastprop's pool: nothing hangs, no bit changes, limits are kept.
+"""Other libraries that use processes and threads: nothing hangs, no bit changes, limits are kept.
 
 Each program runs in a process of its own, and is killed with all of its children when its time is over.
 """
@@ -14,7 +14,7 @@ import pytest
 from fastprop import config
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="no fork, no session on this system")
-SECONDS = 600  # only a hang takes that long: it is 1 to 10 on one of two busy cores
+SECONDS = 600  # only a hang takes that long: it takes 1 to 10 seconds on one of two busy cores
 
 START = """
 import concurrent.futures, contextlib, multiprocessing, os, signal, sys, threading, time, warnings
@@ -52,7 +52,7 @@ def ended(child):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a program, after its start, by itself; gives its standard output."""
+    """Run a program, which follows START, in a process of its own; return its standard output."""
 
     def run(program, start=START, **environment):
         path = tmp_path / "program.py"
@@ -144,7 +144,7 @@ def torch_works():
 @pytest.mark.peer
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_torch_and_the_workers_of_its_data_loader(run, method):
-    """torch's threads and ours in one process, workers that predict with us while we train, and a fork."""
+    """The threads of torch and of fastprop in one process, torch's workers that predict by fastprop, and a fork."""
     pytest.importorskip("torch", reason="the `peers` extra is not installed")
     run(
         f"""
@@ -176,7 +176,7 @@ def test_torch_and_the_workers_of_its_data_loader(run, method):
 @POSIX
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_fork_from_a_signal_handler_in_mid_step(run, threads):
-    """The child ends the step that it was born in, and all that follow, with the bits of its parent."""
+    """The child completes the step in which the fork came, and all later ones, with the bits of its parent."""
     run(f"""
         fp.set_num_threads({threads})
         fp._core._engine.set_interrupt_interval(0)  # signals are looked for all the time
@@ -241,7 +241,7 @@ def test_fork_from_a_signal_handler_in_mid_step(run, threads):
 
 @POSIX
 def test_a_network_whose_step_a_fork_cut_in_two(run):
-    """In the child it is refused: half of it may be updated. Any other network works."""
+    """The child refuses a network that another thread was training, since it may be half updated; others work."""
     run("""
         REFUSED = 4
         fp.set_num_threads(2)
@@ -313,7 +313,7 @@ NO_QUOTA = config.MAX_THREADS
 
 
 def cpus(root, group, mountinfo, quotas):
-    """What config makes of these files, in a directory that stands for "/"."""
+    """Return the quota that config finds in these files, in a directory that is taken for "/"."""
     files = {"proc/self/cgroup": group, "proc/self/mountinfo": mountinfo}
     for directory, quota in quotas.items():
         if "cpuacct" in directory:

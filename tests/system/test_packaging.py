@@ -1,4 +1,4 @@
-"""What is installed is what the project says: one version, stubs, no sources, a quick import."""
+"""The installed package is as the project says: one version, stubs, no sources, a quick import."""
 
 import importlib.machinery
 import importlib.metadata
@@ -93,7 +93,7 @@ def python(code):
 
 
 def test_import_is_lazy():
-    """The core alone, and nothing that takes long. benchmarks/memory.py has the time that is left."""
+    """``import fastprop`` imports the core alone, nothing that takes long; benchmarks/memory.py measures its time."""
     code = "import sys, numpy; before = set(sys.modules); import fastprop; print(*sorted(set(sys.modules) - before))"
     new = set(python(code).split())
     assert not new & {"argparse", "csv", "hashlib", "json", "pathlib", "html", "difflib", "secrets", "numpy.random"}

@@ -1,4 +1,4 @@
-"""One network used by several threads at once: right numbers, or an error that names the cause; and no deadlock.
+"""One network is used by several threads at once: numbers are right, or an error names the cause; no deadlock.
 
 Threads change places after every few instructions here, so that what can come between two passes does.
 """
@@ -30,7 +30,7 @@ LAYERS = {
 
 @pytest.fixture(autouse=True)
 def switching():
-    """Threads change places as often as Python lets them."""
+    """Python switches between threads as often as it can."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -50,7 +50,7 @@ def own_loss(Y, y):
     return float(np.mean((Y - y) ** 2)), 2 * (Y - y) / Y.size
 
 
-# What is one call to the user, for a network, X and y: its numbers do not depend on who else uses the network.
+# Single calls of a user, for a network, X and y: their numbers do not depend on other users of the network.
 ONE_CALL = {
     "call": lambda net, X, y: net(X),
     "jacobian": lambda net, X, y: net.jacobian(X),
@@ -88,9 +88,9 @@ def test_one_call_has_its_own_numbers(call, layers):
 
 @pytest.mark.parametrize("layers", LAYERS)
 def test_forward_and_backward_give_right_numbers_or_an_error(layers):
-    """Also what is read from ``net.gradient`` after it: each thread finds the gradient that it computed."""
+    """Calls give the right numbers, and ``net.gradient`` after a call is the one that the same thread computed."""
     net = made(layers)
-    batches = [rows(i) for i in range(USERS)]  # all of one shape: the rows do not tell whose they are
+    batches = [rows(i) for i in range(USERS)]  # all of one shape, so that the shape does not tell threads' rows apart
 
     def passes(X, dY):
         net.forward(X)
@@ -163,7 +163,7 @@ def test_a_gradient_is_handed_over_to_a_thread_that_has_none():
 
 @pytest.mark.parametrize("loss", ["half_mse", own_loss])
 def test_steps_of_two_threads_are_whole(loss):
-    """With all rates 0 but in one thread's trainer nothing but its steps may change the network."""
+    """Where all rates are 0 except in one thread's trainer, only the steps of that trainer may change the network."""
     net, twin = made("norms"), made("norms")
     still = [fp.Trainer(net, loss=loss, optimizer=fp.SGD(1e-300), seed=1) for _ in range(2)]
     trainer, replay = (fp.Trainer(n, loss=loss, optimizer=fp.SGD(0.01), seed=0) for n in (net, twin))
@@ -180,7 +180,7 @@ def test_steps_of_two_threads_are_whole(loss):
 
 
 def test_an_own_loss_that_is_disturbed_by_predictions():
-    """The same bits as alone, batch norm's statistics and dropout too."""
+    """Training gives the bits that it gives alone, with batch norm's statistics and dropout too."""
     nets = made("norms"), made("norms")
     trainers = [fp.Trainer(net, loss=own_loss, optimizer=fp.Adam(0.01)) for net in nets]
     (X, y), going = rows(0, 32), [True]
@@ -203,7 +203,7 @@ def test_an_own_loss_that_is_disturbed_by_predictions():
 
 
 def test_an_own_loss_that_uses_the_network_itself():
-    """In every way that leaves as many rows behind as there were."""
+    """The network is used in every way that leaves the same number of rows in the engine's buffers."""
     net, (X, y) = made(), rows(0)
     for name in ("call", "jacobian", "value_and_gradient", "value_and_gradient of an own loss"):
 
@@ -223,7 +223,7 @@ def test_an_own_loss_that_uses_the_network_itself():
 
 
 def test_averaged_parameters_are_put_back():
-    """Whatever else trains the network, or averages, meanwhile: no step is lost, no average stays."""
+    """Whatever else trains the network or averages meanwhile, no step is lost, and no averaged parameters stay."""
     net, twin = made(), made()
     trainer, replay = (fp.Trainer(n, loss="half_mse", optimizer=fp.SGD(0.05), average=fp.EMA(0.9)) for n in (net, twin))
     X, y = rows(0)
@@ -256,13 +256,13 @@ def test_threads_predict_while_parameters_are_averaged():
 
 
 def between_steps(parameters):
-    """Whether these are parameters of TRAINED after a whole number of its steps: each adds the same to all."""
+    """Return whether these are the parameters of TRAINED after whole steps, each of which adds one number to all."""
     return len(set(parameters.tolist())) == 1
 
 
 @pytest.mark.parametrize("way", ["save", "checkpoint", "pickle", "to_c", "parameters", "early stopping"])
 def test_what_is_written_while_another_thread_trains_is_between_two_steps(tmp_path, way):
-    """A network whose parameters are all equal after every step, and would not be in the middle of one."""
+    """Return a network whose parameters are all equal after every step, and would differ in the middle of a step."""
     net = fp.Network([1, fp.Dense(200_000, bias=False, activation="identity")], seed=0)
     net.parameters = np.zeros(net.n_parameters)
     trainer = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(2.0**-10))
@@ -309,7 +309,7 @@ def test_what_is_written_while_another_thread_trains_is_between_two_steps(tmp_pa
 
 
 def test_a_handler_in_mid_step_neither_saves_nor_assigns(tmp_path):
-    """Half a step is no network: it is refused like every other use."""
+    """In the middle of a step a network cannot be saved or assigned to: that is refused like every other use."""
     if not hasattr(signal, "setitimer"):
         pytest.skip("needs SIGALRM")
     net = fp.Network([512, 1024, 1024, 8], seed=0)
@@ -348,7 +348,7 @@ def test_a_handler_in_mid_step_neither_saves_nor_assigns(tmp_path):
 
 
 def run(program):
-    """A Python of its own with this module at hand; if it hangs, that is the failure."""
+    """Run a program in a Python of its own that can import this module; a hang is a failure."""
     start = (
         f"import sys, threading; sys.path[:] = {[os.path.dirname(__file__), *sys.path]!r}\n"
         "from test_shared_networks import *\n"
@@ -399,7 +399,7 @@ def test_an_ensemble_that_has_a_network_twice():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_child_of_a_fork_while_another_thread_has_the_network():
-    """It never waits for the thread that is not there; parameters that were averaged at the fork are refused in it."""
+    """The child never waits for the missing thread, and refuses parameters that were averaged during the fork."""
     run("""
         import warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads

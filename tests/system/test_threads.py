@@ -1,4 +1,4 @@
-"""The pool: the bits are the same on any number of threads, several callers get along, and forks work.
+"""The pool: bits do not depend on the number of threads, several callers work at once, and forks work.
 
 tools/tsan runs this file under ThreadSanitizer.
 """
@@ -55,7 +55,7 @@ def test_portable_gives_the_same_bits_on_any_threads():
 
 @pytest.mark.parametrize("threads", [3, 8 * (os.cpu_count() or 1)])
 def test_more_threads_than_cores(threads):
-    """Whoever waits must let others run: the last chunk may be that of a thread without a core."""
+    """A thread that waits must let others run, since the last chunk may belong to a thread without a core."""
     fp.set_num_threads(1)
     expected = Work("8-48x4-2").train(9)
     fp.set_num_threads(min(threads, 256))
@@ -67,7 +67,7 @@ def test_more_threads_than_cores(threads):
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_two_trainings_and_predictions_at_once(threads):
-    """Each as if alone. All want the pool; whoever comes second does without."""
+    """Each caller computes as if it were alone. One caller has the pool, the others compute without it."""
     fp.set_num_threads(threads)
     names = list(SHAPES)[:2]
     expected = [Work(name, seed=i).train(15) for i, name in enumerate(names)]
@@ -117,7 +117,7 @@ def test_threads_set_during_training():
 
 
 def run(program):
-    """A Python of its own, with Work and together at hand; its standard output."""
+    """Run a program in a Python of its own that has Work and together; return its standard output."""
     start = f"import sys; sys.path[:] = {[os.path.dirname(__file__), *sys.path]!r}\nfrom test_threads import *\n"
     command = [sys.executable, "-P", "-c", start + textwrap.dedent(program)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
@@ -169,7 +169,7 @@ def test_threads_are_started_when_wanted_and_idle_without_work():
 @LINUX
 @pytest.mark.parametrize("caller", ["free", "pinned with the pool", "pinned alone"])
 def test_an_affinity_that_was_set_from_outside_stays(caller):
-    """As `taskset -p` does, for workers that sleep; the caller takes its own CPU out of their masks to wake them."""
+    """Affinity is set as by `taskset -p` for sleeping workers, whose masks the caller changes when it wakes them."""
     run(f"""
         before = set(os.listdir("/proc/self/task"))
         fp.set_num_threads(3)
@@ -207,7 +207,7 @@ def test_an_affinity_that_was_set_from_outside_stays(caller):
 @FORK
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_a_forked_child_trains_and_so_does_its_parent(threads):
-    """Also where the fork comes while another thread has the pool: that thread is gone in the child, the pool's too."""
+    """A thread that has the pool during the fork does not exist in the child, nor do the threads of the pool."""
     run(f"""
         import signal, warnings
         warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads
@@ -260,7 +260,7 @@ def test_set_num_threads_of_another_type(n):
 
 
 def started_with(value):
-    """What Python says that imports fastprop with FASTPROP_NUM_THREADS=value."""
+    """Run a Python that imports fastprop with FASTPROP_NUM_THREADS=value, and return its result."""
     environment = {**os.environ, "FASTPROP_NUM_THREADS": value}
     command = [sys.executable, "-P", "-c", "import fastprop; print(fastprop.get_num_threads())"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
