@@ -245,7 +245,7 @@ def test_a_read_only_file(write, tmp_path):
 
 
 def kill_after(steps):
-    """Kill this process after the first file is opened for writing and then `steps` + 1 calls for files have returned."""
+    """Kill this process when, after the first file is opened for writing, `steps` + 1 calls for files have returned."""
     left = None
 
     def opened(event, args):
