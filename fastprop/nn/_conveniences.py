@@ -1,6 +1,6 @@
-"""The methods of a network that stand on modules above it: training, derivatives, files, exports.
+"""Methods of a network that use modules of higher layers: training, derivatives, files and exports.
 
-Each imports what it needs when it is called. This is the one place where an import points upwards.
+Each method imports what it needs when it is called. Only this module imports modules of higher layers.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Conveniences:
-    """What ``Network`` inherits; see the head of the module."""
+    """The base class of ``Network`` with these methods."""
 
     @_validation.no_other_arguments(name="fit")
     def fit(
@@ -64,47 +64,47 @@ class Conveniences:
         Parameters
         ----------
         X : array_like, (rows, n_inputs), or iterable
-            Also a ``numpy.memmap`` of any size, ``fp.Scaled``, or a table of pandas, polars or pyarrow, as
-            ``fastprop.data.arrays`` says;
-            or, without y, an iterable of batches (xb, yb) or (xb, yb, weights), each a step as
-            it comes, in every epoch anew.
+            The inputs: an array, a ``numpy.memmap`` of any size, ``fp.Scaled``, or a table of pandas, polars or
+            pyarrow (see ``fastprop.data.arrays``). Without y, an iterable of batches (xb, yb) or (xb, yb, weights) that
+            can be iterated in every epoch; each batch is one step.
         y : array_like
-            As the loss takes it.
+            The targets, as the loss takes them.
         loss, optimizer, class_weight, seed
             As ``Trainer`` takes them; each class that has a weight must occur in y. The optimizer may be
-            ``fp.LBFGS()``; by default it is ``fp.Adam(0.003)``. The loss has no default: it says what y is.
+            ``fp.LBFGS()``; by default it is ``fp.Adam(0.003)``. The loss has no default, since it determines what y is.
         epochs : int, default 10
-            With LBFGS it is done earlier where nothing is to be gained.
+            The number of epochs. LBFGS may stop earlier, when it does not improve the cost.
         batch_size : int, default 64
-            From 1 to the number of rows. By default all of them where they are fewer, and for RPROP and LBFGS.
+            From 1 to the number of rows. By default a batch has all rows if they are fewer, or for RPROP and LBFGS.
         sample_weight : array_like, (rows,), optional
-            A weight for each row, none negative.
+            A non-negative weight for each row.
         validation : (Xv, yv), (Xv, yv, weights) or float, optional
-            The cost on these rows is recorded after each epoch. A number in (0, 1): such a share of the rows is drawn
-            (by the seed, from all classes alike) and held out.
+            The rows for which the cost is recorded after each epoch. A number in (0, 1) is the share of rows that is
+            drawn with the seed, stratified by class, and held out.
         metrics : str, callable, sequence or dict of them, optional
-            Recorded after each epoch, of the validation rows if there are, else of those that were trained on:
-            "accuracy", "balanced_accuracy", "f1" (of each class, the mean), "auc", "log_loss", "rmse", "mae", "r2"; the
-            name of a scorer of scikit-learn; or a function (y, outputs) -> float. A dict gives them names.
+            Metrics that are recorded after each epoch, for the validation rows if there are any, otherwise for the
+            training rows: "accuracy", "balanced_accuracy", "f1" (the mean over classes), "auc", "log_loss", "rmse",
+            "mae", "r2"; the name of a scorer of scikit-learn; or a function (y, outputs) -> float. The keys of a dict
+            are names.
         early_stopping : EarlyStopping or bool, optional
-            True stands for ``EarlyStopping()``, which watches the validation cost.
+            True stands for ``EarlyStopping()``, which monitors the validation cost.
         callbacks : Callback, function or sequence of them, optional
-            A function is called at the end of each epoch, with the run.
+            A function is called at the end of each epoch with the run.
         resume : str or os.PathLike, optional
-            A directory of a ``Checkpoint``: the training goes on after the newest, to the same bits as if it had never
-            been broken off; it begins where there is none. All else must be given as before, but for epochs.
+            The directory of a ``Checkpoint``. Training continues after the newest one, with the bits of a training that
+            was not interrupted, or starts if there is none. All other arguments except epochs must be as before.
         fallback : bool, default False
-            Whether it goes on from the one before, with a warning, where the newest is damaged.
+            Whether to continue from the checkpoint before, with a warning, if the newest is damaged.
         progress : bool or callable, default False
-            True shows a bar in a terminal or a notebook where tqdm or rich is installed, else prints a line for each
-            epoch; a callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so
-            far)``, where rows is None of batches.
+            True shows a bar in a terminal or a notebook if tqdm or rich is installed, and otherwise prints a line for
+            each epoch. A callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost
+            so far)``, where rows is None for an iterable of batches.
         window : int, default 64 MiB
-            How many bytes of converted rows are held of data that are not used as they are. A larger memmap is shuffled
-            block by block, and within the window.
+            The number of bytes of converted rows that are kept in memory, if the data cannot be used in place. A larger
+            memmap is shuffled by blocks, and within the window.
         rates, l1, l2, clip_value, clip_norm, average, shuffle : optional
-            As ``Trainer`` takes them. With an average the validation cost and the metrics are those of the averaged
-            parameters, which the network has in the end. LBFGS takes l2 alone.
+            As ``Trainer`` takes them. With an average, the validation cost and the metrics are those of the averaged
+            parameters, which the network has at the end. LBFGS takes only l2.
 
         Returns
         -------
@@ -113,11 +113,11 @@ class Conveniences:
         Raises
         ------
         ValueError, TypeError
-            If an argument is wrong; nothing has changed then. Rows that are converted while they are gathered are
-            looked at when their turn comes: the parameters are those of the last whole step then. So they are where a
-            metric, a callback or a loss of one's own raises: what they are given to read cannot be written to.
+            If an argument is wrong; the network is then unchanged. Rows that are converted while they are gathered are
+            checked at that time; the parameters are then those of the last whole step, as they are if a metric, a
+            callback or your own loss raises an error.
         DivergenceError
-            If a cost or a parameter stops being finite; the parameters are those of the last good epoch.
+            If a cost or a parameter is no longer finite; the parameters are those of the last epoch with finite ones.
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step, and the exception has the ``history`` so far.
         ImportError
@@ -129,7 +129,7 @@ class Conveniences:
         return fitting.fit(arguments.pop("self"), **arguments)
 
     def predict(self, X: "ArrayLike") -> np.ndarray:
-        """The outputs of the network, as ``net(X)`` gives them.
+        """Return the network's outputs, as ``net(X)`` does.
 
         Parameters
         ----------
@@ -138,12 +138,12 @@ class Conveniences:
         Returns
         -------
         ndarray of ``dtype``, (rows, n_outputs) or (n_outputs,)
-            As the last layer gives them: raw scores under a loss that has its link in it, such as "cross_entropy".
+            The outputs of the last layer: raw scores if the loss includes its inverse link, as "cross_entropy" does.
 
         Raises
         ------
         ValueError, TypeError
-            If X has another shape, holds no numbers, or holds NaN or infinity.
+            If X has another shape, is not numeric, or has NaN or infinity.
         """
         return self(X)
 
@@ -156,7 +156,7 @@ class Conveniences:
         sample_weight: "ArrayLike | None" = None,
         metrics: "Metrics" = (),
     ) -> dict[str, float]:
-        """The cost over the rows of X, and metrics.
+        """Return the cost over the rows of X, and metrics.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class Conveniences:
         Returns
         -------
         dict of str to float
-            "cost", the mean over rows of the loss, weighted where there are weights, and each metric by its name.
+            "cost", the mean over rows of the loss, weighted if rows have weights, and each metric by its name.
 
         Raises
         ------
@@ -178,13 +178,13 @@ class Conveniences:
         return fitting.evaluate(self, X, y, loss=loss, sample_weight=sample_weight, metrics=metrics)
 
     def copy(self) -> "Self":
-        """A network of its own with the same layers, parameters and state; between two steps of whoever trains it."""
+        """Return a copy of the network with its layers, parameters and state, made between two steps of a training."""
         import copy
 
         return copy.copy(self)
 
     def jacobian(self, X: "ArrayLike") -> np.ndarray:
-        """The derivative of every output with respect to every input, row by row, in prediction.
+        """Return the derivative of every output with respect to every input of each row, in prediction.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class Conveniences:
         return derivatives.jacobian(self, X)
 
     def per_example_gradients(self, X: "ArrayLike", y: "ArrayLike", *, loss: "str | Loss") -> np.ndarray:
-        """The gradient of each row's loss with respect to ``parameters``, in prediction.
+        """Return the gradient of each row's loss with respect to ``parameters``, in prediction.
 
         Parameters
         ----------
@@ -237,7 +237,7 @@ class Conveniences:
         loss: "str | Loss",
         sample_weight: "ArrayLike | None" = None,
     ) -> np.ndarray:
-        """H v, where H is the matrix of second derivatives of the cost with respect to ``parameters``, in prediction.
+        """Return H v, with H the second derivatives of the cost with respect to ``parameters``, in prediction.
 
         Parameters
         ----------
@@ -248,14 +248,14 @@ class Conveniences:
         Returns
         -------
         ndarray of float64, (n_parameters,)
-            Exact to about 1e-9; ``fastprop.nn.derivatives`` says how.
+            H v, with a relative error of about 1e-9; ``fastprop.nn.derivatives`` describes the method.
 
         Raises
         ------
         ValueError, TypeError
             If an argument is wrong.
         ArithmeticError
-            If the parameters lie on a corner of the cost.
+            If the cost has a corner at the parameters.
         """
         from fastprop.nn import derivatives
 
@@ -271,14 +271,14 @@ class Conveniences:
         training: bool = False,
         step: int = 0,
     ) -> "Trace":
-        """Run both passes over all rows of X and keep every number: each z, a, dz, dW and db.
+        """Run both passes over all rows of X, and return every number: each z, a, dz, dW and db.
 
-        The network is not changed.
+        The network does not change.
 
         Parameters
         ----------
         X, y, sample_weight, training, step
-            As ``value_and_gradient`` takes them; or one row, (n_inputs,), with its target and weight.
+            As ``value_and_gradient`` takes them; X may also be one row, (n_inputs,), with its target and weight.
         loss : str or Loss
 
         Returns
@@ -289,7 +289,7 @@ class Conveniences:
         Raises
         ------
         ValueError, TypeError
-            If an argument is wrong, or the loss is a function of your own, which the engine cannot look into.
+            If an argument is wrong, or the loss is your own function, which the engine cannot trace.
         """
         from fastprop.explain.trace import trace
 
@@ -298,13 +298,13 @@ class Conveniences:
     def save(self, path: "str | PathLike[str]", *, notes: dict | None = None) -> None:
         """Write the network to a safetensors file that ``fastprop.load`` reads.
 
-        A file that is there is replaced in one step, or left whole.
+        An existing file is replaced in one step, or left unchanged if writing fails.
 
         Parameters
         ----------
         path : str or os.PathLike
         notes : dict, optional
-            Anything of your own that JSON can hold; ``fastprop.io.model_file.read_notes`` returns it.
+            Your own notes, as JSON-able values; ``fastprop.io.model_file.read_notes`` returns them.
 
         Raises
         ------
@@ -316,12 +316,12 @@ class Conveniences:
         model_file.save(self, path, notes=notes)
 
     def to_onnx(self, path: "str | PathLike[str] | None" = None) -> Any:
-        """The network as an ONNX model, ``onnx.ModelProto``, from "X", (rows, n_inputs), to "Y", (rows, n_outputs).
+        """Return the network as an ``onnx.ModelProto`` from "X", (rows, n_inputs), to "Y", (rows, n_outputs).
 
         Parameters
         ----------
         path : str or os.PathLike, optional
-            Where to write it; a file that is there is replaced.
+            The file to write; an existing file is replaced.
 
         Raises
         ------
@@ -335,7 +335,7 @@ class Conveniences:
         return onnx.to_onnx(self, path)
 
     def to_torch(self) -> Any:
-        """The network as a ``torch.nn.Sequential`` with copies of its numbers, in prediction mode.
+        """Return the network as a ``torch.nn.Sequential`` with copies of its parameters, in prediction mode.
 
         Raises
         ------
@@ -352,14 +352,14 @@ class Conveniences:
         Parameters
         ----------
         path : str or os.PathLike
-            A file that is there is replaced.
+            The file to write; an existing file is replaced.
         name : str, default "predict"
             The name of the function; other names in the file begin with it.
 
         Raises
         ------
         TypeError, ValueError
-            If the name is none of C's, or the network holds NaN or infinity.
+            If the name is not a valid name in C, or the network has NaN or infinity.
         OSError
             If the file cannot be written.
         """

@@ -1,9 +1,10 @@
-"""Formulas of activations and losses: Python expressions, written once, that any target evaluates with its functions.
+"""Evaluates the formulas of activations and losses, which are Python expressions, with the functions of a target.
 
-A formula has numbers, names, arithmetic, comparisons, ``x if condition else y`` and calls. It may end with definitions:
-``z * tanh(t), with t = log1p(exp(z))``; a definition may use the ones after it. A call names a function of the target,
-such as ``exp``, or an activation of the list: ``z * sigmoid(z)``. NumPy (``explain/numpy_ops.py``), C
-(``interop/c_templates.py``), ONNX (``interop/onnx.py``) and PyTorch (``interop/torch_modules.py``) are targets.
+A formula has numbers, names, arithmetic, ``x if condition else y`` where the condition is a comparison, and calls. It
+may end with definitions, as in ``z * tanh(t), with t = log1p(exp(z))``; a definition may use those after it. A call
+names a function of the target, such as ``exp``, or an activation of the list, as in ``z * sigmoid(z)``. The targets are
+NumPy (``explain/numpy_ops.py``), C (``interop/c_templates.py``), ONNX (``interop/onnx.py``) and PyTorch
+(``interop/torch_modules.py``).
 """
 
 import ast
@@ -28,17 +29,17 @@ _parsed = cache(lambda text: ast.parse(text, mode="eval").body)
 
 
 class Target:
-    """What a formula is evaluated with; its values have the operators + - * /, and a subclass adds functions.
+    """The operations with which a formula is evaluated. Its values have the operators + - * / themselves.
 
-    A method ``exp(x)`` is what a formula calls as ``exp(x)``; the methods below it has in any case.
+    A formula that calls ``exp(x)`` calls the method ``exp``, which a subclass adds, like all other functions.
     """
 
     def compare(self, sign: str, x: Any, y: Any) -> Any:
-        """The condition x < y, x <= y, x > y or x >= y, as `sign` says."""
+        """Return the condition x < y, x <= y, x > y or x >= y; `sign` is the operator."""
         raise NotImplementedError
 
     def both(self, x: Any, y: Any) -> Any:
-        """The condition that both conditions hold."""
+        """Return the condition that both conditions hold."""
         raise NotImplementedError
 
     def where(self, condition: Any, x: Any, y: Any) -> Any:
@@ -46,23 +47,23 @@ class Target:
         raise NotImplementedError
 
     def power(self, x: Any, y: Any) -> Any:
-        """x to the power of y, which is not a small integer."""
+        """Return x to the power of y, if that is not a small product."""
         return x**y
 
     def activation(self, name: str, z: Any, hyperparameters: Mapping[str, Any]) -> Any:
-        """The activation of that name, which is in the list, applied to z."""
+        """Return g(z) of an activation of the list."""
         return evaluate(ACTIVATIONS[name].expression, self, {"z": z, **hyperparameters})
 
 
 def evaluate(formula: str, target: Target, names: Mapping[str, Any]) -> Any:
-    """The value of a formula with values for its names, computed by the functions of a target.
+    """Evaluate a formula with the functions of a target and values for its names.
 
     Operations of Python numbers alone are computed here, in float64. Powers of 2 and 3 are products.
 
     Raises
     ------
     ValueError
-        If the formula has a name, a function or a kind of expression that nobody knows.
+        If the formula has an unknown name or function, or an expression of another kind.
     """
     text, *definitions = re.split(r", (?:with )?(?=\w+ = )", formula)
     known = {"pi": math.pi, **names}

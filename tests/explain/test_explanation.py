@@ -1,4 +1,4 @@
-"""The chain rule written out: what paths add up to, against the engine, differences, the complex step and PyTorch."""
+"""Explanations: sums over paths against the engine, finite differences, the complex step and PyTorch."""
 
 import itertools
 import re
@@ -25,7 +25,7 @@ ROWS = 3
 
 
 def random_network(rng, widths, chosen, loss, rows=ROWS, dtype="float64"):
-    """A network with an activation for each layer, the last if the loss takes what it gives, and its trace."""
+    """Return a network with the chosen activations, its data and its trace; the last activation suits the loss."""
     chosen = [*chosen[: len(widths) - 2], strategies.last(chosen[len(widths) - 2], loss)]
     layers = [fp.Dense(n, activation) for n, activation in zip(widths[1:], chosen)]
     net = fp.Network([widths[0], *layers], dtype=dtype, seed=0)
@@ -35,7 +35,7 @@ def random_network(rng, widths, chosen, loss, rows=ROWS, dtype="float64"):
 
 
 def name_of(rng, net):
-    """A parameter's name, and its place in the flat gradient."""
+    """Return the name of a random parameter, and its index in the flat gradient."""
     flat = int(rng.integers(net.n_parameters))
     start = 0
     for k, (w, b) in enumerate(zip(net.weights, net.biases), start=1):
@@ -62,7 +62,7 @@ def assert_adds_up(e, tolerance=1e-12):
 
 
 def assert_agrees(e, tolerance=1e-9):
-    """So do the complex step, and differences where there are any, which cannot be so exact."""
+    """The complex step and finite differences, which are less exact, agree with the sum over paths."""
     size = max(fsum(abs(path.product) for path in e.paths), abs(e.gradient), 1e-8)
     # the last term: a sum that is 0, of numbers about 1
     assert abs(e.complex_step - e.gradient) <= tolerance * size + 1e-15, (e.quantity, e.complex_step, e.gradient)
@@ -110,7 +110,7 @@ def test_every_kind_of_layer(name, training):
     net = bridge_cases.network(name, "float64")
     rng = np.random.default_rng(5)
     X, y = inputs(net, rng, ROWS), rng.normal(size=(ROWS, net.n_outputs))
-    X[0, 0] = 0.0 if net.layers[0].kind != "periodic" else 1.0  # where a dropout's mask does not show
+    X[0, 0] = 0.0 if net.layers[0].kind != "periodic" else 1.0  # so that an element's dropout mask cannot be inferred
     t = fp.trace(net, X, y, loss="half_mse", training=training, sample_weight=[2, 0, 1])
     tied = [layer.number for layer in t.layers if layer.operation.kind == "batch_norm" and training]
     for layer in t.layers:
@@ -127,9 +127,9 @@ def test_every_kind_of_layer(name, training):
                     t.explain(quantity, row=row)
                 continue
             e = t.explain(quantity, row=row, paths=SOME)
-            assert_adds_up(e, 1e-11)  # a norm's own derivative has some hundred roundings
+            assert_adds_up(e, 1e-11)  # the derivative of a normalisation has some hundred roundings
             assert_agrees(e)
-    if not tied and net.layers[0].kind != "embedding":  # its formula has a category, of which there are no halves
+    if not tied and net.layers[0].kind != "embedding":  # a category has no derivative
         e = t.explain("x[0]", row=0, paths=SOME)
         assert_adds_up(e, 1e-11)
         assert_agrees(e)
@@ -153,7 +153,7 @@ def test_a_large_network_is_explained():
     t = fp.trace(net, rng.normal(size=(16, 784)), rng.integers(10, size=16), loss="cross_entropy")
     e = t.explain("W1[300,7]", paths=3)
     assert len(e.paths) == 3 and e.n_rest == 16 * 64 * 10 - 3
-    assert e.total == pytest.approx(e.gradient, rel=1e-4)  # the engine's has 24 bits
+    assert e.total == pytest.approx(e.gradient, rel=1e-4)  # the engine's gradient is float32
     e = t.explain("x[20]", row=3, paths=3)
     assert e.n_rest == 128 * 64 * 10 - 3
     assert e.total == pytest.approx(e.gradient, rel=1e-4)
@@ -251,7 +251,7 @@ def test_other_wrong_arguments(trace):
 
 @pytest.mark.parametrize("activation", strategies.GENTLE, ids=str)
 def test_formulas_of_activations(activation):
-    """Value, slope by its own formula, and slope by the complex step, against the twin's; also far out and at 0."""
+    """Value, slope by its own formula, and slope by the complex step agree with the twin, also far out and at 0."""
     z = np.append(np.linspace(-9, 9, 181) + 0.01, [0.0, -800.0, 800.0])
     (name, *numbers), parsed = strategies.twin(activation), activations.parse(activation)
     found = numpy_ops.activate(parsed, z + 1e-20j)
@@ -278,7 +278,7 @@ WITH_OTHERS = [
 
 @pytest.mark.parametrize("loss", [*LOSSES.values(), *WITH_OTHERS], ids=str)
 def test_formulas_of_losses(loss):
-    """The loss of each row, and its slope by its own formula, against the twin's."""
+    """The loss of each row, and its slope by its own formula, agree with the twin."""
     rng = np.random.default_rng(0)
     n_targets = 3
     a, y = rng.normal(0, 2, size=(50, n_targets * loss.outputs)), strategies.targets(loss.name, rng, 50, n_targets)

@@ -1,4 +1,4 @@
-"""The drawings of traces, and their page in a real browser."""
+"""Drawings of traces, and their page in a browser."""
 
 import json
 import re
@@ -178,7 +178,7 @@ def hidden(browser, key):
 
 
 def quiet(browser):
-    """No error, and nothing that was refused, on the console."""
+    """The console shows no error and nothing that the policy refused."""
     assert browser.get_log("browser") == []
 
 
@@ -205,7 +205,7 @@ def test_it_steps_through_both_passes(browser, tmp_path):
 
 @pytest.mark.peer
 def test_it_plays(browser, tmp_path):
-    """By a clock that the test turns."""
+    """The page plays by itself, with a clock that the test controls."""
     show(browser, small(), tmp_path / "page.html")
     browser.execute_script(
         "setInterval = (tick, ms) => { window.tick = tick; window.ms = ms; return 7; };"
@@ -331,7 +331,7 @@ def test_hostile_names_do_nothing(browser, tmp_path):
 
 @pytest.mark.peer
 def test_a_large_network_is_a_page_of_few_elements(browser, tmp_path):
-    """So that it opens at once: nothing in it is there for each of the 100,000 weights."""
+    """It has no element for each of the 100,000 weights, so it opens at once."""
     t = large()
     show(browser, t, tmp_path / "page.html")
     assert browser.execute_script("return document.getElementsByTagName('*').length") < 500

@@ -1,4 +1,4 @@
-"""Traces: the engine's own bits, every number under its name."""
+"""Traces have the engine's bits, and every number has its name."""
 
 import copy
 
@@ -18,7 +18,7 @@ ROWS = 7
 
 
 def example(name="dense 0", loss="half_mse", dtype="float64", **how):
-    """A network of bridge_cases, X, y and the trace."""
+    """Return a network of bridge_cases, X, y and the trace."""
     net = bridge_cases.network(name, dtype)
     rng = np.random.default_rng(3)
     X, y = inputs(net, rng, ROWS), strategies.targets(loss, rng, ROWS, net.n_outputs)
@@ -51,7 +51,7 @@ def test_it_has_the_bits_of_the_gradient(name, dtype, training):
 
 @pytest.mark.parametrize("loss, label", [("half_mse", False), ("cross_entropy", False), ("cross_entropy", True)])
 def test_one_row_by_itself(loss, label):
-    """As the network takes it."""
+    """One row is traced as the network takes it."""
     rng = np.random.default_rng(0)
     net = fp.Network([4, 5, 3], seed=0)
     X, y = rng.normal(size=(6, 4)), strategies.targets(loss, rng, 6, 3, labels=label)
@@ -113,7 +113,7 @@ def test_the_equations_hold():
 
 @pytest.mark.parametrize("activation", ["identity", "relu", "tanh"])
 def test_a_dropout_has_its_own_numbers(activation):
-    """Also where the engine lets it work in the place of the layer below."""
+    """The engine may compute an operation in place of the one before it, which the trace does not show."""
     net = fp.Network([3, fp.Dense(8, activation), fp.Dropout(0.5), 2], dtype="float64", seed=0)
     rng = np.random.default_rng(0)
     t = fp.trace(net, rng.normal(size=(5, 3)), rng.normal(size=(5, 2)), loss="half_mse", training=True)
@@ -225,7 +225,7 @@ def test_wrong_arguments():
 
 
 def test_no_loop_over_rows_or_units(python_calls):
-    """The work of a trace is done by kernels and NumPy: as many calls of Python's for 64 rows as for two."""
+    """Kernels and NumPy do the work: a trace of 64 rows makes as many Python calls as one of two."""
 
     def calls(rows, n_in):
         net = fp.Network([n_in, 128, 10], seed=0)

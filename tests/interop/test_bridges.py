@@ -1,4 +1,4 @@
-"""What the ways in and out share; and that they cost nothing before they are used."""
+"""Helpers that imports and exports share; a library is imported only when it is used."""
 
 import sys
 
@@ -21,7 +21,7 @@ def test_the_functions_are_there():
 
 
 def test_a_library_that_is_not_there(monkeypatch):
-    """None in sys.modules is how Python says so."""
+    """None in sys.modules makes an import fail."""
     net = fp.Network([2, 1])
     for library, call in {"onnx": net.to_onnx, "torch": net.to_torch}.items():
         monkeypatch.setitem(sys.modules, library, None)

@@ -1,4 +1,4 @@
-"""The C file: compiled without a warning, it predicts what the network predicts."""
+"""The exported C file compiles without a warning and computes the network's outputs."""
 
 import ctypes
 import re
@@ -21,7 +21,7 @@ compiled = pytest.mark.skipif(compiler is None, reason="there is no C compiler c
 
 
 def build(path):
-    """The library that a C file compiles to, as strictly as can be."""
+    """Compile a C file with strict warnings, and return the library."""
     library = path.with_suffix(".so")
     strict = ["-std=c99", "-pedantic", "-Werror", "-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes"]
     strict += ["-Wdouble-promotion"]  # no double where there is hardware for float alone
@@ -33,12 +33,12 @@ def build(path):
 
 
 def function(path, name="predict"):
-    """The function in a C file."""
+    """Return the function of a C file."""
     return getattr(ctypes.CDLL(str(build(path))), name)
 
 
 def predict(compute, net, X):
-    """What a function makes of each row of X."""
+    """Return the outputs of a function for each row of X."""
     Y = np.full((len(X), net.n_outputs), np.nan, net.dtype)
     for x, y in zip(X, Y):
         compute(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data))
@@ -47,7 +47,7 @@ def predict(compute, net, X):
 
 @pytest.fixture(scope="module", params=TOLERANCES)
 def models(request, tmp_path_factory):
-    """The dtype, and every network's function by its name: all in one file, in which their names must not meet."""
+    """Return the dtype, and each network's function by its name; all are in one file, so names must not collide."""
     path = tmp_path_factory.mktemp("models") / "models.c"
     names = {name: f"f{k}" for k, name in enumerate(bridge_cases.NETWORKS)}
     path.write_text(
@@ -77,7 +77,7 @@ def test_a_network_as_people_train_them(tmp_path):
 @compiled
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_far_out(activation, tmp_path):
-    """Where an exponential overflows or vanishes."""
+    """The export is right where an exponential overflows or vanishes."""
     net = fp.Network([1, fp.Dense(1, activation)], dtype="float32", seed=0)
     net.parameters = [1.0, 0.0]
     net.to_c(tmp_path / "model.c")

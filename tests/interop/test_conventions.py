@@ -1,4 +1,4 @@
-"""What docs/coming_from says of other libraries: where they mean something else by the same word, and where not."""
+"""Statements of docs/coming_from about other libraries: where they use a word in another sense, and where not."""
 
 import warnings
 
@@ -24,7 +24,7 @@ def cost_of(net, y, loss, weight=None):
 
 
 def epochs_of(**how):
-    """How many epochs a training has in which nothing becomes better."""
+    """Return the number of epochs of a training in which the cost does not improve."""
     history = fp.Network([1, 1], seed=0).fit(
         np.zeros((4, 1)), np.zeros(4), loss="mse", epochs=20, validation=(np.zeros((4, 1)), np.zeros(4)), **how
     )
@@ -43,7 +43,7 @@ def model_of(keras, *, penalty=None):
 
 @pytest.mark.parametrize("name", ["mse", "binary_cross_entropy", "huber", "cross_entropy"])
 def test_costs_of_keras(keras, name):
-    """Means over outputs, where ours is the sum; weighted ones divided by the number of rows, not by the weights."""
+    """Losses are means over outputs, where fastprop has sums; weighted ones are divided by the number of rows."""
     theirs, ours, y, outputs = {
         "mse": (keras.losses.MeanSquaredError(), "mse", Y, 1),
         "binary_cross_entropy": (
@@ -66,7 +66,7 @@ def test_costs_of_keras(keras, name):
 
 @pytest.mark.parametrize("weights", ["of rows", "of classes"])
 def test_a_weighted_step_of_keras(keras, weights):
-    """It is as many times as long as the weights are large on average."""
+    """A step is longer by the mean of the weights."""
     model = model_of(keras)
     net = fp.from_keras(model)
     model.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -82,7 +82,7 @@ def test_a_weighted_step_of_keras(keras, weights):
 
 @pytest.mark.parametrize("patience", [1, 2, 5])
 def test_patience_of_keras(keras, patience):
-    """Of early stopping it is ours, of a plateau ours plus one."""
+    """The patience of early stopping is equal, and that of a plateau is larger by one."""
     model = model_of(keras)
     model.compile(keras.optimizers.SGD(1.0), "mse")
     stop = keras.callbacks.EarlyStopping(monitor="loss", patience=patience)
@@ -109,7 +109,7 @@ def test_patience_of_keras(keras, patience):
 
 
 def test_words_of_keras_that_mean_the_same(keras):
-    """L2 of twice the size, the global norm, a cosine, momentum."""
+    """An l2 of twice the size, the global norm, a cosine and momentum agree."""
     optimizers, cosine = keras.optimizers, fp.schedules.Cosine
     pairs = [
         (optimizers.SGD(0.1), keras.regularizers.L2(1e-2), fp.SGD(0.1), {"l2": 2e-2}),
@@ -129,7 +129,7 @@ def test_words_of_keras_that_mean_the_same(keras):
 
 
 def test_adam_of_keras(keras):
-    """Its epsilon is 1e-7, and joins before the moments are corrected: in the first step it counts as 3e-6."""
+    """Its epsilon is 1e-7 and is added before the moments are corrected, so that it is 3e-6 in the first step."""
     model = model_of(keras)
     net = fp.from_keras(model)
     model.compile(keras.optimizers.Adam(0.01), "mse")
@@ -152,7 +152,7 @@ def fitted(estimator, *given, **how):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_several_targets_of_scikit_learn(neural, weighted):
-    """The step is that of half_mse, with l2 = alpha / weights; the loss that is reported is a mean over outputs."""
+    """A step is that of half_mse with l2 = alpha / weights; the loss that it reports is a mean over outputs."""
     how = {"sample_weight": WEIGHT} if weighted else {}
     alpha, mass = 0.3, WEIGHT.sum() if weighted else ROWS
 
@@ -175,7 +175,7 @@ def test_several_targets_of_scikit_learn(neural, weighted):
 
 @pytest.mark.parametrize("patience", [1, 3, 10])
 def test_patience_of_scikit_learn(neural, patience):
-    """It waits for one epoch more than it says."""
+    """It waits for one more epoch than its option says."""
     theirs = neural.MLPRegressor(
         hidden_layer_sizes=(2,), solver="sgd", learning_rate_init=1e-300, max_iter=50, early_stopping=True,
         n_iter_no_change=patience,
@@ -189,7 +189,7 @@ def test_patience_of_scikit_learn(neural, patience):
 
 
 def test_costs_of_torch(torch):
-    """Of several outputs means, ours sums but for "mse"; weights of classes divide by what the rows weigh, as ours."""
+    """Losses of several outputs are means; fastprop has sums except for "mse". Class weights agree."""
     net = fp.Network([N_IN, N_OUT], dtype="float64", seed=0)
     outputs, nn = torch.tensor(net(X)), torch.nn
     y, bits, labels = torch.tensor(Y).double(), torch.tensor(BITS).double(), torch.tensor(LABELS)
@@ -207,7 +207,7 @@ def test_costs_of_torch(torch):
 
 @pytest.mark.parametrize("kind", ["EMA", "SWA"])
 def test_averages_of_torch(torch, kind):
-    """AveragedModel after every step, of theta after the first on."""
+    """AveragedModel averages the parameters after each step, from the first step on."""
     net = fp.Network([N_IN, 6, N_OUT], activation="tanh", dtype="float64", seed=0)
     module = net.to_torch().train()
     utils = torch.optim.swa_utils
@@ -228,7 +228,7 @@ def test_averages_of_torch(torch, kind):
 
 
 def test_the_norm_of_torch_is_clipped(torch):
-    """clip_grad_norm_ adds 1e-6 to the norm that it divides by, else it is ours."""
+    """clip_grad_norm_ adds 1e-6 to the norm that it divides by, and otherwise agrees."""
     net = fp.Network([N_IN, 6, N_OUT], activation="tanh", dtype="float64", seed=0)
     module = net.to_torch().train()
     before = net.parameters.copy()

@@ -1,4 +1,4 @@
-"""From Keras: the network predicts what the model predicts."""
+"""Import from Keras: the network has the outputs of the model."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings("ignore")]  # of its 
 
 
 def randomized(model, seed=0):
-    """The model with numbers that tell its arrays apart; variances positive."""
+    """Return the model with distinct arrays and positive variances."""
     rng = np.random.default_rng(seed)
     for layer in model.layers:
         if hasattr(layer, "layers"):
@@ -24,7 +24,7 @@ def randomized(model, seed=0):
 
 
 def assert_same(model, net, dtype="float32"):
-    """To float32: Keras multiplies float64 to no more on PyTorch."""
+    """Outputs agree to float32, since Keras multiplies float64 with that precision on PyTorch."""
     X = np.random.default_rng(2).normal(size=(30, net.n_inputs)).astype(dtype)
     bridge_cases.assert_close(np.asarray(model.predict(X, verbose=0)), net, X, 2e-6)
 
@@ -83,7 +83,7 @@ def test_layers_of_every_kind(keras):
 
 
 def test_batch_norm_follows_as_in_keras(keras):
-    """After a step in training; what joins Keras's variance is the biased one, less by (n - 1) / n."""
+    """After a training step the variances differ: Keras uses the biased one, which is smaller by (n - 1) / n."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.BatchNormalization(momentum=0.8)])
     net = fp.from_keras(model)
     X = np.random.default_rng(0).normal(2, 3, size=(50, 3)).astype(np.float32)
@@ -148,7 +148,7 @@ def test_what_has_no_counterpart(keras, make, error, message):
 
 
 def relu(x):
-    """Not Keras's."""
+    """A layer that Keras does not have."""
     return -x
 
 
@@ -178,7 +178,7 @@ def test_what_its_layers_do_not_say(keras, change, message):
 
 
 def test_what_does_not_matter(keras):
-    """Constraints, regularisers, frozen layers, a layer in two places, inputs that are flattened."""
+    """Constraints, regularisers, frozen layers, a repeated layer and flattened inputs are imported."""
     layers = keras.layers
     twice, frozen = layers.Dense(6, kernel_constraint="non_neg", kernel_regularizer="l2"), layers.BatchNormalization()
     frozen.trainable = False

@@ -1,4 +1,4 @@
-"""From scikit-learn: the network predicts what the fitted estimator predicts."""
+"""Import from scikit-learn: the network has the predictions of the fitted estimator."""
 
 import warnings
 
@@ -91,7 +91,7 @@ def test_every_loss_is_one():
 
 
 def few(neural, **changes):
-    """A fitted estimator of three classes with some attributes set to something else."""
+    """Return a fitted estimator of three classes with some attributes changed."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 5)), rng.integers(3, size=40)
     estimator = fitted(neural.MLPClassifier((7,), max_iter=3, random_state=0), X, y)
@@ -120,7 +120,7 @@ def test_changed_after_the_fit(neural, changes, message):
 
 
 def test_subclasses(neural):
-    """They may be anything; what counts is what they predict."""
+    """Subclasses may change anything, so their predictions are compared."""
 
     class Mine(neural.MLPClassifier):
         pass
@@ -137,7 +137,7 @@ def test_subclasses(neural):
 
 
 def test_every_way_to_fit(neural):
-    """In parts, stopped early, from sparse rows, from columns with names."""
+    """The fit may be partial, stopped early, from sparse rows or from named columns."""
     pandas = pytest.importorskip("pandas", reason="the `peers` extra is not installed")
     sparse = pytest.importorskip("scipy.sparse", reason="the `peers` extra is not installed")
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Every loss against PyTorch's, its value and its gradient, and the deviances and hinges against scikit-learn's."""
+"""Values and gradients of losses against PyTorch, and deviances and hinges against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ VARIANTS = [
 
 
 def theirs(torch):
-    """Name -> the losses of the rows, with PyTorch's own function for it."""
+    """Return name -> the losses of the rows, for the losses that PyTorch has a function for."""
     f = torch.nn.functional if torch else None  # None: for the names alone
     return {
         "half_mse": lambda a, y: 0.5 * f.mse_loss(a, y, reduction="none").sum(1),
@@ -42,12 +42,12 @@ def theirs(torch):
 
 
 def rows(torch, y, a):
-    """Labels as one-hot rows."""
+    """Return labels as one-hot rows."""
     return torch.nn.functional.one_hot(y, a.shape[1]).to(a.dtype) if y.ndim == 1 else y
 
 
 def written(torch):
-    """Name -> the same for those that PyTorch has no function for: the formula, whose gradient is autograd's."""
+    """Return name -> the losses of the rows, written in PyTorch, for losses that it has no function for."""
 
     def log_cosh(a, y):
         return (a - y).cosh().log().sum(1)
@@ -107,7 +107,7 @@ def test_value_and_gradient(torch, dtype, loss, labels, weighted):
 
 
 def outputs_of(n, seed=3):
-    """A network, data, its outputs and weights."""
+    """Return a network, data, its outputs and weights."""
     rng = np.random.default_rng(seed)
     net, X = fp.Network([5, n], dtype="float64", seed=4), rng.normal(size=(80, 5))
     return net, X, net(X), rng.uniform(0, 2, 80), rng

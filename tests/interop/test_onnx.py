@@ -1,4 +1,4 @@
-"""The ONNX model: onnxruntime computes from it what the network computes."""
+"""onnxruntime computes the network's outputs from the exported ONNX model."""
 
 import json
 
@@ -24,7 +24,7 @@ def onnx():
 
 @pytest.fixture(scope="module")
 def run():
-    """A model -> what onnxruntime makes of X."""
+    """Return a function that computes a model's outputs for X with onnxruntime."""
     runtime = pytest.importorskip("onnxruntime", reason="the `peers` extra is not installed")
 
     def outputs(model, X):
@@ -48,7 +48,7 @@ def test_predicts_the_same(onnx, run, name, dtype):
 
 @pytest.mark.parametrize("layer", [fp.LayerNorm(epsilon=1e-5), fp.BatchNorm(epsilon=1e-5)])
 def test_epsilon_in_float64(onnx, run, layer):
-    """Where it is all that there is to divide by; the attribute of ONNX's node is a float32."""
+    """Epsilon is exact where the variance is 0; the attribute of ONNX's node is a float32."""
     net = fp.Network([3, layer, 2], dtype="float64", seed=0)
     net.state[3:] = 0
     X = 1e-4 * bridge_cases.rows(net)
@@ -66,7 +66,7 @@ def test_any_shape(onnx, run, widths, activation, dtype, rows):
 
 
 def test_a_wide_network(onnx, run):
-    """In float32 it is as near to the exact numbers as we are; in float64 both are there."""
+    """In float32 it is as close to the exact outputs as fastprop; in float64 both are exact."""
     wide = fp.Network([784, fp.Dense(256, "tanh"), fp.Dense(128, "silu"), 10], dtype="float64", seed=0)
     net = fp.Network([784, fp.Dense(256, "tanh"), fp.Dense(128, "silu"), 10], seed=0)
     wide.parameters = net.parameters
@@ -79,7 +79,7 @@ def test_a_wide_network(onnx, run):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_far_out(onnx, run, activation, dtype):
-    """Where an exponential overflows or vanishes."""
+    """The export is right where an exponential overflows or vanishes."""
     net = fp.Network([1, fp.Dense(1, activation)], dtype=dtype, seed=0)
     net.parameters = [1.0, 0.0]
     X = np.array([[-1e4], [-95.0], [-17.0], [-1e-6], [0.0], [1e-6], [17.0], [95.0], [1e4]], dtype)

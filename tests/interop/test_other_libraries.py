@@ -1,4 +1,4 @@
-"""fastprop against PyTorch, number by number, and against scikit-learn on real data."""
+"""Activations, optimisers, schedules and training against PyTorch, and results on real data against scikit-learn."""
 
 import csv
 import dataclasses
@@ -19,7 +19,7 @@ HOUSING = Path(__file__).parents[3] / "shared" / "data" / "housing.csv"
 # Of 20 steps, against the largest number: issue 2's promise.
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 
-SOME_LOSSES = ("half_mse", "squared_error", "cross_entropy", "binary_cross_entropy")  # all: test_peers_losses.py
+SOME_LOSSES = ("half_mse", "squared_error", "cross_entropy", "binary_cross_entropy")  # test_library_losses.py has all
 
 OPTIMIZERS = {
     "plain": {},
@@ -43,7 +43,7 @@ SOME_ACTIVATIONS = ("identity", "relu", "sigmoid", "tanh")
 
 
 def counterpart(torch, name, numbers):
-    """PyTorch's own activation with these hyperparameters, or, if it has none, the formula with PyTorch's functions."""
+    """Return PyTorch's activation with these hyperparameters, or if it has none, the formula in PyTorch."""
     from fastprop.interop import torch_modules
 
     functional = torch.nn.functional
@@ -74,7 +74,7 @@ pytestmark = pytest.mark.peer
 
 
 class Twin:
-    """The same network in PyTorch, with the same numbers in it."""
+    """A PyTorch network with the layers and parameters of a network of fastprop."""
 
     def __init__(self, torch, net):
         self.torch = torch
@@ -97,7 +97,7 @@ class Twin:
         return x
 
     def cost(self, loss, X, y):
-        """The mean over rows of the sum over outputs."""
+        """Return the mean over rows of the sum over outputs."""
         torch, a, y = self.torch, self(self.torch.tensor(X)), self.torch.tensor(y)
         functional = torch.nn.functional
         if loss == "half_mse":
@@ -188,7 +188,7 @@ OPTIONS = {
 
 
 def of_torch(options):
-    """Our options as torch.optim has them."""
+    """Return the options of an optimiser with the names of torch.optim."""
     betas = {"betas": (options["beta1"], options["beta2"])} if "beta1" in options else {}
     names = {
         "epsilon": "eps", "initial": "initial_accumulator_value", "decoupled": "decoupled_weight_decay"
@@ -197,7 +197,7 @@ def of_torch(options):
 
 
 def optimizers_and_options():
-    """Every pair that makes sense."""
+    """Yield every optimiser with each set of options that it has."""
     for name, kind in fp_optimizers.OPTIMIZERS.items():
         known = {field.name for field in dataclasses.fields(kind)}
         for label, options in OPTIONS.items():
@@ -284,7 +284,7 @@ def test_a_plateau(torch, options):
 @pytest.mark.parametrize("activation", [*ACTIVATIONS.values(), *strategies.GENTLE], ids=str)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_activation(torch, dtype, activation):
-    """Value and slope of each of the list, with its hyperparameters and with others."""
+    """Value and slope of every activation agree, with the hyperparameters of the list and with others."""
     activation = parse(activation)
     rng, tolerance = np.random.default_rng(7), {"float32": 1e-5, "float64": 1e-10}[dtype]
     z = np.concatenate([rng.normal(0, 4, 3000), rng.uniform(-1, 1, 1000), [-40, -20, 20, 40]]).astype(dtype)
@@ -306,7 +306,7 @@ def test_activation(torch, dtype, activation):
 @pytest.mark.parametrize("activation", SOME_ACTIVATIONS)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_value_and_gradient(torch, dtype, activation, loss, last, labels):
-    """Against autograd, which knows nothing of our derivatives."""
+    """The gradient of a network agrees with autograd."""
     rng = np.random.default_rng(4)
     net = network([6, 19, 8, 3], [activation, activation], dtype, last)
     twin = Twin(torch, net)
@@ -322,7 +322,7 @@ def test_value_and_gradient(torch, dtype, activation, loss, last, labels):
 
 
 def test_backward_of_a_loss_of_ones_own(torch):
-    """A Huber loss: PyTorch gives dLoss/dY, fastprop goes on from there."""
+    """PyTorch computes dLoss/dY of a Huber loss, and fastprop the rest of the backward pass."""
     net = network([6, 19, 3], ["tanh"], "float64")
     twin, rng = Twin(torch, net), np.random.default_rng(5)
     X, y = rng.normal(size=(40, 6)), 3 * rng.normal(size=(40, 3))
@@ -338,7 +338,7 @@ def test_backward_of_a_loss_of_ones_own(torch):
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("activation", SOME_ACTIVATIONS)
 def test_large_scores(torch, activation, dtype):
-    """Losses of raw scores far out, where a naive softmax or logarithm overflows."""
+    """Losses of large raw scores agree, where a naive softmax or logarithm overflows."""
     net = network([4, 5, 3], [activation], dtype)
     net.weights[1][:] *= 300
     twin, rng = Twin(torch, net), np.random.default_rng(6)
@@ -358,7 +358,7 @@ def test_large_scores(torch, activation, dtype):
 
 
 def housing():
-    """X and y, standardised by the training rows, split 4 to 1; and a standard deviation of y in dollars."""
+    """Return X and y, standardised by the training rows, split 4 to 1, and the deviation of y in dollars."""
     with open(HOUSING, newline="") as file:
         records = list(csv.DictReader(file))
     numeric = [name for name in records[0] if name not in ("ocean_proximity", "median_house_value")]
@@ -380,7 +380,7 @@ def housing():
 @pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is not here: it is too large to ship")
 @pytest.mark.filterwarnings("ignore")
 def test_housing_as_well_as_scikit_learn():
-    """The same shape, features, epochs and SGD with momentum; the mean of two seeds each, since starts differ."""
+    """Both train the same architecture with SGD and momentum; means of two seeds are compared."""
     neural = pytest.importorskip("sklearn.neural_network", reason="the `peers` extra is not installed")
     X, y, X_test, y_test, dollars = housing()
     hidden, epochs, batch, rate, momentum = (64, 64), 12, 64, 0.01, 0.9

@@ -1,4 +1,4 @@
-"""To and from PyTorch: the same numbers, and outputs equal to rounding."""
+"""Export to and import from PyTorch: parameters are equal, and outputs are equal up to rounding."""
 
 import dataclasses
 import io
@@ -48,7 +48,7 @@ def test_predicts_the_same(torch, name, dtype):
 
 @pytest.mark.parametrize("name", ["batch_norm 1", "layer_norm 1", "residual 1", "scale 1", "activation prelu"])
 def test_trains_the_same(torch, name):
-    """The gradient in training: the modules are what the layers are, not only their outputs."""
+    """The gradients in training agree too, not only the outputs."""
     net = bridge_cases.network(name, "float64")
     module = net.to_torch().train()
     for each in module.modules():
@@ -79,7 +79,7 @@ def test_numbers_are_copied(torch):
 
 @pytest.mark.parametrize("activation", strategies.GENTLE, ids=str)
 def test_the_module_of_a_formula(torch, activation):
-    """Value and slope of every activation, also of those that to_torch takes from torch.nn."""
+    """Value and slope of the formula are right for every activation, also for those that torch.nn has."""
     torch_modules = pytest.importorskip("fastprop.interop.torch_modules")
     name, *numbers = strategies.twin(activation)
     z = np.append(np.linspace(-9, 9, 181) + 0.01, [-200.0, 200.0])
@@ -102,7 +102,7 @@ def test_the_modules_of_torch_are_of_activations_of_the_list():
 @pytest.mark.parametrize("name", BOTH_WAYS)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_there_and_back(torch, name, dtype):
-    """The same network, but for whose the activations by themselves are, and what only says how numbers start."""
+    """The network is equal, except for activations by themselves, and for options of initial weights."""
     net = bridge_cases.network(name, dtype)
     again = fp.from_torch(net.to_torch(), n_inputs=3, seed=5)
     assert again.seed == 5 and again.dtype == net.dtype
@@ -117,7 +117,7 @@ def test_there_and_back(torch, name, dtype):
 @settings(max_examples=50)
 @given(widths=strategies.widths(), activation=strategies.activations(), dtype=strategies.dtypes(), bias=st.booleans())
 def test_any_stack(torch, widths, activation, dtype, bias):
-    """As a module and as its state, which says where activations are by leaving numbers out."""
+    """A module and its state give the same network; gaps in the names of a state tell where activations are."""
     *hidden, last = [fp.Dense(n, activation, bias=bias) for n in widths[1:]]
     net = fp.Network([widths[0], *hidden, dataclasses.replace(last, activation="identity")], dtype=dtype)
     module = net.to_torch()
@@ -127,7 +127,7 @@ def test_any_stack(torch, widths, activation, dtype, bias):
 
 
 def _merged(layers):
-    """With activations by themselves taken over by the layer before, where that has none."""
+    """Return layers with each activation by itself merged into the layer before it, if that has none."""
     merged = []
     for layer in layers:
         top = merged[-1] if merged else None
@@ -214,7 +214,7 @@ def test_what_has_no_counterpart(torch, make, error, message):
 
 
 def altered(change):
-    """A stack of two linear layers after `change(torch, module)`, or the other module that this gives."""
+    """Return two linear layers after `change(torch, module)`, or the module that it returns."""
 
     def make(torch):
         torch.manual_seed(0)
@@ -331,14 +331,14 @@ ALTERED = {
 @pytest.mark.parametrize("name", ALTERED)
 @pytest.mark.filterwarnings("ignore")  # of what PyTorch is about to drop
 def test_what_its_numbers_do_not_say(torch, name):
-    """Refused by name, and with a remedy; the module is as it was."""
+    """The error names the cause and a remedy, and the module is unchanged."""
     change, message = ALTERED[name]
     with pytest.raises((TypeError, ValueError), match=message):
         fp.from_torch(altered(change)(torch))
 
 
 def test_a_class_that_was_patched(torch, monkeypatch):
-    """What nobody lists shows in the outputs."""
+    """A change that no check lists is found in the outputs."""
     module = altered(lambda torch, module: None)(torch)
     forward = torch.nn.Linear.forward
     monkeypatch.setattr(torch.nn.Linear, "forward", lambda self, x: 1.1 * forward(self, x))
@@ -349,7 +349,7 @@ def test_a_class_that_was_patched(torch, monkeypatch):
 @pytest.mark.parametrize("name", ["weight_norm", "parametrised", "pruned", "spectral_norm"])
 @pytest.mark.filterwarnings("ignore")
 def test_the_remedies_work(torch, name):
-    """As the message says it, with numbers that changed after the hook was there."""
+    """The remedy of the message works, with weights that changed after the hook was added."""
     module = altered(ALTERED[name][0])(torch)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -364,7 +364,7 @@ def test_the_remedies_work(torch, name):
 
 
 def test_what_does_not_matter(torch):
-    """Hooks of gradients, modules in place, frozen, shared, tied, nested, lazy ones that know their sizes."""
+    """Hooks of gradients and modules that are in-place, frozen, shared, tied, nested, or lazy with known sizes."""
     nn = torch.nn
     torch.manual_seed(0)
     shared = nn.Linear(4, 4)
@@ -389,7 +389,7 @@ def test_what_does_not_matter(torch):
 
 
 def test_numbers_that_are_not_finite(torch):
-    """They come over: what they compute cannot be compared."""
+    """They are imported, although their outputs cannot be compared."""
     module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1))
     with torch.no_grad():
         module[0].weight[0, 0] = float("nan")
@@ -400,7 +400,7 @@ def test_numbers_that_are_not_finite(torch):
 
 
 def stack(torch, *, norm_first):
-    """Modules, with numbers that tell them apart."""
+    """Return modules with distinct parameters."""
     nn = torch.nn
     torch.manual_seed(0)
     hidden = [nn.BatchNorm1d(8), nn.Tanh()] if norm_first else [nn.Tanh(), nn.BatchNorm1d(8)]
@@ -422,7 +422,7 @@ def test_state_dict(torch, norm_first, prefix):
 
 
 def test_state_of_arrays_in_the_order_of_words():
-    """As safetensors sorts them: 10 before 2."""
+    """The names are in the order of safetensors, which has 10 before 2."""
     rng = np.random.default_rng(0)
     numbers = {f"{2 * k}.weight": rng.normal(size=(3, 3)) for k in range(7)}
     net = fp.from_state_dict(dict(sorted(numbers.items())), activation="sigmoid", last="softmax")
@@ -432,7 +432,7 @@ def test_state_of_arrays_in_the_order_of_words():
 
 
 def test_names_that_leave_no_number_out():
-    """Then an activation comes after each linear layer, or its norm."""
+    """An activation then follows each linear layer, or its normalisation."""
     rng = np.random.default_rng(0)
     for names in (("fc1", "fc2", "fc3"), ("layers.0", "layers.1", "layers.2"), ("body", "neck", "head")):
         state = {}

@@ -1,4 +1,4 @@
-"""The methods of a network that stand on modules above it: what they show of themselves, and what they give."""
+"""Methods of a network that import modules of higher layers: their signatures and results."""
 
 import inspect
 

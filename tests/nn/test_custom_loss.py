@@ -1,4 +1,4 @@
-"""A loss of the user's own does what a built-in one does, at every door; and what is wrong about one is said."""
+"""A user's own loss works wherever a built-in one does, and errors say what is wrong about one."""
 
 import pickle
 
@@ -14,7 +14,7 @@ RATE = fp.SGD(0.1, momentum=0.9)
 
 
 def in_numpy(name):
-    """A built-in loss, written by hand: the twin's."""
+    """Return a built-in loss as a Python function, from the twin."""
 
     def loss(Y, y):
         rows, dY = reference.LOSSES[name](Y.astype(np.float64), reference.targets(name, y, Y.shape))
@@ -47,7 +47,7 @@ def test_a_loss_by_hand_is_the_built_in_one(name):
 @pytest.mark.parametrize("layers", [(), (fp.Dropout(0.5),), (fp.BatchNorm(),)], ids=str)
 @pytest.mark.parametrize("dtype, near", [("float32", 1e-5), ("float64", 1e-12)])
 def test_training_takes_the_same_steps(dtype, near, layers):
-    """Order of rows, dropout, the state of BatchNorm, validation and averages included."""
+    """Steps agree in the order of rows, dropout, the state of BatchNorm, validation and averages."""
     trained = []
     for loss in ("half_mse", half_mse):
         net, X, y = problem(dtype=dtype, layers=layers)
@@ -85,7 +85,7 @@ def test_schedules_and_members():
 
 
 def test_y_is_what_was_given():
-    """Any shape and dtype, a row for each of X, in the order of the batch."""
+    """Targets may have any shape and dtype, with a row for each row of X, in the order of the batch."""
     net, X, _ = problem()
     seen = []
 
@@ -133,7 +133,7 @@ def raises(Y, y):
     ],
 )
 def test_a_loss_that_is_wrong(loss, error, words):
-    """The network is as before that batch, the running numbers of BatchNorm included."""
+    """The network is as before that batch, including the running statistics of BatchNorm."""
     net, X, y = problem(layers=(fp.BatchNorm(),))
     trainer = fp.Trainer(net, loss=loss, optimizer=RATE)
     before = net.parameters.copy(), net.state.copy()

@@ -1,4 +1,4 @@
-"""Of layers that read the inputs: the twins' gradients by finite differences, and what edges and NaN become."""
+"""Layers that read the inputs: gradients of the twins by finite differences, and values at edges and NaN."""
 
 import gradcheck
 import numpy as np
@@ -43,7 +43,7 @@ def test_gradients_of_embeddings():
 
 
 def test_piecewise_encoding_counts_whole_bins(kernels, dtype):
-    """At each edge exactly as many ones as bins lie below; beyond the outer edges the outer bins go on; NaN stays."""
+    """At an edge, the bins below it are 1; the outer bins have no outer bound; NaN stays NaN."""
     for n in (1, 3, 16, 37):
         edges = np.arange(n + 1).astype(dtype) / 8
         x = np.concatenate([edges, [-1, n / 8 + 1, np.nan]]).astype(dtype)[:, None]
@@ -57,7 +57,7 @@ def test_piecewise_encoding_counts_whole_bins(kernels, dtype):
 
 
 def test_periodic_encoding_of_many_turns(kernels, dtype):
-    """Whole turns more change nothing, where x f is exact."""
+    """Adding whole periods changes nothing, where x f is exact."""
     frequency = np.array([[1, 2, 4, 0.5]], dtype)
     x = np.arange(64).astype(dtype)[:, None] / 16
     both = [

@@ -27,7 +27,7 @@ def network(kind, number, dtype="float64", **how):
 
 
 def case_of(net, loss, training, weighted=False):
-    """A gradient and the cost that it is of, for gradcheck."""
+    """Return functions of a gradient and of its cost, for gradcheck."""
 
     def case(rng):
         net.parameters[:] = rng.normal(0, 0.6, net.n_parameters)
@@ -64,7 +64,7 @@ def test_gradient(kind, number, training):
 @pytest.mark.parametrize("loss", LOSSES)
 @EACH_NETWORK
 def test_gradient_under_every_loss(kind, number, loss):
-    """With weights, in training."""
+    """The gradient is right with weights and in training."""
     layers = [*EXAMPLES[kind][number], fp.Dense(2 if LOSSES[loss].outputs != 3 else 3)]
     net = fp.Network([3, *layers], dtype="float64", seed=0)
     gradcheck.check_gradient(case_of(net, loss, training=True, weighted=True), tolerance=1e-6)
@@ -85,7 +85,7 @@ def test_gradient_with_every_activation(layer, activation):
 @EACH_NETWORK
 @pytest.mark.parametrize("training", [False, True])
 def test_gradient_of_the_inputs(kind, number, training):
-    """And the way by forward and backward gives the parameters' gradient that value_and_gradient gives."""
+    """forward and backward give the parameters' gradient of value_and_gradient too."""
     net = network(kind, number)
     rng = np.random.default_rng(3)
     X, dY = inputs(net, rng), rng.normal(size=(ROWS, net.n_outputs))
@@ -127,7 +127,7 @@ def test_float32_is_near_float64(kind, number):
 
 @EACH_NETWORK
 def test_bits_do_not_depend_on_threads_or_the_vector(kind, number):
-    """After a few steps of some hundreds of rows, several blocks of them where there is no batch norm."""
+    """Networks are compared after a few steps of some hundreds of rows, which are several blocks of rows."""
     from kernels_ctypes import exact_isas
 
     from fastprop._core import _engine
@@ -254,7 +254,7 @@ def test_embedding_looks_up():
 def test_piecewise_linear_encodes():
     net = fp.Network([2, fp.PiecewiseLinear([[0, 1, 3], [-1, 1]]), fp.Scale()], dtype="float64")
     X = np.array([[0.5, 0], [2, 3], [-1, -2], [5, 1]])
-    wanted = [[0.5, 0, 0.5], [1, 0.5, 2], [-1, 0, -0.5], [1, 2, 1]]  # the outer bins go on
+    wanted = [[0.5, 0, 0.5], [1, 0.5, 2], [-1, 0, -0.5], [1, 2, 1]]  # the outer bins have no outer bound
     np.testing.assert_allclose(net(X), wanted)
     X = np.random.default_rng(11).normal(size=(500, 3))
     made = fp.PiecewiseLinear.of(X, bins=4)
@@ -273,7 +273,7 @@ def test_periodic_waves():
 
 
 def test_members_are_networks_of_their_own():
-    """Each has the common weights times its own scales, and the cost is the mean of theirs."""
+    """Each member has the shared weights times its own scales, and the cost is the mean of theirs."""
     rng = np.random.default_rng(13)
     net = fp.Network([3, 5, fp.Dense(4, "tanh"), 2], dtype="float64", seed=7, members=3)
     net.parameters[:] = rng.normal(size=net.n_parameters)

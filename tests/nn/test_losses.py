@@ -1,4 +1,4 @@
-"""The list of losses: their numbers, what they are to one another, and the targets that they refuse."""
+"""The list of losses: hyperparameters, relations between losses, and errors for wrong targets."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ RATE = fp.SGD(0.1)
 
 
 def both(loss, y, n_outputs=3, dtype="float64"):
-    """Cost and gradient of one small network."""
+    """Return the cost and the gradient of one small network."""
     rng = np.random.default_rng(0)
     net = fp.Network([4, 5, n_outputs], activation="tanh", dtype=dtype, seed=1)
     return net.value_and_gradient(rng.normal(size=(len(y), 4)), y, loss=loss)
@@ -131,7 +131,7 @@ def test_signs(rng):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_learns(loss):
-    """On a problem that it suits: a network without hidden layer, one batch again and again."""
+    """Training a network without hidden layers on one batch reduces the cost."""
     rng = np.random.default_rng(3)
     n_outputs = strategies.outputs_for(loss, 2)
     net = fp.Network([3, n_outputs], seed=0)
@@ -246,7 +246,7 @@ ENDS = {
 
 
 def entries(net, loss):
-    """Every way in for a loss."""
+    """Return every function that takes a loss."""
     X = np.random.default_rng(0).normal(size=(5, 3))
     y = strategies.targets(loss, np.random.default_rng(1), 5, net.n_outputs, labels=True)
     ensemble = fp.Ensemble(2, [3, *net.layers], seed=0)
@@ -321,7 +321,7 @@ def test_losses_without_a_link_take_every_last_activation(last):
 
 
 def test_the_log_of_a_softmax_has_the_same_cross_entropy(rng):
-    """It is right, though the work is done twice: softmax(log_softmax(z)) = softmax(z)."""
+    """It is right, although it is redundant: softmax(log_softmax(z)) = softmax(z)."""
     X, y = rng.normal(size=(6, 4)), rng.integers(3, size=6)
     plain = fp.Network([4, 5, 3], dtype="float64", seed=1)
     double = fp.Network([4, 5, fp.Dense(3, "log_softmax")], dtype="float64", seed=1)
@@ -332,7 +332,7 @@ def test_the_log_of_a_softmax_has_the_same_cross_entropy(rng):
 
 @pytest.mark.parametrize("activation", [*activations.ACTIVATIONS.values(), activations.leaky_relu(slope=0.0)], ids=str)
 def test_the_range_of_each_activation(activation):
-    """Numbers lie within it, and reach its ends as far as they get."""
+    """Outputs lie within the range, and come close to its ends."""
     z = np.concatenate([np.linspace(-20, 20, 400_001), [-1e6, 1e6]])
     net = fp.Network([1, fp.Activation(activation)], dtype="float64")
     a, (low, high) = net(z[:, None]), activation.range

@@ -1,4 +1,4 @@
-"""Network: its parameters and their views, its seeds and copies, and its passes over rows however they are grouped."""
+"""Network: parameters and their views, seeds and copies, and passes over rows in any grouping."""
 
 import copy
 import json
@@ -58,7 +58,7 @@ def test_a_layer_can_be_used_twice():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @given(widths=strategies.widths())
 def test_layout(dtype, widths):
-    """W[1], b[1], W[2], b[2], ...; W (n_in, n_out) row by row: as the twin has it."""
+    """The order is W[1], b[1], W[2], b[2], ..., each W (n_in, n_out) in row-major order, as in the twin."""
     net = fp.Network(widths, dtype=dtype, seed=0)
     net.parameters[:] = np.arange(net.n_parameters)
     for (w, b), weight, bias in zip(reference.unflatten(widths, net.parameters), net.weights, net.biases):
@@ -342,7 +342,7 @@ def test_many_rows_are_each_row(widths, rows, dtype, activation):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rows", [511, 512, 513, 5000, 20001])
 def test_more_rows_than_a_block(rows, dtype):
-    """Every row is visited once and lands in its own place."""
+    """Every row is computed once, and its outputs are in its own row."""
     net = fp.Network([3, 40, 2], activation="tanh", dtype=dtype, seed=10)
     X = np.random.default_rng(11).normal(size=(rows, 3))
     parts = np.concatenate([net(X[start : start + 100]) for start in range(0, rows, 100)])
@@ -375,7 +375,7 @@ def test_splitting_a_batch_changes_rounding_only(widths, rows, cut, loss, dtype,
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_forward_and_backward_are_value_and_gradient(dtype):
-    """With dLoss/dY of half_mse, mean over rows, written by hand."""
+    """backward with dLoss/dY of half_mse, a mean over rows, gives the gradient of value_and_gradient."""
     net, rng = network(dtype), np.random.default_rng(14)
     X, y = rng.normal(size=(900, 5)).astype(dtype), rng.normal(size=(900, 3)).astype(dtype)
     cost, gradient = net.value_and_gradient(X, y, loss="half_mse")
@@ -389,7 +389,7 @@ def test_forward_and_backward_are_value_and_gradient(dtype):
 
 
 def test_backward_twice():
-    """The forward pass is kept, and a second backward pass starts from it, not from the first's leavings."""
+    """The forward pass stays saved, so a second backward pass does not depend on the first."""
     net, X, dY = network(), np.random.default_rng(15).normal(size=(20, 5)), np.ones((20, 3))
     net.forward(X)
     dX, gradient = net.backward(dY), net.gradient.copy()
