@@ -55,8 +55,8 @@ def corrected(changes):
 def compare_peer_rows(old, new):
     """Yield (name, old us, new us, corrected change, noise) for every row that both results have.
 
-    A change counts as far as both the median and the best epoch show it: a busy machine moves the
-    median, a lucky moment the best.
+    A change counts as far as both the median and the best epoch show it: a busy machine changes the
+    median, a quiet moment the best.
     """
     past = peer_rows(old)
     for key, row in peer_rows(new).items():

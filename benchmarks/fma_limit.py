@@ -47,15 +47,15 @@ def fma_limit(threads=1, seconds=0.1):
     Parameters
     ----------
     threads : int
-        How many loops at once; their rates are added.
+        The number of loops at the same time; their rates are added.
     seconds : float
-        Per ISA and dtype. Each thread reports its best few microseconds, so that time taken by
-        others does not count.
+        The time per ISA and dtype. Each thread reports its best few microseconds, so that other programs
+        do not count.
 
     Returns
     -------
     dict
-        ISA -> {"float32": GFLOP/s, "float64": GFLOP/s}; empty where nothing can be compiled.
+        ISA -> {"float32": GFLOP/s, "float64": GFLOP/s}; empty if nothing can be compiled.
     """
     limits = {}
     for isa in supported():

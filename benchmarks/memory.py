@@ -47,8 +47,8 @@ IMPORT_TARGET = 30.0  # ms beyond NumPy
 def needed(task):
     """Return the megabytes that a training step needs at least, which the target counts.
 
-    Parameters and gradient; of a batch: the gathered rows and targets, every layer's output (the
-    backward pass reads it), and the gradients of two neighbouring layers' outputs.
+    These are parameters and gradient and, for a batch, the gathered rows and targets, every layer's output
+    (the backward pass reads it), and the gradients of the outputs of two adjacent layers.
     """
     parameters = sum(
         (n_in + 1) * n_out for n_in, n_out in zip(task.widths, task.widths[1:], strict=False)
@@ -82,10 +82,10 @@ def status(key):
 
 
 def grow(name, task_name):
-    """In a fresh process: MB by which training raises the peak of resident memory over that with
+    """Return the MB by which training in a new process raises the peak of resident memory over that with
     library and data loaded.
 
-    A tiny network is trained before, so that code which a library loads at its first step does not
+    A small network is trained before, so that code that a library loads at its first step does not
     count.
     """
     from contest.contestant import load

@@ -107,7 +107,7 @@ class NumpyTrainer:
     widths : sequence of int
         Inputs, then the outputs of each layer.
     activation : {"relu", "tanh", "sigmoid"}
-        Of every layer but the last.
+        That of every layer but the last.
     loss : {"half_mse", "cross_entropy"}
         half_mse takes rows (or a vector for one output), cross_entropy integer labels.
     rate, momentum : float
@@ -116,7 +116,7 @@ class NumpyTrainer:
     theta : array, optional
         Initial parameters, flat, laid out as ``fastprop.Network.parameters``; copied.
     seed : int
-        Of the shuffling, and of the parameters where ``theta`` is not given.
+        The seed of the shuffling, and of the parameters if ``theta`` is not given.
     """
 
     def __init__(

@@ -76,9 +76,9 @@ def square(width, batch):
 def line(vary, fixed, turns):
     """Return the best nanoseconds per useful flop over SIZES.
 
-    In CPU time, since one thread is looked at; the best and not the median, since noise only adds;
-    in `turns` passes over all sizes, since noise comes in bursts. What looks like a jump after that
-    is measured again, with its neighbour, as often as all passes together.
+    CPU time is measured, since there is one thread; the best counts, since noise only adds; and there are
+    `turns` passes over all sizes, since noise comes in bursts. An apparent jump is measured again, with
+    the size before, as often as in all passes together.
     """
     tasks = [square(size, fixed) if vary == "width" else square(fixed, size) for size in SIZES]
     runners = [Runner(task, time.process_time) for task in tasks]
@@ -153,7 +153,7 @@ def speed_up(task, turns):
 def threads(options):
     """Measure two threads against one over every size.
 
-    By their best epochs: other work on the machine hits two threads harder than one.
+    The best epochs are compared, since other work on the machine slows two threads down more than one.
     """
     result = head("threads") | {"measurements": []}
     misses = []

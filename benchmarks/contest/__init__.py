@@ -1,1 +1,1 @@
-"""The contest of benchmarks/peers.py: what is trained (tasks), by whom (*_trainer), how it is timed."""
+"""The comparison of benchmarks/peers.py: the networks and data (tasks), the libraries (*_trainer), the timing."""

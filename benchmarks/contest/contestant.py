@@ -1,4 +1,4 @@
-"""What every contestant offers, and the list of them."""
+"""The base class of contestants, which are libraries that train a task, and the list of them."""
 
 import functools
 import importlib
@@ -23,8 +23,8 @@ class Contestant:
     task : Task
         Network, data, optimiser, threads.
 
-    Notes ----- A contestant does in `epoch` what its users would do for an epoch: draw a random
-    order, gather each mini-batch, forward, backward, update. Where there are several expert ways
+    Notes ----- In `epoch` a contestant does what its users do for an epoch: draw a random
+    order, gather each mini-batch, forward, backward, update. If experts would choose between several ways
     (`ways`), `tune` times each and keeps the fastest for this task.
     """
 
@@ -41,32 +41,32 @@ class Contestant:
         self.restart()
 
     def restart(self):
-        """Back to the task's initial parameters, with `self.way`."""
+        """Start again from the task's initial parameters, with `self.way`."""
         raise NotImplementedError
 
     def claim(self):
-        """Set the process's thread pools to `self.threads`; called before every turn, outside the time."""
+        """Set the thread pools of the process to `self.threads`; called before every turn and not timed."""
 
     def epoch(self, order=None):
-        """One pass over the data, in the given order of rows or a fresh random one. Returns when the work is done."""
+        """Train for one pass over the data, in the given or a new random order of rows, and return when it is complete."""
         raise NotImplementedError
 
     def parameters(self):
-        """The parameters, flat, laid out as `Task.theta`, as a NumPy array of one's own."""
+        """Return a copy of the parameters as a flat NumPy array in the order of `Task.theta`."""
         raise NotImplementedError
 
     def draw(self):
-        """A random order of the rows."""
+        """Return a random order of the rows."""
         return self.rng.permutation(self.task.rows)
 
 
 class BlasContestant(Contestant):
-    """One whose threads are those of BLAS and OpenMP."""
+    """A contestant whose threads are those of BLAS and OpenMP."""
 
     fewer_threads = True
 
     def claim(self):
-        """By threadpoolctl; without it the environment's number stays."""
+        """Set the pools by threadpoolctl; without it, the number of the environment stays."""
         pools = controller()
         if pools is not None:
             pools.limit(limits=self.threads)
@@ -74,7 +74,7 @@ class BlasContestant(Contestant):
 
 @functools.cache
 def controller():
-    """What threadpoolctl found at its first call, after every library was loaded; None without it."""
+    """Return what threadpoolctl found at its first call, after every library was loaded, or None without it."""
     try:
         from threadpoolctl import ThreadpoolController
     except ImportError:
@@ -83,6 +83,6 @@ def controller():
 
 
 def load(name):
-    """Import a contestant's class; raises ImportError where its library is absent."""
+    """Import a contestant's class; raise ImportError if its library is absent."""
     module = importlib.import_module(f"contest.{CONTESTANTS[name][0]}")
     return module.Trainer

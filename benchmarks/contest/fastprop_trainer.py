@@ -1,4 +1,4 @@
-"""fastprop's own entry: the public interface, nothing else."""
+"""fastprop as a contestant, by its public interface only."""
 
 import fastprop as fp
 from contest.contestant import Contestant
@@ -18,11 +18,11 @@ class Trainer(Contestant):
         self.trainer = fp.Trainer(net, loss=task.loss, optimizer=optimizer, seed=0)
 
     def claim(self):
-        """What another contestant asked of threadpoolctl holds for fastprop's pool too."""
+        """Set the number of threads, since threadpoolctl calls of other contestants change fastprop's pool, too."""
         fp.set_num_threads(self.task.threads)
 
     def epoch(self, order=None):
-        """One `Trainer.epoch`, or the steps of one in a given order."""
+        """Call `Trainer.epoch`, or take its steps in a given order."""
         size = self.task.batch_size
         if order is None:
             self.trainer.epoch(self.X, self.y, batch_size=size)
@@ -32,5 +32,5 @@ class Trainer(Contestant):
             self.trainer.step(self.X[rows], self.y[rows])
 
     def parameters(self):
-        """A copy of the flat vector."""
+        """Return a copy of the flat vector."""
         return self.trainer.network.parameters.copy()

@@ -1,4 +1,4 @@
-"""JAX's entry: the whole epoch is one jitted lax.scan with donated parameters."""
+"""JAX as a contestant: the whole epoch is one jitted lax.scan with donated parameters."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ class Trainer(Contestant):
     ways = ("scan", "scan ahead", "scan unrolled", "scan ahead unrolled")
 
     def restart(self):
-        """Compile for the way; put data and parameters on the device."""
+        """Compile the epoch, and put data and parameters on the device."""
         task = self.task
         if task.dtype == "float64":
             jax.config.update("jax_enable_x64", True)
@@ -40,18 +40,18 @@ class Trainer(Contestant):
         self.run = jax.jit(make_epoch(task, "ahead" in self.way, unroll), donate_argnums=(0, 1))
 
     def epoch(self, order=None):
-        """One pass; waits for the result."""
+        """Train for one pass, and wait for the result."""
         order = (self.draw() if order is None else order).astype(np.int32)
         self.layers, self.state = self.run(self.layers, self.state, self.X_j, self.y_j, order)
         jax.block_until_ready(self.layers)
 
     def parameters(self):
-        """Copied out."""
+        """Return a copy of the parameters."""
         return flatten(self.layers)
 
 
 def make_epoch(task, ahead, unroll):
-    """The function of an epoch for `jax.jit`: (layers, state, X, y, order) -> (layers, state)."""
+    """Return the function of an epoch for `jax.jit`: (layers, state, X, y, order) -> (layers, state)."""
     hidden, size = HIDDEN[task.activation], task.batch_size
 
     def cost(layers, x, y):

@@ -22,7 +22,7 @@ SETTLE = 0.15
 
 
 def timed(epoch):
-    """Seconds of a call by each clock."""
+    """Return the seconds of a call by each clock."""
     cpu, wall = time.process_time(), time.perf_counter()
     epoch()
     wall = time.perf_counter() - wall
@@ -30,7 +30,7 @@ def timed(epoch):
 
 
 def enter(task, names):
-    """Build the contestants of a task: (name -> contestant, name -> why it is absent)."""
+    """Build the contestants of a task; return two dicts: name -> contestant, name -> why it is absent."""
     present, absent = {}, {}
     for name in names:
         try:
@@ -41,9 +41,9 @@ def enter(task, names):
 
 
 def tune(contestant, runs, clock="wall"):
-    """Keep the fastest of the contestant's ways, with all its threads or with one.
+    """Find the fastest of the contestant's ways, with all its threads or with one.
 
-    The best of `runs` epochs after a warm-up counts, or of up to twenty where they are short.
+    The best of `runs` epochs after a warm-up counts, or of up to twenty if they are short.
     """
     most = contestant.task.threads
     threads = (most, 1) if contestant.fewer_threads and most > 1 else (most,)
@@ -63,10 +63,10 @@ def tune(contestant, runs, clock="wall"):
 
 
 def verify(task, contestants):
-    """Do all do the same work? name -> (distance in the same order, in their own order), None where
-    nothing to compare to.
+    """Return whether all do the same work: name -> (distance with one order, with their own orders), or None
+    if there is nothing to compare with.
 
-    Leaves every contestant restarted.
+    All contestants are restarted afterwards.
     """
     reference = next((name for name in REFERENCES if name in contestants), None)
     if reference is None:
@@ -89,7 +89,7 @@ def verify(task, contestants):
 
 
 def agrees(task, distance):
-    """Whether a pair of `verify` is within the tolerances (a NaN is not)."""
+    """Return whether a pair of `verify` is within the tolerances; a NaN is not."""
     same, own = distance
     if same is None:
         return True
@@ -98,7 +98,7 @@ def agrees(task, distance):
 
 
 def thinned(samples, most=100):
-    """Samples in their order, every so many where there are more than `most`, for the record."""
+    """Return at most `most` samples in their order, evenly spaced, for the record."""
     return samples[:: -(-len(samples) // most)]
 
 
@@ -109,15 +109,15 @@ def measure(task, names, seconds, rounds, clock="wall"):
     ----------
     task : Task
     names : list of str
-        Of `CONTESTANTS`.
+        Names in `CONTESTANTS`.
     seconds : float
-        Go on until this much time has gone into the turns ...
+        The least time of all turns together.
     rounds : int
-        ... and at least this many turns were taken.
+        The least number of turns.
 
     clock : {"wall", "cpu"}
-        What is reported. CPU time leaves out what other programs took of a shared machine; it is the
-        sum over threads, so it says nothing about two threads.
+        The clock of the reported times. CPU time leaves out the time of other programs on a shared machine;
+        it is the sum over threads, so it says nothing about two threads.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The NumPy baseline's entry: benchmarks/numpy_baseline.py, in-place NumPy over BLAS."""
+"""The NumPy baseline as a contestant: benchmarks/numpy_baseline.py, in-place NumPy with BLAS."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Trainer(BlasContestant):
         )
 
     def epoch(self, order=None):
-        """The baseline's own epoch, or its steps in a given order."""
+        """Train the baseline's own epoch, or take its steps in a given order."""
         size = self.task.batch_size
         if order is None:
             self.trainer.epoch(self.X, self.y, size)
@@ -38,5 +38,5 @@ class Trainer(BlasContestant):
             self.trainer.step(self.X[rows], self.y[rows])
 
     def parameters(self):
-        """A copy of the flat vector."""
+        """Return a copy of the flat vector."""
         return np.array(self.trainer.theta)

@@ -9,7 +9,7 @@ MARK = "FASTPROP_BENCHMARK_THREADS"
 
 
 def environment(threads):
-    """A copy of the environment in which every library keeps to the threads."""
+    """Return a copy of the environment that limits every library to this number of threads."""
     env = dict(os.environ)
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # set for an old OpenBLAS; they slow a new one
         env.pop(name, None)
@@ -27,7 +27,7 @@ def environment(threads):
 
 
 def cpus_for(threads):
-    """As many CPUs as threads: the last ones, since the first serve more interrupts. None where that cannot be had."""
+    """Return as many CPUs as threads (the last, since the first handle more interrupts), or None if unknown."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     cpus = sorted(os.sched_getaffinity(0))
@@ -35,7 +35,7 @@ def cpus_for(threads):
 
 
 def keep_to(threads):
-    """Start this script again, held to the threads; returns at once in the process so started."""
+    """Start this script again with that number of threads; in the new process, return at once."""
     if os.environ.get(MARK) == str(threads):
         return
     cpus = cpus_for(threads)

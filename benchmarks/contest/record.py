@@ -1,4 +1,4 @@
-"""The form of the results: measurements by name, with spread and count, for compare.py to judge."""
+"""The format of the results: measurements by name, with spread and count, for compare.py."""
 
 import json
 import os
@@ -13,7 +13,7 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def machine():
-    """What benchmarks/machine.py says of this machine; empty where it cannot be had."""
+    """Return the description of this machine by benchmarks/machine.py, or an empty dict if there is none."""
     try:
         from machine import machine as describe
     except ImportError:
@@ -22,7 +22,7 @@ def machine():
 
 
 def measurement(name, samples, unit, **extra):
-    """Median, spread (standard deviation by the median) and count of samples; lower is better."""
+    """Return median, spread (standard deviation / median) and count of samples; lower is better."""
     samples = np.asarray(samples, dtype="float64")
     median = float(np.median(samples))
     spread = float(np.median(np.abs(samples - median)) * 1.4826)
@@ -37,7 +37,7 @@ def measurement(name, samples, unit, **extra):
 
 
 def head(kind):
-    """The first entries of every result."""
+    """Return the first entries of every result."""
     return {
         "kind": kind,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -47,7 +47,7 @@ def head(kind):
 
 
 def write(result, path):
-    """As JSON, lists of numbers on one line, so that differences read well in git."""
+    """Return JSON text with lists of numbers on one line, so that differences are easy to read in git."""
     text = json.dumps(result, indent=1)
     text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     path = Path(path)
@@ -56,7 +56,7 @@ def write(result, path):
 
 
 def finish(result, options, misses):
-    """Write the JSON if asked, print the misses; the exit code is 1 where `--check` met a miss."""
+    """Write the JSON if asked, print the missed targets, and return 1 if `--check` found one, else 0."""
     if options.json:
         write(result, options.json)
     for miss in misses:

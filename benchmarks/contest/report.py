@@ -1,4 +1,4 @@
-"""Results of a contest: derived numbers, the table, and what missed its target."""
+"""Reports of the results: derived numbers, the table, and missed targets."""
 
 from dataclasses import fields
 
@@ -10,7 +10,7 @@ OURS = "fastprop"
 
 
 def task_of(row):
-    """The `Task` of a result row, with the loss and rate of the committed list."""
+    """Return the `Task` of a result row, with the loss and rate of the committed list."""
     by_name = {task.name: task for task in TASKS}
     known = {"activation", "dtype", "optimizer", "threads"}
     base = by_name[row["task"]]
@@ -20,7 +20,7 @@ def task_of(row):
 
 
 def derive(row, limits):
-    """Add ratio, GFLOP/s, share of the limit and targets to a result row; returns it."""
+    """Add ratio, GFLOP/s, share of the limit and targets to a result row, and return it."""
     entries = row["contestants"]
     valid = {name: entry for name, entry in entries.items() if entry["agrees"] and entry["finite"]}
     peers = {name: entry["us"] for name, entry in valid.items() if name != OURS}
@@ -41,7 +41,7 @@ def derive(row, limits):
 
 
 def number(value, digits=3):
-    """`digits` significant digits without an exponent; a dash for None."""
+    """Return a number with `digits` significant digits and no exponent, or a dash for None."""
     if value is None:
         return "-"
     text = f"{value:#.{digits}g}"
@@ -49,7 +49,7 @@ def number(value, digits=3):
 
 
 def header(row, limits):
-    """The line above a table."""
+    """Return the line above a table."""
     limit = number(limit_for(limits, row["dtype"]))
     threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
     unit = "microseconds of CPU time a step" if row["clock"] == "cpu" else "microseconds a step"
@@ -61,7 +61,7 @@ COLUMNS = ("network / batch", *CONTESTANTS, "ratio", "asked", "bound", "GFLOP/s"
 
 
 def cells(row):
-    """A table row as strings. "bound" is the ratio that a fastprop at the FMA limit would have."""
+    """Return a table row as strings. "bound" is the ratio of a fastprop that runs at the FMA limit."""
     entries = row["contestants"]
     times = []
     for name in CONTESTANTS:
@@ -80,7 +80,7 @@ def cells(row):
 
 
 def table(rows):
-    """A Markdown table of derived rows, padded so that it reads well in a terminal too."""
+    """Return a Markdown table of derived rows, padded for reading in a terminal."""
     lines = [COLUMNS, *(cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
     text = [
@@ -92,7 +92,7 @@ def table(rows):
 
 
 def warnings(rows):
-    """What a reader must know before believing the table: absences, disagreements, too many threads."""
+    """Return the notes that belong to a table: absent libraries, disagreements, too many threads."""
     found = []
     for row in rows:
         where = (
@@ -107,7 +107,7 @@ def warnings(rows):
                 same, own = entry["distance"]
                 found.append(
                     f"WARNING {where}: {name} DOES NOT DO THE SAME WORK: after an epoch its parameters "
-                    f"are off the baseline's by {same:.2g} of the way in the same order, "
+                    f"differ from the baseline's by {same:.2g} of their change in the same order, "
                     f"{own:.2g} in its own; it is left out of the ratio"
                 )
             elif entry["distance"][0] is None:
@@ -125,7 +125,7 @@ def warnings(rows):
 
 
 def missed(rows):
-    """One sentence per target that was not reached."""
+    """Return one sentence per target that was not reached."""
     sentences = []
     for row in rows:
         where = f"{row['task']} {row['activation']} {row['threads']}t"

@@ -1,4 +1,4 @@
-"""scikit-learn's entry: MLPClassifier or MLPRegressor, one `partial_fit` an epoch, every extra off."""
+"""scikit-learn as a contestant: MLPClassifier or MLPRegressor, one `partial_fit` per epoch, all extras off."""
 
 import warnings
 
@@ -28,7 +28,7 @@ class Trainer(BlasContestant):
         self.model = self.build(shuffle=True)
 
     def build(self, shuffle, layers=None):
-        """An estimator that holds the task's initial parameters, or the given ones."""
+        """Return an estimator with the task's initial parameters, or with the given ones."""
         task = self.task
         kind = MLPClassifier if task.loss == "cross_entropy" else MLPRegressor
         model = kind(
@@ -61,7 +61,7 @@ class Trainer(BlasContestant):
         return model
 
     def epoch(self, order=None):
-        """One `partial_fit`; with a given order, by an estimator that does not shuffle on data in that order."""
+        """Call `partial_fit`; for a given order, of an estimator that does not shuffle, on data in that order."""
         if order is None:
             self.model.partial_fit(self.X, self.target)
         else:
@@ -72,5 +72,5 @@ class Trainer(BlasContestant):
             self.model.partial_fit(self.X[order], self.target[order])
 
     def parameters(self):
-        """Copied out."""
+        """Return a copy of the parameters."""
         return flatten(zip(self.model.coefs_, self.model.intercepts_, strict=True))

@@ -1,4 +1,4 @@
-"""What is trained: networks, batch sizes, data, the work of a step, and the ratios that issue 3 asks for."""
+"""The tasks: networks, batch sizes, data, the work of a step, and the target ratios."""
 
 from dataclasses import dataclass, field
 
@@ -7,25 +7,25 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Task:
-    """One row of a table: a network, a batch size, a loss and made-up data of the right shape.
+    """One row of a table: a network, a batch size, a loss and random data of the right shape.
 
     Parameters
     ----------
     name : str
-        How the row is called on the command line and in the results.
+        The name of the row on the command line and in the results.
     widths : tuple of int
         Inputs, hidden layers, outputs.
     batch_size : int
-        Rows of a mini-batch.
+        The rows of a mini-batch.
     steps : int
-        Mini-batches of an epoch. Every epoch is whole batches, since a ragged last one would cost
-        JAX a second compilation.
+        The mini-batches of an epoch. An epoch consists of whole batches, since a smaller last one would
+        need a second compilation by JAX.
     loss : str
         "half_mse" or "cross_entropy".
     activation, dtype, optimizer : str
         The same for every contestant.
     threads : int
-        What each contestant may use.
+        The most threads of each contestant.
     """
 
     name: str
@@ -41,17 +41,17 @@ class Task:
 
     @property
     def rows(self):
-        """Rows of the training data."""
+        """The rows of the training data."""
         return self.batch_size * self.steps
 
     @property
     def n_weights(self):
-        """Weights without biases."""
+        """The number of weights, without biases."""
         return sum(i * o for i, o in zip(self.widths, self.widths[1:], strict=False))
 
     @property
     def flops(self):
-        """Floating-point operations of a step that count as useful.
+        """The floating-point operations of a step that count as useful.
 
         A weight and row cost a multiply and an add in each of three products: z = a W, da = dz W^T,
         dW = a^T dz; the first layer needs no da. Activations, loss and update are not counted.
@@ -59,7 +59,7 @@ class Task:
         return self.batch_size * (6 * self.n_weights - 2 * self.widths[0] * self.widths[1])
 
     def data(self):
-        """Inputs and targets of a random teacher; noise keeps gradients from vanishing (denormals)."""
+        """Return inputs and the targets of a random teacher network; noise prevents tiny (denormal) gradients."""
         rng = np.random.default_rng(20)
         x = rng.standard_normal((self.rows, self.widths[0]))
         scores = (
@@ -71,9 +71,9 @@ class Task:
         return x.astype(self.dtype), np.sin(noisy).astype(self.dtype)
 
     def theta(self):
-        """Initial parameters, flat: per layer W (n_in, n_out) row-major, then b.
+        """Return the initial parameters, flat: for each layer W (n_in, n_out) row-major, then b.
 
-        Biases are above zero so that ReLUs live.
+        Biases are above zero, so that no ReLU is dead.
         """
         rng = np.random.default_rng(21)
         parts = []
@@ -137,7 +137,7 @@ LIMIT_TARGETS = {"1024x4-10/512": 0.88, "2048x4-10/1024": 0.90}
 
 
 def target_of(task):
-    """The ratio and the share of the FMA limit that the task must reach: a pair, None where nothing is asked."""
+    """Return the target ratio and the target share of the FMA limit of a task, each None if there is no target."""
     if (task.threads, task.dtype, task.optimizer) != (1, "float32", "sgd"):
         return None, None
     if task.activation == "tanh":

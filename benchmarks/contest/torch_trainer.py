@@ -1,4 +1,4 @@
-"""PyTorch's entry: eager, no DataLoader, index_select of a permutation, the fastest of four ways."""
+"""PyTorch as a contestant: eager, no DataLoader, index_select of a permutation, the fastest of four ways."""
 
 import torch
 import torch.nn.functional as F
@@ -52,11 +52,11 @@ class Trainer(Contestant):
             self.seed_gradient = torch.tensor(0.5 * task.widths[-1], dtype=self.flat[0].dtype)
 
     def claim(self):
-        """Torch's own setting, which reaches its OpenMP and MKL."""
+        """Set the number by torch's own function, which also sets that of OpenMP and MKL."""
         torch.set_num_threads(self.threads)
 
     def step(self, x, y):
-        """Forward, backward, update. addmm takes W as (n_in, n_out), which spares nn.Linear's transposed view."""
+        """Take a step. addmm takes W as (n_in, n_out), which avoids the transposed view of nn.Linear."""
         for w, b in self.layers[:-1]:
             x = self.hidden(torch.addmm(b, x, w))
         w, b = self.layers[-1]
@@ -72,7 +72,7 @@ class Trainer(Contestant):
             self.optimizer.step()
 
     def epoch(self, order=None):
-        """One pass."""
+        """Train for one pass."""
         size = self.task.batch_size
         order = torch.randperm(self.task.rows) if order is None else torch.from_numpy(order)
         if self.way.endswith("ahead"):
@@ -84,5 +84,5 @@ class Trainer(Contestant):
                 self.step(self.X_t.index_select(0, rows), self.y_t.index_select(0, rows))
 
     def parameters(self):
-        """Copied out."""
+        """Return a copy of the parameters."""
         return flatten([(w.detach().numpy(), b.detach().numpy()) for w, b in self.layers])

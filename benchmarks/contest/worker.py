@@ -1,7 +1,7 @@
-"""The process that measures: reads a job (JSON) from stdin, writes one JSON line a task to stdout.
-Started by peers.py.
+"""The process that measures. peers.py starts it; it reads a job (JSON) from stdin and writes a line of JSON
+per task to stdout.
 
-A process per thread count, because OpenBLAS and XLA read theirs once, when they are loaded.
+There is a process for each number of threads, since OpenBLAS and XLA read theirs once, when they are loaded.
 """
 
 import json
@@ -16,7 +16,7 @@ ADAM_RATE = 1e-5
 
 
 def pools():
-    """What threadpoolctl sees of the libraries' thread pools (None without threadpoolctl)."""
+    """Return what threadpoolctl finds of the libraries' thread pools, or None without threadpoolctl."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -26,7 +26,7 @@ def pools():
 
 
 def main():
-    """Do the job."""
+    """Read the job and measure its tasks."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not end up among the results
     job = json.load(sys.stdin)

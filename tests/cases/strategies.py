@@ -74,8 +74,8 @@ def layouts():
 def targets(loss, rng, rows, n_outputs, labels=False):
     """Draw valid targets for any loss.
 
-    Rows of probabilities are a target for every loss, also for one that this module does not know.
-    Losses of numbers get any numbers, and losses of classes integers where `labels` asks for them.
+    Rows of probabilities suit every loss, even one that this module does not know. Losses of numbers get any
+    numbers, and losses of classes get integers if `labels`.
     """
     kind, columns = LOSSES[loss].targets, n_outputs // LOSSES[loss].outputs
     if kind == "numbers":

@@ -286,8 +286,8 @@ def never_due():
 def test_other_threads_run_meanwhile(work):
     """Neither the first call, which allocates its memory, nor the engine's work itself holds the GIL for long.
 
-    A share of the call, which every machine can reach: a busy one keeps the ticking thread waiting in some calls, an
-    engine that keeps the GIL in every call.
+    The measure is a share of the call, which every machine can reach: on a busy one the other thread waits in some
+    calls, but if the engine held the GIL it would wait in every call.
     """
     assert any(longest_silence(work, *work_to_do(work, 8192)) < 0.3 for _ in range(100))
 
@@ -326,8 +326,8 @@ every_long_work = pytest.mark.parametrize(
 def test_how_much_work_lies_between_two_looks_for_ctrl_c(isa, work, widths, batch, rows):
     """Between two checks is at most one call of a kernel: 1024 rows of the widest layer, or 32 of portable kernels.
 
-    A short step, and a tiny network's many steps together, add their gradient to the weights without another look.
-    By the clock 512 x 512 weights take 20 ms at 25 GFLOP/s, as long as the portable kernels' 32 rows do at 1 GFLOP/s.
+    A short step, and many steps of a small network together, update the weights without another check. In time, 1024
+    rows of 512 x 512 weights take 20 ms at 25 GFLOP/s, as long as 32 rows in portable kernels at 1 GFLOP/s.
     """
     net, trainer = make(widths)
     X, y = data(rows, widths[0], widths[-1])

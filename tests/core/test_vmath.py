@@ -49,10 +49,10 @@ HYPER_AT = HYPER.ctypes.data
 
 
 def ulp_error(got, exact, dtype):
-    """|got - exact| in units in the last place of `exact`, which is of the wider type; NaN where one alone is NaN.
+    """Return |got - exact| in ULP of `exact`, which has the wider type; NaN if only one of them is NaN.
 
-    Infinity counts as the number after the largest. Where the exact result is below the smallest normal number, it
-    and anything between it and 0 is right, since denormals may be flushed.
+    Infinity counts as the number after the largest. If the exact result is below the smallest normal number, every
+    number between it and 0 is right, since denormals may be flushed.
     """
     info, wider = np.finfo(dtype), exact.dtype.type
     beyond = np.ldexp(wider(1), info.maxexp)
@@ -127,7 +127,7 @@ EXACT_OF = {"sigmoid": exact_sigmoid, "tanh": exact_tanh}
 
 
 def activation(isa, dtype, name, numbers=(), slope=False):
-    """The activation as a function of an array, without kernels_ctypes' guards, which cost more than the kernel.
+    """Return the activation as a function of an array, without the guards of kernels_ctypes, which are slower.
 
     With `slope` it returns g(z) and g'(z).
     """
@@ -267,9 +267,9 @@ def test_sincos_ulp(isa, dtype):
 @DTYPES
 @pytest.mark.parametrize("omega", [1.0, 30.0, 0.1])
 def test_sincos_of_any_size(isa, dtype, omega):
-    """As libm has them of omega z, which of float32 is exact in double, and of float64 rounds once and is held finite.
+    """Large arguments give libm's values, and infinity NaN.
 
-    NaN for infinity.
+    omega z is exact in double for float32; for float64 it rounds once, and is limited to finite numbers.
     """
     factor, size = np.dtype(dtype).type(omega), np.finfo(dtype)
     sincos = activation(isa, dtype, "sin", [omega], slope=True)
@@ -346,7 +346,7 @@ def test_waves_of_any_size(isa, dtype):
 
 
 def softmax_parts(isa, dtype, scores):
-    """(e, total, known): e^score of each score of the rows of `scores`, and each row's sum of them, to the bit.
+    """Return (e, total, known): e^score for the rows of `scores`, and the sum of each row, to the bit.
 
     The largest score of a row must be 0. cross_entropy gives da = e weight / total - y, with weight = sum(y). A column
     more, whose e^score is 0, holds a y of what `total` should be; if it is, the factor is 1, so that da of a score of

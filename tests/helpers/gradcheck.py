@@ -36,8 +36,8 @@ class NoVerdict(ArithmeticError):
 def numeric_gradient(cost, theta, step=STEP):
     """Return the gradient of ``cost(theta) -> float`` by five-point central differences.
 
-    ``theta`` is an array of any shape; it is not written to. Raises `NoVerdict` where the cost has
-    a corner within two steps of ``theta``, or where most of its gradient is zero.
+    ``theta`` is an array of any shape; it is not written to. Raises `NoVerdict` if the cost has
+    a corner within two steps of ``theta``, or if most of its gradient is zero.
     """
     theta = np.array(theta, dtype=np.float64)
     gradient, roughness = np.empty_like(theta), np.empty_like(theta)
@@ -89,7 +89,7 @@ def check_gradient(case, draws=20, tolerance=TOLERANCE):
     case : callable
         ``case(rng) -> (cost, theta, gradient)``; draws its numbers from ``rng``.
     draws : int
-        How many draws may end without a verdict before the check fails: it never passes so.
+        The number of draws without a verdict after which the check fails.
     tolerance : float
         The largest relative error of an element.
 

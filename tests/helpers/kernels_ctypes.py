@@ -114,7 +114,7 @@ class Kernel:
     def __call__(self, *, padding=0, offset=0, **arguments):
         """Call the kernel with copies of the arrays between guards; return the arrays that it may write, by name.
 
-        A stride `x_stride` follows from x and `padding`. A pointer left out or None is NULL.
+        A stride such as `x_stride` follows from x and `padding`. A pointer that is left out or None is NULL.
         """
         known = {p.name for p in self.parameters}
         assert set(arguments) <= known, f"{self.name} has no {set(arguments) - known}"

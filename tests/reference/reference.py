@@ -85,7 +85,7 @@ def value_and_gradient(widths, activations, loss, theta, x, y):
 def sgd(theta, velocity, gradient, rate, momentum=0.0, nesterov=False, weight_decay=0.0):
     """Take one step, as torch.optim.SGD does (dampening 0), and return the new theta and the new velocity.
 
-    The velocity starts as zeros; without momentum it is the (decayed) gradient, and is not read.
+    The velocity starts at zero; without momentum it is the (decayed) gradient, and is not read.
     """
     d = gradient + weight_decay * theta
     velocity = momentum * velocity + d
