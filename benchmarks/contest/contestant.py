@@ -48,7 +48,7 @@ class Contestant:
         """Set the thread pools of the process to `self.threads`; called before every turn and not timed."""
 
     def epoch(self, order=None):
-        """Train for one pass over the data, in the given or a new random order of rows, and return when it is complete."""
+        """Train for one pass over the data, in the given or a new random order of rows; return when it is complete."""
         raise NotImplementedError
 
     def parameters(self):
