@@ -153,4 +153,4 @@ def predictions_of(net, encoder, target, table, X):
 def overflow_error(encoder, table, X, row):
     """Return the error for a row whose outputs overflow: it names the cell of the largest input."""
     cell = table.where(encoder.column_of(np.abs(X[row]).argmax()), row)
-    return ValueError(f"{cell}, so far from the training rows that what the network computes overflows; correct it")
+    return ValueError(f"{cell}, so far from the training rows that the network overflows; correct it")

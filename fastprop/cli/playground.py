@@ -18,7 +18,7 @@ def run(args):
     session = Session(read_csv(args.file) if args.file else None)
     with Server(session, args.port) as server:
         print(f"playground: {server.address}")
-        print("for this machine alone, and whoever has the address; Ctrl-C ends it", flush=True)
+        print("only this machine can open it, and only with this address; Ctrl-C ends it", flush=True)
         if not args.no_browser:
             webbrowser.open(server.address)
         try:

@@ -156,7 +156,7 @@ def _describe_table(table, target, encoder, split, args):
     gaps = [column.name for column in encoder.columns if column.gaps]
     if gaps:
         shown = ", ".join(f"{name!r} {int(table.gaps(name).sum())}" for name in gaps)
-        print(f"gaps: {shown}; the median stands in for a number, and an input says so")
+        print(f"gaps: {shown}; in a column of numbers the median is used, and another input marks a gap")
     print(f"split: {len(training)} training rows, {len(test)} test rows (seed {args.seed})")
     note(*table.notes, *encoder.notes, *encoder.remarks(table))
     if len(training) + len(test) < table.n_rows:

@@ -1,15 +1,15 @@
-// The playground's controls and its loop: asks the server to train a little, draws what it says, asks again.
+// The playground's controls and its loop: ask the server to train a little, draw the answer, ask again.
 
 import { buildNetwork, drawCurve, drawPlane, number, place } from "./playground_draw.js";
 
 const $ = (id) => document.getElementById(id);
-const MOST_CSV = 5_000_000; // bytes, as the server has it
+const MAX_CSV = 5_000_000; // bytes, as in server.py
 const PICTURES = 150; // milliseconds between two pictures of a neuron, which are slower to draw than lines
 
 let scene = null, snapshot = null, network = null, trace = null;
 let chosen = null, pointed = null, running = false, pictured = 0;
 
-// ---- talking with the server ----
+// ---- requests ----
 
 async function ask(path, body, headers = { "Content-Type": "application/json" }) {
   const how = body === undefined ? {} : { method: "POST", headers, body: body instanceof Blob ? body : JSON.stringify(body) };
@@ -29,11 +29,11 @@ function tell(message) {
   $("error").hidden = !message;
 }
 
-// One request at a time, in order; what goes wrong is told, and stops the training.
+// One request at a time, in order. An error is shown, and stops the training.
 let queue = Promise.resolve();
 const attempt = (work) => (queue = queue.then(work).catch((error) => { pause(); tell(error.message); showSettings(); }));
 
-// ---- what is seen ----
+// ---- the display ----
 
 async function look(newScene) {
   scene = newScene ?? await ask("scene");
@@ -77,7 +77,7 @@ function draw(pictures = performance.now() - pictured > PICTURES) {
   showPointed();
 }
 
-// Rows of numbers with a name in front.
+// Return rows of numbers, each with its name in front.
 function fill(part, rows, cell = "td") {
   part.replaceChildren(...rows.map(([name, ...cells]) => {
     const line = document.createElement("tr"), head = document.createElement("th");
@@ -92,7 +92,7 @@ function fill(part, rows, cell = "td") {
   }));
 }
 
-// The numbers of the line or neuron that was pointed at, as they are now: for a neuron, of all lines into it.
+// Show the present numbers of the line that is pointed at, or of all lines into the neuron that is.
 function showPointed() {
   $("incoming").hidden = !pointed || pointed.layer === 0;
   if (!pointed || !snapshot) return;
@@ -209,7 +209,7 @@ function showLayers() {
 const configure = (changes) => attempt(async () => {
   const next = await ask("configure", changes);
   tell("");
-  if (next.version === scene.version) scene = next; // the network goes on: a rate, an optimiser or a batch size
+  if (next.version === scene.version) scene = next; // the network is kept if only the rate, the optimiser or the batch size changed
   else await look(next);
   showSettings();
 });
@@ -269,7 +269,7 @@ const restart = () => attempt(async () => {
   await look(await ask("restart", { seed: Math.floor(Math.random() * 2 ** 31) }));
 });
 
-// ---- wires ----
+// ---- event handlers ----
 
 $("run").addEventListener("click", toggle);
 $("step").addEventListener("click", step);
@@ -292,7 +292,7 @@ $("file").addEventListener("change", () => attempt(async () => {
   const file = $("file").files[0];
   if (!file) return;
   pause();
-  if (file.size > MOST_CSV) throw new Error(`${file.name} has ${file.size.toLocaleString("en")} bytes; at most ${MOST_CSV.toLocaleString("en")} are taken`);
+  if (file.size > MAX_CSV) throw new Error(`${file.name} has ${file.size.toLocaleString("en")} bytes; at most ${MAX_CSV.toLocaleString("en")} are taken`);
   const next = await ask("upload", file, { "Content-Type": "text/csv", "X-File-Name": encodeURIComponent(file.name) });
   tell("");
   await look(next);
@@ -312,7 +312,7 @@ $("plane").addEventListener("click", (event) => {
 });
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input:not([type=radio]), select")) return;
-  if (event.key === " " && event.target.matches("button, input")) return; // presses that
+  if (event.key === " " && event.target.matches("button, input")) return; // there the space bar presses the control
   const action = { " ": toggle, b: step, e: stepExample, r: restart }[event.key];
   if (!action) return;
   event.preventDefault();

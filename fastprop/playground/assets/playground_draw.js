@@ -1,8 +1,8 @@
-// What the playground draws: the plane with its points, the cost curve, and the network.
+// Draws the plane with its points, the cost curve, and the network.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// The colours of the style sheet as they are now, in the light or in the dark.
+// Return the present colours of the style sheet, which are those of a light or a dark page.
 const colours = () => {
   const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue("--" + name).trim();
   const named = Object.fromEntries(["panel", "ink", "soft", "rule", "positive", "negative"].map((name) => [name, of(name)]));
@@ -15,7 +15,7 @@ const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const mix = (a, b, share) => a.map((value, k) => value + (b[k] - value) * share);
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-// From the one colour over the page's own to the other: level 0 to 1.
+// Return the colour of a level from 0 to 1: from the first colour over that of the page to the second.
 const diverging = (level, ink) => level < 0.5 ? mix(ink.low, ink.middle, 2 * level) : mix(ink.middle, ink.high, 2 * level - 1);
 
 function image(size, colour) {
@@ -128,17 +128,17 @@ const make = (parent, name, attributes = {}, text) => {
   return element;
 };
 
-// Draws every unit and line once for a network of these sizes; returns what repaints them with new numbers.
+// Draw every unit and line once for a network of these sizes; return a function that repaints them with new numbers.
 export function buildNetwork(svg, scene, sizes, say) {
   svg.replaceChildren();
   const tallest = Math.max(...sizes), step = UNIT + GAP + 4;
   const short = (text) => text.length > 11 ? text.slice(0, 10) + "\u2026" : text;
   const outputs = sizes[sizes.length - 1] === 1 ? [scene.target] : scene.classes;
-  // 8: about the width of a letter; no less than what the titles of the columns need
+  // a letter is about 8 wide; the titles of the columns need at least 22
   const margin = (labels) => Math.max(22, 12 + 8 * Math.max(...labels.map((label) => short(label).length)));
   const left = margin(scene.axes), width = left + (sizes.length - 1) * ACROSS + UNIT + margin(outputs), height = tallest * step + 40;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.style.minWidth = `${0.7 * width}px`; // below that its words cannot be read: it scrolls
+  svg.style.minWidth = `${0.7 * width}px`; // if it were smaller, its text could not be read: it scrolls instead
   svg.style.maxWidth = `${1.5 * width}px`;
   const centre = (layer, unit) => [left + UNIT / 2 + layer * ACROSS, 30 + (height - 40) / 2 + (unit - (sizes[layer] - 1) / 2) * step];
   const names = (layer, unit) => layer === 0 ? scene.axes[unit]
@@ -185,7 +185,7 @@ export function buildNetwork(svg, scene, sizes, say) {
 
 function paintLines(lines, layers, which) {
   const ink = colours();
-  // A weight of 1 is 2 pixels wide whatever the others are, so that one sees it grow; gradients are as wide as they compare.
+  // A weight of 1 is always 2 pixels wide, so that its growth is visible; the widths of gradients are relative.
   const largest = Math.max(...layers.flatMap((layer) => layer[which].flat()).map((value) => Math.abs(value ?? 0))) || 1;
   for (const { path, layer, i, j } of lines) {
     const value = layers[layer][which][i][j] ?? 0, size = which === "W" ? Math.abs(value) * 2 : Math.abs(value) / largest * 6;
@@ -198,7 +198,7 @@ function paintLines(lines, layers, which) {
 function paintUnits(units, layers) {
   const ink = colours(), tones = { low: rgb(ink.negative), middle: rgb(ink.panel), high: rgb(ink.positive) };
   for (const { picture, layer, unit } of units) {
-    // an input is its own axis: x1 grows to the right, x2 upwards
+    // the picture of an input is its own axis: x1 grows to the right, x2 upwards
     const levels = layer ? bytes(layers[layer - 1].pictures[unit]) : Uint8Array.from({ length: 400 },
       (_, k) => 255 * (unit ? 1 - Math.floor(k / 20) / 19 : k % 20 / 19));
     const canvas = image(Math.sqrt(levels.length), (k) => diverging(levels[k] / 255, tones));
