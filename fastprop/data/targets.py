@@ -248,7 +248,7 @@ def check_weights(
     if value is None:
         return None
     if loss.targets == "own":
-        raise ValueError(f"{what} is not given to a loss of your own: make it a column of y, and weigh there")
+        raise ValueError(f"{what} is not given to a loss of your own: make it a column of y, and use it in the loss")
     checked = _validation.array(what, value, dtype)
     if checked.shape != (rows,):
         hint = f"use {what}.ravel()" if checked.shape == (rows, 1) else "give a weight for each row of X"

@@ -81,7 +81,7 @@ def _one(given: Any) -> Callback:
     raise TypeError(f"a callback must be a fastprop.Callback or a function of the run, got {given!r:.99}; {hint}")
 
 
-def per_step(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
+def overriding_on_step_end(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
     """Return the callbacks that override ``on_step_end``."""
     return tuple(one for one in callbacks if type(one).on_step_end is not Callback.on_step_end)
 

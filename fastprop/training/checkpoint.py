@@ -61,7 +61,7 @@ class Checkpoint(Callback):
     Raises
     ------
     ValueError, TypeError
-        If an argument is wrong; from ``fit``, if the directory has checkpoints that it was not told to go on from.
+        If an argument is wrong; from ``fit``, if the directory has checkpoints from which ``resume`` does not go on.
     """
 
     @_validation.no_other_arguments()
@@ -237,7 +237,7 @@ class Saved:
             name = described["loss"]["own"] if own else described["loss"]
             wanted = f"give it as loss={name}" if own else "give no other"
             raise ValueError(f"{self.path} is of a training with the loss {name!r:.200}; {wanted}")
-        how = {name: from_description(value) for name, value in described["how"].items()}
+        options = {name: from_description(value) for name, value in described["how"].items()}
         n_bytes = self.arrays["parameters"].nbytes + self.arrays["state"].nbytes
         trainer = Trainer(
             model_file.described_network(described["network"], n_bytes),
@@ -246,7 +246,7 @@ class Saved:
             class_weight=from_description(described["class_weight"]),
             shuffle=described["shuffle"],
             seed=described["seed"],
-            **how,
+            **options,
         )
         self.restore(trainer)
         return trainer

@@ -13,11 +13,11 @@ from fastprop.data.targets import check_classes, loss_for
 from fastprop.nn.network import Network
 from fastprop.optim.lbfgs import minimize
 from fastprop.optim.optimizers import LBFGS
-from fastprop.training import callbacks as _callbacks
-from fastprop.training import checkpoint as checkpoints
-from fastprop.training import metrics as _metrics
+from fastprop.training import checkpoint
+from fastprop.training.callbacks import parse as parse_callbacks
 from fastprop.training.checkpoint import Checkpoint
 from fastprop.training.history import History
+from fastprop.training.metrics import parse as parse_metrics
 from fastprop.training.run import Run, measure
 from fastprop.training.split import split
 from fastprop.training.trainer import DivergenceError, EpochCost, Trainer, advice
@@ -53,9 +53,10 @@ def fit(
     lbfgs = optimizer if isinstance(optimizer, LBFGS) else None
     if lbfgs and set(options) - {"l2"}:
         raise ValueError(f"LBFGS knows l2 of the options, not {', '.join(sorted(set(options) - {'l2'}))}; omit it")
-    if lbfgs and (resume is not None or any(isinstance(one, Checkpoint) for one in _callbacks.parse(callbacks))):
+    checkpoints = resume is not None or any(isinstance(one, Checkpoint) for one in parse_callbacks(callbacks))
+    if lbfgs and checkpoints:
         raise ValueError("a checkpoint cannot hold what LBFGS remembers; use another optimizer, or save the network")
-    saved = None if resume is None else checkpoints.newest(resume, fallback=_validation.flag("fallback", fallback))
+    saved = None if resume is None else checkpoint.newest(resume, fallback=_validation.flag("fallback", fallback))
     if saved is not None and seed is None:
         seed = saved.description["seed"]
     # LBFGS takes no steps of a trainer, but has the same data, loss and penalty
@@ -86,7 +87,7 @@ def fit(
         progress=progress,
     )
     if saved is not None:
-        checkpoints.resume(run, saved)
+        checkpoint.resume(run, saved)
     try:
         with closing(run):
             run.begin()
@@ -180,7 +181,7 @@ def evaluate(network: Network, X, y=None, *, loss, sample_weight=None, metrics=(
     """Return the cost over the rows of X and metrics of them, as ``Network.evaluate`` describes."""
     trainer = Trainer(network, loss=loss)
     source = batches.source(network, trainer.parsed_loss, X, y, sample_weight)
-    wanted = _metrics.parse(metrics, trainer.parsed_loss, network.n_outputs)
+    wanted = parse_metrics(metrics, trainer.parsed_loss, network.n_outputs)
     if wanted and y is None:
         raise ValueError("metrics are of rows with their targets; give X and y as arrays")
     return {"cost": trainer.mean_cost(source)} | measure(trainer, wanted, source, y)

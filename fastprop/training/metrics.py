@@ -317,8 +317,8 @@ def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Predictions], flo
 
     def measure(predictions: Predictions) -> float:
         y = predictions.labels if classes else predictions.y
-        how = {} if predictions.weight is None else {"sample_weight": predictions.weight}
-        return float(scorer(Predicted(predictions), predictions.outputs, y, **how))
+        weight = {} if predictions.weight is None else {"sample_weight": predictions.weight}
+        return float(scorer(Predicted(predictions), predictions.outputs, y, **weight))
 
     return measure
 

@@ -13,11 +13,12 @@ from fastprop._util.warn import warn
 from fastprop.data import arrays, batches
 from fastprop.data.targets import Examples
 from fastprop.nn.network import Network
-from fastprop.training import callbacks as _callbacks
-from fastprop.training import metrics as _metrics
-from fastprop.training import progress as _progress
-from fastprop.training.callbacks import EarlyStopping, Patience
+from fastprop.training.callbacks import Callback, EarlyStopping, Patience, overriding_on_step_end
+from fastprop.training.callbacks import parse as parse_callbacks
 from fastprop.training.history import History
+from fastprop.training.metrics import Metric, Predictions
+from fastprop.training.metrics import parse as parse_metrics
+from fastprop.training.progress import parse as parse_progress
 from fastprop.training.split import EvalSource
 from fastprop.training.trainer import Trainer
 
@@ -60,7 +61,7 @@ class Run:
         self.source, self.rows = source, source.rows
         self.epoch, self.cost, self.stopped = 0, float("nan"), False
         self._validation = validation
-        self._metrics = _metrics.parse(metrics, trainer.parsed_loss, trainer.network.n_outputs)
+        self._metrics = parse_metrics(metrics, trainer.parsed_loss, trainer.network.n_outputs)
         self._eval_source = eval_source
         in_memory = validation is not None or isinstance(source, batches.Stored)
         if self._metrics and (eval_source[1] is None or not in_memory):
@@ -78,10 +79,10 @@ class Run:
         self._columns: dict[str, list] = {name: [] for name in ("epoch", *self.better, "seconds")}
         self.history = History(self._columns)
         self._patience = _patience(early_stopping, self.better)
-        self.callbacks = _callbacks.parse(callbacks)
-        self._begun: list[_callbacks.Callback] = []
-        self.step_callbacks = _callbacks.per_step(self.callbacks)
-        self._display = _progress.parse(progress, self.rows)
+        self.callbacks = parse_callbacks(callbacks)
+        self._begun: list[Callback] = []
+        self.step_callbacks = overriding_on_step_end(self.callbacks)
+        self._display = parse_progress(progress, self.rows)
 
     @property
     def network(self) -> Network:
@@ -142,7 +143,7 @@ class Run:
             self._begun.append(callback)
 
     def begin_epoch(self) -> Any:
-        """Begin the next epoch and its time; return what is told of its progress, (rows done, rows, cost), or None."""
+        """Begin the next epoch; return a function to call with its progress, (rows done, rows, cost), or None."""
         self.epoch, self._started = self.epoch + 1, time.perf_counter()
         return None if self._display.rows is None else partial(self._display.rows, self.epoch, self.epochs)
 
@@ -196,14 +197,14 @@ class Run:
         _call_each([self._display.close, *(partial(callback.on_train_end, self) for callback in self._begun)])
 
 
-def measure(trainer: Trainer, metrics: list[_metrics.Metric], source: batches.Source, y: Any) -> dict[str, float]:
+def measure(trainer: Trainer, metrics: list[Metric], source: batches.Source, y: Any) -> dict[str, float]:
     """Return the value of each metric over all rows of a source, whose targets are y as the user gave them."""
     if not metrics:
         return {}
     outputs, weights = zip(*((trainer.network(x), weight) for x, _, _, weight in source.iter_in_order()))
     weight = None if weights[0] is None else np.concatenate(weights)
     targets = np.asarray(arrays.plain("y", y, trainer.network.dtype, targets=True))
-    predictions = _metrics.Predictions(targets, np.concatenate(outputs), weight, trainer.parsed_loss)
+    predictions = Predictions(targets, np.concatenate(outputs), weight, trainer.parsed_loss)
     return {metric.name: metric.function(predictions) for metric in metrics}
 
 

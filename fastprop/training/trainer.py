@@ -43,7 +43,7 @@ PROGRESS_INTERVAL = 0.05  # seconds between two reports of progress, as in the e
 
 
 class EpochCost:
-    """Internal: the mean cost of the epoch that is under way, and the function that is told of it.
+    """Internal: the mean cost of the epoch that is under way, and the function that is called with it.
 
     Parameters
     ----------
@@ -460,12 +460,12 @@ class Trainer:
         return f"<Trainer of {self.network!r}: {loss}, {self.optimizer!r}, {self.steps} steps>"
 
     def __getstate__(self) -> dict:
-        how = {
+        arguments = {
             "loss": self.loss, "optimizer": self.optimizer, "class_weight": self.class_weight, "shuffle": self.shuffle,
             "seed": self.seed,
         }  # fmt: skip
         state = self.optimizer_state.state()
-        return {"network": self.network, "how": how | self.options, "steps": self.steps, "rule": state}
+        return {"network": self.network, "how": arguments | self.options, "steps": self.steps, "rule": state}
 
     def __setstate__(self, given: dict) -> None:
         """Make the trainer what another was: copy, pickle and skops do not call ``__init__``."""
