@@ -22,7 +22,7 @@ HOW = {"loss": "cross_entropy", "optimizer": fp.SGD(0.1, momentum=0.9), "batch_s
 
 @pytest.fixture
 def small_window(monkeypatch):
-    """Rows are converted ten at a time, of 6 float32."""
+    """Make sources convert ten rows of 6 float32 at a time."""
     monkeypatch.setattr(sources, "GATHERED", 240)
     monkeypatch.setattr(data, "WINDOW", 240)
 
@@ -38,7 +38,7 @@ def net_of(dtype="float32"):
 
 
 def after(X, y=None, *, epochs=2, net=None, **how):
-    """The parameters after training, and what fit told."""
+    """Return the parameters after training, and the history."""
     net = net_of() if net is None else net
     history = net.fit(X, y, epochs=epochs, **(HOW | how))
     return net.parameters.tobytes(), history
@@ -50,7 +50,7 @@ def mapped(tmp_path, array, name="X"):
     return np.memmap(path, array.dtype, "r", shape=array.shape)
 
 
-# ---- converted while gathering ----
+# ---- rows that are converted while they are gathered ----
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -67,7 +67,7 @@ def test_small_numbers_give_the_bits_of_an_array(kind, dtype, small_window):
     bits, history = after(X, y, net=net, **how)
     expected, twin = after(X.astype(dtype), y, net=other, **how)
     assert bits == expected
-    np.testing.assert_allclose(history["cost"], twin["cost"], rtol=1e-6)  # means of parts, and of all at once
+    np.testing.assert_allclose(history["cost"], twin["cost"], rtol=1e-6)  # one is a mean of parts
     assert net(X).tobytes() == net(X.astype(dtype)).tobytes()
 
 
@@ -85,7 +85,7 @@ def test_scaled(scale, offset, small_window):
 
 
 def test_scaled_at_once():
-    """The same without a window."""
+    """Without the small window, all rows are converted at once."""
     X, y = pixels()
     by_hand = X.astype(np.float32) * np.float32(1 / 255)
     assert after(fp.Scaled(X), y)[0] == after(by_hand, y)[0]
@@ -159,7 +159,7 @@ def test_what_is_seen_before_training(small_window):
 @pytest.mark.parametrize("kind", ["uint8", "float32", "float64"])
 @pytest.mark.parametrize("batch", [1, 7, 8, 30, 101])
 def test_a_memmap_is_visited_once(tmp_path, kind, batch):
-    """Each row in a step, each step but the last of a whole batch, and others together in the next epoch."""
+    """Each row is in a step, each step but the last has a whole batch, and the next epoch mixes other rows."""
     X, _ = pixels()
     X[:, 5] = np.arange(101)
     batches = []
@@ -180,7 +180,7 @@ def test_a_memmap_is_visited_once(tmp_path, kind, batch):
 
 
 def test_rows_of_a_memmap_meet_others_of_their_window(tmp_path):
-    """As documented: blocks in random order, rows shuffled within a window."""
+    """As documented, blocks come in random order, and rows are shuffled within a window."""
     X, _ = pixels(4096)
     seen = []
 
@@ -210,7 +210,7 @@ def test_a_memmap_within_the_window_gives_the_bits_of_an_array(tmp_path):
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_everything_in_files(tmp_path, scaled):
-    """X and y; a checkpoint in the middle; the bits of the same blocks by hand."""
+    """X and y are mapped, and a checkpoint is read in the middle; the bits are those of the blocks by hand."""
     X, y = pixels()
     X, y = mapped(tmp_path, X), mapped(tmp_path, y, "y")
     given = fp.Scaled(X) if scaled else X
@@ -255,7 +255,7 @@ def test_memory_stays_bounded(tmp_path):
         import numpy as np
         import fastprop as fp
 
-        def resident():  # MiB, the peak
+        def resident():  # the peak in MiB
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
         rows, columns = 2**18, 64
@@ -263,7 +263,7 @@ def test_memory_stays_bounded(tmp_path):
         y = np.zeros(rows, np.int8)
         net = fp.Network([columns, 2], seed=0)
         how = {"loss": "cross_entropy", "optimizer": "sgd", "batch_size": 4096, "window": 2**21}
-        net.fit(np.ones((4096, columns), np.float32), y[:4096], epochs=1, **how)  # all code is loaded
+        net.fit(np.ones((4096, columns), np.float32), y[:4096], epochs=1, **how)  # loads all code
         before = resident()
         history = net.fit(X, y, epochs=2, **how)
         net.fit(fp.Scaled(X, scale=2.0), y, epochs=1, **how)
@@ -283,7 +283,7 @@ def test_memory_stays_bounded(tmp_path):
     assert peak < 16 and np.isfinite(cost)
 
 
-# ---- batches as they come ----
+# ---- iterables of batches ----
 
 
 def in_batches(X, y, size=8):
@@ -291,7 +291,7 @@ def in_batches(X, y, size=8):
 
 
 class Anew:
-    """Batches without a length, as of a loader."""
+    """An iterable of batches without a length, such as a loader."""
 
     def __init__(self, batches):
         self.batches = batches
@@ -308,7 +308,7 @@ def test_batches_are_steps(kind, rate):
     net, trainer = net_of(), fp.Trainer(net_of(), loss="cross_entropy", optimizer=fp.SGD(rate))
     history = net.fit(kind(batches), loss="cross_entropy", optimizer=fp.SGD(rate), epochs=2)
     for epoch in range(2):
-        known = kind is list or epoch > 0  # how many there are
+        known = kind is list or epoch > 0  # the number of batches
         rates = trainer.optimizer_state.rates(len(batches)) if known else None
         costs = []
         for step, batch in enumerate(batches):
@@ -458,7 +458,7 @@ def test_categories_are_refused(library, kind):
         fp.Network([2, 1])(frame)
 
 
-# How a column of some kind of cells is made in each library; None where the library has no such column.
+# How each library makes a column of a kind of cells; None where the library has no such column.
 def as_pandas(cells, kind):
     pandas, arrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
     dtype = {
@@ -499,7 +499,7 @@ CELLS = {
 
 
 def tables_of(library, column):
-    """A table with this column after one of ordinary numbers, in each form that the library has."""
+    """Yield a table with this column after one of ordinary numbers, in each form that the library has."""
     module = pytest.importorskip(library)
     others = np.arange(len(column)) / 8
     if library != "pyarrow":
@@ -515,7 +515,7 @@ def tables_of(library, column):
 @hypothesis.settings(deadline=None, max_examples=40)
 @hypothesis.given(data=st.data(), kind=st.sampled_from(list(CELLS)))
 def test_numbers_of_every_kind(library, data, kind):
-    """As inputs, targets and weights they are what float() makes of each."""
+    """Inputs, targets and weights are what float() makes of each cell."""
     cells = data.draw(st.lists(CELLS[kind], min_size=2, max_size=12))
     wanted = np.array([float(cell) for cell in cells])
     net = fp.Network([2, 1], dtype="float64", seed=0)
@@ -541,7 +541,7 @@ def test_numbers_of_every_kind(library, data, kind):
 @hypothesis.settings(deadline=None, max_examples=40)
 @hypothesis.given(data=st.data(), kind=st.sampled_from(list(CELLS)))
 def test_gaps_of_every_kind(library, data, kind):
-    """An error names the column, how many there are and the row of the first."""
+    """An error names the column, the number of gaps and the row of the first."""
     cells = data.draw(st.lists(CELLS[kind] | st.none(), min_size=2, max_size=12).filter(lambda cells: None in cells))
     gaps = [row for row, cell in enumerate(cells) if cell is None]
     X, how = np.ones((len(cells), 2)), {"optimizer": "sgd", "epochs": 1}
@@ -561,7 +561,7 @@ def test_gaps_of_every_kind(library, data, kind):
 
 
 def columns_without_numbers():
-    """Columns, and what is said of each."""
+    """Return columns, and what the message says of each."""
     pandas, polars, arrow = map(pytest.importorskip, LIBRARIES)
     days = [datetime.date(2026, 1, 1 + k) for k in range(3)]
     spans = [datetime.timedelta(hours=k) for k in range(3)]
@@ -589,7 +589,7 @@ def columns_without_numbers():
 
 
 def columns_of_text():
-    """Text and categories, numbers among them."""
+    """Return columns of text and categories, including categories of numbers."""
     pandas, polars, arrow = map(pytest.importorskip, LIBRARIES)
     text = ["x", "y", "x"]
     yield from (pandas.Series(text, dtype=kind) for kind in (object, "string", "category", "string[pyarrow]"))
@@ -677,7 +677,7 @@ def test_sparse_matrices_are_named():
 
 @pytest.mark.peer
 def test_objects_that_are_numbers():
-    """Decimals, fractions, truth values and numbers that came together in a column."""
+    """A column may mix decimals, fractions, truth values and numbers."""
     pandas = pytest.importorskip("pandas")
     net = fp.Network([1, 1], dtype="float64", seed=0)
     net.parameters = [1.0, 0.0]

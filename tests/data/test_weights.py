@@ -13,7 +13,7 @@ RATE = fp.SGD(0.1)
 
 
 def problem(loss, rows=12, dtype="float64", seed=0):
-    """A network, and a batch that its loss takes."""
+    """Return a network, and a batch for its loss."""
     rng = np.random.default_rng(seed)
     n_outputs = 3 * LOSSES[loss].outputs
     net = fp.Network([4, 5, n_outputs], activation="tanh", dtype=dtype, seed=seed)
@@ -64,7 +64,7 @@ def test_rows_of_no_weight_do_not_matter():
 
 
 def test_a_batch_without_weight_changes_nothing():
-    """An epoch may shuffle all rows that weigh nothing into one batch."""
+    """An epoch may shuffle all rows with weight 0 into one batch."""
     net, X, y = problem("half_mse")
     weight = np.zeros(len(X))
     weight[0] = 1
@@ -117,7 +117,7 @@ def test_classes_of_one_output():
     np.testing.assert_array_equal(nets[0].parameters, nets[1].parameters)
 
 
-# ---- what is refused ----
+# ---- errors ----
 
 
 @pytest.mark.parametrize(

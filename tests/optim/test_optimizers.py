@@ -17,10 +17,10 @@ from fastprop.optim.optimizers import OPTIMIZERS
 pytestmark = pytest.mark.usefixtures("threads_and_isa_restored")
 
 WIDTHS = (5, 17, 9, 3)
-TOLERANCES = {"float32": 1e-5, "float64": 1e-10}  # of 50 steps: issue 4's promise
+TOLERANCES = {"float32": 1e-5, "float64": 1e-10}  # relative, after 50 steps
 STEPS = 50
 
-# name -> what is tried: every option, and the defaults, which are all for a name that is not here
+# name -> the options to try, in which every option occurs; an optimiser that is not here is tried with its defaults
 OPTIONS = {
     "sgd": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.8, "weight_decay": 0.1}],
     "adagrad": [{}, {"initial": 0.1, "epsilon": 1e-3}],
@@ -51,7 +51,7 @@ def test_every_optimiser_of_the_compiled_list_has_a_class():
 
 
 def make(name):
-    """One of each kind, with all the state that it may have."""
+    """Return an optimiser of a kind, with all the state that it can have."""
     more = {"sgd": {"momentum": 0.9}, "rmsprop": {"momentum": 0.5, "centered": True}}.get(name, {})
     return OPTIMIZERS[name](0.003, **more)
 
@@ -67,7 +67,7 @@ def data(rows=STEPS * 16, dtype="float32", widths=WIDTHS):
 
 
 def batches(dtype, full=False):
-    """50 of 16 rows, or 50 times the same 64."""
+    """Return 50 batches of 16 rows, or one batch of 64 rows 50 times."""
     X, y = data(dtype=dtype)
     return [(X[:64], y[:64])] * STEPS if full else [(X[i : i + 16], y[i : i + 16]) for i in range(0, len(X), 16)]
 
@@ -85,12 +85,12 @@ def twin(theta, given, step, shape=lambda theta, gradient: gradient, finish=lamb
 
 
 def train(trained, given):
-    """Parameters after each step."""
+    """Return the parameters after each step."""
     return [(trained.step(x, y), trained.network.parameters.copy())[1] for x, y in given]
 
 
 def compare(trained, given, step, dtype, **how):
-    """A training against its recurrence, step by step."""
+    """Compare a training with its recurrence, step by step."""
     expected = twin(trained.network.parameters.copy(), given, step, **how)
     ours = train(trained, given)
     for step, (one, other) in enumerate(zip(ours, expected, strict=True), start=1):
@@ -118,7 +118,7 @@ def test_defaults_are_those_of_the_twin(name, dtype):
 
 @EACH
 def test_an_update_stretch_by_stretch_is_the_update(name, dtype):
-    """A norm that no gradient has keeps the update apart from the gradients; the bits are the same."""
+    """Clipping by a norm that no gradient reaches makes the update a pass of its own; the bits do not change."""
     widths, given = (40, 300, 70, 3), []
     for i in range(4):
         rng = np.random.default_rng(i)
@@ -140,7 +140,7 @@ def test_the_step_of_a_gradient_of_ones_own_is_the_step(name, dtype):
 
 
 def test_update_after_a_backward_pass():
-    """The way that its docstring shows; dY of a mean over rows."""
+    """The loop is that of the docstring, with the dY of a mean over rows."""
     one, other = trainer(fp.Adam(0.01), "float64"), trainer(fp.Adam(0.01), "float64")
     for x, y in batches("float64")[:6]:
         one.step(x, y)
@@ -167,7 +167,7 @@ def test_a_step_that_was_not_taken_leaves_no_trace(name, dtype):
     trained = trainer(make(name), dtype, average=fp.EMA(0.9))
     got = train(trained, given[:4])
     good, huge = trained.network.parameters.copy(), np.full((3, 3), np.finfo(dtype).max / 8, dtype)
-    trained.network.parameters *= 100  # so that outputs overflow, whatever the kernels add up in
+    trained.network.parameters *= 100  # so that outputs overflow, whatever dtype the kernels sum in
     before = trained.network.parameters.tobytes()
     with pytest.raises(fp.DivergenceError):
         trained.step(given[0][0][:3] * huge[:, :1], huge)
@@ -219,7 +219,7 @@ def test_a_gradient_of_0_divides_nothing_by_0(name, dtype):
 
 
 def test_small_gradients_of_rprop_agree():
-    """Whose product is 0 in float32."""
+    """Their product is 0 in float32."""
     trained = trainer(fp.RPROP(0.1), "float32")
     moved = []
     for _ in range(3):
@@ -230,11 +230,11 @@ def test_small_gradients_of_rprop_agree():
     np.testing.assert_allclose(np.array(moved)[:, 0], [0.1, 0.12, 0.144], rtol=1e-5)
 
 
-# groups, penalties, clipping, averages
+# ---- groups, penalties, clipping, averages ----
 
 
 def weights_and_layers():
-    """Masks over the flat parameters: (is a weight, number of the layer)."""
+    """Return masks over the flat parameters: (whether it is a weight, the number of its layer)."""
     weight, layer = [], []
     for k, (n_in, n_out) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
         weight += [1.0] * (n_in * n_out) + [0.0] * n_out
@@ -373,7 +373,7 @@ def test_averages(average, dtype):
             count += 1
             weight = 1 / count if isinstance(average, fp.SWA) or count == 1 else 1 - average.decay
             mean = theta if mean is None else mean + weight * (theta - mean)
-        # a rounding of the mean an average, of which an EMA forgets
+        # each average rounds the mean once, and an EMA forgets old roundings
         expected, room = (theta if mean is None else mean), 2 * STEPS * np.finfo(dtype).eps
         np.testing.assert_allclose(trained.averaged, expected, rtol=room, atol=room)
 
@@ -411,7 +411,7 @@ def test_fit_ends_with_the_average():
     assert history["validation_cost"][-1] == fp.Trainer(net, loss="half_mse", optimizer="sgd").evaluate(X, y)
 
 
-# promises of the engine
+# ---- the engine ----
 
 
 EVERYTHING = {
@@ -421,7 +421,7 @@ EVERYTHING = {
 
 
 def everything(name, dtype="float32", **options):
-    """With all that may go with a step, on a network large enough for several threads and chunks."""
+    """The steps have every option, and the network is large enough for several threads and chunks."""
     layers = [70, fp.Dense(300, "tanh", max_norm=1.0), fp.Dense(41, "relu", max_norm=0.9), 3]
     optimizer = make(name)
     if name == "rprop":
@@ -471,7 +471,7 @@ def test_learns(name, isa):
     assert history["cost"][-1] < history["cost"][0] / 4
 
 
-# full batches
+# ---- full batches ----
 
 
 def test_rprop_takes_all_rows_at_once():
@@ -496,7 +496,7 @@ def test_the_default_batch_is_of_64_rows_or_all():
 
 
 class TestLBFGS:
-    """The network is linear where the minimum is known."""
+    """The network is linear, so the minimum is known."""
 
     @pytest.fixture(autouse=True)
     def _scipy(self):
@@ -562,7 +562,7 @@ def test_lbfgs_without_scipy(monkeypatch):
         trainer("sgd").network.fit(*data(10), loss="half_mse", optimizer=fp.LBFGS())
 
 
-# what is refused
+# ---- errors ----
 
 
 BAD_NUMBERS = [

@@ -11,7 +11,7 @@ import pytest
 import fastprop as fp
 from fastprop.optim import schedules as s
 
-# one of each -> its formula for the time t after the warm-up
+# a schedule of each kind -> its formula for the time t after the warm-up
 FORMULAS = [
     (s.Constant(0.1), lambda t: 0.1),
     (s.Step(0.1, steps=7, factor=0.5), lambda t: 0.1 * 0.5 ** (t // 7)),
@@ -31,14 +31,14 @@ EACH = pytest.mark.parametrize("schedule, formula", FORMULAS, ids=[str(schedule)
 
 
 def grown(t, length):
-    """How much of its cycle is over, where each is twice as long as the one before."""
+    """Return the share of its cycle that has passed, where each cycle is twice as long as the one before."""
     while t >= length:
         t, length = t - length, 2 * length
     return t / length
 
 
 def one_cycle(t, steps, largest=0.1, rise=0.3, start=25.0, end=1e4):
-    """Half a cosine up, and one down."""
+    """Rise along half a cosine, and fall along another."""
     top, bottom, first = rise * steps - 1, steps - 1, largest / start
     if t <= top:
         return largest + (first - largest) * (1 + math.cos(math.pi * t / top)) / 2
@@ -60,7 +60,7 @@ def test_any_step_alone_has_the_same_rate(schedule, formula):
 
 @EACH
 def test_warm_up(schedule, formula):
-    """A line up to where the schedule starts; `steps` of those that end include it."""
+    """The warm-up is a line up to the start of the schedule; the `steps` of a schedule that ends include it."""
     longer = {} if schedule.steps is None else {"steps": schedule.steps + 10 * isinstance(schedule, s._Ending)}
     if isinstance(schedule, s.Cosine) and schedule.restarts:
         longer = {}
@@ -88,7 +88,7 @@ def data(rows=50):
 
 
 def steps_at(rates, batches, kind=fp.SGD):
-    """Parameters after steps at these rates, each given by hand."""
+    """Return the parameters after steps at these rates, each set by hand."""
     net = trainer(0.1).network
     for rate, (x, y) in zip(rates, batches, strict=True):
         net.parameters -= rate * net.value_and_gradient(x, y, loss="half_mse")[1]
@@ -109,7 +109,7 @@ def test_steps_follow_the_schedule():
 
 @pytest.mark.parametrize("kind", [fp.SGD, fp.Adam, fp.NAdam])
 def test_an_epoch_has_the_rates_of_its_steps(kind):
-    """Its order is that of another trainer's with rows drawn likewise, which takes the steps one by one."""
+    """Another trainer with the same order of rows takes the steps one by one."""
     X, y = data(64)
     schedule = s.Polynomial(0.3, steps=40)
     whole = trainer(schedule, kind)
@@ -179,11 +179,11 @@ def test_another_optimiser_starts_its_schedule():
     assert trained.rate == pytest.approx(0.1)
 
 
-# on a plateau
+# ---- plateaus ----
 
 
 def follow(schedule, costs):
-    """The factor after each of the costs."""
+    """Return the factor after each of the costs."""
     known, after = schedule.initial_state(), []
     for cost in costs:
         known = schedule.next_state(known, cost)
@@ -219,7 +219,7 @@ def test_an_epoch_tells_its_cost():
 
 
 def test_fit_tells_the_cost_of_the_validation_rows(monkeypatch):
-    """That of the training falls; that of rows with other targets rises."""
+    """The training cost falls; the cost of the validation rows, which have other targets, rises."""
     X, y = data(50)
     given, schedule = (X, -10 * y), s.ReduceOnPlateau(0.1, patience=1)
     costs, next_state = [], s.ReduceOnPlateau.next_state
@@ -235,7 +235,7 @@ def test_fit_tells_the_cost_of_the_validation_rows(monkeypatch):
     assert follow(schedule, costs.copy())[-1] < 1
 
 
-# what is refused
+# ---- errors ----
 
 
 BAD_NUMBERS = [
@@ -275,7 +275,7 @@ def test_what_is_of_another_type():
 
 
 def test_a_cost_that_is_nan_is_no_best_cost():
-    """Which nothing after it would be better than."""
+    """No later cost could be better than -infinity."""
     plateau = fp.schedules.ReduceOnPlateau(0.1, patience=1)
     known = plateau.initial_state()
     for cost in (math.nan, 5.0, math.nan, 4.0, 3.0, 2.0):
@@ -283,9 +283,9 @@ def test_a_cost_that_is_nan_is_no_best_cost():
     assert known[0] == 2.0 and plateau.scale(known) == 1.0
 
 
-# ---- a schedule that is over long before the training ----
+# ---- a schedule that ends long before the training ----
 
-# of 5 epochs of 4 steps: those that are over in the first epoch, in the middle, and at the end or never
+# for 5 epochs of 4 steps: schedules that end in the first epoch, in the middle, and at the end or never
 EARLY = [
     s.Cosine(0.01, steps=2), s.Cosine(0.01, epochs=1), s.Cosine(0.01, steps=10, warmup=4), s.Cosine(0.01, steps=16),
     s.OneCycle(0.01, steps=3), s.OneCycle(0.01, epochs=2), s.Polynomial(0.01, steps=4), s.Polynomial(0.01, epochs=3.5),
@@ -303,7 +303,7 @@ IN_TIME = [
 
 
 def trainings(schedule, **how):
-    """Every way to train for as many epochs as are said before."""
+    """Return every way to train for a number of epochs that is given before."""
     X, y = np.random.default_rng(0).normal(size=(32, 3)), np.zeros(32)
     how = {"loss": "mse", "optimizer": fp.SGD(schedule), "epochs": 5, "batch_size": 8, **how}
     return [lambda: fp.Network([3, 1]).fit(X, y, **how), lambda: fp.Ensemble(2, [3, 1]).fit(X, y, **how)]

@@ -69,7 +69,7 @@ def test_the_held_out_rows_follow_the_seed():
 
 
 def test_held_out_rows_do_not_train():
-    """Whatever they hold, the parameters are the same."""
+    """Whatever the held-out rows hold, the parameters do not change."""
     X, y = classes()
     held = split.held_out(0.25, len(y), y.astype(np.int64), 0)
     spoiled = X.copy()
@@ -282,7 +282,7 @@ def test_the_order_of_calls():
 @pytest.mark.parametrize("loss", ["cross_entropy", "own"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_step_by_step_gives_the_same_bits(loss, weighted):
-    """With dropout, a schedule by epochs, an average, and a last batch that is smaller."""
+    """The training has dropout, a schedule by epochs, an average, and a smaller last batch."""
 
     def own(Y, y):
         error = Y - np.eye(3, dtype=Y.dtype)[y]
@@ -372,7 +372,7 @@ def test_a_function_is_called_after_each_epoch_and_none_is_no_callback():
 
 
 class Ends(fp.Callback):
-    """Keeps what the network is when its training ends."""
+    """Keep the network's parameters when its training ends."""
 
     def __init__(self, fail=None):
         self.fail, self.began, self.parameters, self.history = fail, False, None, None
@@ -404,7 +404,7 @@ ENDINGS = {
 @pytest.mark.parametrize("fail", [None, "end"])
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_callbacks_end_with_the_parameters_that_the_training_ends_with(ending, fail):
-    """Also where one of them raises, and then the others have their turn all the same."""
+    """If one of them raises, the others are called nevertheless."""
     plain, net = net_of(), net_of()
     how = HOW | {"epochs": 12} | ENDINGS[ending]
     history = plain.fit(*classes(), **how)
@@ -430,7 +430,7 @@ def test_on_train_end_is_for_those_that_began():
 
 
 def test_what_a_user_reads_cannot_be_written_to():
-    """Metrics, losses of one's own and callbacks that try change neither targets nor numbers that others see."""
+    """Metrics, losses of one's own and callbacks cannot write to targets, nor to numbers that others see."""
     X, y = classes()
     kept = X.copy(), y.copy()
     tried = []
@@ -491,7 +491,7 @@ def test_a_metric_that_fails_leaves_whole_steps():
         np.testing.assert_array_equal(net.parameters, other.parameters)
 
 
-# ---- columns of one's own in the history ----
+# ---- columns that callbacks add to the history ----
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -567,7 +567,7 @@ def test_lbfgs_stops_too():
     assert "validation_accuracy" in whole
 
 
-# ---- what it shows ----
+# ---- displays of the progress ----
 
 
 def test_lines_name_the_metrics(capsys):

@@ -37,7 +37,7 @@ def network(dtype="float32"):
 
 
 class Die(fp.Callback):
-    """Ends a training after so many epochs, as a kill would."""
+    """End a training after a number of epochs, as a kill would."""
 
     def __init__(self, epoch):
         self.epoch = epoch
@@ -48,7 +48,7 @@ class Die(fp.Callback):
 
 
 def train(directory=None, *, epochs=8, die=None, net=None, **how):
-    """A training with much to remember; where `die` is a number it ends after that epoch."""
+    """Run a training with much state; where `die` is a number, it ends after that epoch."""
     net = network() if net is None else net
     how = {"loss": "cross_entropy", "optimizer": fp.Adam(0.01), "batch_size": 16, "validation": 0.2} | how
     callbacks = [] if directory is None else [fp.Checkpoint(directory)]
@@ -140,7 +140,7 @@ def test_a_seed_of_the_networks_own_comes_from_the_checkpoint(tmp_path):
 def test_it_may_go_on_for_longer(tmp_path):
     train(tmp_path, epochs=3)
     same(train(tmp_path, epochs=8), train(epochs=8))
-    same(train(tmp_path, epochs=8), train(epochs=8))  # nothing is left to do
+    same(train(tmp_path, epochs=8), train(epochs=8))  # no epoch is left
 
 
 def test_a_stopped_training_stays_stopped(tmp_path):
@@ -151,7 +151,7 @@ def test_a_stopped_training_stays_stopped(tmp_path):
 
 
 def test_columns_of_a_callback_go_on_too(tmp_path):
-    """Those that JSON can hold, of NumPy's numbers too; of others it is said that they are not there."""
+    """A checkpoint holds columns that JSON can hold, NumPy's numbers included; a warning names the others."""
 
     def add(run):
         run.history.setdefault("norm", []).append(np.float32(run.epoch))
@@ -179,7 +179,7 @@ def test_it_begins_where_there_is_nothing(tmp_path):
     same(train(tmp_path / "deep" / "new"), train())
 
 
-# ---- which files there are ----
+# ---- the files in the directory ----
 
 
 def names(directory):
@@ -267,7 +267,7 @@ def test_arguments():
         network().fit(*data(), loss="cross_entropy", optimizer="adam", callbacks=fp.Checkpoint("x", best="acuracy"))
 
 
-# ---- a trainer by itself ----
+# ---- a trainer without fit ----
 
 
 def test_a_trainer_goes_on(tmp_path):
@@ -321,7 +321,7 @@ def test_the_one_before(tmp_path):
 
 @pytest.fixture(params=["model", "checkpoint"])
 def file(request, tmp_path):
-    """A small file, and what reads it."""
+    """Return a small file, and the function that reads it."""
     path = tmp_path / "x.safetensors"
     net = fp.Network([1, fp.BatchNorm(), 1], seed=0)
     if request.param == "model":
@@ -351,7 +351,7 @@ def test_a_flipped_bit_at_every_byte(file):
     with open(path, "r+b", buffering=0) as stored:
         for place, byte in enumerate(content):
             stored.seek(place)
-            stored.write(bytes([byte ^ 1 << place * 5 % 8]))  # by turns, each of the eight
+            stored.write(bytes([byte ^ 1 << place * 5 % 8]))  # each of the eight bits in turn
             with pytest.raises(ValueError, match=r"x\.safetensors"):
                 load(path)
             stored.seek(place)
@@ -360,7 +360,7 @@ def test_a_flipped_bit_at_every_byte(file):
 
 
 def test_a_right_checksum_over_something_else(tmp_path):
-    """Whoever makes a file can make its checksum: what it says is looked at too."""
+    """A file with a right checksum may still have wrong content, so the content is checked too."""
     path = tmp_path / "x.safetensors"
     trainer = fp.Trainer(fp.Network([2, 1], seed=0), loss="half_mse", optimizer="adam")
     trainer.save(path)
@@ -382,11 +382,11 @@ def test_a_right_checksum_over_something_else(tmp_path):
     assert good.arrays["parameters"].tobytes() == trainer.network.parameters.tobytes()
 
 
-@pytest.mark.filterwarnings("ignore:overflow")  # a rate of 1e308 is a rate
+@pytest.mark.filterwarnings("ignore:overflow")  # a rate of 1e308 is valid
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(pick=st.data())
 def test_a_right_checksum_over_anything(file, pick):
-    """Where what a file says is changed anywhere, it loads as what it then is, or is refused."""
+    """A file whose header is changed anywhere loads as what it then describes, or is refused."""
     path, load = file
     content = ORIGINAL.setdefault(load, path.read_bytes())
     end = 8 + int.from_bytes(content[:8], "little")
@@ -418,7 +418,7 @@ def test_a_right_checksum_over_anything(file, pick):
     assert isinstance(found, fp.Network | fp.Trainer) or ("x.safetensors" in str(found) and len(str(found)) < 2000)
 
 
-ORIGINAL: dict = {}  # the file of each loader as it was written
+ORIGINAL: dict = {}  # the bytes that each loader's file was written with
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")

@@ -103,7 +103,7 @@ def test_one_that_diverges_leaves_the_others_alone():
 
 @pytest.mark.usefixtures("always_due")
 def test_ctrl_c_is_answered():
-    """While eight networks train; each is then at a whole step, and can go on."""
+    """After Ctrl-C while eight networks train, each is at a whole step, and can go on."""
     X, y = data(6000)
     ensemble = fp.Ensemble(8, [4, 64, 64, 1], seed=0)
     trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=fp.SGD(1e-4))
@@ -120,7 +120,7 @@ def test_ctrl_c_is_answered():
             raise KeyboardInterrupt
 
     def train():
-        for _ in range(300):  # the first, unless this machine is too fast or too busy for a signal in its midst
+        for _ in range(300):  # the first try, unless this machine is too fast or too busy for a signal in the middle
             trainer.epoch(X, y, batch_size=32)
 
     before = signal.signal(signal.SIGINT, handle)
@@ -235,7 +235,7 @@ def test_what_diverged_is_named_and_left_out():
 
 
 def test_a_member_whose_parameters_overflow_has_diverged():
-    """Though the cost before its last step was finite."""
+    """The cost before its last step was finite."""
     X, y = data(8)
     ensemble = fp.Ensemble(2, [4, 1], seed=0)
     trainer = fp.EnsembleTrainer(ensemble, loss="half_mse", optimizer=[fp.SGD(0.1), fp.SGD(1e38)])
@@ -245,7 +245,7 @@ def test_a_member_whose_parameters_overflow_has_diverged():
 
 
 def test_every_bootstrap_sample_has_rows_that_weigh():
-    """Of one weighted row among thirty, a third of the samples have none at first."""
+    """If one row of thirty has a weight, a third of the first samples do not hold it."""
     X, y = data(30)
     weight = np.zeros(30)
     weight[7] = 2.0

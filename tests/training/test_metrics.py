@@ -36,7 +36,7 @@ def weight(request):
 
 
 def test_by_hand():
-    scores = [[2, 1], [0, 1], [1, 0], [3, 0]]  # says 0, 1, 0, 0
+    scores = [[2, 1], [0, 1], [1, 0], [3, 0]]  # predicts 0, 1, 0, 0
     y = [0, 1, 1, 0]
     assert judge("accuracy", y, scores, "cross_entropy") == 0.75
     assert judge("balanced_accuracy", y, scores, "cross_entropy") == 0.75
@@ -105,7 +105,7 @@ def test_evaluate():
     assert metrics.evaluate("mae", net, X, y[:, 0], loss="half_mse") == pytest.approx(expected, rel=1e-6)
 
 
-# ---- against scikit-learn: float64 sums in another order, so to some thousand roundings ----
+# ---- against scikit-learn, whose float64 sums have another order: equal to about a thousand roundings ----
 
 CLOSE = {"rel": 1e-12, "abs": 1e-12}
 
@@ -113,7 +113,7 @@ CLOSE = {"rel": 1e-12, "abs": 1e-12}
 @pytest.mark.parametrize("n", [2, 5])
 @pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "f1", "auc", "log_loss"])
 class TestClasses:
-    """Of softmax outputs."""
+    """The outputs belong to a softmax."""
 
     pytestmark = sklearn
 
@@ -136,7 +136,7 @@ class TestClasses:
 
 @pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "f1", "auc", "log_loss"])
 class TestBinary:
-    """Of one logistic output."""
+    """The network has one logistic output."""
 
     pytestmark = sklearn
 
@@ -156,7 +156,7 @@ class TestBinary:
 
 @pytest.mark.parametrize("name", ["accuracy", "f1", "auc"])
 class TestMany:
-    """Of several logistic outputs, each a yes or no."""
+    """The network has several logistic outputs, each a label of its own."""
 
     pytestmark = sklearn
 
@@ -174,7 +174,7 @@ class TestMany:
 @pytest.mark.parametrize("columns", [1, 3])
 @pytest.mark.parametrize("name", ["rmse", "mae", "r2"])
 class TestNumbers:
-    """Of linear outputs."""
+    """The outputs are linear."""
 
     pytestmark = sklearn
 
@@ -186,7 +186,7 @@ class TestNumbers:
 
 
 class TestScorers:
-    """Of scikit-learn, by their names."""
+    """Scorers of scikit-learn are taken by their names."""
 
     pytestmark = sklearn
 

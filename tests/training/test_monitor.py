@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastprop as fp
-from fastprop.training import monitor as rooms
+from fastprop.training import monitor
 
 
 def classes(rows=300, n_in=4, n=3, seed=0):
@@ -25,7 +25,7 @@ def watched(net, X, y, *, optimizer=None, epochs=3, **how):
 
 
 def test_every_number_is_what_numpy_finds():
-    """Two layers, written out; one epoch, so that the update is from the initial weights."""
+    """The network has two layers; there is one epoch, so that the update starts at the initial weights."""
     X, y = classes(60)
     net = fp.Network([4, 8, 3], activation="relu", dtype="float64", seed=0)
     before = net.parameters.copy()
@@ -82,7 +82,7 @@ def test_the_table_has_a_row_for_each_epoch_and_layer():
     X, y = classes()
     net = fp.Network([4, fp.Dense(8), fp.LayerNorm(), fp.Activation("tanh"), fp.Dropout(0.2), 3], seed=0)
     table = watched(net, X, y, epochs=4).table()
-    assert list(table) == list(rooms.COLUMNS)
+    assert list(table) == list(monitor.COLUMNS)
     assert table["epoch"] == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
     assert table["layer"] == [1, 2, 3] * 4
     assert table["name"][:3] == ["dense", "layer norm tanh", "dense"]
@@ -98,7 +98,7 @@ def test_weights_of_classes_are_in_the_gradient():
 
 
 def test_the_sample_is_spread_over_the_rows():
-    """Of sorted rows it holds every class."""
+    """The sample of sorted rows holds every class."""
     X, y = classes(3000)
     order = np.argsort(y, kind="stable")
     seen = []
@@ -111,7 +111,7 @@ def test_the_sample_is_spread_over_the_rows():
     assert seen[0].sum() == 100 and seen[0].min() > 20
 
 
-# ---- what it warns of ----
+# ---- warnings ----
 
 
 def test_vanishing_gradients_are_told_once_a_layer():
@@ -155,11 +155,11 @@ def test_a_healthy_network_and_warn_false_are_silent():
         assert watched(fp.Network([4, *[8] * 8, 3], activation="sigmoid", seed=0), X, y, warn=False).found
 
 
-# ---- what it costs and refuses ----
+# ---- costs and errors ----
 
 
 class Clock:
-    """Time passes where a test says so: a second in a look, and as long as `epoch` between two."""
+    """Replace the clock: a record takes a second, and `epoch` seconds pass between two."""
 
     def __init__(self, epoch):
         self.now, self.epoch = 0.0, epoch
@@ -194,7 +194,7 @@ class Timed(fp.Watch):
 def test_it_looks_where_there_is_time_for_it(monkeypatch, epoch, share, looked_at):
     X, y = classes(100)
     clock = Clock(epoch)
-    monkeypatch.setattr(rooms, "time", clock)
+    monkeypatch.setattr(monitor, "time", clock)
     watch = Timed(clock, share=share)
     fp.Network([4, 8, 3], seed=0).fit(X, y, optimizer="sgd", epochs=20, callbacks=watch, **HOW)
     assert watch.table()["epoch"][::2] == looked_at

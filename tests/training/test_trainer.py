@@ -48,7 +48,7 @@ def trainer_of(widths=(4, 6, 2), rate=0.05, dtype="float32", seed=0, **how):
 
 
 def in_steps(trainer, X, y, batch_size, steps=None):
-    """An epoch of `trainer` again, or its first `steps` steps, by calls of step(); the mean cost over the rows."""
+    """Repeat an epoch of `trainer`, or its first `steps` steps, by calls of step(); return the mean cost."""
     order = np.empty(len(X), np.int64)
     _engine.shuffle(order, trainer.seed, trainer.steps)
     total = 0.0
@@ -61,7 +61,7 @@ def in_steps(trainer, X, y, batch_size, steps=None):
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])
 @pytest.mark.parametrize("widths", [(1, 1), (1, 9, 1), (3, 8, 1), (2, 6, 2), (5, 5, 2), (4, 12, 1), (3, 16, 3)])
 def test_an_epoch_is_its_steps_to_the_bit(widths, batch):
-    """The smallest networks go another way in an epoch than in a step, and each size has its own edge."""
+    """The smallest networks take other code in an epoch than in a step, with edge cases of each size."""
     X, y = np.random.default_rng(0).normal(size=(2, 21, 5)).astype(np.float32)
     X, y = X[:, : widths[0]].copy(), y[:, : widths[-1]].copy()
     one, other = trainer_of(widths, momentum=0.5), trainer_of(widths, momentum=0.5)
@@ -72,7 +72,7 @@ def test_an_epoch_is_its_steps_to_the_bit(widths, batch):
 
 
 def test_rows_in_their_order():
-    """shuffle=False: slice after slice, in every epoch, and in a copy."""
+    """With shuffle=False, every epoch goes through the rows slice by slice, also in a copy."""
     X, y = regression(20, 3)
     net = fp.Network([3, 4, 2], seed=0)
     one = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.1), shuffle=False)
@@ -89,7 +89,7 @@ def test_rows_in_their_order():
 
 
 def work_to_tell_of():
-    """A trainer, and sixteen batches of data, each of them work enough for the engine to look up in its midst."""
+    """Return a trainer and sixteen batches, each of which takes long enough for the engine to check for signals."""
     return trainer_of((64, 128, 128, 2), rate=1e-4, momentum=0.9), *regression(16 * 64, 64)
 
 
@@ -119,7 +119,7 @@ def test_steps_agree_with_the_twin(how, dtype, loss):
 
 @pytest.mark.parametrize("how", OPTIMIZERS)
 def test_the_optimizers_differ(how):
-    """Else a hyper-parameter that is ignored would agree with a twin that ignores it too."""
+    """Otherwise a test would pass if both the optimiser and its reference ignored a hyperparameter."""
     X, y = regression(8)
     after = []
     for hyper in OPTIMIZERS.values():
@@ -148,7 +148,7 @@ def test_a_step_by_hand():
     loss=strategies.losses(),
 )
 def test_an_epoch_is_its_steps_bit_for_bit(widths, rows, batch, how, dtype, loss):
-    """Gathered or as they lie, the same rows give the same bits; the mean is over rows, not over batches."""
+    """Whether rows are gathered or contiguous, the bits are the same; the mean is over rows, not over batches."""
     widths, batch = [*widths[:-1], strategies.outputs_for(loss, widths[-1])], min(batch, rows)
     rng = np.random.default_rng(3)
     X = rng.normal(size=(rows, widths[0])).astype(dtype)
@@ -175,7 +175,7 @@ def test_training_learns():
 
 
 def test_another_optimizer():
-    """It starts with a fresh state, and the steps go on."""
+    """Its state starts anew, and the count of steps goes on."""
     trainer, (X, y) = trainer_of(momentum=0.9), regression(20)
     for _ in range(3):
         trainer.step(X, y)
@@ -193,7 +193,7 @@ def test_another_optimizer():
 
 @pytest.mark.usefixtures("always_due", "one_thread")
 def test_another_optimizer_in_the_middle_of_an_epoch():
-    """The state of the one in use must outlive it, and must not be missing to the other."""
+    """A running epoch keeps the state of its optimiser alive, and the next one has a state of its own."""
     trainer, X, y = work_to_tell_of()
     optimizers = [fp.SGD(1e-4), fp.SGD(1e-4, momentum=0.9), fp.SGD(1e-3, momentum=0.9, nesterov=True)]
     told = 0
@@ -263,7 +263,7 @@ def test_a_trainers_own_seed():
 
 
 def test_shuffles_are_uniform():
-    """Each of 6 rows at each of 6 places about 1,000 times of 6,000: 5 standard deviations are 145."""
+    """Each of 6 rows is at each of 6 places about 1,000 times of 6,000: 5 standard deviations are 145."""
     counts, order = np.zeros((6, 6)), np.empty(6, np.int64)
     for step in range(6000):
         _engine.shuffle(order, 123, step)
@@ -300,7 +300,7 @@ def test_progress():
 
 
 def test_progress_comes_every_50_ms_at_most():
-    """However fast or busy this machine is: an epoch of twice as many rows, until it lasts long enough."""
+    """The number of rows is doubled until an epoch lasts long enough, so that the machine's speed does not matter."""
     trainer, X, y = work_to_tell_of()
     calls = []
     while len(calls) < 5:
@@ -443,7 +443,7 @@ def test_fit_ends_on_an_exception_in_progress():
 
 
 def diverging(dtype="float32"):
-    """Multiplies the error by some hundred each step, two steps an epoch."""
+    """Return a trainer whose error grows by a factor of about a hundred in each step; an epoch has two."""
     return fp.Network([4, 2], dtype=dtype, seed=0), fp.SGD(100.0), *regression(16)
 
 
@@ -466,7 +466,7 @@ def test_divergence_in_fit(dtype):
     assert costs == error.history["cost"]
     assert net.parameters.tobytes() == trainer.network.parameters.tobytes(), "those of the last good epoch"
     net.parameters[:] = 0
-    net.fit(X, y, loss="half_mse", optimizer=fp.SGD(1e-6), epochs=1, batch_size=8)  # one can go on
+    net.fit(X, y, loss="half_mse", optimizer=fp.SGD(1e-6), epochs=1, batch_size=8)  # training can go on
 
 
 def test_divergence_in_the_first_epoch():
@@ -480,7 +480,7 @@ def test_divergence_in_the_first_epoch():
 
 
 def test_a_parameter_that_overflows_in_the_last_step():
-    """No cost tells of it: the step before had a finite one."""
+    """No cost shows it, since the cost before the step was finite."""
     net, _, X, y = diverging()
     before = net.parameters.tobytes()
     with pytest.raises(fp.DivergenceError) as caught:
@@ -528,7 +528,7 @@ def test_an_epoch_that_diverges_keeps_its_whole_steps():
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "identity"])
 @pytest.mark.parametrize("loss", ["half_mse", "squared_error", "cross_entropy", "binary_cross_entropy"])
 def test_nan_parameters_are_seen(activation, loss):
-    """An activation or a loss that compares could hide them."""
+    """An activation or a loss that compares numbers could hide NaN."""
     net = fp.Network([4, 6, 2], activation=activation, seed=0)
     net.parameters[:] = np.nan
     before = net.parameters.tobytes()
@@ -539,13 +539,13 @@ def test_nan_parameters_are_seen(activation, loss):
 
 
 def test_a_divergence_error_can_be_pickled():
-    """Else a pool of processes waits for ever."""
+    """A pool of processes hangs on an exception that cannot be unpickled."""
     error = fp.DivergenceError("too far", step=7, epoch=2, history=fp.History(epoch=[1]))
     twin = pickle.loads(pickle.dumps(error))
     assert (str(twin), twin.step, twin.epoch, twin.history) == ("too far", 7, 2, {"epoch": [1]})
 
 
-# ---- more than one at a time ----
+# ---- several trainers and threads ----
 
 
 def test_two_trainers_on_one_network():
@@ -595,7 +595,7 @@ def test_two_threads_on_two_networks():
 
 
 def test_two_threads_on_one_network():
-    """They take turns: nothing crashes, every step is taken and counted, and other uses get whole answers."""
+    """The threads take turns: every step is taken and counted, and other uses get whole answers."""
     net, (X, y) = fp.Network([4, 6, 2], seed=0), regression(2000)
     trainers = [fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(1e-3)) for _ in range(2)]
     still = fp.Network([4, 6, 2], seed=1)
@@ -624,12 +624,12 @@ def test_two_threads_on_one_network():
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
 def test_a_forked_child_trains():
-    """With a pool that has run before the fork; the child must not wait for threads that it does not have."""
+    """The pool has run before the fork; the child must not wait for threads that it does not have."""
     program = """
         import os, sys, warnings
         import numpy as np, fastprop as fp
 
-        warnings.simplefilter("ignore", DeprecationWarning)  # of fork in a process with threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # about fork in a process with threads
         fp.set_num_threads(2)
         rng = np.random.default_rng(0)
         X, y = rng.normal(size=(2000, 64)), rng.normal(size=(2000, 4))
@@ -652,7 +652,7 @@ def test_a_forked_child_trains():
     assert done.returncode == 0, done.stderr
 
 
-# ---- what is shown ----
+# ---- repr ----
 
 
 def test_a_history_is_one_line():
