@@ -312,7 +312,7 @@ def place(wrong: np.ndarray) -> tuple[int, ...]:
     """Return the index of the first True. There is one, unless another thread has written to the array meanwhile."""
     found = np.argwhere(wrong)
     if not len(found):
-        raise ValueError("an array changed while it was looked at: another thread writes into it; give a copy of it")
+        raise ValueError("an array changed while it was checked: another thread writes into it; give a copy of it")
     return tuple(int(i) for i in found[0])
 
 

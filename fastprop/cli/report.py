@@ -220,18 +220,18 @@ def _columns(run: Run) -> str:
     rows = []
     for column in run.encoder.columns[:COLUMNS]:
         if isinstance(column, Categorical):
-            how = f"one input each for {', '.join(column.categories[:8])}"
-            how += ", ..." if len(column.categories) > 8 else ""
-            how += "; one for any other"
+            encoding = f"one input each for {', '.join(column.categories[:8])}"
+            encoding += ", ..." if len(column.categories) > 8 else ""
+            encoding += "; one for any other"
         else:
             sign = "-" if column.mean >= 0 else "+"
-            how = f"(x {sign} {decimal(abs(column.mean), column.scale, 4)}) / {style.number(column.scale)}"
-            how += f"; {decimal(column.median, column.scale, 4)} at a gap" if column.gaps else ""
-        how += "; one that says whether there is a gap" if column.gaps else ""
-        rows.append([column.name, type(column).__name__.lower(), column.n_inputs, how])
+            encoding = f"(x {sign} {decimal(abs(column.mean), column.scale, 4)}) / {style.number(column.scale)}"
+            encoding += f"; {decimal(column.median, column.scale, 4)} at a gap" if column.gaps else ""
+        encoding += "; one that is 1 at a gap" if column.gaps else ""
+        rows.append([column.name, type(column).__name__.lower(), column.n_inputs, encoding])
     more = len(run.encoder.columns) - len(rows)
     notes = [*run.encoder.notes, *([f"{_count(more, 'more column')} not shown"] if more else [])]
-    return _table(["column", "kind", "inputs", "how"], rows, letters=200) + "".join(
+    return _table(["column", "kind", "inputs", "encoding"], rows, letters=200) + "".join(
         f"<p>{escape(note)}.</p>" for note in notes
     )
 

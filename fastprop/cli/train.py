@@ -14,7 +14,7 @@ from fastprop.training import progress
 
 __all__ = ["run"]
 
-LINES = 20  # about how many epochs have a line: they fit on a terminal of 24 lines
+LINES = 20  # the approximate number of lines about epochs, so that they fit on a terminal of 24 lines
 
 
 def run(args):

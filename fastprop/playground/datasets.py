@@ -176,5 +176,5 @@ def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
 
 def _standard(name: str, values: np.ndarray) -> np.ndarray:
     """Return the values with mean 0 and deviation 1."""
-    how = Numeric.fit(name, values)
-    return (values - how.mean) / how.scale
+    column = Numeric.fit(name, values)
+    return (values - column.mean) / column.scale

@@ -198,7 +198,7 @@ class Session:
                 },
             }
 
-    # ---- how it works ----
+    # ---- implementation ----
 
     @staticmethod
     def _losses(points: datasets.Points) -> tuple[str, ...]:

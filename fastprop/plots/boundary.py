@@ -156,9 +156,9 @@ class DecisionBoundaryDisplay:
         bar.ax.tick_params(labelsize=style.SMALL, color=style.GREY)
 
 
-def decision_boundary(network, X, y, *, ax=None, **how):
+def decision_boundary(network, X, y, *, ax=None, **options):
     """Draw predictions over two inputs and return the axes; see ``DecisionBoundaryDisplay.from_network``."""
-    return DecisionBoundaryDisplay.from_network(network, X, y, ax=ax, **how).ax_
+    return DecisionBoundaryDisplay.from_network(network, X, y, ax=ax, **options).ax_
 
 
 def _side(values: np.ndarray, n: int) -> np.ndarray:

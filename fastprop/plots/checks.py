@@ -8,7 +8,7 @@ import numpy as np
 from fastprop import _validation
 from fastprop.nn.network import Network
 
-# Columns of a history that say when, not how well.
+# The columns of a history that hold times, not qualities.
 CLOCKS = ("epoch", "seconds")
 FLOAT64 = np.dtype(np.float64)
 

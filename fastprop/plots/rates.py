@@ -160,12 +160,12 @@ class RateFinderDisplay:
         return self.search.suggestion
 
     @classmethod
-    def from_network(cls, network, X, y, *, ax=None, **how) -> "RateFinderDisplay":
+    def from_network(cls, network, X, y, *, ax=None, **options) -> "RateFinderDisplay":
         """Search for a rate with ``find_rate``, whose errors it raises, and draw the search.
 
         Parameters
         ----------
-        network, X, y, **how
+        network, X, y, **options
             As ``find_rate`` takes them.
         ax : matplotlib Axes, optional
             Where to draw; a new figure by default.
@@ -180,7 +180,7 @@ class RateFinderDisplay:
             If matplotlib is not installed.
         """
         style.require()
-        return cls(find_rate(network, X, y, **how)).plot(ax)
+        return cls(find_rate(network, X, y, **options)).plot(ax)
 
     def plot(self, ax=None) -> "RateFinderDisplay":
         """Draw the search on `ax`, or on a new figure."""
@@ -205,6 +205,6 @@ class RateFinderDisplay:
         return self
 
 
-def rate_finder(network, X, y, *, ax=None, **how):
+def rate_finder(network, X, y, *, ax=None, **options):
     """Draw the search for a rate and return the axes; ``find_rate`` takes these arguments, and returns the rate."""
-    return RateFinderDisplay.from_network(network, X, y, ax=ax, **how).ax_
+    return RateFinderDisplay.from_network(network, X, y, ax=ax, **options).ax_

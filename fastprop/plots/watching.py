@@ -90,8 +90,8 @@ class WatchDisplay:
             colour = style.COLOURS[(k - 1) % len(style.COLOURS)]
             dash = DASHES[(k - 1) // len(style.COLOURS) % len(DASHES)]
             label = style.plain(f"{k}: {self.table['name'][int(np.argmax(of))]}", 30)
-            how = {"linewidth": 1.8, "marker": few, "markersize": 4, "label": label}
-            axes.plot(epoch[of], values[of], dash, color=colour, **how)
+            look = {"linewidth": 1.8, "marker": few, "markersize": 4, "label": label}
+            axes.plot(epoch[of], values[of], dash, color=colour, **look)
         drawn = values[np.isfinite(values)]
         if column == "lost":
             axes.set_ylim(-2, 102)

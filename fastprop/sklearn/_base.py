@@ -162,14 +162,14 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         callbacks = [callback, *parse(self.callbacks)]
         if hasattr(self, "_skl_callbacks") and not partial:
             callbacks.append(SklearnCallbacks(self, X, y))
-        how = self._trainer_options(rows, solver, batch)
+        options = self._trainer_options(rows, solver, batch)
         if first or not partial:
-            self._trainer = Trainer(network, loss=loss, **how, seed=seeds[1])
+            self._trainer = Trainer(network, loss=loss, **options, seed=seeds[1])
             self._rate = self._trainer.rate
             self._reset_best()
         else:
             # with random_state=None each call has another seed, and the trainer keeps its own
-            self._update_trainer(**how, seed=None if self.random_state is None else seeds[1])
+            self._update_trainer(**options, seed=None if self.random_state is None else seeds[1])
         if not first:
             with network.engine.locked():
                 restandardize(network, self._standardization, standardization, loss, self._initial_weights)

@@ -235,13 +235,13 @@ class TestPage:
         layers = page.table(["layer", "", "weights", "parameters"])
         assert [row[""] for row in layers] == ["Dense(8, 'tanh')", "Dense(4, 'tanh')", "Dense(1)"]
         assert [row["parameters"] for row in layers] == ["56", "36", "5"]
-        columns = page.table(["column", "kind", "inputs", "how"])
+        columns = page.table(["column", "kind", "inputs", "encoding"])
         assert [(row["column"], row["kind"], row["inputs"]) for row in columns] == [
             ("a", "numeric", "1"),
             ("b", "numeric", "2"),
             ("c", "categorical", "3"),
         ]
-        assert "down & out, up" in columns[2]["how"]
+        assert "down & out, up" in columns[2]["encoding"]
         assert any(text.startswith("fastprop ") and "NumPy" in text for text in page.texts)
 
     def test_names_and_cells_are_text_whatever_they_hold(self, train):
