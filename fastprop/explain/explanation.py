@@ -211,10 +211,10 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
     if row is not None:
         t = t.of_row(row)
         node = node._replace(row=row) if of_row else node
-    return along(Chain(t, max(node.layer, 0)), node, row, paths)
+    return explain_node(Chain(t, max(node.layer, 0)), node, row, paths)
 
 
-def along(chain: Chain, node: Node, row: int | None, paths: int) -> Explanation:
+def explain_node(chain: Chain, node: Node, row: int | None, paths: int) -> Explanation:
     """Return the explanation of a node from a chain of its layer and those above, which serves many nodes."""
     t = chain.t
     starts = chain.first_edges(node)

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastprop.explain.chain_rule import Chain, Node
 from fastprop.explain.explanation import Explanation
-from fastprop.explain.svg import attributes, box, curve, escape, short, sign, stroke, text, whole
+from fastprop.explain.svg import attributes, box, curve, drawing, escape, short, sign, stroke, text
 from fastprop.explain.trace import Trace
 
 # The largest network that is drawn by neurons, so that its numbers fit on a page and stay legible.
@@ -198,7 +198,7 @@ def _neurons(t: Trace, chain: Chain, row: int, names: list[str]) -> str:
     y_shown = ", ".join(short(float(value)) for value in t.y[row : row + 1].ravel()[:3])
     boxes.append(text(x + 8, y + 45, f"y {y_shown}{', ...' if t.y[row : row + 1].size > 3 else ''}", "soft", key="y"))
     width = MARGIN + (n + 2) * (UNIT[0] + ACROSS) - ACROSS + MARGIN
-    return whole(width, tall, f"Computational graph of row {row}", [*edges, *labels, *boxes])
+    return drawing(width, tall, f"Computational graph of row {row}", [*edges, *labels, *boxes])
 
 
 def connections(t: Trace, chain: Chain, row: int) -> list[tuple[Node, Node, float, float, str]]:
@@ -277,7 +277,7 @@ def _layers(t: Trace) -> str:
     parts.append(curve((x - ACROSS, y + LAYER[1] / 2), (x, y + LAYER[1] / 2), 1, "edge", step=step_of("L", n, n)))
     parts.append(box(x, y, LAYER) + text(x, y - 6, t.loss.name, "head"))
     parts.append(text(x + 8, y + 42, f"C {short(t.cost)}", step=step_of("L", n, n)))
-    return whole(x + LAYER[0] + MARGIN, y + LAYER[1] + MARGIN, "Computational graph, by layers", parts)
+    return drawing(x + LAYER[0] + MARGIN, y + LAYER[1] + MARGIN, "Computational graph, by layers", parts)
 
 
 # ---- the paths of an explanation ----
@@ -317,4 +317,4 @@ def paths(e: Explanation) -> str:
     wide = MARGIN * 2 + len(columns) * (size[0] + across) - across
     more = f", {e.n_rest:,} more paths" if e.n_rest else ""
     lines.append(text(MARGIN, tall + 8, f"{e.symbol} = {short(e.total)}{more}"))
-    return whole(max(wide, 320), tall + 20, f"Paths of {e.symbol}", [*lines, *labels, *boxes])
+    return drawing(max(wide, 320), tall + 20, f"Paths of {e.symbol}", [*lines, *labels, *boxes])

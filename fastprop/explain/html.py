@@ -154,7 +154,7 @@ def _explained(chain: Chain, quantity: str, row: int | None) -> dict[str, Any]:
     node = explain.parse(chain.t, quantity)
     if row is not None and node.kind in "xza":
         node = node._replace(row=row)
-    e = explain.along(chain, node, row, MOST_PATHS)
+    e = explain.explain_node(chain, node, row, MOST_PATHS)
     return {
         "symbol": e.symbol,
         "total": e.total,

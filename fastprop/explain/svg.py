@@ -51,7 +51,7 @@ def attributes(kinds: Iterable[str], data: dict[str, Any]) -> str:
     )
 
 
-def whole(width: float, height: float, label: str, parts: Iterable[str]) -> str:
+def drawing(width: float, height: float, label: str, parts: Iterable[str]) -> str:
     """Return the SVG element of the whole drawing."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" role="group" aria-label="{escape(label)}" '

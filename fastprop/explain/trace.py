@@ -289,7 +289,7 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
             f"trace takes a loss of fastprop.losses, got the function {chosen.name}; "
             "use the one nearest to it, such as 'half_mse'"
         )
-    network = copy.copy(_common.checked(network, "trace"))
+    network = copy.copy(_common.require_network(network, "trace"))
     if network.prepare_inputs("X", X, row=True).ndim == 1:
         X, y = np.asarray(X)[None], np.asarray(y)[None]
         sample_weight = None if sample_weight is None else np.reshape(sample_weight, 1)

@@ -15,7 +15,7 @@ from fastprop.nn.network import Network
 from fastprop.nn.operations import Operation
 
 # Layers that have an activation; the last two have one only if they have a width.
-ACTIVATED = (Dense, BatchNorm, LayerNorm, Scale, Residual, Periodic, PiecewiseLinear)
+WITH_ACTIVATION = (Dense, BatchNorm, LayerNorm, Scale, Residual, Periodic, PiecewiseLinear)
 
 COMPARED = 16  # rows: enough that a difference which depends on the signs of the inputs shows in one of them
 # The difference that rounding may explain is the sum of two terms: a thousandth of the largest output, which is the
@@ -24,7 +24,7 @@ COMPARED = 16  # rows: enough that a difference which depends on the signs of th
 TOLERANCE, NEARBY, LAYERS = 1e-3, 8, 100
 
 
-def needed(library: str, extra: str, what: str) -> ModuleType:
+def import_library(library: str, extra: str, what: str) -> ModuleType:
     """Import and return an optional library, which the extra `extra` installs; `what` needs it.
 
     Raises
@@ -42,7 +42,7 @@ def needed(library: str, extra: str, what: str) -> ModuleType:
         ) from None
 
 
-def checked(network: Any, what: str) -> Network:
+def require_network(network: Any, what: str) -> Network:
     """Return the network if it is one; `what` is the name of the function that takes it.
 
     Raises
@@ -55,7 +55,7 @@ def checked(network: Any, what: str) -> Network:
     return network
 
 
-def made(described: str, kind: Callable[..., Any], **hyperparameters: Any) -> Any:
+def construct(described: str, kind: Callable[..., Any], **hyperparameters: Any) -> Any:
     """Return a layer or an activation with the hyperparameters of its counterpart, which messages call `described`.
 
     Raises
@@ -222,7 +222,7 @@ class Stack:
     def activate(self, activation: Any, *numbers: np.ndarray) -> None:
         """Append an activation, or set it in the last layer if that has none."""
         top = self.layers[-1] if self.layers else None
-        if isinstance(top, ACTIVATED) and top.activation == "identity":
+        if isinstance(top, WITH_ACTIVATION) and top.activation == "identity":
             self.layers[-1] = replace(top, activation=activation)
             self.numbers += numbers
         elif activation != "identity":

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from fastprop._version import __version__
-from fastprop.interop._common import Part, checked, groups, parts
+from fastprop.interop._common import Part, groups, parts, require_network
 from fastprop.interop.c_templates import LIBRARY, function
 from fastprop.io import output
 from fastprop.nn.activations import Activation
@@ -48,7 +48,7 @@ def to_c(network: Network, path, *, name: str = "predict") -> None:
 
 def source(network: Network, *, name: str = "predict") -> str:
     """Return the text of the file that ``to_c`` writes."""
-    network = copy.copy(checked(network, "to_c"))  # between two steps of a training in another thread
+    network = copy.copy(require_network(network, "to_c"))  # between two steps of a training in another thread
     if not isinstance(name, str) or not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or re.fullmatch(TAKEN, name):
         raise ValueError(f"the name of a C function must be a word that C leaves free, got {name!r}; use 'predict'")
     if not (np.isfinite(network.parameters).all() and np.isfinite(network.state).all()):

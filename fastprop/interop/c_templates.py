@@ -6,7 +6,7 @@ of <math.h> get the suffix f.
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastprop.nn import formulas
 from fastprop.nn.activations import ACTIVATIONS
@@ -148,11 +148,11 @@ static void @mean(real *y, const real *x, int members, int n)
 }
 
 
-class Text(NamedTuple):
-    """An expression in C, and how tightly its outermost operation binds: 1 is a conditional, 7 a name or a call."""
+class Text:
+    """An expression in C, and the precedence of its outermost operation: 1 is a conditional, 7 a name or a call."""
 
-    text: str
-    binds: int = 7
+    def __init__(self, text: str, precedence: int = 7):
+        self.text, self.precedence = text, precedence
 
     def __add__(self, other: Any) -> "Text":
         return _joined(self, "+", other, 4)
@@ -182,17 +182,17 @@ class Text(NamedTuple):
         return Text(f"-{_within(self, 7)}", 6)
 
 
-def _within(value: Any, binds: int) -> str:
+def _within(value: Any, precedence: int) -> str:
     """Return a value as an operand of an operation with that precedence, in parentheses if it needs them."""
     if isinstance(value, Text):
-        return value.text if value.binds >= binds else f"({value.text})"
+        return value.text if value.precedence >= precedence else f"({value.text})"
     mantissa, _, exponent = repr(value).partition("e")
     text = f"{mantissa}{'' if '.' in mantissa else '.0'}e{exponent}" if exponent else mantissa
-    return f"({text})" if value < 0 and binds > 5 else text
+    return f"({text})" if value < 0 and precedence > 5 else text
 
 
-def _joined(left: Any, sign: str, right: Any, binds: int) -> Text:
-    return Text(f"{_within(left, binds)} {sign} {_within(right, binds + 1)}", binds)
+def _joined(left: Any, sign: str, right: Any, precedence: int) -> Text:
+    return Text(f"{_within(left, precedence)} {sign} {_within(right, precedence + 1)}", precedence)
 
 
 class C(formulas.Target):

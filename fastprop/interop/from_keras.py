@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop.interop._common import Stack, check_same, made
+from fastprop.interop._common import Stack, check_same, construct
 from fastprop.nn import activations as _activations
 from fastprop.nn.layers import BatchNorm, Dropout, LayerNorm
 from fastprop.nn.network import Network
@@ -28,7 +28,7 @@ ACTIVATIONS: dict[str, Any] = {
     )
 }
 
-NOTHING = ("InputLayer", "Flatten", "Identity", "ActivityRegularization")  # layers that change no row in prediction
+IGNORED = ("InputLayer", "Flatten", "Identity", "ActivityRegularization")  # layers that change no row in prediction
 NORMS = ("BatchNormalization", "LayerNormalization")
 
 
@@ -77,7 +77,7 @@ def from_keras(model: Any, *, seed: int | None = None) -> Network:
     _, *shape = model.input_shape
     stack = Stack(shape[0] if len(shape) == 1 else None)
     try:
-        _stack(stack, model)
+        _append_layers(stack, model)
     except RecursionError:
         raise ValueError("this model is nested deeper than Python can follow; give one keras.Sequential") from None
     network = stack.network("this model", seed)
@@ -101,31 +101,31 @@ def _kind(layer: Any) -> str:
     return cls.__name__ if cls.__module__.partition(".")[0] == "keras" else ""
 
 
-def _stack(stack: Stack, model: Any) -> None:
+def _append_layers(stack: Stack, model: Any) -> None:
     """Append the layers of a model to a stack."""
     for layer in model.layers:
         if _kind(layer) == "Sequential":
-            _stack(stack, layer)
-        elif _kind(layer) not in NOTHING:
-            _put(stack, layer)
+            _append_layers(stack, layer)
+        elif _kind(layer) not in IGNORED:
+            _append(stack, layer)
 
 
-def _put(stack: Stack, layer: Any) -> None:
+def _append(stack: Stack, layer: Any) -> None:
     """Append a layer to a stack."""
     kind, described = _kind(layer), f"the layer {layer.name!r}, {type(layer).__name__},"
     if kind in ("Dense", "Activation"):
         activation = layer.activation
         source = getattr(activation, "__module__", "")
         name = getattr(activation, "__name__", type(activation).__name__)
-        _demand(
+        _require(
             source.partition(".")[0] == "keras", described,
             f"has an activation of your own, {name}; use one of {', '.join(ACTIVATIONS)}",
         )  # fmt: skip
-    _demand(
+    _require(
         layer.compute_dtype in ("float32", "float64"), described,
         f"computes in {layer.compute_dtype}; make the model in float32 and give it these weights, with set_weights",
     )  # fmt: skip
-    _demand(
+    _require(
         not getattr(layer, "lora_enabled", False), described,
         "has a LoRA beside its kernel; save the model and load it again, which makes them one",
     )  # fmt: skip
@@ -136,13 +136,13 @@ def _put(stack: Stack, layer: Any) -> None:
     elif kind == "Activation":
         _activate(stack, config["activation"], described)
     elif kind == "Dropout":
-        _demand(config.get("noise_shape") is None, described, "has a noise_shape; fastprop draws each number by itself")
-        stack.add(made(described, Dropout, rate=config["rate"]))
+        _require(config.get("noise_shape") is None, described, "has a noise_shape; fastprop draws each element")
+        stack.add(construct(described, Dropout, rate=config["rate"]))
     elif kind in NORMS:
         _normalize(stack, kind, config, weights, described)
     elif kind == "PReLU":
         (slope,) = _expected(weights, [True], described)[:1]
-        _demand(slope.ndim == 1, described, "shares slopes over axes that rows do not have; use one for each number")
+        _require(slope.ndim == 1, described, "shares slopes over axes that rows do not have; use one for each number")
         stack.activate("prelu", slope)
     elif kind in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
         stack.activate(_advanced(kind, config, described))
@@ -154,7 +154,7 @@ def _put(stack: Stack, layer: Any) -> None:
         )
 
 
-def _demand(right: bool, described: str, fault: str) -> None:
+def _require(right: bool, described: str, fault: str) -> None:
     if not right:
         raise ValueError(f"{described} {fault}")
 
@@ -162,7 +162,7 @@ def _demand(right: bool, described: str, fault: str) -> None:
 def _expected(weights: list[np.ndarray], present: list[bool], described: str) -> list[Any]:
     """Return an array for each True of `present`, and None for each False."""
     wanted = sum(present)
-    _demand(
+    _require(
         len(weights) == wanted, described,
         f"holds {len(weights)} arrays, wanted {wanted}: build the model first, as with model.build((None, n_inputs)); "
         "a quantised one cannot be read",
@@ -174,21 +174,21 @@ def _expected(weights: list[np.ndarray], present: list[bool], described: str) ->
 def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray], described: str) -> None:
     """Append a normalisation to a stack."""
     axes = np.ravel(config["axis"]).tolist()
-    _demand(axes in ([-1], [1]), described, f"is over the axis {config['axis']}, fastprop's over the last: use -1")
+    _require(axes in ([-1], [1]), described, f"is over the axis {config['axis']}, fastprop's over the last: use -1")
     for choice in ("renorm", "rms_scaling"):
-        _demand(not config.get(choice), described, f"has {choice}=True, which fastprop's has not")
+        _require(not config.get(choice), described, f"has {choice}=True, which fastprop's has not")
     is_batch = kind == "BatchNormalization"
     arrays = _expected(weights, [config["scale"], config["center"]] + 2 * [True] * is_batch, described)
     known = [array for array in arrays if array is not None]
     n = len(known[0]) if known else stack.n_out
-    _demand(n is not None, described, "has no weights that say how many inputs there are; build the model first")
+    _require(n is not None, described, "has no weights that say how many inputs there are; build the model first")
     neutral = np.ones(n or 0, int), np.zeros(n or 0, int)
     numbers = [default if array is None else array for array, default in zip(arrays, neutral)]
     if is_batch:
-        layer = made(described, BatchNorm, momentum=1 - config["momentum"], epsilon=config["epsilon"])
+        layer = construct(described, BatchNorm, momentum=1 - config["momentum"], epsilon=config["epsilon"])
         stack.add(layer, *numbers, state=arrays[2:], n_in=n)
     else:
-        stack.add(made(described, LayerNorm, epsilon=config["epsilon"]), *numbers, n_in=n)
+        stack.add(construct(described, LayerNorm, epsilon=config["epsilon"]), *numbers, n_in=n)
 
 
 def _activate(stack: Stack, activation: Any, described: str) -> None:
@@ -205,18 +205,18 @@ def _activate(stack: Stack, activation: Any, described: str) -> None:
 def _advanced(kind: str, config: dict, described: str) -> Any:
     """Return the activation of a layer that is only an activation."""
     if kind == "Softmax":
-        _demand(np.ravel(config["axis"]).tolist() in ([-1], [1]), described, "is not over the last axis; use axis=-1")
+        _require(np.ravel(config["axis"]).tolist() in ([-1], [1]), described, "is not over the last axis; use axis=-1")
         return "softmax"
     if kind == "ELU":
-        return made(described, _activations.parse("elu"), alpha=config["alpha"])
+        return construct(described, _activations.parse("elu"), alpha=config["alpha"])
     slope = config["negative_slope"]
     if kind == "LeakyReLU":
-        return made(described, _activations.leaky_relu, slope=slope)
+        return construct(described, _activations.leaky_relu, slope=slope)
     most = config["max_value"]
-    _demand(config["threshold"] == 0, described, "has a threshold, which fastprop's relu has not")
-    _demand(
+    _require(config["threshold"] == 0, described, "has a threshold, which fastprop's relu has not")
+    _require(
         most is None or (most == 6 and slope == 0), described, "has a max_value; fastprop's relu6 has 6, and no slope"
     )
     if most is not None:
         return "relu6"
-    return made(described, _activations.leaky_relu, slope=slope) if slope else "relu"
+    return construct(described, _activations.leaky_relu, slope=slope) if slope else "relu"

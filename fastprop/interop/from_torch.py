@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastprop import _validation
-from fastprop.interop._common import Stack, check_same, made, needed
+from fastprop.interop._common import Stack, check_same, construct, import_library
 from fastprop.interop.to_torch import ACTIVATIONS
 from fastprop.nn import activations as _activations
 from fastprop.nn import layers as _layers
@@ -75,7 +75,7 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
     >>> fp.from_torch(nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)))  # doctest: +SKIP
     <Network 784-128-10 (relu, identity), 101770 parameters, float32>
     """
-    nn = needed("torch", "torch", "from_torch").nn
+    nn = import_library("torch", "torch", "from_torch").nn
     if not isinstance(module, nn.Module):
         raise TypeError(
             f"from_torch takes a torch.nn.Sequential, got {type(module).__name__}; for a state_dict use "
@@ -85,7 +85,7 @@ def from_torch(module: Any, *, n_inputs: int | None = None, seed: int | None = N
     try:
         for path, each in module.named_modules():
             _check_module(each, _place(path.split(".") if path else []))
-        _stack(stack, module, "module", nn)
+        _append_layers(stack, module, "module", nn)
     except RecursionError:
         raise ValueError(
             "this module holds itself, or modules nested deeper than Python can follow; give one nn.Sequential of all"
@@ -158,22 +158,22 @@ def _run(module: Any, X: np.ndarray) -> np.ndarray:
             each.training = mode
 
 
-def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
+def _append_layers(stack: Stack, module: Any, place: str, nn: Any) -> None:
     """Append a module to a stack; `place` is the expression that finds it, for messages."""
     from fastprop.interop import torch_modules
 
     cls, described = type(module), f"{place}, {type(module).__name__},"
     if isinstance(module, nn.Sequential) and cls.forward is nn.Sequential.forward:
         for name, child in module._modules.items():
-            _stack(stack, child, _place([name], place), nn)
+            _append_layers(stack, child, _place([name], place), nn)
     elif cls is torch_modules.Residual:
         inner = Stack(stack.n_out)
-        _stack(inner, module.block, f"{place}.block", nn)
+        _append_layers(inner, module.block, f"{place}.block", nn)
         stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
     # A class of another library that is called Linear may compute something else.
     elif not (
-        (cls.__module__.startswith("torch.nn.modules.") and _put(stack, module, described))
-        or (getattr(torch_modules, cls.__name__, None) is cls and _put_ours(stack, module, described))
+        (cls.__module__.startswith("torch.nn.modules.") and _append(stack, module, described))
+        or (getattr(torch_modules, cls.__name__, None) is cls and _append_own(stack, module, described))
     ):
         raise TypeError(
             f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "
@@ -181,13 +181,13 @@ def _stack(stack: Stack, module: Any, place: str, nn: Any) -> None:
         )
 
 
-def _put(stack: Stack, module: Any, described: str) -> bool:
+def _append(stack: Stack, module: Any, described: str) -> bool:
     """Append a module of ``torch.nn`` to a stack; return False if fastprop does not have it."""
     kind, array = type(module).__name__, partial(_array_of, module, described)
     if kind == "Linear":
         stack.dense(array("weight").T, array("bias"))
     elif kind == "Dropout":
-        stack.add(made(described, Dropout, rate=module.p))
+        stack.add(construct(described, Dropout, rate=module.p))
     elif kind == "BatchNorm1d":
         if module.running_mean is None or module.momentum is None:
             raise ValueError(
@@ -196,7 +196,7 @@ def _put(stack: Stack, module: Any, described: str) -> bool:
             )
         state = array("running_mean"), array("running_var")
         numbers = _affine(array("weight"), array("bias"), len(state[0]))
-        layer = made(described, BatchNorm, momentum=module.momentum, epsilon=module.eps)
+        layer = construct(described, BatchNorm, momentum=module.momentum, epsilon=module.eps)
         stack.add(layer, *numbers, state=state, n_in=len(state[0]))
     elif kind == "LayerNorm":
         if len(module.normalized_shape) > 1:
@@ -204,7 +204,7 @@ def _put(stack: Stack, module: Any, described: str) -> bool:
                 f"{described} is over the axes {module.normalized_shape}; fastprop's are over one, of a row"
             )
         (n,) = module.normalized_shape
-        layer = made(described, LayerNorm, epsilon=module.eps)
+        layer = construct(described, LayerNorm, epsilon=module.eps)
         stack.add(layer, *_affine(array("weight"), array("bias"), n), n_in=n)
     elif kind in ("Softmax", "LogSoftmax"):
         if module.dim not in (-1, 1):
@@ -216,13 +216,13 @@ def _put(stack: Stack, module: Any, described: str) -> bool:
         if (module.start_dim, module.end_dim) != (1, -1):
             raise ValueError(f"{described} does not give rows; use start_dim=1 and end_dim=-1")
     elif kind in NAMES:
-        stack.activate(_named(module, kind, described))
+        stack.activate(_activation_of(module, kind, described))
     else:
         return False
     return True
 
 
-def _put_ours(stack: Stack, module: Any, described: str) -> bool:
+def _append_own(stack: Stack, module: Any, described: str) -> bool:
     """Append a module of ``fastprop.interop.torch_modules`` to a stack; return False if it is none."""
     kind, top = type(module).__name__, stack.layers[-1] if stack.layers else None
     array = partial(_array_of, module, described)
@@ -255,7 +255,7 @@ def _put_ours(stack: Stack, module: Any, described: str) -> bool:
     return True
 
 
-def _named(module: Any, kind: str, described: str) -> Any:
+def _activation_of(module: Any, kind: str, described: str) -> Any:
     """Return the activation of a module of ``torch.nn``."""
     if kind == "GELU":
         return {"none": "gelu", "tanh": "gelu_tanh"}[module.approximate]
@@ -263,7 +263,7 @@ def _named(module: Any, kind: str, described: str) -> Any:
         raise ValueError(f"{described} becomes linear at {module.threshold}, fastprop's nowhere; use 20 or more")
     name = NAMES[kind]
     numbers = {number: getattr(module, argument) for number, argument in ACTIVATIONS[name][1].items()}
-    return made(described, _activations.parse(name), **numbers) if numbers else name
+    return construct(described, _activations.parse(name), **numbers) if numbers else name
 
 
 def _affine(weight: np.ndarray | None, bias: np.ndarray | None, n: int) -> list[np.ndarray]:
@@ -347,15 +347,15 @@ def from_state_dict(
     """
     activation, last = _layers.parse_activation(activation), _layers.parse_activation(last)
     groups = _groups(state)
-    here = _left_out(list(groups))
+    gaps = _gaps_before(list(groups))
     stack = Stack()
     pending = False  # whether the activation of the last linear layer is still to be added
-    for (name, tensors), left_out in zip(groups.items(), here):
+    for (name, tensors), gap in zip(groups.items(), gaps):
         is_linear = tensors["weight"].ndim == 2
-        if pending and (is_linear if left_out is None else left_out):
+        if pending and (is_linear if gap is None else gap):
             stack.activate(activation)
             pending = False
-        _put_tensors(stack, name, tensors, epsilon)
+        _append_tensors(stack, name, tensors, epsilon)
         if is_linear or set(tensors) == {"weight"}:  # a PReLU is the activation
             pending = is_linear
     stack.activate(last)
@@ -403,7 +403,7 @@ def _numbered(name: str) -> tuple[str, int]:
     return (f"{found[1]}#{found[3]}", int(found[2])) if found else (name, 0)
 
 
-def _left_out(names: list[str]) -> list[bool | None]:
+def _gaps_before(names: list[str]) -> list[bool | None]:
     """Return for each name whether there is a gap in the numbers before it, or None if the names do not tell."""
     numbered = [_numbered(name) for name in names]
     steps = [
@@ -414,7 +414,7 @@ def _left_out(names: list[str]) -> list[bool | None]:
     return [step > 1 if tell and step is not None else None for step in steps]
 
 
-def _put_tensors(stack: Stack, name: str, tensors: Mapping[str, np.ndarray], epsilon: float) -> None:
+def _append_tensors(stack: Stack, name: str, tensors: Mapping[str, np.ndarray], epsilon: float) -> None:
     """Append a layer of a state to a stack."""
     weight, bias = tensors["weight"], tensors.get("bias")
     if weight.ndim == 2:

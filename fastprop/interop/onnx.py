@@ -8,7 +8,7 @@ import numpy as np
 
 from fastprop._util.lazy import LazyModule
 from fastprop._version import __version__
-from fastprop.interop._common import Part, checked, groups, needed, parts
+from fastprop.interop._common import Part, groups, import_library, parts, require_network
 from fastprop.io import output as _output
 from fastprop.nn import formulas
 from fastprop.nn.network import Network
@@ -65,8 +65,8 @@ def to_onnx(network: Network, path=None) -> Any:
     OSError
         If the file cannot be written.
     """
-    network = copy.copy(checked(network, "to_onnx"))  # between two steps of a training in another thread
-    onnx = needed("onnx", "onnx", "to_onnx")
+    network = copy.copy(require_network(network, "to_onnx"))  # between two steps of a training in another thread
+    onnx = import_library("onnx", "onnx", "to_onnx")
     graph = _Graph(onnx, network.dtype)
     x = _Value(graph, "X")
     functions, held = _Functions(), list[_Value]()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastprop.interop._common import Part, checked, groups, needed, parts
+from fastprop.interop._common import Part, groups, import_library, parts, require_network
 from fastprop.nn import activations as _activations
 from fastprop.nn.network import Network
 
@@ -58,8 +58,8 @@ def to_torch(network: Network) -> Any:
     TypeError
         If it is not a Network.
     """
-    network = copy.copy(checked(network, "to_torch"))  # between two steps of a training in another thread
-    torch = needed("torch", "torch", "to_torch")
+    network = copy.copy(require_network(network, "to_torch"))  # between two steps of a training in another thread
+    torch = import_library("torch", "torch", "to_torch")
     from fastprop.interop import torch_modules
 
     blocks: list[list[Any]] = [[]]

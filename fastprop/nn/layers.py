@@ -16,7 +16,7 @@ from fastprop.nn.operations import Operation, merged
 LAYERS: "dict[str, type[Layer]]" = {}
 
 # Activations that apply to a whole row or have weights. Each is an operation of its own.
-OF_ROWS = ("softmax", "log_softmax", "prelu")
+AS_OPERATIONS = ("softmax", "log_softmax", "prelu")
 
 
 @frozen
@@ -63,8 +63,8 @@ class Layer:
 def parse_activation(given) -> "str | activations.Activation":
     """Return a checked activation, or its name if it is that of the list, so that equal layers compare equal."""
     if isinstance(given, str):
-        given = _validation.choice("activation", given, [*activations.ACTIVATIONS, *OF_ROWS], any_case=True)
-        if given in OF_ROWS:
+        given = _validation.choice("activation", given, [*activations.ACTIVATIONS, *AS_OPERATIONS], any_case=True)
+        if given in AS_OPERATIONS:
             return given
     parsed = activations.parse(given)
     return parsed.name if parsed.describe() == parsed.name else parsed
@@ -76,7 +76,7 @@ def activated(operation: Operation, activation) -> list[Operation]:
     if activation == "prelu":
         # The initial slope of PyTorch
         return [operation, Operation("prelu", n, weight=(n,), draw=lambda generator: np.full(n, 0.25))]
-    if activation in OF_ROWS:
+    if activation in AS_OPERATIONS:
         return [operation, Operation("softmax", n, fields={"logarithm": activation == "log_softmax"})]
     return merged([operation, Operation("copy", n, activations.parse(activation))])
 
@@ -155,7 +155,7 @@ class Dense(Layer):
 
     def _draw(self, own: int, n_in: int, first: bool):
         """Return a function that draws the weights (own, n_in, n_outputs) of `own` groups from a generator."""
-        activation = activations.parse("relu" if self.activation in OF_ROWS else self.activation)
+        activation = activations.parse("relu" if self.activation in AS_OPERATIONS else self.activation)
         name = activation.initializer if self.initializer == "auto" else self.initializer
         omega = activation.values.get("omega", 1.0)
 
@@ -191,7 +191,7 @@ class Activation(Layer):
 
     def operations(self, n_in, *, first=False):
         """Return a copy with the activation, which ``merged`` may merge into the operation before it."""
-        if self.activation in OF_ROWS:
+        if self.activation in AS_OPERATIONS:
             return activated(Operation("copy", n_in), self.activation)[1:]
         return [Operation("copy", n_in, activations.parse(self.activation))]
 

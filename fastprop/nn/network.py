@@ -260,19 +260,19 @@ class Network(Conveniences):
             If X, y, loss or sample_weight is wrong.
         """
         gradient = np.empty_like(self.gradient)
-        how = _validation.flag("training", training), self.seed, _validation.whole("step", step)
-        return self._cost(X, y, loss, sample_weight, gradient, *how), gradient
+        options = _validation.flag("training", training), self.seed, _validation.whole("step", step)
+        return self._cost(X, y, loss, sample_weight, gradient, *options), gradient
 
-    def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None, *how) -> float:
+    def _cost(self, X, y, loss, sample_weight, gradient: np.ndarray | None, *options) -> float:
         chosen = custom_loss.parse(loss)
-        return self.cost_of_examples(self.prepare_examples(X, y, sample_weight, chosen), chosen, gradient, *how)
+        return self.cost_of_examples(self.prepare_examples(X, y, sample_weight, chosen), chosen, gradient, *options)
 
-    def cost_of_examples(self, examples: Examples, loss, gradient: np.ndarray | None, *how) -> float:
+    def cost_of_examples(self, examples: Examples, loss, gradient: np.ndarray | None, *options) -> float:
         """Internal: return the cost over checked rows; write its gradient into `gradient` unless that is None."""
         if isinstance(loss, custom_loss.OwnLoss):
-            cost = custom_loss.cost_of(self, loss, *examples[:2], gradient, *how)
+            cost = custom_loss.cost_of(self, loss, *examples[:2], gradient, *options)
         else:
-            cost = self.engine.cost(*examples, loss.compiled(self.n_outputs), gradient, *how)
+            cost = self.engine.cost(*examples, loss.compiled(self.n_outputs), gradient, *options)
         if cost != cost:
             self.recheck_examples(examples, loss)
         return cost
@@ -315,8 +315,8 @@ class Network(Conveniences):
         """
         x = self.prepare_inputs("X", X)
         outputs = np.empty((len(x), self.n_outputs * self.n_members), self.dtype)
-        how = _validation.flag("training", training), self.seed, _validation.whole("step", step)
-        self.engine.forward_and_save(x, outputs, *how)
+        options = _validation.flag("training", training), self.seed, _validation.whole("step", step)
+        self.engine.forward_and_save(x, outputs, *options)
         return outputs if self.n_members == 1 else members.mean(outputs, self.n_members)
 
     def backward(self, dY) -> np.ndarray:

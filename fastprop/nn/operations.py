@@ -14,10 +14,10 @@ from fastprop.nn import activations
 Draw = Callable[["np.random.Generator"], np.ndarray]
 
 # The kinds whose kernel, or the engine right after it, applies an activation.
-ACTIVATED = ("dense", "scale", "layer_norm", "batch_norm", "add")
+WITH_ACTIVATION = ("dense", "scale", "layer_norm", "batch_norm", "add")
 
 # The kinds that keep the bounds of their inputs, whatever their weights are.
-STEADY = ("copy", "dropout", "scale", "prelu", "fork", "repeat")
+BOUND_PRESERVING = ("copy", "dropout", "scale", "prelu", "fork", "repeat")
 
 
 @frozen
@@ -84,7 +84,7 @@ def merged(operations: list[Operation]) -> list[Operation]:
         if (
             operation.kind == "copy"
             and before is not None
-            and before.kind in ACTIVATED
+            and before.kind in WITH_ACTIVATION
             and before.activation == activations.identity
         ):
             result[-1] = replace(before, activation=operation.activation)
@@ -106,7 +106,7 @@ def output_range(operations: list[Operation]) -> tuple[float, float]:
             low, high = low + other_low, high + other_high
         elif operation.kind == "softmax":
             low, high = (-inf, 0.0) if operation.fields["logarithm"] else (0.0, 1.0)
-        elif operation.kind not in STEADY or operation.n_biases:
+        elif operation.kind not in BOUND_PRESERVING or operation.n_biases:
             low, high = -inf, inf
         least, most = operation.activation.range
         ranges.append((max(low, least), min(high, most)))

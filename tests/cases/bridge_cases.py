@@ -5,7 +5,7 @@ import strategies
 from layer_cases import EDGES, EXAMPLES, inputs
 
 import fastprop as fp
-from fastprop.nn.layers import OF_ROWS
+from fastprop.nn.layers import AS_OPERATIONS
 
 MEMBERS = {
     "plain": [5, fp.Dropout(0.1), fp.Dense(4, "prelu"), fp.Activation("tanh"), 2],
@@ -17,7 +17,7 @@ MEMBERS = {
 # name -> layers, members
 NETWORKS = (
     {f"{kind} {k}": (layers, 1) for kind, examples in EXAMPLES.items() for k, layers in enumerate(examples)}
-    | {f"activation {a}": ([fp.Dense(17, a), fp.Dense(9, a), 2], 1) for a in [*strategies.GENTLE, *OF_ROWS]}
+    | {f"activation {a}": ([fp.Dense(17, a), fp.Dense(9, a), 2], 1) for a in [*strategies.GENTLE, *AS_OPERATIONS]}
     | {f"members, {name}": (layers, 3) for name, layers in MEMBERS.items()}
 )
 

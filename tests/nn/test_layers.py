@@ -15,7 +15,7 @@ from layer_cases import EXAMPLES, ROWS, inputs
 
 import fastprop as fp
 from fastprop.nn.activations import ACTIVATIONS
-from fastprop.nn.layers import LAYERS, OF_ROWS
+from fastprop.nn.layers import AS_OPERATIONS, LAYERS
 from fastprop.nn.losses import LOSSES
 
 NETWORKS = [(kind, number) for kind, examples in EXAMPLES.items() for number in range(len(examples))]
@@ -71,7 +71,7 @@ def test_gradient_under_every_loss(kind, number, loss):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, *OF_ROWS])
+@pytest.mark.parametrize("activation", [*ACTIVATIONS, *AS_OPERATIONS])
 @pytest.mark.parametrize("layer", [fp.Dense, fp.BatchNorm, fp.LayerNorm, fp.Scale, fp.Residual, fp.Activation])
 def test_gradient_with_every_activation(layer, activation):
     if activation == "sin":  # of omega = 30 differences over 1e-3 know nothing
