@@ -125,10 +125,10 @@ def schedule(kind):
     one = _drawn(kind)
     times = np.arange(1000.0)
     if kind is fp.schedules.ReduceOnPlateau:  # its rate depends only on the cost: one that stops falling
-        known, rates = one.fresh(), []
+        state, rates = one.initial_state(), []
         for epoch in range(50):
-            rates.append(one.rates([0.0])[0] * one.scale(known))
-            known = one.told(known, max(1.0 - 0.1 * epoch, 0.5))
+            rates.append(one.rates([0.0])[0] * one.scale(state))
+            state = one.next_state(state, max(1.0 - 0.1 * epoch, 0.5))
         times, rates, unit = np.arange(50), np.array(rates), "epoch"
     else:
         rates, unit = one.rates(times), "step"

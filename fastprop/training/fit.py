@@ -114,7 +114,7 @@ def train(run: Run) -> None:
     good = network.snapshot()
     while run.epoch < run.epochs and not run.stopped:
         try:
-            epoch_cost = EpochCost(run.rows, run.begin_epoch())
+            epoch_cost = EpochCost(run.rows, run.on_epoch_begin())
             one_by_one = bool(run.step_callbacks)
             for step_cost in trainer.iter_steps(run.source, run.batch_size, epoch_cost, one_by_one=one_by_one):
                 if one_by_one:
@@ -147,7 +147,7 @@ def train_by_lbfgs(run: Run, lbfgs: LBFGS, max_evaluations: int | None = None) -
     """
     network, loss, l2 = run.network, run.trainer.parsed_loss, run.trainer.optimizer_state.l2
     gradient, (examples,) = np.empty_like(network.gradient), run.source.iter_in_order()
-    progress = run.begin_epoch()
+    progress = run.on_epoch_begin()
 
     def penalty() -> float:
         return float(0.5 * np.sum(l2 * np.square(network.parameters, dtype=np.float64)))
@@ -171,7 +171,7 @@ def train_by_lbfgs(run: Run, lbfgs: LBFGS, max_evaluations: int | None = None) -
         run.record_epoch(cost)
         run.on_epoch_end()
         if run.epoch < run.epochs and not run.stopped:
-            progress = run.begin_epoch()
+            progress = run.on_epoch_begin()
         return run.stopped
 
     return minimize(network, lbfgs, cost_and_gradient, run.epochs, on_iteration, max_evaluations)

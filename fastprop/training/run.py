@@ -142,7 +142,7 @@ class Run:
             callback.on_train_begin(self)
             self._begun.append(callback)
 
-    def begin_epoch(self) -> Any:
+    def on_epoch_begin(self) -> Any:
         """Begin the next epoch; return a function to call with its progress, (rows done, rows, cost), or None."""
         self.epoch, self._started = self.epoch + 1, time.perf_counter()
         return None if self._display.rows is None else partial(self._display.rows, self.epoch, self.epochs)

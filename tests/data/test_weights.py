@@ -135,16 +135,16 @@ def test_weights_that_are_none(weight, error, words):
     net, X, y = problem("half_mse")
     before = net.parameters.copy()
     trainer = fp.Trainer(net, loss="half_mse", optimizer=RATE)
-    doors = [
+    calls = [
         lambda: net.value_and_gradient(X, y, loss="half_mse", sample_weight=weight),
         lambda: trainer.step(X, y, sample_weight=weight),
         lambda: trainer.epoch(X, y, batch_size=3, sample_weight=weight),
         lambda: trainer.evaluate(X, y, sample_weight=weight),
         lambda: net.fit(X, y, loss="half_mse", optimizer=RATE, batch_size=3, sample_weight=weight),
     ]
-    for door in doors:
+    for call in calls:
         with pytest.raises(error) as caught:
-            door()
+            call()
         for word in words:
             assert word in str(caught.value)
     np.testing.assert_array_equal(net.parameters, before)
@@ -164,12 +164,12 @@ def test_weights_that_are_none(weight, error, words):
 )
 def test_class_weights_that_are_none(chosen, error, words):
     net, X, y = problem("cross_entropy")
-    for door in (
+    for call in (
         lambda: fp.Trainer(net, loss="cross_entropy", optimizer=RATE, class_weight=chosen),
         lambda: net.fit(X, y, loss="cross_entropy", optimizer=RATE, batch_size=5, class_weight=chosen),
     ):
         with pytest.raises(error) as caught:
-            door()
+            call()
         for word in words:
             assert word in str(caught.value)
 

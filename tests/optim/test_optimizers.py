@@ -374,8 +374,8 @@ def test_averages(average, dtype):
             weight = 1 / count if isinstance(average, fp.SWA) or count == 1 else 1 - average.decay
             mean = theta if mean is None else mean + weight * (theta - mean)
         # each average rounds the mean once, and an EMA forgets old roundings
-        expected, room = (theta if mean is None else mean), 2 * STEPS * np.finfo(dtype).eps
-        np.testing.assert_allclose(trained.averaged, expected, rtol=room, atol=room)
+        expected, tolerance = (theta if mean is None else mean), 2 * STEPS * np.finfo(dtype).eps
+        np.testing.assert_allclose(trained.averaged, expected, rtol=tolerance, atol=tolerance)
 
 
 def test_the_average_in_use():
