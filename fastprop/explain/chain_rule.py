@@ -257,7 +257,7 @@ class Chain:
         return self._of_table(fields["sizes"].reshape(2, -1), x, place)
 
     def _of_table(self, sizes: np.ndarray, x: np.ndarray, place: int) -> list[tuple[int, float, str]]:
-        """Return the same for an embedding: the output in rows of the category."""
+        """Return the output of an embedding that depends on an element of a table, if the row has its category."""
         categories, widths = sizes
         unit, start = int(np.sum(categories == 0)), 0
         for column in np.flatnonzero(categories):

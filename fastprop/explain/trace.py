@@ -303,7 +303,7 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
 def _run(
     network: Network, loss: Loss, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, training: bool, step: int
 ) -> Trace:
-    """Return a trace of checked arguments, which nobody else may change."""
+    """Return a trace of checked arguments, which the trace owns."""
     objective = loss.compiled(network.n_outputs)
     arguments = x, *_targets_of(y), weight, objective
     options = training, network.seed, step

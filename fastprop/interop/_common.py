@@ -66,7 +66,7 @@ def construct(described: str, kind: Callable[..., Any], **hyperparameters: Any) 
     try:
         return kind(**hyperparameters)
     except ValueError as error:
-        raise ValueError(f"{described} has a number that has no counterpart here: {error}") from None
+        raise ValueError(f"{described} has a value that fastprop does not allow: {error}") from None
 
 
 def check_same(
@@ -122,9 +122,9 @@ def check_same(
     off = np.max(np.abs(ours - theirs))
     if not off <= allowed:
         raise ValueError(
-            f"{what} computes something else than its layers and their numbers say: on random rows its outputs differ "
-            f"by {off:.2g} from those of the network made of them, where {allowed:.2g} can be rounding; take out "
-            "what changes them (a patched method, a hook, a wrapper), or build the network and copy the numbers"
+            f"{what} computes something else than its layers and their parameters say: for random rows its outputs "
+            f"differ by {off:.2g} from those of the network, where {allowed:.2g} can be rounding; remove what changes "
+            "them (a patched method, a hook, a wrapper), or build the network and copy the parameters"
         )
 
 

@@ -127,7 +127,7 @@ def _append(stack: Stack, layer: Any) -> None:
     )  # fmt: skip
     _require(
         not getattr(layer, "lora_enabled", False), described,
-        "has a LoRA beside its kernel; save the model and load it again, which makes them one",
+        "has a LoRA besides its kernel; save the model and load it again, which merges them",
     )  # fmt: skip
     config, weights = layer.get_config(), layer.get_weights()
     if kind == "Dense":
@@ -149,8 +149,8 @@ def _append(stack: Stack, layer: Any) -> None:
     else:
         raise TypeError(
             f"{described} has no counterpart in fastprop; use a Sequential of Dense, Activation, Dropout, "
-            "BatchNormalization and LayerNormalization, put in the layer that a wrapper holds, and do to X before what "
-            "other layers do"
+            "BatchNormalization and LayerNormalization; replace a wrapper by the layer inside it, and apply other "
+            "layers to X beforehand"
         )
 
 
@@ -174,9 +174,9 @@ def _expected(weights: list[np.ndarray], present: list[bool], described: str) ->
 def _normalize(stack: Stack, kind: str, config: dict, weights: list[np.ndarray], described: str) -> None:
     """Append a normalisation to a stack."""
     axes = np.ravel(config["axis"]).tolist()
-    _require(axes in ([-1], [1]), described, f"is over the axis {config['axis']}, fastprop's over the last: use -1")
+    _require(axes in ([-1], [1]), described, f"is over the axis {config['axis']}, fastprop's is over the last: use -1")
     for choice in ("renorm", "rms_scaling"):
-        _require(not config.get(choice), described, f"has {choice}=True, which fastprop's has not")
+        _require(not config.get(choice), described, f"has {choice}=True, which fastprop's does not have")
     is_batch = kind == "BatchNormalization"
     arrays = _expected(weights, [config["scale"], config["center"]] + 2 * [True] * is_batch, described)
     known = [array for array in arrays if array is not None]
@@ -213,7 +213,7 @@ def _advanced(kind: str, config: dict, described: str) -> Any:
     if kind == "LeakyReLU":
         return construct(described, _activations.leaky_relu, slope=slope)
     most = config["max_value"]
-    _require(config["threshold"] == 0, described, "has a threshold, which fastprop's relu has not")
+    _require(config["threshold"] == 0, described, "has a threshold, which fastprop's relu does not have")
     _require(
         most is None or (most == 6 and slope == 0), described, "has a max_value; fastprop's relu6 has 6, and no slope"
     )

@@ -136,7 +136,7 @@ def _inside(module: Any) -> str | None:
     if isinstance(module, torch.jit.ScriptModule):
         return "the module from before torch.jit"
     if isinstance(module, torch.nn.modules.lazy.LazyModuleMixin):
-        return "the model after a first batch, model(X): until then this one has no numbers"
+        return "the model after a first batch, model(X), since it has no parameters before"
     if ".quantized" in cls.__module__:
         return "the module from before it was quantised"
     return WRAPPERS.get(cls.__name__)
@@ -191,8 +191,8 @@ def _append(stack: Stack, module: Any, described: str) -> bool:
     elif kind == "BatchNorm1d":
         if module.running_mean is None or module.momentum is None:
             raise ValueError(
-                f"{described} keeps no running statistics, or their plain mean; fastprop's follow by a momentum: make "
-                "it with track_running_stats=True and a momentum, and train it again"
+                f"{described} has no running statistics, or their cumulative mean; fastprop's are updated with a "
+                "momentum: make it with track_running_stats=True and a momentum, and train it again"
             )
         state = array("running_mean"), array("running_var")
         numbers = _affine(array("weight"), array("bias"), len(state[0]))
@@ -201,7 +201,7 @@ def _append(stack: Stack, module: Any, described: str) -> bool:
     elif kind == "LayerNorm":
         if len(module.normalized_shape) > 1:
             raise ValueError(
-                f"{described} is over the axes {module.normalized_shape}; fastprop's are over one, of a row"
+                f"{described} normalises over the axes {module.normalized_shape}; fastprop's LayerNorm has one axis"
             )
         (n,) = module.normalized_shape
         layer = construct(described, LayerNorm, epsilon=module.eps)
@@ -260,7 +260,7 @@ def _activation_of(module: Any, kind: str, described: str) -> Any:
     if kind == "GELU":
         return {"none": "gelu", "tanh": "gelu_tanh"}[module.approximate]
     if kind == "Softplus" and module.threshold < SOFTPLUS_LEAST:
-        raise ValueError(f"{described} becomes linear at {module.threshold}, fastprop's nowhere; use 20 or more")
+        raise ValueError(f"{described} is linear above {module.threshold}, fastprop's is not; use 20 or more")
     name = NAMES[kind]
     numbers = {number: getattr(module, argument) for number, argument in ACTIVATIONS[name][1].items()}
     return construct(described, _activations.parse(name), **numbers) if numbers else name
@@ -294,7 +294,7 @@ def _array(tensor: Any, what: str) -> np.ndarray:
         hint = "; call the module's float() first" if tensor.is_floating_point() else ""
         raise ValueError(f"{what} holds numbers of {tensor.dtype}, wanted float32 or float64{hint}")
     if tensor.is_meta:
-        raise ValueError(f"{what} is on the meta device, where there are no numbers; load the weights first")
+        raise ValueError(f"{what} is on the meta device, where tensors have no data; load the weights first")
     try:
         return tensor.detach().cpu().numpy()
     except (TypeError, RuntimeError) as error:  # a layout or a subclass that NumPy does not have

@@ -162,12 +162,12 @@ class Network(Conveniences):
         self.engine.gradient = _validation.like(self.gradient, "gradient", values)
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
-        """Internal: return copies of parameters and state, taken between two steps of whoever trains the network."""
+        """Internal: return copies of parameters and state, taken between two steps of a training."""
         with self.engine.locked():
             return self._parameters.copy(), self._state.copy()
 
     def restore(self, parameters: np.ndarray, state: np.ndarray) -> None:
-        """Internal: copy in what ``snapshot`` returned, between two steps of whoever trains the network."""
+        """Internal: write what ``snapshot`` returned, between two steps of a training."""
         with self.engine.locked():
             self._parameters[:], self._state[:] = parameters, state
 

@@ -189,7 +189,7 @@ def test_subclasses_of_sequential(torch):
         (lambda nn: nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.LSTM(2, 2))), TypeError, r"\[1\]\[0\], LSTM,"),
         (lambda nn: nn.Sequential(nn.Linear(2, 2), nn.Softmax(dim=0)), ValueError, "over the axis 0.*use dim=-1"),
         (lambda nn: nn.Sequential(nn.Linear(2, 2), nn.Softmax()), ValueError, "over the axis None"),
-        (lambda nn: nn.Sequential(nn.Linear(2, 2), nn.Softplus(threshold=3)), ValueError, "becomes linear at 3"),
+        (lambda nn: nn.Sequential(nn.Linear(2, 2), nn.Softplus(threshold=3)), ValueError, "is linear above 3"),
         (lambda nn: nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), ValueError, "no running statistics"),
         (lambda nn: nn.Sequential(nn.BatchNorm1d(2, momentum=None)), ValueError, "no running statistics"),
         (lambda nn: nn.Sequential(nn.LayerNorm((2, 3))), ValueError, "over the axes"),
@@ -323,8 +323,8 @@ ALTERED = {
     "itself": (itself, "holds itself"),
     "too deep": (nested, "nested deeper"),
     "nothing": (without, r"module\[1\], NoneType, has no counterpart"),
-    "slope": (lambda t, m: m.append(t.nn.LeakyReLU(-0.3)), r"module\[3\], LeakyReLU, has a number that .*got -0.3"),
-    "momentum": (lambda t, m: m.append(t.nn.BatchNorm1d(3, momentum=0.0)), r"module\[3\], BatchNorm1d, has a number"),
+    "slope": (lambda t, m: m.append(t.nn.LeakyReLU(-0.3)), r"module\[3\], LeakyReLU, has a value that .*got -0.3"),
+    "momentum": (lambda t, m: m.append(t.nn.BatchNorm1d(3, momentum=0.0)), r"module\[3\], BatchNorm1d, has a value"),
 }
 
 
@@ -342,7 +342,7 @@ def test_a_class_that_was_patched(torch, monkeypatch):
     module = altered(lambda torch, module: None)(torch)
     forward = torch.nn.Linear.forward
     monkeypatch.setattr(torch.nn.Linear, "forward", lambda self, x: 1.1 * forward(self, x))
-    with pytest.raises(ValueError, match="computes something else than its layers and their numbers say"):
+    with pytest.raises(ValueError, match="computes something else than its layers and their parameters say"):
         fp.from_torch(module)
 
 
