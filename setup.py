@@ -10,6 +10,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
@@ -91,7 +92,7 @@ class BuildExt(build_ext):
                 (done,) = cythonize([ext], build_dir="build/cython", compiler_directives={"language_level": 3})
                 ext.sources = done.sources
             modules = {
-                name: [pool.submit(self.compile, source, flags, "abi3" if ABI3 else "", macros) for source in sources]
+                name: [pool.submit(self.compile, source, flags, "", macros) for source in sources]
                 for name, sources in ((ext.name, ext.sources) for ext in (engine, portable))
             }
             modules[ENGINE] += kernels + [pool.submit(self.compile, *each) for each in of_isa[2:]]
@@ -116,6 +117,15 @@ class BuildExt(build_ext):
         return target
 
 
+class Build(build):
+    """Keeps modules of the two ABIs apart: a wheel holds all that lies in the folder of what was built."""
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        if ABI3:
+            self.build_base = os.path.join(self.build_base, "abi3")
+
+
 class BdistWheel(bdist_wheel):
     """Names the wheel by the ABI that its modules are compiled for."""
 
@@ -127,5 +137,5 @@ class BdistWheel(bdist_wheel):
 
 setup(
     ext_modules=[Extension(name, sources, py_limited_api=ABI3) for name, sources in SOURCES.items()],
-    cmdclass={"build_ext": BuildExt, "bdist_wheel": BdistWheel},
+    cmdclass={"build": Build, "build_ext": BuildExt, "bdist_wheel": BdistWheel},
 )
