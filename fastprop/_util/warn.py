@@ -5,7 +5,7 @@ import warnings
 
 # The packages whose frames are not the user's: this one, and those that stand between it and the user, such as the
 # wrapper of an estimator's method, or an optimiser that calls back.
-INNER = frozenset({"contextlib", "fastprop", "joblib", "scipy", "sklearn"})
+INNER = frozenset({"fastprop", "joblib", "scipy", "sklearn"})
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

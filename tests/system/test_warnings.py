@@ -40,12 +40,19 @@ def an_estimator_does_not_converge():
     fp.MLPRegressor(max_iter=1, random_state=0).fit(X, Y[:, 0])
 
 
+def estimators_of_a_cross_validation_do_not_converge():
+    pytest.importorskip("sklearn.model_selection").cross_val_score(
+        fp.MLPRegressor(max_iter=1, random_state=0), X, Y[:, 0], cv=2
+    )
+
+
 CASES = (
     too_short_a_schedule,
     too_short_for_an_ensemble,
     a_nan_is_watched,
     pytest.param(a_nan_is_watched_under_lbfgs, marks=pytest.mark.peer),
     pytest.param(an_estimator_does_not_converge, marks=pytest.mark.peer),
+    pytest.param(estimators_of_a_cross_validation_do_not_converge, marks=pytest.mark.peer),
 )
 
 
