@@ -25,9 +25,13 @@ ISAS = {
 }
 
 # -O3 unrolls and keeps tiles in registers; no contraction: an FMA is where someone wrote one. math-errno would keep
-# libm calls from being vectorised in the portable kernels, and nothing here reads errno.
+# libm calls from being vectorised in the portable kernels, and nothing here reads errno. A kernel that is listed and has
+# no body ends the build, where a compiler might only warn.
 FLAGS = {
-    "unix": ["-O3", "-g0", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"],
+    "unix": [
+        "-O3", "-g0", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden",
+        "-Werror=implicit-function-declaration",
+    ],
     "msvc": ["/O2", "/std:c11", "/fp:precise"],
 }
 DTYPES = {"float32": ("FP_BITS", "32"), "float64": ("FP_BITS", "64")}  # an ISA's source is compiled for one at a time
