@@ -25,8 +25,8 @@ ISAS = {
 }
 
 # -O3 unrolls and keeps tiles in registers; no contraction: an FMA is where someone wrote one. math-errno would keep
-# libm calls from being vectorised in the portable kernels, and nothing here reads errno. A kernel that is listed and has
-# no body ends the build, where a compiler might only warn.
+# libm calls from being vectorised in the portable kernels, and nothing here reads errno. A kernel that is listed
+# and has no body ends the build, where a compiler might only warn.
 FLAGS = {
     "unix": [
         "-O3", "-g0", "-std=c11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden",
