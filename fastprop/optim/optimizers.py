@@ -76,6 +76,7 @@ class Optimizer:
 class _Decaying(Optimizer):
     """An optimiser with weight decay."""
 
+    _: KW_ONLY
     weight_decay: float = 0.0
     decoupled: bool = False
 

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import pickle
 
 import numpy as np
@@ -628,3 +629,13 @@ def test_is_frozen_and_keeps_floats(name):
     with pytest.raises(dataclasses.FrozenInstanceError):
         optimizer.rate = 1.0
     assert getattr(fp, type(optimizer).__name__) is OPTIMIZERS[name]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_weight_decay_is_given_by_name(optimizer):
+    """Other libraries have the momentum second: SGD(0.1, 0.9) must not decay weights by 0.9."""
+    by_position = [one for one in inspect.signature(optimizer).parameters.values() if one.kind != one.KEYWORD_ONLY]
+    assert "weight_decay" not in [one.name for one in by_position]
+    if optimizer is fp.SGD:
+        with pytest.raises(TypeError, match=r"0\.9.*by its name.*momentum"):
+            fp.SGD(0.1, 0.9)
