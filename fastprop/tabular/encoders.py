@@ -44,9 +44,8 @@ class Numeric:
 
     def __post_init__(self):
         _check_text(self.name)
-        for name in ("mean", "median"):
-            _validation.number(name, getattr(self, name))
-        _validation.number("scale", self.scale, above=0)
+        _check_numbers(self, "mean", "median")
+        _check_numbers(self, "scale", above=0)
         _validation.flag("gaps", self.gaps)
 
     @property
@@ -294,6 +293,12 @@ def _check_text(*names):
             raise TypeError(f"a column, category or class has a text for a name, got {name!r:.100}")
 
 
+def _check_numbers(described, *names, **bounds):
+    """Make fields of a frozen dataclass floats; in a model file they may be integers of any size."""
+    for name in names:
+        object.__setattr__(described, name, _validation.number(name, getattr(described, name), **bounds))
+
+
 def _count(n, what):
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
@@ -337,8 +342,8 @@ class Target:
     def __post_init__(self):
         _check_text(self.name, *self.classes)
         _validation.choice("task", self.task, ("regression", "classification"))
-        _validation.number("mean", self.mean)
-        _validation.number("scale", self.scale, above=0)
+        _check_numbers(self, "mean")
+        _check_numbers(self, "scale", above=0)
 
     @property
     def n_outputs(self):

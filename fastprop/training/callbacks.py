@@ -117,9 +117,9 @@ class EarlyStopping:
     mode: str = "auto"
 
     def __post_init__(self) -> None:
-        _validation.count("patience", self.patience)
+        object.__setattr__(self, "patience", _validation.count("patience", self.patience))
         object.__setattr__(self, "min_delta", _validation.number("min_delta", self.min_delta, least=0))
-        _validation.flag("restore_best", self.restore_best)
+        object.__setattr__(self, "restore_best", _validation.flag("restore_best", self.restore_best))
         _validation.choice("mode", self.mode, ("auto", "min", "max"))
 
 

@@ -20,7 +20,7 @@ from fastprop.tabular.encoders import (
     split_rows,
 )
 
-HOUSING = Path("/work/shared/data/housing.csv")
+HOUSING = Path(__file__).parents[3] / "shared" / "data" / "housing.csv"
 needs_housing = pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is not here")
 
 
@@ -443,3 +443,14 @@ def test_the_work_grows_with_the_cells(read, python_calls):
         few, many = calls(1000), calls(3000)
         assert many < 3.1 * few, "in proportion"
         assert many < 10 * 3 * 3000, "6 calls a cell for both together"
+
+
+@pytest.mark.parametrize("value", [2**64, 10**30, 3, np.float32(2), np.int64(7)], ids=repr)
+def test_numbers_of_a_description_are_floats(value):
+    """JSON may hold an integer of any size, which NumPy would keep as an object."""
+    target = Target("y", "regression", mean=value, scale=value)
+    column = Numeric("x", mean=value, scale=value, median=value, gaps=False)
+    numbers = [target.mean, target.scale, column.mean, column.scale, column.median]
+    assert [type(number) for number in numbers] == [float] * 5
+    assert numbers == [float(value)] * 5
+    assert target.number(1.0) and target.texts(np.array([1.0]), "float32")

@@ -603,3 +603,9 @@ def test_neither_is_installed(monkeypatch):
 def test_progress_is_true_false_or_a_function():
     with pytest.raises(TypeError, match="progress must be"):
         net_of().fit(*classes(), progress=3, **HOW)
+
+
+def test_early_stopping_holds_numbers_of_python():
+    """A checkpoint compares what it was made with, as text."""
+    given = fp.EarlyStopping(patience=np.int64(3), min_delta=np.float32(0.5), restore_best=np.True_)
+    assert repr(given) == repr(fp.EarlyStopping(patience=3, min_delta=0.5, restore_best=True))
