@@ -23,7 +23,6 @@ Array = np.ndarray
 LARGEST_EXPONENT = 709.0
 
 
-COMPARISONS = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 
 
 def _clipped(z: Array) -> Array:
@@ -44,11 +43,7 @@ class NumPy(formulas.Target):
 
     def compare(self, sign: str, x: Any, y: Any) -> Array:
         """Compare the real parts, element by element."""
-        return COMPARISONS[sign](np.real(x), np.real(y))
-
-    def both(self, x: Any, y: Any) -> Array:
-        """Return the logical and, element by element."""
-        return np.logical_and(x, y)
+        return super().compare(sign, np.real(x), np.real(y))
 
     def where(self, condition: Any, x: Any, y: Any) -> Array:
         """Select element by element."""

@@ -1,7 +1,6 @@
 """Modules that ``torch.nn`` does not have, for ``to_torch``. Imported only where PyTorch is used."""
 
 import math
-import operator
 from typing import Any
 
 import torch
@@ -19,14 +18,6 @@ class _Functions(formulas.Target):
     abs, sqrt, erfc = staticmethod(torch.abs), staticmethod(torch.sqrt), staticmethod(torch.erfc)
     sin, cos, tanh = staticmethod(torch.sin), staticmethod(torch.cos), staticmethod(torch.tanh)
     sigmoid = staticmethod(torch.sigmoid)
-
-    def compare(self, sign: str, x: Any, y: Any) -> Any:
-        """Compare element by element."""
-        return {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign](x, y)
-
-    def both(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the logical and, element by element."""
-        return x & y
 
     def where(self, condition: Tensor, x: Any, y: Any) -> Tensor:
         """Select element by element."""

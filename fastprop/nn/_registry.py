@@ -39,12 +39,15 @@ class Hyperparameter:
 
 
 class RegistryEntry:
-    """An entry of a list: a frozen dataclass with a name and hyperparameters."""
+    """An entry of a list: a frozen dataclass with a name, a formula, its derivative, and hyperparameters."""
 
     kind: ClassVar[str]  # what messages call an entry of the list
-    listed: ClassVar[Mapping[str, Any]]  # the list: name -> entry
+    listed: ClassVar[Mapping[str, Any]]  # the list: name -> entry, in the order of the compiled list
+    ids: ClassVar[Mapping[str, int]]  # name -> place in the compiled list
 
     name: str
+    expression: str
+    slope: str
     hyperparameters: tuple[Hyperparameter, ...]
 
     def __call__(self, **values: Any) -> Self:
@@ -68,6 +71,21 @@ class RegistryEntry:
         return replace(cast(Any, self), hyperparameters=tuple(changed))
 
     @property
+    def id(self) -> int:
+        """The place of the entry in the compiled list."""
+        return self.ids[self.name]
+
+    @property
+    def formula(self) -> str:
+        """The formula, as mathematics is written."""
+        return written(self.expression)
+
+    @property
+    def derivative(self) -> str:
+        """The formula of the derivative, as mathematics is written."""
+        return written(self.slope)
+
+    @property
     def values(self) -> dict[str, Any]:
         """The name and the value of each hyperparameter."""
         return {each.name: each.value for each in self.hyperparameters}
@@ -87,29 +105,31 @@ class RegistryEntry:
         return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
 
 
-def listed(kind: str, names: list[str], described: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry of each name of a compiled list, in its order.
+E = TypeVar("E", bound=RegistryEntry)
+
+
+def register(of: type[E], names: list[str], described: Mapping[str, Any]) -> dict[str, E]:
+    """Return the list of a kind: the entry of each name of the compiled list, in its order; the class holds it too.
 
     Raises
     ------
     ImportError
-        If a name of the list has no description.
+        If a name of the compiled list has no description.
     """
     missing = [name for name in names if name not in described]
     if missing:
         raise ImportError(
-            f"src_c/kernels.def has the {kind} {', '.join(missing)}, which {described['__name__']} does not describe; "
-            "add it there"
+            f"src_c/kernels.def has the {of.kind} {', '.join(missing)}, which {described['__name__']} does not "
+            "describe; add it there"
         )
-    return {name: described[name] for name in names}
+    entries = {name: described[name] for name in names}
+    of.listed, of.ids = entries, {name: place for place, name in enumerate(names)}
+    return entries
 
 
 def written(expression: str) -> str:
     """Return a formula of ``nn/formulas.py`` as mathematics is written: z^2, and 2 z for 2 * z."""
     return re.sub(r" \* (?!\d)", " ", expression.replace("**", "^"))
-
-
-E = TypeVar("E", bound=RegistryEntry)
 
 
 def parse(of: type[E], given: Any) -> E:

@@ -53,21 +53,6 @@ class Activation(_registry.RegistryEntry):
     kind: ClassVar[str] = "activation"
 
     @property
-    def id(self) -> int:
-        """The place of the activation in the compiled list."""
-        return _IDS[self.name]
-
-    @property
-    def formula(self) -> str:
-        """The formula of g(z), as mathematics is written."""
-        return _registry.written(self.expression)
-
-    @property
-    def derivative(self) -> str:
-        """The formula of g'(z), as mathematics is written."""
-        return _registry.written(self.slope)
-
-    @property
     def saves(self) -> str:
         """What the forward pass saves for the backward pass: the "output", or the "slope" g'(z)."""
         return _engine.activation_saves(self.id)
@@ -261,5 +246,4 @@ sin = Activation(
     range_of=lambda omega: (-1.0, 1.0),
 )
 
-_IDS = {name: id for id, name in enumerate(_engine.names("activation"))}
-Activation.listed = ACTIVATIONS = _registry.listed("activation", [*_IDS], globals())
+ACTIVATIONS = _registry.register(Activation, _engine.names("activation"), globals())

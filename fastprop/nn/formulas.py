@@ -23,7 +23,13 @@ BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+SIGNS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 _parsed = cache(lambda text: ast.parse(text, mode="eval").body)
 
@@ -31,16 +37,18 @@ _parsed = cache(lambda text: ast.parse(text, mode="eval").body)
 class Target:
     """The operations with which a formula is evaluated. Its values have the operators + - * / themselves.
 
+    Conditions are compared by the values' own operators, and combined by &, unless a subclass does it otherwise.
+
     A formula that calls ``exp(x)`` calls the method ``exp``, which a subclass adds, like all other functions.
     """
 
     def compare(self, sign: str, x: Any, y: Any) -> Any:
         """Return the condition x < y, x <= y, x > y or x >= y; `sign` is the operator."""
-        raise NotImplementedError
+        return COMPARISONS[sign](x, y)
 
     def both(self, x: Any, y: Any) -> Any:
         """Return the condition that both conditions hold."""
-        raise NotImplementedError
+        return x & y
 
     def where(self, condition: Any, x: Any, y: Any) -> Any:
         """Return x where the condition holds, else y."""
@@ -91,7 +99,7 @@ def _value(node: ast.expr, target: Target, known: Mapping[str, Any]) -> Any:
         case ast.IfExp(test=ast.Compare(left=left, ops=signs, comparators=others), body=body, orelse=otherwise):
             values = [of(left), *map(of, others)]
             compared = [
-                target.compare(COMPARISONS[type(sign)], x, y) for x, sign, y in zip(values, signs, values[1:])
+                target.compare(SIGNS[type(sign)], x, y) for x, sign, y in zip(values, signs, values[1:])
             ]
             return target.where(reduce(target.both, compared), of(body), of(otherwise))
         case ast.Call(func=ast.Name(id=name), args=arguments):

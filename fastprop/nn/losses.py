@@ -77,24 +77,14 @@ class Loss(_registry.RegistryEntry):
     kind: ClassVar[str] = "loss"
 
     @property
-    def id(self) -> int:
-        """The place of the loss in the compiled list."""
-        return _IDS[self.name]
-
-    @property
     def outputs(self) -> int:
         """The number of outputs for each column of targets."""
         return self.per_target(*self.values.values())
 
     @property
     def formula(self) -> str:
-        """The formula of the loss of a row, as mathematics is written."""
-        return _registry.written(self.expression) + (f"; {self.note}" if self.note else "")
-
-    @property
-    def derivative(self) -> str:
-        """The formula of dLoss/da, as mathematics is written."""
-        return _registry.written(self.slope)
+        """The formula of the loss of a row, as mathematics is written, and the note."""
+        return super().formula + (f"; {self.note}" if self.note else "")
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -260,8 +250,7 @@ binary_hinge = Loss(
     note="y is -1 or 1 (0 stands for -1)",
 )
 
-_IDS = {name: id for id, name in enumerate(_engine.names("loss"))}
-Loss.listed = LOSSES = _registry.listed("loss", [*_IDS], globals())
+LOSSES = _registry.register(Loss, _engine.names("loss"), globals())
 
 
 def parse(given: Any) -> Loss:
