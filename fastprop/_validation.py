@@ -102,20 +102,20 @@ def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[
     """
 
     def decorate(function: F) -> F:
-        known: dict[str, None] = {}
-        each: tuple[Callable[..., Any], ...] = (function, *others)
-        for one in each:
-            code = inspect.unwrap(one).__code__
-            known |= dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-        known.pop("self", None)
-        code = inspect.unwrap(function).__code__
+        functions: tuple[Callable[..., Any], ...] = (function, *others)
+        codes = [inspect.unwrap(each).__code__ for each in functions]
+        code = codes[0]
         n_positional, takes_self = code.co_argcount, code.co_varnames[:1] == ("self",)
         by_name = code.co_varnames[n_positional : n_positional + code.co_kwonlyargcount]
+        known: dict[str, None] = {}
+        for each in codes:
+            known |= dict.fromkeys(each.co_varnames[: each.co_argcount + each.co_kwonlyargcount])
+        known.pop("self", None)
+        call = name or function.__qualname__.removesuffix(".__init__")
 
         @wraps(function)
         def checked(*args: Any, **given: Any) -> Any:
             if len(args) > n_positional and by_name:
-                call = name or function.__qualname__.removesuffix(".__init__")
                 most, extra = n_positional - takes_self, shown(args[n_positional])
                 wanted = {0: "no argument", 1: "one argument"}.get(most, f"{most} arguments")
                 raise TypeError(
@@ -124,7 +124,6 @@ def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[
                 )
             for argument in given:
                 if argument not in known:
-                    call = name or function.__qualname__.removesuffix(".__init__")
                     raise TypeError(f"{call}() has no argument {argument!r}; {aliases.argument(argument, known)}")
             return function(*args, **given)
 

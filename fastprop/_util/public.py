@@ -23,7 +23,7 @@ def publish(namespace: dict[str, Any], names: Iterable[str], module: str = "fast
     """
     for name in names:
         thing = namespace[name]
-        if _home(thing).startswith("fastprop.") and _home(thing) != module:
+        if _home(thing).startswith("fastprop."):
             thing.__module__, thing.__qualname__ = module, prefix + thing.__name__
 
 

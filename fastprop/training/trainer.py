@@ -59,7 +59,7 @@ class EpochCost:
         self._reported = time.monotonic()
 
     def report_within(self, done: int, cost: float) -> None:
-        """Report from within a call of the engine, after so many of its rows, with their mean cost."""
+        """Report from within a call of the engine, which has done `done` of its rows, with their mean cost."""
         assert self.progress is not None
         self.progress(self.done + done, self.rows, batches.mean([*self._costs, (done, cost)]))
 
@@ -67,8 +67,9 @@ class EpochCost:
         """Add the mean cost of some rows; report, if the last report was long ago."""
         self._costs.append((batches.total_weight(examples), cost))
         self.done += len(examples[0])
-        overdue = self.progress is not None and time.monotonic() - self._reported > PROGRESS_INTERVAL
-        if self.progress is not None and overdue and self.done != self.rows:
+        if self.progress is None or self.done == self.rows:  # finish() reports the end
+            return
+        if time.monotonic() - self._reported > PROGRESS_INTERVAL:
             self.progress(self.done, self.rows, batches.mean(self._costs))
             self._reported = time.monotonic()
 
