@@ -4,6 +4,7 @@ import shutil
 import signal
 import sys
 from collections import defaultdict
+from contextlib import contextmanager
 from zlib import crc32
 
 import pytest
@@ -87,10 +88,25 @@ def always_due(monkeypatch):
 @pytest.fixture
 def one_thread():
     """No pool: where that works, its caller may get nothing to do in a step, and asks after work of its own only."""
-    threads = fp.get_num_threads()
-    fp.set_num_threads(1)
-    yield
-    fp.set_num_threads(threads)
+    with number_of_threads(1):
+        yield
+
+
+@pytest.fixture
+def threads(request):
+    """The number of threads during the test, given by ``parametrize("threads", [...], indirect=True)``."""
+    with number_of_threads(request.param):
+        yield request.param
+
+
+@contextmanager
+def number_of_threads(n):
+    before = fp.get_num_threads()
+    fp.set_num_threads(n)
+    try:
+        yield
+    finally:
+        fp.set_num_threads(before)
 
 
 @pytest.fixture

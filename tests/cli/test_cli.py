@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shared_data import HOUSING, needs_housing
 from strategies import ODD, places
 
 import fastprop as fp
@@ -22,8 +23,6 @@ from fastprop.cli._common import one_line
 from fastprop.io import model_file, safetensors
 from fastprop.samples import load_digits, numpy_training
 from fastprop.tabular.encoders import Encoder, Target, decimal, split_rows
-
-HOUSING = Path("/work/shared/data/housing.csv")
 
 
 @pytest.fixture(autouse=True)
@@ -895,7 +894,7 @@ class TestTheRest:
         assert "memory" in one_line(MemoryError())
 
 
-@pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is not here")
+@needs_housing
 def test_housing(succeed):
     out, _ = succeed("train", HOUSING, "--target", "median_house_value", "--epochs", 12)
     assert "task: regression" in out

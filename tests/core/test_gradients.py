@@ -206,15 +206,8 @@ def test_engine_agrees_with_the_twin(
     assert_close(net.gradient, twin_gradient, dtype)
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    before = fp.get_num_threads()
-    fp.set_num_threads(request.param)
-    yield
-    fp.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("threads", [1, 2], indirect=True)
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("loss", ["half_mse", "cross_entropy"])  # rows of targets, and labels
 @pytest.mark.parametrize(

@@ -70,17 +70,9 @@ def test_engine_takes_the_steps_of_the_twin(activation, loss, dtype, hyper):
 LARGE = (40, 300, 70, 3)  # weights that plain SGD updates within the product of their gradient, and one too small
 
 
-@pytest.fixture(params=[1, 3])
-def threads(request):
-    """The number of threads during the test."""
-    before = fp.get_num_threads()
-    fp.set_num_threads(request.param)
-    yield request.param
-    fp.set_num_threads(before)
-
-
 @pytest.mark.exhaustive
 @pytest.mark.usefixtures("isa", "threads")
+@pytest.mark.parametrize("threads", [1, 3], indirect=True)
 @pytest.mark.parametrize(
     "rows, batch, how",
     [

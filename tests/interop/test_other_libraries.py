@@ -2,19 +2,17 @@
 
 import csv
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 import strategies
+from shared_data import HOUSING, needs_housing
 
 import fastprop as fp
 from fastprop.nn.activations import ACTIVATIONS, parse
 from fastprop.nn.losses import LOSSES
 from fastprop.optim import optimizers as fp_optimizers
 from fastprop.optim import schedules
-
-HOUSING = Path(__file__).parents[3] / "shared" / "data" / "housing.csv"
 
 # Of 20 steps, against the largest number: issue 2's promise.
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
@@ -377,7 +375,7 @@ def housing():
     return X[train], y[train], X[test], y[test], dollars
 
 
-@pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is not here: it is too large to ship")
+@needs_housing
 @pytest.mark.filterwarnings("ignore")
 def test_housing_as_well_as_scikit_learn():
     """Both train the same architecture with SGD and momentum; means of two seeds are compared."""

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from shared_data import DATA
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECORDED = EXAMPLES.parent / "docs" / "outputs"
-DATA = EXAMPLES.parents[1] / "shared" / "data"
 
 # What each part of an example must print: a line, or a number.
 EXPECTED = {

@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared_data import HOUSING, needs_housing
 
 from fastprop.tabular.csv import Table, TableError, read_csv
 from fastprop.tabular.encoders import (
@@ -19,9 +19,6 @@ from fastprop.tabular.encoders import (
     Target,
     split_rows,
 )
-
-HOUSING = Path(__file__).parents[3] / "shared" / "data" / "housing.csv"
-needs_housing = pytest.mark.skipif(not HOUSING.exists(), reason=f"{HOUSING} is not here")
 
 
 @pytest.fixture

@@ -17,15 +17,8 @@ def data(rows=300, seed=0):
     return X, np.sin(X.sum(axis=1)).astype("float32")
 
 
-@pytest.fixture(params=[1, 2, 3])
-def threads(request):
-    before = fp.get_num_threads()
-    fp.set_num_threads(request.param)
-    yield
-    fp.set_num_threads(before)
-
-
 @pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("threads", [1, 2, 3], indirect=True)
 @pytest.mark.parametrize("optimizer", [fp.SGD(0.1, momentum=0.9), fp.Adam(fp.schedules.Cosine(0.01, steps=40))])
 def test_as_one_by_one(optimizer):
     X, y = data()
