@@ -81,9 +81,9 @@ cdef enum:
     # Rows are divided among threads, and their losses summed, in slices of this many: a constant, so that sums do not
     # depend on the number of threads. It is about the height of a tile of the products, so that tiles stay full.
     SLICE_ROWS = 16
-    # A block has so many rows that the activations fit in this much of a core's L2 cache (1 to 2 MB on today's
-    # machines), where the backward pass finds them again. A network whose weights alone fill it takes the longest
-    # blocks, which read the weights less often: 1024 rows are 2% faster than 512 at 2048 wide, and still a small arena.
+    # A block is limited to rows whose activations fit in this much of a core's L2 cache (1 to 2 MB on current CPUs),
+    # where the backward pass finds them again. A network whose weights alone fill it takes the longest blocks, which
+    # read the weights less often: 1024 rows are 2% faster than 512 at 2048 wide, and still a small arena.
     CACHE_BYTES = 400 * 1024
     MAX_BLOCK_ROWS = 1024  # per thread
     PORTABLE_ROWS = 32  # rows per call of a portable kernel, which takes tens of milliseconds for them in a wide layer

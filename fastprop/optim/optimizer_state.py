@@ -217,8 +217,8 @@ def _constraints(network: Network) -> np.ndarray:
     table, start = [], 0
     for operation in network.operations:
         if operation.weight is not None and operation.max_norm is not None:
-            *pieces, n_in, n_out = operation.weight
-            for piece in range(prod(pieces)):
-                table.append([start + piece * n_in * n_out, n_in, n_out, operation.max_norm])
+            *groups, n_in, n_out = operation.weight
+            for group in range(prod(groups)):
+                table.append([start + group * n_in * n_out, n_in, n_out, operation.max_norm])
         start += operation.n_weights + operation.n_biases
     return np.array(table, np.float64).reshape(-1, 4)

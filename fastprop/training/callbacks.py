@@ -93,7 +93,7 @@ class EarlyStopping:
     Parameters
     ----------
     patience : int, default 10
-        The training ends after so many epochs in a row without a better value.
+        The number of epochs in a row without a better value after which the training ends.
     min_delta : float, default 0
         A value is better if it improves on the best so far by more than this.
     monitor : str, default "validation_cost"

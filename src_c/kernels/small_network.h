@@ -1,6 +1,6 @@
 /* Forward and backward pass of a small network in one kernel, by plain loops: in a network of a few parameters, calls
- * and masks would take longer than the arithmetic. Sums have the order and the FMAs of the other kernels, so the bits
- * are the same. */
+ * and masks would take longer than the arithmetic. Sums have the order and the FMAs of the other kernels, so the
+ * results have equal bits. */
 
 /* A call of an activation or a loss would take longer than its arithmetic. So relu, identity and half_mse are computed
  * in the loops, and tanh and sigmoid too where layers have one neuron each; the others are called. */

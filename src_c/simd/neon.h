@@ -8,8 +8,8 @@
 #include "common.h"
 
 /* A tile of 8 x 2 vectors has 16 accumulators, as many as the widest cores have FMAs in flight (4 pipes of 4 cycles).
- * The other 16 registers hold vectors of B and broadcasts of A. From 10 rows on, GCC 12 loads so many of these in
- * advance that accumulators spill to memory. */
+ * The other 16 registers hold vectors of B and broadcasts of A. From 10 rows on, GCC 12 loads more of these in
+ * advance than there are registers, and accumulators spill to memory. */
 #define FP_MR 8
 #define FP_PACK_PAGES 1 /* as for AVX2; not measured */
 #define FP_EACH_MR(use) use(3) use(4) use(5) use(6) use(7) use(8)
