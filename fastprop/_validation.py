@@ -93,12 +93,15 @@ def choice(what: str, name: object, known: Collection[str], *, any_case: bool = 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[[F], F]:
+def no_other_arguments(
+    *others: Callable[..., Any], name: str = "", likely: Collection[str] = ()
+) -> Callable[[F], F]:
     """Return a decorator that words the errors of arguments that a function does not have.
 
     Of a name that neither the function nor `others`, to which it hands its options, have, the message says which is
     probably meant; of an argument that is passed by position where only names will do, how to pass it by name. The
-    message calls the function `name`, by default as it calls itself.
+    message calls the function `name`, by default as it calls itself. It lists the names in `likely` first, and
+    suggests the first of them.
     """
 
     def decorate(function: F) -> F:
@@ -107,6 +110,7 @@ def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[
         code = codes[0]
         n_positional, takes_self = code.co_argcount, code.co_varnames[:1] == ("self",)
         by_name = code.co_varnames[n_positional : n_positional + code.co_kwonlyargcount]
+        by_name = tuple(sorted(by_name, key=lambda each: each not in likely))
         known: dict[str, None] = {}
         for each in codes:
             known |= dict.fromkeys(each.co_varnames[: each.co_argcount + each.co_kwonlyargcount])
@@ -135,7 +139,9 @@ def no_other_arguments(*others: Callable[..., Any], name: str = "") -> Callable[
 def no_other_fields(*kinds: type) -> None:
     """Decorate the constructors of dataclasses with ``no_other_arguments``."""
     for kind in kinds:
-        kind.__init__ = no_other_arguments()(kind.__init__)  # type: ignore[misc]
+        # SGD(0.1, 0.9) means its own momentum, not the weight decay of its base class
+        own = inspect.get_annotations(kind)
+        kind.__init__ = no_other_arguments(likely=own)(kind.__init__)  # type: ignore[misc]
 
 
 def count(what: str, value: Any, hint: str = "") -> int:
