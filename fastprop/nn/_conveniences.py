@@ -3,6 +3,7 @@
 Each method imports what it needs when it is called. Only this module imports modules of higher layers.
 """
 
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -366,3 +367,8 @@ class Conveniences:
         from fastprop.interop import c as c_export
 
         c_export.to_c(self, path, name=name)
+
+
+for _name, _method in vars(Conveniences).items():
+    if isinstance(_method, FunctionType):
+        _method.__qualname__ = f"Network.{_name}"  # as messages of missing arguments call it

@@ -289,7 +289,7 @@ def _scorer(name: str, loss: Any, n_outputs: int) -> Callable[[Predictions], flo
     except ImportError:
         scorers = []
     # without scikit-learn, this refuses the names of its scorers
-    known = _validation.choice("metric", name, [*METRICS, *scorers], any_case=True)
+    known = _validation.choice("metric", name, list(dict.fromkeys([*METRICS, *scorers])), any_case=True)
     scorer = metrics.get_scorer(known)
     classes = isinstance(loss, Loss) and loss.targets in ("classes", "probabilities", "signs")
 

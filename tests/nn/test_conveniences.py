@@ -31,6 +31,13 @@ def test_signature_and_docstring_show_every_parameter(name):
         assert f"{each.name} :" in documented or f"{each.name}," in documented or f", {each.name}\n" in documented, each
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_messages_call_it_a_method_of_network(name, net):
+    assert getattr(fp.Network, name).__qualname__ == f"Network.{name}"
+    with pytest.raises(TypeError, match=rf"Network\.{name}\(\)|^{name}\(\)"):
+        getattr(net, name)(*[None] * 9)
+
+
 def test_fit_takes_what_fitting_and_a_trainer_take():
     given = inspect.signature(fp.Network.fit).parameters
     wanted = dict(inspect.signature(fitting.fit).parameters)
