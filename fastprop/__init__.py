@@ -118,7 +118,10 @@ for _name in ("activations", "layers", "losses", "schedules"):
     publish(vars(_module), defined_in(vars(_module)), f"fastprop.{_name}")
     sys.modules[f"fastprop.{_name}"] = _module  # under its public name, which pickles have, it can be imported
 
-_ESTIMATORS = ("MLPClassifier", "MLPRegressor")  # not in __all__: a star import must do without scikit-learn
+# The modules of the estimators, which are not in __all__: a star import must do without scikit-learn.
+_ESTIMATORS = dict.fromkeys(("MLPClassifier", "MLPRegressor"), "fastprop.sklearn.estimators") | dict.fromkeys(
+    ("TabularClassifier", "TabularRegressor"), "fastprop.tabular.estimators"
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -132,9 +135,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(torch_modules, name.removeprefix("Torch"))
     if name in _ESTIMATORS:
-        from fastprop.sklearn import estimators
-
-        return getattr(estimators, name)
+        return getattr(lazy_import(_ESTIMATORS[name]), name)
     raise AttributeError(f"module 'fastprop' has no attribute {name!r}")
 
 

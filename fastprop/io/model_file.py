@@ -15,7 +15,7 @@ from fastprop.nn.network import Network
 
 json = LazyModule("json")
 
-__all__ = ["load", "read_notes", "save"]
+__all__ = ["load", "load_networks", "read_notes", "save", "save_networks"]
 
 
 def save(network, path, *, notes=None):
@@ -30,18 +30,32 @@ def save(network, path, *, notes=None):
     """
     if not isinstance(network, Network):
         raise TypeError(f"got {type(network).__name__} to save, wanted a fastprop.Network")
+    metadata = {"description": json.dumps(network.describe()), "notes": _notes_text(notes)}
+    safetensors.write(path, safetensors.MODEL, metadata, _tensors(network, *network.snapshot()))
+
+
+def save_networks(networks, path, *, notes=None):
+    """Internal: write several networks to one file, as `save` writes one; `load_networks` reads it."""
+    metadata, tensors = {"notes": _notes_text(notes)}, {}
+    metadata["networks"] = json.dumps([network.describe() for network in networks])
+    for k, network in enumerate(networks):
+        named = _tensors(network, *network.snapshot())
+        tensors |= {f"networks.{k}.{name}": array for name, array in named.items()}
+    safetensors.write(path, safetensors.MODEL, metadata, tensors)
+
+
+def _notes_text(notes):
+    """Return notes as JSON, or raise an error that says what JSON cannot hold."""
     if notes is not None and not isinstance(notes, dict):
         raise TypeError(f"got {type(notes).__name__} as notes, wanted a dict that JSON can hold")
     try:
-        notes_text = json.dumps(notes or {}, allow_nan=False)
+        return json.dumps(notes or {}, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
             f"the notes cannot be written as JSON ({error}); keep to dicts with string keys, "
             "lists, strings, finite numbers, True, False and None"
         ) from error
-    metadata = {"description": json.dumps(network.describe()), "notes": notes_text}
-    safetensors.write(path, safetensors.MODEL, metadata, _tensors(network, *network.snapshot()))
 
 
 def load(path):
@@ -61,11 +75,32 @@ def load(path):
     ValueError
         If the file is no model of fastprop, or is truncated, damaged, or of a newer format.
     """
+    networks = load_networks(path)
+    if len(networks) > 1:
+        raise ValueError(
+            f"{os.fsdecode(path)} holds {len(networks)} networks, whose mean is the model; "
+            "load them with fastprop.Ensemble.load(path)"
+        )
+    return networks[0]
+
+
+def load_networks(path):
+    """Internal: return the networks, a tuple, that `save_networks` or `save` wrote to `path`."""
     metadata, arrays = safetensors.read(path, safetensors.MODEL)
-    name, n_bytes = os.fsdecode(path), sum(array.nbytes for array in arrays.values())
+    name = os.fsdecode(path)
+    networks, wanted = [], {}
     with safetensors.errors_named(name, f"; load it with fastprop {safetensors.writer(metadata)}, which wrote it"):
-        network = described_network(json.loads(metadata["description"]), n_bytes)
-    wanted = _tensors(network, network.parameters, network.state)
+        several = "networks" in metadata
+        described = json.loads(metadata["networks"]) if several else [json.loads(metadata["description"])]
+        if not isinstance(described, list) or not described:
+            raise ValueError("the networks of a file must be a list of at least one")
+        for k, description in enumerate(described):
+            prefix = f"networks.{k}." if several else ""
+            n_bytes = sum(array.nbytes for key, array in arrays.items() if key.startswith(prefix))
+            network = described_network(description, n_bytes)
+            networks.append(network)
+            named = _tensors(network, network.parameters, network.state)
+            wanted |= {prefix + key: view for key, view in named.items()}
     if _shapes(arrays) != _shapes(wanted):
         raise ValueError(
             f"{name}: the tensors in the file are not those of the network that it describes: got "
@@ -73,7 +108,7 @@ def load(path):
         )
     for key, view in wanted.items():
         view[...] = arrays[key]
-    return network
+    return tuple(networks)
 
 
 def read_notes(path):

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastprop.tabular.csv import Table, TableError
-from fastprop.tabular.encoders import Numeric, Target
+from fastprop.tabular.schema import read_numbers
+from fastprop.tabular.table import Table, TableError
+from fastprop.tabular.target import Target
 
 MAX_ROWS = 2000  # of a table: more points would hide each other on a canvas of about 400 pixels
 MAX_COLUMNS = 200  # of a table: more would make the lists to choose from too long to scroll through
@@ -151,9 +152,10 @@ def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
         raise TableError(f"got {x!r}, {y!r} and {target!r}; choose three different columns")
     columns = []
     for name in (x, y):
-        values, failed = table.numbers(name)
-        if failed:
-            raise TableError(f"{table.where(name, failed[0])}; wanted a number or an empty cell: choose another column")
+        values, failed = read_numbers(table[name])
+        if failed.any():
+            cell = table.where(name, int(failed.argmax()))
+            raise TableError(f"{cell}; wanted a number or an empty cell: choose another column")
         columns.append(values)
     aim = Target.recognise(table, target)
     labels, known = aim.encode(table)
@@ -176,5 +178,4 @@ def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
 
 def _standard(name: str, values: np.ndarray) -> np.ndarray:
     """Return the values with mean 0 and deviation 1."""
-    column = Numeric.fit(name, values)
-    return (values - column.mean) / column.scale
+    return Target(name, "regression").fitted(values).standardise(values)

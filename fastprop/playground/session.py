@@ -12,8 +12,10 @@ from fastprop import _validation
 from fastprop.nn.activations import ACTIVATIONS
 from fastprop.nn.losses import LOSSES
 from fastprop.playground import datasets, views
-from fastprop.tabular.csv import Table, parse_csv
-from fastprop.tabular.encoders import split_rows
+from fastprop.tabular.csv import parse_csv
+from fastprop.tabular.schema import read_numbers
+from fastprop.tabular.table import Table
+from fastprop.tabular.target import split_rows
 
 LOSSES_FOR = {
     "classification": ("cross_entropy", "focal", "hinge"),
@@ -101,7 +103,7 @@ class Session:
     def take(self, table: Table) -> dict[str, Any]:
         """Take the points from a table, as ``upload`` does."""
         datasets.check(table)
-        numeric = [name for name in table.names if not table.numbers(name)[1]]
+        numeric = [name for name, column in table.columns.items() if not read_numbers(column)[1].any()]
         target = table.names[-1]
         inputs = [name for name in numeric if name != target][:2]
         if len(inputs) < 2:

@@ -1,108 +1,16 @@
-"""Read a CSV file into columns of text cells, and columns of text as numbers.
-
-``fastprop.tabular.encoders`` turns the columns into the inputs and targets of a network.
-"""
+"""Read a CSV file as a table of text columns."""
 
 import csv
-import difflib
 import io
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Table", "TableError", "nearest", "parse_csv", "read_csv"]
+from fastprop.tabular.table import Table, TableError, TextColumn
 
-GAPS = frozenset({"", "na", "n/a", "nan", "null"})  # compared in lower case
+__all__ = ["parse_csv", "read_csv"]
+
 DELIMITERS = ",;\t|"
-
-
-class TableError(ValueError):
-    """A table that cannot be used as asked; the message says what was got, wanted, and to do."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """The text of a table, column by column.
-
-    Attributes
-    ----------
-    path : str
-        The file that it was read from, for messages.
-    cells : dict of str to list of str
-        The cells of each column, stripped of blanks around them.
-    lines : list of int
-        The line of the file on which each row starts.
-    delimiter : str
-    notes : tuple of str
-        Sentences about what the reader did, for the user.
-    """
-
-    path: str
-    cells: dict
-    lines: list
-    delimiter: str = ","
-    notes: tuple = ()
-
-    @property
-    def names(self):
-        """The names of the columns, in the order of the file."""
-        return tuple(self.cells)
-
-    @property
-    def n_rows(self):
-        """How many rows there are below the names."""
-        return len(self.lines)
-
-    def column(self, name):
-        """Return the cells of a column.
-
-        Raises
-        ------
-        TableError
-            If there is no such column. The message lists the columns, and names the nearest.
-        """
-        if name in self.cells:
-            return self.cells[name]
-        shown = ", ".join(f"{known!r:.100}" for known in self.names[:20]) + (", ..." if len(self.names) > 20 else "")
-        close = nearest(name, self.names)
-        message = f"{self.path} has no column {name!r:.200}{close}; its columns are {shown}"
-        if not _parse(self.names)[1]:
-            message += " (the first line holds numbers: it should hold the names of the columns)"
-        raise TableError(message)
-
-    def numbers(self, name):
-        """Return a column as numbers, and the rows whose cells are not numbers.
-
-        Returns
-        -------
-        values : float64 array (n_rows,)
-            NaN where there is a gap or the cell is not a number.
-        failed : list of int
-            The rows whose cell is neither a gap nor a number.
-        """
-        cells = self.column(name)
-        if self.delimiter != ",":
-            # Where the comma does not separate columns it is a decimal comma, as in most of Europe.
-            cells = [cell.replace(",", ".") if cell.count(",") == 1 and "." not in cell else cell for cell in cells]
-        values, failed = _parse(cells)
-        infinite = np.flatnonzero(np.isinf(values))
-        if len(infinite) and not failed:
-            row = int(infinite[0])
-            raise TableError(
-                f"{self.where(name, row)}, which is infinite or too large; wanted a finite number: "
-                "correct the cell, or leave it empty"
-            )
-        return values, failed
-
-    def gaps(self, name):
-        """Return a bool array (n_rows,): True where a cell is a gap, that is empty, NA, N/A, NaN or null."""
-        return np.array([cell.lower() in GAPS for cell in self.column(name)], dtype=bool)
-
-    def where(self, name, row):
-        """Return the beginning of a message about a cell: its file, line, column and content."""
-        cell = self.cells[name][row]
-        return f"{self.path}, line {self.lines[row]}: column {name!r:.200} holds {cell!r:.200}"
 
 
 def read_csv(path):
@@ -140,14 +48,15 @@ def parse_csv(data, path):
             raise TableError(
                 f"{path}: columns {names.index(name) + 1} and {position} are both named {name!r:.60}; rename one"
             )
-        column = [cell.strip() for cell in column]
         if name:
-            cells[name] = column
-        elif any(column):  # such as the row numbers that pandas writes, from which nothing is learned
+            places = {}
+            codes = np.array([places.setdefault(cell.strip(), len(places)) for cell in column], np.int32)
+            cells[name] = TextColumn(codes, tuple(places))
+        elif any(cell.strip() for cell in column):  # such as row numbers, from which nothing is learned
             notes.append(f"column {position} has no name and is left out")
     if not cells:
         raise TableError(f"{path}: the first line names no column")
-    return Table(str(path), cells, lines, delimiter, tuple(notes))
+    return Table(str(path), cells, lines, tuple(notes))
 
 
 def _text(data, path):
@@ -215,30 +124,3 @@ def _check_widths(path, names, rows, lines):
             f"{path}, line {lines[i]}: {len(rows[i])} cells where the first line names "
             f"{len(names)} columns{others}; a cell that holds the delimiter needs double quotes"
         )
-
-
-def _parse(cells):
-    """Return (values, failed) of a sequence of cells, as Table.numbers does."""
-    # float() accepts 1_000 as a number, but in a table it is an identifier.
-    try:
-        if not any("_" in cell for cell in cells):
-            return np.array(list(map(float, cells)), dtype=np.float64), []
-    except ValueError:
-        pass
-    values, failed = np.full(len(cells), np.nan), []
-    for row, cell in enumerate(cells):
-        if cell.lower() in GAPS:
-            continue
-        try:
-            values[row] = float(cell) if "_" not in cell else float("")
-        except ValueError:
-            failed.append(row)
-    return values, failed
-
-
-def nearest(name, known):
-    """Return " (nearest: ...)" for a message about an unknown name, or an empty string."""
-    close = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
-    if not close:  # difflib distinguishes upper from lower case
-        close = [k for k in known if k.lower() == name.lower()][:1]
-    return f" (nearest: {close[0]!r:.200})" if close else ""

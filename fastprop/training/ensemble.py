@@ -12,6 +12,7 @@ from fastprop._util.lazy import LazyModule
 from fastprop._util.warn import warn
 from fastprop.data import batches
 from fastprop.data.targets import Examples, check_classes, loss_for
+from fastprop.io import model_file
 from fastprop.nn import losses
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import DEFAULT
@@ -60,6 +61,42 @@ class Ensemble:
         options = {"activation": activation, "dtype": dtype}
         self.diverged: tuple[int, ...] = ()
         self.networks = tuple(Network(layers, seed=(first + i) % 2**63, **options) for i in range(count))
+
+    @classmethod
+    def of(cls, networks: Sequence[Network]) -> "Ensemble":
+        """Return the ensemble of networks that there are already.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is none, one is no Network, or they differ in the number of inputs or outputs.
+        """
+        ensemble = cls.__new__(cls)
+        ensemble.networks, ensemble.diverged = tuple(networks), ()
+        for network in ensemble.networks:
+            if not isinstance(network, Network):
+                raise TypeError(f"an ensemble consists of networks, got {type(network).__name__}")
+        shapes = {(network.n_inputs, network.n_outputs) for network in ensemble.networks}
+        if len(shapes) != 1:
+            raise ValueError(
+                f"the networks of an ensemble have one number of inputs and one of outputs, got {sorted(shapes)}"
+            )
+        return ensemble
+
+    def save(self, path, *, notes: dict | None = None) -> None:
+        """Write the networks to one file, which ``Ensemble.load`` reads; `notes` as in ``Network.save``."""
+        model_file.save_networks(self.networks, path, notes=notes)
+
+    @classmethod
+    def load(cls, path) -> "Ensemble":
+        """Return the ensemble that ``save`` wrote, or an ensemble of the one network that ``Network.save`` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is no model of fastprop, or is truncated, damaged, or of a newer format.
+        """
+        return cls.of(model_file.load_networks(path))
 
     def __len__(self) -> int:
         return len(self.networks)

@@ -16,7 +16,8 @@ from fastprop.playground import datasets
 from fastprop.playground import session as session_module
 from fastprop.playground.server import MAX_CSV, MAX_DRAINED, MAX_JSON, Server
 from fastprop.playground.session import LOSSES_FOR, OPTIMIZERS, Session
-from fastprop.tabular.csv import TableError, parse_csv
+from fastprop.tabular.csv import parse_csv
+from fastprop.tabular.table import TableError
 
 EVIL = "<script>alert(1)</script>"
 

@@ -1,0 +1,203 @@
+"""Tables in memory, column by column, from files or from DataFrames."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastprop._util.lazy import LazyModule
+
+narwhals = LazyModule("narwhals.stable.v2")
+
+__all__ = ["Column", "NumberColumn", "Table", "TableError", "TextColumn", "TimeColumn", "nearest"]
+
+
+class TableError(ValueError):
+    """A table that cannot be used as asked; the message says what was got, what was wanted, and what to do."""
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A column of texts, as a file or a DataFrame holds them.
+
+    Attributes
+    ----------
+    codes : int32 array, (rows,)
+        The place of each row's text in `texts`, or -1 at a gap of a DataFrame. The gaps of a file are texts.
+    texts : tuple of str
+        The distinct texts.
+    """
+
+    codes: np.ndarray
+    texts: tuple
+
+    def __len__(self):
+        return len(self.codes)
+
+    def take(self, rows):
+        """Return the column of these rows."""
+        return TextColumn(self.codes[rows], self.texts)
+
+    def cell(self, row):
+        """Return the text of a row."""
+        code = self.codes[row]
+        return "" if code < 0 else self.texts[code]
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers: float64 (rows,), NaN at gaps; `integral` says whether all are whole, or True and False."""
+
+    values: np.ndarray
+
+    def __len__(self):
+        return len(self.values)
+
+    def take(self, rows):
+        """Return the column of these rows."""
+        return NumberColumn(self.values[rows])
+
+    def cell(self, row):
+        """Return the number of a row as text, as short as possible."""
+        value = float(self.values[row])
+        return "" if np.isnan(value) else repr(value).removesuffix(".0")
+
+
+@dataclass(frozen=True)
+class TimeColumn:
+    """A column of times: datetime64[us] (rows,), NaT at gaps."""
+
+    values: np.ndarray
+
+    def __len__(self):
+        return len(self.values)
+
+    def take(self, rows):
+        """Return the column of these rows."""
+        return TimeColumn(self.values[rows])
+
+    def cell(self, row):
+        """Return the time of a row as text."""
+        value = self.values[row]
+        return "" if np.isnat(value) else str(value).replace("T", " ")
+
+
+Column = TextColumn | NumberColumn | TimeColumn
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in memory.
+
+    Attributes
+    ----------
+    path : str
+        The file that it was read from, or what it is, for messages.
+    columns : dict of str to Column
+    lines : sequence of int
+        The line of the file on which each row starts; the number of the row, from 1, where there is no file.
+    notes : tuple of str
+        Sentences about what the reader did, for the user.
+    """
+
+    path: str
+    columns: Mapping
+    lines: object
+    notes: tuple = field(default=(), compare=False)
+
+    @property
+    def names(self):
+        """The names of the columns, in their order."""
+        return tuple(self.columns)
+
+    @property
+    def n_rows(self):
+        """The number of rows."""
+        return len(self.lines)
+
+    def __getitem__(self, name):
+        """Return a column by its name.
+
+        Raises
+        ------
+        TableError
+            If there is no such column. The message lists the columns, and names the nearest.
+        """
+        if name in self.columns:
+            return self.columns[name]
+        shown = ", ".join(f"{known!r:.100}" for known in self.names[:20]) + (", ..." if len(self.names) > 20 else "")
+        raise TableError(f"{self.path} has no column {name!r:.200}{nearest(name, self.names)}; its columns are {shown}")
+
+    def take(self, rows):
+        """Return the table of these rows, an array of numbers of rows or of bool."""
+        rows = np.asarray(rows)
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return Table(self.path, columns, np.asarray(self.lines)[rows], self.notes)
+
+    def where(self, name, row):
+        """Return the beginning of a message about a cell: its file, line, column and content."""
+        return f"{self.path}, line {self.lines[row]}: column {name!r:.200} holds {self[name].cell(row)!r:.200}"
+
+    @classmethod
+    def from_frame(cls, X, path="X"):
+        """Return the table that a DataFrame, a dict of arrays or an array (rows, columns) holds.
+
+        Parameters
+        ----------
+        X : DataFrame of pandas or polars, Table of pyarrow, dict of str to array_like, or array_like
+            The columns of an array are named x0, x1, ...
+        path : str
+            What messages call it.
+
+        Raises
+        ------
+        TableError, TypeError
+            If there are no columns, two of one name, or a column holds something else than numbers, bool, text,
+            categories or times.
+        """
+        if isinstance(X, Table):
+            return X
+        if isinstance(X, Mapping):
+            columns = {str(name): _column(np.asarray(values)) for name, values in X.items()}
+        elif hasattr(X, "columns") or hasattr(X, "column_names"):
+            frame = narwhals.from_native(X, eager_only=True)
+            columns = {str(name): _series(frame[name]) for name in frame.columns}
+        else:
+            array = np.asarray(X)
+            if array.ndim != 2:
+                raise TableError(f"{path} must have two dimensions, rows and columns, got shape {array.shape}")
+            columns = {f"x{k}": _column(array[:, k]) for k in range(array.shape[1])}
+        n_rows = len(next(iter(columns.values()))) if columns else 0
+        return cls(path, columns, range(1, n_rows + 1))
+
+
+def _series(series):
+    """Return the column that a series of narwhals holds."""
+    if series.dtype.is_numeric() or series.dtype == narwhals.Boolean:
+        return NumberColumn(np.asarray(series.cast(narwhals.Float64).fill_null(float("nan")).to_numpy(), np.float64))
+    if series.dtype == narwhals.Datetime or series.dtype == narwhals.Date:
+        values = series.cast(narwhals.Datetime("us")).to_numpy()
+        return TimeColumn(np.asarray(values, "datetime64[us]"))
+    return _column(np.array(series.to_list(), dtype=object))
+
+
+def _column(values):
+    """Return the column that an array of one dimension holds."""
+    if values.dtype.kind in "biuf":
+        return NumberColumn(values.astype(np.float64))
+    if values.dtype.kind == "M":
+        return TimeColumn(values.astype("datetime64[us]"))
+    places, codes = {}, np.empty(len(values), np.int32)
+    for row, value in enumerate(values.tolist()):
+        missing = value is None or value != value
+        codes[row] = -1 if missing else places.setdefault(str(value), len(places))
+    return TextColumn(codes, tuple(places))
+
+
+def nearest(name, known):
+    """Return " (nearest: ...)" for a message about an unknown name, or an empty string."""
+    close = difflib.get_close_matches(name[:100], known, n=1, cutoff=0.5)
+    if not close:  # difflib distinguishes upper from lower case
+        close = [k for k in known if k.lower() == name.lower()][:1]
+    return f" (nearest: {close[0]!r:.200})" if close else ""

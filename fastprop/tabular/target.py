@@ -1,0 +1,281 @@
+"""Target: the column that is to be predicted, as a loss takes it, and predictions in the user's terms."""
+
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+
+from fastprop import _validation
+from fastprop.tabular.schema import read_numbers, read_texts
+from fastprop.tabular.table import TableError
+
+__all__ = ["Target", "decimal", "split_rows"]
+
+MAX_CLASSES = 1000
+# If at most this share of a column's cells are not numbers, it is a column of numbers, and these cells are mistakes.
+MISTAKES = 0.1
+
+
+@dataclass(frozen=True)
+class Target:
+    """The column that is to be predicted.
+
+    Attributes
+    ----------
+    name : str
+        The name of the column.
+    task : {"regression", "classification"}
+    classes : tuple of str
+        The classes of a classification; their labels are 0, 1, ...
+    mean, scale : float
+        In a regression the network learns (value - mean) / scale.
+    reason : str
+        How the task was recognised, for people. It is not stored in the model file.
+    """
+
+    name: str
+    task: str
+    classes: tuple = ()
+    mean: float = 0.0
+    scale: float = 1.0
+    reason: str = field(default="", compare=False)
+
+    def __post_init__(self):
+        for name in (self.name, *self.classes):  # a model file may come from anyone
+            if not isinstance(name, str):
+                raise TypeError(f"a target and its classes have texts for names, got {name!r:.100}")
+        object.__setattr__(self, "classes", tuple(self.classes))
+        _validation.choice("task", self.task, ("regression", "classification"))
+        object.__setattr__(self, "mean", _validation.number("mean", self.mean))
+        object.__setattr__(self, "scale", _validation.number("scale", self.scale, above=0))
+
+    @property
+    def loss(self):
+        """The name of the loss that the network is trained with."""
+        return "cross_entropy" if self.task == "classification" else "half_mse"
+
+    @property
+    def n_outputs(self):
+        """The number of outputs that the network needs."""
+        return len(self.classes) if self.task == "classification" else 1
+
+    @classmethod
+    def recognise(cls, table, name, task="auto"):
+        """Return the target for a column; the task follows from its cells, unless `task` is given.
+
+        Text makes a classification. So do whole numbers, if there are two different ones, or up to 20 that have ten
+        rows each on average. All other numbers make a regression.
+        """
+        column = table[name]
+        values, failed = read_numbers(column)
+        gaps = ~failed & np.isnan(values)
+        n_known = int((~gaps).sum())
+        if not n_known:
+            raise TableError(f"{table.path}: the target column {name!r} is empty")
+        known = values[~np.isnan(values)]
+        n_values = len(np.unique(known))
+        if task == "regression" and failed.any():
+            raise TableError(
+                f"{table.where(name, int(failed.argmax()))}; wanted numbers in the target of a regression: correct "
+                "the cell, or ask for classification"
+            )
+        reason = "as asked"
+        if task == "auto" and failed.any():
+            if failed.sum() <= MISTAKES * n_known and n_values > 20:
+                raise TableError(
+                    f"{table.where(name, int(failed.argmax()))}, but {n_known - failed.sum()} of its {n_known} cells "
+                    "are numbers; correct the cell, leave it empty, or ask for classification"
+                )
+            task, reason = "classification", "the target is text"
+        elif task == "auto":
+            whole = bool((known == np.round(known)).all())
+            few = n_values <= 2 or (n_values <= 20 and 10 * n_values <= n_known)
+            task = "classification" if whole and few else "regression"
+            kind = "whole numbers" if whole else "numbers"
+            reason = f"the target holds {n_values} different {kind} in {n_known} rows"
+        if task == "regression":
+            if n_values == 1:
+                raise TableError(
+                    f"{table.path}: the target {name!r} is {known[0]:g} in every row; wanted at "
+                    "least two different values"
+                )
+            return cls(name, task, reason=reason)
+
+        labels = sorted(set(_class_names(column)) - {None}, key=_natural)
+        if len(labels) == 1:
+            raise TableError(
+                f"{table.path}: the target {name!r} is {labels[0]!r} in every row; wanted at least two classes"
+            )
+        if len(labels) > MAX_CLASSES or (len(labels) > 2 and len(labels) == n_known):
+            raise TableError(
+                f"{table.path}: the target {name!r} has {len(labels)} different values in "
+                f"{n_known} rows, which are no classes (wanted at most {MAX_CLASSES}, and some of "
+                "them more than once); is it a name?"
+            )
+        return cls(name, task, tuple(labels), reason=reason)
+
+    def encode(self, table):
+        """Return the values of the column, and which rows have one.
+
+        Returns
+        -------
+        values : float64 or int64 array (n_rows,)
+            The numbers, or the labels of the classes.
+        known : bool array (n_rows,)
+            False at gaps and at classes that are not among `classes`.
+        """
+        if self.task == "classification":
+            labels = {name: label for label, name in enumerate(self.classes)}
+            names = _class_names(table[self.name])
+            values = np.array([labels.get(name, -1) for name in names], dtype=np.int64)
+            return values, values >= 0
+        values, failed = read_numbers(table[self.name])
+        if failed.any():
+            raise TableError(f"{table.where(self.name, int(failed.argmax()))}; wanted a number or an empty cell")
+        return values, ~np.isnan(values)
+
+    def fitted(self, values):
+        """Return a copy of this target with the mean and scale of the training rows' values."""
+        if self.task == "classification":
+            return self
+        # The squares of very small or large numbers would leave the range of float64, so the numbers are divided by a
+        # power of two, which rounds nothing.
+        _, exponent = np.frexp(np.abs(values).max())
+        unit = np.ldexp(values, -exponent)
+        mean, scale = float(np.ldexp(unit.mean(), exponent)), float(np.ldexp(unit.std(), exponent))
+        return replace(self, mean=mean, scale=scale if scale > 0 else 1.0)
+
+    def standardise(self, values):
+        """Return values as the loss takes them: labels unchanged, numbers with mean 0 and deviation 1."""
+        if self.task == "classification":
+            return values
+        with np.errstate(over="ignore"):  # the result is infinite then, and the network refuses it
+            return (values - self.mean) / self.scale
+
+    def decode(self, outputs):
+        """Return predictions in the units of the table from a network's outputs, (rows, n_outputs).
+
+        Returns
+        -------
+        float64 array
+            Numbers, (rows,), or probabilities, (rows, classes).
+        """
+        outputs = np.asarray(outputs, dtype=np.float64)
+        if self.task == "regression":
+            return outputs[:, 0] * self.scale + self.mean
+        powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    def guess(self, training, n_rows):
+        """Return predictions that use no column: the commonest class, or the mean, of the training rows' values.
+
+        Returns
+        -------
+        float64 array (n_rows,) or (n_rows, classes), as `decode` gives it.
+        """
+        if self.task == "regression":
+            return np.full(n_rows, training.mean())
+        commonest = np.bincount(training, minlength=len(self.classes)).argmax()
+        return np.tile(np.eye(len(self.classes))[commonest], (n_rows, 1))
+
+    def texts(self, predictions, dtype):
+        """Return the predictions of `decode` as text for a file, with all digits that a network of `dtype` computes.
+
+        Returns
+        -------
+        list of str, or for classes list of list of str
+        """
+        digits = 9 if np.dtype(dtype) == np.float32 else 17  # enough to distinguish any two neighbouring numbers
+        if self.task == "regression":
+            return [decimal(value, self.scale, digits) for value in predictions.tolist()]
+        return [[_probability(value, digits) for value in row] for row in predictions.tolist()]
+
+    def number(self, value):
+        """Return a value of a regression as text for people, with six digits of the target's scale."""
+        return decimal(float(value), self.scale, 6)
+
+    def scores(self, predictions, values):
+        """Return the scores of the predictions of `decode` by name: RMSE, MAE and R2, or accuracy."""
+        if self.task == "classification":
+            return {"accuracy": float((predictions.argmax(axis=1) == values).mean())}
+        with np.errstate(over="ignore", invalid="ignore"):  # the square of a prediction may be infinite
+            error = predictions - values
+            spread = float(((values - values.mean()) ** 2).sum())
+            return {
+                "RMSE": float(np.sqrt((error**2).mean())),
+                "MAE": float(np.abs(error).mean()),
+                "R2": 1 - float((error**2).sum()) / spread if spread > 0 else float("nan"),
+            }
+
+    def to_dict(self):
+        """Return a description that JSON can hold."""
+        description = asdict(self)
+        del description["reason"]
+        return description
+
+    @classmethod
+    def from_dict(cls, description):
+        """Return the Target that `to_dict` described."""
+        return cls(**{**description, "classes": tuple(description["classes"])})
+
+
+def decimal(value, spread, digits):
+    """Return a number in decimals, rounded to `digits` digits of `spread`: 1700000123.45 for a spread of 1000 and 6."""
+    if abs(value) >= 1e16 or spread < 1e-10:  # the text would be mostly zeros
+        return repr(value)
+    places = max(0, digits - 1 - int(np.floor(np.log10(spread))))
+    text = np.format_float_positional(value, precision=places, trim="-")
+    return "0" if text == "-0" else text
+
+
+def _probability(value, digits):
+    return decimal(value, 1.0, digits) if value >= 1e-6 else f"{value:.{digits - 2}g}"
+
+
+def _class_names(column):
+    """Return the class of every row: the text, or a number in its shortest form; None at a gap."""
+    values, failed = read_numbers(column)
+    if not failed.any():  # so that 1, 1.0 and 01 are one class
+        return [None if value != value else repr(value + 0.0).removesuffix(".0") for value in values.tolist()]
+    codes, texts = read_texts(column)
+    return [None if code < 0 else texts[code] for code in codes.tolist()]
+
+
+def _natural(name):
+    """Return a key that sorts numbers by their value, and texts behind them."""
+    try:
+        return (0, float(name), name)
+    except ValueError:
+        return (1, 0.0, name)
+
+
+def split_rows(rows, fraction, seed, labels=None):
+    """Split row numbers into training and test rows, at random.
+
+    Parameters
+    ----------
+    rows : integer array
+    fraction : float
+        The share of test rows, 0 <= fraction < 1.
+    seed : int
+    labels : integer array, optional
+        The class of each of `rows`. If given, each class is split in that proportion, and keeps at least one training
+        row.
+
+    Returns
+    -------
+    training, test : integer arrays
+        In ascending order; at least one row is for training.
+    """
+    rows = np.asarray(rows)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    first = np.zeros(len(rows), dtype=bool)
+    first[:1] = True
+    if labels is not None:
+        order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
+        sorted_labels = np.asarray(labels)[order]
+        first[1:] = sorted_labels[1:] != sorted_labels[:-1]
+    # A row is a test row where the running total of `fraction` passes a whole number, so test rows are spread evenly
+    # over the classes.
+    totals = np.floor(np.arange(len(rows) + 1) * fraction + 1e-9)
+    test = (np.diff(totals) > 0) & ~first
+    return np.sort(rows[order[~test]]), np.sort(rows[order[test]])
