@@ -1,8 +1,10 @@
 """TabularModel: networks for a table, from the cells to predictions. NumPy only; the estimators and commands use it."""
 
 import math
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,13 +29,14 @@ class TabularModel:
     encoder : Encoder
     target : Target
     ensemble : fp.Ensemble
-        A network for each fold. The outputs of the model are their mean.
+        The outputs of the model are the mean of those of its networks.
     histories : list of fp.History
         Of the networks. They are not stored, nor is what follows.
     folds : int64 array, (rows,)
-        The fold in which each training row was held out, or -1 where none was.
+        The network that did not see each training row, which was held out for early stopping; -1 where all saw it, and
+        -2 where none did.
     held_out : float64 array, (rows, outputs)
-        The outputs for each training row of the network that did not see it; NaN where there is none.
+        The outputs for each training row of the networks that did not see it; NaN where there are none.
     """
 
     encoder: Encoder
@@ -44,7 +47,23 @@ class TabularModel:
     held_out: np.ndarray | None = field(default=None, compare=False)
 
     @classmethod
-    def fit(cls, table, y, target, *, schema=None, recipe=None, sample_weight=None, groups=None, seed=0, progress=None):
+    def fit(
+        cls,
+        table,
+        y,
+        target,
+        *,
+        schema=None,
+        recipe=None,
+        sample_weight=None,
+        groups=None,
+        times=None,
+        validation=None,
+        refit=False,
+        time_budget=None,
+        seed=0,
+        progress=None,
+    ):
         """Train on every row of a table.
 
         Parameters
@@ -61,42 +80,63 @@ class TabularModel:
         sample_weight : array, (rows,), optional
         groups : array, (rows,), optional
             Rows of one group are held out together.
+        times : array, (rows,), optional
+            The latest rows are held out, by all networks, as a model for the future is judged by the future.
+        validation : (Table, y) or (Table, y, weights), optional
+            The rows that are held out by all networks, which train on every row of `table`.
+        refit : bool, default False
+            Whether each network is trained anew on all rows, for the number of epochs that was best.
+        time_budget : float, optional
+            The seconds that training may take, about. What does not fit is left out: first networks, then epochs.
         seed : int
         progress : callable, optional
-            Called as ``progress(fold, folds, epoch, epochs)``.
+            Called after each epoch as ``progress(network, networks, epoch, epochs)``, from any thread.
 
         Raises
         ------
         TableError, ValueError
             If there is nothing to learn from.
+        KeyboardInterrupt
+            On Ctrl-C, once the epochs that run have ended.
         """
+        begin = time.monotonic()
         schema = schema or Schema.infer(table, exclude=(target.name,))
         recipe = recipe or Recipe.of("medium", target.task)
         target = target.fitted(y)
         encoder = Encoder.fit(table, schema)
-        X = encoder.transform(table)
+        X, targets = encoder.transform(table), target.standardise(y)
+        rows = Rows(X, targets, None if sample_weight is None else np.asarray(sample_weight, np.float32))
+        if validation is not None:
+            other, y_other, *weights = validation
+            validation = Rows(
+                encoder.transform(other), target.standardise(y_other), *(np.asarray(w, np.float32) for w in weights)
+            )
         labels = y if target.task == "classification" else None
-        folds = assign_folds(len(y), recipe.folds, labels, groups, seed)
-        layers = [encoder.n_inputs, *_first_layer(encoder, X, recipe)]
-        for width in recipe.hidden:
-            layers += [fp.Dense(width, "relu"), fp.Dropout(recipe.dropout)]
-        layers.append(target.n_outputs)
-        members = recipe.members
-        n_folds = folds.max() + 1
-        networks = [fp.Network(layers, seed=seed + k, members=members) for k in range(n_folds)]
-        targets = target.standardise(y)
-        targets = targets if target.task == "classification" else targets.astype(np.float32)
+        n_networks, folds = _hold_out(len(y), recipe.folds, labels, groups, times, validation is not None, seed)
+        layers = _layers(encoder, X, recipe, target)
 
-        def train(k):
-            return _train(networks[k], X, targets, sample_weight, folds != k, target, recipe)
+        def network(k):
+            return fp.Network(layers, seed=(seed + k) % 2**63, members=recipe.members)
 
-        # Networks of this size train faster side by side, on a thread each, than one after the other on several.
-        n_threads = min(n_folds, config.get_num_threads())
-        with config.threads(1), ThreadPoolExecutor(n_threads) as pool:
-            histories = list(pool.map(train, range(n_folds)))
+        deadline = None if time_budget is None else begin + time_budget
+        if deadline is not None:
+            n_networks, recipe = _within(deadline, network(0), rows, n_networks, recipe, target)
+        training = Training(recipe, target, n_networks, deadline, progress)
+        splits = [(folds != k) & (folds != ALL_HELD_OUT) for k in range(n_networks)]
+        networks = [network(k) for k in range(n_networks)]
+        jobs = [
+            (net, rows.take(seen), rows.take(~seen) if validation is None else validation)
+            for net, seen in zip(networks, splits, strict=True)
+        ]
+        histories = training.run(jobs)
         held_out = np.full((len(y), target.n_outputs), np.nan)
-        for k, network in enumerate(networks):
-            held_out[folds == k] = network(X[folds == k])
+        for fold in np.unique(folds[folds != ALL_TRAINED]):
+            judges = networks if fold == ALL_HELD_OUT else [networks[fold]]
+            held_out[folds == fold] = fp.Ensemble.of(judges)(X[folds == fold])
+        if refit and any(map(len, histories)):
+            epochs = [best_epoch(history) for history in histories]
+            networks = [network(k) for k in range(n_networks)]
+            training.run([(net, rows, None) for net in networks], epochs)
         return cls(encoder, target, fp.Ensemble.of(networks), histories, folds, held_out)
 
     def outputs(self, table):
@@ -106,6 +146,24 @@ class TabularModel:
     def predict(self, table):
         """Return the predictions of a table's rows in the user's terms, as ``Target.decode`` returns them."""
         return self.target.decode(self.outputs(table))
+
+    def to_state(self):
+        """Return all of it as a dict of plain and public objects, for pickles; ``from_state`` reads it."""
+        return {
+            "encoder": self.encoder.to_dict(),
+            "target": self.target.to_dict(),
+            "networks": self.ensemble.networks,
+            "histories": self.histories,
+            "folds": self.folds,
+            "held_out": self.held_out,
+        }
+
+    @classmethod
+    def from_state(cls, state):
+        """Return the model that ``to_state`` described."""
+        encoder, target = Encoder.from_dict(state["encoder"]), Target.from_dict(state["target"])
+        rest = state["histories"], state["folds"], state["held_out"]
+        return cls(encoder, target, fp.Ensemble.of(state["networks"]), *rest)
 
     def save(self, path):
         """Write the model to a file, which ``load`` and ``fastprop predict`` read."""
@@ -144,38 +202,142 @@ class TabularModel:
         return cls(encoder, target, fp.Ensemble.of(networks))
 
 
-def _first_layer(encoder, X, recipe):
-    """Return the layers that read the inputs: numbers piecewise linearly at their quantiles, all others as they are."""
+@dataclass(frozen=True)
+class Rows:
+    """Internal: rows as a network takes them, X (rows, n_inputs), y (rows,) and weights (rows,) or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.y)
+
+    def take(self, chosen):
+        """Return the rows where the bool array `chosen` is True."""
+        return Rows(self.X[chosen], self.y[chosen], None if self.weight is None else self.weight[chosen])
+
+
+@dataclass
+class Training:
+    """Internal: the training of several networks side by side, each on one thread."""
+
+    recipe: Recipe
+    target: Target
+    n_networks: int
+    deadline: float | None
+    progress: object
+
+    def run(self, jobs, epochs=None):
+        """Train each network of `jobs`, (network, training rows, rows held out or None), and return their histories.
+
+        Each is trained for its number of `epochs`, if that is given, of those that are planned.
+        """
+        self.stopped = threading.Event()
+        epochs = [None] * len(jobs) if epochs is None else epochs
+        # Networks of this size train faster side by side, on a thread each, than one after the other on several.
+        n_threads = min(len(jobs), config.get_num_threads())
+        with config.threads(1), ThreadPoolExecutor(n_threads) as pool:
+            waiting = [
+                pool.submit(self._train, k, *job, limit)
+                for k, (job, limit) in enumerate(zip(jobs, epochs, strict=True))
+            ]
+            try:
+                return [each.result() for each in waiting]
+            except BaseException:  # the others end after their epoch
+                self.stopped.set()
+                raise
+
+    def _train(self, k, network, rows, held_out, limit):
+        recipe = self.recipe
+        batch_size = min(recipe.batch_size, len(rows))
+        epochs = max(1, round(recipe.steps * batch_size / len(rows)))
+        patience = max(1, math.ceil(recipe.patience * epochs))
+        validated = held_out is not None and len(held_out) > 0
+
+        def on_epoch_end(run):
+            if self.progress is not None:
+                self.progress(k, self.n_networks, run.epoch, epochs)
+            late = self.deadline is not None and time.monotonic() > self.deadline
+            if late or self.stopped.is_set() or run.epoch == limit:
+                run.stop()
+
+        # A schedule that is cut short warns, but early stopping is meant to.
+        schedule = fp.schedules.Cosine(recipe.rate, epochs=epochs)
+        return network.fit(
+            rows.X,
+            rows.y,
+            sample_weight=rows.weight,
+            loss=self.target.loss,
+            optimizer=fp.AdamW(schedule, weight_decay=recipe.weight_decay),
+            epochs=epochs,
+            batch_size=batch_size,
+            validation=tuple(each for each in vars(held_out).values() if each is not None) if validated else None,
+            early_stopping=fp.EarlyStopping(patience=patience) if validated else None,
+            callbacks=on_epoch_end,
+        )
+
+
+def best_epoch(history):
+    """Return the epoch, from 1, whose parameters a network kept: that of the lowest cost of the rows held out."""
+    costs = history["validation_cost"] if "validation_cost" in history else history["cost"]
+    return int(np.nanargmin(costs)) + 1 if "validation_cost" in history else len(costs)
+
+
+def _layers(encoder, X, recipe, target):
+    """Return the layers of a network, which reads numbers piecewise linearly, and all other inputs as they are."""
     edges = []
     for k, each in enumerate(encoder.inputs):
         if each.role == "number":
             shares = np.linspace(0, 1, recipe.bins // 2 + 1)
             column = X[:, k].astype(np.float64)
-            edges.append(np.union1d(np.quantile(column, shares), np.quantile(np.unique(column), shares)))
+            found = np.union1d(np.quantile(column, shares), np.quantile(np.unique(column), shares))
+            edges.append(found if len(found) > 1 else found[0] + np.array([0.0, 1.0]))
         else:
-            edges.append(np.array([0.0, 1.0]))
-    return [PiecewiseLinear(tuple(edge if len(edge) > 1 else edge[0] + np.array([0.0, 1.0]) for edge in edges))]
+            edges.append(np.array([0.0, 1.0]))  # between which the encoding is the identity
+    layers = [encoder.n_inputs, PiecewiseLinear(tuple(edges))]
+    for width in recipe.hidden:
+        layers += [fp.Dense(width, "relu"), fp.Dropout(recipe.dropout)]
+    return [*layers, target.n_outputs]
 
 
-def _train(network, X, y, weight, training, target, recipe):
-    """Train one network on the rows where `training`, with early stopping on the others, and return its history."""
-    n = int(training.sum())
-    batch_size = min(recipe.batch_size, n)
-    epochs = math.ceil(recipe.steps * batch_size / n)
-    schedule = fp.schedules.Cosine(recipe.rate, epochs=epochs)
-    held = ~training
-    validation = (X[held], y[held]) if weight is None else (X[held], y[held], weight[held])
-    return network.fit(
-        X[training],
-        y[training],
-        sample_weight=None if weight is None else weight[training],
-        loss=target.loss,
-        optimizer=fp.AdamW(schedule, weight_decay=recipe.weight_decay),
-        epochs=epochs,
-        batch_size=batch_size,
-        validation=validation if held.any() else None,
-        early_stopping=fp.EarlyStopping(patience=max(1, math.ceil(recipe.patience * epochs))) if held.any() else None,
-    )
+# In `folds`: rows that every network was trained on, and rows that none was.
+ALL_TRAINED, ALL_HELD_OUT = -1, -2
+# With fewer rows than this in a fold, a few rows would decide which epoch is best.
+LEAST_FOLD = 5
+
+
+def _hold_out(rows, n_folds, labels, groups, times, validated, seed):
+    """Return the number of networks, and for each row the network that does not see it, as ``TabularModel.folds``."""
+    folds = np.full(rows, ALL_TRAINED, np.int64)
+    if validated:
+        return n_folds, folds
+    if times is not None:
+        latest = np.argsort(np.asarray(times), kind="stable")[rows - rows // max(n_folds, 4) :]
+        folds[latest] = ALL_HELD_OUT
+        return n_folds, folds
+    n_groups = rows if groups is None else len(np.unique(groups))
+    least = 1 if groups is not None else LEAST_FOLD
+    n_dealt = min(max(n_folds, 4), n_groups // least)
+    if n_dealt < 2:
+        return 1, folds
+    folds = assign_folds(rows, n_dealt, labels, groups, seed)
+    folds[folds >= n_folds] = ALL_TRAINED  # a single network holds out a quarter too
+    return min(n_folds, n_dealt), folds
+
+
+def _within(deadline, network, rows, n_networks, recipe, target):
+    """Return how many networks can be trained until a deadline, and the recipe with as many steps as they can take."""
+    few = rows.take(np.arange(len(rows)) < 16 * recipe.batch_size)
+    begin = time.monotonic()
+    trial = replace(recipe, steps=16)
+    Training(trial, target, 1, None, None).run([(network, few, None)])
+    left, taken = deadline - time.monotonic(), time.monotonic() - begin
+    # A fifth of the time is for the costs of the rows held out, and for machines that slow down.
+    affordable = max(1, int(0.8 * 16 * left / max(taken, 1e-6) * min(n_networks, config.get_num_threads())))
+    while n_networks > 1 and affordable < n_networks * recipe.steps / 4:
+        n_networks -= 1
+    return n_networks, replace(recipe, steps=max(1, min(recipe.steps, affordable // n_networks)))
 
 
 def assign_folds(rows, n_folds, labels=None, groups=None, seed=0):

@@ -48,5 +48,13 @@ class Recipe:
         # The cost of held-out rows is lowest after a few epochs where there are classes.
         return replace(recipe, steps=recipe.steps // 3) if task == "classification" else recipe
 
+    def with_members(self, members):
+        """Return a copy with another number of members."""
+        return replace(self, members=members)
+
+    def with_folds(self, folds):
+        """Return a copy with another number of networks."""
+        return replace(self, folds=folds)
+
 
 EFFORTS = {"low": Recipe(bins=16, steps=900, folds=2), "medium": Recipe(), "high": Recipe(members=4, folds=8)}

@@ -162,7 +162,7 @@ class Table:
             columns = {str(name): _column(np.asarray(values)) for name, values in X.items()}
         elif hasattr(X, "columns") or hasattr(X, "column_names"):
             frame = narwhals.from_native(X, eager_only=True)
-            columns = {str(name): _series(frame[name]) for name in frame.columns}
+            columns = {str(series.name): _series(series) for series in frame.iter_columns()}
         else:
             array = np.asarray(X)
             if array.ndim != 2:

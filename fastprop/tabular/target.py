@@ -5,12 +5,15 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from fastprop import _validation
+from fastprop.nn import losses
 from fastprop.tabular.schema import read_numbers, read_texts
 from fastprop.tabular.table import TableError
 
 __all__ = ["Target", "decimal", "split_rows"]
 
 MAX_CLASSES = 1000
+# scikit-learn's names of losses.
+NAMES = {"log_loss": "cross_entropy", "absolute_error": "mae"}
 # If at most this share of a column's cells are not numbers, it is a column of numbers, and these cells are mistakes.
 MISTAKES = 0.1
 
@@ -27,7 +30,12 @@ class Target:
     classes : tuple of str
         The classes of a classification; their labels are 0, 1, ...
     mean, scale : float
-        In a regression the network learns (value - mean) / scale.
+        In a regression the network learns (value - mean) / scale. Where the loss applies an exponential to the
+        outputs, mean is 0 and scale the mean of the training rows.
+    given_loss : str, dict or Loss
+        The loss that the network is trained with; "auto" is "cross_entropy" or "half_mse".
+    class_dtype : {"str", "int", "float", "bool"}
+        What the classes were before they became texts.
     reason : str
         How the task was recognised, for people. It is not stored in the model file.
     """
@@ -37,6 +45,8 @@ class Target:
     classes: tuple = ()
     mean: float = 0.0
     scale: float = 1.0
+    given_loss: object = "auto"
+    class_dtype: str = "str"
     reason: str = field(default="", compare=False)
 
     def __post_init__(self):
@@ -48,15 +58,33 @@ class Target:
         object.__setattr__(self, "mean", _validation.number("mean", self.mean))
         object.__setattr__(self, "scale", _validation.number("scale", self.scale, above=0))
 
+        _validation.choice("class_dtype", self.class_dtype, ("str", "int", "float", "bool"))
+        _check_loss(self.loss, self.task)
+
     @property
     def loss(self):
-        """The name of the loss that the network is trained with."""
-        return "cross_entropy" if self.task == "classification" else "half_mse"
+        """The loss that the network is trained with."""
+        if self.given_loss == "auto":
+            return losses.cross_entropy if self.task == "classification" else losses.half_mse
+        given = self.given_loss
+        return losses.parse(NAMES.get(given, given) if isinstance(given, str) else given)
+
+    @property
+    def class_values(self):
+        """The classes as they were given, an array."""
+        if self.class_dtype == "bool":
+            return np.array([name == "True" for name in self.classes])
+        return np.array(self.classes).astype(self.class_dtype)
+
+    @property
+    def levels(self):
+        """The levels of the quantiles that are predicted; empty where the loss is another."""
+        return tuple(self.loss.values["levels"]) if self.loss.name == "quantile" else ()
 
     @property
     def n_outputs(self):
         """The number of outputs that the network needs."""
-        return len(self.classes) if self.task == "classification" else 1
+        return len(self.classes) if self.task == "classification" else self.loss.outputs
 
     @classmethod
     def recognise(cls, table, name, task="auto"):
@@ -137,6 +165,15 @@ class Target:
         """Return a copy of this target with the mean and scale of the training rows' values."""
         if self.task == "classification":
             return self
+        least = float(values.min())
+        if self.loss.link == "exp":
+            if least < 0 or (self.loss.targets == "positive" and least == 0) or not values.any():
+                wanted = "positive" if self.loss.targets == "positive" else "not negative, and not all 0"
+                raise ValueError(
+                    f"the loss {self.loss.name} needs targets that are {wanted}; the least of {self.name!r} is "
+                    f"{least:g}: choose another loss, such as squared_error"
+                )
+            return replace(self, mean=0.0, scale=float(values.mean()))
         # The squares of very small or large numbers would leave the range of float64, so the numbers are divided by a
         # power of two, which rounds nothing.
         _, exponent = np.frexp(np.abs(values).max())
@@ -157,16 +194,25 @@ class Target:
         Returns
         -------
         float64 array
-            Numbers, (rows,), or probabilities, (rows, classes).
+            Numbers, (rows,), or probabilities, (rows, classes). Of several quantiles the one nearest to the median.
         """
         outputs = np.asarray(outputs, dtype=np.float64)
         if self.task == "regression":
-            return outputs[:, 0] * self.scale + self.mean
+            nearest = int(np.abs(np.array(self.levels or [0.5]) - 0.5).argmin())
+            return self.decode_all(outputs)[:, nearest]
         powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
+    def decode_all(self, outputs):
+        """Return every number that a regression predicts, float64 (rows, outputs): quantiles in increasing order."""
+        outputs = np.asarray(outputs, dtype=np.float64)
+        if self.loss.link == "exp":
+            return np.exp(outputs) * self.scale
+        # Quantiles that cross are sorted, which brings none further from the truth (Chernozhukov et al. 2010).
+        return (np.sort(outputs, axis=1) if self.levels else outputs) * self.scale + self.mean
+
     def guess(self, training, n_rows):
-        """Return predictions that use no column: the commonest class, or the mean, of the training rows' values.
+        """Return predictions that use no column: the shares of the classes, or the mean, of the training rows.
 
         Returns
         -------
@@ -174,8 +220,8 @@ class Target:
         """
         if self.task == "regression":
             return np.full(n_rows, training.mean())
-        commonest = np.bincount(training, minlength=len(self.classes)).argmax()
-        return np.tile(np.eye(len(self.classes))[commonest], (n_rows, 1))
+        shares = np.bincount(training, minlength=len(self.classes)) / len(training)
+        return np.tile(shares, (n_rows, 1))
 
     def texts(self, predictions, dtype):
         """Return the predictions of `decode` as text for a file, with all digits that a network of `dtype` computes.
@@ -208,7 +254,9 @@ class Target:
 
     def to_dict(self):
         """Return a description that JSON can hold."""
-        description = asdict(self)
+        description = asdict(replace(self, given_loss="auto")) | {"given_loss": self.given_loss}
+        if isinstance(self.given_loss, losses.Loss):
+            description["given_loss"] = self.given_loss.describe()
         del description["reason"]
         return description
 
@@ -216,6 +264,16 @@ class Target:
     def from_dict(cls, description):
         """Return the Target that `to_dict` described."""
         return cls(**{**description, "classes": tuple(description["classes"])})
+
+
+def _check_loss(loss, task):
+    """Refuse a loss that does not suit the task."""
+    wanted = ("classes",) if task == "classification" else ("numbers", "not negative", "positive")
+    if loss.targets not in wanted or loss.link in ("margin", "exp of v"):
+        suited = ", ".join(
+            name for name, each in losses.LOSSES.items() if each.targets in wanted and "of v" not in each.link
+        )
+        raise ValueError(f"the loss {loss.name} does not suit a {task} of a table; use one of {suited}")
 
 
 def decimal(value, spread, digits):
