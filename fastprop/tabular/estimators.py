@@ -19,6 +19,7 @@ import sys
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.sparse import issparse  # some formats are dicts
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_consistent_length, check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -47,7 +48,18 @@ class BaseTabular(BaseEstimator):
 
     task: str
 
-    def _fit(self, X, y, target, sample_weight, groups, times, eval_set):
+    def _fit(self, X, y, target, sample_weight, groups, times, eval_set, **known):
+        """Fit, with attributes `known` from y; a fit that fails leaves the estimator as it was."""
+        before = self.__dict__.copy()
+        self.__dict__.update(known)
+        try:
+            return self._fit_checked(X, y, target, sample_weight, groups, times, eval_set)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit_checked(self, X, y, target, sample_weight, groups, times, eval_set):
         table = self._table(X, fitting=True)
         check_consistent_length(y, *(each for each in (sample_weight, groups, times) if each is not None))
         if table.n_rows != len(y):
@@ -97,7 +109,7 @@ class BaseTabular(BaseEstimator):
 
     def _table(self, X, fitting=False):
         """Return the table that X is; the columns of an array are those of the fit, in their order."""
-        if isinstance(X, (Table, Mapping)) or nw.dependencies.is_into_dataframe(X):
+        if nw.dependencies.is_into_dataframe(X) or (isinstance(X, Table | Mapping) and not issparse(X)):
             table = Table.from_frame(X)
             if fitting:
                 self.feature_names_in_ = np.array(table.names, dtype=object)
@@ -195,8 +207,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     members : int, optional
         The number of networks with shared weights in each network (TabM); by default that of the effort.
     folds : int, optional
-        The number of networks, each with a fold of the rows held out; by default that of the effort. A single network
-        holds out a quarter.
+        The number of networks, each with a fold of the rows held out; by default that of the effort. Fewer than four
+        hold out a quarter each.
     refit : bool, default False
         Whether the networks are trained anew on all rows, for the number of epochs that was best on the rows held out.
     time_budget : float, optional
@@ -288,17 +300,10 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         if self.class_weight is not None:
             weight = compute_sample_weight(self.class_weight, y)
             weight = weight if sample_weight is None else weight * np.asarray(sample_weight)
-        before = self.__dict__.copy()
-        self.classes_ = classes
         kind = {"b": "bool", "i": "int", "u": "int", "f": "float"}.get(classes.dtype.kind, "str")
         names = tuple(map(str, classes.tolist()))
         target = Target(_name(y_given), self.task, names, given_loss=self.loss, class_dtype=kind)
-        try:
-            return self._fit(X, labels, target, weight, groups, times, eval_set)
-        except BaseException:  # a fit that failed leaves the estimator as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        return self._fit(X, labels, target, weight, groups, times, eval_set, classes_=classes)
 
     def _encode(self, y):
         y = column_or_1d(y)

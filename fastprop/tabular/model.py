@@ -121,6 +121,7 @@ class TabularModel:
         deadline = None if time_budget is None else begin + time_budget
         if deadline is not None:
             n_networks, recipe = _within(deadline, network(0), rows, n_networks, recipe, target)
+            folds[folds >= n_networks] = ALL_TRAINED
         training = Training(recipe, target, n_networks, deadline, progress)
         splits = [(folds != k) & (folds != ALL_HELD_OUT) for k in range(n_networks)]
         networks = [network(k) for k in range(n_networks)]
@@ -322,7 +323,7 @@ def _hold_out(rows, n_folds, labels, groups, times, validated, seed):
     if n_dealt < 2:
         return 1, folds
     folds = assign_folds(rows, n_dealt, labels, groups, seed)
-    folds[folds >= n_folds] = ALL_TRAINED  # a single network holds out a quarter too
+    folds[folds >= n_folds] = ALL_TRAINED  # fewer than four networks hold out a quarter each
     return min(n_folds, n_dealt), folds
 
 

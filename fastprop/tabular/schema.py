@@ -65,6 +65,8 @@ class Schema:
             Columns of numbers that are read as categories.
         """
         columns, notes = [], []
+        for name in (*exclude, *categorical):
+            table[name]  # raises an error if there is no such column
         for name, column in table.columns.items():
             if name in exclude:
                 continue
