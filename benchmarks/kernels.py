@@ -54,6 +54,7 @@ OTHER_SHAPE_OF = {
     **dict.fromkeys(("tables", "dtables", "edges", "frequency", "dfrequency"), ("few",)),
     **dict.fromkeys(("categories", "width", "bins"), ("n_in",)),
     "sum": ("one",),
+    "columns": ("n",),
     ("max_norm", "w"): ("n_in", "n_out"),
     ("repeat_rows", "a"): ("rows", "copies_n"),
     ("sum_copies", "da"): ("rows", "copies_n"),
@@ -65,7 +66,7 @@ NUMBERS = {
     "n_frequencies": 4, "n_tables": 480, "l1": 1e-6, "l2": 1e-6, "limit": 1.0, "factor": 1.0, "weight": 0.01,
 }  # fmt: skip
 # Layers of inputs read two numbers and two of 16 categories, or four numbers, and write N outputs.
-INTEGERS = {"categories": [0, 0, 16, 16], "width": [0, 0, 15, 15], "bins": [8, 8, 8, 8]}
+INTEGERS = {"categories": [0, 0, 16, 16], "width": [0, 0, 15, 15], "bins": [8, 8, 8, 8], "columns": range(N)}
 TINY, FEW = 4, 512  # width of fused_small_network's layers; no less than its parameters, any hyper or any table
 
 

@@ -37,7 +37,7 @@ from fastprop.interop.onnx import to_onnx
 from fastprop.interop.to_torch import to_torch
 from fastprop.io.model_file import load
 from fastprop.nn import activations, layers, losses
-from fastprop.nn.embeddings import Embedding, Periodic, PiecewiseLinear
+from fastprop.nn.embeddings import ByColumn, Embedding, Periodic, PiecewiseLinear
 from fastprop.nn.layers import Activation, BatchNorm, Dense, Dropout, LayerNorm, Residual, Scale
 from fastprop.nn.network import Network
 from fastprop.optim import schedules
@@ -66,6 +66,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "BatchNorm",
+    "ByColumn",
     "Callback",
     "Checkpoint",
     "Dense",

@@ -21,6 +21,7 @@ from fastprop.io.model_file import load as load
 from fastprop.nn import activations as activations
 from fastprop.nn import layers as layers
 from fastprop.nn import losses as losses
+from fastprop.nn.embeddings import ByColumn as ByColumn
 from fastprop.nn.embeddings import Embedding as Embedding
 from fastprop.nn.embeddings import Periodic as Periodic
 from fastprop.nn.embeddings import PiecewiseLinear as PiecewiseLinear

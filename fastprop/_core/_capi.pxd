@@ -85,6 +85,12 @@ cdef extern from "fastprop.h" nogil:
     ctypedef void fp_sum_copies(
         void *dx, const void *da, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t copies, ptrdiff_t dx_stride,
         ptrdiff_t da_stride) noexcept nogil
+    ctypedef void fp_select_forward(
+        void *a, const void *x, const int64_t *columns, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride,
+        ptrdiff_t x_stride) noexcept nogil
+    ctypedef void fp_select_backward(
+        void *dx, const void *da, const int64_t *columns, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride,
+        ptrdiff_t da_stride) noexcept nogil
     ctypedef void fp_embed_forward(
         void *a, const void *x, const void *tables, const int64_t *categories, const int64_t *width, ptrdiff_t rows,
         ptrdiff_t n_in, ptrdiff_t a_stride, ptrdiff_t x_stride) noexcept nogil
@@ -166,6 +172,8 @@ cdef extern from "fastprop.h" nogil:
         fp_add_rows *add_rows
         fp_repeat_rows *repeat_rows
         fp_sum_copies *sum_copies
+        fp_select_forward *select_forward
+        fp_select_backward *select_backward
         fp_embed_forward *embed_forward
         fp_embed_gradient *embed_gradient
         fp_embed_backward *embed_backward

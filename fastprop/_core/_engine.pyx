@@ -195,7 +195,7 @@ cdef class Engine:
         For each operation "kind" (a key of KINDS), "n_out", "activation" (its index in ``names("activation")``),
         "hyper" (the hyperparameters of the activation, a tuple), "n_weights", "n_biases", "n_state", and any other
         field of the struct ``Operation`` of plan.pxi that is not 0, 1 or None. Each operation has as many inputs as the
-        one before has outputs.
+        one before has outputs, except for "select" and "concat".
     parameters, gradient : writable arrays of the dtype, (n_parameters,)
         The weights and then the biases of each operation, one operation after the other.
     state : writable array of the dtype, (n_state,)
@@ -270,11 +270,16 @@ cdef class Engine:
         """Enter operation k into the plan; return how many numbers of state it has."""
         cdef Plan *p = &self.plan
         cdef Operation *op = &p.operations[k]
+        cdef const Operation *below = &p.operations[k - 1] if k > 0 else NULL
         cdef Buffer sizes = Buffer(operation.get("sizes"))
         cdef ptrdiff_t i
         self.sizes.append(sizes)
         op.kind, op.n_in, op.n_out = KINDS[operation["kind"]], n_in, operation["n_out"]
         op.functions = &kinds[op.kind]
+        if op.kind == SELECT:
+            op.n_in = p.n_inputs
+        elif op.kind == CONCAT:
+            op.n_in = op.n_out
         op.activation, op.hyper = operation["activation"], p.hyper + k * FP_HYPER
         for i, value in enumerate(operation["hyper"]):
             p.hyper[k * FP_HYPER + i] = value
@@ -284,6 +289,12 @@ cdef class Engine:
         op.rate, op.momentum, op.epsilon = (operation.get(name, 0.0) for name in ("rate", "momentum", "epsilon"))
         op.group_in, op.group_out = op.n_in // op.n_groups, op.n_out // op.n_groups
         op.n_weights, op.n_biases, op.offset = operation["n_weights"], operation["n_biases"], p.n_parameters
+        if op.kind == SELECT or op.kind == CONCAT:
+            op.needs_dx = op.offset > 0  # for the branches before it
+        elif k == 0 or below.kind == SELECT:
+            op.needs_dx = False
+        else:
+            op.needs_dx = below.needs_dx or below.n_weights > 0
         op.chunk_rows = max(SLICE_ROWS, CHUNK_BYTES // (op.group_out * p.itemsize))
         op.w, op.dw = p.theta + p.n_parameters * p.itemsize, p.gradient + p.n_parameters * p.itemsize
         p.n_parameters += op.n_weights

@@ -94,19 +94,19 @@ cdef double sum_weights(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexc
     return total
 
 cdef void backward_rows(TrainingJob *job, int part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """dz[k-1] of the current operations for some rows, and dLoss/dx if it is wanted."""
+    """dz[k-1] of the current operations for some rows, where weights need it, and dLoss/dx if it is wanted."""
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
     cdef Operation *below
     cdef Rows dx
     for k in range(job.backward_begin, job.backward_end, -1):
+        if job.dx == NULL and not p.operations[k].needs_dx:
+            continue
         if k > 0:
             below = &p.operations[k - 1]
             dx = rows_from(below.dz, below.stride, first, p.itemsize)
-        elif job.dx != NULL:
-            dx = rows_from(job.dx, p.n_inputs, job.block_offset + first, p.itemsize)
         else:
-            return
+            dx = rows_from(job.dx, p.n_inputs, job.block_offset + first, p.itemsize)
         operation_backward(job, part, k, dx, first, count)
         if check_interrupt(&job.interrupts, part, p.operations[k].flops * count):
             return

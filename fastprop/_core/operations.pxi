@@ -17,6 +17,8 @@ cdef enum:  # kinds
     FORK         # a = x: where a residual block begins
     ADD          # a = g(x + y), y being the output of the FORK
     REPEAT       # a = x, n_groups times: the inputs of the members of an ensemble that shares its weights
+    SELECT       # a = some columns of the network's inputs, whatever comes before: where a branch begins
+    CONCAT       # a = the outputs of the branches before it, side by side
     EMBED        # columns that hold a category become rows of a table
     PIECEWISE    # piecewise-linear encoding of each column
     PERIODIC     # cos(2 pi w x), sin(2 pi w x) of each column
@@ -260,6 +262,28 @@ cdef void repeat_forward(const Call *c, Rows a) noexcept nogil:
 cdef void repeat_backward(const Call *c, Rows dx) noexcept nogil:
     c.kernels.sum_copies(dx.data, c.dz.data, c.count, c.op.n_in, c.op.n_groups, dx.stride, c.dz.stride)
 
+# ---- SELECT, CONCAT: the a and dz of the last operation of a branch are columns of those of the CONCAT ----
+
+cdef void select_forward(const Call *c, Rows a) noexcept nogil:
+    cdef Rows x = output_of(c.job, -1, c.first)
+    c.kernels.select_forward(a.data, x.data, c.op.sizes, c.count, c.op.n_out, a.stride, x.stride)
+
+cdef void select_backward(const Call *c, Rows dx) noexcept nogil:
+    """Write these columns of the network's dLoss/dx, if it is wanted; the dz of the operation before is complete."""
+    cdef TrainingJob *job = c.job
+    if job.dx != NULL:
+        dx = rows_from(job.dx, job.plan.n_inputs, job.block_offset + c.first, c.itemsize)
+        c.kernels.select_backward(dx.data, c.dz.data, c.op.sizes, c.count, c.op.n_out, dx.stride, c.dz.stride)
+
+cdef void concat_forward(const Call *c, Rows a) noexcept nogil:
+    """Copy the outputs of the branches if they are wanted outside of the arena."""
+    cdef Rows own = rows_from(c.op.a, c.op.stride, c.first, c.itemsize)
+    if a.data != own.data:
+        c.kernels.add_rows(a.data, own.data, NULL, c.count, c.op.n_out, a.stride, own.stride, 0)
+
+cdef void concat_backward(const Call *c, Rows dx) noexcept nogil:
+    """Do nothing: the branches have their dz already."""
+
 # ---- EMBED: its weights are the tables, one after the other ----
 
 cdef void embed_forward(const Call *c, Rows a) noexcept nogil:
@@ -316,6 +340,8 @@ kinds[SOFTMAX] = OperationKind(b"softmax", softmax_forward, softmax_backward, NU
 kinds[FORK] = OperationKind(b"fork", NULL, fork_backward, NULL)  # always passed through
 kinds[ADD] = OperationKind(b"add", add_forward, copy_backward, NULL)
 kinds[REPEAT] = OperationKind(b"repeat", repeat_forward, repeat_backward, NULL)
+kinds[SELECT] = OperationKind(b"select", select_forward, select_backward, NULL)
+kinds[CONCAT] = OperationKind(b"concat", concat_forward, concat_backward, NULL)
 kinds[EMBED] = OperationKind(b"embed", embed_forward, embed_backward, embed_gradient)
 kinds[PIECEWISE] = OperationKind(b"piecewise", piecewise_forward, piecewise_backward, NULL)
 kinds[PERIODIC] = OperationKind(b"periodic", periodic_forward, periodic_backward, periodic_gradient)

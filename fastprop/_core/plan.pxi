@@ -22,12 +22,14 @@ cdef struct Operation:
     # DENSE: (n_groups,), the input columns of each group, or NULL if they are all group_in wide.
     # EMBED: (2, n_in), the categories of each column (0: it is a number) and the widths of their tables.
     # PIECEWISE: (n_in,), the bins of each column
+    # SELECT: (n_out,), the columns of x
     const int64_t *sizes
     double rate           # DROPOUT: the probability of dropping an element
     double momentum       # BATCH_NORM: the step of the running statistics towards those of a batch
     double epsilon        # LAYER_NORM, BATCH_NORM: what is added to a variance
     bint logarithm        # SOFTMAX: return the logarithm
     ptrdiff_t fork        # ADD: the index of its FORK; FORK: the index of its ADD
+    bint needs_dx         # operations that it goes back to have weights
     double flops          # of the forward pass, per row
     ptrdiff_t n_weights
     ptrdiff_t n_biases
@@ -128,8 +130,15 @@ cdef inline bint saves_extra(const Operation *op) noexcept nogil:
     """Whether `saved` is an array of its own, since the backward pass needs more than the output."""
     return op.kind == DROPOUT or fp_activation_saves[op.activation] == FP_SAVES_SLOPE
 
+cdef inline bint ends_branch(const Plan *p, ptrdiff_t k) noexcept nogil:
+    """Whether operation k is the last one of a branch: its output is some columns of the output of the next CONCAT."""
+    return k + 1 < p.n_operations and (p.operations[k + 1].kind == SELECT or p.operations[k + 1].kind == CONCAT)
+
 cdef ptrdiff_t output_stride(const Plan *p, ptrdiff_t k) noexcept nogil:
     """The stride of the output of operation k."""
+    if ends_branch(p, k):
+        while p.operations[k].kind != CONCAT:
+            k += 1
     cdef const Operation *op = &p.operations[k]
     # losses read the last output without padding, and a product with shared weights reads the groups as rows
     if k == p.n_operations - 1 or op.shared_weights or p.operations[k + 1].shared_weights:
@@ -147,6 +156,19 @@ cdef bint works_in_place(const Plan *p, ptrdiff_t k) noexcept nogil:
         op.kind == DROPOUT and below != NULL and output_stride(p, k - 1) == output_stride(p, k)
         and (below.kind == DENSE or below.kind == SCALE or below.kind == LAYER_NORM or below.kind == BATCH_NORM)
         and (below.activation == FP_ACTIVATION_identity or below.activation == FP_ACTIVATION_relu))
+
+cdef void set_branches(const Plan *p, ptrdiff_t concat) noexcept nogil:
+    """Set the arrays of the branches that a CONCAT ends: they are columns of its own."""
+    cdef ptrdiff_t k, at = 0
+    cdef Operation *branch
+    for k in range(concat):
+        if ends_branch(p, k):
+            branch = &p.operations[k]
+            branch.a = p.operations[concat].a + at
+            branch.dz = p.operations[concat].dz + at
+            if not saves_extra(branch):
+                branch.saved = branch.a
+            at += branch.n_out * p.itemsize
 
 cdef ptrdiff_t layout_arena(Plan *p, char *memory) noexcept nogil:
     """Set the pointers to all arrays of a pass over p.block_rows rows, from `memory` on; return their size in bytes.
@@ -168,12 +190,14 @@ cdef ptrdiff_t layout_arena(Plan *p, char *memory) noexcept nogil:
         op.stride = output_stride(p, k)
         if works_in_place(p, k):
             op.a, op.dz = p.operations[k - 1].a, p.operations[k - 1].dz
-        else:
+        elif not ends_branch(p, k):
             if op.kind != FORK:
                 op.a = op.saved = arena_alloc(&next_free, p.block_rows * op.stride * p.itemsize)
             op.dz = arena_alloc(&next_free, p.block_rows * op.stride * p.itemsize)
         if saves_extra(op):
             op.saved = arena_alloc(&next_free, p.block_rows * op.stride * p.itemsize)
+        if op.kind == CONCAT:
+            set_branches(p, k)
         if op.kind == LAYER_NORM or op.kind == BATCH_NORM:
             statistics = p.block_rows if op.kind == LAYER_NORM else op.n_out
             op.mean = arena_alloc(&next_free, statistics * p.itemsize)
@@ -193,7 +217,7 @@ cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
     """How many of a batch's rows go through the network at once: all, or a multiple of SLICE_ROWS for each thread."""
     cdef ptrdiff_t k, arrays, per_row = p.n_inputs + p.n_outputs * p.members, most = MAX_BLOCK_ROWS
     for k in range(p.n_operations):
-        arrays = (0 if works_in_place(p, k) else 2) + (1 if saves_extra(&p.operations[k]) else 0)
+        arrays = (0 if works_in_place(p, k) or ends_branch(p, k) else 2) + (1 if saves_extra(&p.operations[k]) else 0)
         per_row += arrays * p.operations[k].n_out
     if p.n_parameters * p.itemsize < CACHE_BYTES:
         most = min(max(CACHE_BYTES // (per_row * p.itemsize) // SLICE_ROWS * SLICE_ROWS, 2 * SLICE_ROWS), most)

@@ -10,7 +10,30 @@ cdef extern from *:
 from fastprop._core._capi cimport (
     fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient,
     fp_periodic_backward, fp_periodic_forward, fp_periodic_gradient, fp_piecewise_backward, fp_piecewise_forward,
+    fp_select_backward, fp_select_forward,
 )
+
+
+cdef void select_forward(
+    real *a, const real *x, const int64_t *columns, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t a_stride,
+    ptrdiff_t x_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, j
+    for i in range(rows):
+        for j in range(n):
+            a[i * a_stride + j] = x[i * x_stride + columns[j]]
+
+
+cdef void select_backward(
+    real *dx, const real *da, const int64_t *columns, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t dx_stride,
+    ptrdiff_t da_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, j
+    for i in range(rows):
+        for j in range(n):
+            dx[i * dx_stride + columns[j]] = 0
+        for j in range(n):
+            dx[i * dx_stride + columns[j]] += da[i * da_stride + j]
 
 
 cdef inline ptrdiff_t category(const real *x, int64_t n) noexcept nogil:
@@ -170,6 +193,8 @@ cdef void periodic_gradient(
 
 cdef int fill_inputs(fp_kernels *table, real *dtype) except -1:
     """Enter the kernels of this file into a table; see `fill`."""
+    table.select_forward = <fp_select_forward *>select_forward[real]
+    table.select_backward = <fp_select_backward *>select_backward[real]
     table.embed_forward = <fp_embed_forward *>embed_forward[real]
     table.embed_gradient = <fp_embed_gradient *>embed_gradient[real]
     table.embed_backward = <fp_embed_backward *>embed_backward[real]

@@ -12,9 +12,10 @@ import numpy as np
 from fastprop.explain import numpy_ops
 from fastprop.explain.trace import Trace
 from fastprop.interop import _common
+from fastprop.nn.operations import sources
 
 # The kinds of operations whose Jacobian does not depend on the row.
-CONSTANT = ("dense", "copy", "scale", "batch_norm", "fork", "add", "repeat")
+CONSTANT = ("dense", "copy", "scale", "batch_norm", "fork", "add", "repeat", "select", "concat")
 
 
 class Node(NamedTuple):
@@ -74,6 +75,7 @@ class Chain:
         self.total: dict[tuple[str, int], np.ndarray] = {}
         self.best: dict[tuple[str, int], np.ndarray] = {}
         self.count: dict[tuple[str, int], np.ndarray] = {}
+        self._sources = sources(t.network.operations)
         self._matrices: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         last = len(t.layers) - 1
         share = np.zeros_like(t.scale)
@@ -95,19 +97,41 @@ class Chain:
 
     def _collect(self, k: int, total: np.ndarray, best: np.ndarray, count: np.ndarray) -> None:
         """Add up what the outputs a of operation k receive from the operations that read them."""
+        ((reader, rows),) = self._readers(k)
         above, sizes = None, None
         for row in self.rows:
-            matrix, there = self.jacobian(k + 1, row)
+            matrix, there = self.jacobian(reader, row)
             if matrix is not above:
-                above, sizes = matrix, np.abs(matrix)
-            total[row] = matrix @ self.total["z", k + 1][row]
-            best[row] = np.max(sizes * self.best["z", k + 1][row], axis=1)
-            count[row] = there @ self.count["z", k + 1][row]
+                above, sizes = matrix, np.abs(matrix[rows])
+            total[row] = matrix[rows] @ self.total["z", reader][row]
+            best[row] = np.max(sizes * self.best["z", reader][row], axis=1)
+            count[row] = there[rows] @ self.count["z", reader][row]
         if self.parts[k].operation.kind == "fork":
             add = k + self.parts[k].operation.fields["fork"]
             total += self.total["z", add]
             np.maximum(best, self.best["z", add], out=best)
             count += self.count["z", add]
+
+    def _readers(self, k: int) -> list[tuple[int, slice]]:
+        """Return the operations that read the outputs of operation k, -1 being the inputs, and as which of theirs."""
+        found = []
+        for reader, read in enumerate(self._sources):
+            at = 0
+            for source in read:
+                n = self.t.x.shape[1] if source < 0 else self.t.layers[source].a.shape[1]
+                if source == k:
+                    found.append((reader, slice(at, at + n)))
+                at += n
+        return found
+
+    def source(self, k: int, i: int, row: int = 0) -> Node:
+        """Return the node that is input i of operation k."""
+        for source in self._sources[k]:
+            n = self.t.x.shape[1] if source < 0 else self.t.layers[source].a.shape[1]
+            if i < n:
+                break
+            i -= n
+        return Node("x" if source < 0 else "a", source, row, (i,))
 
     def jacobian(self, k: int, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the derivatives of operation k's z with respect to its inputs in a row, and where there is an edge.
@@ -156,11 +180,13 @@ class Chain:
             matrix = np.zeros((n, len(a)))
             matrix[passed, np.arange(len(passed))] = 1
             return matrix
+        if kind == "select":
+            return np.eye(n)[:, operation.fields["sizes"]]
         if kind == "piecewise":
             return _slopes(part, x)
         if kind == "periodic":
             return _waves(w, a)
-        return np.eye(n)  # copy, fork, add
+        return np.eye(n)  # copy, fork, add, concat
 
     def refuse(self, k: int) -> None:
         """Raise an error if the derivative of an operation is not within a row.
@@ -191,8 +217,10 @@ class Chain:
             member = place[0] // self.t.network.n_outputs
             loss = Node("L", k + 1, row, (member,) if self.t.network.n_members > 1 else ())
             return [(loss, float(self.loss_slope[row, *place]))]
-        matrix, there = self.jacobian(k + 1, row)
-        found = [(Node("z", k + 1, row, (int(j),)), float(matrix[*place, j])) for j in np.flatnonzero(there[place])]
+        found = []
+        for reader, rows in self._readers(k):
+            matrix, there = (each[rows][place] for each in self.jacobian(reader, row))
+            found += [(Node("z", reader, row, (int(j),)), float(matrix[j])) for j in np.flatnonzero(there)]
         if kind == "a" and self.parts[k].operation.kind == "fork":
             found.append((Node("z", k + self.parts[k].operation.fields["fork"], row, place), 1.0))
         return found
@@ -233,9 +261,9 @@ class Chain:
                 sizes = fields.get("sizes", [len(x) // n_groups] * n_groups)
                 group = int(np.searchsorted(np.cumsum(sizes), i, side="right"))
                 inputs = [(group * width + j, i)]
-            return [(unit, x[i], self._input(k, i)) for unit, i in inputs]
+            return [(unit, x[i], str(self.source(k, i))) for unit, i in inputs]
         if kind == "scale":
-            return [(place, x[place], self._input(k, place))]
+            return [(place, x[place], str(self.source(k, place)))]
         if kind == "layer_norm":
             hat, _ = _normalized(x, fields["epsilon"])
             return [(place, hat[place], "(x - mean) / sqrt(variance + epsilon), of the row")]
@@ -244,19 +272,20 @@ class Chain:
             hat = (x[place] - mean) / np.sqrt(variance + fields["epsilon"])
             return [(place, hat, "(x - mean) / sqrt(variance + epsilon), running ones")]
         if kind == "prelu":
-            formula = f"{self._input(k, place)} where it is not above 0, else 0"
+            formula = f"{self.source(k, place)} where it is not above 0, else 0"
             return [(place, 0.0 if x[place] > 0 else x[place], formula)]
         if kind == "periodic":
             (c, f), n = node.place, part.weight.shape[1]
             cosine, sine = 2 * c * n + f, (2 * c + 1) * n + f
-            a, angle = layer.a[row].astype(np.float64), f"(2 pi {node} x[{c}])"
+            a, number = layer.a[row].astype(np.float64), self.source(k, c)
+            angle = f"(2 pi {node} {number})"
             return [
-                (cosine, -2 * pi * x[c] * a[sine], f"-2 pi x[{c}] sin{angle}"),
-                (sine, 2 * pi * x[c] * a[cosine], f"2 pi x[{c}] cos{angle}"),
+                (cosine, -2 * pi * x[c] * a[sine], f"-2 pi {number} sin{angle}"),
+                (sine, 2 * pi * x[c] * a[cosine], f"2 pi {number} cos{angle}"),
             ]
-        return self._of_table(fields["sizes"].reshape(2, -1), x, place)
+        return self._of_table(k, fields["sizes"].reshape(2, -1), x, place)
 
-    def _of_table(self, sizes: np.ndarray, x: np.ndarray, place: int) -> list[tuple[int, float, str]]:
+    def _of_table(self, k: int, sizes: np.ndarray, x: np.ndarray, place: int) -> list[tuple[int, float, str]]:
         """Return the output of an embedding that depends on an element of a table, if the row has its category."""
         categories, widths = sizes
         unit, start = int(np.sum(categories == 0)), 0
@@ -264,12 +293,10 @@ class Chain:
             size = int(categories[column] * widths[column])
             if place < start + size:
                 category, j = divmod(place - start, int(widths[column]))
-                return [(unit + j, 1.0, f"1, as x[{column}] = {category}")] if x[column] == category else []
+                formula = f"1, as {self.source(k, int(column))} = {category}"
+                return [(unit + j, 1.0, formula)] if x[column] == category else []
             start, unit = start + size, unit + int(widths[column])
         raise AssertionError("the place is in no table")
-
-    def _input(self, k: int, i: int) -> str:
-        return str(Node("a", k - 1, 0, (i,)) if k else Node("x", -1, 0, (i,)))
 
     def formula(self, source: Node, target: Node) -> str:
         """Return the local derivative of an edge in symbols."""
@@ -290,12 +317,12 @@ class Chain:
             "batch_norm": f"{w} / sqrt(variance + epsilon)",
             "layer_norm": f"{w} ({int(i == j)} - 1/n - xhat[{i}] xhat[{j}] / n) / sqrt(variance + epsilon)",
             "dropout": "mask / (1 - rate)" if t.training else "1",
-            "prelu": f"1 if {self._input(k, i)} > 0 else {w}",
+            "prelu": f"1 if {self.source(k, i)} > 0 else {w}",
             "softmax": f"{int(i == j)} - exp(z{k + 1}[{i}])"
             if operation.fields.get("logarithm")
             else f"z{k + 1}[{j}] ({int(i == j)} - z{k + 1}[{i}])",
             "piecewise": "1 / width of the bin",
-            "periodic": f"2 pi f cos(2 pi f x[{i}]) or -2 pi f sin(2 pi f x[{i}])",
+            "periodic": f"2 pi f cos(2 pi f {source}) or -2 pi f sin(2 pi f {source})",
         }.get(operation.kind, "1")
 
     def _weight(self, k: int, i: int, j: int) -> str:
@@ -314,7 +341,7 @@ def _product(part: _common.Part) -> np.ndarray:
     operation, w = part.operation, part.weight.astype(np.float64)
     n_groups = operation.fields.get("n_groups", 1)
     if n_groups == 1:
-        return w
+        return w.reshape(-1, operation.n_out)
     if operation.fields.get("shared_weights"):
         return np.kron(np.eye(n_groups), w)
     blocks = [block for block, _ in _common.groups(part)]

@@ -7,6 +7,7 @@ from fastprop.explain.chain_rule import Chain, Node
 from fastprop.explain.explanation import Explanation
 from fastprop.explain.svg import attributes, box, curve, drawing, escape, short, sign, stroke, text
 from fastprop.explain.trace import Trace
+from fastprop.nn.operations import sources
 
 # The largest network that is drawn by neurons, so that its numbers fit on a page and stay legible.
 MOST_UNITS, MOST_LAYERS, MOST_PARAMETERS, MOST_LABELS = 12, 8, 160, 12
@@ -100,8 +101,10 @@ def is_small(t: Trace) -> bool:
 def steps(t: Trace) -> list[tuple[str, str]]:
     """Return the title and the formula of each step of both passes."""
     n, found = len(t.layers), [("Inputs and parameters", "what is given: x, W and b")]
+    read = [[source + 1 for source in each] for each in sources(t.network.operations)]  # layers from 1 on, 0 for x
+    inputs = [" | ".join(f"a{source}" if source else "x" for source in each) for each in read]
     for k, layer in enumerate(t.layers, start=1):
-        below = "x" if k == 1 else f"a{k - 1}"
+        below = inputs[k - 1]
         product = f"z{k} = {below} W{k} + b{k}" if layer.b is not None else f"z{k} = {below} W{k}"
         formula = layer.operation.activation.formula
         if layer.operation.kind != "dense":
@@ -111,15 +114,19 @@ def steps(t: Trace) -> list[tuple[str, str]]:
     found.append(("The loss", f"{t.loss.name}: {t.loss.formula}, with a = a{n}"))
     for k in range(n, 0, -1):
         layer = t.layers[k - 1]
-        above = t.loss.derivative if k == n else f"dz{k + 1} W{k + 1}^T"
-        if k < n and t.layers[k].operation.kind != "dense":
-            above = f"dz{k + 1} through {t.layers[k].name}"
+        above = t.loss.derivative
+        for reader in (number for number, each in enumerate(read, start=1) if k in each):
+            above = f"dz{reader} W{reader}^T"
+            if t.layers[reader - 1].operation.kind != "dense":
+                above = f"dz{reader} through {t.layers[reader - 1].name}"
         found.append((f"Backward: da{k}", f"da{k} = {above}"))
         found.append((f"Backward: dz{k}", f"dz{k} = da{k} g'(z{k}), g'(z) = {layer.operation.activation.derivative}"))
-        below = "x" if k == 1 else f"a{k - 1}"
+        below = inputs[k - 1]
         text = f"dW{k} = {below}^T dz{k}" + (f", db{k} = sum over rows of dz{k}" if layer.b is not None else "")
         found.append((f"Backward: the gradient of layer {k}", text if layer.W is not None else "no parameters"))
-    found.append(("Backward: dx", "dx = dz1 W1^T" if t.layers[0].operation.kind == "dense" else "dx, through layer 1"))
+    readers = " and ".join(str(number) for number, each in enumerate(read, start=1) if 0 in each)
+    through = f"dx, through layer{'s' if ' ' in readers else ''} {readers}"
+    found.append(("Backward: dx", "dx = dz1 W1^T" if t.layers[0].operation.kind == "dense" else through))
     return found
 
 
@@ -208,7 +215,7 @@ def connections(t: Trace, chain: Chain, row: int) -> list[tuple[Node, Node, floa
         dense = t.layers[k].operation.kind == "dense"
         matrix, there = chain.jacobian(k, row)
         for i, j in zip(*map(list, there.nonzero())):
-            source = Node("a", k - 1, row, (int(i),)) if k else Node("x", -1, row, (int(i),))
+            source = chain.source(k, int(i), row)
             target = Node("z", k, row, (int(j),))
             weight, gradient = "", 0.0
             if dense:
@@ -242,7 +249,8 @@ def _number(
 
 
 def _layers(t: Trace) -> str:
-    n, parts = len(t.layers), []
+    n, lines, parts = len(t.layers), [], []
+    read = sources(t.network.operations)
     boxes: list[tuple[str, list[tuple[str, int, str]]]] = [
         ("inputs", [("x", 0, ""), ("dx", step_of("dx", 0, n), "")])
     ]
@@ -264,11 +272,13 @@ def _layers(t: Trace) -> str:
         parts.append("</g>")
         if k:
             layer = t.layers[k - 1]
-            start, end = (x - ACROSS, y + LAYER[1] / 2), (x, y + LAYER[1] / 2)
+            end = x, y + LAYER[1] / 2
             most = max(norms)
             step = step_of("dW", k, n)
             kind = "plus" if norms[k - 1] else "none"
-            parts.append(curve(start, end, stroke(norms[k - 1], most), "edge", kind, step=step))
+            for source in read[k - 1]:
+                start = x - ACROSS - (k - 2 - source) * (LAYER[0] + ACROSS), end[1]
+                lines.append(curve(start, end, stroke(norms[k - 1], most), "edge", kind, step=step))
             if layer.W is not None:
                 shape = " x ".join(map(str, layer.W.shape))
                 parts.append(text(x - ACROSS + 6, end[1] - 12, f"W{k} {shape}", "on", "soft"))
@@ -277,7 +287,8 @@ def _layers(t: Trace) -> str:
     parts.append(curve((x - ACROSS, y + LAYER[1] / 2), (x, y + LAYER[1] / 2), 1, "edge", step=step_of("L", n, n)))
     parts.append(box(x, y, LAYER) + text(x, y - 6, t.loss.name, "head"))
     parts.append(text(x + 8, y + 42, f"C {short(t.cost)}", step=step_of("L", n, n)))
-    return drawing(x + LAYER[0] + MARGIN, y + LAYER[1] + MARGIN, "Computational graph, by layers", parts)
+    size = x + LAYER[0] + MARGIN, y + LAYER[1] + MARGIN
+    return drawing(*size, "Computational graph, by layers", [*lines, *parts])
 
 
 # ---- the paths of an explanation ----

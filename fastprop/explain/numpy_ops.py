@@ -16,6 +16,7 @@ from fastprop.interop import _common
 from fastprop.nn import formulas
 from fastprop.nn.activations import Activation
 from fastprop.nn.losses import Loss
+from fastprop.nn.operations import sources
 
 Array = np.ndarray
 
@@ -187,6 +188,8 @@ def output(part: _common.Part, x: Array, mask: Array | None = None, fork: Array 
         return x + fork
     if kind == "repeat":
         return np.tile(x, fields["n_groups"])
+    if kind == "select":
+        return x[:, fields["sizes"]]
     if kind == "embed":
         return _embedded(part, x)
     if kind == "piecewise":
@@ -194,7 +197,7 @@ def output(part: _common.Part, x: Array, mask: Array | None = None, fork: Array 
     if kind == "periodic":
         turns = 2 * pi * x[:, :, None] * w  # (rows, columns, frequencies)
         return np.concatenate([np.cos(turns), np.sin(turns)], axis=2).reshape(len(x), -1)
-    return x  # copy, fork
+    return x  # copy, fork, concat
 
 
 def _embedded(part: _common.Part, x: Array) -> Array:
@@ -244,10 +247,12 @@ def cost(t: Trace, kind: str, k: int, row: int, place: tuple[int, ...], change: 
     else:
         first = 0 if kind == "x" else k + 1
         outputs[first][row, *place] += change
+    read = sources(t.network.operations)
     for j in range(first, len(parts)):
         operation = parts[j].operation
+        x = np.concatenate([outputs[k + 1] for k in read[j]], axis=1)
         fork = outputs[j + operation.fields["fork"] + 1] if operation.kind == "add" else None
-        z = output(parts[j], outputs[j], mask(t, j) if operation.kind == "dropout" else None, fork)
+        z = output(parts[j], x, mask(t, j) if operation.kind == "dropout" else None, fork)
         outputs[j + 1] = activate(parts[j].operation.activation, z)
     each = outputs[-1].reshape(len(t.x), t.network.n_members, -1)
     y = np.eye(each.shape[2])[t.y] if t.y.ndim == 1 else t.y.astype(np.float64)

@@ -14,7 +14,7 @@ from fastprop.interop import _common
 from fastprop.nn import custom_loss
 from fastprop.nn.losses import Loss
 from fastprop.nn.network import Network, views
-from fastprop.nn.operations import Operation
+from fastprop.nn.operations import Operation, sources
 
 html = LazyModule("html")
 
@@ -313,16 +313,16 @@ def _run(
         network.state[:] = before  # batch norms have updated their running statistics
         operations, losses, gradient, dx = network.engine.trace(*arguments, *options)
     derivatives = iter(zip(*views(gradient, network.operations)))
-    layers, below = [], x
-    for number, (part, numbers) in enumerate(zip(_common.parts(network), operations), start=1):
+    layers, outputs = [], [*(numbers["a"] for numbers in operations), x]  # the inputs last, at -1
+    for k, (part, read) in enumerate(zip(_common.parts(network), sources(network.operations))):
         dW, db = next(derivatives) if part.weight is not None else (None, None)
+        below = outputs[read[0]] if len(read) == 1 else np.concatenate([outputs[j] for j in read], axis=1)
         layers.append(
             TracedLayer(
-                number, part.operation, below, **numbers,
+                k + 1, part.operation, below, **operations[k],
                 W=part.weight, b=part.bias, dW=dW, db=None if part.bias is None else db,
             )
         )  # fmt: skip
-        below = numbers["a"]
     return Trace(network, loss, x, y, weight, training, step, tuple(layers), cost, losses, gradient, dx)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastprop import _validation
-from fastprop.nn.embeddings import Embedding, Periodic, PiecewiseLinear
+from fastprop.nn.embeddings import Periodic, PiecewiseLinear
 from fastprop.nn.layers import Activation, BatchNorm, Dense, Layer, LayerNorm, Residual, Scale
 from fastprop.nn.network import Network
 from fastprop.nn.operations import Operation
@@ -99,9 +99,8 @@ def check_same(
     X = rng.normal(size=(COMPARED, network.n_inputs)).astype(network.dtype)
     eps = np.finfo(network.dtype).eps
     nearby = X * (1 + NEARBY * eps)
-    for layer in network.layers[:1]:
-        for column, categories, _ in layer.columns if isinstance(layer, Embedding) else ():
-            X[:, column] = nearby[:, column] = rng.integers(categories, size=COMPARED)
+    for column, categories in network.layers[0].categories:
+        X[:, column] = nearby[:, column] = rng.integers(categories, size=COMPARED)
     try:
         theirs, moved = np.asarray(run(X)), np.asarray(run(nearby))
     except RecursionError:
@@ -181,6 +180,8 @@ class Stack:
         The number of inputs, once a layer has determined it.
     n_out : int or None
         The number of outputs of the last layer.
+    columns : list of int or None
+        The columns of X that the first layer reads, if they were selected.
     """
 
     def __init__(self, n_in: int | None = None):
@@ -188,6 +189,7 @@ class Stack:
         self.numbers: list[np.ndarray] = []
         self.state: list[np.ndarray] = []
         self.n_in = self.n_out = n_in
+        self.columns: list[int] | None = None
 
     def add(
         self, layer: Layer, *numbers: np.ndarray, state=(), n_in: int | None = None, n_out: int | None = None

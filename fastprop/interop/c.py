@@ -71,6 +71,7 @@ class _Writer:
         self.buffers: list[int] = []  # the number of elements of each buffer
         self.held: list[str] = []  # the inputs of the residual blocks that are not yet complete
         self.at = "x"  # the array that has the row
+        self.branches: list[tuple[str, int]] = []  # the outputs of the branches before, and how many they are
         self.place = 0  # the position of the operation
 
     def text(self) -> str:
@@ -79,6 +80,9 @@ class _Writer:
         final = "y" if self.network.n_members == 1 else ""
         for self.place, part in enumerate(steps):
             self.step(part, final if self.place == len(steps) - 1 else "")
+            if self.place + 1 < len(steps) and steps[self.place + 1].operation.kind in ("select", "concat"):
+                self.held.append(self.at)
+                self.branches.append((self.at, part.operation.n_out))
         if self.network.n_members > 1:
             self.call("mean", "y", self.at, self.network.n_members, self.network.n_outputs)
         prototype = f"void {self.name}(const {self.real} *x, {self.real} *y)"
@@ -232,11 +236,26 @@ class _Writer:
         n = part.operation.n_out // count
         self.loop(count, "copy", f"{y} + {n} * p", x, n)
 
+    def _select(self, part: Part, y: str, x: str) -> None:
+        self.columns(y, "x", part.operation.fields["sizes"])
+
+    def columns(self, y: str, x: str, columns: np.ndarray) -> None:
+        """Add copies of some columns of a row."""
+        for at, column in enumerate(columns):
+            self.body.append(f"    {y}[{at}] = {x}[{column}];")
+
+    def _concat(self, part: Part, y: str, x: str) -> None:
+        at = 0
+        for branch, n in self.branches:
+            self.held.remove(branch)
+            self.call("copy", _at(y, at), branch, n)
+            at += n
+        self.branches = []
+
     def _embed(self, part: Part, y: str, x: str) -> None:
         categories, widths = part.operation.fields["sizes"].reshape(2, -1)
         passed = np.flatnonzero(categories == 0)
-        for at, column in enumerate(passed):
-            self.body.append(f"    {y}[{at}] = {x}[{column}];")
+        self.columns(y, x, passed)
         at, start = len(passed), 0
         for column in np.flatnonzero(categories):
             n, width = categories[column], widths[column]

@@ -13,8 +13,8 @@ from fastprop.interop._common import Stack, check_same, construct, import_librar
 from fastprop.interop.to_torch import ACTIVATIONS
 from fastprop.nn import activations as _activations
 from fastprop.nn import layers as _layers
-from fastprop.nn.embeddings import Embedding, Periodic, PiecewiseLinear
-from fastprop.nn.layers import BatchNorm, Dropout, LayerNorm, Residual, Scale
+from fastprop.nn.embeddings import ByColumn, Embedding, Periodic, PiecewiseLinear
+from fastprop.nn.layers import BatchNorm, Dropout, Layer, LayerNorm, Residual, Scale
 from fastprop.nn.network import Network
 
 NAMES = {kind: name for name, (kind, _) in ACTIVATIONS.items()}
@@ -170,6 +170,12 @@ def _append_layers(stack: Stack, module: Any, place: str, nn: Any) -> None:
         inner = Stack(stack.n_out)
         _append_layers(inner, module.block, f"{place}.block", nn)
         stack.add(Residual(tuple(inner.layers)), *inner.numbers, state=inner.state, n_in=inner.n_in)
+    elif cls is torch_modules.ByColumn:
+        branches = []
+        for number, branch in enumerate(module.branches):
+            branches.append(Stack())
+            _append_layers(branches[-1], branch, f"{place}.branches[{number}]", nn)
+        _join(stack, branches, described)
     # A class of another library that is called Linear may compute something else.
     elif not (
         (cls.__module__.startswith("torch.nn.modules.") and _append(stack, module, described))
@@ -179,6 +185,23 @@ def _append_layers(stack: Stack, module: Any, place: str, nn: Any) -> None:
             f"{described} has no counterpart in fastprop; use a Sequential of Linear, Dropout, BatchNorm1d, LayerNorm, "
             f"Softmax and activations ({', '.join(NAMES)}), or take the weights of the rest with fp.from_state_dict"
         )
+
+
+def _join(stack: Stack, branches: list[Stack], described: str) -> None:
+    """Append a ``ByColumn`` with the layers of some stacks, one of which may have none: it passes its columns on."""
+    parts: list[tuple[Layer, list[int]]] = []
+    n_in = n_out = 0
+    for branch in branches:
+        if branch.columns is None or branch.n_out is None or len(branch.layers) > 1:
+            raise ValueError(
+                f"{described} has a branch other than a Select and the modules of one layer; leave what to_torch made "
+                "as it is"
+            )
+        columns = list(dict.fromkeys(branch.columns))
+        parts += [(layer, columns) for layer in branch.layers]
+        n_in, n_out = n_in + len(columns), n_out + branch.n_out
+    numbers, state = ([each for branch in branches for each in getattr(branch, name)] for name in ("numbers", "state"))
+    stack.add(construct(described, ByColumn, parts=parts), *numbers, state=state, n_in=n_in, n_out=n_out)
 
 
 def _append(stack: Stack, module: Any, described: str) -> bool:
@@ -229,6 +252,9 @@ def _append_own(stack: Stack, module: Any, described: str) -> bool:
     if kind == "Scale":
         weight, bias = array("weight"), array("bias")
         stack.add(Scale(bias=bias is not None), *([weight] if bias is None else [weight, bias]), n_in=len(weight))
+    elif kind == "Select":
+        stack.columns, stack.n_out = module.columns, len(module.columns)
+        stack.n_in = stack.n_in or len(set(module.columns))
     elif kind == "Embeddings":
         tables = [_array_of(table, described, "weight") for table in module.tables]
         columns = tuple((column, *table.shape) for column, table in zip(module.columns, tables))
@@ -237,6 +263,8 @@ def _append_own(stack: Stack, module: Any, described: str) -> bool:
     elif kind == "PiecewiseLinear":
         edges, bins = array("edges"), module.n_bins
         each = tuple(tuple(row.tolist()) for row in np.split(edges, np.cumsum(np.add(bins, 1))[:-1]))
+        if _twice(stack):  # each column is there twice: first as a number, which is a bin without bounds
+            each = each[1::2]
         stack.add(PiecewiseLinear(each), state=[edges], n_in=len(bins), n_out=sum(bins))
     elif kind == "Periodic":
         frequencies = array("frequencies")
@@ -244,7 +272,8 @@ def _append_own(stack: Stack, module: Any, described: str) -> bool:
         stack.add(Periodic(n), frequencies, n_in=n_in, n_out=2 * n * n_in)
     elif kind == "Groups" and isinstance(top, (PiecewiseLinear, Periodic)):
         linear = list(module.groups)
-        stack.layers[-1] = replace(top, width=linear[0].out_features, activation="identity")
+        options: dict[str, Any] = {"linear": True} if _twice(stack) else {}
+        stack.layers[-1] = replace(top, width=linear[0].out_features, activation="identity", **options)
         stack.numbers += [_array_of(each, described, "weight").T for each in linear]
         stack.numbers += [_array_of(each, described, "bias") for each in linear]
         stack.n_out = len(linear) * linear[0].out_features
@@ -253,6 +282,11 @@ def _append_own(stack: Stack, module: Any, described: str) -> bool:
     else:
         return False
     return True
+
+
+def _twice(stack: Stack) -> bool:
+    """Return whether columns were selected twice."""
+    return stack.columns is not None and len(set(stack.columns)) < len(stack.columns)
 
 
 def _activation_of(module: Any, kind: str, described: str) -> Any:

@@ -68,12 +68,19 @@ def to_onnx(network: Network, path=None) -> Any:
     network = copy.copy(require_network(network, "to_onnx"))  # between two steps of a training in another thread
     onnx = import_library("onnx", "onnx", "to_onnx")
     graph = _Graph(onnx, network.dtype)
-    x = _Value(graph, "X")
-    functions, held = _Functions(), list[_Value]()
+    inputs = x = _Value(graph, "X")
+    functions, held, branches = _Functions(), list[_Value](), list[_Value]()
     for part in parts(network):
         kind = part.operation.kind
+        if kind in ("select", "concat") and x is not inputs:
+            branches.append(x)
         if kind == "fork":
             held.append(x)
+        elif kind == "select":
+            x = inputs.columns(part.operation.fields["sizes"])
+        elif kind == "concat":
+            x, *others = branches
+            x = x.joined(*others)
         elif kind == "add":
             x = x + held.pop()
         elif kind not in ("copy", "dropout"):

@@ -69,6 +69,11 @@ def to_torch(network: Network) -> Any:
         elif part.operation.kind == "add":
             block = torch.nn.Sequential(*blocks.pop())
             blocks[-1].append(torch_modules.Residual(block))
+        elif part.operation.kind == "concat":
+            (modules,) = blocks
+            starts = [place for place, module in enumerate(modules) if isinstance(module, torch_modules.Select)]
+            branches = [modules[start:end] for start, end in zip(starts, [*starts[1:], None])]
+            blocks = [[torch_modules.ByColumn([torch.nn.Sequential(*branch) for branch in branches])]]
         elif part.operation.kind != "copy":
             blocks[-1].append(_module(torch, torch_modules, part))
         if part.operation.activation != _activations.identity:
@@ -141,5 +146,6 @@ def _module(torch: Any, own: Any, part: Part) -> Any:
         "dropout": lambda: nn.Dropout(fields["rate"]),
         "softmax": lambda: (nn.LogSoftmax if fields["logarithm"] else nn.Softmax)(dim=-1),
         "repeat": lambda: own.Repeat(fields["n_groups"]),
+        "select": lambda: own.Select(fields["sizes"].tolist()),
         "periodic": lambda: own.Periodic(tensor(part.weight)),
     }[kind]()

@@ -137,6 +137,34 @@ class MeanOfMembers(nn.Module):
         return x.unflatten(-1, (self.members, -1)).mean(-2)
 
 
+class Select(nn.Module):
+    """Select some columns of each row."""
+
+    def __init__(self, columns: list[int]):
+        super().__init__()
+        self.columns = columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the columns."""
+        return x[..., self.columns]
+
+    def extra_repr(self) -> str:
+        """Return the columns, for the repr."""
+        return str(self.columns)
+
+
+class ByColumn(nn.Module):
+    """Apply several modules to the same rows, each of which begins with a ``Select``."""
+
+    def __init__(self, branches: list[nn.Sequential]):
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of the branches, one after the other."""
+        return torch.cat([branch(x) for branch in self.branches], -1)
+
+
 class Embeddings(nn.Module):
     """Replace each column of categories by a row of its table; the other columns come first."""
 

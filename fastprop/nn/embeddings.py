@@ -1,6 +1,6 @@
 """Layers that read the columns of a table: embeddings of categories and of numbers, as frozen descriptions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY
 from math import sqrt
 from typing import ClassVar
@@ -15,6 +15,7 @@ from fastprop.nn.layers import Dense, Layer
 from fastprop.nn.operations import Operation
 
 LONGEST = 100  # characters of edges in a repr, enough for two columns of two bins
+PARTS = "[(Embedding({0: (7, 4)}), [3]), (Periodic(16), [0, 2])]"  # for messages of ByColumn
 
 
 @frozen
@@ -45,7 +46,6 @@ class Embedding(Layer):
 
     kind: ClassVar[str] = "embedding"
     first_only: ClassVar[bool] = True
-    checks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         given = self.columns
@@ -71,12 +71,17 @@ class Embedding(Layer):
             raise ValueError(f"Embedding got a column twice: {checked!r:.200}")
         self._store(columns=tuple(sorted(checked)))
 
+    @property
+    def categories(self) -> tuple[tuple[int, int], ...]:
+        """The columns that hold a category, each with the number of its categories."""
+        return tuple((column, categories) for column, categories, _ in self.columns)
+
     def operations(self, n_in, *, first=False):
         """Return the look-up in the tables."""
         last = self.columns[-1][0]
         if last >= n_in:
             raise ValueError(
-                f"Embedding reads column {last}, but the network has {n_in} inputs, the columns 0 to {n_in - 1}"
+                f"Embedding reads column {last}, but there are {n_in} inputs, the columns 0 to {n_in - 1}"
             )
         n_weights = sum(categories * width for _, categories, width in self.columns)
         if n_weights >= 2**63:  # the engine counts in int64, which would overflow
@@ -93,24 +98,6 @@ class Embedding(Layer):
 
         n_out = n_in - len(self.columns) + sum(width for _, _, width in self.columns)
         return [Operation("embed", n_out, weight=(n_weights,), draw=draw, fields={"sizes": sizes.ravel()})]
-
-    def check(self, what: str, X: np.ndarray) -> None:
-        """Check that every category is a whole number in its range.
-
-        Raises
-        ------
-        ValueError
-            If one is not; the message has the position of the first.
-        """
-        for column, categories, _ in self.columns:
-            values = X[:, column]
-            wrong = (values != np.floor(values)) | (values < 0) | (values >= categories)
-            if wrong.any():
-                row = int(np.argmax(wrong))
-                raise ValueError(
-                    f"{what}[{row}, {column}] is {values[row]:g}; Embedding reads column {column} as a category in "
-                    f"[0, {categories}): renumber it, or make the Embedding with more categories"
-                )
 
 
 @frozen
@@ -131,16 +118,22 @@ class PiecewiseLinear(Layer):
         The number of outputs of each column's dense layer; without it there is no dense layer.
     activation : str or Activation, default "relu"
         The activation of the dense layers.
+    linear : bool, default False
+        Whether the dense layer of a column takes the number itself, too. The weights of its bins then start at 0: it
+        starts as a linear embedding of the number, from which training departs bin by bin. With the activation
+        "identity" this is version "B" of the package rtdl_num_embeddings; linear=False is its version "A".
 
     Raises
     ------
     ValueError, TypeError
-        If the edges of a column do not increase.
+        If the edges of a column do not increase, or linear=True is given without a width.
     """
 
     edges: "tuple[tuple[float, ...], ...]"
     width: int | None = None
     activation: "str | activations.Activation" = "relu"
+    _: KW_ONLY
+    linear: bool = False
 
     kind: ClassVar[str] = "piecewise_linear"
     first_only: ClassVar[bool] = True
@@ -158,8 +151,10 @@ class PiecewiseLinear(Layer):
         if not checked:
             raise ValueError("PiecewiseLinear needs the edges of each column, got none; use PiecewiseLinear.of(X)")
         width = None if self.width is None else _validation.count("width", self.width)
-        self._store(edges=tuple(checked), width=width)
+        self._store(edges=tuple(checked), width=width, linear=_validation.flag("linear", self.linear))
         Dense(1, self.activation)
+        if self.linear and width is None:
+            raise ValueError("linear=True is a part of the dense layers, which there are with a width; use width=8")
 
     def __repr__(self) -> str:
         written, edges = super().__repr__(), repr(self.edges)
@@ -169,7 +164,9 @@ class PiecewiseLinear(Layer):
         return written.replace(edges, f"<{len(self.edges)} columns, {bins} bins>", 1)
 
     @classmethod
-    def of(cls, X, *, bins: int = 48, width: int | None = None, activation="relu") -> "PiecewiseLinear":
+    def of(
+        cls, X, *, bins: int = 48, width: int | None = None, activation="relu", linear: bool = False
+    ) -> "PiecewiseLinear":
         """Make a layer whose edges are the distinct quantiles of each column of X.
 
         Parameters
@@ -177,7 +174,7 @@ class PiecewiseLinear(Layer):
         X : array_like, (rows, columns)
         bins : int, default 48
             The largest number of bins of a column.
-        width, activation
+        width, activation, linear
             As the class takes them.
 
         Raises
@@ -192,25 +189,33 @@ class PiecewiseLinear(Layer):
         for number, each in enumerate(edges):
             if len(each) < 2:
                 raise ValueError(f"column {number} of X is constant ({each[0]:g}), so it has no bins; drop the column")
-        return cls(tuple(tuple(each.tolist()) for each in edges), width, activation)
+        return cls(tuple(tuple(each.tolist()) for each in edges), width, activation, linear=linear)
 
     def operations(self, n_in, *, first=False):
         """Return the encoding, and the product by groups."""
         if n_in != len(self.edges):
             raise ValueError(
-                f"PiecewiseLinear has the edges of {len(self.edges)} columns, but the network has {n_in} inputs"
+                f"PiecewiseLinear has the edges of {len(self.edges)} columns, but there are {n_in} inputs"
             )
-        bins = np.array([len(each) - 1 for each in self.edges], np.int64)
+        edges = self.edges
+        if self.linear:  # before each column the number itself, which one bin without bounds from 0 to 1 gives
+            edges = tuple(each for column in edges for each in ((0.0, 1.0), column))
+        bins = np.array([len(each) - 1 for each in edges], np.int64)
         total = int(bins.sum())
-        encoding = Operation("piecewise", total, state=np.concatenate(self.edges), fields={"sizes": bins})
+        encoding = [Operation("piecewise", total, state=np.concatenate(edges), fields={"sizes": bins})]
+        if self.linear:
+            encoding.insert(0, _select(np.repeat(np.arange(n_in), 2)))
+            bins = bins[::2] + bins[1::2]
         if self.width is None:
-            return [encoding]
+            return encoding
         width = self.width
 
         def draw(generator):
-            return np.concatenate(
-                [generator.uniform(-1 / sqrt(n), 1 / sqrt(n), n * width) for n in bins]  # as torch.nn.Linear starts
-            )
+            if self.linear:  # as in rtdl_num_embeddings
+                rows = [generator.uniform(-1 / sqrt(width), 1 / sqrt(width), width) for _ in bins]
+                return np.concatenate([np.append(row, np.zeros((n - 1) * width)) for row, n in zip(rows, bins)])
+            # as torch.nn.Linear
+            return np.concatenate([generator.uniform(-1 / sqrt(n), 1 / sqrt(n), n * width) for n in bins])
 
         groups = {"n_groups": n_in, "sizes": bins}
         layer = Dense(n_in * width, self.activation)
@@ -218,7 +223,7 @@ class PiecewiseLinear(Layer):
         product[0] = Operation(
             "dense", n_in * width, product[0].activation, (total * width,), n_in * width, draw, fields=groups
         )
-        return [encoding, *product]
+        return [*encoding, *product]
 
 
 @frozen
@@ -283,4 +288,112 @@ class Periodic(Layer):
         return [waves, *Dense(self.width, self.activation).product(2 * n * n_in, n_groups=n_in)]
 
 
-_validation.no_other_fields(Embedding, PiecewiseLinear, Periodic)
+@frozen
+class ByColumn(Layer):
+    """Puts several input layers side by side, each on the columns of X that it is for.
+
+    The outputs are first the columns that no part names, as they are and in their order, and then the outputs of each
+    part in the order of the parts. A part sees its columns, in the order in which they are given, as its inputs 0, 1,
+    2, ...
+
+    Parameters
+    ----------
+    parts : sequence of (layer, columns)
+        ``Embedding``, ``PiecewiseLinear`` and ``Periodic`` layers, each with the list of its columns of X.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no part, a part is no such layer or does not fit the number of its columns, a column is no whole
+        number, or it is given twice.
+
+    Examples
+    --------
+    >>> layer = ByColumn([(PiecewiseLinear([[0, 1, 2], [0, 5]]), [0, 2]), (Embedding({0: (7, 4)}), [3])])
+    >>> layer.operations(5)[-1].n_out  # columns 1 and 4, 2 + 1 bins, and a vector of 4 numbers
+    9
+    """
+
+    parts: "tuple[tuple[Layer, tuple[int, ...]], ...]"
+
+    kind: ClassVar[str] = "by_column"
+    first_only: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        given = list(self.parts) if isinstance(self.parts, Iterable) else [self.parts]
+        if not given:
+            raise ValueError(f"ByColumn needs at least one part, got none; use for example {PARTS}")
+        parts: list[tuple[Layer, tuple[int, ...]]] = []
+        taken: dict[int, int] = {}  # column -> the part that names it
+        for place, part in enumerate(given, start=1):
+            try:
+                layer, given_columns = part
+                columns = list(given_columns)
+            except (TypeError, ValueError):
+                raise TypeError(
+                    f"part {place} of ByColumn must be a layer and the list of its columns, got {part!r:.200}; "
+                    f"use for example {PARTS}"
+                ) from None
+            if not isinstance(layer, (Embedding, PiecewiseLinear, Periodic)):
+                raise TypeError(
+                    f"part {place} of ByColumn must be an Embedding, a PiecewiseLinear or a Periodic, got "
+                    f"{layer!r:.200}; other layers follow ByColumn"
+                )
+            columns = [_validation.whole(f"a column of part {place} of ByColumn", column) for column in columns]
+            if not columns:
+                raise ValueError(f"part {place} of ByColumn, {layer!r:.200}, has no columns; leave it out")
+            for column in columns:
+                if column in taken:
+                    raise ValueError(
+                        f"part {place} of ByColumn names column {column}, which part {taken[column]} has; give each "
+                        "column to one part, or X with a copy of it"
+                    )
+                taken[column] = place
+            try:
+                layer.operations(len(columns))
+            except ValueError as error:
+                raise ValueError(
+                    f"part {place} of ByColumn does not fit its columns, {columns!r:.200}: {error}, counted among these"
+                ) from None
+            parts.append((layer, tuple(columns)))
+        self._store(parts=tuple(parts))
+
+    @property
+    def categories(self) -> tuple[tuple[int, int], ...]:
+        """The columns that hold a category, each with the number of its categories."""
+        return tuple((columns[own], n) for layer, columns in self.parts for own, n in layer.categories)
+
+    def describe(self) -> dict:
+        """Return a JSON-able dict from which ``from_description`` makes an equal layer."""
+        return {"kind": self.kind, "parts": [[layer.describe(), list(columns)] for layer, columns in self.parts]}
+
+    def __repr__(self) -> str:
+        shown = []
+        for layer, columns in self.parts:
+            listed = repr(list(columns))
+            shown.append(f"({layer!r}, {listed if len(listed) <= LONGEST else f'<{len(columns)} columns>'})")
+        return f"ByColumn([{', '.join(shown)}])"
+
+    def operations(self, n_in, *, first=False):
+        """Return a branch for each part, and before them one for the columns that no part names."""
+        named = {column for _, columns in self.parts for column in columns}
+        if max(named) >= n_in:
+            raise ValueError(
+                f"ByColumn reads column {max(named)}, but there are {n_in} inputs, the columns 0 to {n_in - 1}"
+            )
+        others = [column for column in range(n_in) if column not in named]
+        branches = [[_select(others)]] if others else []
+        for layer, columns in self.parts:
+            operations, chosen = layer.operations(len(columns)), np.array(columns)
+            if operations[0].kind == "select":
+                chosen, operations = chosen[operations[0].fields["sizes"]], operations[1:]
+            branches.append([_select(chosen), *operations])
+        n_out = sum(branch[-1].n_out for branch in branches)
+        return [*(operation for branch in branches for operation in branch), Operation("concat", n_out)]
+
+
+def _select(columns) -> Operation:
+    return Operation("select", len(columns), fields={"sizes": np.array(columns, np.int64)})
+
+
+_validation.no_other_fields(Embedding, PiecewiseLinear, Periodic, ByColumn)

@@ -25,10 +25,14 @@ class Layer:
 
     kind: ClassVar[str]
     first_only: ClassVar[bool] = False  # whether it reads the network's inputs, and so must be the first layer
-    checks: ClassVar[bool] = False  # whether it takes only some finite inputs, which `check` tests
 
     def __init_subclass__(cls) -> None:
         LAYERS[cls.kind] = cls
+
+    @property
+    def categories(self) -> tuple[tuple[int, int], ...]:
+        """The columns of X that hold a category, each with the number of its categories."""
+        return ()
 
     def describe(self) -> dict:
         """Return a JSON-able dict from which ``from_description`` makes an equal layer."""
@@ -52,7 +56,22 @@ class Layer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def check(self, what: str, X: np.ndarray) -> None:
-        """Raise an error if the layer cannot take the inputs X (rows, n_in), called `what` in messages."""
+        """Check that every category of X (rows, n_in), called `what` in messages, is a whole number in its range.
+
+        Raises
+        ------
+        ValueError
+            If one is not; the message has the position of the first.
+        """
+        for column, categories in self.categories:
+            values = X[:, column]
+            wrong = (values != np.floor(values)) | (values < 0) | (values >= categories)
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise ValueError(
+                    f"{what}[{row}, {column}] is {values[row]:g}; Embedding reads column {column} as a category in "
+                    f"[0, {categories}): renumber it, or make the Embedding with more categories"
+                )
 
     def _store(self, **checked) -> None:
         """Store checked values of the fields, which a frozen dataclass allows in no other way."""
@@ -423,6 +442,11 @@ def from_description(description: dict) -> Layer:
     layer = LAYERS[_validation.choice("kind of layer", given.pop("kind", None), LAYERS)]
     if isinstance(given.get("layers"), list):
         given["layers"] = [from_description(inner) for inner in given["layers"]]
+    if isinstance(given.get("parts"), list):  # pairs of a layer and its columns
+        given["parts"] = [
+            (from_description(part[0]), *part[1:]) if isinstance(part, list) and part else part
+            for part in given["parts"]
+        ]
     try:
         return layer(**given)
     except TypeError as error:

@@ -189,7 +189,7 @@ class Network(Conveniences):
         ValueError, TypeError
             If X has another shape, is not numeric, or has NaN or infinity.
         """
-        outputs = None if self.layers[0].checks else self.engine.try_forward(X)
+        outputs = None if self.layers[0].categories else self.engine.try_forward(X)
         if outputs is None and data.streams(X, self.dtype):
             with self.engine.exclusive():  # so that all batches use the same parameters
                 return np.concatenate([self(x) for x in data.converted(self, X)])
@@ -222,7 +222,7 @@ class Network(Conveniences):
         """
         X = data.plain(what, X, self.dtype)
         x = _validation.matrix(what, X, self.n_inputs, self.engine, self.dtype, row=row)
-        if self.layers[0].checks:
+        if self.layers[0].categories:
             self.layers[0].check(what, np.atleast_2d(x))
         return x
 

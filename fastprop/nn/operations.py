@@ -1,6 +1,6 @@
 """Operations: the steps of a forward pass, of which layers consist. _core/operations.pxi describes each kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import field, replace
 from math import inf, prod
 from typing import Any
@@ -91,6 +91,25 @@ def merged(operations: list[Operation]) -> list[Operation]:
         else:
             result.append(operation)
     return result
+
+
+def sources(operations: Sequence[Operation]) -> list[list[int]]:
+    """Return for each operation which outputs it reads, side by side: those of operations, or -1, the inputs.
+
+    A "select" reads the inputs and begins a branch, and a "concat" reads the last operation of each branch. Any other
+    operation reads the one before it, an "add" also its "fork".
+    """
+    found: list[list[int]] = []
+    ends: list[int] = []
+    for k, operation in enumerate(operations):
+        if operation.kind in ("select", "concat") and k:
+            ends.append(k - 1)
+        if operation.kind == "concat":
+            found.append(ends)
+            ends = []
+        else:
+            found.append([-1 if operation.kind == "select" else k - 1])
+    return found
 
 
 def output_range(operations: list[Operation]) -> tuple[float, float]:

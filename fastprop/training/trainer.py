@@ -239,7 +239,7 @@ class Trainer:
         DivergenceError
             If the cost is not finite; the step is not taken.
         """
-        if sample_weight is None and self.class_weight is None and not self.network.layers[0].checks:
+        if sample_weight is None and self.class_weight is None and not self.network.layers[0].categories:
             cost = self.compiled.try_step(xb, yb)
             if cost is not None:
                 if self.optimizer_state.schedule is not None:

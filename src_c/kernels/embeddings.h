@@ -1,5 +1,22 @@
-/* Layers that embed the network's input columns: tables for categories, piecewise-linear and periodic encodings of
- * numbers. */
+/* Layers that embed the network's input columns: the choice of columns, tables for categories, piecewise-linear and
+ * periodic encodings of numbers. */
+
+static void FP(select_forward)(T *a, const T *x, const int64_t *columns, I rows, I n, I a_stride, I x_stride)
+{
+    for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
+        for (I j = 0; j < n; j++)
+            a[j] = x[columns[j]];
+}
+
+static void FP(select_backward)(T *dx, const T *da, const int64_t *columns, I rows, I n, I dx_stride, I da_stride)
+{
+    for (I i = 0; i < rows; i++, dx += dx_stride, da += da_stride) {
+        for (I j = 0; j < n; j++)
+            dx[columns[j]] = 0;
+        for (I j = 0; j < n; j++)
+            dx[columns[j]] += da[j];
+    }
+}
 
 /* to = from (rows, n), or `fill` where from is NULL */
 FP_INLINE void FP(copy_columns)(T *to, const T *from, T fill, I rows, I n, I to_stride, I from_stride)

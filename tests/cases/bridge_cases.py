@@ -12,6 +12,7 @@ MEMBERS = {
     "no bias": [fp.Dense(5, "tanh", bias=False), fp.Dense(2, "softmax", bias=False)],
     "embedding": [fp.Embedding({1: (3, 4)}), 5, 2],
     "piecewise": [fp.PiecewiseLinear(EDGES, 3, "sigmoid"), 5, 2],
+    "by column": [fp.ByColumn([(fp.PiecewiseLinear(EDGES[:2]), [2, 0]), (fp.Embedding({0: (3, 4)}), [1])]), 5, 2],
 }
 
 # name -> layers, members
@@ -29,7 +30,7 @@ def network(name, dtype):
     rng = np.random.default_rng(1)
     net.parameters[:] = rng.normal(0, 0.5, net.n_parameters)
     X = inputs(net, rng, 40)
-    net.forward(2 * X if not net.layers[0].checks else X, training=True)  # updates the running statistics
+    net.forward(2 * X if not net.layers[0].categories else X, training=True)  # updates the running statistics
     return net
 
 

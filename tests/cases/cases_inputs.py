@@ -10,6 +10,36 @@ from cases_rows import cases_of, wide
 ROWS = [0, 1, 2, 37]
 
 
+# a choice of columns, also with some of them twice
+
+
+def choices(draw):
+    """Yield (n_in, columns, rows)."""
+    for n_in, n, rows in product([1, 5, 40], kernel_cases.WIDTHS, ROWS):
+        yield n_in, draw.rng.integers(n_in, size=n), rows
+
+
+def select_forward(dtype):
+    draw = kernel_cases.Drawer(dtype)
+    for n_in, columns, rows in choices(draw):
+        x = draw.normal(rows, n_in)
+        arguments = {
+            "a": draw.nan(rows, len(columns)), "x": x, "columns": columns, "rows": rows, "n": len(columns),
+        }  # fmt: skip
+        yield from cases_of(arguments, "a", twins.select_forward(kernel_cases.wide(x), columns), 0)
+
+
+def select_backward(dtype):
+    draw = kernel_cases.Drawer(dtype)
+    for n_in, columns, rows in choices(draw):
+        dx, da = draw.normal(rows, n_in), draw.normal(rows, len(columns))
+        arguments = {"dx": dx, "da": da, "columns": columns, "rows": rows, "n": len(columns)}
+        wide_dx, wide_da = wide(dx, da)
+        terms = twins.select_backward(np.abs(wide_da), columns, np.zeros_like(wide_dx))
+        expected = twins.select_backward(wide_da, columns, wide_dx)
+        yield from cases_of(arguments, "dx", expected, len(columns) * draw.eps * terms)
+
+
 # embeddings: columns of numbers alone and in runs, of indices alone and in runs, with tables of every width
 
 
@@ -170,7 +200,7 @@ def periodic_gradient(dtype):
 
 
 CASES = (
-    embed_forward, embed_gradient, embed_backward, piecewise_forward, piecewise_backward,
-    periodic_forward, periodic_backward, periodic_gradient,
+    select_forward, select_backward, embed_forward, embed_gradient, embed_backward, piecewise_forward,
+    piecewise_backward, periodic_forward, periodic_backward, periodic_gradient,
 )  # fmt: skip
 KERNELS = {cases.__name__: cases for cases in CASES}

@@ -29,10 +29,26 @@ EXAMPLES = {
     "piecewise_linear": [
         [fp.PiecewiseLinear(EDGES), fp.Dense(5, "tanh"), 4],
         [fp.PiecewiseLinear(EDGES, 3, "tanh"), 4],
+        [fp.PiecewiseLinear(EDGES, 3, "tanh", linear=True), 4],
     ],
     "periodic": [
         [fp.Periodic(4, sigma=0.3), fp.Dense(5, "tanh"), 4],
         [fp.Periodic(3, sigma=0.3, width=2, activation="tanh"), 4],
+    ],
+    "by_column": [
+        [fp.ByColumn([(fp.PiecewiseLinear(EDGES[:1]), [2]), (fp.Embedding({0: (3, 4)}), [0])]), fp.Dense(5, "tanh"), 4],
+        [fp.ByColumn([(fp.Periodic(3, sigma=0.3, width=2, activation="silu"), [2, 0])])],
+        [
+            fp.ByColumn(
+                [
+                    (fp.Embedding({0: (2, 1)}), [1]),
+                    (fp.Periodic(2, sigma=0.3), [0]),
+                    (fp.PiecewiseLinear(EDGES[:1], 2, "prelu", linear=True), [2]),
+                ]
+            ),
+            fp.BatchNorm("tanh"),
+            4,
+        ],
     ],
 }
 ROWS = 6
@@ -41,6 +57,6 @@ ROWS = 6
 def inputs(net, rng, rows=ROWS):
     """Return inputs, (rows, n_inputs): random numbers, and categories in the columns where the network reads them."""
     X = rng.normal(size=(rows, net.n_inputs))
-    for column, categories, _ in getattr(net.layers[0], "columns", ()):
+    for column, categories in net.layers[0].categories:
         X[:, column] = rng.integers(categories, size=rows)
     return X

@@ -110,7 +110,7 @@ def test_there_and_back(torch, name, dtype):
     np.testing.assert_array_equal(again.state, net.state)
     X = bridge_cases.rows(net)
     np.testing.assert_array_equal(again(X), net(X))
-    if not name.startswith(("activation", "residual", "periodic", "piecewise")):
+    if not name.startswith(("activation", "residual", "periodic", "piecewise", "by_column")):
         assert list(again.layers) == _merged(net.layers)
 
 
@@ -489,3 +489,32 @@ def test_names_that_leave_no_number_out():
 def test_states_that_are_none(state, error, message):
     with pytest.raises(error, match=message):
         fp.from_state_dict(state)
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_piecewise_linear_of_another_package(torch, linear):
+    """Versions "A" and "B" of rtdl_num_embeddings have the same outputs and gradients."""
+    rtdl = pytest.importorskip("rtdl_num_embeddings")
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    edges = [torch.tensor(np.quantile(column, np.linspace(0, 1, 6)), dtype=torch.float32) for column in X.T]
+    theirs = rtdl.PiecewiseLinearEmbeddings(edges, 4, activation=False, version="B" if linear else "A")
+    layer = fp.PiecewiseLinear([each.tolist() for each in edges], 4, "identity", linear=linear)
+    net = fp.Network([3, layer], seed=0)
+    first = net.weights[0].reshape(3, -1, 4)  # a matrix (inputs, outputs) for each column
+    assert np.all(first[:, 1:] == 0) == linear
+    net.parameters = np.random.default_rng(1).normal(size=net.n_parameters)
+    ours = [torch.tensor(first[:, 0]), torch.tensor(net.biases[0].reshape(3, 4))] if linear else []
+    ours += [torch.tensor(first[:, 1:] if linear else first)]
+    ours += [] if linear else [torch.tensor(net.biases[0].reshape(3, 4))]
+    for parameter, values in zip(theirs.parameters(), ours, strict=True):
+        parameter.data = values
+    x = torch.tensor(X, requires_grad=True)
+    outputs = theirs(x).flatten(1)
+    dY = np.random.default_rng(2).normal(size=(40, 12)).astype("float32")
+    outputs.backward(torch.tensor(dY))
+    np.testing.assert_allclose(net.forward(X), outputs.detach(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(net.backward(dY), x.grad, rtol=1e-4, atol=1e-4)
+    back = [parameter.grad.reshape(3, -1, 4) for parameter in theirs.parameters()]
+    weight = np.concatenate([back[0], back[2]], axis=1) if linear else back[0]
+    bias = back[1]
+    np.testing.assert_allclose(net.gradient, np.append(weight.ravel(), bias.ravel()), rtol=1e-4, atol=1e-4)

@@ -95,7 +95,7 @@ def test_gradient_of_the_inputs(kind, number, training):
     np.testing.assert_allclose(
         gradient, net.value_and_gradient(X, dY, loss="half_mse", training=training)[1], rtol=1e-11, atol=1e-14
     )
-    columns = {column for column, _, _ in getattr(net.layers[0], "columns", ())}
+    columns = {column for column, _ in net.layers[0].categories}
     for j in range(3):
         if j in columns:
             assert np.all(dX[:, j] == 0)  # an index has no slope
@@ -385,8 +385,18 @@ def test_hessian_vector_product():
         (lambda: fp.PiecewiseLinear([[0, 0]]), "increase"),
         (lambda: fp.PiecewiseLinear([]), "edges of each column"),
         (lambda: fp.PiecewiseLinear.of(np.ones((5, 2))), "constant"),
-        (lambda: fp.Network([3, fp.PiecewiseLinear([[0, 1]]), 1]), "1 columns, but the network has 3"),
+        (lambda: fp.PiecewiseLinear([[0, 1]], linear=True), "use width=8"),
+        (lambda: fp.Network([3, fp.PiecewiseLinear([[0, 1]]), 1]), "1 columns, but there are 3"),
         (lambda: fp.Periodic(sigma=0), "above 0"),
+        (lambda: fp.ByColumn([]), "at least one part"),
+        (lambda: fp.ByColumn([(fp.Periodic(), [])]), "has no columns"),
+        (lambda: fp.ByColumn([(fp.Periodic(), [0, 1, 0])]), "column 0, which part 1 has"),
+        (lambda: fp.ByColumn([(fp.Periodic(), [0]), (fp.Embedding({0: (2, 1)}), [0])]), "column 0, which part 1 has"),
+        (lambda: fp.ByColumn([(fp.Periodic(), [-1])]), "at least 0"),
+        (lambda: fp.ByColumn([(fp.PiecewiseLinear([[0, 1]]), [2, 3])]), r"does not fit its columns, \[2, 3\]: .*of 1"),
+        (lambda: fp.ByColumn([(fp.Embedding({4: (2, 1)}), [4])]), "reads column 4, but there are 1"),
+        (lambda: fp.Network([3, fp.ByColumn([(fp.Periodic(), [3])]), 1]), "columns 0 to 2"),
+        (lambda: fp.Network([3, 4, fp.ByColumn([(fp.Periodic(), [3])]), 1]), "must be the first layer"),
         (lambda: fp.Network([3, 4, 1], members=0), "members must be a positive int"),
         (lambda: fp.Network([3, 4, fp.LayerNorm(), 1], members=2), "got LayerNorm"),
     ],
@@ -396,9 +406,31 @@ def test_errors(make, message):
         make()
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        fp.Periodic(),
+        [fp.Periodic()],
+        (fp.Periodic(), [0]),
+        [(fp.Periodic(), 0)],
+        [(fp.Periodic(), ["age"])],
+        [(fp.Periodic(), [0.5])],
+        [(fp.Dense(3), [0])],
+        [("periodic", [0])],
+        [(fp.ByColumn([(fp.Periodic(), [0])]), [0])],
+    ],
+)
+def test_parts_of_by_column_that_are_none(parts):
+    with pytest.raises(TypeError, match=r"part 1 of ByColumn must be"):
+        fp.ByColumn(parts)
+
+
 @pytest.mark.parametrize("bad", [3, -1, 0.5])
-def test_an_index_out_of_range_is_refused_at_every_door(bad):
-    net = fp.Network([3, fp.Embedding({1: (3, 4)}), 1], seed=0)
+@pytest.mark.parametrize(
+    "layer", [fp.Embedding({1: (3, 4)}), fp.ByColumn([(fp.Periodic(2), [0]), (fp.Embedding({1: (3, 4)}), [2, 1])])]
+)
+def test_an_index_out_of_range_is_refused_at_every_door(layer, bad):
+    net = fp.Network([3, layer, 1], seed=0)
     X, y = np.zeros((5, 3), "float32"), np.zeros((5, 1), "float32")
     X[2, 1] = bad
     trainer = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.1))

@@ -3,6 +3,18 @@
 import numpy as np
 
 
+def select_forward(x, columns):
+    return x[:, columns]
+
+
+def select_backward(da, columns, dx):
+    """Return dx with the columns that were selected replaced by their sums of da."""
+    dx = dx.copy()
+    dx[:, columns] = 0
+    np.add.at(dx, (slice(None), columns), da)
+    return dx
+
+
 def embed_forward(x, tables, categories, width):
     """Return the columns of numbers, followed by the row of its table for each index."""
     columns, start = [x[:, categories == 0]], 0
@@ -82,7 +94,7 @@ def periodic_gradient(da, a, x, dfrequency=0.0):
 
 
 TWINS = (
-    embed_forward, embed_gradient, embed_backward, piecewise_forward, piecewise_backward,
-    periodic_forward, periodic_backward, periodic_gradient,
+    select_forward, select_backward, embed_forward, embed_gradient, embed_backward, piecewise_forward,
+    piecewise_backward, periodic_forward, periodic_backward, periodic_gradient,
 )  # fmt: skip
 KERNELS = {twin.__name__: twin for twin in TWINS}

@@ -67,6 +67,7 @@ def own_loss(Y, T):
 # how an instance is made, where the class itself cannot be called without arguments
 MAKE = {
     "Activation": lambda: fp.Activation("tanh"),
+    "ByColumn": lambda: fp.ByColumn([(fp.Periodic(3), [2]), (fp.Embedding({0: (3, 2)}), [0])]),
     "Checkpoint": lambda: fp.Checkpoint("file"),
     "Dense": lambda: fp.Dense(3, "tanh"),
     "DivergenceError": lambda: fp.DivergenceError("diverged"),
