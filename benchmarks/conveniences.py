@@ -31,6 +31,7 @@ def pairs(fp, folder):
     """Return (the convenience, the plain call, the largest ratio allowed) by name."""
     from fastprop.tabular.csv import read_csv
     from fastprop.tabular.encoders import Encoder
+    from fastprop.tabular.schema import Schema
 
     rng = np.random.default_rng(0)
     net = fp.Network([784, 128, 10], seed=0)
@@ -44,7 +45,7 @@ def pairs(fp, folder):
 
     def encode():
         table = read_csv(path)
-        Encoder.fit(table, table.names).transform(table, np.float32)
+        Encoder.fit(table, Schema.infer(table)).transform(table)
 
     def read():
         with path.open(newline="") as file:

@@ -15,7 +15,7 @@ from fastprop.cli import demo, explain, info, playground, predict, train
 from fastprop.cli._common import one_line
 from fastprop.io.output import STDOUT
 from fastprop.io.streams import Stream
-from fastprop.nn.activations import ACTIVATIONS
+from fastprop.tabular.recipe import EFFORTS
 
 __all__ = ["main"]
 
@@ -139,14 +139,14 @@ def _add_train(command):
         "train on a table (CSV) and write a model file",
         description="""Train a network to predict one column of a CSV file from the others.
 
-The first line names the columns, which are separated by commas, semicolons, tabs or bars. Columns of
-numbers are standardised; columns of text become one input per category. Empty cells and NA, NaN and
-null are gaps: each is filled with the median of its column, and another input marks it. Where the
-target is text or a few whole numbers the task is a classification, otherwise a regression; the output
-says which. The model file holds the network and what `fastprop predict` has to know of the columns.""",
+The first line names the columns, which are separated by commas, semicolons, tabs or bars. Columns may
+hold numbers, categories, times, texts and gaps. Where the target is text or a few whole numbers the
+task is a classification, otherwise a regression; the output says which. Several networks are trained,
+each of which holds out other rows to end its training in time; predictions are their mean. The model
+file holds them and what `fastprop predict` has to know of the columns.""",
         epilog="""examples:
   fastprop train iris.csv --target species
-  fastprop train housing.csv --target price --ignore id --hidden 128,64 --epochs 100
+  fastprop train housing.csv --target price --ignore id --effort high
   fastprop train wine.csv --target quality --task regression --out wine.safetensors
   fastprop train iris.csv --target species --report iris.html""",
     )
@@ -180,35 +180,23 @@ says which. The model file holds the network and what `fastprop predict` has to 
         help="treat a column of numbers as categories; may be repeated",
     )
     add(
-        "--hidden",
-        metavar="N,N,...",
-        type=_widths,
-        default=[64, 64],
-        help="the widths of the hidden layers, or none for no hidden layer (default 64,64)",
-    )
-    add("--activation", choices=list(ACTIVATIONS), default="relu", help="of the hidden layers (default relu)")
-    add("--epochs", metavar="N", type=_integer(1), help="passes over the rows (default: 20 to 300, fewer for more)")
-    add("--batch-size", metavar="N", type=_integer(1), help="rows in a step (default 64)")
-    add(
-        "--rate",
-        type=_real("above 0", lambda x: x > 0),
-        help="the learning rate (default 0.01 for regression, 0.05 for classification)",
+        "--effort",
+        choices=list(EFFORTS),
+        default="medium",
+        help="how much work is spent on a better model (default medium)",
     )
     add(
-        "--momentum",
-        type=_real("from 0 to below 1", lambda x: 0 <= x < 1),
-        default=0.9,
-        help="the momentum of SGD (default 0.9)",
+        "--members", metavar="N", type=_integer(1), help="networks with shared weights in each (default: by the effort)"
     )
     add(
         "--test-fraction",
         metavar="SHARE",
         type=_real("from 0 to below 1", lambda x: 0 <= x < 1),
-        default=0.2,
-        help="the share of the rows that is kept for testing (default 0.2)",
+        default=0.0,
+        help="keep a share of the rows for a test (default 0: all rows train, each is scored by a network that did not "
+        "see it)",
     )
     add("--seed", metavar="N", type=_integer(0), default=0, help="the seed of every random choice (default 0)")
-    add("--dtype", choices=["float32", "float64"], default="float32", help="of the network (default float32)")
 
 
 def _add_predict(command):
@@ -303,18 +291,6 @@ def _real(wanted, allowed):
         return value
 
     return convert
-
-
-def _widths(text):
-    if text.strip().lower() == "none":
-        return []
-    try:
-        widths = [int(part) for part in text.split(",")]
-    except ValueError:
-        widths = [0]
-    if min(widths) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, wanted widths such as 64,64, or none for a linear model")
-    return widths
 
 
 if __name__ == "__main__":

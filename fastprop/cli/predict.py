@@ -4,9 +4,10 @@ import csv
 import io
 import sys
 
-from fastprop.cli._common import check_outputs, format_scores, load, note, one_line, predictions_of
+from fastprop.cli._common import check_outputs, format_scores, note, one_line, predictions_of
 from fastprop.io import output
 from fastprop.tabular.csv import read_csv
+from fastprop.tabular.model import TabularModel
 
 __all__ = ["run"]
 
@@ -14,18 +15,18 @@ __all__ = ["run"]
 def run(args):
     """Predict the target of every row of a table."""
     check_outputs([("--out", args.out, True)], args.file, args.model)
-    encoder, target, net = load(args.model)
+    model = TabularModel.load(args.model)
+    target = model.target
     table = read_csv(args.file)
-    X = encoder.transform(table, net.dtype)
-    note(*table.notes, *encoder.remarks(table))
-    extra = [name for name in table.names if name not in encoder.names and name != target.name]
+    note(*table.notes, *model.encoder.remarks(table))
+    extra = [name for name in table.names if name not in model.encoder.names and name != target.name]
     if extra:
         note("not used, as the model was trained without: " + ", ".join(map(repr, extra)))
-    predictions = predictions_of(net, encoder, target, table, X)
+    predictions = predictions_of(model, table)
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    shown = target.texts(predictions, net.dtype)
+    shown = target.texts(predictions, model.ensemble.networks[0].dtype)
     if target.task == "classification":
         writer.writerow(["prediction", *(f"probability_{name}" for name in target.classes)])
         for row, label in zip(shown, predictions.argmax(axis=1), strict=True):
@@ -39,7 +40,7 @@ def run(args):
     else:
         output.write(args.out, text.getvalue(), streams=True)
         print(f"{table.n_rows} predictions of {target.name!r}: {args.out}")
-    if target.name in table.cells:
+    if target.name in table.columns:
         _score(target, table, predictions)
 
 

@@ -6,7 +6,7 @@ The page loads nothing: it contains its style and its pictures, and all text fro
 import io
 import platform
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -18,15 +18,11 @@ from fastprop import config
 from fastprop._core import _engine
 from fastprop._version import __version__
 from fastprop.io import output
-from fastprop.nn.network import Network
-from fastprop.optim.optimizers import Optimizer
 from fastprop.plots import style
 from fastprop.plots.confusion import ConfusionMatrixDisplay
-from fastprop.plots.curves import CurvesDisplay
-from fastprop.plots.histograms import HistogramsDisplay
 from fastprop.plots.predictions import PredictionErrorDisplay
-from fastprop.tabular.csv import Table
-from fastprop.tabular.encoders import Categorical, Encoder, Target, decimal
+from fastprop.tabular.model import TabularModel
+from fastprop.tabular.table import Table
 
 # How many rows, cells of a row, columns, and letters of a cell are shown, so that the page stays well below a megabyte.
 ERRORS, CELLS, COLUMNS, LETTERS = 10, 12, 100, 80
@@ -50,42 +46,25 @@ class Run:
     Attributes
     ----------
     table : Table
-    target : Target
-    encoder : Encoder
-    training, test : integer arrays
-        The numbers of the rows.
-    values, predictions : ndarray
-        For every row, in the units of the table, as ``Target.encode`` and ``Target.decode`` return them.
-    network : Network
-    loss : str
-    optimizer : Optimizer
-    history : dict of lists
-        "epoch", "cost", and where there are test rows "validation_cost", which is their cost.
-    epochs, batch_size, steps : int
-    seconds : float
-        The time of all epochs, the cost of the test rows after each included.
+    model : TabularModel
+    training : integer array
+        The numbers of the rows that trained.
+    scored : integer array
+        The numbers of the rows whose predictions are shown, each by networks that did not see it.
+    values : array
+        The target of every row of the table.
+    predictions : array
+        For the rows `scored`, in the units of the table, as ``Target.decode`` returns them.
+    effort : str
     """
 
     table: Table
-    target: Target
-    encoder: Encoder
+    model: TabularModel
     training: np.ndarray
-    test: np.ndarray
+    scored: np.ndarray
     values: np.ndarray
     predictions: np.ndarray
-    network: Network
-    loss: str
-    optimizer: Optimizer
-    history: Mapping[str, list]
-    epochs: int
-    batch_size: int
-    steps: int
-    seconds: float
-
-    @property
-    def shown(self) -> np.ndarray:
-        """The rows whose predictions are shown: the test rows, or the training rows if there are no test rows."""
-        return self.test if len(self.test) else self.training
+    effort: str
 
 
 def write(run: Run, path: str | Path) -> None:
@@ -99,16 +78,13 @@ def write(run: Run, path: str | Path) -> None:
         If the file cannot be written.
     """
     style.require()
-    name = escape(run.target.name)
+    name = escape(run.model.target.name)
     title = f"{name}, from {escape(Path(run.table.path).name)}"
-    shown = "test rows" if len(run.test) else "training rows, as no row was kept for a test"
     sections = [
         ("Scores", _scores(run)),
-        ("Training", _svg("curves", (WIDE, 3.2), lambda ax: CurvesDisplay.from_history(_curves(run), ax=ax))),
-        (f"Predictions of the {shown}", _predictions(run)),
+        ("Predictions of rows held out", _predictions(run)),
         ("Largest errors", _errors(run)),
         ("What was trained", _facts(run)),
-        ("Weights", _weights(run)),
         ("Columns", _columns(run)),
     ]
     body = "".join(f"<section><h2>{heading}</h2>{content}</section>\n" for heading, content in sections)
@@ -120,70 +96,58 @@ def write(run: Run, path: str | Path) -> None:
 
 
 def _summary(run: Run) -> str:
-    target = run.target
+    target = run.model.target
     kind = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
     return (
-        f"{kind}, predicted from {_count(len(run.encoder.columns), 'column')}; trained on "
-        f"{_count(len(run.training), 'row')}, tested on {_count(len(run.test), 'other')}"
+        f"{kind}, predicted from {_count(len(run.model.encoder.columns), 'column')}; trained on "
+        f"{_count(len(run.training), 'row')}, scored on {_count(len(run.scored), 'row')}"
     )
 
 
-def _curves(run: Run) -> dict[str, list]:
-    """Return the costs over the epochs, under the name "test" that this page uses for the rows held out."""
-    columns = {"epoch": "epoch", "cost": "cost", "validation_cost": "test_cost"}
-    return {shown: run.history[name] for name, shown in columns.items() if name in run.history}
-
-
 def _scores(run: Run) -> str:
-    """Return a table of scores: those of the network, and those of a guess that uses no column."""
-    target, known = run.target, run.values[run.training]
+    """Return a table of scores: those of the networks, and those of a guess that uses no column."""
+    target, known = run.model.target, run.values[run.training]
     guess = target.guess(known, 1)[0]
     if target.task == "classification":
         what = f"always {target.classes[guess.argmax()]}"
     else:
         what = f"always the mean, {target.number(guess)}"
-    columns = {}
-    for label, rows in (("test rows", run.test), ("training rows", run.training)):
-        if len(rows):
-            scores = target.scores(run.predictions[rows], run.values[rows])
-            blind = target.scores(target.guess(known, len(rows)), run.values[rows])
-            columns[label] = [(scores[each], blind[each]) for each in scores]
-            names = list(scores)
-    header = ["", *(f"{side}, {label}" for label in columns for side in ("network", "guess"))]
-    listed = [
-        [name, *(_figure(value) for pairs in columns.values() for value in pairs[k])] for k, name in enumerate(names)
-    ]
-    return _table(header, listed) + f"<p>The guess: {escape(_short(what))}, whatever the columns hold.</p>"
+    scores = target.scores(run.predictions, run.values[run.scored])
+    blind = target.scores(target.guess(known, len(run.scored)), run.values[run.scored])
+    listed = [[name, _figure(scores[name]), _figure(blind[name])] for name in scores]
+    return (
+        _table(["", "fastprop", "guess"], listed)
+        + f"<p>The guess: {escape(_short(what))}, whatever the columns hold.</p>"
+    )
 
 
 def _predictions(run: Run) -> str:
-    rows, target = run.shown, run.target
-    y, predicted = run.values[rows], run.predictions[rows]
+    target, y = run.model.target, run.values[run.scored]
     if target.task == "regression":
         return _svg(
             "errors",
             (WIDE, 4.2),
-            lambda ax: PredictionErrorDisplay.from_predictions(y, predicted, name=target.name, ax=ax),
+            lambda ax: PredictionErrorDisplay.from_predictions(y, run.predictions, name=target.name, ax=ax),
         )
     side = 4.6 if len(target.classes) <= 6 else 6.4
     return _svg(
         "confusion",
         (side, side),
-        lambda ax: ConfusionMatrixDisplay.from_predictions(y, predicted, names=target.classes, ax=ax),
+        lambda ax: ConfusionMatrixDisplay.from_predictions(y, run.predictions, names=target.classes, ax=ax),
     )
 
 
 def _errors(run: Run) -> str:
     """Return a table of the rows with the largest errors, with their cells."""
-    rows, target = run.shown, run.target
-    y, predicted = run.values[rows], run.predictions[rows]
+    rows, target, predicted = run.scored, run.model.target, run.predictions
+    y = run.values[rows]
     if target.task == "classification":
         size = 1 - predicted[np.arange(len(rows)), y]
         header = ["line", "true", "predicted", "probability of true"]
     else:
         size = np.abs(predicted - y)
         header = ["line", "true", "predicted", "true - predicted"]
-    names = run.encoder.names[:CELLS]
+    names = run.model.encoder.names[:CELLS]
     listed = []
     for k in np.argsort(-size, kind="stable")[:ERRORS]:
         if target.task == "classification":
@@ -191,55 +155,36 @@ def _errors(run: Run) -> str:
         else:
             answer = target.number(y[k]), target.number(predicted[k]), target.number(y[k] - predicted[k])
         row = rows[k]
-        listed.append([run.table.lines[row], *answer, *(run.table.cells[name][row] for name in names)])
-    more = len(run.encoder.names) - len(names)
+        listed.append([run.table.lines[row], *answer, *(run.table[name].cell(row) for name in names)])
+    more = len(run.model.encoder.names) - len(names)
     note = f"<p>{_count(more, 'more column')} not shown.</p>" if more else ""
     return _table([*header, *names], listed) + note
 
 
 def _facts(run: Run) -> str:
-    net = run.network
-    layers = [
-        [k, layer, " x ".join(map(str, weight.shape)), weight.size + bias.size]
-        for k, (layer, weight, bias) in enumerate(zip(net.layers, net.weights, net.biases), start=1)
-    ]
+    networks = run.model.ensemble.networks
+    net = networks[0]
+    epochs = [len(history["epoch"]) for history in run.model.histories]
     facts = {
-        "task": f"{run.target.task} ({run.target.reason})",
-        "loss": run.loss,
-        "optimiser": run.optimizer,
-        "training": f"{run.epochs} epochs, {run.steps:,} steps of {run.batch_size} rows, {run.seconds:.2f} s",
-        "inputs": f"{net.n_inputs}, from {_count(len(run.encoder.columns), 'column')}",
-        "parameters": f"{net.n_parameters:,}, {net.dtype}",
+        "task": f"{run.model.target.task} ({run.model.target.reason})",
+        "loss": run.model.target.loss.name,
+        "effort": run.effort,
+        "networks": f"{len(networks)}, trained for {', '.join(map(str, epochs))} epochs",
+        "inputs": f"{net.n_inputs}, from {_count(len(run.model.encoder.columns), 'column')}",
+        "parameters": f"{net.n_parameters:,} each, {net.dtype}",
         "seed": net.seed,
     }
-    rows = [[name, fact] for name, fact in facts.items()]
-    return _table([], rows) + _table(["layer", "", "weights", "parameters"], layers)
+    return _table([], [[name, fact] for name, fact in facts.items()])
 
 
 def _columns(run: Run) -> str:
-    rows = []
-    for column in run.encoder.columns[:COLUMNS]:
-        if isinstance(column, Categorical):
-            encoding = f"one input each for {', '.join(column.categories[:8])}"
-            encoding += ", ..." if len(column.categories) > 8 else ""
-            encoding += "; one for any other"
-        else:
-            sign = "-" if column.mean >= 0 else "+"
-            encoding = f"(x {sign} {decimal(abs(column.mean), column.scale, 4)}) / {style.number(column.scale)}"
-            encoding += f"; {decimal(column.median, column.scale, 4)} at a gap" if column.gaps else ""
-        encoding += "; one that is 1 at a gap" if column.gaps else ""
-        rows.append([column.name, type(column).__name__.lower(), column.n_inputs, encoding])
-    more = len(run.encoder.columns) - len(rows)
-    notes = [*run.encoder.notes, *([f"{_count(more, 'more column')} not shown"] if more else [])]
-    return _table(["column", "kind", "inputs", "encoding"], rows, letters=200) + "".join(
+    columns = run.model.encoder.columns[:COLUMNS]
+    rows = [[column.name, column.kind, ", ".join(each.name for each in column.inputs[:8])] for column in columns]
+    more = len(run.model.encoder.columns) - len(rows)
+    notes = [*run.model.encoder.notes, *([f"{_count(more, 'more column')} not shown"] if more else [])]
+    return _table(["column", "kind", "inputs"], rows, letters=200) + "".join(
         f"<p>{escape(note)}.</p>" for note in notes
     )
-
-
-def _weights(run: Run) -> str:
-    net = run.network
-    rows = -(-len(net.weights) // 3)
-    return _svg("weights", (WIDE, 2.5 * rows), lambda ax: HistogramsDisplay.from_weights(net, ax=ax))
 
 
 def _foot() -> str:

@@ -324,6 +324,11 @@ class Encoder:
     columns: tuple
     notes: tuple = field(default=(), compare=False)
 
+    def __post_init__(self):
+        read, encoded = ([(each.name, each.kind) for each in of] for of in (self.schema.columns, self.columns))
+        if read != encoded:  # a model file may come from anyone
+            raise ValueError(f"the columns that are read, {read}, are not those that are encoded, {encoded}")
+
     @property
     def names(self):
         """The columns that a table must have."""

@@ -8,20 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+import fastprop as fp
 from fastprop import _validation, config
-from fastprop._version import __version__
 from fastprop.io import model_file
 from fastprop.nn.embeddings import PiecewiseLinear
-from fastprop.nn.layers import Dense, Dropout
-from fastprop.nn.network import Network
-from fastprop.optim.optimizers import AdamW
-from fastprop.optim.schedules import Cosine
 from fastprop.tabular.encoders import Encoder
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema
 from fastprop.tabular.target import Target
-from fastprop.training.callbacks import EarlyStopping
-from fastprop.training.ensemble import Ensemble
 
 __all__ = ["TabularModel"]
 
@@ -34,9 +28,9 @@ class TabularModel:
     ----------
     encoder : Encoder
     target : Target
-    ensemble : Ensemble
+    ensemble : fp.Ensemble
         The outputs of the model are the mean of those of its networks.
-    histories : list of History
+    histories : list of fp.History
         Of the networks. They are not stored, nor is what follows.
     folds : int64 array, (rows,)
         The network that did not see each training row, which was held out for early stopping; -1 where all saw it, and
@@ -47,7 +41,7 @@ class TabularModel:
 
     encoder: Encoder
     target: Target
-    ensemble: Ensemble
+    ensemble: fp.Ensemble
     histories: list = field(default_factory=list, compare=False)
     folds: np.ndarray | None = field(default=None, compare=False)
     held_out: np.ndarray | None = field(default=None, compare=False)
@@ -122,7 +116,7 @@ class TabularModel:
         layers = _layers(encoder, X, recipe, target)
 
         def network(k):
-            return Network(layers, seed=(seed + k) % 2**63, members=recipe.members)
+            return fp.Network(layers, seed=(seed + k) % 2**63, members=recipe.members)
 
         deadline = None if time_budget is None else begin + time_budget
         if deadline is not None:
@@ -139,12 +133,12 @@ class TabularModel:
         held_out = np.full((len(y), target.n_outputs), np.nan)
         for fold in np.unique(folds[folds != ALL_TRAINED]):
             judges = networks if fold == ALL_HELD_OUT else [networks[fold]]
-            held_out[folds == fold] = Ensemble.of(judges)(X[folds == fold])
+            held_out[folds == fold] = fp.Ensemble.of(judges)(X[folds == fold])
         if refit and any(map(len, histories)):
             epochs = [best_epoch(history) for history in histories]
             networks = [network(k) for k in range(n_networks)]
             training.run([(net, rows, None) for net in networks], epochs)
-        return cls(encoder, target, Ensemble.of(networks), histories, folds, held_out)
+        return cls(encoder, target, fp.Ensemble.of(networks), histories, folds, held_out)
 
     def outputs(self, table):
         """Return the mean outputs of the networks, float64 (rows, outputs)."""
@@ -170,7 +164,7 @@ class TabularModel:
         """Return the model that ``to_state`` described."""
         encoder, target = Encoder.from_dict(state["encoder"]), Target.from_dict(state["target"])
         rest = state["histories"], state["folds"], state["held_out"]
-        return cls(encoder, target, Ensemble.of(state["networks"]), *rest)
+        return cls(encoder, target, fp.Ensemble.of(state["networks"]), *rest)
 
     def save(self, path):
         """Write the model to a file, which ``load`` and ``fastprop predict`` read."""
@@ -199,14 +193,14 @@ class TabularModel:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{path}: the description of the table's columns is not one that fastprop "
-                f"{__version__} knows ({type(error).__name__}: {_validation.short(error)}); train again"
+                f"{fp.__version__} knows ({type(error).__name__}: {_validation.short(error)}); train again"
             ) from error
         if not fits:
             raise ValueError(
                 f"{path}: the columns make {encoder.n_inputs} inputs and {target.n_outputs} outputs, "
                 f"the network has {networks[0].n_inputs} and {networks[0].n_outputs}; train again"
             )
-        return cls(encoder, target, Ensemble.of(networks))
+        return cls(encoder, target, fp.Ensemble.of(networks))
 
 
 @dataclass(frozen=True)
@@ -270,17 +264,17 @@ class Training:
                 run.stop()
 
         # A schedule that is cut short warns, but early stopping is meant to.
-        schedule = Cosine(recipe.rate, epochs=epochs)
+        schedule = fp.schedules.Cosine(recipe.rate, epochs=epochs)
         return network.fit(
             rows.X,
             rows.y,
             sample_weight=rows.weight,
             loss=self.target.loss,
-            optimizer=AdamW(schedule, weight_decay=recipe.weight_decay),
+            optimizer=fp.AdamW(schedule, weight_decay=recipe.weight_decay),
             epochs=epochs,
             batch_size=batch_size,
             validation=tuple(each for each in vars(held_out).values() if each is not None) if validated else None,
-            early_stopping=EarlyStopping(patience=patience) if validated else None,
+            early_stopping=fp.EarlyStopping(patience=patience) if validated else None,
             callbacks=on_epoch_end,
         )
 
@@ -304,7 +298,7 @@ def _layers(encoder, X, recipe, target):
             edges.append(np.array([0.0, 1.0]))  # between which the encoding is the identity
     layers = [encoder.n_inputs, PiecewiseLinear(tuple(edges))]
     for width in recipe.hidden:
-        layers += [Dense(width, "relu"), Dropout(recipe.dropout)]
+        layers += [fp.Dense(width, "relu"), fp.Dropout(recipe.dropout)]
     return [*layers, target.n_outputs]
 
 

@@ -4,10 +4,12 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from fastprop import _validation
 from fastprop.tabular.table import NumberColumn, TableError, TextColumn, TimeColumn, nearest
 
 __all__ = ["ColumnSchema", "Schema"]
 
+KINDS = ("number", "category", "time", "text")
 GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "?", ".", "-"})  # compared in lower case
 
 
@@ -23,6 +25,11 @@ class ColumnSchema:
 
     name: str
     kind: str
+
+    def __post_init__(self):
+        if not isinstance(self.name, str):  # a model file may come from anyone
+            raise TypeError(f"a column has a text for a name, got {self.name!r:.100}")
+        _validation.choice("kind", self.kind, KINDS)
 
     def read(self, column):
         """Return the cells of a column.
@@ -92,7 +99,8 @@ class Schema:
                     kind = "category"
             columns.append(ColumnSchema(name, kind))
         if not columns:
-            raise TableError(f"{table.path} has no column to learn from; wanted at least one beside the target")
+            why = f" ({'; '.join(notes)})" if notes else ""
+            raise TableError(f"{table.path} has no column to learn from; wanted at least one beside the target{why}")
         return cls(tuple(columns), tuple(notes))
 
     def read(self, table):

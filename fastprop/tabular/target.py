@@ -94,7 +94,7 @@ class Target:
         rows each on average. All other numbers make a regression.
         """
         column = table[name]
-        values, failed = read_numbers(column)
+        values, failed = _numbers(table, name)
         gaps = ~failed & np.isnan(values)
         n_known = int((~gaps).sum())
         if not n_known:
@@ -156,7 +156,7 @@ class Target:
             names = _class_names(table[self.name])
             values = np.array([labels.get(name, -1) for name in names], dtype=np.int64)
             return values, values >= 0
-        values, failed = read_numbers(table[self.name])
+        values, failed = _numbers(table, self.name)
         if failed.any():
             raise TableError(f"{table.where(self.name, int(failed.argmax()))}; wanted a number or an empty cell")
         return values, ~np.isnan(values)
@@ -287,6 +287,15 @@ def decimal(value, spread, digits):
 
 def _probability(value, digits):
     return decimal(value, 1.0, digits) if value >= 1e-6 else f"{value:.{digits - 2}g}"
+
+
+def _numbers(table, name):
+    """Return what ``read_numbers`` does, or raise an error that names an infinite cell."""
+    values, failed = read_numbers(table[name])
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise TableError(f"{table.where(name, int(infinite.argmax()))}; wanted a finite number in the target")
+    return values, failed
 
 
 def _class_names(column):
