@@ -167,7 +167,11 @@ class PiecewiseLinear(Layer):
     def of(
         cls, X, *, bins: int = 48, width: int | None = None, activation="relu", linear: bool = False
     ) -> "PiecewiseLinear":
-        """Make a layer whose edges are the distinct quantiles of each column of X.
+        """Make a layer whose edges are quantiles of each column of X.
+
+        They are the quantiles of the rows. Where ties make some of them equal, as in a column of many zeros, the edges
+        that are missing are quantiles of the distinct values in between: a column has `bins` bins if it has as many
+        distinct values, and else an edge at each of them. The edges are rounded to float32.
 
         Parameters
         ----------
@@ -184,8 +188,8 @@ class PiecewiseLinear(Layer):
         """
         float64 = np.dtype(np.float64)
         table = _validation.array("X", arrays.plain("X", X, float64), float64)
-        quantiles = np.linspace(0, 1, _validation.count("bins", bins) + 1)
-        edges = [np.unique(np.quantile(column, quantiles)) for column in table.T]
+        bins = _validation.count("bins", bins)
+        edges = [_edges(column, bins) for column in table.T]
         for number, each in enumerate(edges):
             if len(each) < 2:
                 raise ValueError(f"column {number} of X is constant ({each[0]:g}), so it has no bins; drop the column")
@@ -224,6 +228,21 @@ class PiecewiseLinear(Layer):
             "dense", n_in * width, product[0].activation, (total * width,), n_in * width, draw, fields=groups
         )
         return [*encoding, *product]
+
+
+def _edges(column: np.ndarray, bins: int) -> np.ndarray:
+    """Return at most bins + 1 edges for a column; see ``PiecewiseLinear.of``."""
+    values = np.unique(column.astype(np.float32))  # edges that are equal in float32 would be a bin of width 0 there
+    if len(values) <= bins + 1:
+        return values
+    edges = np.unique(np.quantile(column, np.linspace(0, 1, bins + 1)).astype(np.float32))
+    inside = [values[(values > low) & (values < high)] for low, high in zip(edges, edges[1:])]
+    count = np.array([len(found) for found in inside])
+    added = np.zeros(len(count), int)
+    for _ in range(bins + 1 - len(edges)):  # each edge goes where most values share a bin
+        added[np.argmax(np.where(added < count, count / (added + 1), 0))] += 1
+    new = [found[np.arange(1, n + 1) * len(found) // (n + 1)] for found, n in zip(inside, added)]
+    return np.sort(np.concatenate([edges, *new]))
 
 
 @frozen

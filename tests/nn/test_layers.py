@@ -11,6 +11,9 @@ import gradcheck
 import numpy as np
 import pytest
 import strategies
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from layer_cases import EXAMPLES, ROWS, inputs
 
 import fastprop as fp
@@ -259,7 +262,34 @@ def test_piecewise_linear_encodes():
     X = np.random.default_rng(11).normal(size=(500, 3))
     made = fp.PiecewiseLinear.of(X, bins=4)
     np.testing.assert_allclose(made.edges, np.quantile(X, [0, 0.25, 0.5, 0.75, 1], axis=0).T)
-    assert [len(edges) for edges in fp.PiecewiseLinear.of(np.round(X[:, :1] > 0)).edges] == [2]  # equal quantiles once
+
+
+@given(
+    arrays("float32", st.integers(1, 60), elements=st.one_of(st.integers(-3, 3), st.floats(-5, 5, width=32))),
+    st.integers(1, 12),
+)
+def test_edges_of_a_column_with_ties(column, bins):
+    """There are as many bins as wanted, or an edge at each distinct value; row quantiles are among the edges."""
+    distinct = np.unique(column)
+    if len(distinct) == 1:
+        with pytest.raises(ValueError, match="constant"):
+            fp.PiecewiseLinear.of(column[:, None], bins=bins)
+        return
+    (edges,) = fp.PiecewiseLinear.of(column[:, None], bins=bins).edges
+    assert len(edges) == min(bins + 1, len(distinct)) and np.all(np.diff(np.float32(edges)) > 0)
+    assert (edges[0], edges[-1]) == (distinct[0], distinct[-1])
+    if len(distinct) <= bins + 1:
+        np.testing.assert_array_equal(edges, distinct)
+    else:
+        assert set(np.float32(np.quantile(column.astype(float), np.linspace(0, 1, bins + 1)))) <= set(np.float32(edges))
+
+
+def test_edges_of_a_column_of_zeros():
+    """Beside many zeros, the bins are at the quantiles of the other values."""
+    column = np.append(np.zeros(9200), np.arange(1.0, 801))[:, None]
+    (edges,) = fp.PiecewiseLinear.of(column, bins=16).edges
+    assert len(edges) == 17 and edges[0] == 0
+    assert np.all(np.diff(edges[:-1]) >= 40) and np.all(np.diff(edges[:-1]) <= 60)
 
 
 def test_periodic_waves():
