@@ -22,9 +22,9 @@ def text_column(cells):
 
 
 @st.composite
-def tables(draw, rows=st.integers(2, 30)):
+def tables(draw):
     """A table with a column of each kind, and the schema that says so."""
-    n = draw(rows)
+    n = draw(st.integers(2, 30))
 
     def cells(values):
         return draw(st.lists(values, min_size=n, max_size=n))
