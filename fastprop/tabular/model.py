@@ -8,14 +8,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-import fastprop as fp
 from fastprop import _validation, config
+from fastprop._version import __version__
 from fastprop.io import model_file
-from fastprop.nn.embeddings import PiecewiseLinear
+from fastprop.nn.embeddings import ByColumn, Embedding, PiecewiseLinear
+from fastprop.nn.layers import Dense, Dropout
+from fastprop.nn.network import Network
+from fastprop.optim.optimizers import AdamW
+from fastprop.optim.schedules import Cosine
 from fastprop.tabular.encoders import Encoder
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema
 from fastprop.tabular.target import Target
+from fastprop.training.callbacks import EarlyStopping
+from fastprop.training.ensemble import Ensemble
 
 __all__ = ["TabularModel"]
 
@@ -28,9 +34,9 @@ class TabularModel:
     ----------
     encoder : Encoder
     target : Target
-    ensemble : fp.Ensemble
+    ensemble : Ensemble
         The outputs of the model are the mean of those of its networks.
-    histories : list of fp.History
+    histories : list of History
         Of the networks. They are not stored, nor is what follows.
     folds : int64 array, (rows,)
         The network that did not see each training row, which was held out for early stopping; -1 where all saw it, and
@@ -41,7 +47,7 @@ class TabularModel:
 
     encoder: Encoder
     target: Target
-    ensemble: fp.Ensemble
+    ensemble: Ensemble
     histories: list = field(default_factory=list, compare=False)
     folds: np.ndarray | None = field(default=None, compare=False)
     held_out: np.ndarray | None = field(default=None, compare=False)
@@ -116,7 +122,7 @@ class TabularModel:
         layers = _layers(encoder, X, recipe, target)
 
         def network(k):
-            return fp.Network(layers, seed=(seed + k) % 2**63, members=recipe.members)
+            return Network(layers, seed=(seed + k) % 2**63, members=recipe.members)
 
         deadline = None if time_budget is None else begin + time_budget
         if deadline is not None:
@@ -133,12 +139,12 @@ class TabularModel:
         held_out = np.full((len(y), target.n_outputs), np.nan)
         for fold in np.unique(folds[folds != ALL_TRAINED]):
             judges = networks if fold == ALL_HELD_OUT else [networks[fold]]
-            held_out[folds == fold] = fp.Ensemble.of(judges)(X[folds == fold])
+            held_out[folds == fold] = Ensemble.of(judges)(X[folds == fold])
         if refit and any(map(len, histories)):
             epochs = [best_epoch(history) for history in histories]
             networks = [network(k) for k in range(n_networks)]
             training.run([(net, rows, None) for net in networks], epochs)
-        return cls(encoder, target, fp.Ensemble.of(networks), histories, folds, held_out)
+        return cls(encoder, target, Ensemble.of(networks), histories, folds, held_out)
 
     def outputs(self, table):
         """Return the mean outputs of the networks, float64 (rows, outputs)."""
@@ -164,7 +170,7 @@ class TabularModel:
         """Return the model that ``to_state`` described."""
         encoder, target = Encoder.from_dict(state["encoder"]), Target.from_dict(state["target"])
         rest = state["histories"], state["folds"], state["held_out"]
-        return cls(encoder, target, fp.Ensemble.of(state["networks"]), *rest)
+        return cls(encoder, target, Ensemble.of(state["networks"]), *rest)
 
     def save(self, path):
         """Write the model to a file, which ``load`` and ``fastprop predict`` read."""
@@ -193,14 +199,14 @@ class TabularModel:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{path}: the description of the table's columns is not one that fastprop "
-                f"{fp.__version__} knows ({type(error).__name__}: {_validation.short(error)}); train again"
+                f"{__version__} knows ({type(error).__name__}: {_validation.short(error)}); train again"
             ) from error
         if not fits:
             raise ValueError(
                 f"{path}: the columns make {encoder.n_inputs} inputs and {target.n_outputs} outputs, "
                 f"the network has {networks[0].n_inputs} and {networks[0].n_outputs}; train again"
             )
-        return cls(encoder, target, fp.Ensemble.of(networks))
+        return cls(encoder, target, Ensemble.of(networks))
 
 
 @dataclass(frozen=True)
@@ -264,17 +270,17 @@ class Training:
                 run.stop()
 
         # A schedule that is cut short warns, but early stopping is meant to.
-        schedule = fp.schedules.Cosine(recipe.rate, epochs=epochs)
+        schedule = Cosine(recipe.rate, epochs=epochs)
         return network.fit(
             rows.X,
             rows.y,
             sample_weight=rows.weight,
             loss=self.target.loss,
-            optimizer=fp.AdamW(schedule, weight_decay=recipe.weight_decay),
+            optimizer=AdamW(schedule, weight_decay=recipe.weight_decay),
             epochs=epochs,
             batch_size=batch_size,
             validation=tuple(each for each in vars(held_out).values() if each is not None) if validated else None,
-            early_stopping=fp.EarlyStopping(patience=patience) if validated else None,
+            early_stopping=EarlyStopping(patience=patience) if validated else None,
             callbacks=on_epoch_end,
         )
 
@@ -286,20 +292,28 @@ def best_epoch(history):
 
 
 def _layers(encoder, X, recipe, target):
-    """Return the layers of a network, which reads numbers piecewise linearly, and all other inputs as they are."""
-    edges = []
-    for k, each in enumerate(encoder.inputs):
-        if each.role == "number":
-            shares = np.linspace(0, 1, recipe.bins // 2 + 1)
-            column = X[:, k].astype(np.float64)
-            found = np.union1d(np.quantile(column, shares), np.quantile(np.unique(column), shares))
-            edges.append(found if len(found) > 1 else found[0] + np.array([0.0, 1.0]))
-        else:
-            edges.append(np.array([0.0, 1.0]))  # between which the encoding is the identity
-    layers = [encoder.n_inputs, PiecewiseLinear(tuple(edges))]
+    """Return the layers of a network, the first of which reads each input by its role."""
+    roles = {role: [k for k, each in enumerate(encoder.inputs) if each.role == role] for role in ("number", "code")}
+    edges = {k: _edges(X[:, k].astype(np.float64), recipe.bins) for k in roles["number"]}
+    encoded = [k for k in roles["number"] if len(edges[k]) > 1]
+    parts = []
+    if encoded:
+        parts.append((PiecewiseLinear(tuple(edges[k] for k in encoded)), encoded))
+    if roles["code"]:
+        sizes = [encoder.inputs[k].n_codes for k in roles["code"]]
+        tables = {place: (n, recipe.embedding_width) for place, n in enumerate(sizes)}
+        parts.append((Embedding(tables), roles["code"]))
+    layers = [encoder.n_inputs, *([ByColumn(parts)] if parts else [])]
     for width in recipe.hidden:
-        layers += [fp.Dense(width, "relu"), fp.Dropout(recipe.dropout)]
+        layers += [Dense(width, "relu"), Dropout(recipe.dropout)]
     return [*layers, target.n_outputs]
+
+
+def _edges(column, bins):
+    """Return the edges of a column's bins: half of them quantiles of its rows, and half of its distinct values."""
+    shares = np.linspace(0, 1, bins // 2 + 1)
+    found = np.concatenate([np.quantile(column, shares), np.quantile(np.unique(column), shares)])
+    return np.unique(found.astype(np.float32))
 
 
 # In `folds`: rows that every network was trained on, and rows that none was.

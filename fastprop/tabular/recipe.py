@@ -15,6 +15,8 @@ class Recipe:
         The widths of the hidden layers.
     bins : int
         The bins of the piecewise-linear encoding of each number.
+    embedding_width : int
+        The numbers that stand for each category of a column of more than 20.
     dropout : float
         After each hidden layer.
     rate, weight_decay : float
@@ -32,6 +34,7 @@ class Recipe:
 
     hidden: tuple = (128, 128)
     bins: int = 32
+    embedding_width: int = 8
     dropout: float = 0.1
     rate: float = 2e-3
     weight_decay: float = 1e-2
