@@ -1,22 +1,36 @@
-"""Read a CSV file as a table of text columns."""
+"""Read a CSV file as a table, in chunks of rows, so that memory holds the columns and not the cells."""
 
 import csv
 import io
+import itertools
+import re
 from pathlib import Path
 
 import numpy as np
 
-from fastprop.tabular.table import Table, TableError, TextColumn
+from fastprop.tabular import dialect as dialects
+from fastprop.tabular.columns import AmbiguousError, ColumnBuilder
+from fastprop.tabular.table import NumberColumn, Table, TableError
 
 __all__ = ["parse_csv", "read_csv"]
 
-DELIMITERS = ",;\t|"
+CHUNK = 500  # rows that are taken apart at once: few enough for their cells to stay in the cache
 
 
-def read_csv(path):
-    """Read a CSV file in UTF-8 or UTF-16: first a line with the names of the columns, then a line for each row.
+def read_csv(path, progress=None):
+    """Read a CSV file: a line with the names of the columns, then a line for each row.
 
-    Cells are separated by commas, semicolons, tabs or bars. Blank lines are skipped.
+    Cells are separated by commas, semicolons, tabs, bars or blanks. The text is UTF-8, UTF-16 with a byte order mark,
+    or else Windows-1252. Blank lines, titles above the names and comments that begin with # are skipped. If the first
+    line holds values and no names, the columns are named column_1, column_2, ... The file may be compressed by gzip, or
+    stand alone in a zip archive.
+
+    Parameters
+    ----------
+    path : str or path
+    progress : callable, optional
+        Called as ``progress(rows, share)`` now and then: the rows so far, and the share of the file, or None if its
+        length is not known.
 
     Raises
     ------
@@ -25,102 +39,127 @@ def read_csv(path):
     OSError
         If the file cannot be read.
     """
-    return parse_csv(Path(path).read_bytes(), path)
+    return _read(dialects.source_of(Path(path)), str(path), progress)
 
 
 def parse_csv(data, path):
     """Return the table that the bytes of a CSV file hold, as ``read_csv`` does; `path` is its name in messages."""
-    text = _text(data, path)
-    if not text.strip():
-        raise TableError(f"{path} is empty; wanted a line of column names and a line per row")
-    delimiter = _delimiter(text)
-    rows, lines = _records(path, text, delimiter)
-    names = [name.strip() for name in rows[0]]
-    del rows[0], lines[0]
-    if not rows:
-        raise TableError(f"{path} has one line, the names of {len(names)} columns, and no rows")
-    _check_widths(path, names, rows, lines)
-
-    cells, notes = {}, []
-    columns = zip(*rows, strict=True)
-    for position, (name, column) in enumerate(zip(names, columns, strict=True), start=1):
-        if name in cells:
-            raise TableError(
-                f"{path}: columns {names.index(name) + 1} and {position} are both named {name!r:.60}; rename one"
-            )
-        if name:
-            places = {}
-            codes = np.array([places.setdefault(cell.strip(), len(places)) for cell in column], np.int32)
-            cells[name] = TextColumn(codes, tuple(places))
-        elif any(cell.strip() for cell in column):  # such as row numbers, from which nothing is learned
-            notes.append(f"column {position} has no name and is left out")
-    if not cells:
-        raise TableError(f"{path}: the first line names no column")
-    return Table(str(path), cells, lines, tuple(notes))
+    return _read(lambda: io.BytesIO(data), str(path), None)
 
 
-def _text(data, path):
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise TableError(
-            f"{path}, line {line}: not {encoding.removesuffix('-sig').upper()} text "
-            f"(byte {data[error.start]:#04x}); wanted a CSV file, saved as UTF-8"
-        ) from None
-    if "\0" in text:
-        raise TableError(f"{path} is not text (it holds zero bytes); wanted a CSV file in UTF-8")
-    return text
-
-
-def _delimiter(text):
-    """Return the delimiter with which most of the first 20 records have as many cells as the first one.
-
-    Among equal delimiters the one that gives the first record the most cells is returned.
-    """
-    best, best_score = ",", (0, 0)
-    for delimiter in DELIMITERS:
-        widths = []
+def _read(source, path, progress):
+    dialect, texts = dialects.examine(source, path), set()
+    while True:
+        builders = [ColumnBuilder(texts=position in texts) for position in range(len(dialect.names))]
         try:
-            for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
-                widths += [len(record)] if record else []
-                if len(widths) == 20:
-                    break
-        except csv.Error:
-            pass  # _records meets the error again, and names the line
-        if widths and widths[0] > 1:
-            score = (widths.count(widths[0]) / len(widths), widths[0])
-            if score > best_score:
-                best, best_score = delimiter, score
-    return best
+            lines = _read_rows(source, dialect, path, builders, progress)
+            return make_table(path, dialect, builders, lines)
+        except UnicodeDecodeError as error:  # in the rest of the file
+            if dialect.encoding != "utf-8-sig":
+                raise TableError(f"{path}: not {dialect.encoding} text ({error.reason}); save it as UTF-8") from None
+            dialect = dialects.windows_1252(source, dialect, path)
+        except _AmbiguousColumnError as error:
+            texts.add(error.args[0])
 
 
-def _records(path, text, delimiter):
-    """Return the records of a CSV text, and the number of the line on which each begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows, lines, start = [], [], 1
-    try:
-        for row in reader:
-            if row:  # a blank line gives an empty record
-                rows.append(row)
-                lines.append(start)
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise TableError(
-            f"{path}, line {start}: {error}; a cell that opens with a double quote must close with "
-            "one, and quotes inside it must be doubled"
-        ) from None
-    return rows, lines
+class _AmbiguousColumnError(Exception):
+    """The position of the column that must be read again."""
 
 
-def _check_widths(path, names, rows, lines):
-    """Refuse rows that do not have a cell for each column."""
-    wrong = [i for i, row in enumerate(rows) if len(row) != len(names)]
+def make_table(path, dialect, builders, lines):
+    """Internal: return the table of the columns that were built; `lines` are those of the rows."""
+    columns, notes = {}, list(dialect.notes)
+    for position, name in enumerate(dialect.names):
+        try:
+            column = builders[position].column()
+        except AmbiguousError:
+            raise _AmbiguousColumnError(position) from None
+        builders[position] = None  # its memory is free before the next column is put together
+        if name:
+            columns[name] = column
+        elif isinstance(column, NumberColumn) or any(column.texts):
+            notes.append(f"column {position + 1} has no name and is left out")
+    return Table(path, columns, lines, tuple(notes), "," if dialect.delimiter == ";" else ".")
+
+
+def _read_rows(source, dialect, path, builders, progress):
+    """Give the cells of a file to the builders of its columns, and return the line of each row, int32 (rows,)."""
+    size, width = _size(source), len(dialect.names)
+    text, watched = dialects.open_text(source, path, dialect.encoding)
+    lines = []
+    with text:
+        for _ in range(dialect.first_line - 1):
+            next(text, None)
+        reader = dialects.records_of(text, dialect.delimiter)
+        while True:
+            start = dialect.first_line + reader.line_num
+            try:
+                rows = list(itertools.islice(reader, CHUNK))
+            except csv.Error as error:
+                raise _quote_error(source, dialect, path, error) from None
+            if not rows:
+                break
+            end = dialect.first_line + reader.line_num
+            if end - start == len(rows) and set(map(len, rows)) == {width}:
+                lines.append(np.arange(start, end, dtype=np.int32))
+            else:
+                rows, numbers = _whole_rows(rows, reader, start, dialect, path)
+                lines.append(np.array(numbers, np.int32))
+            for position, column in enumerate(zip(*rows)):
+                try:
+                    builders[position].add(column)
+                except AmbiguousError:
+                    raise _AmbiguousColumnError(position) from None
+            if progress is not None:
+                progress(sum(map(len, lines)), watched.done / size if size else None)
+    lines = np.concatenate(lines) if lines else []
+    if not len(lines):
+        raise TableError(f"{path} has one line, the names of {width} columns, and no rows")
+    return lines
+
+
+def _size(source):
+    """Return the number of bytes of a file that is not compressed, otherwise 0."""
+    with source() as stream:
+        return stream.seek(0, io.SEEK_END) if isinstance(stream, io.BufferedReader | io.BytesIO) else 0
+
+
+def _whole_rows(rows, reader, start, dialect, path):
+    """Return the rows of a chunk, without blank lines and comments, and the line of each; refuse unequal ones."""
+    kept, lines, wrong, line = [], [], [], start
+    width = len(dialect.names)
+    for row in rows:
+        # Where there is no comment at the beginning, only what is no row can be one.
+        comment = bool(row) and row[0].startswith("#") and (dialect.comments or len(row) != width)
+        if row and not comment:
+            kept.append(row)
+            lines.append(line)
+            if len(row) != width:
+                wrong.append((line, len(row)))
+        line += 1 + sum(len(_LINE_ENDS.findall(cell)) for cell in row)
     if wrong:
-        i = wrong[0]
-        others = f" ({len(wrong) - 1} more lines like it)" if len(wrong) > 1 else ""
+        more = len(wrong) - 1 + sum(bool(row) and len(row) != width for row in reader)
+        others = f" ({more} more lines like it)" if more else ""
         raise TableError(
-            f"{path}, line {lines[i]}: {len(rows[i])} cells where the first line names "
-            f"{len(names)} columns{others}; a cell that holds the delimiter needs double quotes"
+            f"{path}, line {wrong[0][0]}: {wrong[0][1]} cells where the first line names {width} columns{others}; "
+            "a cell that holds the delimiter needs double quotes"
         )
+    return kept, lines
+
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+
+
+def _quote_error(source, dialect, path, error):
+    """Return the error about a quote, with the line on which its record starts."""
+    start = dialect.first_line
+    with dialects.open_text(source, path, dialect.encoding)[0] as text:
+        for _ in range(dialect.first_line - 1):
+            next(text)
+        reader = dialects.records_of(text, dialect.delimiter)
+        try:
+            for _ in reader:
+                start = dialect.first_line + reader.line_num
+        except csv.Error:
+            pass
+    return TableError(f"{path}, line {start}: {error}; {dialects.QUOTES}")

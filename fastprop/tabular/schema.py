@@ -1,16 +1,43 @@
 """Schema: what each column of a table is, and how its cells are read, found once and stored in the model."""
 
+import re
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from fastprop import _validation
+from fastprop.tabular.cells import (
+    MISTAKES,
+    Gaps,
+    NumberFormat,
+    TimeFormat,
+    decimal_votes,
+    is_plain,
+    looks_like_codes,
+    looks_like_compact_dates,
+    looks_like_times,
+)
+from fastprop.tabular.leaks import one_to_one, skill
 from fastprop.tabular.table import NumberColumn, TableError, TextColumn, TimeColumn, nearest
 
-__all__ = ["ColumnSchema", "Schema"]
+__all__ = ["ColumnSchema", "Schema", "read_numbers", "read_texts", "read_times"]
 
-KINDS = ("number", "category", "time", "text")
-GAPS = frozenset({"", "na", "n/a", "nan", "null", "none", "?", ".", "-"})  # compared in lower case
+# A column of texts of which more than half, and more than 50, are different is text, of which the words are inputs.
+MIN_TEXTS = 50
+# With at most so many distinct texts, some of them no numbers and repeated, a column is one of categories (1, 2, 3+).
+FEW = 20
+# At most so many distinct texts stand for "no number" in a column of numbers, however many cells hold them.
+MARKS = 3
+# Row numbers and names of rows are looked for from this many rows on: in a shorter table 1, 2, 3 may be a measurement.
+MIN_ROWS = 20
+LEAK_ROWS = 20_000  # as many rows, chosen at random, suffice to tell 0.99 from less
+LEAK = 0.99  # the skill from which on a column by itself is suspected to know the target
+# A value that is repeated in this share of the rows, and in so many, may stand for a gap if it is far from all others.
+SENTINEL_SHARE, SENTINEL_ROWS = 0.002, 5
+MIN_BESIDE = 10  # distinct numbers beside it: fewer are codes, or choices of a form
+_SENTINEL = re.compile(r"-?(?:9{2,}(?:\.9+)?|9\.9+|200|32768)").fullmatch
+# customer_id, customerID, PID, but neither "paid" nor "humid".
+_ID = re.compile(r"(?:^|[\W_])(?i:id|uuid|guid|key|index|idx|rownames?)$|[a-z](?:ID|Id)$|^[A-Z]?ID$").search
 
 
 @dataclass(frozen=True)
@@ -21,18 +48,42 @@ class ColumnSchema:
     ----------
     name : str
     kind : {"number", "category", "time", "text"}
+    format : NumberFormat or TimeFormat, optional
+        How its numbers or times are written.
+    na : tuple of str, optional
+        The spellings of gaps, as ``cells.Gaps`` takes them.
     """
 
     name: str
     kind: str
+    format: NumberFormat | TimeFormat | None = None
+    na: tuple | None = None
 
     def __post_init__(self):
         if not isinstance(self.name, str):  # a model file may come from anyone
             raise TypeError(f"a column has a text for a name, got {self.name!r:.100}")
-        _validation.choice("kind", self.kind, KINDS)
+        _validation.choice("kind", self.kind, ("number", "category", "time", "text"))
+        if isinstance(self.format, dict):
+            formats = {"number": NumberFormat, "time": TimeFormat}
+            object.__setattr__(self, "format", formats[self.kind](**self.format))
+        if self.na is not None:
+            object.__setattr__(self, "na", tuple(self.na))
+
+    @property
+    def gaps(self):
+        """The spellings of gaps."""
+        return Gaps(self.na)
+
+    def numbers(self, column):
+        """Return the cells of a column as numbers, NaN at gaps and failures, and which failed: bool (rows,)."""
+        return read_numbers(column, self.format, self.gaps)
+
+    def times(self, column):
+        """Return the cells of a column as times, NaT at gaps and failures, and which failed: bool (rows,)."""
+        return read_times(column, self.format, self.gaps)
 
     def read(self, column):
-        """Return the cells of a column.
+        """Return the cells of a column; what is not of its kind is a gap.
 
         Returns
         -------
@@ -41,18 +92,43 @@ class ColumnSchema:
             the pair of codes int32 (rows,), -1 at gaps, and the tuple of distinct texts.
         """
         if self.kind == "number":
-            return read_numbers(column)[0]
+            return self.numbers(column)[0]
         if self.kind == "time":
-            return read_times(column)[0]
-        return read_texts(column)
+            return self.times(column)[0]
+        return read_texts(column, self.gaps)
+
+    def remarks(self, column):
+        """Yield a sentence if cells of a new table are not of this kind."""
+        if self.kind in ("number", "time"):
+            failed = (self.numbers if self.kind == "number" else self.times)(column)[1]
+            if failed.any():
+                yield (
+                    f"column {self.name!r}: {_count(int(failed.sum()), 'cell')} that {_is(failed.sum())} no "
+                    f"{self.kind} ({_quoted(column, failed)}), read as {_gaps(failed.sum())}"
+                )
+
+    @classmethod
+    def of(cls, table, name, *, na=None, dates=None, categorical=False):
+        """Return how a column of a table is read, as ``Schema.infer`` finds it, and sentences about it for the user."""
+        return _Inference(table, na, dates).column(name, categorical)
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns that a model reads, in order; `notes` are sentences about them for the user, and are not stored."""
+    """The columns that a model reads, in order.
+
+    Attributes
+    ----------
+    columns : tuple of ColumnSchema
+    notes : tuple of str
+        Sentences about the columns for the user. They are not stored, nor are the warnings.
+    warnings : tuple of str
+        Sentences about columns that may know the target.
+    """
 
     columns: tuple
     notes: tuple = field(default=(), compare=False)
+    warnings: tuple = field(default=(), compare=False)
 
     @property
     def names(self):
@@ -60,48 +136,74 @@ class Schema:
         return tuple(column.name for column in self.columns)
 
     @classmethod
-    def infer(cls, table, *, exclude=(), categorical=()):
+    def infer(cls, table, *, target=None, exclude=(), categorical=(), keep=(), na=None, dates=None):
         """Return the schema of a table.
 
         Parameters
         ----------
         table : Table
+        target : str, optional
+            The column that is to be predicted. It is left out, and so are copies of it.
         exclude : sequence of str
-            Columns that are left out, the target among them.
+            Columns that are left out.
         categorical : sequence of str
             Columns of numbers that are read as categories.
+        keep : sequence of str
+            Columns that are not left out, although they look like row numbers, names of rows or copies.
+        na : sequence of str, optional
+            The spellings of gaps, instead of the usual ones; ``"default"`` stands for these.
+        dates : {"dmy", "mdy"}, optional
+            The order of day and month in dates such as 1/2/2026; by default the cells decide.
+
+        Raises
+        ------
+        TableError
+            If a column that is named is not there, nothing is left, or a number is infinite.
         """
+        for name in (*exclude, *categorical, *keep, *(() if target is None else (target,))):
+            table[name]  # refused if there is none
+        inference = _Inference(table, na, dates)
         columns, notes = [], []
-        for name in (*exclude, *categorical):
-            table[name]  # raises an error if there is no such column
-        for name, column in table.columns.items():
-            if name in exclude:
-                continue
-            if name in categorical:
-                columns.append(ColumnSchema(name, "category"))
-                continue
-            numbers, failed = read_numbers(column)
-            if isinstance(column, TimeColumn):
-                kind = "time"
-            elif not failed.any():
-                if np.isnan(numbers).all():
-                    notes.append(f"column {name!r} is empty and left out")
-                    continue
-                kind = "number"
-            else:
-                codes, texts = read_texts(column)
-                known = int((codes >= 0).sum())
-                if not read_times(column)[1].any():
-                    kind = "time"
-                elif len(texts) > 50 and 2 * len(np.unique(codes[codes >= 0])) > known:
-                    kind = "text"
-                else:
-                    kind = "category"
-            columns.append(ColumnSchema(name, kind))
-        if not columns:
-            why = f" ({'; '.join(notes)})" if notes else ""
-            raise TableError(f"{table.path} has no column to learn from; wanted at least one beside the target{why}")
-        return cls(tuple(columns), tuple(notes))
+        for name in table.names:
+            if name != target and name not in exclude:
+                column, sentences = inference.column(name, name in categorical)
+                notes += sentences
+                if column is not None:
+                    columns.append(column)
+        schema = cls(tuple(columns))
+        values = dict(zip(schema.names, schema.read(table)))
+        left_out, warnings = {}, []
+        for column in columns:
+            if column.name not in keep:
+                why = _row_names(column, values[column.name], table.n_rows)
+                if why:
+                    left_out[column.name] = why
+        for name, original in _copies({c.name: (c.kind, values[c.name]) for c in columns if c.name not in left_out}):
+            if name not in keep:
+                left_out[name] = f"says the same as {original!r}"
+        if target is not None:
+            aim, _ = inference.column(target)
+            if aim is not None:
+                candidates = {c.name: (c.kind, values[c.name]) for c in columns if c.name not in (*keep, *left_out)}
+                for name, copy, found in _leaks(candidates, (aim.kind, aim.read(table[target]))):
+                    if copy:
+                        left_out[name] = f"is a copy of the target {target!r}"
+                    else:
+                        warnings.append(
+                            f"column {name!r} by itself predicts {target!r} almost perfectly ({found:.1%} of what "
+                            "varies): if it is not known before the target is, leave it out (--ignore)"
+                        )
+        notes += [f"column {name!r} {why}, and is left out" for name, why in left_out.items()]
+        for column in columns:
+            if column.kind == "number" and column.name not in left_out:
+                notes += _sentinels(column.name, values[column.name])
+        kept = tuple(column for column in columns if column.name not in left_out)
+        if not kept:
+            raise TableError(
+                f"{table.path} has no column to learn from; wanted at least one beside the target"
+                + (f" ({'; '.join(notes)})" if notes else "")
+            )
+        return cls(kept, tuple(notes), tuple(warnings))
 
     def read(self, table):
         """Return the values of each column, as ``ColumnSchema.read`` returns them.
@@ -109,7 +211,7 @@ class Schema:
         Raises
         ------
         TableError
-            If the table lacks a column.
+            If the table lacks a column, or a number is infinite.
         """
         lacking = [name for name in self.names if name not in table.columns]
         if lacking:
@@ -119,7 +221,20 @@ class Schema:
             raise TableError(
                 f"{table.path} lacks {what} {listed}; the model was trained on {', '.join(map(repr, self.names))}"
             )
-        return [column.read(table[column.name]) for column in self.columns]
+        read = []
+        for column in self.columns:
+            values = column.read(table[column.name])
+            if column.kind == "number" and np.isinf(values).any():
+                raise TableError(
+                    f"{table.where(column.name, int(np.isinf(values).argmax()))}, which is infinite or too large; "
+                    "wanted a finite number: correct the cell, or leave it empty"
+                )
+            read.append(values)
+        return read
+
+    def remarks(self, table):
+        """Return sentences about cells of a new table that are not of their column's kind, and so are read as gaps."""
+        return [remark for column in self.columns for remark in column.remarks(table[column.name])]
 
     def to_dict(self):
         """Return a description that JSON can hold."""
@@ -131,50 +246,321 @@ class Schema:
         return cls(tuple(ColumnSchema(**column) for column in description["columns"]))
 
 
-def _is_gap(text):
-    return text.lower() in GAPS
+# ---- reading ----
 
 
-def read_numbers(column):
-    """Internal: return numbers, NaN at gaps and failures, and bool (rows,): whether a cell is no number."""
-    if isinstance(column, NumberColumn):
-        return column.values, np.zeros(len(column), bool)
+def read_numbers(column, format=None, gaps=None):
+    """Internal: return numbers, NaN at gaps and failures, and bool (rows,): whether a cell is no number.
+
+    Without a format it is found from the texts of the column.
+    """
     if isinstance(column, TimeColumn):
         return np.full(len(column), np.nan), ~np.isnat(column.values)
-    values, failed = np.full(len(column.texts) + 1, np.nan), np.zeros(len(column.texts) + 1, bool)
-    for place, text in enumerate(column.texts):
-        try:
-            values[place] = float(text)
-        except ValueError:
-            failed[place] = not _is_gap(text)
-    return values[column.codes], failed[column.codes]
+    if isinstance(column, NumberColumn) and column.codes is None:
+        values, failed = column.values, np.zeros(len(column), bool)
+    else:
+        gaps = gaps or Gaps()
+        missing = gaps.mask(column.texts)
+        if format is None:
+            known = [text for text, gap in zip(column.texts, missing, strict=True) if not gap]
+            format = NumberFormat.of(known, np.ones(len(known)))
+        numbers, parsed = format.read(column.texts)
+        numbers[missing] = np.nan
+        # The last place is that of the code -1.
+        values = np.append(numbers, np.nan)[column.codes]
+        failed = np.append(~(parsed | missing), False)[column.codes]
+        if isinstance(column, NumberColumn):
+            values = np.where(column.codes < 0, column.values, values)
+    if isinstance(column, NumberColumn) and gaps is not None and gaps.numbers:
+        values = np.where(np.isin(values, list(gaps.numbers)), np.nan, values)
+    return values, failed
 
 
-def read_times(column):
+def read_times(column, format=None, gaps=None):
     """Internal: return times, NaT at gaps and failures, and bool (rows,): whether a cell is no time."""
     if isinstance(column, TimeColumn):
         return column.values, np.zeros(len(column), bool)
-    if isinstance(column, NumberColumn):
-        return np.full(len(column), "NaT", "datetime64[us]"), ~np.isnan(column.values)
-    values = np.full(len(column.texts) + 1, "NaT", "datetime64[us]")
-    failed = np.zeros(len(column.texts) + 1, bool)
-    for place, text in enumerate(column.texts):
-        try:
-            values[place] = np.datetime64(text.replace(" ", "T"), "us")
-        except ValueError:
-            failed[place] = not _is_gap(text)
-    return values[column.codes], failed[column.codes]
+    codes, texts = _as_texts(column)
+    missing = (gaps or Gaps()).mask(texts)
+    format = format or TimeFormat.of([text for text, gap in zip(texts, missing, strict=True) if not gap])
+    times, parsed = format.read(texts)
+    times[missing] = np.datetime64("NaT")
+    return np.append(times, np.datetime64("NaT"))[codes], np.append(~(parsed | missing), False)[codes]
 
 
-def read_texts(column):
-    """Internal: return the codes of a column's texts, -1 at gaps, and the distinct texts."""
+def read_texts(column, gaps=None):
+    """Internal: return the codes of a column's texts, int32 (rows,), -1 at gaps, and the tuple of distinct texts."""
+    codes, texts = _as_texts(column)
+    missing = np.append((gaps or Gaps()).mask(texts, category=True), True)
+    return np.where(missing[codes], np.int32(-1), codes), texts
+
+
+def _as_texts(column):
+    """Return the codes and texts of a column of any kind; -1 is the code of the gaps of a DataFrame."""
     if isinstance(column, TextColumn):
-        gaps = np.array([_is_gap(text) for text in column.texts] + [True])
-        return np.where(gaps[column.codes], np.int32(-1), column.codes), column.texts
+        return column.codes, column.texts
     values = column.values
     distinct, codes = np.unique(values, return_inverse=True)
     codes = codes.astype(np.int32)
     missing = np.isnan(values) if values.dtype.kind == "f" else np.isnat(values)
     codes[missing] = -1
     shown = type(column)(distinct)
-    return codes, tuple(shown.cell(place) for place in range(len(distinct)))
+    texts = tuple(shown.cell(place) for place in range(len(distinct)))
+    if isinstance(column, NumberColumn) and column.codes is not None:
+        codes = np.where(column.codes < 0, codes, column.codes + len(texts)).astype(np.int32)
+        texts += column.texts
+    return codes, texts
+
+
+# ---- kinds ----
+
+
+class _Inference:
+    """What is found about the columns of one table."""
+
+    def __init__(self, table, na, dates):
+        self.table, self.na = table, None if na is None else tuple(na)
+        self.gaps = Gaps(na)
+        self.day_first = None if dates is None else _validation.choice("dates", dates, ("dmy", "mdy")) == "dmy"
+        votes = [
+            decimal_votes(column.texts[:10_000]) for column in table.columns.values() if isinstance(column, TextColumn)
+        ]
+        points = sum(points > commas for points, commas in votes)
+        commas = sum(commas > points for points, commas in votes)
+        self.decimal = table.decimal if points == commas else "." if points > commas else ","
+
+    def column(self, name, categorical=False):
+        """Return the ColumnSchema of a column, None if it is empty, and sentences about it."""
+        column = self.table[name]
+        if isinstance(column, TimeColumn):
+            return (ColumnSchema(name, "time", na=self.na), []) if not np.isnat(column.values).all() else _empty(name)
+        if isinstance(column, NumberColumn) and column.codes is None and not categorical:
+            return self._numbers(name, column)
+        codes, texts = _as_texts(column)
+        counts = np.bincount(codes[codes >= 0], minlength=len(texts))
+        missing = self.gaps.mask(texts)
+        places = np.flatnonzero((counts > 0) & ~missing)
+        known, counts = [texts[place] for place in places], counts[places]
+        if not known:
+            return _empty(name)
+        if categorical:
+            return ColumnSchema(name, "category", na=self.na), []
+        if looks_like_codes(known):
+            note = f"column {name!r} holds codes with leading zeros, such as {_first_with_zero(known)!r}: categories"
+            return ColumnSchema(name, "category", na=self.na), [note]
+        found = NumberFormat.of(known, counts, self.decimal)
+        numbers, parsed = found.read(known)
+        share = counts[parsed].sum() / counts.sum()
+        compact = looks_like_compact_dates(known, name)
+        if share > 0.5 and not compact and self._is_number(known, counts, numbers, parsed):
+            schema = ColumnSchema(name, "number", found, self.na)
+            return schema, self._said_of_numbers(schema, column, known, numbers, parsed)
+        if compact or looks_like_times(_evenly(known, 100)):
+            times = TimeFormat.of(known, self.day_first)
+            values, read = times.read(known)
+            if counts[read].sum() >= (1 - MISTAKES) * counts.sum() or (read.any() and (~read).sum() <= MARKS):
+                schema = ColumnSchema(name, "time", times, self.na)
+                return schema, self._said_of_times(schema, column, known, values, read)
+        category_codes, _ = read_texts(column, self.gaps)
+        n_known = int((category_codes >= 0).sum())
+        if not n_known:
+            return _empty(name)
+        distinct = len(np.unique(category_codes[category_codes >= 0]))
+        kind = "text" if distinct > MIN_TEXTS and 2 * distinct > n_known else "category"
+        notes = []
+        if share > 0.5:
+            failed = read_numbers(column, found, self.gaps)[1]
+            notes.append(
+                f"{n_known - failed.sum():,} of {n_known:,} cells of {name!r} are numbers, but the others are "
+                f"{_quoted(column, failed)}: it is read as {'categories' if kind == 'category' else 'text'}"
+            )
+        return ColumnSchema(name, kind, na=self.na), notes
+
+    def _numbers(self, name, column):
+        """Return what a column of numbers without texts is, and sentences about it."""
+        values = column.values
+        known = values[~np.isnan(values)]
+        if not len(known):
+            return _empty(name)
+        if known.min() >= 18000101 and known.max() < 22000101 and (known == np.round(known)).all():
+            texts = [str(int(value)) for value in np.unique(known)]
+            if looks_like_compact_dates(texts, name):
+                schema = ColumnSchema(name, "time", TimeFormat(), self.na)
+                return schema, self._said_of_times(schema, column, texts, *schema.format.read(texts))
+        return ColumnSchema(name, "number", NumberFormat(self.decimal), self.na), []
+
+    @staticmethod
+    def _is_number(known, counts, numbers, parsed):
+        """Return whether what is no number in a column of numbers is a mistake or a mark, and not a category."""
+        if parsed.all():
+            return True
+        if len(known) <= FEW and (counts[~parsed] > 1).all():
+            return False
+        return counts[parsed].sum() >= (1 - MISTAKES) * counts.sum() or (~parsed).sum() <= MARKS
+
+    def _said_of_numbers(self, schema, column, known, numbers, parsed):
+        """Yield sentences about a column that is read as numbers, where the user may not expect it."""
+        name, notes = schema.name, []
+        _, failed = schema.numbers(column)
+        marks = self._unusual_gaps(column)
+        odd = failed | marks
+        if odd.any():
+            values = schema.read(column)
+            n_numbers = int((~np.isnan(values)).sum())
+            notes.append(
+                f"{n_numbers:,} of {n_numbers + odd.sum():,} cells of {name!r} are numbers, "
+                f"{odd.sum():,} {_is(odd.sum())} {_quoted(column, odd)} and read as {_gaps(odd.sum())}"
+            )
+        changed = [
+            (text, value)
+            for text, value, is_number in zip(known, numbers, parsed, strict=True)
+            if is_number and not (is_plain(text) and float(text) == value)
+        ]
+        if changed:
+            text, value = max(changed, key=lambda each: len(each[0]) if len(each[0]) < 20 else 0)
+            notes.append(f"column {name!r} holds numbers such as {text!r:.60}, read as {_shown(value)}")
+        return notes
+
+    def _said_of_times(self, schema, column, known, values, read):
+        name, notes = schema.name, []
+        failed = schema.times(column)[1]
+        if failed.any():
+            notes.append(
+                f"{len(column) - failed.sum():,} of {len(column):,} cells of {name!r} are dates or times, "
+                f"{failed.sum():,} {_is(failed.sum())} {_quoted(column, failed)} and read as {_gaps(failed.sum())}"
+            )
+        if all(text[:4].isdecimal() and text[4:5] == "-" for text in known):  # ISO 8601, of which nobody wonders
+            return notes
+        place = int(read.argmax())
+        if not schema.format.certain:  # one of which both readings are dates, and differ
+            differs = read & (TimeFormat("date", not schema.format.day_first).read(known)[0] != values)
+            place = int(differs.argmax()) if differs.any() else place
+        shown = str(values[place])
+        shown = shown[11:16] if schema.format.kind == "clock" else shown[:10]
+        sentence = f"column {name!r} holds times such as {known[place]!r:.60}, read as {shown}"
+        if not schema.format.certain:
+            other = "mdy" if schema.format.day_first else "dmy"
+            sentence += f"; no date there says whether the day or the month is first: if this is wrong, say {other}"
+        return [*notes, sentence]
+
+    def _unusual_gaps(self, column):
+        """Return which cells are gaps that are not spelt as usual, bool (rows,); the user may want to know of them."""
+        plain = {"", "na", "n/a", "nan", "null", "<na>", "nat", "#n/a"}
+        texts = column.texts
+        unusual = self.gaps.mask(texts) & np.array([text.casefold() not in plain for text in texts], bool)
+        return np.append(unusual, False)[column.codes]
+
+
+def _empty(name):
+    return None, [f"column {name!r} is empty and left out"]
+
+
+def _evenly(texts, n):
+    """Return at most n texts, evenly spaced."""
+    return [texts[place] for place in np.unique(np.linspace(0, len(texts) - 1, n).astype(int))]
+
+
+def _first_with_zero(texts):
+    return next(text for text in texts if text.startswith("0"))
+
+
+def _quoted(column, rows):
+    """Return the commonest texts of the rows where `rows`, for people: at most three, quoted."""
+    codes, texts = _as_texts(column)
+    counts = np.bincount(codes[rows & (codes >= 0)], minlength=len(texts))
+    order = np.argsort(-counts, kind="stable")
+    found = [f"{texts[place]!r:.60}" for place in order[:3] if counts[place]]
+    return ", ".join(found) + (", ..." if (counts > 0).sum() > 3 else "")
+
+
+def _shown(value):
+    return f"{value:.15g}"
+
+
+def _count(n, what):
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
+def _is(n):
+    return "is" if n == 1 else "are"
+
+
+def _gaps(n):
+    return "a gap" if n == 1 else "gaps"
+
+
+# ---- what is left out, and what is pointed out ----
+
+
+def _row_names(column, values, n_rows):
+    """Return why a column only tells the rows apart, or None."""
+    if n_rows < MIN_ROWS:
+        return None
+    if column.kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all():
+        return "numbers the rows"
+    if column.kind == "time" or not _ID(column.name):
+        return None
+    values = values if column.kind == "number" else values[0]
+    distinct = (values == np.round(values)).all() and len(np.unique(values)) == n_rows
+    return "names the rows (it is different in each)" if distinct else None
+
+
+def _copies(columns):
+    """Yield (name, earlier name) of columns that say what an earlier one says; `columns` are (kind, values) by name."""
+    seen = {}
+    for name, (kind, values) in columns.items():
+        if kind in ("number", "time"):
+            key = kind, values.tobytes()
+        else:  # the codes in the order in which they come, so that other words for the same categories are equal
+            _, first, inverse = np.unique(values[0], return_index=True, return_inverse=True)
+            rank = np.empty(len(first), np.int64)
+            rank[np.argsort(first)] = np.arange(len(first))
+            key = kind, rank[inverse].tobytes()
+        key = hash(key)
+        if key in seen:
+            yield name, seen[key]
+        else:
+            seen[key] = name
+
+
+def _leaks(columns, target):
+    """Yield (name, whether it is a copy, skill) of columns that know the target; (kind, values) of each, by name."""
+    n_rows = len(target[1] if target[0] in ("number", "time") else target[1][0])
+    rows = np.random.default_rng(0).permutation(n_rows)[:LEAK_ROWS]
+    some = _of_rows(target, rows)
+    for name, column in columns.items():
+        sample = _of_rows(column, rows)
+        if one_to_one(sample, some) and (len(rows) == n_rows or one_to_one(column, target)):
+            yield name, True, 1.0
+        else:
+            found = skill(sample, some)
+            if found >= LEAK:
+                yield name, False, found
+
+
+def _of_rows(column, rows):
+    kind, values = column
+    return kind, (values[rows] if kind in ("number", "time") else (values[0][rows], values[1]))
+
+
+def _sentinels(name, values):
+    """Return a sentence for a value that is repeated and far from all others, such as -200 or 999; else nothing."""
+    known = values[~np.isnan(values)]
+    notes = []
+    for extreme in (np.min, np.max):
+        value = extreme(known)
+        count = int((known == value).sum())
+        others = known[known != value]
+        if count < max(SENTINEL_ROWS, SENTINEL_SHARE * len(known)) or not len(others):
+            continue
+        low, high = others.min(), others.max()
+        away = low - value if value < low else value - high
+        # What programs write for a gap need not be as far away as a number of any kind.
+        usual = _SENTINEL(_shown(value)) is not None
+        far = away > high - low or (usual and (away > 0.25 * (high - low) or value < -1 < 0 <= low))
+        if far and len(np.unique(others)) >= MIN_BESIDE:
+            notes.append(
+                f"{count:,} of {len(known):,} cells of {name!r} are {_shown(value)}, far from the others "
+                f"({_shown(low)} to {_shown(high)}): if it stands for a gap, say --na default,{_shown(value)}"
+            )
+    return notes

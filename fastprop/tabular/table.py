@@ -47,19 +47,33 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """A column of numbers: float64 (rows,), NaN at gaps; `integral` says whether all are whole, or True and False."""
+    """A column of numbers, as a DataFrame holds them, or a file in which most of them are different.
+
+    Attributes
+    ----------
+    values : float64 array, (rows,)
+        NaN at gaps, and where `codes` points at a text.
+    codes : int32 array, (rows,), optional
+        The place in `texts` of a cell of a file that is not a plain number (it may be one in another form), else -1.
+    texts : tuple of str
+        The distinct texts of these cells.
+    """
 
     values: np.ndarray
+    codes: np.ndarray | None = None
+    texts: tuple = ()
 
     def __len__(self):
         return len(self.values)
 
     def take(self, rows):
         """Return the column of these rows."""
-        return NumberColumn(self.values[rows])
+        return NumberColumn(self.values[rows], None if self.codes is None else self.codes[rows], self.texts)
 
     def cell(self, row):
-        """Return the number of a row as text, as short as possible."""
+        """Return the text of a row: a number as short as possible."""
+        if self.codes is not None and self.codes[row] >= 0:
+            return self.texts[self.codes[row]]
         value = float(self.values[row])
         return "" if np.isnan(value) else repr(value).removesuffix(".0")
 
@@ -99,12 +113,15 @@ class Table:
         The line of the file on which each row starts; the number of the row, from 1, where there is no file.
     notes : tuple of str
         Sentences about what the reader did, for the user.
+    decimal : {".", ","}
+        The decimal mark that a file of its kind has, where the cells do not decide it.
     """
 
     path: str
     columns: Mapping
     lines: object
     notes: tuple = field(default=(), compare=False)
+    decimal: str = "."
 
     @property
     def names(self):
@@ -133,7 +150,7 @@ class Table:
         """Return the table of these rows, an array of numbers of rows or of bool."""
         rows = np.asarray(rows)
         columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return Table(self.path, columns, np.asarray(self.lines)[rows], self.notes)
+        return Table(self.path, columns, np.asarray(self.lines)[rows], self.notes, self.decimal)
 
     def where(self, name, row):
         """Return the beginning of a message about a cell: its file, line, column and content."""
