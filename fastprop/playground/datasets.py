@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastprop.tabular.schema import read_numbers
+from fastprop.tabular.schema import check_finite, read_numbers
 from fastprop.tabular.table import Table, TableError
 from fastprop.tabular.target import Target
 
@@ -156,6 +156,7 @@ def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
         if failed.any():
             cell = table.where(name, int(failed.argmax()))
             raise TableError(f"{cell}; wanted a number or an empty cell: choose another column")
+        check_finite(table, name, values)
         columns.append(values)
     aim = Target.recognise(table, target)
     labels, known = aim.encode(table)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from fastprop import _validation
+
 __all__ = [
     "MISTAKES",
     "Gaps",
@@ -191,6 +193,11 @@ class NumberFormat:
     decimal: str = "."
     unit: str = ""
 
+    def __post_init__(self):
+        _validation.choice("decimal", self.decimal, (".", ","))
+        if not isinstance(self.unit, str):  # a model file may come from anyone
+            raise TypeError(f"a unit is a text, got {self.unit!r:.100}")
+
     @classmethod
     def of(cls, texts, counts, decimal="."):
         """Return the format of a column.
@@ -295,6 +302,11 @@ class TimeFormat:
     kind: str = "date"
     day_first: bool = False
     certain: bool = True
+
+    def __post_init__(self):
+        _validation.choice("kind", self.kind, ("date", CLOCK))
+        _validation.flag("day_first", self.day_first)
+        _validation.flag("certain", self.certain)
 
     @classmethod
     def of(cls, texts, day_first=None):

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass, field
+from types import NoneType
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from fastprop.tabular.cells import (
 from fastprop.tabular.leaks import one_to_one, skill
 from fastprop.tabular.table import NumberColumn, TableError, TextColumn, TimeColumn, nearest
 
-__all__ = ["ColumnSchema", "Schema", "read_numbers", "read_texts", "read_times"]
+__all__ = ["ColumnSchema", "Schema", "check_finite", "read_numbers", "read_texts", "read_times"]
 
 # A column of texts of which more than half, and more than 50, are different is text, of which the words are inputs.
 MIN_TEXTS = 50
@@ -63,11 +64,15 @@ class ColumnSchema:
         if not isinstance(self.name, str):  # a model file may come from anyone
             raise TypeError(f"a column has a text for a name, got {self.name!r:.100}")
         _validation.choice("kind", self.kind, ("number", "category", "time", "text"))
-        if isinstance(self.format, dict):
-            formats = {"number": NumberFormat, "time": TimeFormat}
-            object.__setattr__(self, "format", formats[self.kind](**self.format))
+        of_kind = {"number": NumberFormat, "time": TimeFormat}.get(self.kind)
+        if isinstance(self.format, dict) and of_kind:
+            object.__setattr__(self, "format", of_kind(**self.format))
+        if not isinstance(self.format, of_kind or NoneType) and self.format is not None:
+            raise TypeError(f"the column {self.name!r:.100} of kind {self.kind} has the format {self.format!r:.100}")
         if self.na is not None:
             object.__setattr__(self, "na", tuple(self.na))
+            if not all(isinstance(text, str) for text in self.na):
+                raise TypeError(f"the spellings of gaps are texts, got {self.na!r:.100}")
 
     @property
     def gaps(self):
@@ -172,14 +177,12 @@ class Schema:
                     columns.append(column)
         schema = cls(tuple(columns))
         values = dict(zip(schema.names, schema.read(table)))
-        left_out, warnings = {}, []
-        for column in columns:
-            if column.name not in keep:
-                why = _row_names(column, values[column.name], table.n_rows)
-                if why:
-                    left_out[column.name] = why
+        named = {c.name: _row_names(c, values[c.name], table.n_rows) for c in columns if c.name not in keep}
+        left_out, warnings = {name: why for name, why in named.items() if why}, []
+        if len(left_out) == len(columns):  # what is all there is does more than tell the rows apart
+            left_out.clear()
         for name, original in _copies({c.name: (c.kind, values[c.name]) for c in columns if c.name not in left_out}):
-            if name not in keep:
+            if name not in keep and table.n_rows >= MIN_ROWS:
                 left_out[name] = f"says the same as {original!r}"
         if target is not None:
             aim, _ = inference.column(target)
@@ -223,13 +226,9 @@ class Schema:
             )
         read = []
         for column in self.columns:
-            values = column.read(table[column.name])
-            if column.kind == "number" and np.isinf(values).any():
-                raise TableError(
-                    f"{table.where(column.name, int(np.isinf(values).argmax()))}, which is infinite or too large; "
-                    "wanted a finite number: correct the cell, or leave it empty"
-                )
-            read.append(values)
+            read.append(column.read(table[column.name]))
+            if column.kind == "number":
+                check_finite(table, column.name, read[-1])
         return read
 
     def remarks(self, table):
@@ -247,6 +246,16 @@ class Schema:
 
 
 # ---- reading ----
+
+
+def check_finite(table, name, values):
+    """Internal: raise a TableError that names the cell if a number of a column is infinite."""
+    infinite = np.isinf(values)
+    if infinite.any():
+        raise TableError(
+            f"{table.where(name, int(infinite.argmax()))}, which is infinite or too large; "
+            "wanted a finite number: correct the cell, or leave it empty"
+        )
 
 
 def read_numbers(column, format=None, gaps=None):

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastprop import _validation
 from fastprop.nn import losses
-from fastprop.tabular.schema import read_numbers, read_texts
+from fastprop.tabular.schema import check_finite, read_numbers, read_texts
 from fastprop.tabular.table import TableError
 
 __all__ = ["Target", "decimal", "split_rows"]
@@ -292,9 +292,7 @@ def _probability(value, digits):
 def _numbers(table, name):
     """Return what ``read_numbers`` does, or raise an error that names an infinite cell."""
     values, failed = read_numbers(table[name])
-    infinite = np.isinf(values)
-    if infinite.any():
-        raise TableError(f"{table.where(name, int(infinite.argmax()))}; wanted a finite number in the target")
+    check_finite(table, name, values)
     return values, failed
 
 
