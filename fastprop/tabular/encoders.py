@@ -386,7 +386,10 @@ class Encoder:
     def remarks(self, table):
         """Return sentences about gaps and categories of a table that were not in the training rows."""
         values = self.schema.read(table)
-        return [remark for column, each in zip(self.columns, values, strict=True) for remark in column.remarks(each)]
+        remarks = self.schema.remarks(table)
+        return remarks + [
+            each for column, read in zip(self.columns, values, strict=True) for each in column.remarks(read)
+        ]
 
     def to_dict(self):
         """Return a description that JSON can hold."""
