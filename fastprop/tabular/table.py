@@ -1,7 +1,7 @@
 """Tables in memory, column by column, from files or from DataFrames."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -119,7 +119,7 @@ class Table:
 
     path: str
     columns: Mapping
-    lines: object
+    lines: Sequence[int] | np.ndarray
     notes: tuple = field(default=(), compare=False)
     decimal: str = "."
 
