@@ -13,6 +13,7 @@ import numpy as np
 from fastprop import _validation
 
 __all__ = [
+    "CLOCK",
     "MISTAKES",
     "Gaps",
     "NumberFormat",

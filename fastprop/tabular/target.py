@@ -1,5 +1,6 @@
 """Target: the column that is to be predicted, as a loss takes it, and predictions in the user's terms."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
@@ -165,6 +166,13 @@ class Target:
                 f"{table.path}: the target {name!r} has {len(labels)} different values in "
                 f"{n_known} rows, which are no classes (wanted at most {MAX_CLASSES}, and some of "
                 "them more than once); is it a name?"
+            )
+        gaps = Counter(text for text in map(column.cell, np.flatnonzero(codes < 0).tolist()) if text)
+        if gaps:
+            text, n = gaps.most_common(1)[0]
+            notes.append(
+                f"{n:,} of {len(codes):,} cells of {name!r} are {text!r}, read as {'a gap' if n == 1 else 'gaps'}: "
+                f'if {text!r} is a class, say --na "", or which texts are gaps'
             )
         return cls(name, task, tuple(labels), reading=reading, reason=reason, notes=tuple(notes))
 
