@@ -1,13 +1,74 @@
 """What several commands share: messages, checks of outputs, scores and predictions."""
 
+import shutil
 import sys
+import threading
+import time
 
 import numpy as np
 
 from fastprop import _validation
 from fastprop.io import output
+from fastprop.io.streams import Stream
+from fastprop.tabular.comparison import figure
+from fastprop.tabular.csv import read_csv
+from fastprop.tabular.scores import scores
 
-__all__ = ["check_outputs", "describe_network", "format_scores", "note", "one_line", "predictions_of"]
+__all__ = [
+    "StatusLine",
+    "check_finite",
+    "check_outputs",
+    "describe_network",
+    "format_scores",
+    "note",
+    "one_line",
+    "read_table",
+]
+
+
+class StatusLine:
+    """A line on the standard error that says what goes on: in a terminal it changes, elsewhere it comes again at times.
+
+    Its methods may be called by several threads.
+    """
+
+    FIRST, EVERY, REFRESH = 2.0, 10.0, 0.1  # seconds: to the first line elsewhere, between such lines, between changes
+
+    def __init__(self):
+        self._terminal = Stream(sys.stderr).isatty()
+        self._lock = threading.Lock()
+        self._due = time.monotonic() + (0 if self._terminal else self.FIRST)
+        self._width = 0
+
+    def say(self, text):
+        """Show a text, unless the last one is new enough."""
+        with self._lock:
+            if time.monotonic() < self._due:
+                return
+            self._due = time.monotonic() + (self.REFRESH if self._terminal else self.EVERY)
+            if self._terminal:
+                text = text[: shutil.get_terminal_size().columns - 1]
+                print(f"\r{text.ljust(self._width)}", end="", file=sys.stderr, flush=True)
+                self._width = len(text)
+            else:
+                print(text, file=sys.stderr, flush=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._width:
+            print(f"\r{' ' * self._width}\r", end="", file=sys.stderr, flush=True)
+
+
+def read_table(path):
+    """Read a table, and show how far it is."""
+    with StatusLine() as line:
+
+        def progress(rows, share):
+            line.say(f"reading {path}: {rows:,} rows" + ("" if share is None else f", {share:.0%}"))
+
+        return read_csv(path, progress)
 
 
 def one_line(error):
@@ -56,15 +117,12 @@ def describe_network(net):
 
 
 def format_scores(target, predictions, values):
-    """Return the scores of predictions as text: four decimals, or six digits of very small and large ones."""
-    scores = target.scores(predictions, values)
-    return "  ".join(
-        f"{name} {value:.4f}" if 0.001 <= abs(value) < 10 else f"{name} {value:,.6g}" for name, value in scores.items()
-    )
+    """Return the scores of predictions as text."""
+    return "  ".join(f"{score.name} {figure(score.value)}" for score in scores(target, predictions, values))
 
 
-def predictions_of(model, table):
-    """Return the predictions of a model for every row of a table, as ``TabularModel.predict`` does, all finite.
+def check_finite(target, outputs):
+    """Return the predictions that outputs of networks mean, as ``Target.decode`` does, all finite.
 
     Raises
     ------
@@ -72,7 +130,7 @@ def predictions_of(model, table):
         If the model has weights that are not finite. The inputs are bounded, so that no cell makes it overflow.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        predictions = model.predict(table)
+        predictions = target.decode(outputs)
     if not np.isfinite(predictions).all():
         raise ValueError("the model has weights that are not finite, so it cannot predict; train again")
     return predictions

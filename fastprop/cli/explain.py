@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-from fastprop.cli._common import check_outputs, predictions_of
+from fastprop.cli._common import check_finite, check_outputs, read_table
 from fastprop.explain import html
 from fastprop.explain.trace import trace
-from fastprop.tabular.csv import read_csv
 from fastprop.tabular.model import TabularModel
 
 __all__ = ["run"]
@@ -17,7 +16,7 @@ def run(args):
     check_outputs([("--out", args.page, True)], args.file, args.model)
     model = TabularModel.load(args.model)
     encoder, target, net = model.encoder, model.target, model.ensemble.networks[0]
-    table = read_csv(args.file)
+    table = read_table(args.file)
     if args.row > table.n_rows:
         raise ValueError(f"--row must be from 1 to {table.n_rows}, the rows of {args.file}, got {args.row}")
     row = args.row - 1
@@ -29,7 +28,7 @@ def run(args):
             "fill it in, or choose another --row"
         )
     traced = trace(net, x, target.standardise(values)[[row]], loss=target.loss)
-    (decoded,) = predictions_of(model, table.take([row]))
+    (decoded,) = check_finite(target, model.ensemble(x))
     prediction = target.classes[decoded.argmax()] if target.task == "classification" else target.number(decoded)
     truth = target.classes[values[row]] if target.task == "classification" else target.number(values[row])
     shown = str(traced.explain(args.quantity) if args.quantity else traced)

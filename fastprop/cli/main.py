@@ -47,9 +47,11 @@ def main(argv=None):
 
 def _run(argv):
     try:
-        args = _parser().parse_args(argv)
-        # Where a page goes to the standard output nothing else does.
-        page_only = getattr(args, "page", None) == STDOUT
+        words = sys.argv[1:] if argv is None else argv
+        args = _parser().parse_args(words)
+        args.words = words[1:]  # behind the name of the command
+        # Where a page or JSON goes to the standard output nothing else does.
+        page_only = STDOUT in (getattr(args, "page", None), getattr(args, "json", None))
         with contextlib.redirect_stdout(sys.stderr if page_only else sys.stdout):
             args.run(args)
     except SystemExit as end:  # argparse after --help and --version
@@ -150,7 +152,7 @@ file holds them and what `fastprop predict` has to know of the columns.""",
   fastprop train wine.csv --target quality --task regression --out wine.safetensors
   fastprop train iris.csv --target species --report iris.html""",
     )
-    add("file", metavar="FILE.csv")
+    add("file", metavar="FILE")
     add("--target", metavar="COLUMN", required=True, help="the column to predict")
     add(
         "--out",
@@ -180,13 +182,43 @@ file holds them and what `fastprop predict` has to know of the columns.""",
         help="treat a column of numbers as categories; may be repeated",
     )
     add(
+        "--keep",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="learn from a column although it looks like row numbers, names or a copy; may be repeated",
+    )
+    add(
+        "--na",
+        metavar="SPELLING",
+        action="append",
+        default=[],
+        help="how gaps are spelt, instead of the usual spellings (default: these too); may be repeated",
+    )
+    add("--dates", choices=["dmy", "mdy"], help="the order of day and month in 1/2/2026 (default: the cells decide)")
+    add(
         "--effort",
         choices=list(EFFORTS),
         default="medium",
         help="how much work is spent on a better model (default medium)",
     )
+    add("--time", metavar="SECONDS", type=_real("above 0", lambda x: x > 0), help="end the training after about this")
     add(
         "--members", metavar="N", type=_integer(1), help="networks with shared weights in each (default: by the effort)"
+    )
+    add(
+        "--groups",
+        metavar="COLUMN",
+        help="rows with the same cell here are held out together; the column is left out of learning",
+    )
+    add("--time-column", metavar="COLUMN", help="the rows that are held out are the latest by this column")
+    add("--id", metavar="COLUMN", help="leave a column out that names the rows; predictions stand beside it")
+    add(
+        "--validation",
+        metavar="SHARE or FILE",
+        type=_share_or_path,
+        help="end the training by the score of this share of the rows, or of the rows of a file (default: each network "
+        "holds out other rows)",
     )
     add(
         "--test-fraction",
@@ -196,6 +228,14 @@ file holds them and what `fastprop predict` has to know of the columns.""",
         help="keep a share of the rows for a test (default 0: all rows train, each is scored by a network that did not "
         "see it)",
     )
+    add(
+        "--cv",
+        metavar="FOLDS",
+        type=_integer(2),
+        help="score by cross-validation: train anew for each fold, on all others",
+    )
+    add("--no-compare", action="store_true", help="train no linear model and no boosted trees for comparison")
+    add("--json", metavar="FILE", type=_out_path, help="write all that was found as JSON (-: to the standard output)")
     add("--seed", metavar="N", type=_integer(0), default=0, help="the seed of every random choice (default 0)")
 
 
@@ -203,7 +243,7 @@ def _add_predict(command):
     add = command(
         predict,
         "predict a column with a model that `fastprop train` wrote",
-        description="""Predict the target of every row of a CSV file, in the order of its rows.
+        description="""Predict the target of every row of a table, in the order of its rows.
 
 The file needs the columns that the model was trained on, in any order; other columns are ignored.
 If it has the target too, the predictions are scored. A classification gives the class and the
@@ -211,7 +251,7 @@ probability of each class.""",
         epilog="example:\n  fastprop predict iris.safetensors new.csv --out predictions.csv",
     )
     add("model", metavar="MODEL", help="a model that `fastprop train` wrote")
-    add("file", metavar="FILE.csv")
+    add("file", metavar="FILE")
     add(
         "--out",
         metavar="FILE",
@@ -219,6 +259,8 @@ probability of each class.""",
         default=STDOUT,
         help="the file to write (default, and -: the standard output)",
     )
+    add("--id", metavar="COLUMN", help="write this column beside the predictions (default: that of `train --id`)")
+    add("--probability-only", action="store_true", help="write the probabilities of the classes alone")
 
 
 def _add_explain(command):
@@ -232,7 +274,7 @@ every value and every derivative, from the inputs to the loss and back. The file
   fastprop explain iris.safetensors iris.csv --quantity "W2[0,1]\"""",
     )
     add("model", metavar="MODEL", help="a model that `fastprop train` wrote")
-    add("file", metavar="FILE.csv")
+    add("file", metavar="FILE")
     add("--row", metavar="N", type=_integer(1), default=1, help="the row, counted from 1 (default 1)")
     add("--quantity", metavar="NAME", help='show the chain rule of one quantity: "W2[0,1]", "b1[2]", "x[4]"')
     add(
@@ -265,6 +307,14 @@ server.""",
 def _out_path(text):
     """Return the path of an output; - stands for the standard output."""
     return STDOUT if text == "-" else text
+
+
+def _share_or_path(text):
+    try:
+        float(text)
+    except ValueError:
+        return text
+    return _real("from 0 to below 1", lambda x: 0 <= x < 1)(text) or None
 
 
 def _integer(least):

@@ -1,15 +1,18 @@
-"""`fastprop predict`: the target of every row of a table, by a model that `fastprop train` wrote."""
+"""`fastprop predict`: the target of every row of a table, by a model that `fastprop train` or an estimator wrote."""
 
 import csv
 import io
 import sys
 
-from fastprop.cli._common import check_outputs, format_scores, note, one_line, predictions_of
+import numpy as np
+
+from fastprop.cli._common import check_finite, check_outputs, format_scores, note, one_line, read_table
 from fastprop.io import output
-from fastprop.tabular.csv import read_csv
 from fastprop.tabular.model import TabularModel
 
 __all__ = ["run"]
+
+BLOCK = 50_000  # so many rows are predicted and written at a time
 
 
 def run(args):
@@ -17,31 +20,65 @@ def run(args):
     check_outputs([("--out", args.out, True)], args.file, args.model)
     model = TabularModel.load(args.model)
     target = model.target
-    table = read_csv(args.file)
+    if args.probability_only and target.task == "regression":
+        raise ValueError(f"--probability-only is for classes, and {target.name!r} is a number; leave it out")
+    table = read_table(args.file)
+    names = _id(args, model, table)
     note(*table.notes, *model.encoder.remarks(table))
-    extra = [name for name in table.names if name not in model.encoder.names and name != target.name]
+    unused = {*model.encoder.names, target.name, names}
+    extra = [name for name in table.names if name not in unused]
     if extra:
         note("not used, as the model was trained without: " + ", ".join(map(repr, extra)))
-    predictions = predictions_of(model, table)
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    shown = target.texts(predictions, model.ensemble.networks[0].dtype)
-    if target.task == "classification":
-        writer.writerow(["prediction", *(f"probability_{name}" for name in target.classes)])
-        for row, label in zip(shown, predictions.argmax(axis=1), strict=True):
-            writer.writerow([target.classes[label], *row])
-    else:
-        writer.writerow(["prediction"])
-        writer.writerows([number] for number in shown)
+    parts, predictions = [], []
+    for part, predicted in _written(model, table, names, args.probability_only):
+        predictions.append(predicted)
+        if args.out == output.STDOUT:
+            sys.stdout.write(part)
+        else:
+            parts.append(part)
     if args.out == output.STDOUT:
-        sys.stdout.write(text.getvalue())
         sys.stdout.flush()
     else:
-        output.write(args.out, text.getvalue(), streams=True)
+        output.write(args.out, *parts, streams=True)
         print(f"{table.n_rows} predictions of {target.name!r}: {args.out}")
     if target.name in table.columns:
-        _score(target, table, predictions)
+        _score(target, table, np.concatenate(predictions))
+
+
+def _id(args, model, table):
+    """Return the column that stands beside the predictions, or None."""
+    if args.id is not None:
+        table[args.id]  # refuses a name that is unknown
+        return args.id
+    if model.id is not None and model.id not in table.columns:
+        note(f"{args.file} has no column {model.id!r}, which named the rows that the model was trained on")
+        return None
+    return model.id
+
+
+def _written(model, table, names, probability_only):
+    """Yield the lines of the rows, block by block, and their predictions; the first line names the columns."""
+    target, dtype = model.target, model.ensemble.networks[0].dtype
+    values, header = model.encoder.schema.read(table), [] if names is None else [names]
+    header += [] if probability_only else ["prediction"]
+    header += [f"probability_{name}" for name in target.classes] + [f"quantile_{level:g}" for level in target.levels]
+    for start in range(0, table.n_rows, BLOCK):
+        rows = slice(start, min(start + BLOCK, table.n_rows))
+        block = [(each[0][rows], each[1]) if isinstance(each, tuple) else each[rows] for each in values]
+        outputs = model.ensemble(model.encoder.encode(block, rows.stop - start))
+        predictions = check_finite(target, outputs)
+        columns = [] if names is None else [[table[names].cell(row) for row in range(start, rows.stop)]]
+        shown = target.texts(predictions, dtype)
+        if target.task == "classification":
+            columns += [] if probability_only else [[target.classes[label] for label in predictions.argmax(axis=1)]]
+            columns += zip(*shown, strict=True)
+        else:
+            columns.append(shown)
+            columns += [target.texts(quantile, dtype) for quantile in target.decode_all(outputs).T if target.levels]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([*([] if start else [header]), *zip(*columns, strict=True)])
+        yield text.getvalue(), predictions
 
 
 def _score(target, table, predictions):

@@ -17,12 +17,13 @@ import numpy as np
 from fastprop import config
 from fastprop._core import _engine
 from fastprop._version import __version__
+from fastprop.cli.study import Study
 from fastprop.io import output
 from fastprop.plots import style
 from fastprop.plots.confusion import ConfusionMatrixDisplay
 from fastprop.plots.predictions import PredictionErrorDisplay
+from fastprop.tabular.comparison import OURS, Comparison, shown_name, with_interval
 from fastprop.tabular.model import TabularModel
-from fastprop.tabular.table import Table
 
 # How many rows, cells of a row, columns, and letters of a cell are shown, so that the page stays well below a megabyte.
 ERRORS, CELLS, COLUMNS, LETTERS = 10, 12, 100, 80
@@ -41,34 +42,15 @@ LOOK = {
 
 @dataclass(frozen=True)
 class Run:
-    """A training on a table, and its results.
+    """A training on a table, its results, and the scores of rows held out."""
 
-    Attributes
-    ----------
-    table : Table
-    model : TabularModel
-    training : integer array
-        The numbers of the rows that trained.
-    scored : integer array
-        The numbers of the rows whose predictions are shown, each by networks that did not see it.
-    values : array
-        The target of every row of the table.
-    predictions : array
-        For the rows `scored`, in the units of the table, as ``Target.decode`` returns them.
-    effort : str
-    """
-
-    table: Table
+    study: Study
     model: TabularModel
-    training: np.ndarray
-    scored: np.ndarray
-    values: np.ndarray
-    predictions: np.ndarray
-    effort: str
+    comparison: Comparison
 
 
-def write(run: Run, path: str | Path) -> None:
-    """Write the report of a run to a file.
+def write(study: Study, model: TabularModel, comparison: Comparison, path: str | Path) -> None:
+    """Write the report of a training to a file.
 
     Raises
     ------
@@ -78,8 +60,9 @@ def write(run: Run, path: str | Path) -> None:
         If the file cannot be written.
     """
     style.require()
+    run = Run(study, model, comparison)
     name = escape(run.model.target.name)
-    title = f"{name}, from {escape(Path(run.table.path).name)}"
+    title = f"{name}, from {escape(Path(study.table.path).name)}"
     sections = [
         ("Scores", _scores(run)),
         ("Predictions of rows held out", _predictions(run)),
@@ -100,49 +83,42 @@ def _summary(run: Run) -> str:
     kind = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
     return (
         f"{kind}, predicted from {_count(len(run.model.encoder.columns), 'column')}; trained on "
-        f"{_count(len(run.training), 'row')}, scored on {_count(len(run.scored), 'row')}"
+        f"{_count(len(run.study.training), 'row')}, scored on {_count(len(run.comparison.values), 'row')}"
     )
 
 
 def _scores(run: Run) -> str:
-    """Return a table of scores: those of the networks, and those of a guess that uses no column."""
-    target, known = run.model.target, run.values[run.training]
-    guess = target.guess(known, 1)[0]
-    if target.task == "classification":
-        what = f"always {target.classes[guess.argmax()]}"
-    else:
-        what = f"always the mean, {target.number(guess)}"
-    scores = target.scores(run.predictions, run.values[run.scored])
-    blind = target.scores(target.guess(known, len(run.scored)), run.values[run.scored])
-    listed = [[name, _figure(scores[name]), _figure(blind[name])] for name in scores]
-    return (
-        _table(["", "fastprop", "guess"], listed)
-        + f"<p>The guess: {escape(_short(what))}, whatever the columns hold.</p>"
-    )
+    """Return a table of scores: those of the model, and those of simpler ones."""
+    names = [score.name for score in run.comparison.scores[OURS]]
+    listed = [
+        [shown_name(name), *(with_interval(score.value, score.error) for score in found)]
+        for name, found in run.comparison.scores.items()
+    ]
+    return _table(["", *names], listed) + "".join(f"<p>{escape(each)}.</p>" for each in run.comparison.verdicts())
 
 
 def _predictions(run: Run) -> str:
-    target, y = run.model.target, run.values[run.scored]
+    target, y, predicted = run.model.target, run.comparison.values, run.comparison.predictions[OURS]
     if target.task == "regression":
         return _svg(
             "errors",
             (WIDE, 4.2),
-            lambda ax: PredictionErrorDisplay.from_predictions(y, run.predictions, name=target.name, ax=ax),
+            lambda ax: PredictionErrorDisplay.from_predictions(y, predicted, name=target.name, ax=ax),
         )
     side = 4.6 if len(target.classes) <= 6 else 6.4
     return _svg(
         "confusion",
         (side, side),
-        lambda ax: ConfusionMatrixDisplay.from_predictions(y, run.predictions, names=target.classes, ax=ax),
+        lambda ax: ConfusionMatrixDisplay.from_predictions(y, predicted, names=target.classes, ax=ax),
     )
 
 
 def _errors(run: Run) -> str:
     """Return a table of the rows with the largest errors, with their cells."""
-    rows, target, predicted = run.scored, run.model.target, run.predictions
-    y = run.values[rows]
+    target, y, predicted = run.model.target, run.comparison.values, run.comparison.predictions[OURS]
+    table = run.comparison.table
     if target.task == "classification":
-        size = 1 - predicted[np.arange(len(rows)), y]
+        size = 1 - predicted[np.arange(len(y)), y]
         header = ["line", "true", "predicted", "probability of true"]
     else:
         size = np.abs(predicted - y)
@@ -154,8 +130,7 @@ def _errors(run: Run) -> str:
             answer = target.classes[y[k]], target.classes[predicted[k].argmax()], _figure(predicted[k, y[k]])
         else:
             answer = target.number(y[k]), target.number(predicted[k]), target.number(y[k] - predicted[k])
-        row = rows[k]
-        listed.append([run.table.lines[row], *answer, *(run.table[name].cell(row) for name in names)])
+        listed.append([table.lines[k], *answer, *(table[name].cell(k) for name in names)])
     more = len(run.model.encoder.names) - len(names)
     note = f"<p>{_count(more, 'more column')} not shown.</p>" if more else ""
     return _table([*header, *names], listed) + note
@@ -168,7 +143,7 @@ def _facts(run: Run) -> str:
     facts = {
         "task": f"{run.model.target.task} ({run.model.target.reason})",
         "loss": run.model.target.loss.name,
-        "effort": run.effort,
+        "effort": run.study.args.effort,
         "networks": f"{len(networks)}, trained for {', '.join(map(str, epochs))} epochs",
         "inputs": f"{net.n_inputs}, from {_count(len(run.model.encoder.columns), 'column')}",
         "parameters": f"{net.n_parameters:,} each, {net.dtype}",

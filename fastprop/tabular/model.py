@@ -36,6 +36,8 @@ class TabularModel:
     target : Target
     ensemble : Ensemble
         The outputs of the model are the mean of those of its networks.
+    id : str or None
+        The column that names the rows, from which nothing is learned: `fastprop predict` writes it.
     histories : list of History
         Of the networks. They are not stored, nor is what follows.
     folds : int64 array, (rows,)
@@ -48,6 +50,7 @@ class TabularModel:
     encoder: Encoder
     target: Target
     ensemble: Ensemble
+    id: str | None = None
     histories: list = field(default_factory=list, compare=False)
     folds: np.ndarray | None = field(default=None, compare=False)
     held_out: np.ndarray | None = field(default=None, compare=False)
@@ -144,7 +147,7 @@ class TabularModel:
             epochs = [best_epoch(history) for history in histories]
             networks = [network(k) for k in range(n_networks)]
             training.run([(net, rows, None) for net in networks], epochs)
-        return cls(encoder, target, Ensemble.of(networks), histories, folds, held_out)
+        return cls(encoder, target, Ensemble.of(networks), None, histories, folds, held_out)
 
     def outputs(self, table):
         """Return the mean outputs of the networks, float64 (rows, outputs)."""
@@ -160,6 +163,7 @@ class TabularModel:
             "encoder": self.encoder.to_dict(),
             "target": self.target.to_dict(),
             "networks": self.ensemble.networks,
+            "id": self.id,
             "histories": self.histories,
             "folds": self.folds,
             "held_out": self.held_out,
@@ -169,12 +173,12 @@ class TabularModel:
     def from_state(cls, state):
         """Return the model that ``to_state`` described."""
         encoder, target = Encoder.from_dict(state["encoder"]), Target.from_dict(state["target"])
-        rest = state["histories"], state["folds"], state["held_out"]
+        rest = state["id"], state["histories"], state["folds"], state["held_out"]
         return cls(encoder, target, Ensemble.of(state["networks"]), *rest)
 
     def save(self, path):
         """Write the model to a file, which ``load`` and ``fastprop predict`` read."""
-        notes = {"table": {"encoder": self.encoder.to_dict(), "target": self.target.to_dict()}}
+        notes = {"table": {"encoder": self.encoder.to_dict(), "target": self.target.to_dict(), "id": self.id}}
         model_file.save_networks(self.ensemble.networks, path, notes=notes)
 
     @classmethod
@@ -195,6 +199,9 @@ class TabularModel:
         try:
             encoder = Encoder.from_dict(notes["table"]["encoder"])
             target = Target.from_dict(notes["table"]["target"])
+            names = notes["table"]["id"]
+            if not (names is None or isinstance(names, str)):
+                raise TypeError(f"the column of ids has a text for a name, got {names!r:.100}")
             fits = (encoder.n_inputs, target.n_outputs) == (networks[0].n_inputs, networks[0].n_outputs)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
@@ -206,7 +213,7 @@ class TabularModel:
                 f"{path}: the columns make {encoder.n_inputs} inputs and {target.n_outputs} outputs, "
                 f"the network has {networks[0].n_inputs} and {networks[0].n_outputs}; train again"
             )
-        return cls(encoder, target, Ensemble.of(networks))
+        return cls(encoder, target, Ensemble.of(networks), names)
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ class Table:
 
     path: str
     columns: Mapping
-    lines: Sequence[int] | np.ndarray
+    lines: Sequence[int]
     notes: tuple = field(default=(), compare=False)
     decimal: str = "."
 
