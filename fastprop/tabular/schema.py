@@ -171,7 +171,9 @@ class Schema:
         columns, notes = [], []
         for name in table.names:
             if name != target and name not in exclude:
-                column, sentences = inference.column(name, name in categorical)
+                column, sentences = inference.column(
+                    name, name in categorical or getattr(table[name], "categorical", False)
+                )
                 notes += sentences
                 if column is not None:
                     columns.append(column)
