@@ -1,57 +1,223 @@
-"""`fastprop explain`: every number of the passes over one row of a table, and the chain rule of a quantity."""
+"""`fastprop explain`: which columns moved a prediction, and every number of the passes over its row."""
 
+import html
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from fastprop.cli._common import check_finite, check_outputs, read_table
-from fastprop.explain import html
+import numpy as np
+
+from fastprop.cli._common import check_finite, check_outputs, note, read_table
+from fastprop.explain import html as trace_page
 from fastprop.explain.trace import trace
+from fastprop.nn.layers import Dense
+from fastprop.tabular.contributions import Contributions, contributions
 from fastprop.tabular.model import TabularModel
+from fastprop.tabular.target import decimal
 
 __all__ = ["run"]
 
+SHOWN = 12  # columns with a bar; the rest are summed
+WIDTH = 24  # letters of the longest bar
+LETTERS = 30  # of the name of a column, and of its cell
+
 
 def run(args):
-    """Print every number of the forward and backward pass over one row, or the chain rule of one quantity."""
+    """Print which columns moved the prediction of a row, and every number of both passes or the chain rule of one."""
     check_outputs([("--out", args.page, True)], args.file, args.model)
     model = TabularModel.load(args.model)
-    encoder, target, net = model.encoder, model.target, model.ensemble.networks[0]
     table = read_table(args.file)
     if args.row > table.n_rows:
         raise ValueError(f"--row must be from 1 to {table.n_rows}, the rows of {args.file}, got {args.row}")
-    row = args.row - 1
-    x = encoder.transform(table.take([row]))
-    values, known = target.encode(table)
-    if not known[row]:
-        raise ValueError(
-            f"row {args.row} of {args.file} has no known {target.name!r}, and without one there is no loss; "
-            "fill it in, or choose another --row"
-        )
-    traced = trace(net, x, target.standardise(values)[[row]], loss=target.loss)
+    if args.fold > len(model.ensemble):
+        raise ValueError(f"--fold must be from 1 to {len(model.ensemble)}, the networks of the model, got {args.fold}")
+    line, table = table.lines[args.row - 1], table.take([args.row - 1])
+    encoder, target = model.encoder, model.target
+    x = encoder.transform(table)
     (decoded,) = check_finite(target, model.ensemble(x))
-    prediction = target.classes[decoded.argmax()] if target.task == "classification" else target.number(decoded)
-    truth = target.classes[values[row]] if target.task == "classification" else target.number(values[row])
-    shown = str(traced.explain(args.quantity) if args.quantity else traced)
-    print(f"row {args.row}, line {table.lines[row]}: {target.name} is {truth}, predicted {prediction}\n")
-    print("\n".join(_described_inputs(encoder, table, row, x[0], args.quantity)), end="\n\n")
-    print(shown)
+    title = f"{target.name} is predicted {_shown(target, decoded)}"
+    traced = None
+    known, y = _truth(target, table)
+    if known:
+        label = target.classes[y[0]] if target.task == "classification" else target.number(y[0])
+        title = f"{target.name} is {label}, predicted {_shown(target, decoded)}"
+        network = model.ensemble.networks[args.fold - 1]
+        traced = trace(network, x, target.standardise(y), loss=target.loss)
+    elif args.quantity or args.page is not None:
+        raise ValueError(
+            f"row {args.row} of {args.file} has no known {target.name!r}, and without one there is no loss whose "
+            "derivatives could be shown; fill it in, or choose another --row"
+        )
+    explanation = traced.explain(args.quantity) if args.quantity else None
+    print(f"row {args.row}, line {line}: {title}\n")
+    moved = None if model.background is None else Moved.of(model, table, x[0], decoded)
+    if not args.quantity:
+        print(moved.text() if moved else NO_BACKGROUND, end="\n\n")
+    print("\n".join(_described_inputs(model, table, x[0], args.quantity)), end="\n\n")
+    if traced is None:
+        note(f"the row has no known {target.name!r}, and without one there is no loss whose derivatives could be shown")
+        return
+    if len(model.ensemble) > 1:
+        print(f"network {args.fold} of {len(model.ensemble)}, whose mean is the prediction:")
+    print(traced if explanation is None else explanation)
     if args.page is not None:
-        title = f"Row {args.row} of {Path(args.file).name}: {target.name} is {truth}, predicted {prediction}"
-        html.write(traced, args.page, names=encoder.input_names, title=title)
+        where = f"Row {args.row} of {Path(args.file).name}: {title}"
+        above = moved.html() if moved else ""
+        trace_page.write(traced, args.page, names=encoder.input_names, title=where, above=above)
         print(f"\npage: {args.page}")
 
 
-def _described_inputs(encoder, table, row, x, quantity):
-    """Return lines that say which column each input of the network comes from.
+NO_BACKGROUND = "the model file holds no typical rows, so that the columns' contributions are not known; train again"
 
-    With a quantity that belongs to one input, as x[4] or W1[4,0], only that input has a line.
+
+def _truth(target, table):
+    """Return whether the target of the one row is known, and its value, (1,)."""
+    if target.name not in table.columns:
+        return False, None
+    values, known = target.encode(table)
+    return bool(known[0]), values
+
+
+def _shown(target, decoded):
+    """Return a prediction for people."""
+    if target.task == "regression":
+        return target.number(decoded)
+    return f"{target.classes[decoded.argmax()]} (probability {decoded.max():.4g})"
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What moved a prediction, for people.
+
+    Attributes
+    ----------
+    what : str
+        The number that was moved.
+    rows : int
+        Of the background.
+    found : Contributions
+    labels : list of str
+        The name of each column and its cell.
+    digits : callable
+        Returns a number as text.
     """
-    asked = re.match(r"(?:x|W1)\[(\d+)", (quantity or "").replace(" ", ""))
+
+    what: str
+    rows: int
+    found: Contributions
+    labels: list
+    digits: object
+
+    @classmethod
+    def of(cls, model, table, x, decoded):
+        """Return what moved the prediction `decoded` of the one row of a table, whose inputs are x."""
+        target, encoder = model.target, model.encoder
+        if target.task == "classification":
+            k = int(decoded.argmax())
+            what, digits = f"the probability of {target.classes[k]!r:.60}", "{:.3f}".format
+
+            def predict(X):
+                return check_finite(target, model.ensemble(X))[:, k]
+        else:
+            what = target.name
+
+            def digits(value):
+                return decimal(float(value), target.scale, 4)
+
+            def predict(X):
+                return check_finite(target, model.ensemble(X))
+
+        found = contributions(predict, x, model.background, encoder.places)
+        labels = [f"{_cut(column.name)} = {_cut(table[column.name].cell(0)) or '(gap)'}" for column in encoder.columns]
+        return cls(what, len(model.background), found, labels, digits)
+
+    def listed(self):
+        """Return (label, contribution, error) of the columns that moved it most, and of the others together."""
+        values, errors = self.found.values, self.found.errors
+        order = np.argsort(-np.abs(values), kind="stable")
+        listed = [(self.labels[k], values[k], errors[k]) for k in order[:SHOWN]]
+        rest = order[SHOWN:]
+        if len(rest):
+            error = float(np.sqrt((errors[rest] ** 2).sum()))
+            others = f"{len(rest)} other columns" if len(rest) > 1 else "1 other column"
+            listed.append((others, float(values[rest].sum()), error))
+        return listed
+
+    def words(self):
+        """Return sentences that say what moved the prediction."""
+        base, end = self.digits(self.found.base), self.digits(self.found.prediction)
+        first = (
+            f"what moved {self.what} from {base}, its mean over {self.rows} made-up rows (cells of the training rows, "
+            f"column by column), to {end}:"
+        )
+        second = []
+        for way, sign in (("up", 1), ("down", -1)):
+            k = int((sign * self.found.values).argmax())
+            if sign * self.found.values[k] > 2 * self.found.errors[k]:
+                second.append(f"{self.labels[k]} moved it {way} most, by {self.digits(abs(self.found.values[k]))}")
+        moved = "; ".join(second) + "." if second else "No column moved it by more than chance."
+        total = self.found.values.sum()
+        third = (
+            f"{base} {'-' if total < 0 else '+'} {self.digits(abs(total))} = {end}: the bars sum to the difference "
+            "exactly; +- is the standard error of each, from sampling."
+        )
+        return first, moved, third
+
+    def text(self):
+        """Return the words, and a bar for each column."""
+        first, moved, third = self.words()
+        listed = self.listed()
+        longest = max(abs(value) for _, value, _ in listed) or 1.0
+        cells = [(label, self._signed(value), f"+- {self.digits(error)}") for label, value, error in listed]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = []
+        for (label, size, error), (_, value, _) in zip(cells, listed, strict=True):
+            bar = "#" * round(WIDTH / 2 * abs(value) / longest)
+            drawn = f"{bar if value < 0 else '':>{WIDTH // 2}}|{bar if value > 0 else ''}"
+            lines.append(f"  {label:{widths[0]}}  {size:>{widths[1]}} {error:{widths[2]}}  {drawn}".rstrip())
+        return "\n".join([first, *lines, moved, third])
+
+    def _signed(self, value):
+        text = self.digits(value)
+        return text if text.startswith("-") else f"+{text}"
+
+    def html(self):
+        """Return the same as a part of a page."""
+        first, moved, third = (html.escape(each) for each in self.words())
+        listed = self.listed()
+        longest = max(abs(value) for _, value, _ in listed) or 1.0
+        rows = "".join(
+            f"<tr><td>{html.escape(label)}</td><td>{html.escape(self._signed(value))}</td>"
+            f"<td>+- {html.escape(self.digits(error))}</td>"
+            f'<td><svg viewBox="-50 0 100 10" width="200" height="14" role="presentation">'
+            f'<line x1="0" y1="0" x2="0" y2="10" stroke="currentColor" stroke-width="0.3"/>'
+            f'<rect x="{min(0.0, 50 * value / longest):.2f}" y="1" width="{50 * abs(value) / longest:.2f}" height="8" '
+            f'fill="{"#0072B2" if value > 0 else "#D55E00"}"/></svg></td></tr>'
+            for label, value, error in listed
+        ).replace("+-", "&plusmn;")
+        return f"<section><h2>What moved the prediction</h2><p>{first}</p><table>{rows}</table><p>{moved}</p>" + (
+            f"<p>{third.replace('+-', '&plusmn;')}</p></section>"
+        )
+
+
+def _cut(text):
+    line = " ".join(str(text).split())
+    return line if len(line) <= LETTERS else line[: LETTERS - 3] + "..."
+
+
+def _described_inputs(model, table, x, quantity):
+    """Return lines that say which column each input of the networks comes from.
+
+    With a quantity that belongs to one input, as x[4], only that input has a line.
+    """
+    encoder = model.encoder
+    weights = "|W1" if isinstance(model.ensemble.networks[0].layers[0], Dense) else ""  # of whose rows each is an input
+    asked = re.match(rf"(?:x{weights})\[(\d+)", (quantity or "").replace(" ", ""))
     if quantity:
         return [f"x[{asked[1]}] is {encoder.input_names[int(asked[1])]!r}"] if asked else []
     lines, position = ["inputs (those that are not listed are 0):"], 0
     for column in encoder.columns:
-        lines.append(f"  column {column.name!r}, {table[column.name].cell(row)!r}:")
+        lines.append(f"  column {column.name!r}, {table[column.name].cell(0)!r}:")
         for each, value in zip(column.inputs, x[position:].tolist()):
             if value:
                 lines.append(f"    x[{position}] = {value:.6g}, {each.name}")

@@ -266,9 +266,10 @@ probability of each class.""",
 def _add_explain(command):
     add = command(
         explain,
-        "show every number of the passes over one row, and the chain rule",
-        description="""Trace one row of a CSV file forward and backward through a model that `fastprop train` wrote:
-every value and every derivative, from the inputs to the loss and back. The file needs the target too.""",
+        "say which columns moved a prediction, and show every number of its passes",
+        description="""Say in words and bars which columns of a row moved its prediction, and by how much. If the file
+has the target too, trace the row forward and backward through one of the networks of the model: every
+value and every derivative, from the inputs to the loss and back.""",
         epilog="""examples:
   fastprop explain iris.safetensors iris.csv --row 3 --out page.html
   fastprop explain iris.safetensors iris.csv --quantity "W2[0,1]\"""",
@@ -276,6 +277,13 @@ every value and every derivative, from the inputs to the loss and back. The file
     add("model", metavar="MODEL", help="a model that `fastprop train` wrote")
     add("file", metavar="FILE")
     add("--row", metavar="N", type=_integer(1), default=1, help="the row, counted from 1 (default 1)")
+    add(
+        "--fold",
+        metavar="N",
+        type=_integer(1),
+        default=1,
+        help="the network that is traced, counted from 1 (default 1)",
+    )
     add("--quantity", metavar="NAME", help='show the chain rule of one quantity: "W2[0,1]", "b1[2]", "x[4]"')
     add(
         "--out",

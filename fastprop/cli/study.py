@@ -270,8 +270,8 @@ class Study:
     def scored(self, model, comparison):
         """Return what the rows of the scores are, for people."""
         if self.args.cv:
-            return f"cross-validation in {self.args.cv} folds: the mean of the folds ± 1.96 standard errors of it"
-        interval = "± is half of a 95% interval"
+            return f"cross-validation in {self.args.cv} folds: the mean of the folds +- 1.96 standard errors of it"
+        interval = "+- is half of a 95% interval"
         if self.test is not None:
             return f"{len(self.test[1]):,} rows of the test, which nothing was trained on; {interval}"
         if self.validation is not None:

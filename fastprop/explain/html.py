@@ -27,7 +27,9 @@ MOST_INPUTS = 10  # inputs of a large network that are listed, those with the la
 MOST_WEIGHTS = 3  # weights of a layer of a large network that are explained, those with the largest gradients
 
 
-def write(t: Trace, path: str | os.PathLike, *, names: Sequence[str] | None = None, title: str = TITLE) -> None:
+def write(
+    t: Trace, path: str | os.PathLike, *, names: Sequence[str] | None = None, title: str = TITLE, above: str = ""
+) -> None:
     """Write the page to a file.
 
     Parameters
@@ -37,6 +39,8 @@ def write(t: Trace, path: str | os.PathLike, *, names: Sequence[str] | None = No
     names : sequence of str, optional
         The names of the inputs.
     title : str, optional
+    above : str, optional
+        HTML that stands above the drawing, with every name escaped.
 
     Raises
     ------
@@ -45,10 +49,10 @@ def write(t: Trace, path: str | os.PathLike, *, names: Sequence[str] | None = No
     OSError
         If the file cannot be written.
     """
-    output.write(path, page(t, names=names, title=title), streams=True)
+    output.write(path, page(t, names=names, title=title, above=above), streams=True)
 
 
-def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) -> str:
+def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE, above: str = "") -> str:
     """Return the text of the page; see ``write``."""
     drawing = graph.graph(t, names=names)
     called = graph.checked_names(t, names)
@@ -63,6 +67,7 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE) ->
         title=html.escape(title),
         summary=html.escape(f"{t.network!r}, {rows}, {'training' if t.training else 'prediction'}: cost {t.cost:.6g}"),
         style=style,
+        above=above,
         svg=drawing.svg,
         # JSON has no NaN, and a "<" could end the script.
         data=json.dumps(_in_json(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),

@@ -197,6 +197,6 @@ def with_interval(value, error):
     if abs(value) < 0.001:
         value = round(value, 4) + 0.0  # no -0.0000
     if not (math.isfinite(half) and half > 1e-4):
-        return f"{figure(value)} ± {half:.4f}"
+        return f"{figure(value)} +- {half:.4f}"
     places = max(0, 1 - math.floor(math.log10(half)))
-    return f"{value:,.{places}f} ± {half:,.{places}f}"
+    return f"{value:,.{places}f} +- {half:,.{places}f}"

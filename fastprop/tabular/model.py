@@ -16,6 +16,7 @@ from fastprop.nn.layers import Dense, Dropout
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import AdamW
 from fastprop.optim.schedules import Cosine
+from fastprop.tabular.contributions import draw_background, pack, unpack
 from fastprop.tabular.encoders import Encoder
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema
@@ -38,6 +39,8 @@ class TabularModel:
         The outputs of the model are the mean of those of its networks.
     id : str or None
         The column that names the rows, from which nothing is learned: `fastprop predict` writes it.
+    background : float32 array, (at most 100, inputs), or None
+        Typical inputs, with which predictions are compared to explain them.
     histories : list of History
         Of the networks. They are not stored, nor is what follows.
     folds : int64 array, (rows,)
@@ -51,6 +54,7 @@ class TabularModel:
     target: Target
     ensemble: Ensemble
     id: str | None = None
+    background: np.ndarray | None = field(default=None, compare=False)
     histories: list = field(default_factory=list, compare=False)
     folds: np.ndarray | None = field(default=None, compare=False)
     held_out: np.ndarray | None = field(default=None, compare=False)
@@ -139,6 +143,7 @@ class TabularModel:
             for net, seen in zip(networks, splits, strict=True)
         ]
         histories = training.run(jobs)
+        background = draw_background(encoder, X, seed)
         held_out = np.full((len(y), target.n_outputs), np.nan)
         for fold in np.unique(folds[folds != ALL_TRAINED]):
             judges = networks if fold == ALL_HELD_OUT else [networks[fold]]
@@ -147,7 +152,7 @@ class TabularModel:
             epochs = [best_epoch(history) for history in histories]
             networks = [network(k) for k in range(n_networks)]
             training.run([(net, rows, None) for net in networks], epochs)
-        return cls(encoder, target, Ensemble.of(networks), None, histories, folds, held_out)
+        return cls(encoder, target, Ensemble.of(networks), None, background, histories, folds, held_out)
 
     def outputs(self, table):
         """Return the mean outputs of the networks, float64 (rows, outputs)."""
@@ -164,6 +169,7 @@ class TabularModel:
             "target": self.target.to_dict(),
             "networks": self.ensemble.networks,
             "id": self.id,
+            "background": self.background,
             "histories": self.histories,
             "folds": self.folds,
             "held_out": self.held_out,
@@ -173,13 +179,14 @@ class TabularModel:
     def from_state(cls, state):
         """Return the model that ``to_state`` described."""
         encoder, target = Encoder.from_dict(state["encoder"]), Target.from_dict(state["target"])
-        rest = state["id"], state["histories"], state["folds"], state["held_out"]
+        rest = (state[name] for name in ("id", "background", "histories", "folds", "held_out"))
         return cls(encoder, target, Ensemble.of(state["networks"]), *rest)
 
     def save(self, path):
         """Write the model to a file, which ``load`` and ``fastprop predict`` read."""
-        notes = {"table": {"encoder": self.encoder.to_dict(), "target": self.target.to_dict(), "id": self.id}}
-        model_file.save_networks(self.ensemble.networks, path, notes=notes)
+        described = {"encoder": self.encoder.to_dict(), "target": self.target.to_dict(), "id": self.id}
+        described["background"] = pack(self.background)
+        model_file.save_networks(self.ensemble.networks, path, notes={"table": described})
 
     @classmethod
     def load(cls, path):
@@ -202,6 +209,7 @@ class TabularModel:
             names = notes["table"]["id"]
             if not (names is None or isinstance(names, str)):
                 raise TypeError(f"the column of ids has a text for a name, got {names!r:.100}")
+            background = unpack(notes["table"]["background"], encoder.n_inputs)
             fits = (encoder.n_inputs, target.n_outputs) == (networks[0].n_inputs, networks[0].n_outputs)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
@@ -213,7 +221,7 @@ class TabularModel:
                 f"{path}: the columns make {encoder.n_inputs} inputs and {target.n_outputs} outputs, "
                 f"the network has {networks[0].n_inputs} and {networks[0].n_outputs}; train again"
             )
-        return cls(encoder, target, Ensemble.of(networks), names)
+        return cls(encoder, target, Ensemble.of(networks), names, background)
 
 
 @dataclass(frozen=True)

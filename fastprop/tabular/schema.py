@@ -171,9 +171,7 @@ class Schema:
         columns, notes = [], []
         for name in table.names:
             if name != target and name not in exclude:
-                column, sentences = inference.column(
-                    name, name in categorical or getattr(table[name], "categorical", False)
-                )
+                column, sentences = inference.column(name, name in categorical)
                 notes += sentences
                 if column is not None:
                     columns.append(column)

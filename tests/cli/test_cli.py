@@ -85,7 +85,7 @@ def scores_of(out, model="fastprop"):
     header, *lines = out[out.index("\nscores: ") + 1 :].splitlines()[1:]
     (line,) = (line for line in lines if line.startswith(f"  {model}  "))
     names, cells = re.split(r"  +", header.strip()), re.split(r"  +", line.strip())[1:]
-    return {name: float(cell.split(" ± ")[0].replace(",", "")) for name, cell in zip(names, cells, strict=True)}
+    return {name: float(cell.split(" +- ")[0].replace(",", "")) for name, cell in zip(names, cells, strict=True)}
 
 
 def line_with(text, start):
@@ -577,7 +577,7 @@ class TestExplain:
         succeed("train", "h.csv", "--target", "y", *LOW)
         succeed("explain", "h.safetensors", "h.csv", "--out", "page.html")
         page = Path("page.html").read_text()
-        assert "<script>alert" not in page and r"\u003cscript>alert" in page
+        assert "<script>alert" not in page and r"\u003cscript>alert" in page and "&lt;script&gt;alert" in page
 
     @pytest.mark.parametrize(
         "args, message",
@@ -597,8 +597,40 @@ class TestExplain:
         succeed("train", write_plane(), "--target", "y", *LOW)
         header, table = read(Path("plane.csv").read_text())
         write("new.csv", header, [[*table[0][:-1], ""], table[1]])
-        status, _, err = run("explain", "plane.safetensors", "new.csv")
-        assert status == 2 and "row 1 of new.csv has no known 'y'" in err
+        out, err = succeed("explain", "plane.safetensors", "new.csv")
+        assert out.startswith("row 1, line 2: y is predicted ") and "what moved y from " in out and "Trace" not in out
+        assert "the row has no known 'y', and without one there is no loss" in err
+        write("short.csv", header[:-1], [table[0][:-1]])
+        assert "what moved y from " in succeed("explain", "plane.safetensors", "short.csv")[0]
+        for more in (["--quantity", "x[0]"], ["--out", "p.html"]):
+            status, out, err = run("explain", "plane.safetensors", "new.csv", *more)
+            assert (status, out) == (2, "") and "row 1 of new.csv has no known 'y'" in err
+
+    def test_what_moved_the_prediction(self, succeed):
+        succeed("train", write_plane(), "--target", "y", *LOW)
+        write("one.csv", ["a", "b", "c", "y"], [["2", "0", "up", "4100"]])  # of the columns a is far from its mean
+        out, _ = succeed("explain", "plane.safetensors", "one.csv", "--out", "page.html")
+        base, end = map(float, re.search(r"^what moved y from (\S+), .* to (\S+):$", out, re.M).groups())
+        predicted = float(re.search(r"predicted (\S+)\n", out)[1])
+        assert end == pytest.approx(predicted, rel=1e-3) and abs(base - 3050) < 200
+        bars = re.findall(r"^  (\w) = (\w+) +([+-][\d.]+) \+- +[\d.]+ +(#*)\|(#*)$", out, re.M)
+        assert bars[0][:2] == ("a", "2") and {bar[0] for bar in bars} == {"a", "b", "c"}
+        sizes = [float(bar[2]) for bar in bars]
+        assert base + sum(sizes) == pytest.approx(end, abs=1)
+        assert 700 < sizes[0] < 1200 and len(bars[0][4]) == 12
+        assert "\na = 2 moved it up most, by " in out
+        page = Path("page.html").read_text()
+        assert "<h2>What moved the prediction</h2>" in page and "<td>a = 2</td>" in page
+        assert "what moved" not in succeed("explain", "plane.safetensors", "one.csv", "--quantity", "x[0]")[0]
+
+    def test_each_network_can_be_traced(self, succeed, run):
+        succeed("train", write_plane(), "--target", "y", *LOW)
+        first, second = (succeed("explain", "plane.safetensors", "plane.csv", "--fold", k)[0] for k in (1, 2))
+        assert "network 1 of 2, whose mean is the prediction:" in first and "network 2 of 2" in second
+        assert first.split("inputs (")[0] == second.split("inputs (")[0]
+        assert first.split("Trace of")[1] != second.split("Trace of")[1]
+        status, _, err = run("explain", "plane.safetensors", "plane.csv", "--fold", 3)
+        assert status == 2 and "--fold must be from 1 to 2, the networks of the model, got 3" in err
 
 
 class TestClassification:

@@ -108,11 +108,11 @@ def test_a_cross_validation_scores_every_row_once(fitted):
 @pytest.mark.parametrize(
     "value, error, text",
     [
-        (0.91234, 0.0112, "0.912 ± 0.022"),
-        (12345.6, 100.0, "12,346 ± 196"),
-        (0.5, 0.0, "0.5000 ± 0.0000"),
-        (-1e-9, 1e-7, "0.0000 ± 0.0000"),
-        (2.0, float("nan"), "2.0000 ± nan"),
+        (0.91234, 0.0112, "0.912 +- 0.022"),
+        (12345.6, 100.0, "12,346 +- 196"),
+        (0.5, 0.0, "0.5000 +- 0.0000"),
+        (-1e-9, 1e-7, "0.0000 +- 0.0000"),
+        (2.0, float("nan"), "2.0000 +- nan"),
     ],
 )
 def test_decimals_follow_the_interval(value, error, text):
