@@ -13,6 +13,7 @@ import numpy as np
 from fastprop import _validation
 
 __all__ = [
+    "CLOCK",
     "MISTAKES",
     "Gaps",
     "NumberFormat",
@@ -31,7 +32,7 @@ USUAL_GAPS = frozenset(
     | {"not available", "?", "??", ".", "-", "--", "---", "\u2013", "\u2014"}
     | {"#value!", "#div/0!", "#ref!", "#num!", "#name?"}
 )
-# Of these, what may be a category: a result is + or -, and a house may have no ("None") veneer. In a column of
+# Of these, what may be a category: a result is + or -, and there may be no ("None") veneer. In a column of
 # categories they are kept as they are, since a gap is a category of its own there anyway.
 MAYBE_CATEGORIES = frozenset(
     {"none", "nil", "missing", "(missing)", "not available", "-", "--", "---", "\u2013", "\u2014"}

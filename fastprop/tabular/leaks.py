@@ -37,8 +37,9 @@ def one_to_one(column, target):
 def skill(column, target):
     """Internal: return the share of what varies in the target that a column explains by itself; rows are in no order.
 
-    Half of the rows give the mean target (of classes: the commonest) in each category or each hundredth of the numbers.
-    On the others the squared errors (of classes: the errors) are compared with those of a constant: 1 is perfect.
+    Half of the rows give the mean target (of classes: the commonest) in each category or each hundredth of the numbers;
+    for numbers a curve through these means and a straight line are tried too. On the other rows the squared errors (of
+    classes: the errors) are compared with those of a constant: 1 is perfect.
     """
     y = _labels(target)
     rows = np.flatnonzero(y >= 0)
@@ -58,12 +59,38 @@ def skill(column, target):
         errors, constant = (predicted != y[test]).sum(), (y[test] != common).sum()
     else:
         values = target[1]
-        sums = np.bincount(x[fit], values[fit], minlength=x.max() + 2)
-        counts = np.bincount(x[fit], minlength=x.max() + 2)
         mean = values[fit].mean()
-        predicted = np.where(counts > 0, sums / np.maximum(counts, 1), mean)[x[test]]
-        errors, constant = ((predicted - values[test]) ** 2).sum(), ((values[test] - mean) ** 2).sum()
+        means = _means(x, values, fit)
+        predictions = [np.where(np.isnan(means), mean, means)[x[test]]]
+        known = fit[~np.isnan(column[1][fit])] if column[0] == "number" else ()
+        if len(known):
+            numbers = column[1][test]
+            centers = _means(x, column[1], known)
+            filled = ~np.isnan(centers)
+            center, slope = column[1][known].mean(), _slope(column[1][known], values[known])
+            for predicted in (
+                np.interp(numbers, centers[filled], means[filled]),  # a curve
+                values[known].mean() + slope * (numbers - center),  # a straight line, beyond the rows too
+            ):
+                predictions.append(np.where(np.isnan(numbers), predictions[0], predicted))
+        constant = ((values[test] - mean) ** 2).sum()
+        errors = min(((predicted - values[test]) ** 2).sum() for predicted in predictions)
     return float(1 - errors / constant) if constant > 0 else 0.0
+
+
+def _slope(x, y):
+    """Return the slope of the line of least squares through points."""
+    x = x - x.mean()
+    spread = float(x @ x)
+    return float(x @ y) / spread if spread > 0 else 0.0
+
+
+def _means(bins, values, rows):
+    """Return the mean of values in each bin, NaN where there are no rows."""
+    size = bins.max() + 1
+    sums, counts = np.bincount(bins[rows], values[rows], minlength=size), np.bincount(bins[rows], minlength=size)
+    with np.errstate(invalid="ignore"):
+        return sums / counts
 
 
 def _labels(column):

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastprop import _validation
 from fastprop.tabular.cells import (
+    CLOCK,
     MISTAKES,
     Gaps,
     NumberFormat,
@@ -31,6 +32,8 @@ FEW = 20
 MARKS = 3
 # Row numbers and names of rows are looked for from this many rows on: in a shorter table 1, 2, 3 may be a measurement.
 MIN_ROWS = 20
+MANY = 4  # of columns of which more would be said one by one, it is said in one sentence
+_ORDINARY_TIME = re.compile(r"\d{4}-\d|\d?\d:\d\d(:\d\d)?$").match  # ISO 8601, 14:05: of these nobody wonders
 LEAK_ROWS = 20_000  # as many rows, chosen at random, suffice to tell 0.99 from less
 LEAK = 0.99  # the skill from which on a column by itself is suspected to know the target
 # A value that is repeated in this share of the rows, and in so many, may stand for a gap if it is far from all others.
@@ -115,7 +118,9 @@ class ColumnSchema:
     @classmethod
     def of(cls, table, name, *, na=None, dates=None, categorical=False):
         """Return how a column of a table is read, as ``Schema.infer`` finds it, and sentences about it for the user."""
-        return _Inference(table, na, dates).column(name, categorical)
+        inference = _Inference(table, na, dates)
+        column, notes = inference.column(name, categorical)
+        return column, [*notes, *inference.sentences()]
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,7 @@ class Schema:
                 notes += sentences
                 if column is not None:
                     columns.append(column)
+        notes += inference.sentences()
         schema = cls(tuple(columns))
         values = dict(zip(schema.names, schema.read(table)))
         named = {c.name: _row_names(c, values[c.name], table.n_rows) for c in columns if c.name not in keep}
@@ -196,7 +202,7 @@ class Schema:
                             f"column {name!r} by itself predicts {target!r} almost perfectly ({found:.1%} of what "
                             "varies): if it is not known before the target is, leave it out (--ignore)"
                         )
-        notes += [f"column {name!r} {why}, and is left out" for name, why in left_out.items()]
+        notes += [f"column {name!r} {why}, and is left out (--keep {name!r})" for name, why in left_out.items()]
         for column in columns:
             if column.kind == "number" and column.name not in left_out:
                 notes += _sentinels(column.name, values[column.name])
@@ -337,6 +343,36 @@ class _Inference:
         points = sum(points > commas for points, commas in votes)
         commas = sum(commas > points for points, commas in votes)
         self.decimal = table.decimal if points == commas else "." if points > commas else ","
+        # By name: how many cells are numbers, how many are not, and these; and a cell with the number it is read as.
+        self._gaps_of, self._examples = {}, {}
+
+    def sentences(self):
+        """Return sentences about the columns of numbers that were found."""
+        sentences = []
+        if len(self._gaps_of) > MANY:
+            listed = [f"{n:,} in {name!r} ({quoted})" for name, (_, n, quoted) in self._gaps_of.items()]
+            sentences.append(
+                f"{len(self._gaps_of)} columns of numbers have cells that are none, which are read as gaps: "
+                f"{_listed(listed)}"
+            )
+        else:
+            sentences += [
+                f"{n_numbers:,} of {n_numbers + n:,} cells of {name!r} are numbers, "
+                f"{n:,} {_is(n)} {quoted} and read as {_gaps(n)}"
+                for name, (n_numbers, n, quoted) in self._gaps_of.items()
+            ]
+        if len(self._examples) > MANY:
+            text, number = next(iter(self._examples.values()))
+            sentences.append(
+                f"{len(self._examples)} columns hold numbers such as {text!r:.60}, read as {number}: "
+                f"{_listed(list(map(repr, self._examples)))}"
+            )
+        else:
+            sentences += [
+                f"column {name!r} holds numbers such as {text!r:.60}, read as {number}"
+                for name, (text, number) in self._examples.items()
+            ]
+        return sentences
 
     def column(self, name, categorical=False):
         """Return the ColumnSchema of a column, None if it is empty, and sentences about it."""
@@ -363,7 +399,8 @@ class _Inference:
         compact = looks_like_compact_dates(known, name)
         if share > 0.5 and not compact and self._is_number(known, counts, numbers, parsed):
             schema = ColumnSchema(name, "number", found, self.na)
-            return schema, self._said_of_numbers(schema, column, known, numbers, parsed)
+            self._note_numbers(schema, column, known, numbers, parsed)
+            return schema, []
         if compact or looks_like_times(_evenly(known, 100)):
             times = TimeFormat.of(known, self.day_first)
             values, read = times.read(known)
@@ -407,19 +444,12 @@ class _Inference:
             return False
         return counts[parsed].sum() >= (1 - MISTAKES) * counts.sum() or (~parsed).sum() <= MARKS
 
-    def _said_of_numbers(self, schema, column, known, numbers, parsed):
-        """Yield sentences about a column that is read as numbers, where the user may not expect it."""
-        name, notes = schema.name, []
-        _, failed = schema.numbers(column)
-        marks = self._unusual_gaps(column)
-        odd = failed | marks
+    def _note_numbers(self, schema, column, known, numbers, parsed):
+        """Note what the user may not expect of a column that is read as numbers."""
+        values, failed = schema.numbers(column)
+        odd = failed | self._unusual_gaps(column)
         if odd.any():
-            values = schema.read(column)
-            n_numbers = int((~np.isnan(values)).sum())
-            notes.append(
-                f"{n_numbers:,} of {n_numbers + odd.sum():,} cells of {name!r} are numbers, "
-                f"{odd.sum():,} {_is(odd.sum())} {_quoted(column, odd)} and read as {_gaps(odd.sum())}"
-            )
+            self._gaps_of[schema.name] = int((~np.isnan(values)).sum()), int(odd.sum()), _quoted(column, odd)
         changed = [
             (text, value)
             for text, value, is_number in zip(known, numbers, parsed, strict=True)
@@ -427,8 +457,7 @@ class _Inference:
         ]
         if changed:
             text, value = max(changed, key=lambda each: len(each[0]) if len(each[0]) < 20 else 0)
-            notes.append(f"column {name!r} holds numbers such as {text!r:.60}, read as {_shown(value)}")
-        return notes
+            self._examples[schema.name] = text, _shown(value)
 
     def _said_of_times(self, schema, column, known, values, read):
         name, notes = schema.name, []
@@ -438,18 +467,22 @@ class _Inference:
                 f"{len(column) - failed.sum():,} of {len(column):,} cells of {name!r} are dates or times, "
                 f"{failed.sum():,} {_is(failed.sum())} {_quoted(column, failed)} and read as {_gaps(failed.sum())}"
             )
-        if all(text[:4].isdecimal() and text[4:5] == "-" for text in known):  # ISO 8601, of which nobody wonders
+        known, values = [text for text, is_time in zip(known, read, strict=True) if is_time], values[read]
+        if all(_ORDINARY_TIME(text) for text in known):
             return notes
-        place = int(read.argmax())
+        days = (values - values.astype("datetime64[M]")).astype("timedelta64[D]").astype(int) + 1
+        place = max(range(len(known)), key=lambda place: (days[place] > 12, len(known[place])))
         if not schema.format.certain:  # one of which both readings are dates, and differ
-            differs = read & (TimeFormat("date", not schema.format.day_first).read(known)[0] != values)
+            differs = TimeFormat("date", not schema.format.day_first).read(known)[0] != values
             place = int(differs.argmax()) if differs.any() else place
         shown = str(values[place])
-        shown = shown[11:16] if schema.format.kind == "clock" else shown[:10]
+        shown = shown[11:16] if schema.format.kind == CLOCK else shown[:10]
         sentence = f"column {name!r} holds times such as {known[place]!r:.60}, read as {shown}"
         if not schema.format.certain:
             other = "mdy" if schema.format.day_first else "dmy"
-            sentence += f"; no date there says whether the day or the month is first: if this is wrong, say {other}"
+            sentence += (
+                f"; no date there says whether the day or the month comes first: if this is wrong, say --dates {other}"
+            )
         return [*notes, sentence]
 
     def _unusual_gaps(self, column):
@@ -480,6 +513,10 @@ def _quoted(column, rows):
     order = np.argsort(-counts, kind="stable")
     found = [f"{texts[place]!r:.60}" for place in order[:3] if counts[place]]
     return ", ".join(found) + (", ..." if (counts > 0).sum() > 3 else "")
+
+
+def _listed(texts):
+    return ", ".join(texts[:MANY]) + (", ..." if len(texts) > MANY else "")
 
 
 def _shown(value):

@@ -1,13 +1,14 @@
 """Target: the column that is to be predicted, as a loss takes it, and predictions in the user's terms."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
 from fastprop import _validation
 from fastprop.nn import losses
-from fastprop.tabular.schema import check_finite, read_numbers, read_texts
-from fastprop.tabular.table import TableError
+from fastprop.tabular.schema import ColumnSchema, check_finite, read_numbers, read_texts
+from fastprop.tabular.table import NumberColumn, TableError
 
 __all__ = ["Target", "decimal", "split_rows"]
 
@@ -36,8 +37,12 @@ class Target:
         The loss that the network is trained with; "auto" is "cross_entropy" or "half_mse".
     class_dtype : {"str", "int", "float", "bool"}
         What the classes were before they became texts.
+    reading : ColumnSchema, optional
+        How the cells of the column are read.
     reason : str
         How the task was recognised, for people. It is not stored in the model file.
+    notes : tuple of str
+        Sentences about how the cells are read, for the user. They are not stored either.
     """
 
     name: str
@@ -47,13 +52,19 @@ class Target:
     scale: float = 1.0
     given_loss: object = "auto"
     class_dtype: str = "str"
+    reading: ColumnSchema | None = None
     reason: str = field(default="", compare=False)
+    notes: tuple = field(default=(), compare=False)
 
     def __post_init__(self):
         for name in (self.name, *self.classes):  # a model file may come from anyone
             if not isinstance(name, str):
                 raise TypeError(f"a target and its classes have texts for names, got {name!r:.100}")
         object.__setattr__(self, "classes", tuple(self.classes))
+        if isinstance(self.reading, dict):
+            object.__setattr__(self, "reading", ColumnSchema(**self.reading))
+        if not isinstance(self.reading, ColumnSchema | None):
+            raise TypeError(f"the reading of a target is a ColumnSchema, got {self.reading!r:.100}")
         _validation.choice("task", self.task, ("regression", "classification"))
         object.__setattr__(self, "mean", _validation.number("mean", self.mean))
         object.__setattr__(self, "scale", _validation.number("scale", self.scale, above=0))
@@ -87,18 +98,32 @@ class Target:
         return len(self.classes) if self.task == "classification" else self.loss.outputs
 
     @classmethod
-    def recognise(cls, table, name, task="auto"):
+    def recognise(cls, table, name, task="auto", *, na=None):
         """Return the target for a column; the task follows from its cells, unless `task` is given.
 
         Text makes a classification. So do whole numbers, if there are two different ones, or up to 20 that have ten
         rows each on average. All other numbers make a regression.
+
+        Parameters
+        ----------
+        table : Table
+        name : str
+        task : {"auto", "regression", "classification"}
+        na : sequence of str, optional
+            The spellings of gaps, instead of the usual ones; ``"default"`` stands for these.
         """
         column = table[name]
-        values, failed = _numbers(table, name)
-        gaps = ~failed & np.isnan(values)
-        n_known = int((~gaps).sum())
-        if not n_known:
+        reading, notes = ColumnSchema.of(table, name, na=na)
+        if reading is None:
             raise TableError(f"{table.path}: the target column {name!r} is empty")
+        if reading.kind == "number":
+            values, failed = reading.numbers(column)
+        else:
+            values, failed = read_numbers(column, gaps=reading.gaps)
+            if task == "regression" and not failed.any():  # codes with leading zeros, say
+                reading, notes = ColumnSchema(name, "number", na=reading.na), []
+        check_finite(table, name, values)
+        n_known = int((failed | ~np.isnan(values)).sum())
         known = values[~np.isnan(values)]
         n_values = len(np.unique(known))
         if task == "regression" and failed.any():
@@ -107,8 +132,8 @@ class Target:
                 "the cell, or ask for classification"
             )
         reason = "as asked"
-        if task == "auto" and failed.any():
-            if failed.sum() <= MISTAKES * n_known and n_values > 20:
+        if task == "auto" and (failed.any() or reading.kind != "number"):
+            if reading.kind == "number" and failed.sum() <= MISTAKES * n_known and n_values > 20:
                 raise TableError(
                     f"{table.where(name, int(failed.argmax()))}, but {n_known - failed.sum()} of its {n_known} cells "
                     "are numbers; correct the cell, leave it empty, or ask for classification"
@@ -126,9 +151,12 @@ class Target:
                     f"{table.path}: the target {name!r} is {known[0]:g} in every row; wanted at "
                     "least two different values"
                 )
-            return cls(name, task, reason=reason)
+            return cls(name, task, reading=reading, reason=reason, notes=tuple(notes))
 
-        labels = sorted(set(_class_names(column)) - {None}, key=_natural)
+        if failed.any() or reading.kind != "number":
+            reading, notes = ColumnSchema(name, "category", na=reading.na), []
+        codes, names = _classes(column, reading)
+        labels = sorted({names[code] for code in np.unique(codes[codes >= 0])}, key=_natural)
         if len(labels) == 1:
             raise TableError(
                 f"{table.path}: the target {name!r} is {labels[0]!r} in every row; wanted at least two classes"
@@ -139,7 +167,14 @@ class Target:
                 f"{n_known} rows, which are no classes (wanted at most {MAX_CLASSES}, and some of "
                 "them more than once); is it a name?"
             )
-        return cls(name, task, tuple(labels), reason=reason)
+        gaps = Counter(text for text in map(column.cell, np.flatnonzero(codes < 0).tolist()) if text)
+        if gaps:
+            text, n = gaps.most_common(1)[0]
+            notes.append(
+                f"{n:,} of {len(codes):,} cells of {name!r} are {text!r}, read as {'a gap' if n == 1 else 'gaps'}: "
+                f'if {text!r} is a class, say --na "", or which texts are gaps'
+            )
+        return cls(name, task, tuple(labels), reading=reading, reason=reason, notes=tuple(notes))
 
     def encode(self, table):
         """Return the values of the column, and which rows have one.
@@ -153,10 +188,12 @@ class Target:
         """
         if self.task == "classification":
             labels = {name: label for label, name in enumerate(self.classes)}
-            names = _class_names(table[self.name])
-            values = np.array([labels.get(name, -1) for name in names], dtype=np.int64)
+            codes, names = _classes(table[self.name], self.reading)
+            values = np.array([*(labels.get(name, -1) for name in names), -1], np.int64)[codes]
             return values, values >= 0
-        values, failed = _numbers(table, self.name)
+        column = table[self.name]
+        values, failed = read_numbers(column) if self.reading is None else self.reading.numbers(column)
+        check_finite(table, self.name, values)
         if failed.any():
             raise TableError(f"{table.where(self.name, int(failed.argmax()))}; wanted a number or an empty cell")
         return values, ~np.isnan(values)
@@ -257,7 +294,7 @@ class Target:
         description = asdict(replace(self, given_loss="auto")) | {"given_loss": self.given_loss}
         if isinstance(self.given_loss, losses.Loss):
             description["given_loss"] = self.given_loss.describe()
-        del description["reason"]
+        del description["reason"], description["notes"]
         return description
 
     @classmethod
@@ -289,20 +326,14 @@ def _probability(value, digits):
     return decimal(value, 1.0, digits) if value >= 1e-6 else f"{value:.{digits - 2}g}"
 
 
-def _numbers(table, name):
-    """Return what ``read_numbers`` does, or raise an error that names an infinite cell."""
-    values, failed = read_numbers(table[name])
-    check_finite(table, name, values)
-    return values, failed
-
-
-def _class_names(column):
-    """Return the class of every row: the text, or a number in its shortest form; None at a gap."""
-    values, failed = read_numbers(column)
-    if not failed.any():  # so that 1, 1.0 and 01 are one class
-        return [None if value != value else repr(value + 0.0).removesuffix(".0") for value in values.tolist()]
-    codes, texts = read_texts(column)
-    return [None if code < 0 else texts[code] for code in codes.tolist()]
+def _classes(column, reading):
+    """Return codes, int32 (rows,), -1 at gaps, and the names of the classes: a number is named in its shortest form."""
+    if reading is None:
+        reading = ColumnSchema("", "category" if read_numbers(column)[1].any() else "number")
+    if reading.kind != "number":
+        return read_texts(column, reading.gaps)
+    # 1, 1.0 and 01 are one class, and -0 is 0.
+    return read_texts(NumberColumn(reading.numbers(column)[0] + 0.0))
 
 
 def _natural(name):
