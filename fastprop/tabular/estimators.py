@@ -93,7 +93,7 @@ class BaseTabular(BaseEstimator):
             table,
             y[rows],
             target,
-            schema=Schema.infer(table, categorical=self.categorical),
+            schema=Schema.infer(table, categorical=self.categorical, keep=table.names),  # the user chose them
             recipe=recipe,
             sample_weight=chosen(weight),
             groups=chosen(groups),

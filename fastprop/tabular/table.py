@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,17 +27,20 @@ class TextColumn:
         The place of each row's text in `texts`, or -1 at a gap of a DataFrame. The gaps of a file are texts.
     texts : tuple of str
         The distinct texts.
+    categorical : bool
+        Whether these are categories, whatever they look like, as a DataFrame may say.
     """
 
     codes: np.ndarray
     texts: tuple
+    categorical: bool = False
 
     def __len__(self):
         return len(self.codes)
 
     def take(self, rows):
         """Return the column of these rows."""
-        return TextColumn(self.codes[rows], self.texts)
+        return TextColumn(self.codes[rows], self.texts, self.categorical)
 
     def cell(self, row):
         """Return the text of a row."""
@@ -176,40 +179,75 @@ class Table:
         if isinstance(X, Table):
             return X
         if isinstance(X, Mapping):
-            columns = {str(name): _column(np.asarray(values)) for name, values in X.items()}
+            columns = {str(name): _column(np.asarray(values), str(name)) for name, values in X.items()}
         elif hasattr(X, "columns") or hasattr(X, "column_names"):
             frame = narwhals.from_native(X, eager_only=True)
             columns = {str(series.name): _series(series) for series in frame.iter_columns()}
+            if len(columns) < len(frame.columns):
+                raise TableError(f"{path} has two columns of one name among {list(map(str, frame.columns))!r:.500}")
         else:
             array = np.asarray(X)
             if array.ndim != 2:
                 raise TableError(f"{path} must have two dimensions, rows and columns, got shape {array.shape}")
-            columns = {f"x{k}": _column(array[:, k]) for k in range(array.shape[1])}
-        n_rows = len(next(iter(columns.values()))) if columns else 0
+            columns = {f"x{k}": _column(array[:, k], f"x{k}") for k in range(array.shape[1])}
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) != 1:
+            raise TableError(
+                f"{path} needs columns, all of one length; got {len(columns)} of lengths {sorted(lengths)}"
+            )
+        n_rows = lengths.pop()
         return cls(path, columns, range(1, n_rows + 1))
 
 
 def _series(series):
     """Return the column that a series of narwhals holds."""
-    if series.dtype.is_numeric() or series.dtype == narwhals.Boolean:
+    dtype = series.dtype
+    if dtype.is_numeric():
         return NumberColumn(np.asarray(series.cast(narwhals.Float64).fill_null(float("nan")).to_numpy(), np.float64))
-    if series.dtype == narwhals.Datetime or series.dtype == narwhals.Date:
-        values = series.cast(narwhals.Datetime("us")).to_numpy()
-        return TimeColumn(np.asarray(values, "datetime64[us]"))
-    return _column(np.array(series.to_list(), dtype=object))
+    if dtype == narwhals.Datetime or dtype == narwhals.Date:
+        if getattr(dtype, "time_zone", None) is not None:  # as hours of the clock there, which people live by
+            series = series.dt.replace_time_zone(None)
+        return TimeColumn(np.asarray(series.cast(narwhals.Datetime("us")).to_numpy(), "datetime64[us]"))
+    if dtype == narwhals.Duration:
+        missing, seconds = series.is_null().to_numpy(), series.dt.total_microseconds().fill_null(0).to_numpy() / 1e6
+        return NumberColumn(np.where(missing, np.nan, seconds))
+    if dtype.is_nested():
+        raise TypeError(
+            f"column {series.name!r:.100} holds {dtype}; wanted numbers, texts, bool, categories or times: "
+            "make columns of its parts, or leave it out"
+        )
+    column = _column(np.fromiter(series.to_list(), object, len(series)), str(series.name))
+    categorical = dtype == narwhals.Categorical or dtype == narwhals.Enum
+    return replace(column, categorical=True) if categorical else column
 
 
-def _column(values):
+def _column(values, name):
     """Return the column that an array of one dimension holds."""
-    if values.dtype.kind in "biuf":
+    if values.ndim != 1:
+        raise TableError(f"column {name!r:.100} must have one dimension, got shape {values.shape}")
+    if values.dtype.kind in "iuf":
         return NumberColumn(values.astype(np.float64))
     if values.dtype.kind == "M":
         return TimeColumn(values.astype("datetime64[us]"))
     places, codes = {}, np.empty(len(values), np.int32)
     for row, value in enumerate(values.tolist()):
-        missing = value is None or value != value
-        codes[row] = -1 if missing else places.setdefault(str(value), len(places))
+        if isinstance(value, (list, tuple, dict, set, bytes, complex, np.ndarray)):
+            raise TypeError(
+                f"column {name!r:.100} holds {type(value).__name__} in row {row}; wanted numbers, texts, bool, "
+                "categories or times: make columns of its parts, or leave it out"
+            )
+        codes[row] = -1 if _missing(value) else places.setdefault(_text(value), len(places))
     return TextColumn(codes, tuple(places))
+
+
+def _missing(value):
+    """Return whether a value stands for a gap: None, NaN, or what pandas has for them, which compare with nothing."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+
+
+def _text(value):
+    """Return a value as a file holds it: a whole number without a point."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def nearest(name, known):

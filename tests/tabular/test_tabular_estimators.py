@@ -275,3 +275,31 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="plain"):
         TabularModel.load(path)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_command_line_predicts_the_same_numbers(task, tmp_path, capsys):
+    """A model that an estimator saved, and one that `fastprop train` wrote, predict alike from a file and a frame."""
+    from fastprop.cli.main import main
+
+    frame, y, logit = mixed_table()
+    make = fp.TabularClassifier if task == "classification" else fp.TabularRegressor
+    frame["target"] = y if task == "classification" else logit
+    table, model = tmp_path / "table.csv", tmp_path / "model.safetensors"
+    frame.to_csv(table, index=False)
+    X = frame.drop(columns="target")
+    make("low", random_state=0).fit(X, frame["target"]).save(model)
+    trained = tmp_path / "trained.safetensors"
+    options = ["--effort", "low", "--task", task, "--out", str(trained)]
+    assert main(["train", str(table), "--target", "target", *options]) == 0
+    for path in (model, trained):
+        out = tmp_path / "out.csv"
+        assert main(["predict", str(path), str(table), "--out", str(out)]) == 0
+        predicted = pd.read_csv(out)
+        loaded = make.load(path)
+        if task == "classification":
+            probabilities = predicted[[f"probability_{name}" for name in loaded.classes_]]
+            np.testing.assert_allclose(probabilities, loaded.predict_proba(X), atol=1e-8)
+            assert predicted["prediction"].tolist() == loaded.predict(X).tolist()
+        else:
+            np.testing.assert_allclose(predicted["prediction"], loaded.predict(X), rtol=1e-6)
