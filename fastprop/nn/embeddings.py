@@ -14,6 +14,7 @@ from fastprop.nn import activations
 from fastprop.nn.layers import Dense, Layer
 from fastprop.nn.operations import Operation
 
+BINS = 48  # of a column: the default of the authors of the encoding
 LONGEST = 100  # characters of edges in a repr, enough for two columns of two bins
 PARTS = "[(Embedding({0: (7, 4)}), [3]), (Periodic(16), [0, 2])]"  # for messages of ByColumn
 
@@ -165,7 +166,7 @@ class PiecewiseLinear(Layer):
 
     @classmethod
     def of(
-        cls, X, *, bins: int = 48, width: int | None = None, activation="relu", linear: bool = False
+        cls, X, *, bins: int = BINS, width: int | None = None, activation="relu", linear: bool = False
     ) -> "PiecewiseLinear":
         """Make a layer whose edges are quantiles of each column of X.
 
@@ -189,7 +190,7 @@ class PiecewiseLinear(Layer):
         float64 = np.dtype(np.float64)
         table = _validation.array("X", arrays.plain("X", X, float64), float64)
         bins = _validation.count("bins", bins)
-        edges = [_edges(column, bins) for column in table.T]
+        edges = [edges_of(column, bins) for column in table.T]
         for number, each in enumerate(edges):
             if len(each) < 2:
                 raise ValueError(f"column {number} of X is constant ({each[0]:g}), so it has no bins; drop the column")
@@ -230,8 +231,8 @@ class PiecewiseLinear(Layer):
         return [*encoding, *product]
 
 
-def _edges(column: np.ndarray, bins: int) -> np.ndarray:
-    """Return at most bins + 1 edges for a column; see ``PiecewiseLinear.of``."""
+def edges_of(column: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """Internal: return at most bins + 1 edges for a column, one for a constant; see ``PiecewiseLinear.of``."""
     values = np.unique(column.astype(np.float32))  # edges that are equal in float32 would be a bin of width 0 there
     if len(values) <= bins + 1:
         return values

@@ -19,7 +19,7 @@ from fastprop.data import arrays as data
 from fastprop.data import batches
 from fastprop.interop.from_sklearn import ACTIVATIONS
 from fastprop.nn import custom_loss, losses
-from fastprop.nn.embeddings import PiecewiseLinear
+from fastprop.nn.embeddings import PiecewiseLinear, edges_of
 from fastprop.nn.layers import BatchNorm, Dense, Dropout, Layer, LayerNorm
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
@@ -517,8 +517,7 @@ def _check_weights(given: Any, X: np.ndarray, name: str = "sample_weight") -> np
 
 
 def _piecewise(X: np.ndarray) -> PiecewiseLinear:
-    """Return an embedding with bins at the quantiles of each column of X."""
-    quantiles = np.quantile(X.astype(np.float64), np.linspace(0, 1, 49), axis=0)  # 48 bins, as PiecewiseLinear.of
-    edges = [np.unique(column).tolist() for column in quantiles.T]
+    """Return ``PiecewiseLinear.of(X)`` for an X that may have constant columns."""
+    edges = [edges_of(column).tolist() for column in X.astype(np.float64).T]
     # a constant column has no two edges: one bin of any width will do
     return PiecewiseLinear(tuple(tuple(e) if len(e) > 1 else (e[0], e[0] + 1.0 + abs(e[0])) for e in edges))
