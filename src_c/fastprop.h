@@ -44,6 +44,8 @@ typedef void fp_optimizer FP_OPTIMIZER_ARGS;
 enum { FP_HYPER = 16 };
 /* The number of scalars of an optimiser's state, beside its state arrays; they start at 1. */
 enum { FP_MEMORY = 4 };
+/* The largest number of bins that piecewise_product takes: the engine computes the encoding if a column has more. */
+enum { FP_MOST_BINS = 256 };
 /* What the forward pass of an activation saves for its backward pass. */
 enum { FP_SAVES_OUTPUT, FP_SAVES_SLOPE };
 

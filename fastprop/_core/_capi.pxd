@@ -106,6 +106,12 @@ cdef extern from "fastprop.h" nogil:
     ctypedef void fp_piecewise_backward(
         void *dx, const void *da, const void *x, const void *edges, const int64_t *bins, ptrdiff_t rows,
         ptrdiff_t n_in, ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride) noexcept nogil
+    ctypedef void fp_piecewise_product(
+        void *a, const void *x, const void *edges, const void *w, ptrdiff_t rows, ptrdiff_t bins, ptrdiff_t n_out,
+        ptrdiff_t a_stride, ptrdiff_t x_stride) noexcept nogil
+    ctypedef void fp_piecewise_product_gradient(
+        void *dw, void *sums, const void *x, const void *dz, const void *edges, ptrdiff_t rows, ptrdiff_t bins,
+        ptrdiff_t n_out, ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate, int last) noexcept nogil
     ctypedef void fp_periodic_forward(
         void *a, const void *x, const void *frequency, ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_frequencies,
         ptrdiff_t a_stride, ptrdiff_t x_stride) noexcept nogil
@@ -128,6 +134,7 @@ cdef extern from "fastprop.h" nogil:
     enum:  # of the lists of kernels.def only what the engine names
         FP_HYPER
         FP_MEMORY
+        FP_MOST_BINS
         FP_SAVES_OUTPUT
         FP_SAVES_SLOPE
         FP_ACTIVATION_identity
@@ -179,6 +186,8 @@ cdef extern from "fastprop.h" nogil:
         fp_embed_backward *embed_backward
         fp_piecewise_forward *piecewise_forward
         fp_piecewise_backward *piecewise_backward
+        fp_piecewise_product *piecewise_product
+        fp_piecewise_product_gradient *piecewise_product_gradient
         fp_periodic_forward *periodic_forward
         fp_periodic_backward *periodic_backward
         fp_periodic_gradient *periodic_gradient

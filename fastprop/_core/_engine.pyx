@@ -43,8 +43,8 @@ from libc.string cimport memcpy, memset
 
 from fastprop._core cimport _portable
 from fastprop._core._capi cimport (
-    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_HYPER, FP_SAVES_SLOPE, FP_MEMORY, FP_N_ACTIVATIONS, FP_N_LOSSES,
-    FP_N_OPTIMIZERS, FP_OPTIMIZER_sgd, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
+    FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_HYPER, FP_SAVES_SLOPE, FP_MEMORY, FP_MOST_BINS, FP_N_ACTIVATIONS,
+    FP_N_LOSSES, FP_N_OPTIMIZERS, FP_OPTIMIZER_sgd, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
     fp_activation_saves, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock,
     fp_cpu_name, fp_denormals_flush, fp_denormals_restore, fp_forks, fp_free, fp_get_num_threads, fp_isa, fp_isas,
     fp_kernels, fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_num_threads,
@@ -271,6 +271,7 @@ cdef class Engine:
         cdef Plan *p = &self.plan
         cdef Operation *op = &p.operations[k]
         cdef const Operation *below = &p.operations[k - 1] if k > 0 else NULL
+        cdef Operation *encoding
         cdef Buffer sizes = Buffer(operation.get("sizes"))
         cdef ptrdiff_t i
         self.sizes.append(sizes)
@@ -302,7 +303,14 @@ cdef class Engine:
         p.n_parameters += op.n_biases
         op.state = element(self.state.start, n_state, p.itemsize)
         op.flops = ELEMENTWISE_FLOPS * op.n_out
-        if op.kind == DENSE:
+        op.encoding = multiplied_encoding(p, k)
+        if op.encoding >= 0:
+            encoding = &p.operations[op.encoding]
+            encoding.implied = True
+            p.flops -= encoding.flops
+            encoding.flops = 0
+            op.flops = 2.0 * op.n_out * (op.n_in - encoding.n_out) + encoded_flops(op, encoding)
+        elif op.kind == DENSE:
             op.flops = 2.0 * op.n_weights * (op.n_groups if op.shared_weights else 1)
         p.flops += op.flops
         p.fusible &= op.kind == DENSE and op.n_groups == 1 and op.n_biases > 0 and not saves_extra(op)
@@ -728,6 +736,11 @@ cdef class Engine:
             with nogil:
                 self.plan.kernels.all_finite(&finite, xs.start, xs.size // self.plan.itemsize)
         return finite != 0
+
+    @property
+    def implied(self):
+        """The indices of the operations whose outputs are computed for traces only."""
+        return [k for k in range(self.plan.n_operations) if self.plan.operations[k].implied]
 
     @property
     def isa(self):

@@ -47,7 +47,7 @@ cdef bint forward_rows(TrainingJob *job, int part, ptrdiff_t first, ptrdiff_t co
     cdef Rows a
     for k in range(job.forward_begin, job.forward_end):
         op = &p.operations[k]
-        if is_passthrough(op, job.training):
+        if is_passthrough(op, job.training) or op.implied:
             continue
         if job.out != NULL and k == p.n_operations - 1:
             a = rows_from(job.out, op.n_out, job.block_offset + first, p.itemsize)
@@ -217,6 +217,7 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
         if job.do_forward and isfinite(cost) and not job.interrupts.stopped:
             update_running_statistics(job)
         if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
+            job.last_block = block == blocks - 1
             parallel(job, sum_gradients, block_flops(job))
         if job.interrupts.stopped:
             break

@@ -14,7 +14,10 @@ cdef void sum_gradients(void *context, int part, int n_parts) noexcept nogil:
     cdef Operation *op
     for k in range(p.n_operations - 1, -1, -1):
         op = &p.operations[k]
-        if op.kind == DENSE:
+        if op.kind == DENSE and op.encoding >= 0:
+            if sum_encoded_gradient(job, k, part, n_parts):
+                return
+        elif op.kind == DENSE:
             if sum_dense_gradient(job, k, part, n_parts):
                 return
         elif op.n_weights and k % n_parts == part:
@@ -88,4 +91,35 @@ cdef bint sum_dense_rows(
                 accumulate)
         if not job.update_now and check_interrupt(&job.interrupts, part, 2.0 * rows * per_row * count * n_out):
             return True
+    return False
+
+cdef bint sum_encoded_gradient(TrainingJob *job, ptrdiff_t k, int part, int n_parts) noexcept nogil:
+    """One part of the dW of a DENSE with an encoding, and db with the last part; True if the work was stopped."""
+    cdef Plan *p = job.plan
+    cdef Operation *op = &p.operations[k]
+    cdef const Operation *encoding = &p.operations[op.encoding]
+    cdef ptrdiff_t column, bins, n_in = op.n_in - encoding.n_out, n_out = op.n_out, edges_at = 0, bins_at = 0
+    cdef ptrdiff_t first = part_start(n_in, part, n_parts), count = part_start(n_in, part + 1, n_parts) - first, end
+    cdef bint db = part == n_parts - 1 and op.n_biases > 0
+    cdef Rows x = output_of(job, op.encoding - 1, 0)
+    if sum_dense_rows(job, k, part, 0, first, first * n_out, count, db, NULL):
+        return True
+    if job.update_now:
+        update_parameters(job, op.offset + first * n_out, count * n_out)
+        if db:
+            update_parameters(job, op.offset + op.n_weights, op.n_biases)
+    first, end = part_start(encoding.n_in, part, n_parts), part_start(encoding.n_in, part + 1, n_parts)
+    for column in range(end):
+        bins = encoding.sizes[column]
+        if column >= first:
+            p.kernels.piecewise_product_gradient(
+                op.dw + (n_in + bins_at) * n_out * p.itemsize, op.bin_sums + bins_at * n_out * p.itemsize,
+                x.data + column * p.itemsize, op.dz, encoding.state + edges_at * p.itemsize, job.count, bins, n_out,
+                x.stride, op.stride, job.accumulate, job.last_block)
+            if job.update_now:
+                update_parameters(job, op.offset + (n_in + bins_at) * n_out, bins * n_out)
+            elif check_interrupt(&job.interrupts, part, op.flops * job.count / encoding.n_in):
+                return True
+        edges_at += bins + 1
+        bins_at += bins
     return False

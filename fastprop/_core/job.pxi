@@ -39,6 +39,7 @@ cdef struct TrainingJob:
     ptrdiff_t backward_begin
     ptrdiff_t backward_end
     double batch_weight     # sum of the weights of the batch's rows
+    bint last_block         # of the batch
     bint accumulate         # add to the gradient: this is not the first block of the batch
     bint update_now         # update theta along with the gradient: this is the last block of a step with fuse_update
     # progress

@@ -43,7 +43,7 @@ ctypedef void (*Gradient)(const Call *c, bint accumulate) noexcept nogil
 
 cdef struct OperationKind:
     const char *name
-    Forward forward    # writes a, (count, n_out); g is applied afterwards, except for DENSE
+    Forward forward    # writes a, (count, n_out); g is applied afterwards, except for a DENSE without an encoding
     Backward backward  # writes dx, (count, n_in); it is then multiplied by g' of the operation below, except for DENSE
     Gradient gradient  # writes dw and db, or adds to them; NULL without weights, and for DENSE: see gradients.pxi
 
@@ -91,14 +91,34 @@ cdef inline char *biases(const Operation *op, char *b) noexcept nogil:
 
 # ---- DENSE ----
 
+cdef void encoded_forward(const Call *c, Rows a) noexcept nogil:
+    """a = x W + b, whose last inputs are an encoding that is not computed."""
+    cdef const Operation *op = c.op
+    cdef const Operation *encoding = &c.job.plan.operations[op.encoding]
+    cdef Rows x = output_of(c.job, op.encoding - 1, c.first)
+    cdef ptrdiff_t column, size = c.itemsize, n_in = op.n_in - encoding.n_out
+    cdef char *w = op.w + n_in * op.n_out * size
+    cdef char *edges = encoding.state
+    c.kernels.dense_forward(
+        a.data, NULL, c.x.data, op.w, biases(op, op.b), c.scratch, c.count, n_in, op.n_out, a.stride, 0, c.x.stride,
+        op.n_out, FP_ACTIVATION_identity, NULL)
+    for column in range(encoding.n_in):
+        c.kernels.piecewise_product(
+            a.data, x.data + column * size, edges, w, c.count, encoding.sizes[column], op.n_out, a.stride, x.stride)
+        edges += (encoding.sizes[column] + 1) * size
+        w += encoding.sizes[column] * op.n_out * size
+
 cdef void dense_forward(const Call *c, Rows a) noexcept nogil:
-    """a = g(x W + b), group by group."""
+    """a = g(x W + b), group by group; of a product with an encoding, g is applied afterwards."""
     cdef const Operation *op = c.op
     cdef ptrdiff_t group, n_in, n_out = op.group_out, size = c.itemsize
     cdef char *saved = saved_from(c) if c.job.save and saves_extra(op) else NULL
     cdef char *w = op.w
     cdef char *b = biases(op, op.b)
     cdef char *x = c.x.data
+    if op.encoding >= 0:
+        encoded_forward(c, a)
+        return
     if op.shared_weights:  # the groups of a row are rows of their own
         n_in = op.group_in
         c.kernels.dense_forward(
@@ -126,6 +146,12 @@ cdef void dense_backward(const Call *c, Rows dx) noexcept nogil:
     if c.k > 0:
         below = &c.job.plan.operations[c.k - 1]
         activation, hyper, saved = below.activation, below.hyper, saved_by(c.job, c.k - 1, c.first)
+    if op.encoding >= 0 and c.job.dx == NULL:  # nothing before the encoding learns
+        n_in = op.n_in - c.job.plan.operations[op.encoding].n_out
+        c.kernels.dense_input_gradient(
+            dx.data, dz, w, saved.data, c.scratch, c.count, n_in, n_out, dx.stride, c.dz.stride, n_out, saved.stride,
+            activation, hyper)
+        return
     if op.shared_weights:
         n_in = op.group_in
         c.kernels.dense_input_gradient(
@@ -394,7 +420,7 @@ cdef void operation_forward(
     cdef Call c
     set_call(&c, job, part, k, first, count)
     c.op.functions.forward(&c, a)
-    if c.op.kind != DENSE:
+    if c.op.kind != DENSE or c.op.encoding >= 0:
         apply_activation(job.plan, c.op, a, saved_from(&c) if job.save and saves_extra(c.op) else NULL, count)
 
 cdef void operation_backward(

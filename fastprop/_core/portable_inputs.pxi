@@ -10,6 +10,7 @@ cdef extern from *:
 from fastprop._core._capi cimport (
     fp_category_double, fp_category_float, fp_embed_backward, fp_embed_forward, fp_embed_gradient,
     fp_periodic_backward, fp_periodic_forward, fp_periodic_gradient, fp_piecewise_backward, fp_piecewise_forward,
+    fp_piecewise_product, fp_piecewise_product_gradient,
     fp_select_backward, fp_select_forward,
 )
 
@@ -117,6 +118,14 @@ cdef void piecewise_forward(
         edges += bins[c] + 1
 
 
+cdef inline ptrdiff_t bin_of(real x, const real *edges, ptrdiff_t bins) noexcept nogil:
+    """The bin that contains x: e_t <= x < e_t+1, where the first bin has no lower and the last no upper edge."""
+    cdef ptrdiff_t t = 0
+    while t < bins - 1 and x >= edges[t + 1]:
+        t += 1
+    return t
+
+
 cdef void piecewise_backward(
     real *dx, const real *da, const real *x, const real *edges, const int64_t *bins, ptrdiff_t rows, ptrdiff_t n_in,
     ptrdiff_t dx_stride, ptrdiff_t da_stride, ptrdiff_t x_stride,
@@ -124,12 +133,48 @@ cdef void piecewise_backward(
     cdef ptrdiff_t i, t, c, at = 0
     for c in range(n_in):
         for i in range(rows):
-            t = 0
-            while t < bins[c] - 1 and x[i * x_stride + c] >= edges[t + 1]:
-                t += 1
+            t = bin_of(x[i * x_stride + c], edges, bins[c])
             dx[i * dx_stride + c] = da[i * da_stride + at + t] / (edges[t + 1] - edges[t])
         at += bins[c]
         edges += bins[c] + 1
+
+
+cdef void piecewise_product(
+    real *a, const real *x, const real *edges, const real *w, ptrdiff_t rows, ptrdiff_t bins, ptrdiff_t n_out,
+    ptrdiff_t a_stride, ptrdiff_t x_stride,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, s, t
+    cdef real share
+    for i in range(rows):
+        t = bin_of(x[i * x_stride], edges, bins)
+        share = (x[i * x_stride] - edges[t]) / (edges[t + 1] - edges[t])
+        for j in range(n_out):
+            for s in range(t):
+                a[i * a_stride + j] += w[s * n_out + j]
+            a[i * a_stride + j] += share * w[t * n_out + j]
+
+
+cdef void piecewise_product_gradient(
+    real *dw, real *sums, const real *x, const real *dz, const real *edges, ptrdiff_t rows, ptrdiff_t bins,
+    ptrdiff_t n_out, ptrdiff_t x_stride, ptrdiff_t dz_stride, int accumulate, int last,
+) noexcept nogil:
+    cdef ptrdiff_t i, j, t
+    cdef real share, above
+    if not accumulate:
+        for j in range(bins * n_out):
+            dw[j] = sums[j] = 0
+    for i in range(rows):
+        t = bin_of(x[i * x_stride], edges, bins)
+        share = (x[i * x_stride] - edges[t]) / (edges[t + 1] - edges[t])
+        for j in range(n_out):
+            dw[t * n_out + j] += share * dz[i * dz_stride + j]
+            sums[t * n_out + j] += dz[i * dz_stride + j]
+    if last:
+        for j in range(n_out):
+            above = 0
+            for t in range(bins - 1, -1, -1):
+                dw[t * n_out + j] += above
+                above += sums[t * n_out + j]
 
 
 cdef inline double fraction_of_turn(double f, double x) noexcept nogil:
@@ -200,6 +245,8 @@ cdef int fill_inputs(fp_kernels *table, real *dtype) except -1:
     table.embed_backward = <fp_embed_backward *>embed_backward[real]
     table.piecewise_forward = <fp_piecewise_forward *>piecewise_forward[real]
     table.piecewise_backward = <fp_piecewise_backward *>piecewise_backward[real]
+    table.piecewise_product = <fp_piecewise_product *>piecewise_product[real]
+    table.piecewise_product_gradient = <fp_piecewise_product_gradient *>piecewise_product_gradient[real]
     table.periodic_forward = <fp_periodic_forward *>periodic_forward[real]
     table.periodic_backward = <fp_periodic_backward *>periodic_backward[real]
     table.periodic_gradient = <fp_periodic_gradient *>periodic_gradient[real]

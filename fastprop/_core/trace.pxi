@@ -88,7 +88,7 @@ cdef object trace_passes(TrainingJob *job, object dx):
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
     job.batch_weight = sum_weights(job, 0, job.rows)
-    job.count = job.rows
+    job.count, job.last_block = job.rows, True
     load_running_statistics(job)
     forward = [trace_forward(job, k) for k in range(p.n_operations)]
     loss_rows(job, 0, job.count)

@@ -217,7 +217,8 @@ def _piecewise(part: _common.Part, x: Array) -> Array:
         share = (x[:, [column]] - edges[:-1]) / np.diff(edges)
         bins = np.arange(len(edges) - 1)
         share = np.where((share.real < 0) & (bins > 0), 0, share)
-        found.append(np.where((share.real > 1) & (bins < len(bins) - 1), 1, share))
+        # at an edge the derivative is that of the bin above it, as in the engine
+        found.append(np.where((share.real >= 1) & (bins < len(bins) - 1), 1, share))
     return np.concatenate(found, axis=1)
 
 

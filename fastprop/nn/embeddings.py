@@ -314,7 +314,8 @@ class ByColumn(Layer):
 
     The outputs are first the columns that no part names, as they are and in their order, and then the outputs of each
     part in the order of the parts. A part sees its columns, in the order in which they are given, as its inputs 0, 1,
-    2, ...
+    2, ... A ``PiecewiseLinear`` without width is best the last part: the ``Dense`` layer that follows is then computed
+    without the encoding, which is faster.
 
     Parameters
     ----------

@@ -19,4 +19,5 @@ extern const fp_kernels FP(table);
 #include "rowwise.h"
 #include "normalize.h"
 #include "embeddings.h"
+#include "encoded.h"
 #include "table.h"

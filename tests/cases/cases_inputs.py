@@ -136,6 +136,58 @@ def piecewise_backward(dtype):
         yield from cases_of(arguments, "dx", expected, 2 * draw.eps * np.abs(expected))
 
 
+# products with a piecewise-linear encoding; from 4 vectors on, and from 257 rows on, they are computed in parts
+
+
+def products(draw):
+    """Yield (x, edges, n_out)."""
+    for bins, n_out in product([1, 2, 17, 256], [*kernel_cases.WIDTHS[1:], 63, 64, 65, 130]):
+        for rows in (0, 1, 37) if bins > 2 or n_out != 17 else (256, 300):
+            edges = np.cumsum(0.1 + draw.rng.random(bins + 1)).astype(draw.dtype)
+            x = np.where(draw.rng.integers(4, size=rows), draw.rng.uniform(0, edges[-1] + 1, rows), edges[bins // 2])
+            yield x.astype(draw.dtype)[:, None], edges, n_out
+
+
+def piecewise_product(dtype):
+    """Return the bound of a sum over the bins; a fraction has three roundings."""
+    draw = kernel_cases.Drawer(dtype)
+    for x, edges, n_out in products(draw):
+        rows, bins = len(x), len(edges) - 1
+        a, w = draw.normal(rows, n_out), draw.normal(bins, n_out)
+        wide_x, wide_edges, wide_w, wide_a = wide(x, edges, w, a)
+        p = np.abs(twins.piecewise_forward(wide_x, wide_edges, np.array([bins])))
+        arguments = {"a": a, "x": x, "edges": edges, "w": w, "rows": rows, "bins": bins, "n_out": n_out}
+        expected = twins.piecewise_product(wide_x, wide_edges, wide_w, wide_a)
+        bound = (bins + 6) * draw.eps * (np.abs(wide_a) + p @ np.abs(wide_w))
+        yield from cases_of(arguments, "a", expected, bound)
+
+
+def piecewise_product_gradient(dtype):
+    """Return the bound of a sum over the rows and the bins; a fraction has three roundings."""
+    draw = kernel_cases.Drawer(dtype)
+    for (x, edges, n_out), (accumulate, last) in product(products(draw), product([0, 1], [0, 1])):
+        rows, bins = len(x), len(edges) - 1
+        dz = draw.normal(rows, n_out)
+        made = draw.normal if accumulate else draw.nan
+        dw, sums = made(bins, n_out), made(bins, n_out)
+        before = wide(dw, sums) if accumulate else (np.zeros(dw.shape), np.zeros(dw.shape))
+        wide_x, wide_dz, wide_edges = wide(x, dz, edges)
+        expected = twins.piecewise_product_gradient(wide_x, wide_dz, wide_edges, *before, last)
+        p, size = np.abs(twins.piecewise_forward(wide_x, wide_edges, np.array([bins]))), np.abs(wide_dz)
+        sizes = [np.abs(each) for each in before]
+        terms = [
+            p.T @ size + sizes[0] + last * np.sum(sizes[1], axis=0),
+            np.sum(size, axis=0) + sizes[1],
+        ]
+        arguments = {
+            "dw": dw, "sums": sums, "x": x, "dz": dz, "edges": edges, "rows": rows, "bins": bins, "n_out": n_out,
+            "accumulate": accumulate, "last": last,
+        }  # fmt: skip
+        bounds = [(rows + bins + 6) * draw.eps * each for each in terms]
+        outputs = ["dw"] if last else ["dw", "sums"]
+        yield kernel_cases.Case(arguments, dict(zip(outputs, expected)), dict(zip(outputs, bounds)))
+
+
 # periodic encoding
 
 
@@ -201,6 +253,7 @@ def periodic_gradient(dtype):
 
 CASES = (
     select_forward, select_backward, embed_forward, embed_gradient, embed_backward, piecewise_forward,
-    piecewise_backward, periodic_forward, periodic_backward, periodic_gradient,
+    piecewise_backward, piecewise_product, piecewise_product_gradient, periodic_forward, periodic_backward,
+    periodic_gradient,
 )  # fmt: skip
 KERNELS = {cases.__name__: cases for cases in CASES}

@@ -1,8 +1,12 @@
 """Networks with each kind of layer in every position that it may take, and inputs for them."""
 
+import numpy as np
+
 import fastprop as fp
 
+# the edges of three columns; those of MANY are so many that a Dense of 16 outputs is computed without the encoding
 EDGES = ((-2.0, -0.5, 0.1, 2.5), (-3.0, 3.0), (-1.0, 0.2, 1.5))
+MANY = tuple(tuple(float(x) for x in np.linspace(-3, 3, n) ** 3 / 9) for n in (41, 60, 33))
 
 # kind -> networks of 3 inputs with such a layer in every position that it may take, and with each of its choices
 EXAMPLES = {
@@ -30,12 +34,19 @@ EXAMPLES = {
         [fp.PiecewiseLinear(EDGES), fp.Dense(5, "tanh"), 4],
         [fp.PiecewiseLinear(EDGES, 3, "tanh"), 4],
         [fp.PiecewiseLinear(EDGES, 3, "tanh", linear=True), 4],
+        [fp.PiecewiseLinear(MANY), fp.Dense(21, "tanh"), 4],
     ],
     "periodic": [
         [fp.Periodic(4, sigma=0.3), fp.Dense(5, "tanh"), 4],
         [fp.Periodic(3, sigma=0.3, width=2, activation="tanh"), 4],
     ],
     "by_column": [
+        [
+            fp.ByColumn([(fp.Embedding({0: (3, 4)}), [0]), (fp.PiecewiseLinear(MANY[:1]), [2])]),
+            fp.Dense(33, "silu"),
+            fp.Dropout(0.1),
+            4,
+        ],
         [fp.ByColumn([(fp.PiecewiseLinear(EDGES[:1]), [2]), (fp.Embedding({0: (3, 4)}), [0])]), fp.Dense(5, "tanh"), 4],
         [fp.ByColumn([(fp.Periodic(3, sigma=0.3, width=2, activation="silu"), [2, 0])])],
         [

@@ -14,7 +14,7 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from layer_cases import EXAMPLES, ROWS, inputs
+from layer_cases import EDGES, EXAMPLES, MANY, ROWS, inputs
 
 import fastprop as fp
 from fastprop.nn.activations import ACTIVATIONS
@@ -290,6 +290,33 @@ def test_edges_of_a_column_of_zeros():
     (edges,) = fp.PiecewiseLinear.of(column, bins=16).edges
     assert len(edges) == 17 and edges[0] == 0
     assert np.all(np.diff(edges[:-1]) >= 40) and np.all(np.diff(edges[:-1]) <= 60)
+
+
+def test_an_encoding_that_is_not_computed():
+    """A wide Dense is computed from the numbers themselves, and agrees with the product of the encoding."""
+    rng = np.random.default_rng(17)
+    X = 2 * rng.normal(size=(700, 3))
+    numbers = fp.PiecewiseLinear(MANY[:2])
+    for first, implied in (
+        (fp.PiecewiseLinear(MANY), [0]),
+        (fp.ByColumn([(numbers, [2, 0])]), [2]),
+        (fp.ByColumn([(numbers, [2, 0]), (fp.Periodic(2), [1])]), []),  # the encoding must be the last part
+        (fp.PiecewiseLinear(EDGES), []),  # with few bins the product is faster
+    ):
+        net = fp.Network([3, first, fp.Dense(24, "tanh"), 2], dtype="float64", seed=0)
+        assert net.engine.implied == implied
+        encode = fp.Network([3, first, fp.Scale()], dtype="float64")
+        n_first = encode.n_parameters - encode.n_outputs  # those of the encoding
+        encode.parameters[:n_first] = net.parameters[:n_first]
+        dense = fp.Network([encode.n_outputs, fp.Dense(24, "tanh"), 2], dtype="float64")
+        dense.parameters[:] = net.parameters[n_first:]
+        encoded = encode(X)
+        np.testing.assert_allclose(net(X), dense(encoded), rtol=1e-10, atol=1e-12)
+        y = rng.normal(size=(700, 2))
+        cost, gradient = net.value_and_gradient(X, y, loss="half_mse")
+        expected = dense.value_and_gradient(encoded, y, loss="half_mse")
+        assert cost == pytest.approx(expected[0], rel=1e-12)
+        np.testing.assert_allclose(gradient[n_first:], expected[1], rtol=1e-9, atol=1e-12)
 
 
 def test_periodic_waves():

@@ -67,6 +67,19 @@ def piecewise_backward(da, x, edges, bins):
     return dx
 
 
+def piecewise_product(x, edges, w, a):
+    return a + piecewise_forward(x, edges, np.array([len(w)])) @ w
+
+
+def piecewise_product_gradient(x, dz, edges, dw, sums, last):
+    """Return dw and sums; unless `last`, they are sums over the rows of each bin, added to those given."""
+    bins = len(dw)
+    t = np.searchsorted(edges[1:-1], x[:, 0], side="right")
+    inside = np.eye(bins)[t] * piecewise_forward(x, edges, np.array([bins]))
+    dw, sums = dw + inside.T @ dz, sums + np.eye(bins)[t].T @ dz
+    return (dw + np.cumsum(sums[::-1], axis=0)[::-1] - sums if last else dw), sums
+
+
 def as_pairs(a, n_in):
     """Return (cosines, sines), each (rows, n_in, n_frequencies)."""
     a = a.reshape(len(a), n_in, 2, a.shape[1] // (2 * n_in))
@@ -95,6 +108,7 @@ def periodic_gradient(da, a, x, dfrequency=0.0):
 
 TWINS = (
     select_forward, select_backward, embed_forward, embed_gradient, embed_backward, piecewise_forward,
-    piecewise_backward, periodic_forward, periodic_backward, periodic_gradient,
+    piecewise_backward, piecewise_product, piecewise_product_gradient, periodic_forward, periodic_backward,
+    periodic_gradient,
 )  # fmt: skip
 KERNELS = {twin.__name__: twin for twin in TWINS}
