@@ -10,8 +10,8 @@ import numpy as np
 from fastprop import _validation
 from fastprop.io import output
 from fastprop.io.streams import Stream
+from fastprop.tabular import readers
 from fastprop.tabular.comparison import figure
-from fastprop.tabular.csv import read_csv
 from fastprop.tabular.scores import scores
 
 __all__ = [
@@ -34,10 +34,10 @@ class StatusLine:
 
     FIRST, EVERY, REFRESH = 2.0, 10.0, 0.1  # seconds: to the first line elsewhere, between such lines, between changes
 
-    def __init__(self):
+    def __init__(self, first=FIRST):
         self._terminal = Stream(sys.stderr).isatty()
         self._lock = threading.Lock()
-        self._due = time.monotonic() + (0 if self._terminal else self.FIRST)
+        self._due = time.monotonic() + (0 if self._terminal else first)
         self._width = 0
 
     def say(self, text):
@@ -63,12 +63,12 @@ class StatusLine:
 
 def read_table(path):
     """Read a table, and show how far it is."""
-    with StatusLine() as line:
+    with StatusLine(first=0.5) as line:  # sooner than of training, whose beginning has been announced
 
         def progress(rows, share):
             line.say(f"reading {path}: {rows:,} rows" + ("" if share is None else f", {share:.0%}"))
 
-        return read_csv(path, progress)
+        return readers.read_table(path, progress)
 
 
 def one_line(error):

@@ -76,7 +76,7 @@ class Study:
         """
         table = read_table(args.file)
         _check_options(table, args)
-        target = Target.recognise(table, args.target, args.task)
+        target = Target.recognise(table, args.target, args.task, na=args.na or None)
         values, known = target.encode(table)
         groups = None if args.groups is None else _groups(table, args.groups)
         times = None if args.time_column is None else _times(table, args.time_column, args.dates, known)
@@ -217,7 +217,7 @@ class Study:
         how = "the latest" if self.times is not None else "whole groups" if self.groups is not None else "at random"
         chosen = f", {how}" if held and not isinstance(args.validation, str) else ""
         print(f"rows: {', '.join([f'{len(self.training):,} for training', *held])}{chosen}")
-        note(*table.notes, *schema.notes, *schema.warnings)
+        note(*table.notes, *self.target.notes, *schema.notes, *schema.warnings)
         if self.without:
             note(f"{self.without} of the rows have no {target.name!r} and are left out")
 
@@ -314,7 +314,7 @@ class Study:
                 "rows_without": self.without,
             },
             "columns": [{"name": c.name, "kind": c.kind, "gaps": gaps[c.name]} for c in self.schema.columns],
-            "notes": [*self.table.notes, *model.encoder.notes],
+            "notes": [*self.table.notes, *self.target.notes, *model.encoder.notes],
             "warnings": list(self.schema.warnings),
             "rows": {
                 "training": len(self.training),

@@ -275,7 +275,7 @@ _CLOCK = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
     r"(?: ?(?P<half>[ap])\.?m\.?)?"
 )
-_ZONE = r"(?: ?(?P<zone>z|utc|gmt|[+-]\d{2}(?::?\d{2})?))?"
+_ZONE = r"(?: ?(?:z|utc|gmt|[+-]\d{2}(?::?\d{2})?))?"
 _TIME = re.compile(rf"{_DATE}(?:(?:t|,? |, ?){_CLOCK}{_ZONE})?", re.IGNORECASE).fullmatch
 _CLOCK_ALONE = re.compile(rf"{_CLOCK}{_ZONE}", re.IGNORECASE).fullmatch
 _MAYBE = re.compile(r"\d[-/.:, ]\s?\w|[a-z]{3}", re.IGNORECASE).search
@@ -337,7 +337,7 @@ class TimeFormat:
         return cls("date", 2 * slashes < len(pairs), certain=False)
 
     def read(self, texts):
-        """Return texts as times. A time with a zone is converted to UTC.
+        """Return texts as times. Of a time with a zone the hour of the clock is taken, by which people live.
 
         Returns
         -------
@@ -386,7 +386,7 @@ def _date(text, day_first):
     match = _TIME(text.strip())
     if match is None:
         return None
-    *date, hour, minute, second, fraction, half, zone = match.groups()
+    date, clock = match.groups()[:-5], match.groups()[-5:]
     year, month, day, year_alone, month_alone, a, _, b, y, d1, m1, y1, m2, d2, y2, compact = date
     if year or year_alone:
         numbers = int(year or year_alone), int(month or month_alone), int(day or 1)
@@ -398,7 +398,7 @@ def _date(text, day_first):
         numbers = int(compact[:4]), int(compact[4:6]), int(compact[6:])
     else:
         numbers = int(y1 or y2), _MONTHS.index((m1 or m2)[:3].lower()) + 1, int(d1 or d2 or 1)
-    clock = _microseconds(hour, minute, second, fraction, half, zone)
+    clock = _microseconds(*clock)
     if clock is None or not (1 <= numbers[1] <= 12 and 1 <= numbers[2] <= 31):
         return None
     return (*numbers, clock)
@@ -410,8 +410,8 @@ def _clock(text, _):
     return None if clock is None else (1970, 1, 1, clock)
 
 
-def _microseconds(hour, minute, second, fraction, half, zone):
-    """Return the microseconds since midnight, in UTC if there is a zone; None if there is no such time."""
+def _microseconds(hour, minute, second, fraction, half):
+    """Return the microseconds since midnight; None if there is no such time."""
     if hour is None:
         return 0
     hours, minutes, seconds = int(hour), int(minute), int(second or 0)
@@ -421,8 +421,4 @@ def _microseconds(hour, minute, second, fraction, half, zone):
         hours = hours % 12 + 12 * (half in "pP")
     if hours > 24 or minutes > 59 or seconds > 60 or (hours == 24 and minutes + seconds):
         return None
-    offset = 0
-    if zone and zone[0] in "+-":
-        digits = zone[1:].replace(":", "")
-        offset = (int(digits[:2]) * 60 + int(digits[2:] or 0)) * (1 if zone[0] == "+" else -1)
-    return ((hours * 60 + minutes - offset) * 60 + seconds) * 1_000_000 + int((fraction or "0").ljust(6, "0")[:6])
+    return ((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + int((fraction or "0").ljust(6, "0")[:6])

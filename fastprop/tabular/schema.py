@@ -176,7 +176,9 @@ class Schema:
         columns, notes = [], []
         for name in table.names:
             if name != target and name not in exclude:
-                column, sentences = inference.column(name, name in categorical)
+                column, sentences = inference.column(
+                    name, name in categorical or getattr(table[name], "categorical", False)
+                )
                 notes += sentences
                 if column is not None:
                     columns.append(column)
@@ -607,6 +609,6 @@ def _sentinels(name, values):
         if far and len(np.unique(others)) >= MIN_BESIDE:
             notes.append(
                 f"{count:,} of {len(known):,} cells of {name!r} are {_shown(value)}, far from the others "
-                f"({_shown(low)} to {_shown(high)}): if it stands for a gap, say --na default,{_shown(value)}"
+                f"({_shown(low)} to {_shown(high)}): if it stands for a gap, say --na default --na {_shown(value)}"
             )
     return notes

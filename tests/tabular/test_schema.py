@@ -119,7 +119,7 @@ class TestGapsAsTheUserSays:
         _, values, said = infer(b)
         assert (values == -200).sum() == 15
         assert "15 of 300 cells of 'b' are -200, far from the others (0 to" in said
-        assert said.endswith("say --na default,-200")
+        assert said.endswith("say --na default --na -200")
         _, values, said = infer(b, na=["default", "-200"])
         assert (
             np.isnan(values).sum() == 15
