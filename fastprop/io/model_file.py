@@ -34,9 +34,9 @@ def save(network, path, *, notes=None):
     safetensors.write(path, safetensors.MODEL, metadata, _tensors(network, *network.snapshot()))
 
 
-def save_networks(networks, path, *, notes=None):
-    """Internal: write several networks to one file, as `save` writes one; `load_networks` reads it."""
-    metadata, tensors = {"notes": _notes_text(notes)}, {}
+def save_networks(networks, path, *, shares=None, notes=None):
+    """Internal: write several networks, and their shares in a mean, to one file; `load_networks` reads it."""
+    metadata, tensors = {"notes": _notes_text(notes), "shares": json.dumps(shares)}, {}
     metadata["networks"] = json.dumps([network.describe() for network in networks])
     for k, network in enumerate(networks):
         named = _tensors(network, *network.snapshot())
@@ -75,7 +75,7 @@ def load(path):
     ValueError
         If the file is no model of fastprop, or is truncated, damaged, or of a newer format.
     """
-    networks = load_networks(path)
+    networks, _ = load_networks(path)
     if len(networks) > 1:
         raise ValueError(
             f"{os.fsdecode(path)} holds {len(networks)} networks, whose mean is the model; "
@@ -85,7 +85,7 @@ def load(path):
 
 
 def load_networks(path):
-    """Internal: return the networks, a tuple, that `save_networks` or `save` wrote to `path`."""
+    """Internal: return the networks that `save_networks` or `save` wrote to `path`, a tuple, and their shares."""
     metadata, arrays = safetensors.read(path, safetensors.MODEL)
     name = os.fsdecode(path)
     networks, wanted = [], {}
@@ -94,6 +94,7 @@ def load_networks(path):
         described = json.loads(metadata["networks"]) if several else [json.loads(metadata["description"])]
         if not isinstance(described, list) or not described:
             raise ValueError("the networks of a file must be a list of at least one")
+        shares = json.loads(metadata.get("shares", "null"))
         for k, description in enumerate(described):
             prefix = f"networks.{k}." if several else ""
             n_bytes = sum(array.nbytes for key, array in arrays.items() if key.startswith(prefix))
@@ -108,7 +109,7 @@ def load_networks(path):
         )
     for key, view in wanted.items():
         view[...] = arrays[key]
-    return tuple(networks)
+    return tuple(networks), shares
 
 
 def read_notes(path):

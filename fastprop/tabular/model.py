@@ -12,7 +12,7 @@ from fastprop import _validation, config
 from fastprop._version import __version__
 from fastprop.io import model_file
 from fastprop.nn.embeddings import ByColumn, Embedding, PiecewiseLinear
-from fastprop.nn.layers import Dense, Dropout
+from fastprop.nn.layers import Activation, Dense, Dropout
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import AdamW
 from fastprop.optim.schedules import Cosine
@@ -36,7 +36,8 @@ class TabularModel:
     encoder : Encoder
     target : Target
     ensemble : Ensemble
-        The outputs of the model are the mean of those of its networks.
+        The outputs of the model are the mean of those of its networks. After the networks come as many linear ones,
+        if the rows held out are predicted better with a share of them.
     id : str or None
         The column that names the rows, from which nothing is learned: `fastprop predict` writes it.
     background : float32 array, (at most 100, inputs), or None
@@ -126,33 +127,38 @@ class TabularModel:
             )
         labels = y if target.task == "classification" else None
         n_networks, folds = _hold_out(len(y), recipe.folds, labels, groups, times, validation is not None, seed)
-        layers = _layers(encoder, X, recipe, target)
 
-        def network(k):
-            return Network(layers, seed=(seed + k) % 2**63, members=recipe.members)
+        def network(k, planned):
+            layers = _layers(encoder, X, planned, target)
+            return Network(layers, seed=(seed + k) % 2**63, members=planned.members)
 
         deadline = None if time_budget is None else begin + time_budget
         if deadline is not None:
-            n_networks, recipe = _within(deadline, network(0), rows, n_networks, recipe, target)
+            n_networks, recipe = _within(deadline, network(0, recipe), rows, n_networks, recipe, target)
             folds[folds >= n_networks] = ALL_TRAINED
-        training = Training(recipe, target, n_networks, deadline, progress)
         splits = [(folds != k) & (folds != ALL_HELD_OUT) for k in range(n_networks)]
-        networks = [network(k) for k in range(n_networks)]
-        jobs = [
-            (net, rows.take(seen), rows.take(~seen) if validation is None else validation)
-            for net, seen in zip(networks, splits, strict=True)
-        ]
-        histories = training.run(jobs)
+        networks, held_out, judged, histories = [], [], [], []
+        for planned in (recipe, recipe.linear()):
+            kind = [network(k, planned) for k in range(n_networks)]
+            jobs = [
+                (net, rows.take(seen), rows.take(~seen) if validation is None else validation)
+                for net, seen in zip(kind, splits, strict=True)
+            ]
+            training = Training(planned, target, n_networks, deadline, progress if planned is recipe else None)
+            histories.append(training.run(jobs))
+            held_out.append(_held_out(kind, folds, X, target))
+            judged.append(held_out[-1] if validation is None else Ensemble.of(kind)(validation.X))
+            if refit:
+                epochs = [best_epoch(history) for history in histories[-1]]
+                kind = [network(k, planned) for k in range(n_networks)]
+                training.run([(net, rows, None) for net in kind], epochs)
+            networks.append(kind)
         background = draw_background(encoder, X, seed)
-        held_out = np.full((len(y), target.n_outputs), np.nan)
-        for fold in np.unique(folds[folds != ALL_TRAINED]):
-            judges = networks if fold == ALL_HELD_OUT else [networks[fold]]
-            held_out[folds == fold] = Ensemble.of(judges)(X[folds == fold])
-        if refit and any(map(len, histories)):
-            epochs = [best_epoch(history) for history in histories]
-            networks = [network(k) for k in range(n_networks)]
-            training.run([(net, rows, None) for net in networks], epochs)
-        return cls(encoder, target, Ensemble.of(networks), None, background, histories, folds, held_out)
+        share = _linear_share(*judged, rows if validation is None else validation, target)
+        shares = [(1 - share) / n_networks] * n_networks + [share / n_networks] * n_networks
+        ensemble = Ensemble.of(networks[0] + networks[1], shares) if share else Ensemble.of(networks[0])
+        mixed = (1 - share) * held_out[0] + share * held_out[1]
+        return cls(encoder, target, ensemble, None, background, histories[0], folds, mixed)
 
     def outputs(self, table):
         """Return the mean outputs of the networks, float64 (rows, outputs)."""
@@ -168,6 +174,7 @@ class TabularModel:
             "encoder": self.encoder.to_dict(),
             "target": self.target.to_dict(),
             "networks": self.ensemble.networks,
+            "shares": self.ensemble.shares,
             "id": self.id,
             "background": self.background,
             "histories": self.histories,
@@ -180,13 +187,13 @@ class TabularModel:
         """Return the model that ``to_state`` described."""
         encoder, target = Encoder.from_dict(state["encoder"]), Target.from_dict(state["target"])
         rest = (state[name] for name in ("id", "background", "histories", "folds", "held_out"))
-        return cls(encoder, target, Ensemble.of(state["networks"]), *rest)
+        return cls(encoder, target, Ensemble.of(state["networks"], state["shares"]), *rest)
 
     def save(self, path):
         """Write the model to a file, which ``load`` and ``fastprop predict`` read."""
         described = {"encoder": self.encoder.to_dict(), "target": self.target.to_dict(), "id": self.id}
         described["background"] = pack(self.background)
-        model_file.save_networks(self.ensemble.networks, path, notes={"table": described})
+        self.ensemble.save(path, notes={"table": described})
 
     @classmethod
     def load(cls, path):
@@ -197,7 +204,7 @@ class TabularModel:
         ValueError
             If the file is no model of a table, or is damaged.
         """
-        networks, notes = model_file.load_networks(path), model_file.read_notes(path)
+        (networks, shares), notes = model_file.load_networks(path), model_file.read_notes(path)
         if "table" not in notes:
             raise ValueError(
                 f"{path} holds a network but no description of a table's columns; "
@@ -221,7 +228,31 @@ class TabularModel:
                 f"{path}: the columns make {encoder.n_inputs} inputs and {target.n_outputs} outputs, "
                 f"the network has {networks[0].n_inputs} and {networks[0].n_outputs}; train again"
             )
-        return cls(encoder, target, Ensemble.of(networks), names, background)
+        return cls(encoder, target, Ensemble.of(networks, shares), names, background)
+
+
+def _held_out(networks, folds, X, target):
+    """Return the outputs for each row of the networks that did not see it, float64 (rows, outputs); else NaN."""
+    found = np.full((len(X), target.n_outputs), np.nan)
+    for fold in np.unique(folds[folds != ALL_TRAINED]):
+        judges = networks if fold == ALL_HELD_OUT else [networks[fold]]
+        found[folds == fold] = Ensemble.of(judges)(X[folds == fold])
+    return found
+
+
+def _linear_share(outputs, linear, rows, target):
+    """Return the share of linear networks in the mean with which the cost of the rows held out is lowest, 0 to 1."""
+    known = ~np.isnan(outputs).any(axis=1)
+    if not known.any():
+        return 0.0
+    judge = Network([target.n_outputs, Activation("identity")])
+    few = rows.take(known)
+
+    def cost(share):
+        mixed = (1 - share) * outputs[known] + share * linear[known]
+        return judge.evaluate(mixed, few.y, loss=target.loss, sample_weight=few.weight)["cost"]
+
+    return min(np.linspace(0, 1, 21).tolist(), key=cost)
 
 
 @dataclass(frozen=True)
@@ -309,8 +340,8 @@ def best_epoch(history):
 def _layers(encoder, X, recipe, target):
     """Return the layers of a network, the first of which reads each input by its role."""
     roles = {role: [k for k, each in enumerate(encoder.inputs) if each.role == role] for role in ("number", "code")}
-    edges = {k: _edges(X[:, k].astype(np.float64), recipe.bins) for k in roles["number"]}
-    encoded = [k for k in roles["number"] if len(edges[k]) > 1]
+    edges = {k: _edges(X[:, k].astype(np.float64), recipe.bins) for k in roles["number"] if recipe.hidden}
+    encoded = [k for k in edges if len(edges[k]) > 1]
     parts = []
     if encoded:
         parts.append((PiecewiseLinear(tuple(edges[k] for k in encoded)), encoded))
@@ -320,14 +351,17 @@ def _layers(encoder, X, recipe, target):
         parts.append((Embedding(tables), roles["code"]))
     layers = [encoder.n_inputs, *([ByColumn(parts)] if parts else [])]
     for width in recipe.hidden:
-        layers += [Dense(width, "relu"), Dropout(recipe.dropout)]
+        layers += [Dense(width, recipe.activation), Dropout(recipe.dropout)]
     return [*layers, target.n_outputs]
 
 
 def _edges(column, bins):
     """Return the edges of a column's bins: half of them quantiles of its rows, and half of its distinct values."""
+    distinct = np.unique(column)
+    if len(distinct) <= 32:
+        return distinct.astype(np.float32)
     shares = np.linspace(0, 1, bins // 2 + 1)
-    found = np.concatenate([np.quantile(column, shares), np.quantile(np.unique(column), shares)])
+    found = np.concatenate([np.quantile(column, shares), np.quantile(distinct, shares)])
     return np.unique(found.astype(np.float32))
 
 

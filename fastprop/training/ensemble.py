@@ -39,6 +39,8 @@ class Ensemble:
     ----------
     networks : tuple of Network
         The networks, to look at, save or train one by one.
+    shares : tuple of float or None
+        The weight of each network in the mean; None if they are equal.
     diverged : tuple of int
         The numbers of the networks whose cost was not finite in the last epoch of an ``EnsembleTrainer``. Their
         parameters are those of the last step before; calling the ensemble leaves them out. Assign () after training
@@ -55,6 +57,8 @@ class Ensemble:
     >>> histories = ensemble.fit(X, y, loss="half_mse", optimizer=fp.Adam(1e-3), epochs=20, batch_size=32)
     """
 
+    shares: tuple[float, ...] | None = None
+
     def __init__(self, n: int, layers, *, activation="relu", dtype="float32", seed: int | None = None):
         first = _validation.seed(seed)
         count = _validation.count("n, the number of networks,", n)
@@ -63,16 +67,30 @@ class Ensemble:
         self.networks = tuple(Network(layers, seed=(first + i) % 2**63, **options) for i in range(count))
 
     @classmethod
-    def of(cls, networks: Sequence[Network]) -> "Ensemble":
-        """Return the ensemble of networks that there are already.
+    def of(cls, networks: Sequence[Network], shares: Sequence[float] | None = None) -> "Ensemble":
+        """Return the ensemble of networks that there are already, which may have different layers.
+
+        Parameters
+        ----------
+        networks : sequence of Network
+        shares : sequence of float, optional
+            The weight of each network in the mean; by default they are equal.
 
         Raises
         ------
         ValueError, TypeError
-            If there is none, one is no Network, or they differ in the number of inputs or outputs.
+            If there is no network, one is no Network, they differ in the number of inputs or outputs, or the shares
+            are not a number from 0 up for each, with a sum above 0.
         """
         ensemble = cls.__new__(cls)
         ensemble.networks, ensemble.diverged = tuple(networks), ()
+        if shares is not None:
+            ensemble.shares = tuple(_validation.number("a share", share, least=0) for share in shares)
+            if len(ensemble.shares) != len(ensemble.networks) or not any(ensemble.shares):
+                raise ValueError(
+                    f"shares must be a number for each of the {len(ensemble.networks)} networks, not all of them 0, "
+                    f"got {ensemble.shares!r:.200}"
+                )
         for network in ensemble.networks:
             if not isinstance(network, Network):
                 raise TypeError(f"an ensemble consists of networks, got {type(network).__name__}")
@@ -85,7 +103,7 @@ class Ensemble:
 
     def save(self, path, *, notes: dict | None = None) -> None:
         """Write the networks to one file, which ``Ensemble.load`` reads; `notes` as in ``Network.save``."""
-        model_file.save_networks(self.networks, path, notes=notes)
+        model_file.save_networks(self.networks, path, shares=self.shares, notes=notes)
 
     @classmethod
     def load(cls, path) -> "Ensemble":
@@ -96,20 +114,21 @@ class Ensemble:
         ValueError
             If the file is no model of fastprop, or is truncated, damaged, or of a newer format.
         """
-        return cls.of(model_file.load_networks(path))
+        return cls.of(*model_file.load_networks(path))
 
     def __len__(self) -> int:
         return len(self.networks)
 
     def __call__(self, X) -> np.ndarray:
         """Return the mean outputs of the networks that did not diverge, (rows, n_outputs) or (n_outputs,)."""
-        sound = [network for i, network in enumerate(self.networks) if i not in self.diverged]
+        shares = self.shares or (1.0,) * len(self)
+        sound = {i: share for i, share in enumerate(shares) if share and i not in self.diverged}
         if not sound:
             raise ValueError("all networks of this ensemble diverged; train them anew, with smaller rates")
         total = np.zeros((), self.networks[0].dtype)
-        for network in sound:
-            total = total + network(X)
-        return total / len(sound)
+        for i, share in sound.items():
+            total = total + share * self.networks[i](X)
+        return total / sum(sound.values())
 
     def members(self, X) -> np.ndarray:
         """Return the outputs of each network, (rows, n, n_outputs)."""

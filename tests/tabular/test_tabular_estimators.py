@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E402
 
 from fastprop.tabular.model import ALL_HELD_OUT, TabularModel, assign_folds  # noqa: E402
+from fastprop.tabular.table import Table  # noqa: E402
 
 pytestmark = pytest.mark.peer
 
@@ -127,16 +128,16 @@ def test_the_same_bits_on_any_number_of_threads():
 def test_rows_held_out_are_predicted_by_a_network_that_did_not_see_them():
     frame, y, _ = mixed_table()
     model = fp.TabularClassifier("low", folds=3, random_state=0).fit(frame, y).model_
-    X = model.encoder.transform(model_table(frame))
-    for k, network in enumerate(model.ensemble.networks):
-        np.testing.assert_array_equal(model.held_out[model.folds == k], network(X[model.folds == k]))
+    X, ensemble = model.encoder.transform(Table.from_frame(frame)), model.ensemble
+    n = len(model.histories)  # linear networks come after them, if they have a share
+    shares = [1] if ensemble.shares is None else [n * ensemble.shares[0], n * ensemble.shares[n]]
+    for k in range(n):
+        rows = model.folds == k
+        wanted = sum(
+            share * np.float64(net(X[rows])) for share, net in zip(shares, ensemble.networks[k::n], strict=True)
+        )
+        np.testing.assert_allclose(model.held_out[rows], wanted, atol=1e-6)
     assert set(model.folds.tolist()) == {0, 1, 2, -1}  # fewer than four networks hold out a quarter each
-
-
-def model_table(frame):
-    from fastprop.tabular.table import Table
-
-    return Table.from_frame(frame)
 
 
 def test_groups_are_held_out_together_and_the_latest_rows_where_there_are_times():
@@ -269,9 +270,9 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path):
         TabularModel.load(path)
     frame, y, _ = mixed_table()
     fp.TabularClassifier("low", folds=2, random_state=0).fit(frame, y).save(path)
-    with pytest.raises(ValueError, match=r"holds 2 networks.*Ensemble.load"):
+    with pytest.raises(ValueError, match=r"holds [24] networks.*Ensemble.load"):
         fp.load(path)
-    assert len(fp.Ensemble.load(path)) == 2
+    assert len(fp.Ensemble.load(path)) in (2, 4)  # linear ones too, if they have a share
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="plain"):
         TabularModel.load(path)
@@ -303,3 +304,12 @@ def test_the_command_line_predicts_the_same_numbers(task, tmp_path, capsys):
             assert predicted["prediction"].tolist() == loaded.predict(X).tolist()
         else:
             np.testing.assert_allclose(predicted["prediction"], loaded.predict(X), rtol=1e-6)
+
+
+def test_a_linear_relation_gets_linear_networks_and_another_does_not():
+    random = np.random.default_rng(0)
+    X = random.normal(size=(200, 20))
+    straight = fp.TabularRegressor("low", random_state=0).fit(X, X.sum(axis=1) + random.normal(size=200))
+    assert sum(straight.model_.ensemble.shares[2:]) > 0.5
+    bent = fp.TabularRegressor("low", random_state=0).fit(X, 5 * np.abs(X[:, 0]))
+    assert bent.model_.ensemble.shares is None or sum(bent.model_.ensemble.shares[2:]) < 0.3

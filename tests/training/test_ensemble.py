@@ -248,3 +248,34 @@ def test_every_bootstrap_sample_has_rows_that_weigh():
     fresh = fp.Ensemble(12, [4, 8, 1], seed=0)
     wanted = [net.value_and_gradient(X[7:8], y[7:8], loss="half_mse")[0] for net in fresh.networks]
     np.testing.assert_allclose(costs, wanted, rtol=1e-5)
+
+
+def test_networks_of_several_shapes_with_shares(tmp_path):
+    networks = [fp.Network([3, 4, 2], seed=0), fp.Network([3, 2], seed=1), fp.Network([3, 5, 5, 2], seed=2)]
+    X = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    ensemble = fp.Ensemble.of(networks, [2, 0, 1])
+    np.testing.assert_allclose(ensemble(X), (2 * networks[0](X) + networks[2](X)) / 3, rtol=1e-6)
+    np.testing.assert_allclose(fp.Ensemble.of(networks)(X), sum(net(X) for net in networks) / 3, rtol=1e-6)
+    ensemble.save(tmp_path / "e.safetensors", notes={"of": "three"})
+    loaded = fp.Ensemble.load(tmp_path / "e.safetensors")
+    assert loaded.shares == (2, 0, 1)
+    np.testing.assert_array_equal(loaded(X), ensemble(X))
+    ensemble.diverged = (0,)
+    np.testing.assert_array_equal(ensemble(X), networks[2](X))
+    networks[0].save(tmp_path / "n.safetensors")
+    np.testing.assert_array_equal(fp.Ensemble.load(tmp_path / "n.safetensors")(X), networks[0](X))
+
+
+@pytest.mark.parametrize("shares", [[1], [1, -1], [0, 0], [1, float("nan")], ["a", 1]])
+def test_wrong_shares_are_refused(shares):
+    with pytest.raises((ValueError, TypeError), match="share"):
+        fp.Ensemble.of([fp.Network([3, 2]), fp.Network([3, 2])], shares)
+
+
+@pytest.mark.parametrize(
+    ("networks", "message"),
+    [([], "number of inputs"), ([fp.Network([3, 2]), fp.Network([2, 2])], "number of inputs"), (["net"], "networks")],
+)
+def test_what_is_no_ensemble_is_refused(networks, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        fp.Ensemble.of(networks)
