@@ -63,7 +63,7 @@ class StatusLine:
 
 def read_table(path):
     """Read a table, and show how far it is."""
-    with StatusLine(first=0.5) as line:  # sooner than of training, whose beginning has been announced
+    with StatusLine(first=0.2) as line:  # sooner than of training, whose beginning has been announced
 
         def progress(rows, share):
             line.say(f"reading {path}: {rows:,} rows" + ("" if share is None else f", {share:.0%}"))

@@ -35,6 +35,7 @@ MIN_ROWS = 20
 MANY = 4  # of columns of which more would be said one by one, it is said in one sentence
 _ORDINARY_TIME = re.compile(r"\d{4}-\d|\d?\d:\d\d(:\d\d)?$").match  # ISO 8601, 14:05: of these nobody wonders
 LEAK_ROWS = 20_000  # as many rows, chosen at random, suffice to tell 0.99 from less
+COPY = 0.9  # the least skill of a copy: rare classes may share a bin
 LEAK = 0.99  # the skill from which on a column by itself is suspected to know the target
 # A value that is repeated in this share of the rows, and in so many, may stand for a gap if it is far from all others.
 SENTINEL_SHARE, SENTINEL_ROWS = 0.002, 5
@@ -577,13 +578,11 @@ def _leaks(columns, target):
     rows = np.random.default_rng(0).permutation(n_rows)[:LEAK_ROWS]
     some = _of_rows(target, rows)
     for name, column in columns.items():
-        sample = _of_rows(column, rows)
-        if one_to_one(sample, some) and (len(rows) == n_rows or one_to_one(column, target)):
+        found = skill(_of_rows(column, rows), some)
+        if found >= COPY and one_to_one(column, target):
             yield name, True, 1.0
-        else:
-            found = skill(sample, some)
-            if found >= LEAK:
-                yield name, False, found
+        elif found >= LEAK:
+            yield name, False, found
 
 
 def _of_rows(column, rows):
