@@ -267,7 +267,7 @@ _DATE = (
     r"(?:(?P<Y>\d{4})[-/.](?P<M>\d{1,2})[-/.](?P<D>\d{1,2})"
     r"|(?P<Y0>1[5-9]\d\d|2[01]\d\d)[-/](?P<M0>\d{1,2})"
     r"|(?P<a>\d{1,2})(?P<separator>[-/.]) ?(?P<b>\d{1,2})(?P=separator) ?(?P<y>\d{4}|\d{2})"
-    rf"|{_WEEKDAY}(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?\.?[- /]?(?P<m1>{_MONTH})[- /,]{{0,2}}(?P<y1>\d{{4}})"
+    rf"|{_WEEKDAY}(?P<d1>\d{{1,2}})(?:st|nd|rd|th)?\.?[- /]?(?P<m1>{_MONTH})[- /,]{{0,2}}(?P<y1>\d{{4}}|\d{{2}})"
     rf"|{_WEEKDAY}(?P<m2>{_MONTH})[- ]?(?:(?P<d2>\d{{1,2}})(?:st|nd|rd|th)?(?:, ?| |-))?(?P<y2>\d{{4}})"
     r"|(?P<compact>\d{8}))"
 )
@@ -392,16 +392,20 @@ def _date(text, day_first):
         numbers = int(year or year_alone), int(month or month_alone), int(day or 1)
     elif a:
         left, right = int(a), int(b)
-        century = 0 if len(y) == 4 else 2000 if int(y) < 69 else 1900  # as POSIX has it
-        numbers = (century + int(y), right, left) if day_first else (century + int(y), left, right)
+        numbers = (_year(y), right, left) if day_first else (_year(y), left, right)
     elif compact:
         numbers = int(compact[:4]), int(compact[4:6]), int(compact[6:])
     else:
-        numbers = int(y1 or y2), _MONTHS.index((m1 or m2)[:3].lower()) + 1, int(d1 or d2 or 1)
+        numbers = _year(y1 or y2), _MONTHS.index((m1 or m2)[:3].lower()) + 1, int(d1 or d2 or 1)
     clock = _microseconds(*clock)
     if clock is None or not (1 <= numbers[1] <= 12 and 1 <= numbers[2] <= 31):
         return None
     return (*numbers, clock)
+
+
+def _year(text):
+    """Return the year of two or four digits; of two as POSIX has it, from 1969 to 2068."""
+    return int(text) + (0 if len(text) == 4 else 2000 if int(text) < 69 else 1900)
 
 
 def _clock(text, _):

@@ -33,7 +33,7 @@ MARKS = 3
 # Row numbers and names of rows are looked for from this many rows on: in a shorter table 1, 2, 3 may be a measurement.
 MIN_ROWS = 20
 MANY = 4  # of columns of which more would be said one by one, it is said in one sentence
-_ORDINARY_TIME = re.compile(r"\d{4}-\d|\d?\d:\d\d(:\d\d)?$").match  # ISO 8601, 14:05: of these nobody wonders
+_ORDINARY_TIME = re.compile(r"\d{4}[-/]\d|\d?\d:\d\d(:\d\d)?$").match  # ISO 8601, 14:05: of these nobody wonders
 LEAK_ROWS = 20_000  # as many rows, chosen at random, suffice to tell 0.99 from less
 COPY = 0.9  # the least skill of a copy: rare classes may share a bin
 LEAK = 0.99  # the skill from which on a column by itself is suspected to know the target
@@ -41,6 +41,8 @@ LEAK = 0.99  # the skill from which on a column by itself is suspected to know t
 SENTINEL_SHARE, SENTINEL_ROWS = 0.002, 5
 MIN_BESIDE = 10  # distinct numbers beside it: fewer are codes, or choices of a form
 _SENTINEL = re.compile(r"-?(?:9{2,}(?:\.9+)?|9\.9+|200|32768)").fullmatch
+# Rows may be in the order of time, and what rises with it is learned from.
+_TREND = re.compile(r"(?i)(?:^|[\W_])(?:t|time|second|minute|hour|day|week|month|quarter|year|period|step)s?$").search
 # customer_id, customerID, PID, but neither "paid" nor "humid".
 _ID = re.compile(r"(?:^|[\W_])(?i:id|uuid|guid|key|index|idx|rownames?)$|[a-z](?:ID|Id)$|^[A-Z]?ID$").search
 
@@ -545,7 +547,7 @@ def _row_names(column, values, n_rows):
     """Return why a column only tells the rows apart, or None."""
     if n_rows < MIN_ROWS:
         return None
-    if column.kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all():
+    if column.kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all() and not _TREND(column.name):
         return "numbers the rows"
     if column.kind == "time" or not _ID(column.name):
         return None
@@ -565,11 +567,18 @@ def _copies(columns):
             rank = np.empty(len(first), np.int64)
             rank[np.argsort(first)] = np.arange(len(first))
             key = kind, rank[inverse].tobytes()
+        if _is_constant(kind, values):
+            continue  # the encoder leaves it out
         key = hash(key)
         if key in seen:
             yield name, seen[key]
         else:
             seen[key] = name
+
+
+def _is_constant(kind, values):
+    values = values if kind in ("number", "time") else values[0]
+    return bool((values == values[0]).all())
 
 
 def _leaks(columns, target):
@@ -598,13 +607,13 @@ def _sentinels(name, values):
         value = extreme(known)
         count = int((known == value).sum())
         others = known[known != value]
-        if count < max(SENTINEL_ROWS, SENTINEL_SHARE * len(known)) or not len(others):
+        if count < max(SENTINEL_ROWS, SENTINEL_SHARE * len(known)) or len(others) < MIN_ROWS:
             continue
         low, high = others.min(), others.max()
         away = low - value if value < low else value - high
         # What programs write for a gap need not be as far away as a number of any kind.
         usual = _SENTINEL(_shown(value)) is not None
-        far = away > high - low or (usual and (away > 0.25 * (high - low) or value < -1 < 0 <= low))
+        far = away > 5 * (high - low) or (usual and (away > 0.25 * (high - low) or value < -1 < 0 <= low))
         if far and len(np.unique(others)) >= MIN_BESIDE:
             notes.append(
                 f"{count:,} of {len(known):,} cells of {name!r} are {_shown(value)}, far from the others "

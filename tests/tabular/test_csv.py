@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -250,6 +251,28 @@ class TestMemory:
         texts = [f"{1 + i // 1000}.{i % 1000:03}" for i in range(self.N)]
         assert isinstance(self.column(read, texts), TextColumn)
         assert isinstance(self.column(read, [*texts, "0.5"]), NumberColumn)
+
+    @pytest.mark.parametrize(
+        "cell",
+        [
+            lambda i: f"{i % 1300}",
+            lambda i: repr(i / 7),
+            lambda i: f"N{i % 4000}",
+            lambda i: f"2013-01-{i % 28 + 1:02}",
+        ],
+        ids=["few numbers", "many numbers", "names", "dates"],
+    )
+    def test_the_peak_is_at_most_four_times_the_file(self, read, tmp_path, cell):
+        content = "a;b;c;d\n" + "".join(f"{cell(i)};{cell(i + 1)};{cell(i + 2)};{cell(i + 3)}\n" for i in range(60_000))
+        (tmp_path / "t.csv").write_text(content)
+        read_csv(tmp_path / "t.csv")  # imports what it needs
+        tracemalloc.start()
+        try:
+            read_csv(tmp_path / "t.csv")
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 4 * len(content)
 
     def test_names_are_texts(self, read):
         assert isinstance(self.column(read, [f"n{i}" for i in range(self.N)]), TextColumn)

@@ -263,6 +263,10 @@ class TestLeftOut:
     def test_an_id_that_occurs_again_is_kept(self):
         assert infer([f"C{i % 60}" for i in range(N)], "id")[0] == "category"
 
+    @pytest.mark.parametrize("name", ["t", "time", "Year", "day", "study_week"])
+    def test_time_that_counts_the_rows_is_kept(self, name):
+        assert infer([str(i) for i in range(N)], name)[0] == "number"
+
     def test_all_that_there_is_is_kept(self):
         t = parse_csv("\n".join(["x,y", *(f"{i},{i % 2}" for i in range(60))]).encode(), "t.csv")
         assert Schema.infer(t, target="y").names == ("x",)
