@@ -246,6 +246,26 @@ def edges_of(column: np.ndarray, bins: int = BINS) -> np.ndarray:
     return np.sort(np.concatenate([edges, *new]))
 
 
+def check_edges(operation: Operation, dtype: np.dtype) -> None:
+    """Internal: check that the edges of a piecewise-linear encoding increase in the dtype of a network too.
+
+    Raises
+    ------
+    ValueError
+        If two are equal, so that their bin has width 0.
+    """
+    bins = operation.fields["sizes"]
+    edges: np.ndarray = operation.state  # type: ignore[assignment]
+    equal = np.diff(edges.astype(dtype)) == 0
+    equal[np.cumsum(bins + 1)[:-1] - 1] = False  # from the last edge of a column to the first of the next
+    if equal.any():
+        low, high = edges[np.argmax(equal) :][:2]
+        raise ValueError(
+            f"PiecewiseLinear has the edges {float(low)!r} and {float(high)!r}, which are equal in {dtype}; scale the "
+            "column, leave one of them out, or make the network with dtype='float64'"
+        )
+
+
 @frozen
 class Periodic(Layer):
     """Encodes the numbers x of each column as cos(2 pi f x) and sin(2 pi f x), with learned frequencies f.

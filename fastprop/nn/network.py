@@ -11,6 +11,7 @@ from fastprop.nn import custom_loss
 from fastprop.nn import layers as _layers
 from fastprop.nn import tabm as members
 from fastprop.nn._conveniences import Conveniences
+from fastprop.nn.embeddings import check_edges
 from fastprop.nn.layers import Dense, Layer
 from fastprop.nn.operations import Operation, output_range
 
@@ -123,6 +124,8 @@ class Network(Conveniences):
             if operation.state is not None:
                 self._state[start : start + operation.state.size] = operation.state.ravel()
                 start += operation.state.size
+            if operation.kind == "piecewise":
+                check_edges(operation, self.dtype)
 
     # The engine has the addresses of these arrays. An assignment, as in `net.parameters -= rate * gradient`, therefore
     # copies into them, between two steps of a training that may run in another thread.

@@ -343,12 +343,12 @@ def _layers(encoder, X, recipe, target):
     edges = {k: _edges(X[:, k].astype(np.float64), recipe.bins) for k in roles["number"] if recipe.hidden}
     encoded = [k for k in edges if len(edges[k]) > 1]
     parts = []
-    if encoded:
-        parts.append((PiecewiseLinear(tuple(edges[k] for k in encoded)), encoded))
     if roles["code"]:
         sizes = [encoder.inputs[k].n_codes for k in roles["code"]]
         tables = {place: (n, recipe.embedding_width) for place, n in enumerate(sizes)}
         parts.append((Embedding(tables), roles["code"]))
+    if encoded:  # the last part, since the layer after it is then computed without the encoding
+        parts.append((PiecewiseLinear(tuple(edges[k] for k in encoded)), encoded))
     layers = [encoder.n_inputs, *([ByColumn(parts)] if parts else [])]
     for width in recipe.hidden:
         layers += [Dense(width, recipe.activation), Dropout(recipe.dropout)]

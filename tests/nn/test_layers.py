@@ -259,6 +259,7 @@ def test_piecewise_linear_encodes():
     X = np.array([[0.5, 0], [2, 3], [-1, -2], [5, 1]])
     wanted = [[0.5, 0, 0.5], [1, 0.5, 2], [-1, 0, -0.5], [1, 2, 1]]  # the outer bins have no outer bound
     np.testing.assert_allclose(net(X), wanted)
+    fp.Network([2, fp.PiecewiseLinear([[0, 1], [1, 1e9, 1e9 + 1]]), 1], dtype="float64")  # in float32 two are equal
     X = np.random.default_rng(11).normal(size=(500, 3))
     made = fp.PiecewiseLinear.of(X, bins=4)
     np.testing.assert_allclose(made.edges, np.quantile(X, [0, 0.25, 0.5, 0.75, 1], axis=0).T)
@@ -443,6 +444,10 @@ def test_hessian_vector_product():
         (lambda: fp.PiecewiseLinear([]), "edges of each column"),
         (lambda: fp.PiecewiseLinear.of(np.ones((5, 2))), "constant"),
         (lambda: fp.PiecewiseLinear([[0, 1]], linear=True), "use width=8"),
+        (
+            lambda: fp.Network([2, fp.PiecewiseLinear([[0, 1], [1, 1e9, 1e9 + 1]]), 1]),
+            r"edges 1000000000.0 and 1000000001.0, which are equal in float32",
+        ),
         (lambda: fp.Network([3, fp.PiecewiseLinear([[0, 1]]), 1]), "1 columns, but there are 3"),
         (lambda: fp.Periodic(sigma=0), "above 0"),
         (lambda: fp.ByColumn([]), "at least one part"),
