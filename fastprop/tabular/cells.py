@@ -23,6 +23,7 @@ __all__ = [
     "looks_like_codes",
     "looks_like_compact_dates",
     "looks_like_times",
+    "units_of",
 ]
 
 # What pandas reads as a gap, what SAS, MySQL, R and spreadsheets write for one, and what people type; in lower case.
@@ -166,6 +167,16 @@ def decimal_votes(texts):
             points += point and not comma
             commas += comma and not point
     return points, commas
+
+
+def units_of(texts, counts):
+    """Return how many cells are numbers in each currency, or per cent: counts by unit, "" where there is none."""
+    units = {}
+    for text, count in zip(texts, counts, strict=True):
+        shape = _Shape.of(text)
+        if shape is not None and (not shape.unit or _KNOWN_UNIT(shape.unit)):
+            units[shape.unit] = units.get(shape.unit, 0) + int(count)
+    return units
 
 
 def looks_like_codes(texts):

@@ -236,7 +236,7 @@ def _checked_names(path, names, rows):
 
 def records_of(lines, delimiter):
     """Internal: return the reader of the records that lines hold, lists of cells; a blank line holds an empty one."""
-    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=delimiter == " ")
+    return csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
 
 
 def _sample(lines, delimiter, comments):

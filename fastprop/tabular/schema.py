@@ -18,6 +18,7 @@ from fastprop.tabular.cells import (
     looks_like_codes,
     looks_like_compact_dates,
     looks_like_times,
+    units_of,
 )
 from fastprop.tabular.leaks import one_to_one, skill
 from fastprop.tabular.table import NumberColumn, TableError, TextColumn, TimeColumn, nearest
@@ -424,6 +425,12 @@ class _Inference:
             notes.append(
                 f"{n_known - failed.sum():,} of {n_known:,} cells of {name!r} are numbers, but the others are "
                 f"{_quoted(column, failed)}: it is read as {'categories' if kind == 'category' else 'text'}"
+            )
+        elif sum((units := units_of(known, counts)).values()) > 0.5 * counts.sum() and len(units) > 1:
+            listed = ", ".join(f"{n:,} with {unit!r}" if unit else f"{n:,} without" for unit, n in units.items())
+            notes.append(
+                f"cells of {name!r} are numbers in different units ({listed}): it is read as "
+                f"{'categories' if kind == 'category' else 'text'}; convert them to one"
             )
         return ColumnSchema(name, kind, na=self.na), notes
 

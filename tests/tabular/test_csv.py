@@ -146,6 +146,13 @@ class TestRows:
         assert cells(t) == {"a": ['one "1"\nand more', "3"], "b": ["2", "4, 5"]}
         assert t.lines.tolist() == [2, 5]
 
+    def test_quotes_behind_a_blank(self, read):
+        assert cells(read('a, b, c\n1, "x, y", 2\n3, "z", 4\n')) == {
+            "a": ["1", "3"],
+            "b": ["x, y", "z"],
+            "c": ["2", "4"],
+        }
+
     def test_one_column(self, read):
         assert cells(read("a\n1\n2\n")) == {"a": ["1", "2"]}
 

@@ -91,6 +91,13 @@ class TestNumbers:
         kind, values, _ = infer(b)
         assert kind == "number" and values.tolist() == [float(cell) for cell in b]
 
+    def test_different_units_are_no_number_and_said(self):
+        kind, _, said = infer([f"{'$' if i % 2 else '€'}{AMOUNTS[i]}" for i in range(N)])
+        assert kind == "text" and said == (
+            "cells of 'b' are numbers in different units (150 with '€', 150 with '$'): it is read as text; "
+            "convert them to one"
+        )
+
     def test_leading_zeros_make_codes(self):
         kind, _, said = infer([f"{i % 90 * 100:05}" for i in range(N)], "zip")
         assert kind == "category" and "codes with leading zeros, such as '0" in said
