@@ -137,7 +137,7 @@ def _errors(run: Run) -> str:
 
 
 def _facts(run: Run) -> str:
-    networks = run.model.ensemble.networks
+    networks, _ = run.model.networks
     net = networks[0]
     epochs = [len(history["epoch"]) for history in run.model.histories]
     facts = {

@@ -234,7 +234,7 @@ class Study:
     def describe_training(self, model):
         """Print what was trained, and which epoch each network kept."""
         note(*(each for each in model.encoder.notes if each not in self.schema.notes))
-        networks = model.ensemble.networks
+        networks, linear_share = model.networks
         print(
             f"trained: {len(networks)} network{'s' if len(networks) > 1 else ''} of {networks[0].n_parameters:,} "
             f"parameters in {self.seconds:.1f} s (effort {self.args.effort}, seed {self.args.seed})"
@@ -245,6 +245,8 @@ class Study:
             print(f"  network {network['network']}: epoch {kept} of {network['epochs']} was kept, {why}")
         if len(networks) > NETWORKS:
             print(f"  and {len(networks) - NETWORKS} more")
+        if linear_share:
+            print(f"  linear networks have a share of {linear_share:.0%} in the mean: with it the rows held out are predicted best")
 
     def training_of(self, model):
         """Return for each network how it was trained, as a dict."""

@@ -160,6 +160,14 @@ class TabularModel:
         mixed = (1 - share) * held_out[0] + share * held_out[1]
         return cls(encoder, target, ensemble, None, background, histories[0], folds, mixed)
 
+    @property
+    def networks(self):
+        """The networks with hidden layers, and the share of the linear ones in the mean, from 0 to 1."""
+        linear = [sum(isinstance(layer, Dense) for layer in network.layers) == 1 for network in self.ensemble.networks]
+        hidden = [network for network, is_linear in zip(self.ensemble.networks, linear, strict=True) if not is_linear]
+        shares = self.ensemble.shares or [1 / len(linear)] * len(linear)
+        return hidden, sum(share for share, is_linear in zip(shares, linear, strict=True) if is_linear)
+
     def outputs(self, table):
         """Return the mean outputs of the networks, float64 (rows, outputs)."""
         return np.asarray(self.ensemble(self.encoder.transform(table)), np.float64)
