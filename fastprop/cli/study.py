@@ -246,7 +246,7 @@ class Study:
         if len(networks) > NETWORKS:
             print(f"  and {len(networks) - NETWORKS} more")
         if linear_share:
-            print(f"  linear networks have a share of {linear_share:.0%} in the mean: with it the rows held out are predicted best")
+            print(f"  linear networks: {linear_share:.0%} of the mean, which predicts the rows held out best")
 
     def training_of(self, model):
         """Return for each network how it was trained, as a dict."""
