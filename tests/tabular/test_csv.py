@@ -214,6 +214,32 @@ class TestRows:
         stripped = [[cell.strip() for cell in row] for row in rows]
         assert [list(row) for row in zip(*cells(t).values(), strict=True)] == stripped
 
+    @given(
+        rows=st.lists(
+            st.lists(
+                st.one_of(st.text("abcxyzé -", max_size=6), st.floats(-1e6, 1e6).map(repr)), min_size=3, max_size=3
+            ),
+            min_size=2,
+            max_size=10,
+        ),
+        delimiter=st.sampled_from(",;\t|"),
+        quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+        above=st.sampled_from(["", "sep={}\n", "# a comment\n", "A title\n", "\n"]),
+        newline=st.sampled_from(["\n", "\r\n"]),
+        encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    )
+    def test_a_table_written_in_any_dialect_is_read_back(self, rows, delimiter, quoting, above, newline, encoding):
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=newline)
+        writer.writerow(["Name of x", "y", "z"])
+        writer.writerows(rows)
+        content = above.format(delimiter).replace("\n", newline) + text.getvalue()
+        t = parse_csv(content.encode(encoding), "t.csv")
+        assert t.names == ("Name of x", "y", "z")
+        stripped = [[cell.strip() for cell in row] for row in rows]
+        assert [list(row) for row in zip(*cells(t).values(), strict=True)] == stripped
+        assert t.lines.tolist() == list(range(2 + above.count("\n"), 2 + above.count("\n") + len(rows)))
+
     def test_progress(self, read):
         said = []
         read("a,b\n" + "1,2\n" * 2000, progress=lambda rows, share: said.append((rows, share)))
