@@ -13,7 +13,7 @@ from fastprop.tabular import baselines
 from fastprop.tabular.comparison import compare, cross_validate
 from fastprop.tabular.model import TabularModel, assign_folds, best_epoch
 from fastprop.tabular.recipe import Recipe
-from fastprop.tabular.schema import ColumnSchema, Schema
+from fastprop.tabular.schema import Schema, infer_column
 from fastprop.tabular.table import Table, TableError
 from fastprop.tabular.target import Target, split_rows
 
@@ -370,7 +370,7 @@ def _groups(table, name):
 
 def _times(table, name, dates, known):
     """Return the time of each row as a number or time, of which those of the known rows are no gaps."""
-    column, _ = ColumnSchema.of(table, name, dates=dates)
+    column, _ = infer_column(table, name, dates=dates)
     if column is None or column.kind not in ("time", "number"):
         raise TableError(f"{table.where(name, 0)}; --time-column needs a column of dates, times or numbers")
     times = column.read(table[name])

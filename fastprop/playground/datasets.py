@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastprop.tabular.schema import check_finite, read_numbers
+from fastprop.tabular.reading import check_finite, read_numbers
 from fastprop.tabular.table import Table, TableError
 from fastprop.tabular.target import Target
 

@@ -13,7 +13,7 @@ from fastprop.nn.activations import ACTIVATIONS
 from fastprop.nn.losses import LOSSES
 from fastprop.playground import datasets, views
 from fastprop.tabular.csv import parse_csv
-from fastprop.tabular.schema import read_numbers
+from fastprop.tabular.reading import read_numbers
 from fastprop.tabular.table import Table
 from fastprop.tabular.target import split_rows
 

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import asdict, dataclass, field
-from types import NoneType
 
 import numpy as np
 
@@ -20,10 +19,19 @@ from fastprop.tabular.cells import (
     looks_like_times,
     units_of,
 )
-from fastprop.tabular.leaks import one_to_one, skill
+from fastprop.tabular.reading import (
+    ColumnSchema,
+    as_texts,
+    check_finite,
+    quoted,
+    read_numbers,
+    read_texts,
+    verb,
+)
+from fastprop.tabular.suspects import MIN_ROWS, copies, leaks, row_names, sentinels
 from fastprop.tabular.table import NumberColumn, TableError, TextColumn, TimeColumn, nearest
 
-__all__ = ["ColumnSchema", "Schema", "check_finite", "read_numbers", "read_texts", "read_times"]
+__all__ = ["Schema", "infer_column"]
 
 # A column of texts of which more than half, and more than 50, are different is text, of which the words are inputs.
 MIN_TEXTS = 50
@@ -31,100 +39,8 @@ MIN_TEXTS = 50
 FEW = 20
 # At most so many distinct texts stand for "no number" in a column of numbers, however many cells hold them.
 MARKS = 3
-# Row numbers and names of rows are looked for from this many rows on: in a shorter table 1, 2, 3 may be a measurement.
-MIN_ROWS = 20
 MANY = 4  # of columns of which more would be said one by one, it is said in one sentence
 _ORDINARY_TIME = re.compile(r"\d{4}[-/]\d|\d?\d:\d\d(:\d\d)?$").match  # ISO 8601, 14:05: of these nobody wonders
-LEAK_ROWS = 20_000  # as many rows, chosen at random, suffice to tell 0.99 from less
-COPY = 0.9  # the least skill of a copy: rare classes may share a bin
-LEAK = 0.99  # the skill from which on a column by itself is suspected to know the target
-# A value that is repeated in this share of the rows, and in so many, may stand for a gap if it is far from all others.
-SENTINEL_SHARE, SENTINEL_ROWS = 0.002, 5
-MIN_BESIDE = 10  # distinct numbers beside it: fewer are codes, or choices of a form
-_SENTINEL = re.compile(r"-?(?:9{2,}(?:\.9+)?|9\.9+|200|32768)").fullmatch
-# Rows may be in the order of time, and what rises with it is learned from.
-_TREND = re.compile(r"(?i)(?:^|[\W_])(?:t|time|second|minute|hour|day|week|month|quarter|year|period|step)s?$").search
-# customer_id, customerID, PID, but neither "paid" nor "humid".
-_ID = re.compile(r"(?:^|[\W_])(?i:id|uuid|guid|key|index|idx|rownames?)$|[a-z](?:ID|Id)$|^[A-Z]?ID$").search
-
-
-@dataclass(frozen=True)
-class ColumnSchema:
-    """How the cells of one column are read.
-
-    Attributes
-    ----------
-    name : str
-    kind : {"number", "category", "time", "text"}
-    format : NumberFormat or TimeFormat, optional
-        How its numbers or times are written.
-    na : tuple of str, optional
-        The spellings of gaps, as ``cells.Gaps`` takes them.
-    """
-
-    name: str
-    kind: str
-    format: NumberFormat | TimeFormat | None = None
-    na: tuple | None = None
-
-    def __post_init__(self):
-        if not isinstance(self.name, str):  # a model file may come from anyone
-            raise TypeError(f"a column has a text for a name, got {self.name!r:.100}")
-        _validation.choice("kind", self.kind, ("number", "category", "time", "text"))
-        of_kind = {"number": NumberFormat, "time": TimeFormat}.get(self.kind)
-        if isinstance(self.format, dict) and of_kind:
-            object.__setattr__(self, "format", of_kind(**self.format))
-        if not isinstance(self.format, of_kind or NoneType) and self.format is not None:
-            raise TypeError(f"the column {self.name!r:.100} of kind {self.kind} has the format {self.format!r:.100}")
-        if self.na is not None:
-            object.__setattr__(self, "na", tuple(self.na))
-            if not all(isinstance(text, str) for text in self.na):
-                raise TypeError(f"the spellings of gaps are texts, got {self.na!r:.100}")
-
-    @property
-    def gaps(self):
-        """The spellings of gaps."""
-        return Gaps(self.na)
-
-    def numbers(self, column):
-        """Return the cells of a column as numbers, NaN at gaps and failures, and which failed: bool (rows,)."""
-        return read_numbers(column, self.format, self.gaps)
-
-    def times(self, column):
-        """Return the cells of a column as times, NaT at gaps and failures, and which failed: bool (rows,)."""
-        return read_times(column, self.format, self.gaps)
-
-    def read(self, column):
-        """Return the cells of a column; what is not of its kind is a gap.
-
-        Returns
-        -------
-        values : array, or tuple
-            Numbers are float64 (rows,), NaN at gaps; times datetime64[us] (rows,), NaT at gaps; categories and texts
-            the pair of codes int32 (rows,), -1 at gaps, and the tuple of distinct texts.
-        """
-        if self.kind == "number":
-            return self.numbers(column)[0]
-        if self.kind == "time":
-            return self.times(column)[0]
-        return read_texts(column, self.gaps)
-
-    def remarks(self, column):
-        """Yield a sentence if cells of a new table are not of this kind."""
-        if self.kind in ("number", "time"):
-            failed = (self.numbers if self.kind == "number" else self.times)(column)[1]
-            if failed.any():
-                yield (
-                    f"column {self.name!r}: {_count(int(failed.sum()), 'cell')} that {_is(failed.sum())} no "
-                    f"{self.kind} ({_quoted(column, failed)}), read as {_gaps(failed.sum())}"
-                )
-
-    @classmethod
-    def of(cls, table, name, *, na=None, dates=None, categorical=False):
-        """Return how a column of a table is read, as ``Schema.infer`` finds it, and sentences about it for the user."""
-        inference = _Inference(table, na, dates)
-        column, notes = inference.column(name, categorical)
-        return column, [*notes, *inference.sentences()]
 
 
 @dataclass(frozen=True)
@@ -189,18 +105,18 @@ class Schema:
         notes += inference.sentences()
         schema = cls(tuple(columns))
         values = dict(zip(schema.names, schema.read(table)))
-        named = {c.name: _row_names(c, values[c.name], table.n_rows) for c in columns if c.name not in keep}
+        named = {c.name: row_names(c, values[c.name], table.n_rows) for c in columns if c.name not in keep}
         left_out, warnings = {name: why for name, why in named.items() if why}, []
         if len(left_out) == len(columns):  # what is all there is does more than tell the rows apart
             left_out.clear()
-        for name, original in _copies({c.name: (c.kind, values[c.name]) for c in columns if c.name not in left_out}):
+        for name, original in copies({c.name: (c.kind, values[c.name]) for c in columns if c.name not in left_out}):
             if name not in keep and table.n_rows >= MIN_ROWS:
                 left_out[name] = f"says the same as {original!r}"
         if target is not None:
             aim, _ = inference.column(target)
             if aim is not None:
                 candidates = {c.name: (c.kind, values[c.name]) for c in columns if c.name not in (*keep, *left_out)}
-                for name, copy, found in _leaks(candidates, (aim.kind, aim.read(table[target]))):
+                for name, copy, found in leaks(candidates, (aim.kind, aim.read(table[target]))):
                     if copy:
                         left_out[name] = f"is a copy of the target {target!r}"
                     else:
@@ -211,7 +127,7 @@ class Schema:
         notes += [f"column {name!r} {why}, and is left out (--keep {name!r})" for name, why in left_out.items()]
         for column in columns:
             if column.kind == "number" and column.name not in left_out:
-                notes += _sentinels(column.name, values[column.name])
+                notes += sentinels(column.name, values[column.name])
         kept = tuple(column for column in columns if column.name not in left_out)
         if not kept:
             raise TableError(
@@ -257,83 +173,11 @@ class Schema:
         return cls(tuple(ColumnSchema(**column) for column in description["columns"]))
 
 
-# ---- reading ----
-
-
-def check_finite(table, name, values):
-    """Internal: raise a TableError that names the cell if a number of a column is infinite."""
-    infinite = np.isinf(values)
-    if infinite.any():
-        raise TableError(
-            f"{table.where(name, int(infinite.argmax()))}, which is infinite or too large; "
-            "wanted a finite number: correct the cell, or leave it empty"
-        )
-
-
-def read_numbers(column, format=None, gaps=None):
-    """Internal: return numbers, NaN at gaps and failures, and bool (rows,): whether a cell is no number.
-
-    Without a format it is found from the texts of the column.
-    """
-    if isinstance(column, TimeColumn):
-        return np.full(len(column), np.nan), ~np.isnat(column.values)
-    if isinstance(column, NumberColumn) and column.codes is None:
-        values, failed = column.values, np.zeros(len(column), bool)
-    else:
-        gaps = gaps or Gaps()
-        missing = gaps.mask(column.texts)
-        if format is None:
-            known = [text for text, gap in zip(column.texts, missing, strict=True) if not gap]
-            format = NumberFormat.of(known, np.ones(len(known)))
-        numbers, parsed = format.read(column.texts)
-        numbers[missing] = np.nan
-        # The last place is that of the code -1.
-        values = np.append(numbers, np.nan)[column.codes]
-        failed = np.append(~(parsed | missing), False)[column.codes]
-        if isinstance(column, NumberColumn):
-            values = np.where(column.codes < 0, column.values, values)
-    if isinstance(column, NumberColumn) and gaps is not None and gaps.numbers:
-        values = np.where(np.isin(values, list(gaps.numbers)), np.nan, values)
-    return values, failed
-
-
-def read_times(column, format=None, gaps=None):
-    """Internal: return times, NaT at gaps and failures, and bool (rows,): whether a cell is no time."""
-    if isinstance(column, TimeColumn):
-        return column.values, np.zeros(len(column), bool)
-    codes, texts = _as_texts(column)
-    missing = (gaps or Gaps()).mask(texts)
-    format = format or TimeFormat.of([text for text, gap in zip(texts, missing, strict=True) if not gap])
-    times, parsed = format.read(texts)
-    times[missing] = np.datetime64("NaT")
-    return np.append(times, np.datetime64("NaT"))[codes], np.append(~(parsed | missing), False)[codes]
-
-
-def read_texts(column, gaps=None):
-    """Internal: return the codes of a column's texts, int32 (rows,), -1 at gaps, and the tuple of distinct texts."""
-    codes, texts = _as_texts(column)
-    missing = np.append((gaps or Gaps()).mask(texts, category=True), True)
-    return np.where(missing[codes], np.int32(-1), codes), texts
-
-
-def _as_texts(column):
-    """Return the codes and texts of a column of any kind; -1 is the code of the gaps of a DataFrame."""
-    if isinstance(column, TextColumn):
-        return column.codes, column.texts
-    values = column.values
-    distinct, codes = np.unique(values, return_inverse=True)
-    codes = codes.astype(np.int32)
-    missing = np.isnan(values) if values.dtype.kind == "f" else np.isnat(values)
-    codes[missing] = -1
-    shown = type(column)(distinct)
-    texts = tuple(shown.cell(place) for place in range(len(distinct)))
-    if isinstance(column, NumberColumn) and column.codes is not None:
-        codes = np.where(column.codes < 0, codes, column.codes + len(texts)).astype(np.int32)
-        texts += column.texts
-    return codes, texts
-
-
-# ---- kinds ----
+def infer_column(table, name, *, na=None, dates=None, categorical=False):
+    """Internal: return how a column of a table is read, None if it is empty, and sentences about it for the user."""
+    inference = _Inference(table, na, dates)
+    column, notes = inference.column(name, categorical)
+    return column, [*notes, *inference.sentences()]
 
 
 class _Inference:
@@ -364,7 +208,7 @@ class _Inference:
         else:
             sentences += [
                 f"{n_numbers:,} of {n_numbers + n:,} cells of {name!r} are numbers, "
-                f"{n:,} {_is(n)} {quoted} and read as {_gaps(n)}"
+                f"{n:,} {verb(n)} {quoted} and read as {_gaps(n)}"
                 for name, (n_numbers, n, quoted) in self._gaps_of.items()
             ]
         if len(self._examples) > MANY:
@@ -387,7 +231,7 @@ class _Inference:
             return (ColumnSchema(name, "time", na=self.na), []) if not np.isnat(column.values).all() else _empty(name)
         if isinstance(column, NumberColumn) and column.codes is None and not categorical:
             return self._numbers(name, column)
-        codes, texts = _as_texts(column)
+        codes, texts = as_texts(column)
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
         missing = self.gaps.mask(texts)
         places = np.flatnonzero((counts > 0) & ~missing)
@@ -424,7 +268,7 @@ class _Inference:
             failed = read_numbers(column, found, self.gaps)[1]
             notes.append(
                 f"{n_known - failed.sum():,} of {n_known:,} cells of {name!r} are numbers, but the others are "
-                f"{_quoted(column, failed)}: it is read as {'categories' if kind == 'category' else 'text'}"
+                f"{quoted(column, failed)}: it is read as {'categories' if kind == 'category' else 'text'}"
             )
         elif sum((units := units_of(known, counts)).values()) > 0.5 * counts.sum() and len(units) > 1:
             listed = ", ".join(f"{n:,} with {unit!r}" if unit else f"{n:,} without" for unit, n in units.items())
@@ -461,7 +305,7 @@ class _Inference:
         values, failed = schema.numbers(column)
         odd = failed | self._unusual_gaps(column)
         if odd.any():
-            self._gaps_of[schema.name] = int((~np.isnan(values)).sum()), int(odd.sum()), _quoted(column, odd)
+            self._gaps_of[schema.name] = int((~np.isnan(values)).sum()), int(odd.sum()), quoted(column, odd)
         changed = [
             (text, value)
             for text, value, is_number in zip(known, numbers, parsed, strict=True)
@@ -477,7 +321,7 @@ class _Inference:
         if failed.any():
             notes.append(
                 f"{len(column) - failed.sum():,} of {len(column):,} cells of {name!r} are dates or times, "
-                f"{failed.sum():,} {_is(failed.sum())} {_quoted(column, failed)} and read as {_gaps(failed.sum())}"
+                f"{failed.sum():,} {verb(failed.sum())} {quoted(column, failed)} and read as {_gaps(failed.sum())}"
             )
         known, values = [text for text, is_time in zip(known, read, strict=True) if is_time], values[read]
         if all(_ORDINARY_TIME(text) for text in known):
@@ -518,15 +362,6 @@ def _first_with_zero(texts):
     return next(text for text in texts if text.startswith("0"))
 
 
-def _quoted(column, rows):
-    """Return the commonest texts of the rows where `rows`, for people: at most three, quoted."""
-    codes, texts = _as_texts(column)
-    counts = np.bincount(codes[rows & (codes >= 0)], minlength=len(texts))
-    order = np.argsort(-counts, kind="stable")
-    found = [f"{texts[place]!r:.60}" for place in order[:3] if counts[place]]
-    return ", ".join(found) + (", ..." if (counts > 0).sum() > 3 else "")
-
-
 def _listed(texts):
     return ", ".join(texts[:MANY]) + (", ..." if len(texts) > MANY else "")
 
@@ -535,95 +370,5 @@ def _shown(value):
     return f"{value:.15g}"
 
 
-def _count(n, what):
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
-
-
-def _is(n):
-    return "is" if n == 1 else "are"
-
-
 def _gaps(n):
     return "a gap" if n == 1 else "gaps"
-
-
-# ---- what is left out, and what is pointed out ----
-
-
-def _row_names(column, values, n_rows):
-    """Return why a column only tells the rows apart, or None."""
-    if n_rows < MIN_ROWS:
-        return None
-    if column.kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all() and not _TREND(column.name):
-        return "numbers the rows"
-    if column.kind == "time" or not _ID(column.name):
-        return None
-    values = values if column.kind == "number" else values[0]
-    distinct = (values == np.round(values)).all() and len(np.unique(values)) == n_rows
-    return "names the rows (it is different in each)" if distinct else None
-
-
-def _copies(columns):
-    """Yield (name, earlier name) of columns that say what an earlier one says; `columns` are (kind, values) by name."""
-    seen = {}
-    for name, (kind, values) in columns.items():
-        if kind in ("number", "time"):
-            key = kind, values.tobytes()
-        else:  # the codes in the order in which they come, so that other words for the same categories are equal
-            _, first, inverse = np.unique(values[0], return_index=True, return_inverse=True)
-            rank = np.empty(len(first), np.int64)
-            rank[np.argsort(first)] = np.arange(len(first))
-            key = kind, rank[inverse].tobytes()
-        if _is_constant(kind, values):
-            continue  # the encoder leaves it out
-        key = hash(key)
-        if key in seen:
-            yield name, seen[key]
-        else:
-            seen[key] = name
-
-
-def _is_constant(kind, values):
-    values = values if kind in ("number", "time") else values[0]
-    return bool((values == values[0]).all())
-
-
-def _leaks(columns, target):
-    """Yield (name, whether it is a copy, skill) of columns that know the target; (kind, values) of each, by name."""
-    n_rows = len(target[1] if target[0] in ("number", "time") else target[1][0])
-    rows = np.random.default_rng(0).permutation(n_rows)[:LEAK_ROWS]
-    some = _of_rows(target, rows)
-    for name, column in columns.items():
-        found = skill(_of_rows(column, rows), some)
-        if found >= COPY and one_to_one(column, target):
-            yield name, True, 1.0
-        elif found >= LEAK:
-            yield name, False, found
-
-
-def _of_rows(column, rows):
-    kind, values = column
-    return kind, (values[rows] if kind in ("number", "time") else (values[0][rows], values[1]))
-
-
-def _sentinels(name, values):
-    """Return a sentence for a value that is repeated and far from all others, such as -200 or 999; else nothing."""
-    known = values[~np.isnan(values)]
-    notes = []
-    for extreme in (np.min, np.max):
-        value = extreme(known)
-        count = int((known == value).sum())
-        others = known[known != value]
-        if count < max(SENTINEL_ROWS, SENTINEL_SHARE * len(known)) or len(others) < MIN_ROWS:
-            continue
-        low, high = others.min(), others.max()
-        away = low - value if value < low else value - high
-        # What programs write for a gap need not be as far away as a number of any kind.
-        usual = _SENTINEL(_shown(value)) is not None
-        far = away > 5 * (high - low) or (usual and (away > 0.25 * (high - low) or value < -1 < 0 <= low))
-        if far and len(np.unique(others)) >= MIN_BESIDE:
-            notes.append(
-                f"{count:,} of {len(known):,} cells of {name!r} are {_shown(value)}, far from the others "
-                f"({_shown(low)} to {_shown(high)}): if it stands for a gap, say --na default --na {_shown(value)}"
-            )
-    return notes

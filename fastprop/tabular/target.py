@@ -7,7 +7,8 @@ import numpy as np
 
 from fastprop import _validation
 from fastprop.nn import losses
-from fastprop.tabular.schema import ColumnSchema, check_finite, read_numbers, read_texts
+from fastprop.tabular.reading import ColumnSchema, check_finite, read_numbers, read_texts
+from fastprop.tabular.schema import infer_column
 from fastprop.tabular.table import NumberColumn, TableError
 
 __all__ = ["Target", "decimal", "split_rows"]
@@ -113,7 +114,7 @@ class Target:
             The spellings of gaps, instead of the usual ones; ``"default"`` stands for these.
         """
         column = table[name]
-        reading, notes = ColumnSchema.of(table, name, na=na)
+        reading, notes = infer_column(table, name, na=na)
         if reading is None:
             raise TableError(f"{table.path}: the target column {name!r} is empty")
         if reading.kind == "number":

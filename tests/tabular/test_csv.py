@@ -14,7 +14,8 @@ from shared_data import HOUSING, needs_housing
 
 from fastprop.tabular.columns import MIN_ROWS
 from fastprop.tabular.csv import parse_csv, read_csv
-from fastprop.tabular.schema import Schema, read_numbers
+from fastprop.tabular.reading import read_numbers
+from fastprop.tabular.schema import Schema
 from fastprop.tabular.table import NumberColumn, TableError, TextColumn
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastprop.tabular.encoders import WORDS, Category, Encoder, Number, Text, Time
-from fastprop.tabular.schema import ColumnSchema, Schema
+from fastprop.tabular.reading import ColumnSchema
+from fastprop.tabular.schema import Schema
 from fastprop.tabular.table import NumberColumn, Table, TableError, TextColumn, TimeColumn
 
 FLOATS = st.floats(allow_infinity=False, width=64)

@@ -1,4 +1,4 @@
-"""What the columns of a table are, how they are read, and what the user is told of them (schema.py, leaks.py)."""
+"""What columns are, how they are read, and what the user is told of them (schema.py, reading.py, suspects.py)."""
 
 import json
 
@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastprop.tabular.csv import parse_csv
-from fastprop.tabular.leaks import one_to_one, skill
-from fastprop.tabular.schema import MANY, ColumnSchema, Schema
+from fastprop.tabular.reading import read_texts
+from fastprop.tabular.schema import MANY, Schema, infer_column
+from fastprop.tabular.suspects import one_to_one, skill
 from fastprop.tabular.table import NumberColumn, Table, TableError, TextColumn, TimeColumn
 from fastprop.tabular.target import Target
 
@@ -200,7 +201,7 @@ class TestTimes:
     def test_dates_of_eight_digits(self, rows):
         days = np.datetime64("1970-01-01") + np.arange(rows)
         column = parse_csv("\n".join(["b", *(str(day).replace("-", "") for day in days)]).encode(), "t.csv")
-        schema, _ = ColumnSchema.of(column, "b")
+        schema, _ = infer_column(column, "b")
         assert schema.kind == "time"
         np.testing.assert_array_equal(schema.read(column["b"]), days.astype("datetime64[us]"))
 
@@ -219,6 +220,12 @@ class TestOtherKinds:
     def test_numbers_as_categories_if_the_user_says_so(self):
         kind, (codes, texts), _ = infer([str(i % 3) for i in range(N)], categorical=["b"])
         assert kind == "category" and set(texts) == {"0", "1", "2"} and (codes >= 0).all()
+
+    def test_whole_numbers_with_a_point_are_the_categories_without(self):
+        """A program that cannot hold gaps among whole numbers writes 1.0 where the table has 1."""
+        column = TextColumn(np.array([0, 1, 2, 3, 4, -1], np.int32), ("1.0", "1", "2.00", "v1.0", "1.50"))
+        codes, texts = read_texts(column)
+        assert [texts[code] for code in codes[:5]] == ["1", "1", "2", "v1.0", "1.50"] and codes[5] == -1
 
     def test_unknown_names_are_refused(self):
         for option in ("exclude", "categorical", "keep"):

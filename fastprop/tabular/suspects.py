@@ -1,13 +1,110 @@
-"""How well one column by itself predicts the target: columns that know it are found before training."""
+"""Columns that number the rows, copy others or know the target, and values that may stand for gaps."""
+
+import re
 
 import numpy as np
 
-__all__ = ["one_to_one", "skill"]
+__all__ = ["copies", "leaks", "one_to_one", "row_names", "sentinels", "skill"]
 
+# All of this is looked for from this many rows on: in a shorter table 1, 2, 3 may be a measurement.
 MIN_ROWS = 20
+LEAK_ROWS = 20_000  # as many rows, chosen at random, suffice to tell 0.99 from less
+COPY = 0.9  # the least skill of a copy: rare classes may share a bin
+LEAK = 0.99  # the skill from which on a column by itself is suspected to know the target
+# A value that is repeated in this share of the rows, and in so many, may stand for a gap if it is far from all others.
+SENTINEL_SHARE, SENTINEL_ROWS = 0.002, 5
+MIN_BESIDE = 10  # distinct numbers beside it: fewer are codes, or choices of a form
+_SENTINEL = re.compile(r"-?(?:9{2,}(?:\.9+)?|9\.9+|200|32768)").fullmatch
+# Rows may be in the order of time, and what rises with it is learned from.
+_TREND = re.compile(r"(?i)(?:^|[\W_])(?:t|time|second|minute|hour|day|week|month|quarter|year|period|step)s?$").search
+# customer_id, customerID, PID, but neither "paid" nor "humid".
+_ID = re.compile(r"(?:^|[\W_])(?i:id|uuid|guid|key|index|idx|rownames?)$|[a-z](?:ID|Id)$|^[A-Z]?ID$").search
 BINS = 100  # of numbers: within a hundredth of the rows a column that knows the target hardly varies
 # Numbers of at most so many distinct values are classes for the purpose of this module.
 MAX_CLASSES = 20
+
+
+def row_names(column, values, n_rows):
+    """Internal: return why a column only tells the rows apart, or None."""
+    if n_rows < MIN_ROWS:
+        return None
+    if column.kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all() and not _TREND(column.name):
+        return "numbers the rows"
+    if column.kind == "time" or not _ID(column.name):
+        return None
+    values = values if column.kind == "number" else values[0]
+    distinct = (values == np.round(values)).all() and len(np.unique(values)) == n_rows
+    return "names the rows (it is different in each)" if distinct else None
+
+
+def copies(columns):
+    """Internal: yield (name, earlier name) of columns that say what an earlier one says; (kind, values) by name."""
+    seen = {}
+    for name, (kind, values) in columns.items():
+        if kind in ("number", "time"):
+            key = kind, values.tobytes()
+        else:  # the codes in the order in which they come, so that other words for the same categories are equal
+            _, first, inverse = np.unique(values[0], return_index=True, return_inverse=True)
+            rank = np.empty(len(first), np.int64)
+            rank[np.argsort(first)] = np.arange(len(first))
+            key = kind, rank[inverse].tobytes()
+        if _is_constant(kind, values):
+            continue  # the encoder leaves it out
+        key = hash(key)
+        if key in seen:
+            yield name, seen[key]
+        else:
+            seen[key] = name
+
+
+def _is_constant(kind, values):
+    values = values if kind in ("number", "time") else values[0]
+    return bool((values == values[0]).all())
+
+
+def leaks(columns, target):
+    """Internal: yield (name, whether it is a copy, skill) of columns that know the target; (kind, values) by name."""
+    n_rows = len(target[1] if target[0] in ("number", "time") else target[1][0])
+    rows = np.random.default_rng(0).permutation(n_rows)[:LEAK_ROWS]
+    some = _of_rows(target, rows)
+    for name, column in columns.items():
+        found = skill(_of_rows(column, rows), some)
+        if found >= COPY and one_to_one(column, target):
+            yield name, True, 1.0
+        elif found >= LEAK:
+            yield name, False, found
+
+
+def _of_rows(column, rows):
+    kind, values = column
+    return kind, (values[rows] if kind in ("number", "time") else (values[0][rows], values[1]))
+
+
+def sentinels(name, values):
+    """Internal: return a sentence for each value that is repeated and far from all others, such as -200 or 999."""
+    known = values[~np.isnan(values)]
+    notes = []
+    for extreme in (np.min, np.max):
+        value = extreme(known)
+        count = int((known == value).sum())
+        others = known[known != value]
+        if count < max(SENTINEL_ROWS, SENTINEL_SHARE * len(known)) or len(others) < MIN_ROWS:
+            continue
+        low, high = others.min(), others.max()
+        away = low - value if value < low else value - high
+        # What programs write for a gap need not be as far away as a number of any kind.
+        usual = _SENTINEL(_shown(value)) is not None
+        far = away > 5 * (high - low) or (usual and (away > 0.25 * (high - low) or value < -1 < 0 <= low))
+        if far and len(np.unique(others)) >= MIN_BESIDE:
+            notes.append(
+                f"{count:,} of {len(known):,} cells of {name!r} are {_shown(value)}, far from the others "
+                f"({_shown(low)} to {_shown(high)}): if it stands for a gap, say --na default --na {_shown(value)}"
+            )
+    return notes
+
+
+def _shown(value):
+    return f"{value:.15g}"
 
 
 def one_to_one(column, target):
