@@ -305,8 +305,9 @@ class Training:
             ]
             try:
                 return [each.result() for each in waiting]
-            except BaseException:  # the others end after their epoch
+            except BaseException:  # those that run end after their epoch
                 self.stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
     def _train(self, k, network, rows, held_out, limit):
