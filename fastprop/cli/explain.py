@@ -58,7 +58,8 @@ def run(args):
         note(f"the row has no known {target.name!r}, and without one there is no loss whose derivatives could be shown")
         return
     if len(model.ensemble) > 1:
-        print(f"network {args.fold} of {len(model.ensemble)}, whose mean is the prediction:")
+        shares = model.ensemble.shares or [1 / len(model.ensemble)] * len(model.ensemble)
+        print(f"network {args.fold} of {len(model.ensemble)}, with {shares[args.fold - 1]:.1%} of the prediction:")
     print(traced if explanation is None else explanation)
     if args.page is not None:
         where = f"Row {args.row} of {Path(args.file).name}: {title}"

@@ -11,6 +11,7 @@ from fastprop._version import __version__
 from fastprop.cli._common import StatusLine, note, read_table
 from fastprop.tabular import baselines
 from fastprop.tabular.comparison import compare, cross_validate
+from fastprop.tabular.inspection import importances, judges_of
 from fastprop.tabular.model import TabularModel, assign_folds, best_epoch
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema, infer_column
@@ -176,6 +177,12 @@ class Study:
             seed=self.args.seed,
         )
 
+    def importances(self, model):
+        """Return the importance of each column for the rows that were held out, the largest first."""
+        rows = self.training
+        judges = judges_of(model, self.table.take(rows), self.values[rows], self.test or self.validation)
+        return importances(model, judges, self.args.seed) if judges else []
+
     def cross_validate(self):
         """Return the scores of a cross-validation of the whole training."""
         rows, seed = self.training, self.args.seed
@@ -301,7 +308,7 @@ class Study:
         """The command that repeats this training."""
         return "fastprop train " + " ".join(map(shlex.quote, self.args.words))
 
-    def findings(self, model, comparison):
+    def findings(self, model, comparison, found):
         """Return all that was found, as JSON can hold it."""
         gaps = self.gaps()
         return {
@@ -328,7 +335,9 @@ class Study:
             "seconds": self.seconds,
             "parameters": model.ensemble.networks[0].n_parameters,
             "networks": self.training_of(model),
+            "linear_share": model.networks[1],
             "scores": None if comparison is None else comparison.to_dict(),
+            "importances": [{"column": each.name, "value": each.value, "standard_error": each.error} for each in found],
         }
 
 

@@ -26,12 +26,13 @@ def run(args):
     study.describe_scores(model, comparison)
     model.save(out)
     print(f"model: {out}  (fastprop predict {out} FILE)")
+    found = study.importances(model) if args.json is not None or report is not None else []
     if args.json is not None:
-        findings = json.dumps(study.findings(model, comparison), indent=2, allow_nan=False)
+        findings = json.dumps(study.findings(model, comparison, found), indent=2)
         output.write(args.json, findings + "\n", streams=True)
         print(f"findings: {args.json}")
     if report is not None:
-        report.write(study, model, comparison, args.page)
+        report.write(study, model, comparison, found, args.page)
         print(f"report: {args.page}")
 
 

@@ -168,6 +168,18 @@ class TabularModel:
         shares = self.ensemble.shares or [1 / len(linear)] * len(linear)
         return hidden, sum(share for share, is_linear in zip(shares, linear, strict=True) if is_linear)
 
+    def judge(self, fold):
+        """Return the ensemble of the networks that did not see the rows of a fold of ``folds``, 0 up or -2.
+
+        They are those of a fit without `refit`.
+        """
+        if fold == ALL_HELD_OUT:
+            return self.ensemble
+        n = len(self.histories)  # of the networks, behind which come as many linear ones, or none
+        chosen = slice(fold, None, n)
+        shares = None if self.ensemble.shares is None else self.ensemble.shares[chosen]
+        return Ensemble.of(self.ensemble.networks[chosen], shares)
+
     def outputs(self, table):
         """Return the mean outputs of the networks, float64 (rows, outputs)."""
         return np.asarray(self.ensemble(self.encoder.transform(table)), np.float64)

@@ -627,7 +627,7 @@ class TestExplain:
     def test_each_network_can_be_traced(self, succeed, run):
         succeed("train", write_plane(), "--target", "y", *LOW)
         first, second = (succeed("explain", "plane.safetensors", "plane.csv", "--fold", k)[0] for k in (1, 2))
-        n = int(re.search(r"network 1 of (\d), whose mean is the prediction:", first)[1])
+        n = int(re.search(r"network 1 of (\d), with [\d.]+% of the prediction:", first)[1])
         assert f"network 2 of {n}" in second
         assert first.split("inputs (")[0] == second.split("inputs (")[0]
         assert first.split("Trace of")[1] != second.split("Trace of")[1]

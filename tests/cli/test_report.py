@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from fastprop.cli import report
 
+RATIOS = (("predicted", "precision"), ("rows", "recall"))
 EVIL = "<script>alert(1)</script>"
 
 
@@ -152,12 +154,16 @@ class TestPage:
         assert Path("r.html").stat().st_size < 500_000
         assert page.links and all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
         assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
-        assert page.tags.count("svg") == 1
+        pictures = {"regression": 2, "classification": 3}["regression" if target == "y" else "classification"]
+        columns = 3 if target == "y" else 2
+        assert page.tags.count("svg") == pictures + columns + 2  # the columns' effects, their worth, the training
         assert page.headings == [
             "Scores",
             "Predictions of rows held out",
-            "Largest errors",
-            "What was trained",
+            "What the columns are worth",
+            "How the predictions follow the columns",
+            "Worst rows",
+            "Training",
             "Columns",
         ]
         identifiers = re.findall(r' id="([^"]*)"', Path("r.html").read_text(encoding="utf-8"))
@@ -169,7 +175,7 @@ class TestPage:
         (printed,) = re.findall(r"^  fastprop +(.*)$", out, re.M)
         shown = page.table(["", "R2", "RMSE", "MAE"])
         assert [row[""] for row in shown] == ["fastprop", "no column"]
-        assert list(shown[0].values())[1:] == re.split("  +", printed)
+        assert list(shown[0].values())[1:] == re.split("  +", printed.replace("+-", "\N{PLUS-MINUS SIGN}"))
 
     def test_digits_follow_the_spread_of_the_target(self, train):
         a = np.random.default_rng(0).normal(size=100)
@@ -180,10 +186,10 @@ class TestPage:
             difference = float(row["true"]) - float(row["predicted"])
             assert float(row["true - predicted"]) == pytest.approx(difference, abs=0.02)
 
-    def test_the_largest_errors_are_the_largest(self, train):
+    def test_the_worst_rows_have_the_largest_errors(self, train):
         page, _ = train(write_plane(), "y")
         lines = Path("plane.csv").read_text().splitlines()
-        shown = page.table(["line", "true", "predicted", "true - predicted", "a", "b", "c"])
+        shown = page.table(["line", "true", "predicted", "true - predicted"])
         sizes = [abs(number(row["true - predicted"])) for row in shown]
         assert sizes == sorted(sizes, reverse=True) and len(sizes) == report.ERRORS
         for row in shown:
@@ -197,37 +203,56 @@ class TestPage:
         assert sure == sorted(sure)
         assert shown[0]["true"] != shown[0]["predicted"]
 
+    def test_precision_and_recall_of_each_class(self, train):
+        page, out = train(write_blobs(), "kind", "--test-fraction", 0.4)
+        rows = page.table(["class", "rows", "predicted", "precision", "recall", "F1"])
+        assert [row["class"] for row in rows] == ["<b>blue</b>", "green", "red"]
+        assert sum(int(row["rows"]) for row in rows) == sum(int(row["predicted"]) for row in rows) == 60
+        hits = [[round(int(row[n]) * float(row[share])) for row in rows] for n, share in RATIOS]
+        assert hits[0] == hits[1]
+        accuracy = float(re.search(r"^  fastprop .*", out, re.M)[0].split("  ")[-2].split(" +-")[0] or "nan")
+        assert sum(hits[0]) / 60 == pytest.approx(accuracy, abs=0.01)
+
     def test_what_was_trained_is_told(self, train):
-        page, _ = train(write_plane(), "y", "--seed", 5)
+        page, out = train(write_plane(), "y", "--seed", 5)
         facts = dict(row for table in page.tables for row in table if len(row) == 2)
         assert facts["loss"] == "half_mse" and facts["seed"] == "5" and facts["effort"] == "low"
-        columns = page.table(["column", "kind", "inputs"])
-        assert [(row["column"], row["kind"]) for row in columns] == [
-            ("a", "number"),
-            ("b", "number"),
-            ("c", "category"),
-        ]
+        for row in page.table(["network", "epoch kept", "epochs", "planned", "rows held out", "their cost"]):
+            assert f"network {row['network']}: epoch {row['epoch kept']} of {row['epochs']} was kept" in out
+            assert row["rows held out"] == "50"
+        columns = {row["column"]: row for row in page.table(["column", "kind", "gaps"])}
+        assert {name: row["kind"] for name, row in columns.items()} == {"a": "number", "b": "number", "c": "category"}
+        assert columns["b"]["gaps"] == "10" and "down & out, up" in columns["c"]["inputs of the networks"]
         assert any(text.startswith("fastprop ") and "NumPy" in text for text in page.texts)
+
+    def test_the_command_repeats_it(self, train, run):
+        page, _ = train(write_plane("a plane.csv"), "y", "--seed", 3)
+        (command,) = (text for text in page.texts if text.startswith("fastprop train "))
+        before = Path("a plane.safetensors").read_bytes()
+        Path("a plane.safetensors").unlink()
+        assert run(*shlex.split(command)[1:])[0] == 0
+        assert Path("a plane.safetensors").read_bytes() == before
 
     def test_names_and_cells_are_text_whatever_they_hold(self, train):
         page, _ = train(write_blobs("<i>&amp;.csv", kinds=(EVIL, '"', "$x^"), column=f"{EVIL}$"), "kind")
         assert not {"script", "i", "b"} & set(page.tags)
         assert "kind, from <i>&amp;.csv" in page.texts
-        errors = page.table(["line", "true", "predicted", "probability of true", f"{EVIL}$"])
+        errors = page.table(["line", "true", "predicted", "probability of true"])
+        assert f"{EVIL}$" in errors[0]
         assert {row["true"] for row in errors} <= {EVIL, '"', "$x^"}
         assert EVIL[:15] + "..." in "".join(page.texts)  # on the axes of the confusion matrix
 
     def test_long_tables_are_cut_and_say_so(self, train):
         random = np.random.default_rng(0)
         rows = [[*random.normal(size=120).round(3), i % 2, "w" * 500] for i in range(60)]
-        for row in rows:
-            row[1] = "z" * 300 if row[0] > 0 else "v" * 300
+        for i, row in enumerate(rows):
+            row[1] = "z" * 300 if (i % 2) ^ (i % 5 == 0) else "v" * 300
         header = [*[f"c{k}" for k in range(120)], "y", "constant"]
         page, _ = train(write("wide.csv", header, rows), "y")
         assert len(page.table(["column", "kind"])) == report.COLUMNS
         assert len(page.table(["line"])) == report.ERRORS and len(page.table(["line"])[0]) == 4 + report.CELLS
-        assert max(len(row["c1"]) for row in page.table(["line"])) == report.LETTERS
-        assert "108 more columns not shown." in page.texts and "20 more columns not shown." in page.texts
+        assert max(len(cell) for row in page.table(["line"]) for cell in row.values()) == report.LETTERS
+        assert "112 less important columns not shown." in page.texts and "20 more columns not shown." in page.texts
 
     def test_many_rows_and_classes_stay_small(self, train):
         random = np.random.default_rng(0)
