@@ -28,7 +28,7 @@ from fastprop.tabular.reading import (
     read_texts,
     verb,
 )
-from fastprop.tabular.suspects import MIN_ROWS, copies, leaks, row_names, sentinels
+from fastprop.tabular.suspects import Suspects
 from fastprop.tabular.table import NumberColumn, TableError, TextColumn, TimeColumn, nearest
 
 __all__ = ["Schema", "infer_column"]
@@ -103,31 +103,23 @@ class Schema:
                 if column is not None:
                     columns.append(column)
         notes += inference.sentences()
-        schema = cls(tuple(columns))
-        values = dict(zip(schema.names, schema.read(table)))
-        named = {c.name: row_names(c, values[c.name], table.n_rows) for c in columns if c.name not in keep}
-        left_out, warnings = {name: why for name, why in named.items() if why}, []
-        if len(left_out) == len(columns):  # what is all there is does more than tell the rows apart
-            left_out.clear()
-        for name, original in copies({c.name: (c.kind, values[c.name]) for c in columns if c.name not in left_out}):
-            if name not in keep and table.n_rows >= MIN_ROWS:
-                left_out[name] = f"says the same as {original!r}"
-        if target is not None:
-            aim, _ = inference.column(target)
-            if aim is not None:
-                candidates = {c.name: (c.kind, values[c.name]) for c in columns if c.name not in (*keep, *left_out)}
-                for name, copy, found in leaks(candidates, (aim.kind, aim.read(table[target]))):
-                    if copy:
-                        left_out[name] = f"is a copy of the target {target!r}"
-                    else:
-                        warnings.append(
-                            f"column {name!r} by itself predicts {target!r} almost perfectly ({found:.1%} of what "
-                            "varies): if it is not known before the target is, leave it out (--ignore)"
-                        )
-        notes += [f"column {name!r} {why}, and is left out (--keep {name!r})" for name, why in left_out.items()]
+        aim = None if target is None else inference.column(target)[0]
+        suspects = Suspects(table.n_rows, None if aim is None else (aim.kind, aim.read(table[target])))
         for column in columns:
-            if column.kind == "number" and column.name not in left_out:
-                notes += sentinels(column.name, values[column.name])
+            suspects.look_at(column.name, column.kind, _read(table, column))
+        # What is all there is does more than tell the rows apart.
+        left_out = dict(suspects.row_names) if len(suspects.row_names) < len(columns) else {}
+        left_out |= {name: f"says the same as {original!r}" for name, original in suspects.copies.items()}
+        left_out |= dict.fromkeys(suspects.target_copies, f"is a copy of the target {target!r}")
+        left_out = {name: why for name, why in left_out.items() if name not in keep}
+        notes += [f"column {name!r} {why}, and is left out (--keep {name!r})" for name, why in left_out.items()]
+        notes += [each for name, sentences in suspects.notes.items() if name not in left_out for each in sentences]
+        warnings = [
+            f"column {name!r} by itself predicts {target!r} almost perfectly ({found:.1%} of what varies): "
+            "if it is not known before the target is, leave it out (--ignore)"
+            for name, found in suspects.leaks.items()
+            if name not in (*keep, *left_out)
+        ]
         kept = tuple(column for column in columns if column.name not in left_out)
         if not kept:
             raise TableError(
@@ -152,12 +144,7 @@ class Schema:
             raise TableError(
                 f"{table.path} lacks {what} {listed}; the model was trained on {', '.join(map(repr, self.names))}"
             )
-        read = []
-        for column in self.columns:
-            read.append(column.read(table[column.name]))
-            if column.kind == "number":
-                check_finite(table, column.name, read[-1])
-        return read
+        return [_read(table, column) for column in self.columns]
 
     def remarks(self, table):
         """Return sentences about cells of a new table that are not of their column's kind, and so are read as gaps."""
@@ -171,6 +158,14 @@ class Schema:
     def from_dict(cls, description):
         """Return the Schema that `to_dict` described."""
         return cls(tuple(ColumnSchema(**column) for column in description["columns"]))
+
+
+def _read(table, column):
+    """Return the values of a column of a schema, or raise an error that names an infinite cell."""
+    values = column.read(table[column.name])
+    if column.kind == "number":
+        check_finite(table, column.name, values)
+    return values
 
 
 def infer_column(table, name, *, na=None, dates=None, categorical=False):

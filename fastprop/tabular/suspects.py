@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-__all__ = ["copies", "leaks", "one_to_one", "row_names", "sentinels", "skill"]
+__all__ = ["Suspects", "one_to_one", "skill"]
 
 # All of this is looked for from this many rows on: in a shorter table 1, 2, 3 may be a measurement.
 MIN_ROWS = 20
@@ -24,64 +24,88 @@ BINS = 100  # of numbers: within a hundredth of the rows a column that knows the
 MAX_CLASSES = 20
 
 
-def row_names(column, values, n_rows):
-    """Internal: return why a column only tells the rows apart, or None."""
-    if n_rows < MIN_ROWS:
-        return None
-    if column.kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all() and not _TREND(column.name):
+class Suspects:
+    """What is suspicious about the columns of a table, which come one after the other, so that memory holds one.
+
+    Parameters
+    ----------
+    n_rows : int
+    target : (str, values), or None
+        The kind of the target, and its values as ``ColumnSchema.read`` returns them.
+
+    Attributes
+    ----------
+    row_names : dict of str to str
+        The columns that only tell the rows apart, and why.
+    copies : dict of str to str
+        The columns that say what an earlier one says, and that one.
+    target_copies : list of str
+    leaks : dict of str to float
+        The columns that know the target, and their skill.
+    notes : dict of str to list of str
+        Sentences about values that may stand for gaps, by column.
+    """
+
+    def __init__(self, n_rows, target):
+        self._n_rows, self._target, self._seen = n_rows, target, {}
+        self._rows = np.random.default_rng(0).permutation(n_rows)[:LEAK_ROWS]
+        self._sample = None if target is None else _of_rows(*target, self._rows)
+        self.row_names, self.copies, self.target_copies, self.leaks, self.notes = {}, {}, [], {}, {}
+
+    def look_at(self, name, kind, values):
+        """Look at a column, of which the values are given as ``ColumnSchema.read`` returns them."""
+        if kind == "number":
+            self.notes[name] = _sentinels(name, values)
+        if self._n_rows < MIN_ROWS:
+            return
+        why = _row_names(name, kind, values, self._n_rows)
+        if why:
+            self.row_names[name] = why
+            return
+        fingerprint = _fingerprint(kind, values)
+        if fingerprint in self._seen:
+            self.copies[name] = self._seen[fingerprint]
+        elif fingerprint is not None:
+            self._seen[fingerprint] = name
+        if self._target is not None:
+            found = skill(_of_rows(kind, values, self._rows), self._sample)
+            if found >= COPY and one_to_one((kind, values), self._target):
+                self.target_copies.append(name)
+            elif found >= LEAK:
+                self.leaks[name] = found
+
+
+def _row_names(name, kind, values, n_rows):
+    """Return why a column only tells the rows apart, or None."""
+    if kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all() and not _TREND(name):
         return "numbers the rows"
-    if column.kind == "time" or not _ID(column.name):
+    if kind == "time" or not _ID(name):
         return None
-    values = values if column.kind == "number" else values[0]
+    values = values if kind == "number" else values[0]
     distinct = (values == np.round(values)).all() and len(np.unique(values)) == n_rows
     return "names the rows (it is different in each)" if distinct else None
 
 
-def copies(columns):
-    """Internal: yield (name, earlier name) of columns that say what an earlier one says; (kind, values) by name."""
-    seen = {}
-    for name, (kind, values) in columns.items():
-        if kind in ("number", "time"):
-            key = kind, values.tobytes()
-        else:  # the codes in the order in which they come, so that other words for the same categories are equal
-            _, first, inverse = np.unique(values[0], return_index=True, return_inverse=True)
-            rank = np.empty(len(first), np.int64)
-            rank[np.argsort(first)] = np.arange(len(first))
-            key = kind, rank[inverse].tobytes()
-        if _is_constant(kind, values):
-            continue  # the encoder leaves it out
-        key = hash(key)
-        if key in seen:
-            yield name, seen[key]
-        else:
-            seen[key] = name
+def _fingerprint(kind, values):
+    """Return a number that is the same for columns that say the same; None for one that says nothing."""
+    texts = kind in ("category", "text")
+    values = values[0] if texts else values
+    if (values == values[0]).all():
+        return None
+    if texts:  # the codes in the order in which they come, so that other words for the same categories are equal
+        _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), np.int64)
+        rank[np.argsort(first)] = np.arange(len(first))
+        values = rank[inverse]
+    return hash((kind, values.tobytes()))
 
 
-def _is_constant(kind, values):
-    values = values if kind in ("number", "time") else values[0]
-    return bool((values == values[0]).all())
-
-
-def leaks(columns, target):
-    """Internal: yield (name, whether it is a copy, skill) of columns that know the target; (kind, values) by name."""
-    n_rows = len(target[1] if target[0] in ("number", "time") else target[1][0])
-    rows = np.random.default_rng(0).permutation(n_rows)[:LEAK_ROWS]
-    some = _of_rows(target, rows)
-    for name, column in columns.items():
-        found = skill(_of_rows(column, rows), some)
-        if found >= COPY and one_to_one(column, target):
-            yield name, True, 1.0
-        elif found >= LEAK:
-            yield name, False, found
-
-
-def _of_rows(column, rows):
-    kind, values = column
+def _of_rows(kind, values, rows):
     return kind, (values[rows] if kind in ("number", "time") else (values[0][rows], values[1]))
 
 
-def sentinels(name, values):
-    """Internal: return a sentence for each value that is repeated and far from all others, such as -200 or 999."""
+def _sentinels(name, values):
+    """Return a sentence for each value that is repeated and far from all others, such as -200 or 999."""
     known = values[~np.isnan(values)]
     notes = []
     for extreme in (np.min, np.max):
