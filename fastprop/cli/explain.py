@@ -29,7 +29,9 @@ def run(args):
     table = read_table(args.file)
     if args.row > table.n_rows:
         raise ValueError(f"--row must be from 1 to {table.n_rows}, the rows of {args.file}, got {args.row}")
-    if args.fold > len(model.ensemble):
+    shares = model.ensemble.shares or [1 / len(model.ensemble)] * len(model.ensemble)
+    chosen = int(np.argmax(shares)) if args.fold is None else args.fold - 1
+    if chosen >= len(model.ensemble):
         raise ValueError(f"--fold must be from 1 to {len(model.ensemble)}, the networks of the model, got {args.fold}")
     line, table = table.lines[args.row - 1], table.take([args.row - 1])
     encoder, target = model.encoder, model.target
@@ -41,7 +43,7 @@ def run(args):
     if known:
         label = target.classes[y[0]] if target.task == "classification" else target.number(y[0])
         title = f"{target.name} is {label}, predicted {_shown(target, decoded)}"
-        network = model.ensemble.networks[args.fold - 1]
+        network = model.ensemble.networks[chosen]
         traced = trace(network, x, target.standardise(y), loss=target.loss)
     elif args.quantity or args.page is not None:
         raise ValueError(
@@ -58,8 +60,7 @@ def run(args):
         note(f"the row has no known {target.name!r}, and without one there is no loss whose derivatives could be shown")
         return
     if len(model.ensemble) > 1:
-        shares = model.ensemble.shares or [1 / len(model.ensemble)] * len(model.ensemble)
-        print(f"network {args.fold} of {len(model.ensemble)}, with {shares[args.fold - 1]:.1%} of the prediction:")
+        print(f"network {chosen + 1} of {len(model.ensemble)}, with {shares[chosen]:.0%} of the prediction:")
     print(traced if explanation is None else explanation)
     if args.page is not None:
         where = f"Row {args.row} of {Path(args.file).name}: {title}"
@@ -160,7 +161,7 @@ class Moved:
         total = self.found.values.sum()
         third = (
             f"{base} {'-' if total < 0 else '+'} {self.digits(abs(total))} = {end}: the bars sum to the difference "
-            "exactly; +- is the standard error of each, from sampling."
+            "exactly; +- is the standard error of each, from sampling orders."
         )
         return first, moved, third
 

@@ -281,8 +281,7 @@ value and every derivative, from the inputs to the loss and back.""",
         "--fold",
         metavar="N",
         type=_integer(1),
-        default=1,
-        help="the network that is traced, counted from 1 (default 1)",
+        help="the network that is traced, counted from 1 (default: that with the largest share in the prediction)",
     )
     add("--quantity", metavar="NAME", help='show the chain rule of one quantity: "W2[0,1]", "b1[2]", "x[4]"')
     add(

@@ -14,6 +14,7 @@ import numpy as np
 __all__ = ["Contributions", "contributions", "draw_background", "pack", "unpack"]
 
 ROWS = 100  # of the background, which is stored in a model file
+PAIRS = 2  # of an order and its reverse, for each row of the background
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Contributions:
         That of the row: base + values.sum().
     values : float64 array, (columns,)
     errors : float64 array, (columns,)
-        The standard error of each, from the sampling of orders and of the background.
+        The standard error of each, from the sampling of orders; the background is given.
     """
 
     base: float
@@ -50,9 +51,9 @@ def draw_background(encoder, X, seed=0):
 def contributions(predict, x, background, places, seed=0):
     """Return the contributions of the columns of a row.
 
-    From each row of the background the columns get the cells of x one after the other, in a random order and in its
-    reverse. The changes of the prediction sum to the difference of both predictions whatever the order, so that the sum
-    of the contributions is exact.
+    From each row of the background the columns get the cells of x one after the other, in random orders and in their
+    reverses. The changes of the prediction sum to the difference of both predictions whatever the order, so that the
+    sum of the contributions is exact.
 
     Parameters
     ----------
@@ -65,23 +66,24 @@ def contributions(predict, x, background, places, seed=0):
     seed : int
     """
     generator = np.random.default_rng(seed)
-    n_columns, walks = len(places), 2 * len(background)
-    orders = np.empty((walks, n_columns), np.int64)
-    for k in range(len(background)):
-        orders[2 * k] = generator.permutation(n_columns)
-        orders[2 * k + 1] = orders[2 * k, ::-1]
-    current = np.repeat(background, 2, axis=0)
+    n_columns, n_rows = len(places), len(background)
+    orders = np.empty((n_rows, PAIRS, 2, n_columns), np.int64)
+    for row in range(n_rows):
+        for pair in range(PAIRS):
+            orders[row, pair, 0] = generator.permutation(n_columns)
+    orders[:, :, 1] = orders[:, :, 0, ::-1]
+    walks = orders.reshape(-1, n_columns)
+    current = np.repeat(background, 2 * PAIRS, axis=0)
     before = start = predict(current)
-    changes = np.empty((walks, n_columns))
+    changes = np.empty(walks.shape)
     for step in range(n_columns):
         for column, place in enumerate(places):
-            rows = orders[:, step] == column
-            current[rows, place] = x[place]
+            current[walks[:, step] == column, place] = x[place]
         after = predict(current)
-        changes[np.arange(walks), orders[:, step]] = after - before
+        changes[np.arange(len(walks)), walks[:, step]] = after - before
         before = after
-    pairs = changes.reshape(len(background), 2, n_columns).mean(axis=1)
-    errors = pairs.std(axis=0, ddof=1) / np.sqrt(len(pairs)) if len(pairs) > 1 else np.full(n_columns, np.nan)
+    pairs = changes.reshape(n_rows, PAIRS, 2, n_columns).mean(axis=2)
+    errors = np.sqrt((pairs.var(axis=1, ddof=1) / PAIRS).sum(axis=0)) / n_rows
     return Contributions(float(start.mean()), float(before.mean()), changes.mean(axis=0), errors)
 
 

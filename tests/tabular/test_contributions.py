@@ -18,7 +18,7 @@ PLACES = [slice(0, 1), slice(1, 3), slice(3, 4)]
 
 def product(X):
     """A function in which columns matter together."""
-    return X[:, 0] * (1 + X[:, 1] - 2 * X[:, 2]) + X[:, 3] ** 2
+    return X[:, 0] * (1 + X[:, 1] - 2 * X[:, 2]) * (1 + X[:, 3] ** 2)
 
 
 def by_all_orders(predict, x, background):
