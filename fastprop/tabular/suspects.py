@@ -14,7 +14,7 @@ LEAK = 0.99  # the skill from which on a column by itself is suspected to know t
 # A value that is repeated in this share of the rows, and in so many, may stand for a gap if it is far from all others.
 SENTINEL_SHARE, SENTINEL_ROWS = 0.002, 5
 MIN_BESIDE = 10  # distinct numbers beside it: fewer are codes, or choices of a form
-_SENTINEL = re.compile(r"-?(?:9{2,}(?:\.9+)?|9\.9+|200|32768)").fullmatch
+_SENTINEL = re.compile(r"-?(?:9+(?:\.9+)?|200|32768)|0|-1").fullmatch
 # Rows may be in the order of time, and what rises with it is learned from.
 _TREND = re.compile(r"(?i)(?:^|[\W_])(?:t|time|second|minute|hour|day|week|month|quarter|year|period|step)s?$").search
 # customer_id, customerID, PID, but neither "paid" nor "humid".
@@ -77,6 +77,7 @@ class Suspects:
 
 def _row_names(name, kind, values, n_rows):
     """Return why a column only tells the rows apart, or None."""
+    # Numbers that begin elsewhere may be years.
     if kind == "number" and values[0] in (0, 1) and (np.diff(values) == 1).all() and not _TREND(name):
         return "numbers the rows"
     if kind == "time" or not _ID(name):
@@ -118,7 +119,7 @@ def _sentinels(name, values):
         away = low - value if value < low else value - high
         # What programs write for a gap need not be as far away as a number of any kind.
         usual = _SENTINEL(_shown(value)) is not None
-        far = away > 5 * (high - low) or (usual and (away > 0.25 * (high - low) or value < -1 < 0 <= low))
+        far = away > 5 * (high - low) or (usual and (away > 0.25 * (high - low) or value < 0 <= low))
         if far and len(np.unique(others)) >= MIN_BESIDE:
             notes.append(
                 f"{count:,} of {len(known):,} cells of {name!r} are {_shown(value)}, far from the others "

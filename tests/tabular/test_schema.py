@@ -140,10 +140,17 @@ class TestGapsAsTheUserSays:
         again = Schema.from_dict(json.loads(json.dumps(schema.to_dict())))
         assert again == schema and np.isnan(again.read(t)[1]).sum() == 15
 
-    @pytest.mark.parametrize("value", ["999", "-9999", "99.9", "1000000"])
+    @pytest.mark.parametrize("value", ["999", "-9999", "999.9", "1000000", "-1"])
     def test_other_sentinels(self, value):
         _, _, said = infer([value if i % 20 == 0 else str(i * 37 % 50) for i in range(N)])
         assert f"are {value}, far from the others" in said
+
+    def test_zero_where_all_others_are_far_from_it(self):
+        """Such as the blood pressure of the living."""
+        assert (
+            "are 0, far from the others (60 to 109)"
+            in infer(["0" if i % 20 == 0 else str(60 + i % 50) for i in range(N)])[2]
+        )
 
     def test_an_ordinary_largest_value_is_none(self):
         assert infer([str(min(i, 100)) for i in range(N)])[2] == ""
@@ -258,6 +265,9 @@ class TestOtherKinds:
 
 
 class TestLeftOut:
+    def test_years_that_follow_each_other_are_kept(self):
+        assert infer([str(1700 + i) for i in range(N)])[0] == "number"
+
     @pytest.mark.parametrize("first", [0, 1])
     def test_row_numbers(self, first):
         assert infer([str(first + i) for i in range(N)])[::2] == (
