@@ -1,11 +1,22 @@
 /* Layers that embed the network's input columns: the choice of columns, tables for categories, piecewise-linear and
  * periodic encodings of numbers. */
 
+/* to = from (rows, n), or `fill` where from is NULL */
+FP_INLINE void FP(copy_columns)(T *to, const T *from, T fill, I rows, I n, I to_stride, I from_stride)
+{
+    for (I i = 0; i < rows; i++)
+        for (I j = 0; j < n; j += L)
+            FP(store_tail)(to + i * to_stride + j,
+                           from ? FP(load_tail)(from + i * from_stride + j, n - j) : V(set1)(fill), n - j);
+}
+
 static void FP(select_forward)(T *a, const T *x, const int64_t *columns, I rows, I n, I a_stride, I x_stride)
 {
-    for (I i = 0; i < rows; i++, a += a_stride, x += x_stride)
-        for (I j = 0; j < n; j++)
-            a[j] = x[columns[j]];
+    for (I j = 0, end; j < n; j = end) {
+        for (end = j + 1; end < n && columns[end] == columns[end - 1] + 1;) /* adjacent columns together */
+            end++;
+        FP(copy_columns)(a + j, x + columns[j], 0, rows, end - j, a_stride, x_stride);
+    }
 }
 
 static void FP(select_backward)(T *dx, const T *da, const int64_t *columns, I rows, I n, I dx_stride, I da_stride)
@@ -16,15 +27,6 @@ static void FP(select_backward)(T *dx, const T *da, const int64_t *columns, I ro
         for (I j = 0; j < n; j++)
             dx[columns[j]] += da[j];
     }
-}
-
-/* to = from (rows, n), or `fill` where from is NULL */
-FP_INLINE void FP(copy_columns)(T *to, const T *from, T fill, I rows, I n, I to_stride, I from_stride)
-{
-    for (I i = 0; i < rows; i++)
-        for (I j = 0; j < n; j += L)
-            FP(store_tail)(to + i * to_stride + j,
-                           from ? FP(load_tail)(from + i * from_stride + j, n - j) : V(set1)(fill), n - j);
 }
 
 /* The index that x holds, or -1 if it is not in [0, n). */
