@@ -111,6 +111,9 @@ cdef enum:
     ENCODED_PER_OUTPUT = 32
     ENCODED_PER_PRODUCT = 6
     ENCODED_PER_COLUMN = 256
+    # Such a product goes through all weights once per block, so a usual batch is one block: 15% of a step of 128 rows,
+    # 20 columns of 32 bins, which were two.
+    ENCODED_ROWS = 256
     # A further thread must get this many flops of a pass (20 microseconds of a step). With less it costs more than it
     # saves, since it has to fetch what others wrote, activations and theta, from their caches.
     MIN_PART_FLOPS = 1800000
@@ -246,11 +249,13 @@ cdef ptrdiff_t layout_arena(Plan *p, char *memory) noexcept nogil:
 cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
     """How many of a batch's rows go through the network at once: all, or a multiple of SLICE_ROWS for each thread."""
     cdef ptrdiff_t k, arrays, per_row = p.n_inputs + p.n_outputs * p.members, most = MAX_BLOCK_ROWS
+    cdef ptrdiff_t least = 2 * SLICE_ROWS
     for k in range(p.n_operations):
         arrays = (0 if works_in_place(p, k) or ends_branch(p, k) else 2) + (1 if saves_extra(&p.operations[k]) else 0)
         per_row += arrays * p.operations[k].n_out
         if p.operations[k].encoding >= 0:
             per_row -= 2 * p.operations[p.operations[k].encoding].n_out  # which are not computed in training
+            least = ENCODED_ROWS
     if p.n_parameters * p.itemsize < CACHE_BYTES:
-        most = min(max(CACHE_BYTES // (per_row * p.itemsize) // SLICE_ROWS * SLICE_ROWS, 2 * SLICE_ROWS), most)
+        most = min(max(CACHE_BYTES // (per_row * p.itemsize) // SLICE_ROWS * SLICE_ROWS, least), most)
     return min(most * p.n_parts, rows)
