@@ -11,7 +11,7 @@ from fastprop._version import __version__
 from fastprop.cli._common import StatusLine, note, read_table
 from fastprop.tabular import baselines
 from fastprop.tabular.comparison import compare, cross_validate
-from fastprop.tabular.inspection import importances, judges_of
+from fastprop.tabular.inspection import held_out_ensembles, importances
 from fastprop.tabular.model import TabularModel, assign_folds, best_epoch
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema, infer_column
@@ -180,8 +180,8 @@ class Study:
     def importances(self, model):
         """Return the importance of each column for the rows that were held out, the largest first."""
         rows = self.training
-        judges = judges_of(model, self.table.take(rows), self.values[rows], self.test or self.validation)
-        return importances(model, judges, self.args.seed) if judges else []
+        ensembles = held_out_ensembles(model, self.table.take(rows), self.values[rows], self.test or self.validation)
+        return importances(model, ensembles, self.args.seed) if ensembles else []
 
     def cross_validate(self):
         """Return the scores of a cross-validation of the whole training."""

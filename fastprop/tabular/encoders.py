@@ -14,7 +14,7 @@ from fastprop import _validation
 from fastprop.tabular.schema import Schema
 from fastprop.tabular.table import TableError
 
-__all__ = ["ENCODINGS", "Category", "Encoder", "Number", "Text", "Time"]
+__all__ = ["ENCODINGS", "CategoryEncoding", "Encoder", "NumberEncoding", "TextEncoding", "TimeEncoding"]
 
 # A column of at most this many categories has an input for each. More are embedded: a table of learned rows is smaller
 # than as many inputs, and similar categories can share what they learn.
@@ -50,7 +50,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberEncoding:
     """A column of numbers, robustly scaled and smoothly clipped, and with `gaps` an input that is 1 at a gap.
 
     The input is s(u) with u = (value - center) / scale and s(u) = u / sqrt(1 + (u / 3)^2). The center is the median,
@@ -110,7 +110,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Category:
+class CategoryEncoding:
     """A column of categories: an input for each, or the code of a row of an embedding if there are more than 20.
 
     Categories that are not known share an input, or a row, with rare ones; gaps have one of their own.
@@ -179,7 +179,7 @@ class Category:
 
 
 @dataclass(frozen=True)
-class Time:
+class TimeEncoding:
     """A column of times, as numbers: the days since a date, and the year, month, day, weekday and hour that vary."""
 
     name: str
@@ -189,7 +189,7 @@ class Time:
 
     def __post_init__(self):
         _check_text(self.name)
-        parts = tuple(part if isinstance(part, Number) else Number(**part) for part in self.parts)
+        parts = tuple(part if isinstance(part, NumberEncoding) else NumberEncoding(**part) for part in self.parts)
         object.__setattr__(self, "parts", parts)
 
     @property
@@ -201,7 +201,7 @@ class Time:
     def fit(cls, name, values):
         """Return the encoding of a column of the training rows, NaT at gaps; None if it is constant."""
         numbers = _parts(values)
-        fitted = [Number.fit(f"{name}: {part}", each) for part, each in numbers.items()]
+        fitted = [NumberEncoding.fit(f"{name}: {part}", each) for part, each in numbers.items()]
         parts = tuple(part for part in fitted if part is not None)
         return cls(name, parts) if parts else None
 
@@ -238,12 +238,12 @@ def _parts(values):
 
 
 @dataclass(frozen=True)
-class Text:
+class TextEncoding:
     """A column of texts that are mostly different: an input for each of its frequent words, and their number."""
 
     name: str
     words: tuple
-    length: Number | None
+    length: NumberEncoding | None
 
     kind: ClassVar[str] = "text"
 
@@ -251,7 +251,7 @@ class Text:
         _check_text(self.name, *self.words)
         object.__setattr__(self, "words", tuple(self.words))
         if isinstance(self.length, dict):
-            object.__setattr__(self, "length", Number(**self.length))
+            object.__setattr__(self, "length", NumberEncoding(**self.length))
 
     @property
     def inputs(self):
@@ -272,7 +272,7 @@ class Text:
         least = max(RARE, WORD_SHARE * len(codes))
         most = len(codes) - least
         words = [word for word, n in rows.most_common() if least <= n <= most][:WORDS]
-        length = Number.fit(f"{name}: words", _n_words(values))
+        length = NumberEncoding.fit(f"{name}: words", _n_words(values))
         return cls(name, tuple(sorted(words)), length) if words or length else None
 
     def transform(self, values, out):
@@ -303,7 +303,7 @@ def _n_words(values):
     return np.array([*(float(len(_words(text))) for text in texts), np.nan])[codes]
 
 
-ENCODINGS = {encoding.kind: encoding for encoding in (Number, Category, Time, Text)}
+ENCODINGS = {encoding.kind: encoding for encoding in (NumberEncoding, CategoryEncoding, TimeEncoding, TextEncoding)}
 
 
 @dataclass(frozen=True)
@@ -314,7 +314,7 @@ class Encoder:
     ----------
     schema : Schema
         How the cells of each column are read.
-    columns : tuple of Number, Category, Time and Text
+    columns : tuple of NumberEncoding, CategoryEncoding, TimeEncoding and TextEncoding
         The encoding of each column of the schema.
     notes : tuple of str
         The columns that were left out, and why. They are not stored in the model file.

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastprop.tabular.scores import Z95
 
-__all__ = ["Effect", "Importance", "effect", "importances", "judges_of"]
+__all__ = ["Effect", "Importance", "effect", "held_out_ensembles", "importances"]
 
 PASSES = 400_000  # rows that the networks predict for all importances together: a few seconds
 ROWS = 5_000  # of a table with few columns
@@ -64,7 +64,7 @@ class Effect:
     edges: np.ndarray | None
 
 
-def judges_of(model, table, y, test=None):
+def held_out_ensembles(model, table, y, test=None):
     """Return (ensemble, inputs, target) for each part of the rows that were held out.
 
     Parameters
@@ -74,28 +74,29 @@ def judges_of(model, table, y, test=None):
     table, y : Table, array
         The rows that it was fitted to, and their target.
     test : (Table, array), optional
-        Other rows, which are judged instead.
+        Other rows, which are predicted instead.
     """
     if test is not None:
         return [(model.ensemble, model.encoder.transform(test[0]), test[1])]
     X, found = model.encoder.transform(table), []
     for fold in np.unique(model.folds[model.folds != -1]):
         rows = model.folds == fold
-        found.append((model.judge(fold), X[rows], y[rows]))
+        found.append((model.held_out_ensemble(fold), X[rows], y[rows]))
     return found
 
 
-def importances(model, judges, seed=0):
+def importances(model, ensembles, seed=0):
     """Return the permutation importance of each column (Breiman 2001; Fisher et al. 2019), the largest first.
 
-    The predictions are those of networks that did not see the rows, as `judges` pairs them.
+    The predictions are those of networks that did not see the rows, as `ensembles` pairs them.
     """
     encoder, target, generator = model.encoder, model.target, np.random.default_rng([seed, 4])
     most = int(np.clip(PASSES / (REPEATS * len(encoder.columns)), 200, ROWS))
-    total = sum(len(y) for *_, y in judges)
+    total = sum(len(y) for *_, y in ensembles)
     rises = [[] for _ in encoder.columns]
-    spread = 1.0 if target.task == "classification" else np.concatenate([y for *_, y in judges]).var() / target.scale**2
-    for network, X, y in judges:
+    y_all = np.concatenate([y for *_, y in ensembles])
+    spread = 1.0 if target.task == "classification" else y_all.var() / target.scale**2
+    for network, X, y in ensembles:
         chosen = generator.permutation(len(y))[: max(1, most * len(y) // total)]
         X, y = X[chosen], y[chosen]
         before = _losses(target, network(X), y)

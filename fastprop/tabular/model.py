@@ -95,7 +95,7 @@ class TabularModel:
         groups : array, (rows,), optional
             Rows of one group are held out together.
         times : array, (rows,), optional
-            The latest rows are held out, by all networks, as a model for the future is judged by the future.
+            The latest rows are held out, by all networks, as the future is what the model has to predict.
         validation : (Table, y) or (Table, y, weights), optional
             The rows that are held out by all networks, which train on every row of `table`.
         refit : bool, default False
@@ -137,7 +137,7 @@ class TabularModel:
             n_networks, recipe = _within(deadline, network(0, recipe), rows, n_networks, recipe, target)
             folds[folds >= n_networks] = ALL_TRAINED
         splits = [(folds != k) & (folds != ALL_HELD_OUT) for k in range(n_networks)]
-        networks, held_out, judged, histories = [], [], [], []
+        networks, held_out, val_outputs, histories = [], [], [], []
         for planned in (recipe, recipe.linear()):
             kind = [network(k, planned) for k in range(n_networks)]
             jobs = [
@@ -147,14 +147,14 @@ class TabularModel:
             training = Training(planned, target, n_networks, deadline, progress if planned is recipe else None)
             histories.append(training.run(jobs))
             held_out.append(_held_out(kind, folds, X, target))
-            judged.append(held_out[-1] if validation is None else Ensemble.of(kind)(validation.X))
+            val_outputs.append(held_out[-1] if validation is None else Ensemble.of(kind)(validation.X))
             if refit:
                 epochs = [best_epoch(history) for history in histories[-1]]
                 kind = [network(k, planned) for k in range(n_networks)]
                 training.run([(net, rows, None) for net in kind], epochs)
             networks.append(kind)
         background = draw_background(encoder, X, seed)
-        share = _linear_share(*judged, rows if validation is None else validation, target)
+        share = _linear_share(*val_outputs, rows if validation is None else validation, target)
         shares = [(1 - share) / n_networks] * n_networks + [share / n_networks] * n_networks
         ensemble = Ensemble.of(networks[0] + networks[1], shares) if share else Ensemble.of(networks[0])
         mixed = (1 - share) * held_out[0] + share * held_out[1]
@@ -168,7 +168,7 @@ class TabularModel:
         shares = self.ensemble.shares or [1 / len(linear)] * len(linear)
         return hidden, sum(share for share, is_linear in zip(shares, linear, strict=True) if is_linear)
 
-    def judge(self, fold):
+    def held_out_ensemble(self, fold):
         """Return the ensemble of the networks that did not see the rows of a fold of ``folds``, 0 up or -2.
 
         They are those of a fit without `refit`.
@@ -255,8 +255,8 @@ def _held_out(networks, folds, X, target):
     """Return the outputs for each row of the networks that did not see it, float64 (rows, outputs); else NaN."""
     found = np.full((len(X), target.n_outputs), np.nan)
     for fold in np.unique(folds[folds != ALL_TRAINED]):
-        judges = networks if fold == ALL_HELD_OUT else [networks[fold]]
-        found[folds == fold] = Ensemble.of(judges)(X[folds == fold])
+        unseen = networks if fold == ALL_HELD_OUT else [networks[fold]]
+        found[folds == fold] = Ensemble.of(unseen)(X[folds == fold])
     return found
 
 
@@ -265,12 +265,12 @@ def _linear_share(outputs, linear, rows, target):
     known = ~np.isnan(outputs).any(axis=1)
     if not known.any():
         return 0.0
-    judge = Network([target.n_outputs, Activation("identity")])
+    evaluator = Network([target.n_outputs, Activation("identity")])
     few = rows.take(known)
 
     def cost(share):
         mixed = (1 - share) * outputs[known] + share * linear[known]
-        return judge.evaluate(mixed, few.y, loss=target.loss, sample_weight=few.weight)["cost"]
+        return evaluator.evaluate(mixed, few.y, loss=target.loss, sample_weight=few.weight)["cost"]
 
     return min(np.linspace(0, 1, 21).tolist(), key=cost)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastprop.tabular.encoders import WORDS, Category, Encoder, Number, Text, Time
+from fastprop.tabular.encoders import WORDS, CategoryEncoding, Encoder, NumberEncoding, TextEncoding, TimeEncoding
 from fastprop.tabular.reading import ColumnSchema
 from fastprop.tabular.schema import Schema
 from fastprop.tabular.table import NumberColumn, Table, TableError, TextColumn, TimeColumn
@@ -38,7 +38,7 @@ def tables(draw):
         "n": NumberColumn(np.array(cells(FLOATS))),
         "c": text_column(cells(st.sampled_from(["a", "b", "c", None]) | TEXTS)),
         "t": TimeColumn(stamps),
-        "w": text_column(cells(st.sampled_from(["the house", "a house", None]) | TEXTS)),
+        "w": text_column(cells(st.sampled_from(["the cottage", "a cottage", None]) | TEXTS)),
     }
     kinds = zip(columns, ("number", "category", "time", "text"), strict=True)
     return Table("t", columns, range(1, n + 1)), Schema(tuple(ColumnSchema(*each) for each in kinds))
@@ -96,7 +96,7 @@ def test_the_order_of_rows_and_columns_changes_nothing(training):
 
 @pytest.mark.parametrize("scale", [1e-300, 1e300])
 def test_numbers_of_any_size_are_scaled(scale):
-    number = Number.fit("x", np.array([-1.0, 0, 1, 1.5]) * scale)
+    number = NumberEncoding.fit("x", np.array([-1.0, 0, 1, 1.5]) * scale)
     out = np.empty((4, 1))
     number.transform(np.array([-1.0, 0, 1, 1.5]) * scale, out)
     assert np.ptp(out) > 0.5 and np.isfinite(out).all()
@@ -109,35 +109,35 @@ def column(cells):
 
 def test_the_parts_of_a_time_that_vary_are_inputs():
     days = np.array(["2024-02-28", "2024-02-29", "2024-03-01", "2025-03-01"], "datetime64[us]")
-    time = Time.fit("t", days)
+    time = TimeEncoding.fit("t", days)
     assert [part.name for part in time.parts] == ["t: days", "t: year", "t: month", "t: day", "t: weekday"]
     hours = np.array(["2024-02-28T05:30", "2024-02-28T23:15"], "datetime64[us]")
-    assert [part.name for part in Time.fit("t", hours).parts] == ["t: days", "t: hour"]
+    assert [part.name for part in TimeEncoding.fit("t", hours).parts] == ["t: days", "t: hour"]
     monday = np.array(["2026-11-30", "2026-11-29"], "datetime64[us]")
-    weekday = next(part for part in Time.fit("t", monday).parts if part.name.endswith("weekday"))
+    weekday = next(part for part in TimeEncoding.fit("t", monday).parts if part.name.endswith("weekday"))
     assert weekday.center == 3.0  # Monday is 0, Sunday is 6
 
 
 def test_frequent_words_of_a_text_are_inputs():
-    text = Text.fit("w", column(["The old house", "house!", "a flat", "new flat", "sold"] * 4))
-    assert text.words == ("a", "flat", "house", "new", "old", "sold", "the")
+    text = TextEncoding.fit("w", column(["The old cottage", "cottage!", "a flat", "new flat", "sold"] * 4))
+    assert text.words == ("a", "cottage", "flat", "new", "old", "sold", "the")
     out = np.empty((1, len(text.inputs)))
-    text.transform(column(["HOUSE, old"]), out)
-    assert dict(zip([each.name for each in text.inputs], out[0]))["w has 'house'"] == 1
-    many = Text.fit("w", column([f"w{k} w{k + 1}" for k in range(99)] * 2))
+    text.transform(column(["COTTAGE, old"]), out)
+    assert dict(zip([each.name for each in text.inputs], out[0]))["w has 'cottage'"] == 1
+    many = TextEncoding.fit("w", column([f"w{k} w{k + 1}" for k in range(99)] * 2))
     assert len(many.words) <= WORDS
 
 
 @pytest.mark.parametrize(
     ("make", "fields"),
     [
-        (Number, {"name": "x", "center": float("nan"), "scale": 1.0, "gaps": False}),
-        (Number, {"name": "x", "center": 0.0, "scale": 0.0, "gaps": False}),
-        (Number, {"name": 3, "center": 0.0, "scale": 1.0, "gaps": False}),
-        (Category, {"name": "c", "categories": ["a", 5], "gaps": False}),
-        (Category, {"name": "c", "categories": ["a"], "gaps": "yes"}),
-        (Time, {"name": "t", "parts": [{"name": "x"}]}),
-        (Text, {"name": "w", "words": [None], "length": None}),
+        (NumberEncoding, {"name": "x", "center": float("nan"), "scale": 1.0, "gaps": False}),
+        (NumberEncoding, {"name": "x", "center": 0.0, "scale": 0.0, "gaps": False}),
+        (NumberEncoding, {"name": 3, "center": 0.0, "scale": 1.0, "gaps": False}),
+        (CategoryEncoding, {"name": "c", "categories": ["a", 5], "gaps": False}),
+        (CategoryEncoding, {"name": "c", "categories": ["a"], "gaps": "yes"}),
+        (TimeEncoding, {"name": "t", "parts": [{"name": "x"}]}),
+        (TextEncoding, {"name": "w", "words": [None], "length": None}),
     ],
 )
 def test_a_description_from_anyone_is_checked(make, fields):

@@ -10,7 +10,7 @@ from shared_data import HOUSING, needs_housing
 from tables import table
 
 from fastprop.tabular.csv import read_csv
-from fastprop.tabular.encoders import CLIP, ONE_HOT, Category, Encoder, Number
+from fastprop.tabular.encoders import CLIP, ONE_HOT, CategoryEncoding, Encoder, NumberEncoding
 from fastprop.tabular.schema import Schema
 from fastprop.tabular.table import TableError
 
@@ -81,7 +81,7 @@ class TestCategories:
     def test_gaps_have_a_place_of_their_own(self):
         t = table(a=["x", "NA", "y", "NA", "x", "y"])
         encoder = fit(t)
-        assert encoder.columns == (Category("a", ("x", "y"), gaps=True),)
+        assert encoder.columns == (CategoryEncoding("a", ("x", "y"), gaps=True),)
         assert encoder.transform(t)[:4].tolist() == [[1, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 0, 1]]
         assert encoder.remarks(t) == []
 
@@ -101,8 +101,8 @@ class TestCategories:
 
     def test_numbers_may_be_categories(self):
         t = table(a=[1, 2, 1, 2])
-        assert isinstance(fit(t, categorical=["a"]).columns[0], Category)
-        assert isinstance(fit(t).columns[0], Number)
+        assert isinstance(fit(t, categorical=["a"]).columns[0], CategoryEncoding)
+        assert isinstance(fit(t).columns[0], NumberEncoding)
 
 
 class TestColumns:
@@ -143,7 +143,7 @@ class TestColumns:
     @pytest.mark.parametrize("value", [2**64, 10**30, 3, np.float32(2), np.int64(7)], ids=repr)
     def test_numbers_of_a_description_are_floats(self, value):
         """JSON may hold an integer of any size, which NumPy would keep as an object."""
-        column = Number("x", center=value, scale=value, gaps=False)
+        column = NumberEncoding("x", center=value, scale=value, gaps=False)
         assert [type(number) for number in (column.center, column.scale)] == [float] * 2
         assert (column.center, column.scale) == (float(value), float(value))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tables import table
 
-from fastprop.tabular.inspection import FEW, effect, importances, judges_of
+from fastprop.tabular.inspection import FEW, effect, held_out_ensembles, importances
 from fastprop.tabular.model import TabularModel
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema
@@ -27,19 +27,19 @@ def study():
     return model, t, y
 
 
-def test_the_judges_did_not_see_the_rows(study):
+def test_those_that_predict_did_not_see_the_rows(study):
     model, t, y = study
-    judges = judges_of(model, t, y)
-    for k, (judge, X, values) in enumerate(judges):
+    ensembles = held_out_ensembles(model, t, y)
+    for k, (ensemble, X, values) in enumerate(ensembles):
         np.testing.assert_array_equal(values, y[model.folds == k])
-        np.testing.assert_allclose(judge(X), model.held_out[model.folds == k], rtol=1e-4, atol=1e-5)
-    ((judge, _, values),) = judges_of(model, t, y, (t.take(range(5)), y[:5]))
-    assert judge is model.ensemble and len(values) == 5
+        np.testing.assert_allclose(ensemble(X), model.held_out[model.folds == k], rtol=1e-4, atol=1e-5)
+    ((ensemble, _, values),) = held_out_ensembles(model, t, y, (t.take(range(5)), y[:5]))
+    assert ensemble is model.ensemble and len(values) == 5
 
 
 def test_what_matters_is_important(study):
     model, t, y = study
-    found = importances(model, judges_of(model, t, y))
+    found = importances(model, held_out_ensembles(model, t, y))
     assert {each.name for each in found} == set(model.encoder.names)
     assert [each.name for each in found[:2]] == ["a", "c"]
     # Dealing the cells anew makes an error of twice the variance that the column explains.

@@ -32,7 +32,7 @@ def mixed_table(rows=240, seed=0):
     size = random.normal(size=rows)
     colour = random.choice(["red", "green", "blue"], rows)
     day = pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 700, rows), unit="D")
-    words = np.array(["old house", "new flat", "house by the sea", "flat"])
+    words = np.array(["old cottage", "new flat", "cottage by the sea", "flat"])
     frame = pd.DataFrame(
         {
             "size": np.where(random.random(rows) < 0.1, np.nan, size),
