@@ -121,7 +121,7 @@ def _scores(run: Run) -> str:
     rows = [
         [shown_name(name), *(with_interval(score.value, score.error) for score in each)] for name, each in found.items()
     ]
-    verdicts = "".join(f"<li>{_text(sentence)}</li>" for sentence in run.comparison.verdicts())
+    verdicts = "".join(f"<li>{_text(sentence)}</li>" for sentence in run.study.verdicts(run.model, run.comparison))
     of = f"; RMSE and MAE are in the units of {run.model.target.name!r}" if "RMSE" in _names(run) else ""
     return (
         _table(["", *_names(run)], rows)

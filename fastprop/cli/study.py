@@ -278,9 +278,10 @@ class Study:
 
     def scored(self, model, comparison):
         """Return what the rows of the scores are, for people."""
-        if self.args.cv:
-            return f"cross-validation in {self.args.cv} folds: the mean of the folds +- 1.96 standard errors of it"
         interval = "+- is half of a 95% interval"
+        if self.args.cv:
+            rows = f"{len(comparison.values):,} rows in {self.args.cv} folds"
+            return f"{rows}, each predicted by a model of the others; {interval}"
         if self.test is not None:
             return f"{len(self.test[1]):,} rows of the test, which nothing was trained on; {interval}"
         if self.validation is not None:
@@ -298,10 +299,21 @@ class Study:
             print(f"  {line}")
         if self.target.task == "regression":
             print(f"  RMSE and MAE are in the units of {self.target.name!r}")
-        for sentence in comparison.verdicts():
+        for sentence in self.verdicts(model, comparison):
             print(f"  {sentence}")
         if "trees" not in comparison.scores and not self.args.no_compare:
             note("boosted trees are compared with where scikit-learn is installed: pip install 'fastprop-nn[sklearn]'")
+
+    def verdicts(self, model, comparison):
+        """Return sentences that say how the model compares with the others."""
+        said = comparison.verdicts()
+        alone = not self.args.cv and self.test is None and self.validation is None and len(model.histories) > 1
+        if alone and not (model.folds == -2).any() and not all(each.startswith("better") for each in said):
+            said.append(
+                "each row is predicted by the one network here that did not see it; the model is the mean of "
+                f"{len(model.histories)}, and usually better: --cv 5 compares that"
+            )
+        return said
 
     @property
     def command(self):

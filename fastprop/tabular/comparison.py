@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fastprop.tabular import baselines
-from fastprop.tabular.scores import Z95, difference, scores
+from fastprop.tabular.scores import Z95, difference, scores, standard_error
 from fastprop.tabular.table import Table
 
 __all__ = ["OURS", "Comparison", "compare", "cross_validate", "figure", "shown_name", "with_interval"]
@@ -46,19 +46,14 @@ class Comparison:
     def of(cls, target, table, values, predictions, groups=None, folds=None):
         """Return the comparison of predictions, a dict of str to array."""
         if folds:
-            found = {name: _of_folds([fold[name] for fold in folds]) for name in predictions}
+            found = {name: _of_folds([fold[name] for fold in folds], groups) for name in predictions}
         else:
             found = {name: scores(target, each, values, groups) for name, each in predictions.items()}
         return cls(table, values, predictions, found, groups, folds or [])
 
     def better(self, name):
         """Return by how much the model is better than another in the first score, and the standard error of that."""
-        ours, other = self.scores[OURS][0], self.scores[name][0]
-        if self.folds:
-            sign = 1 if ours.greater else -1
-            each = np.array([sign * (fold[OURS][0].value - fold[name][0].value) for fold in self.folds])
-            return float(each.mean()), float(each.std(ddof=1) / math.sqrt(len(each)))
-        return difference(ours, other, self.groups)
+        return difference(self.scores[OURS][0], self.scores[name][0], self.groups)
 
     def verdicts(self):
         """Return sentences that say how the model compares with each of the others."""
@@ -149,13 +144,15 @@ def cross_validate(fit, table, y, folds, names, *, groups=None, seed=0):
     return Comparison.of(model.target, table.take(order), y[order], predictions, chosen, each_scores)
 
 
-def _of_folds(found):
-    """Return the mean of each score over folds, and its standard error; the influences are those of the folds."""
+def _of_folds(found, groups):
+    """Return the mean of each score over folds, with the influences of the rows of all of them on it."""
     means = []
     for each in zip(*found, strict=True):
-        values = np.array([score.value for score in each])
-        error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
-        means.append(replace(each[0], value=float(values.mean()), error=error, influence=values))
+        n, k = sum(len(score.influence) for score in each), len(each)
+        parts = [(score.influence - score.influence.mean()) * n / (k * len(score.influence)) for score in each]
+        influence = np.concatenate(parts)
+        value = float(np.mean([score.value for score in each]))
+        means.append(replace(each[0], value=value, error=standard_error(influence, groups), influence=influence))
     return means
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fastprop.nn import losses
 from fastprop.training.metrics import METRICS, Predictions
 
-__all__ = ["Z95", "Score", "difference", "scores"]
+__all__ = ["Z95", "Score", "difference", "scores", "standard_error"]
 
 # The half width of a 95% interval of a normal distribution, in standard errors.
 Z95 = 1.959964
@@ -81,7 +81,7 @@ def scores(target, predictions, values, groups=None):
         metric, influence = METRICS[name], influences[name]
         of_unit = unit if name in ("rmse", "mae") else 1.0
         value, influence = of_unit * metric.function(given), of_unit * influence
-        found.append(Score(shown, value, _error(influence, groups), influence, metric.greater))
+        found.append(Score(shown, value, standard_error(influence, groups), influence, metric.greater))
     return found
 
 
@@ -94,11 +94,11 @@ def difference(score, other, groups=None):
         Positive where `score` is the better one.
     """
     sign = 1 if score.greater else -1
-    return sign * (score.value - other.value), _error(score.influence - other.influence, groups)
+    return sign * (score.value - other.value), standard_error(score.influence - other.influence, groups)
 
 
-def _error(influence, groups):
-    """Return the standard error of a mean of influences."""
+def standard_error(influence, groups=None):
+    """Return the standard error of a score from the influences of the rows, (rows,), which may be in groups."""
     n, unit = len(influence), np.abs(influence).max()
     if n < 2 or not np.isfinite(unit):
         return float("nan")

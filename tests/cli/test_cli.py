@@ -451,7 +451,7 @@ class TestRowsHeldOut:
     def test_a_cross_validation(self, succeed):
         found, out, _ = self.findings(succeed, "--cv", 3)
         assert found["scores"]["rows"] == 240 and len(found["scores"]["models"]["fastprop"]["folds"]) == 3
-        assert "scores: cross-validation in 3 folds" in out
+        assert "scores: 240 rows in 3 folds, each predicted by a model of the others" in out
         assert scores_of(out)["R2"] > 0.8
 
     def test_a_time_budget(self, succeed):
