@@ -119,9 +119,14 @@ def no_other_arguments(
 
         @wraps(function)
         def checked(*args: Any, **given: Any) -> Any:
-            if len(args) > n_positional and by_name:
+            if len(args) > n_positional:
                 most, extra = n_positional - takes_self, shown(args[n_positional])
                 wanted = {0: "no argument", 1: "one argument"}.get(most, f"{most} arguments")
+                if not by_name:
+                    listed = ", ".join(known)
+                    raise TypeError(
+                        f"{call}() takes {wanted}, {listed}, got {extra} beside; leave it out, or give one list"
+                    )
                 raise TypeError(
                     f"{call}() takes {wanted} by position, got {extra} beside; give it by its name, such as "
                     f"{by_name[0]}={extra}; the names are {', '.join(by_name)}"

@@ -590,6 +590,7 @@ def test_any_argument_that_there_is_not(name):
         (lambda: fp.EarlyStopping("x"), "EarlyStopping() takes no argument by position, got 'x'", "patience='x'"),
         (lambda: fp.Network([2, 2], "tanh"), "Network() takes one argument by position, got 't", "activation='tanh'"),
         (lambda: NET.fit(*DATA, "mse"), "fit() takes 2 arguments by position, got 'mse'", "loss='mse'"),
+        (lambda: fp.ByColumn((fp.Periodic(), [0]), 2), "ByColumn() takes one argument, parts, got 2", "give one list"),
         (lambda: fp.Checkpoint("run", 2), "Checkpoint() takes one argument by position, got 2", "every=2"),
     ],
 )

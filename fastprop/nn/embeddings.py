@@ -394,7 +394,8 @@ class ByColumn(Layer):
                 layer.operations(len(columns))
             except ValueError as error:
                 raise ValueError(
-                    f"part {place} of ByColumn does not fit its columns, {columns!r:.200}: {error}, counted among these"
+                    f"part {place} of ByColumn does not fit its columns {columns!r:.200}, which it counts from 0: "
+                    f"{error}"
                 ) from None
             parts.append((layer, tuple(columns)))
         self._store(parts=tuple(parts))
