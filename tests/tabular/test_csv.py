@@ -1,5 +1,6 @@
 """Reading CSV files: every fault that files have, as a small file (csv.py, dialect.py, columns.py)."""
 
+import contextlib
 import csv
 import gzip
 import io
@@ -240,6 +241,23 @@ class TestRows:
         stripped = [[cell.strip() for cell in row] for row in rows]
         assert [list(row) for row in zip(*cells(t).values(), strict=True)] == stripped
         assert t.lines.tolist() == list(range(2 + above.count("\n"), 2 + above.count("\n") + len(rows)))
+
+    @given(
+        st.one_of(
+            st.binary(max_size=60),
+            st.text('ab1.5,;\t"# \n\r=sep\u2212é', max_size=60).map(str.encode),
+            st.text(max_size=30).map(lambda text: text.encode("utf-16", "surrogatepass")),
+        )
+    )
+    def test_any_bytes_are_a_table_or_refused_in_a_sentence(self, content):
+        try:
+            t = parse_csv(content, "t.csv")
+        except TableError as error:
+            assert str(error).startswith("t.csv")
+            return
+        assert t.n_rows == len(t.lines) > 0 and all(len(column) == t.n_rows for column in t.columns.values())
+        with contextlib.suppress(TableError):
+            Schema.infer(t)
 
     def test_progress(self, read):
         said = []
