@@ -52,7 +52,7 @@ def read_table(path, progress=None):
     else:
         raise TableError(
             f"{path} is a {kind} file, which needs narwhals and pyarrow (or polars): "
-            "pip install narwhals pyarrow, or save the table as CSV"
+            "pip install 'fastprop-nn[parquet]', or save the table as CSV"
         )
     try:
         frame = read(path)

@@ -25,7 +25,7 @@ def test_without_a_library_the_message_names_one(tmp_path, monkeypatch):
     path.write_bytes(b"PAR1....")
     monkeypatch.setattr(readers, "_is_installed", lambda name: False)
     with pytest.raises(
-        TableError, match=r"t.bin is a Parquet file, which needs .* pip install narwhals pyarrow, or save"
+        TableError, match=r"t.bin is a Parquet file, which needs .* pip install 'fastprop-nn.parquet.', or save"
     ):
         read_table(path)
 
