@@ -49,6 +49,8 @@ from fastprop.optim.optimizers import NAdam as NAdam
 from fastprop.optim.optimizers import RMSprop as RMSprop
 from fastprop.sklearn.estimators import MLPClassifier as MLPClassifier
 from fastprop.sklearn.estimators import MLPRegressor as MLPRegressor
+from fastprop.tabular.estimators import TabularClassifier as TabularClassifier
+from fastprop.tabular.estimators import TabularRegressor as TabularRegressor
 from fastprop.training.callbacks import Callback as Callback
 from fastprop.training.callbacks import EarlyStopping as EarlyStopping
 from fastprop.training.checkpoint import Checkpoint as Checkpoint

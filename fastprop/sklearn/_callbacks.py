@@ -68,6 +68,8 @@ class EstimatorCallback(Callback):
         if estimator.verbose:
             streams.show(f"Iteration {estimator.n_iter_}, loss = {run.cost:.8f}")
         improved = self._improved()
+        if self.rows.held_out is not None:  # for the callbacks that come after this one
+            run.history.setdefault("validation_score", []).append(estimator.validation_scores_[-1])
         if not estimator._stochastic():
             return
         estimator._no_improvement_count = 0 if improved else estimator._no_improvement_count + 1

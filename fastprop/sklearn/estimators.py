@@ -122,13 +122,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_fun : int, default 15000
         The largest number of times that "lbfgs" computes the cost.
     standardize : bool, default True
-        Whether each column of X is first brought to mean 0 and variance 1, as by scikit-learn's StandardScaler. A
-        regressor's y is standardised too, or divided by its mean where predictions are exponentials, unless the loss is
-        a function. Then `loss_` and the hyperparameters of the loss, such as the delta of huber, are in standardised
-        units. Mean and variance are those of all rows so far: each ``partial_fit``, and each ``fit`` with `warm_start`,
-        adds its rows, and what the network has learned is rescaled to the new units. A single row does not show any
-        scale: where the first call has only one, X and y are left as they are until other rows come. scikit-learn's
-        estimators do not standardise.
+        Whether each column of X is first brought to mean 0 and variance 1, as by scikit-learn's StandardScaler. Columns
+        of 0 and 1 stay as they are, and other columns with two values are brought to 0 and 1. A regressor's y is
+        standardised too, or divided by its mean where predictions are exponentials, unless the loss is a function. Then
+        `loss_` and the hyperparameters of the loss, such as the delta of huber, are in standardised units. Mean and
+        variance are those of all rows so far: each ``partial_fit``, and each ``fit`` with `warm_start`, adds its rows,
+        and what the network has learned is rescaled to the new units. A single row does not show any scale: where the
+        first call has only one, X and y are left as they are until other rows come. scikit-learn's estimators do not
+        standardise.
     initializer : str, default "glorot_uniform"
         The initial weights of the hidden layers, by default those of scikit-learn; "auto" chooses what suits the
         activation, as in ``Dense``.
@@ -143,7 +144,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         The layer that reads the columns of X: "piecewise" is ``PiecewiseLinear`` at their quantiles; or a layer of
         ``fastprop.nn.embeddings``. `standardize` does not change X then.
     callbacks : Callback or sequence of them
-        As ``Network.fit`` takes them. The callbacks of scikit-learn itself are set by ``set_callbacks`` (from 1.9 on).
+        As ``Network.fit`` takes them. Where rows are held out, ``run.history["validation_score"]`` has their score
+        after each epoch. The callbacks of scikit-learn itself are set by ``set_callbacks`` (from 1.9 on).
     n_threads : int, optional
         The largest number of threads for this estimator; by default that of ``fp.set_num_threads``.
     dtype : "auto", "float32" or "float64", default "auto"

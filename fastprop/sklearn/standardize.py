@@ -25,6 +25,9 @@ HALF_LEARNED_ROWS = 500
 # that hold only jitter at first.
 MAX_GROWTH = 2.0
 
+# So many rows with two values show that a column has only two: a column of numbers has more in so many rows.
+TWO_VALUED_ROWS = 20
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -35,11 +38,18 @@ class Moments:
     weight : float
         The sum of the rows' weights.
     mean, variance : ndarray, (columns,)
+    low, high : ndarray, (columns,)
+        The least and the greatest value.
+    two_valued : bool array, (columns,)
+        Whether there is no other value than these.
     """
 
     weight: float
     mean: np.ndarray
     variance: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    two_valued: np.ndarray
 
     @classmethod
     def of(cls, table: np.ndarray, weight: np.ndarray | None) -> "Moments":
@@ -48,7 +58,10 @@ class Moments:
             table = table.astype(np.float64, copy=False)
             mean = np.average(table, axis=0, weights=weight)
             variance = np.average(np.square(table - mean), axis=0, weights=weight)
-        return cls(float(len(table) if weight is None else weight.sum(dtype=np.float64)), mean, variance)
+        low, high = table.min(axis=0), table.max(axis=0)
+        two_valued = ((table == low) | (table == high)).all(axis=0)
+        total = float(len(table) if weight is None else weight.sum(dtype=np.float64))
+        return cls(total, mean, variance, low, high, two_valued)
 
     def __add__(self, other: "Moments") -> "Moments":
         """Return the moments of the rows of both (Chan, Golub and LeVeque 1983).
@@ -59,7 +72,22 @@ class Moments:
             weight, apart = self.weight + other.weight, other.mean - self.mean
             share = other.weight / weight
             variance = self.variance + share * (other.variance - self.variance + (1 - share) * np.square(apart))
-            return Moments(weight, self.mean + share * apart, variance)
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        two_valued = self.two_valued & other.two_valued
+        for value in (self.low, self.high, other.low, other.high):
+            two_valued = two_valued & ((value == low) | (value == high))
+        return Moments(weight, self.mean + share * apart, variance, low, high, two_valued)
+
+    @property
+    def with_indicators(self) -> "Moments":
+        """The moments with which 0 and 1 stay as they are, and the values of any other column with two become 0 and 1.
+
+        The larger of two values would be far from 0 otherwise if it is rare, and more harm than help.
+        """
+        known = (self.low == 0) & (self.high == 1) | ((self.weight >= TWO_VALUED_ROWS) & (self.low < self.high))
+        chosen, spread = self.two_valued & known, self.high - self.low
+        mean, variance = np.where(chosen, self.low, self.mean), np.where(chosen, spread * spread, self.variance)
+        return replace(self, mean=mean, variance=variance)
 
     @cached_property
     def deviation(self) -> np.ndarray:
@@ -128,7 +156,8 @@ class Standardization:
     @cached_property
     def x(self) -> Any:
         """The moments with which X is standardised; None where it is left as it is."""
-        return self._moments_in_use(self.x_moments)
+        moments = self._moments_in_use(self.x_moments)
+        return moments and moments.with_indicators
 
     @cached_property
     def y(self) -> Any:
@@ -138,7 +167,7 @@ class Standardization:
     def _moments_in_use(self, moments: Moments | None) -> Moments | None:
         if moments is None or self.started:
             return moments
-        return Moments(moments.weight, np.zeros_like(moments.mean), np.zeros_like(moments.variance))
+        return replace(moments, mean=np.zeros_like(moments.mean), variance=np.zeros_like(moments.variance))
 
     @property
     def finite(self) -> bool:

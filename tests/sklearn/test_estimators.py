@@ -891,3 +891,44 @@ def test_tables_without_rows_and_with_gaps_are_told_what_to_do():
         _small().fit(frame, [0, 1, 0])
     whole = polars.Series([1, 2, 3], dtype=polars.Int128)
     assert np.isfinite(_small(fp.MLPRegressor).fit(frame.select("b"), whole).predict(frame.select("b"))).all()
+
+
+def test_float32_and_float64_predict_alike():
+    X, y = load_diabetes(return_X_y=True)
+    options = {"hidden_layer_sizes": (20,), "max_iter": 20, "random_state": 0, "alpha": 0}
+    single = fp.MLPRegressor(**options).fit(X.astype(np.float32), y).predict(X.astype(np.float32))
+    double = fp.MLPRegressor(**options).fit(X, y).predict(X)
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, atol=1e-4 * np.abs(y).max())
+
+
+def test_standardize_leaves_indicators_alone():
+    """Columns of 0 and 1 reach the network as they are; others of two values become 0 and 1; the rest as ever."""
+    random = np.random.default_rng(0)
+    X = np.column_stack(
+        [random.random(200) < 0.01, random.choice([100.0, 102.0], 200), random.normal(5, 3, 200), np.zeros(200)]
+    ).astype(float)
+    model = fp.MLPRegressor(max_iter=2, random_state=0).fit(X, X[:, 2])
+    seen = model._standardization.inputs(X)
+    np.testing.assert_array_equal(seen[:, 0], X[:, 0])
+    np.testing.assert_array_equal(seen[:, 1], (X[:, 1] - 100) / 2)
+    assert seen[:, 2].mean() == pytest.approx(0) and seen[:, 2].std() == pytest.approx(1)
+    np.testing.assert_array_equal(seen[:, 3], 0)
+    np.testing.assert_allclose(model.network_(X).ravel(), model.predict(X), rtol=1e-6)
+    streamed = fp.MLPRegressor(random_state=0)
+    for start in range(0, 200, 50):
+        streamed.partial_fit(X[start : start + 50], X[start : start + 50, 2])
+    np.testing.assert_array_equal(streamed._standardization.inputs(X)[:, :2], seen[:, :2])
+
+
+def test_callbacks_see_the_validation_score():
+    X, y = load_diabetes(return_X_y=True)
+    seen = []
+    model = fp.MLPRegressor(
+        early_stopping=True,
+        max_iter=3,
+        random_state=0,
+        callbacks=lambda run: seen.append(run.history["validation_score"][-1]),
+    )
+    model.fit(X, y)
+    assert seen == model.validation_scores_

@@ -167,6 +167,11 @@ def test_estimators():
             assert np.array_equal(loaded(model).predict(X), model.predict(X))
             with pytest.warns(match="."):
                 assert np.array_equal(loaded(model).fit(X, y).predict(X), model.predict(X))
+    for kind in (fp.TabularClassifier, fp.TabularRegressor):
+        model = kind("low", random_state=0).fit(X, y)
+        assert kind.__module__ == "fastprop"
+        assert np.array_equal(loaded(model).predict(X), model.predict(X))
+        assert np.array_equal(loaded(model).fit(X, y).predict(X), model.predict(X))
 
 
 @pytest.mark.peer

