@@ -63,6 +63,7 @@ COPIES = 4
 NUMBERS = {
     "activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6, "copies": COPIES, "by_row": 0, "logarithm": 0,
     "row_offset": 0, "key": 1, "epsilon": 1e-5, "batch_rows": ROWS, "layers": 2, "loss": 0,
+    "bins": 16, "last": 1,
     "n_frequencies": 4, "n_tables": 480, "l1": 1e-6, "l2": 1e-6, "limit": 1.0, "factor": 1.0, "weight": 0.01,
 }  # fmt: skip
 # Layers of inputs read two numbers and two of 16 categories, or four numbers, and write N outputs.
