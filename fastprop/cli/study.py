@@ -10,7 +10,7 @@ import numpy as np
 from fastprop._version import __version__
 from fastprop.cli._common import StatusLine, note, read_table
 from fastprop.tabular import baselines
-from fastprop.tabular.comparison import compare, cross_validate
+from fastprop.tabular.comparison import compare, cross_validate, shown_name
 from fastprop.tabular.inspection import held_out_ensembles, importances
 from fastprop.tabular.model import TabularModel, assign_folds, best_epoch
 from fastprop.tabular.recipe import Recipe
@@ -128,8 +128,8 @@ class Study:
 
     # ---- training ----
 
-    def fit(self, rows, note="training"):
-        """Return the model of some rows."""
+    def fit(self, rows, what="training"):
+        """Return the model of some rows; `what` stands in the line of progress."""
         budget = self.args.time
         if budget is not None and self.args.cv:
             budget /= self.args.cv + 1  # of all fits together
@@ -139,7 +139,7 @@ class Study:
 
             def progress(network, networks, epoch, epochs):
                 self.planned[network] = epochs
-                line.say(f"{note}: network {network + 1} of {networks}, epoch {epoch} of at most {epochs}")
+                line.say(f"{what}: network {network + 1} of {networks}, epoch {epoch} of at most {epochs}")
 
             model = TabularModel.fit(
                 self.table.take(rows),
@@ -167,15 +167,17 @@ class Study:
         """Return the scores of a model beside the baselines, or None if no row was held out."""
         rows = self.training
         test = self.test or self.validation
-        return compare(
-            model,
-            self.table.take(rows),
-            self.values[rows],
-            self.compared,
-            test=test,
-            groups=None if self.groups is None or test is not None else self.groups[rows],
-            seed=self.args.seed,
-        )
+        with StatusLine() as line:
+            return compare(
+                model,
+                self.table.take(rows),
+                self.values[rows],
+                self.compared,
+                test=test,
+                groups=None if self.groups is None or test is not None else self.groups[rows],
+                seed=self.args.seed,
+                progress=lambda name: line.say(f"comparing: {shown_name(name)}"),
+            )
 
     def importances(self, model):
         """Return the importance of each column for the rows that were held out, the largest first."""
@@ -310,7 +312,7 @@ class Study:
         alone = not self.args.cv and self.test is None and self.validation is None and len(model.histories) > 1
         if alone and not (model.folds == -2).any() and not all(each.startswith("better") for each in said):
             said.append(
-                "each row is predicted by the one network here that did not see it; the model is the mean of "
+                "each row is predicted here by the one network that did not see it; the model is the mean of "
                 f"{len(model.histories)}, and usually better: --cv 5 compares that"
             )
         return said

@@ -82,7 +82,7 @@ class Comparison:
         return {"rows": len(self.values), "models": found}
 
 
-def compare(model, table, y, names, *, test=None, groups=None, seed=0):
+def compare(model, table, y, names, *, test=None, groups=None, seed=0, progress=None):
     """Return the comparison of a model with baselines that are trained on the same rows; None if no row was held out.
 
     Parameters
@@ -99,6 +99,8 @@ def compare(model, table, y, names, *, test=None, groups=None, seed=0):
     groups : array, (scored rows,), optional
         Rows of one group are not independent.
     seed : int
+    progress : callable, optional
+        Called with the name of each baseline before it is trained.
     """
     target, X = model.target, model.encoder.transform(table)
     if test is None:
@@ -116,18 +118,20 @@ def compare(model, table, y, names, *, test=None, groups=None, seed=0):
         return None
     predictions = {OURS: ours}
     for name in names:
+        if progress is not None:
+            progress(name)
         predictions[name] = baselines.predictions_of(name, model.encoder, target, X, y, splits, seed)[scored]
     return Comparison.of(target, table, values, predictions, groups)
 
 
-def cross_validate(fit, table, y, folds, names, *, groups=None, seed=0):
+def cross_validate(fit, table, y, folds, names, *, groups=None, seed=0, progress=None):
     """Return the comparison of models with baselines, each of which is fitted to all folds but one and scored on that.
 
     Parameters
     ----------
     fit : callable
         Called as ``fit(rows)`` with numbers of rows; returns the TabularModel of these rows.
-    table, y, names, groups, seed
+    table, y, names, groups, seed, progress
         As ``compare`` takes them.
     folds : int64 array, (rows,)
         The fold of each row.
@@ -136,7 +140,7 @@ def cross_validate(fit, table, y, folds, names, *, groups=None, seed=0):
     for fold in range(folds.max() + 1):
         seen, rows = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         model, test = fit(seen), (table.take(rows), y[rows])
-        found.append(compare(model, table.take(seen), y[seen], names, test=test, seed=seed))
+        found.append(compare(model, table.take(seen), y[seen], names, test=test, seed=seed, progress=progress))
         order.append(rows)
     order = np.concatenate(order)
     predictions = {name: np.concatenate([each.predictions[name] for each in found]) for name in found[0].predictions}

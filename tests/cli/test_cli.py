@@ -524,6 +524,16 @@ class TestEstimators:
         _, lines = read(succeed("predict", "blobs.safetensors", "blobs.csv")[0])
         assert [line[0] for line in lines] == loaded.predict(frame).tolist()
 
+    def test_parquet(self, succeed):
+        pandas = pytest.importorskip("pandas")
+        pytest.importorskip("pyarrow")
+        pandas.read_csv(write_plane()).to_parquet("plane.parquet")
+        out, _ = succeed("train", "plane.parquet", "--target", "y", *LOW)
+        assert "table: plane.parquet, 400 rows, 4 columns" in out
+        of_parquet, _ = succeed("predict", "plane.safetensors", "plane.parquet")
+        of_csv, _ = succeed("predict", "plane.safetensors", "plane.csv")
+        assert of_parquet == of_csv
+
     def test_quantiles(self, succeed):
         pytest.importorskip("sklearn")
         random = np.random.default_rng(0)
