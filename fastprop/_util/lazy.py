@@ -61,6 +61,7 @@ def _named() -> None:
     import pathlib  # noqa: F401
     import string  # noqa: F401
 
+    import narwhals.stable.v2  # noqa: F401
     import numpy.random  # noqa: F401
 
 
