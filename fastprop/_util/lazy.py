@@ -51,7 +51,10 @@ class LazyModule:
 
 
 def _named() -> None:
-    """Never called: it shows tools such as PyInstaller the modules that are imported by name."""
+    """Never called: it shows tools such as PyInstaller the modules that are imported by name.
+
+    Optional packages are not among them: a frozen program has those that it imports itself.
+    """
     import base64  # noqa: F401
     import difflib  # noqa: F401
     import hashlib  # noqa: F401
@@ -61,7 +64,6 @@ def _named() -> None:
     import pathlib  # noqa: F401
     import string  # noqa: F401
 
-    import narwhals.stable.v2  # noqa: F401
     import numpy.random  # noqa: F401
 
 

@@ -52,7 +52,9 @@ def test_what_is_imported_by_name_is_named_where_tools_that_freeze_look():
     for path in Path(fp.__file__).parent.rglob("*.py"):
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if "LazyModule" in line]
         asked |= {name for line in lines for name in re.findall('"([a-z0-9.]+)"', line)}
-    assert "json" in asked and asked <= named
+    needed = {name for name in asked if name.partition(".")[0] in {"numpy", *sys.stdlib_module_names}}
+    assert "json" in asked and needed <= named
+    assert not {name.partition(".")[0] for name in asked - needed} & named  # optional packages make programs large
 
 
 @pytest.mark.peer
