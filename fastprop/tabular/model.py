@@ -324,8 +324,9 @@ class Training:
 
     def _train(self, k, network, rows, held_out, limit):
         recipe = self.recipe
-        batch_size = min(recipe.batch_size, len(rows))
-        epochs = max(1, round(recipe.steps * batch_size / len(rows)))
+        n_batches = max(1, round(len(rows) / recipe.batch_size))  # dealt evenly: a few rows in the last waste a step
+        batch_size = math.ceil(len(rows) / n_batches)
+        epochs = max(1, round(recipe.steps / n_batches))
         patience = max(1, math.ceil(recipe.patience * epochs))
         validated = held_out is not None and len(held_out) > 0
 
