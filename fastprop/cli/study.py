@@ -85,9 +85,9 @@ class Study:
         if args.members is not None:
             recipe = recipe.with_members(args.members)
         study = cls(args, table, target, None, values, *[None] * 3, int((~known).sum()), groups, times, recipe)
-        rest, study.test = study.split(np.flatnonzero(known), args.test_fraction)
+        rest, study.test = study.split(np.flatnonzero(known), args.test_fraction, "--test-fraction")
         share = args.validation if isinstance(args.validation, float) else 0.0
-        study.training, study.validation = study.split(rest, share)
+        study.training, study.validation = study.split(rest, share, "--validation")
         if isinstance(args.validation, str):
             other = read_table(args.validation)
             values, known = target.encode(other)
@@ -103,12 +103,15 @@ class Study:
         )
         return study
 
-    def split(self, rows, share):
+    def split(self, rows, share, option):
         """Return the rows that train, and (Table, values) of a share that is held out, or None if that is empty.
 
-        Whole groups are held out, the latest rows, or rows at random.
+        Whole groups are held out, the latest rows, or rows at random. `option` names the share in errors.
         """
         training, held_out = self._divide(rows, share)
+        if share and not (len(held_out) and len(training)):
+            what = "groups" if self.groups is not None else "rows"
+            raise ValueError(f"{option} {share:g} leaves {what} on one side alone; give another share")
         return training, (self.table.take(held_out), self.values[held_out]) if len(held_out) else None
 
     def _divide(self, rows, share):
@@ -190,6 +193,9 @@ class Study:
         rows, seed = self.training, self.args.seed
         y, groups = self.values[rows], None if self.groups is None else self.groups[rows]
         folds = assign_folds(len(rows), self.args.cv, y if self.target.task == "classification" else None, groups, seed)
+        if np.bincount(folds, minlength=self.args.cv).min() < 2:
+            of = "" if groups is None else f" in {len(np.unique(groups))} groups"
+            raise ValueError(f"--cv {self.args.cv} makes folds of less than 2 of the {len(rows)} rows{of}; give fewer")
         n, done = folds.max() + 1, iter(range(1, folds.max() + 2))
 
         def fit(seen):

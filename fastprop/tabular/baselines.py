@@ -54,13 +54,30 @@ def predictions_of(name, encoder, target, X, y, splits, seed=0):
     _, predict = BASELINES[name]
     shape = (len(y), len(target.classes)) if target.task == "classification" else (len(y),)
     found = np.full(shape, np.nan)
+    if name == "guess":  # of all rows together, so that it is the same for all
+        every = np.logical_or.reduce([_mask(seen, len(y)) for seen, _ in splits])
+        splits = [(every, held_out) for _, held_out in splits]
     for seen, held_out in splits:
         found[held_out] = predict(encoder, target, X, y, seen, held_out, seed)
     return found
 
 
+def _mask(rows, n):
+    """Return the bool array of n rows that numbers of rows, or a bool array, choose."""
+    chosen = np.zeros(n, bool)
+    chosen[rows] = True
+    return chosen
+
+
 def _guess(encoder, target, X, y, seen, held_out, seed):
-    return target.guess(y[seen], len(X[held_out]))
+    found = target.guess(y[seen], len(X[held_out]))
+    return found if target.task == "regression" else _possible(found, len(y[seen]))
+
+
+def _possible(chances, n):
+    """Return probabilities in which a class without any of the n rows has that of one row more."""
+    chances = np.where((chances == 0).all(axis=0), 1 / (n + 1), chances)
+    return chances / chances.sum(axis=1, keepdims=True)
 
 
 def _linear(encoder, target, X, y, seen, held_out, seed):
@@ -110,7 +127,7 @@ def _trees(encoder, target, X, y, seen, held_out, seed):
         trees = HistGradientBoostingClassifier(**options).fit(rows, y)
         found = np.zeros((len(others), len(target.classes)))
         found[:, trees.classes_] = trees.predict_proba(others)  # a class may have no row among those seen
-        return found
+        return _possible(found, len(rows))
 
 
 def tree_columns(encoder, X, seen):

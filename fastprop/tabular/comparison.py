@@ -164,6 +164,8 @@ def _verdict(name, score, better, error):
     """Return a sentence about the difference of a score and its standard error."""
     other, size = shown_name(name), with_interval(abs(better), error)
     way = f"{score.name} is {'higher' if (better > 0) == score.greater else 'lower'} by {size}"
+    if not math.isfinite(error):
+        return f"there are too few rows to compare with {'a guess' if name == 'guess' else f'the {other}'}"
     if name == "guess":
         if better > Z95 * error:
             return f"better than a guess that uses no column: {way}"

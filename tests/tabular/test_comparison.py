@@ -59,6 +59,26 @@ def test_trees_take_categories_and_gaps_as_they_are(task):
         assert found.sum(axis=1) == pytest.approx(1) and (found.argmax(axis=1) == y[~seen]).mean() > 0.8
 
 
+@pytest.mark.peer
+def test_a_class_without_rows_is_not_impossible():
+    pytest.importorskip("sklearn")
+    t, _, _ = made()
+    y, target = np.arange(300) % 2, Target("y", "classification", ("a", "b", "c"))
+    y[299] = 2
+    encoder, seen = Encoder.fit(t, Schema.infer(t)), np.arange(300) < 200
+    for name in baselines.BASELINES:
+        found = baselines.predictions_of(name, encoder, target, encoder.transform(t), y, [(seen, ~seen)])[~seen]
+        assert (found[:, 2] > 0).all() and found.sum(axis=1) == pytest.approx(1), name
+
+
+def test_the_guess_is_the_same_for_all_rows():
+    t, y, target = made(task="classification")
+    encoder, folds = Encoder.fit(t, Schema.infer(t)), assign_folds(300, 3)
+    splits = [(folds != k, folds == k) for k in range(3)]
+    found = baselines.predictions_of("guess", encoder, target, encoder.transform(t), y, splits)
+    assert found == pytest.approx(np.tile(np.bincount(y) / 300, (300, 1)))
+
+
 @pytest.fixture(scope="module")
 def fitted():
     t, y, target = made()
