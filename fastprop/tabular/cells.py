@@ -14,6 +14,7 @@ from fastprop import _validation
 
 __all__ = [
     "CLOCK",
+    "DECIMAL_POINT",
     "MISTAKES",
     "Gaps",
     "NumberFormat",
@@ -23,6 +24,7 @@ __all__ = [
     "looks_like_codes",
     "looks_like_compact_dates",
     "looks_like_times",
+    "plain_floats",
     "units_of",
 ]
 
@@ -68,6 +70,8 @@ class Gaps:
 
     def mask(self, texts, category=False):
         """Return which texts are gaps, in a column of numbers or times, or in one of categories; bool (n_texts,)."""
+        if not (category or self.numbers) and plain_floats(texts) is not None:
+            return np.zeros(len(texts), bool)
         known = self._in_categories if category else self._texts
         mask = np.fromiter((text.casefold() in known for text in texts), bool, len(texts))
         if self.numbers and not category:
@@ -101,6 +105,8 @@ _GROUPED = re.compile(
     r"(?:\d+|[1-9]\d{0,2}([,' ])\d{3}(?:\1\d{3})*|[1-9]\d?(?:,\d{2})+,\d{3})(?:\.\d*)?|\.\d+"
 ).fullmatch
 _LONE_COMMA = re.compile(r"\d*,\d+").fullmatch
+# A point that cannot be a mark of thousands, in texts joined by zeros.
+DECIMAL_POINT = re.compile(r"\.(?!\d{3}(?:\0|$))|(?:^|\0)[+-]?0?\.")
 _NO_MARKS = str.maketrans("", "", ",' ")
 _SWAPPED = str.maketrans(".,", ",.")
 
@@ -109,6 +115,16 @@ _SWAPPED = str.maketrans(".,", ",.")
 MIN_WITH_UNIT = 5
 MAX_LENGTH = 60  # of a number with all that stands around it; longer texts are not looked into
 MISTAKES = 0.1  # of the cells of a column of numbers or times, at most this share may be something else: mistakes
+
+
+def plain_floats(texts):
+    """Return texts as finite numbers, float64 (n_texts,), if all are such as Python writes them, else None."""
+    try:
+        values = np.array(list(map(float, texts)), np.float64)
+    except ValueError:
+        return None
+    joined = "".join(texts)  # float takes 1_000 and digits of other scripts too
+    return values if np.isfinite(values).all() and "_" not in joined and joined.isascii() else None
 
 
 def is_plain(text):
@@ -157,6 +173,8 @@ def decimal_votes(texts):
 
     1.5 and 1,234.5 speak for the point, 1,5 and 1.234.567 for the comma; 1,234 and 950 for neither.
     """
+    if plain_floats(texts) is not None:
+        return len(DECIMAL_POINT.findall("\0".join(texts))), 0
     points = commas = 0
     for text in texts:
         if "." not in text and "," not in text:
@@ -226,6 +244,8 @@ class NumberFormat:
         points, commas = decimal_votes(texts)
         if points != commas:
             decimal = "." if points > commas else ","
+        if plain_floats(texts) is not None:
+            return cls(decimal)
         units, distinct = {}, {}
         for text, count in zip(texts, counts, strict=True):
             shape = None if _PLAIN(text) else _Shape.of(text)
@@ -248,7 +268,10 @@ class NumberFormat:
         parsed : bool array (n_texts,)
             Which texts are numbers. Infinite ones are.
         """
-        values, parsed = np.full(len(texts), np.nan), np.ones(len(texts), bool)
+        values, parsed = plain_floats(texts), np.ones(len(texts), bool)
+        if values is not None and (self.decimal == "." or not any("." in text for text in texts)):
+            return values, parsed
+        values = np.full(len(texts), np.nan)
         for i, text in enumerate(texts):
             if _PLAIN(text) and (self.decimal == "." or "." not in text):
                 values[i] = float(text)

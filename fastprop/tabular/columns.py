@@ -8,15 +8,14 @@ import re
 
 import numpy as np
 
-from fastprop.tabular.cells import is_plain
+from fastprop.tabular.cells import DECIMAL_POINT, is_plain
 from fastprop.tabular.table import NumberColumn, TextColumn
 
 __all__ = ["AmbiguousError", "ColumnBuilder", "text_column"]
 
 # From this many rows on, a column of which more than half of the texts are different is tried as one of numbers.
 MIN_ROWS = 5000
-# A point that cannot be a mark of thousands; and a leading zero, which may make a code of digits.
-_DECIMAL_POINT = re.compile(r"\.(?!\d{3}(?:\0|$))|(?:^|\0)[+-]?0?\.").search
+# A leading zero, which may make a code of digits, in texts joined by zeros.
 _LEADING_ZERO = re.compile(r"(?:^|\0)\s*[+-]?0\d").search
 
 
@@ -85,7 +84,7 @@ class ColumnBuilder:
         if not self._decimal:  # with a decimal point in it, the column holds neither codes nor marks of thousands
             joined = "\0".join(cells)
             self._points = self._points or "." in joined
-            self._decimal = _DECIMAL_POINT(joined) is not None
+            self._decimal = DECIMAL_POINT.search(joined) is not None
             if not self._decimal and _LEADING_ZERO(joined):
                 raise AmbiguousError
         try:

@@ -117,14 +117,13 @@ def read_numbers(column, format=None, gaps=None):
     else:
         gaps = gaps or Gaps()
         missing = gaps.mask(column.texts)
+        known = [text for text, gap in zip(column.texts, missing, strict=True) if not gap]
         if format is None:
-            known = [text for text, gap in zip(column.texts, missing, strict=True) if not gap]
             format = NumberFormat.of(known, np.ones(len(known)))
-        numbers, parsed = format.read(column.texts)
-        numbers[missing] = np.nan
-        # The last place is that of the code -1.
-        values = np.append(numbers, np.nan)[column.codes]
-        failed = np.append(~(parsed | missing), False)[column.codes]
+        numbers, no_number = np.full(len(missing) + 1, np.nan), np.zeros(len(missing) + 1, bool)
+        numbers[:-1][~missing], parsed = format.read(known)
+        no_number[:-1][~missing] = ~parsed
+        values, failed = numbers[column.codes], no_number[column.codes]  # the last place is that of the code -1
         if isinstance(column, NumberColumn):
             values = np.where(column.codes < 0, column.values, values)
     if isinstance(column, NumberColumn) and gaps is not None and gaps.numbers:

@@ -17,6 +17,7 @@ from fastprop.tabular.cells import (
     looks_like_codes,
     looks_like_compact_dates,
     looks_like_times,
+    plain_floats,
     units_of,
 )
 from fastprop.tabular.reading import (
@@ -301,6 +302,9 @@ class _Inference:
         odd = failed | self._unusual_gaps(column)
         if odd.any():
             self._gaps_of[schema.name] = int((~np.isnan(values)).sum()), int(odd.sum()), quoted(column, odd)
+        plain = plain_floats(known)
+        if plain is not None and (plain == numbers).all():
+            return
         changed = [
             (text, value)
             for text, value, is_number in zip(known, numbers, parsed, strict=True)
