@@ -11,16 +11,13 @@ import numpy as np
 from fastprop.tabular.cells import DECIMAL_POINT, is_plain
 from fastprop.tabular.table import NumberColumn, TextColumn
 
-__all__ = ["AmbiguousError", "ColumnBuilder", "text_column"]
+__all__ = ["ColumnBuilder", "text_column"]
 
-# From this many rows on, a column of which more than half of the texts are different is tried as one of numbers.
-MIN_ROWS = 5000
+# A column is tried as one of numbers if this share of its texts are different after so many rows: early if nearly all.
+EARLY_ROWS, EARLY_SHARE = 500, 0.9
+LATE_ROWS, LATE_SHARE = 5000, 0.5
 # A leading zero, which may make a code of digits, in texts joined by zeros.
 _LEADING_ZERO = re.compile(r"(?:^|\0)\s*[+-]?0\d").search
-
-
-class AmbiguousError(Exception):
-    """A column that was read as plain numbers must be read again as texts: they may mean something else."""
 
 
 class ColumnBuilder:
@@ -33,79 +30,85 @@ class ColumnBuilder:
     """
 
     def __init__(self, texts=False):
-        self._places, self._codes, self._n = _Places(), [], 0
-        self._values = None if texts else []  # of a column of numbers; empty while that is open
         self._keeps_texts = texts
+        self._places, self._codes, self._n = _Places(), [], 0
+        self._values = None  # a list of arrays, once the column is one of numbers
+        self._points = self._decimal = self._failed = False
 
     @property
-    def is_numbers(self):
-        """Whether the cells are read as numbers."""
-        return bool(self._values)
+    def is_ambiguous(self):
+        """Whether what was read as plain numbers may mean something else, so that the texts must be read again."""
+        return self._failed or (self._points and not self._decimal)
 
     def add(self, cells):
         """Take the cells of a chunk, texts."""
-        if self._values:
+        if self._values is not None:
             self._add_numbers(cells)
             return
         self._codes.append(np.fromiter(map(self._places.__getitem__, cells), np.int32, len(cells)))
         self._n += len(cells)
-        if not self._keeps_texts and 2 * len(self._places) > self._n >= MIN_ROWS:
+        share = len(self._places) / self._n
+        early, late = self._n >= EARLY_ROWS and share > EARLY_SHARE, self._n >= LATE_ROWS and share > LATE_SHARE
+        if not self._keeps_texts and (early or late):
             self._try_numbers()
 
     def column(self):
-        """Return the column of all cells.
-
-        Raises
-        ------
-        AmbiguousError
-            If points in numbers may as well be marks of thousands: the texts are needed.
-        """
-        if not self._values:
+        """Return the column of all cells."""
+        if self._values is None:
             return text_column(np.concatenate(self._codes), tuple(self._places))
-        if self._points and not self._decimal:
-            raise AmbiguousError
-        codes = np.concatenate(self._codes) if self._odd else None
-        return NumberColumn(np.concatenate(self._values), codes, tuple(self._odd))
+        codes = None
+        if self._places:
+            chunks = zip(self._codes, self._values, strict=True)
+            codes = np.concatenate([np.full(len(v), -1, np.int32) if c is None else c for c, v in chunks])
+        return NumberColumn(np.concatenate(self._values), codes, tuple(self._places))
 
     def _try_numbers(self):
-        """Go on with numbers if most of the texts so far are plain ones, and few of the others are different."""
+        """Go on with numbers if most of the texts so far are plain ones."""
         texts = tuple(self._places)
-        n_plain = sum(map(is_plain, map(str.strip, texts)))
-        if 10 * n_plain < 9 * len(texts):
+        if 10 * sum(map(is_plain, map(str.strip, texts))) < 9 * len(texts):
             self._keeps_texts = True
             return
-        codes, self._codes = self._codes, []
-        self._odd, self._points, self._decimal = _Places(), False, False
-        for chunk in codes:
-            self._add_numbers([texts[code] for code in chunk.tolist()])
-        self._places = None
+        chunks, self._codes, self._values = self._codes, [], []
+        self._places = _Places()  # from now on of the cells that are no plain numbers
+        for codes in chunks:
+            self._add_numbers([texts[code] for code in codes.tolist()])
 
     def _add_numbers(self, cells):
+        if self._failed:
+            return
+        joined = "\0".join(cells)
         if not self._decimal:  # with a decimal point in it, the column holds neither codes nor marks of thousands
-            joined = "\0".join(cells)
             self._points = self._points or "." in joined
             self._decimal = DECIMAL_POINT.search(joined) is not None
-            if not self._decimal and _LEADING_ZERO(joined):
-                raise AmbiguousError
+            self._failed = not self._decimal and _LEADING_ZERO(joined) is not None
+        codes = None
         try:
             values = np.array(list(map(float, cells)))
-            plain = np.isfinite(values).all() and "_" not in "".join(cells)
+            plain = np.isfinite(values).all() and "_" not in joined
         except ValueError:
             plain = False
-        codes = np.full(len(cells), -1, np.int32)
         if not plain:
-            values = np.full(len(cells), np.nan)
-            for row, cell in enumerate(map(str.strip, cells)):
-                if cell in self._odd:
-                    codes[row] = self._odd[cell]
-                elif is_plain(cell):
-                    values[row] = float(cell)
-                elif cell:
-                    codes[row] = self._odd[cell]
-            if 10 * len(self._odd) > max(len(self._values) * len(cells), MIN_ROWS):
-                raise AmbiguousError
+            values, codes = self._with_others(cells)
         self._values.append(values)
         self._codes.append(codes)
+        # Many different ones make texts of it after all.
+        self._failed = self._failed or 10 * len(self._places) > max(len(self._values) * len(cells), LATE_ROWS)
+
+    def _with_others(self, cells):
+        """Return the numbers among cells, NaN elsewhere, and the places of those that are neither numbers nor empty."""
+        cells, places = list(map(str.strip, cells)), self._places
+        try:
+            values = np.array([float(cell) if cell and cell not in places else np.nan for cell in cells])
+            n_others = cells.count("") + sum(map(places.__contains__, cells))
+            known = "_" not in "".join(cells) and np.isfinite(values).sum() == len(cells) - n_others
+        except ValueError:
+            known = False
+        if not known:
+            for cell in cells:
+                if cell and cell not in places and not is_plain(cell):
+                    places[cell] = len(places)
+            values = np.array([float(cell) if cell and cell not in places else np.nan for cell in cells])
+        return values, np.fromiter((places.get(cell, -1) for cell in cells), np.int32, len(cells))
 
 
 class _Places(dict):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fastprop.tabular import dialect as dialects
-from fastprop.tabular.columns import AmbiguousError, ColumnBuilder
+from fastprop.tabular.columns import ColumnBuilder
 from fastprop.tabular.table import NumberColumn, Table, TableError
 
 __all__ = ["parse_csv", "read_csv"]
@@ -48,32 +48,26 @@ def parse_csv(data, path):
 
 
 def _read(source, path, progress):
-    dialect, texts = dialects.examine(source, path), set()
+    dialect, texts = dialects.examine(source, path), ()
     while True:
         builders = [ColumnBuilder(texts=position in texts) for position in range(len(dialect.names))]
         try:
             lines = _read_rows(source, dialect, path, builders, progress)
-            return make_table(path, dialect, builders, lines)
         except UnicodeDecodeError as error:  # in the rest of the file
             if dialect.encoding != "utf-8-sig":
                 raise TableError(f"{path}: not {dialect.encoding} text ({error.reason}); save it as UTF-8") from None
             dialect = dialects.windows_1252(source, dialect, path)
-        except _AmbiguousColumnError as error:
-            texts.add(error.args[0])
+            continue
+        if texts or not any(builder.is_ambiguous for builder in builders):
+            return _table(path, dialect, builders, lines)
+        texts = {position for position, builder in enumerate(builders) if builder.is_ambiguous}
 
 
-class _AmbiguousColumnError(Exception):
-    """The position of the column that must be read again."""
-
-
-def make_table(path, dialect, builders, lines):
-    """Internal: return the table of the columns that were built; `lines` are those of the rows."""
+def _table(path, dialect, builders, lines):
+    """Return the table of the columns that were built; `lines` are those of the rows."""
     columns, notes = {}, list(dialect.notes)
     for position, name in enumerate(dialect.names):
-        try:
-            column = builders[position].column()
-        except AmbiguousError:
-            raise _AmbiguousColumnError(position) from None
+        column = builders[position].column()
         builders[position] = None  # its memory is free before the next column is put together
         if name:
             columns[name] = column
@@ -105,11 +99,8 @@ def _read_rows(source, dialect, path, builders, progress):
             else:
                 rows, numbers = _whole_rows(rows, reader, start, dialect, path)
                 lines.append(np.array(numbers, np.int32))
-            for position, column in enumerate(zip(*rows)):
-                try:
-                    builders[position].add(column)
-                except AmbiguousError:
-                    raise _AmbiguousColumnError(position) from None
+            for builder, column in zip(builders, zip(*rows)):
+                builder.add(column)
             if progress is not None:
                 progress(sum(map(len, lines)), watched.done / size if size else None)
     lines = np.concatenate(lines) if lines else []

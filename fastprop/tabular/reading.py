@@ -181,8 +181,8 @@ def as_texts(column):
 
 def quoted(column, rows):
     """Internal: return the commonest texts of the rows where `rows`, for people: at most three, quoted."""
-    codes, texts = as_texts(column)
-    counts = np.bincount(codes[rows & (codes >= 0)], minlength=len(texts))
+    codes, texts = as_texts(column.take(np.flatnonzero(rows)))
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts))
     order = np.argsort(-counts, kind="stable")
     found = [f"{texts[place]!r:.60}" for place in order[:3] if counts[place]]
     return ", ".join(found) + (", ..." if (counts > 0).sum() > 3 else "")

@@ -227,6 +227,8 @@ class _Inference:
             return (ColumnSchema(name, "time", na=self.na), []) if not np.isnat(column.values).all() else _empty(name)
         if isinstance(column, NumberColumn) and column.codes is None and not categorical:
             return self._numbers(name, column)
+        if isinstance(column, NumberColumn) and not categorical and (schema := self._mostly_numbers(name, column)):
+            return schema, []
         codes, texts = as_texts(column)
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
         missing = self.gaps.mask(texts)
@@ -286,6 +288,21 @@ class _Inference:
                 schema = ColumnSchema(name, "time", TimeFormat(), self.na)
                 return schema, self._said_of_times(schema, column, texts, *schema.format.read(texts))
         return ColumnSchema(name, "number", NumberFormat(self.decimal), self.na), []
+
+    def _mostly_numbers(self, name, column):
+        """Return the ColumnSchema of a column of numbers with some texts; None if these are too many."""
+        counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.texts))
+        places = np.flatnonzero((counts > 0) & ~self.gaps.mask(column.texts))
+        known, counts = [column.texts[place] for place in places], counts[places]
+        found = NumberFormat.of(known, counts, self.decimal)
+        numbers, parsed = found.read(known)
+        n_numbers = int((~np.isnan(column.values)).sum() + counts[parsed].sum())
+        n_others = int(counts[~parsed].sum())
+        if not n_numbers or n_others > MISTAKES * (n_numbers + n_others):
+            return None
+        schema = ColumnSchema(name, "number", found, self.na)
+        self._note_numbers(schema, column, known, numbers, parsed)
+        return schema
 
     @staticmethod
     def _is_number(known, counts, numbers, parsed):

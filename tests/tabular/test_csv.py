@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared_data import HOUSING, needs_housing
 
-from fastprop.tabular.columns import MIN_ROWS
+from fastprop.tabular.columns import LATE_ROWS
 from fastprop.tabular.csv import parse_csv, read_csv
 from fastprop.tabular.reading import read_numbers
 from fastprop.tabular.schema import Schema
@@ -268,7 +268,7 @@ class TestRows:
 class TestMemory:
     """Where most cells of a column are different numbers they are not kept as texts."""
 
-    N = 2 * MIN_ROWS
+    N = 2 * LATE_ROWS
 
     def column(self, read, column):
         return read("a;b\n" + "".join(f"{cell};x\n" for cell in column))["a"]
@@ -290,6 +290,16 @@ class TestMemory:
         assert values[6] == 6.5 and np.isnan(values[[7, -1, -3]]).all() and values[-2] == 1234.5
         taken = column.take([6, self.N - 1])
         assert [taken.cell(0), taken.cell(1)] == ["6.5", "oops"]
+
+    def test_what_is_said_of_it(self, read):
+        texts = ["NA" if i % 20 == 0 else "?" if i % 1000 == 1 else f"{i / 7:.5f}" for i in range(self.N)]
+        texts[5] = "oops"
+        t = read("a;b\n" + "".join(f"{cell};x\n" for cell in texts))
+        assert isinstance(t["a"], NumberColumn)
+        schema = Schema.infer(t)
+        assert [column.kind for column in schema.columns] == ["number", "category"]
+        assert schema.notes == ("9,489 of 9,500 cells of 'a' are numbers, 11 are '?', 'oops' and read as gaps",)
+        assert np.isnan(schema.read(t)[0]).sum() == 511
 
     @pytest.mark.parametrize("place", [0, -1])
     def test_codes_with_leading_zeros_are_kept(self, read, place):
