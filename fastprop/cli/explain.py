@@ -191,14 +191,19 @@ class Moved:
         rows = "".join(
             f"<tr><td>{html.escape(label)}</td><td>{html.escape(self._signed(value))}</td>"
             f"<td>+- {html.escape(self.digits(error))}</td>"
-            f'<td><svg viewBox="-50 0 100 10" width="200" height="14" role="presentation">'
+            f'<td style="width:40%"><svg viewBox="-50 0 100 10" preserveAspectRatio="none" role="presentation" '
+            f'style="width:100%;max-width:16rem;height:.9rem">'
             f'<line x1="0" y1="0" x2="0" y2="10" stroke="currentColor" stroke-width="0.3"/>'
             f'<rect x="{min(0.0, 50 * value / longest):.2f}" y="1" width="{50 * abs(value) / longest:.2f}" height="8" '
             f'fill="{"#0072B2" if value > 0 else "#D55E00"}"/></svg></td></tr>'
             for label, value, error in listed
         ).replace("+-", "&plusmn;")
-        return f"<section><h2>What moved the prediction</h2><p>{first}</p><table>{rows}</table><p>{moved}</p>" + (
-            f"<p>{third.replace('+-', '&plusmn;')}</p></section>"
+        first = first[0].upper() + first[1:]
+        third = third.replace("+-", "&plusmn;")
+        return (
+            f"<section><h2>What moved the prediction</h2><p>{first}</p>"
+            f'<table style="width:100%;max-width:44rem">{rows}</table>'
+            f"<p>{moved}</p><p>{third}</p></section>"
         )
 
 

@@ -197,6 +197,8 @@ def figure(value):
 def with_interval(value, error):
     """Return a score and half of its 95% interval as text, with the decimals that the interval leaves certain."""
     half = Z95 * error
+    if half == 0:
+        return f"{value:.3f} +- 0" if abs(value) < 1000 else f"{figure(value)} +- 0"
     if abs(value) < 0.001:
         value = round(value, 4) + 0.0  # no -0.0000
     if not (math.isfinite(half) and half > 1e-4):
