@@ -44,6 +44,8 @@ class Study:
     without : int
         The number of rows without a target.
     groups, times : arrays, (rows,), or None
+    held_groups : dict of str to array
+        The groups of the rows that an option held out.
     recipe : Recipe
     planned : dict of int to int
         The epochs that were planned for each network of the last fit.
@@ -63,6 +65,7 @@ class Study:
     groups: np.ndarray | None
     times: np.ndarray | None
     recipe: Recipe
+    held_groups: dict = field(default_factory=dict)
     planned: dict = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -112,7 +115,11 @@ class Study:
         if share and not (len(held_out) and len(training)):
             what = "groups" if self.groups is not None else "rows"
             raise ValueError(f"{option} {share:g} leaves {what} on one side alone; give another share")
-        return training, (self.table.take(held_out), self.values[held_out]) if len(held_out) else None
+        if not len(held_out):
+            return training, None
+        if self.groups is not None:
+            self.held_groups[option] = self.groups[held_out]
+        return training, (self.table.take(held_out), self.values[held_out])
 
     def _divide(self, rows, share):
         if self.times is not None:
@@ -170,6 +177,10 @@ class Study:
         """Return the scores of a model beside the baselines, or None if no row was held out."""
         rows = self.training
         test = self.test or self.validation
+        if test is None:
+            groups = None if self.groups is None else self.groups[rows]
+        else:
+            groups = self.held_groups.get("--validation" if self.test is None else "--test-fraction")
         with StatusLine() as line:
             return compare(
                 model,
@@ -177,7 +188,7 @@ class Study:
                 self.values[rows],
                 self.compared,
                 test=test,
-                groups=None if self.groups is None or test is not None else self.groups[rows],
+                groups=groups,
                 seed=self.args.seed,
                 progress=lambda name: line.say(f"comparing: {shown_name(name)}"),
             )

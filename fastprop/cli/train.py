@@ -1,6 +1,7 @@
 """`fastprop train`: networks learn to predict one column of a table from the others."""
 
 import json
+import math
 from pathlib import Path
 
 from fastprop.cli._common import check_outputs
@@ -28,7 +29,7 @@ def run(args):
     print(f"model: {out}  (fastprop predict {out} FILE)")
     found = study.importances(model) if args.json is not None or report is not None else []
     if args.json is not None:
-        findings = json.dumps(study.findings(model, comparison, found), indent=2)
+        findings = json.dumps(_in_json(study.findings(model, comparison, found)), indent=2, allow_nan=False)
         output.write(args.json, findings + "\n", streams=True)
         print(f"findings: {args.json}")
     if report is not None:
@@ -46,3 +47,12 @@ def _report():
     except ImportError as error:
         raise ValueError(f"--report: {error}") from None
     return report
+
+
+def _in_json(value):
+    """Return a value in which numbers that are not finite, which JSON lacks, are None."""
+    if isinstance(value, dict):
+        return {key: _in_json(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_in_json(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

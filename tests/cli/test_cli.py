@@ -431,6 +431,18 @@ class TestRowsHeldOut:
         assert found["rows"]["test"] == 60 and "60 for the test, whole groups" in out
         assert "patient" not in [column["name"] for column in found["columns"]]
         assert found["scores"]["rows"] == 60
+        (alone, _, _) = self.findings(succeed, "--ignore", "patient", "--test-fraction", 0.25)
+        score, other = (each["scores"]["models"]["fastprop"]["R2"] for each in (found, alone))
+        assert score["standard_error"] > 0 and score["standard_error"] != other["standard_error"]
+
+    def test_json_without_a_row_held_out(self, succeed):
+        write("few.csv", ["x", "y"], [[1, 0.5], [2, 1.5], [3, 4]])
+        succeed("train", "few.csv", "--target", "y", *LOW, "--json", "f.json", "--out", "m")
+        found = json.loads(Path("f.json").read_text(), parse_constant=pytest.fail)
+        assert found["scores"] is None and found["importances"] == []
+        succeed("train", "few.csv", "--target", "y", *LOW, "--json", "f.json", "--out", "m", "--test-fraction", 0.34)
+        found = json.loads(Path("f.json").read_text(), parse_constant=pytest.fail)
+        assert found["scores"]["rows"] == 1 and found["scores"]["models"]["fastprop"]["RMSE"]["standard_error"] is None
 
     def test_the_latest_are_held_out(self, succeed):
         found, out, _ = self.findings(succeed, "--time-column", "day", "--test-fraction", 0.25)
