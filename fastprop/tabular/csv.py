@@ -80,7 +80,7 @@ def _read_rows(source, dialect, path, builders, progress):
     """Give the cells of a file to the builders of its columns, and return the line of each row, int32 (rows,)."""
     size, width = _size(source), len(dialect.names)
     text, watched = dialects.open_text(source, path, dialect.encoding)
-    lines = []
+    lines, n_rows = [], 0
     with text:
         for _ in range(dialect.first_line - 1):
             next(text, None)
@@ -102,7 +102,8 @@ def _read_rows(source, dialect, path, builders, progress):
             for builder, column in zip(builders, zip(*rows)):
                 builder.add(column)
             if progress is not None:
-                progress(sum(map(len, lines)), watched.done / size if size else None)
+                n_rows += len(lines[-1])
+                progress(n_rows, watched.done / size if size else None)
     lines = np.concatenate(lines) if lines else []
     if not len(lines):
         raise TableError(f"{path} has one line, the names of {width} columns, and no rows")
