@@ -95,7 +95,8 @@ def importances(model, ensembles, seed=0):
     total = sum(len(y) for *_, y in ensembles)
     rises = [[] for _ in encoder.columns]
     y_all = np.concatenate([y for *_, y in ensembles])
-    spread = 1.0 if target.task == "classification" else y_all.var() / target.scale**2
+    # Of numbers the fall of R2, which equal ones do not have.
+    spread = 1.0 if target.task == "classification" else y_all.var() / target.scale**2 or np.nan
     for network, X, y in ensembles:
         chosen = generator.permutation(len(y))[: max(1, most * len(y) // total)]
         X, y = X[chosen], y[chosen]
