@@ -142,7 +142,7 @@ def _classes(found, target):
         return [("", found.means)]
     if len(target.classes) == 2:
         return [("", found.means[:, 1])]
-    commonest = np.argsort(-found.means.mean(axis=0), kind="stable")[:CLASSES]
+    commonest = np.sort(np.argsort(-found.means.mean(axis=0), kind="stable")[:CLASSES])
     return [(style.plain(_cut(target.classes[k])), found.means[:, k]) for k in commonest]
 
 

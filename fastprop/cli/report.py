@@ -167,7 +167,7 @@ def _classes(run: Run) -> str:
 def _areas(run: Run, counts: np.ndarray) -> dict[int, float]:
     """Return the areas under the ROC curves of the second of two classes, or of the commonest, by class."""
     y, chances, target = run.comparison.values, run.comparison.predictions[OURS], run.model.target
-    chosen = [1] if len(counts) == 2 else np.argsort(-counts, kind="stable")[: pictures.CLASSES].tolist()
+    chosen = [1] if len(counts) == 2 else sorted(np.argsort(-counts, kind="stable")[: pictures.CLASSES].tolist())
     found = {}
     for k in chosen:
         if 0 < counts[k] < len(y):
