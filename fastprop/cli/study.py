@@ -84,7 +84,7 @@ class Study:
         values, known = target.encode(table)
         groups = None if args.groups is None else _groups(table, args.groups)
         times = None if args.time_column is None else _times(table, args.time_column, args.dates, known)
-        recipe = Recipe.of(args.effort, target.task)
+        recipe = Recipe.of(args.effort, target.task, int(known.sum()))
         if args.members is not None:
             recipe = recipe.with_members(args.members)
         study = cls(args, table, target, None, values, *[None] * 3, int((~known).sum()), groups, times, recipe)

@@ -65,7 +65,7 @@ class BaseTabular(BaseEstimator):
         if table.n_rows != len(y):
             raise ValueError(f"Found input variables with inconsistent numbers of samples: {[table.n_rows, len(y)]}")
         _validation.choice("effort", self.effort, EFFORTS)
-        recipe = Recipe.of(self.effort, self.task)
+        recipe = Recipe.of(self.effort, self.task, len(y))
         if self.members is not None:
             recipe = recipe.with_members(_validation.count("members", self.members))
         if self.folds is not None:

@@ -115,7 +115,7 @@ class TabularModel:
         """
         begin = time.monotonic()
         schema = schema or Schema.infer(table, exclude=(target.name,))
-        recipe = recipe or Recipe.of("medium", target.task)
+        recipe = recipe or Recipe.of("medium", target.task, len(y))
         target = target.fitted(y)
         encoder = Encoder.fit(table, schema)
         X, targets = encoder.transform(table), target.standardise(y)
@@ -324,9 +324,7 @@ class Training:
 
     def _train(self, k, network, rows, held_out, limit):
         recipe = self.recipe
-        n_batches = max(1, round(len(rows) / recipe.batch_size))  # dealt evenly: a few rows in the last waste a step
-        batch_size = math.ceil(len(rows) / n_batches)
-        epochs = max(1, round(recipe.steps / n_batches))
+        batch_size, epochs = recipe.plan(len(rows))
         patience = max(1, math.ceil(recipe.patience * epochs))
         validated = held_out is not None and len(held_out) > 0
 
@@ -362,7 +360,7 @@ def best_epoch(history):
 def _layers(encoder, X, recipe, target):
     """Return the layers of a network, the first of which reads each input by its role."""
     roles = {role: [k for k, each in enumerate(encoder.inputs) if each.role == role] for role in ("number", "code")}
-    edges = {k: _edges(X[:, k].astype(np.float64), recipe.bins) for k in roles["number"] if recipe.hidden}
+    edges = {k: _edges(X[:, k].astype(np.float64), recipe) for k in roles["number"] if recipe.hidden}
     encoded = [k for k in edges if len(edges[k]) > 1]
     parts = []
     if roles["code"]:
@@ -373,16 +371,16 @@ def _layers(encoder, X, recipe, target):
         parts.append((PiecewiseLinear(tuple(edges[k] for k in encoded)), encoded))
     layers = [encoder.n_inputs, *([ByColumn(parts)] if parts else [])]
     for width in recipe.hidden:
-        layers += [Dense(width, recipe.activation), Dropout(recipe.dropout)]
+        layers += [Dense(width, recipe.activation), *([Dropout(recipe.dropout)] if recipe.dropout else [])]
     return [*layers, target.n_outputs]
 
 
-def _edges(column, bins):
+def _edges(column, recipe):
     """Return the edges of a column's bins: half of them quantiles of its rows, and half of its distinct values."""
     distinct = np.unique(column)
-    if len(distinct) <= 32:
+    if len(distinct) <= recipe.distinct:
         return distinct.astype(np.float32)
-    shares = np.linspace(0, 1, bins // 2 + 1)
+    shares = np.linspace(0, 1, recipe.bins // 2 + 1)
     found = np.concatenate([np.quantile(column, shares), np.quantile(distinct, shares)])
     return np.unique(found.astype(np.float32))
 
@@ -416,14 +414,14 @@ def _within(deadline, network, rows, n_networks, recipe, target):
     """Return how many networks can be trained until a deadline, and the recipe with as many steps as they can take."""
     few = rows.take(np.arange(len(rows)) < 16 * recipe.batch_size)
     begin = time.monotonic()
-    trial = replace(recipe, steps=16)
+    trial = replace(recipe, steps=16, passes=0)
     Training(trial, target, 1, None, None).run([(network, few, None)])
     left, taken = deadline - time.monotonic(), time.monotonic() - begin
     # A fifth of the time is for the costs of the rows held out, and for machines that slow down.
     affordable = max(1, int(0.8 * 16 * left / max(taken, 1e-6) * min(n_networks, config.get_num_threads())))
     while n_networks > 1 and affordable < n_networks * recipe.steps / 4:
         n_networks -= 1
-    return n_networks, replace(recipe, steps=max(1, min(recipe.steps, affordable // n_networks)))
+    return n_networks, replace(recipe, steps=max(1, min(recipe.steps, affordable // n_networks)), passes=0)
 
 
 def assign_folds(rows, n_folds, labels=None, groups=None, seed=0):
