@@ -17,8 +17,7 @@ class Recipe:
     Attributes
     ----------
     hidden : tuple of int
-        The widths of the hidden layers; none for a linear model. 64 instead of 128 costs 2% of RMSE, and a third layer
-        1.8%; 256 gains nothing.
+        The widths of the hidden layers; none for a linear model.
     activation : str
         Of the hidden layers.
     bins : int
@@ -38,7 +37,8 @@ class Recipe:
         The planned steps of each network. Early stopping ends most trainings before. 500 for classes cost 5.4% of log
         loss, on few tables and much.
     passes, most_steps : int
-        More steps are planned for more rows: so many epochs, up to so many steps.
+        More steps are planned for more rows: so many epochs, up to so many steps. 40 instead of 20 passes add 0.004 to
+        the R2 of `housing`, 0.002 to that of `bike`.
     patience : float
         The share of the planned epochs that may pass without a better cost of the rows held out. It saves a third of
         the time, and costs nothing (0.00% +- 0.07).
@@ -61,7 +61,7 @@ class Recipe:
     batch_size: int = 128
     steps: int = 1500
     passes: int = 0
-    most_steps: int = 2500
+    most_steps: int = 4000
     patience: float = 0.3
     folds: int = 4
     members: int = 1
@@ -72,13 +72,16 @@ class Recipe:
         recipe = EFFORTS[effort]
         # Fewer than 32 rows for each edge would teach little about each.
         recipe = replace(recipe, distinct=min(max(32, rows // 32), 256))
-        # Many rows, or numbers, are fitted for longer than few rows of classes, which overfit soon: they need no dropout,
-        # and take twice the rate. On the 26,000 rows of `income` the log loss is 1% lower.
-        if task == "regression" or rows > 10_000:
-            # With silu the RMSE is 1.8% lower (+-0.5) than with relu; the loss of classes is the same.
-            recipe = replace(recipe, activation="silu", dropout=0.0, rate=4e-3)
-        # Until the best epoch there are more steps for numbers than for classes.
-        return replace(recipe, passes=20) if task == "regression" else recipe
+        if task == "classification" and rows <= MANY_ROWS:
+            return recipe  # it overfits within a few epochs
+        # Numbers, and many rows of classes, are fitted for longer. Layers half as wide with more steps reach better
+        # scores in less time: R2 of `bike` 0.956 after 0.953, log loss of `income` the same in three quarters. They
+        # need no dropout, and take twice the rate. With silu the RMSE is 1.8% lower (+-0.5) than with relu.
+        recipe = replace(recipe, activation="silu", dropout=0.0, rate=4e-3, steps=5 * recipe.steps // 3)
+        if task == "classification":
+            return replace(recipe, hidden=(64, 64))
+        # The third layer adds 0.001 to the R2 of `bike`, 0.018 to that of `taxis`.
+        return replace(recipe, hidden=(64, 64, 64), passes=0 if effort == "low" else 40)
 
     def epochs(self, rows):
         """Return the planned epochs of so many rows."""
@@ -99,8 +102,7 @@ class Recipe:
         return replace(self, folds=folds)
 
 
-EFFORTS = {
-    "low": Recipe(bins=16, steps=900, most_steps=900, folds=2),
-    "medium": Recipe(),
-    "high": Recipe(members=4, folds=8),
-}
+# Up to so many rows, networks of classes overfit soon.
+MANY_ROWS = 10_000
+
+EFFORTS = {"low": Recipe(bins=16, steps=900, folds=2), "medium": Recipe(), "high": Recipe(members=4, folds=8)}
