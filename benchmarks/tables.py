@@ -388,7 +388,7 @@ def report(runs):
     for rows in sorted({run["rows"] for run in runs}, key=lambda rows: rows or 0):
         found = grouped(runs, rows)
         methods = [method for method in METHODS if any(method in each for each in found.values())]
-        print(f"\n{'all rows' if rows is None else f'{rows} rows'}: log loss or R2, +- standard error, CPU seconds of fit")
+        print(f"\n{rows or 'all'} rows: log loss or R2, +- standard error, CPU seconds of fit")
         print(" " * 14 + "".join(f"{method:>24}" for method in methods))
         for name in (*FILES, *BUNDLED):
             cells = []

@@ -80,8 +80,10 @@ class Recipe:
         recipe = replace(recipe, activation="silu", dropout=0.0, rate=4e-3, steps=5 * recipe.steps // 3)
         if task == "classification":
             return replace(recipe, hidden=(64, 64))
-        # The third layer adds 0.001 to the R2 of `bike`, 0.018 to that of `taxis`.
-        return replace(recipe, hidden=(64, 64, 64), passes=0 if effort == "low" else 40)
+        # A third layer lowers the RMSE where there are many rows (R2 of `bike` 0.960 after 0.958), and raises it by 0.7%
+        # on 20 tables of at most 4,000 rows.
+        hidden = (64, 64, 64) if rows > MANY_ROWS else (64, 64)
+        return replace(recipe, hidden=hidden, passes=0 if effort == "low" else 40)
 
     def epochs(self, rows):
         """Return the planned epochs of so many rows."""
@@ -102,7 +104,7 @@ class Recipe:
         return replace(self, folds=folds)
 
 
-# Up to so many rows, networks of classes overfit soon.
+# Up to so many rows, networks of classes overfit soon, and two layers suffice for numbers.
 MANY_ROWS = 10_000
 
 EFFORTS = {"low": Recipe(bins=16, steps=900, folds=2), "medium": Recipe(), "high": Recipe(members=4, folds=8)}
