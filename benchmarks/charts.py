@@ -170,7 +170,60 @@ def time_to_accuracy(result, out):
     )
 
 
-DRAW = {each.__name__: each for each in (peers, cliffs, threads, latency, memory, time_to_accuracy)}
+def tables(result, out):
+    """Draw how far each method is ahead of scikit-learn's boosted trees, and for which CPU time, on all rows."""
+    found = defaultdict(lambda: defaultdict(dict))
+    for run in result["runs"]:
+        if run["rows"] is None:
+            found[run["table"]][run["method"]][run["fold"]] = run
+    figure, panels = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
+    names = [name for name, methods in found.items() if "trees" in methods]
+    ahead, seconds = defaultdict(lambda: defaultdict(dict)), defaultdict(list)
+    for name in names:
+        for method in METHODS:
+            folds = sorted(found[name]["trees"].keys() & found[name][method].keys())
+            if not folds:
+                continue
+            score = "log_loss" if "log_loss" in found[name]["trees"][folds[0]] else "r2"
+            ours, base = (sum(found[name][each][fold][score] for fold in folds) for each in (method, "trees"))
+            ahead[score][method][name] = 100 * (1 - ours / base) if score == "log_loss" else (ours - base) / len(folds)
+            times = (sum(found[name][each][fold]["fit_cpu_seconds"] for fold in folds) for each in (method, "trees"))
+            seconds[method].append(next(times) / next(times))
+    for axes, (score, label) in zip(panels, (("log_loss", "% of log loss"), ("r2", "R2")), strict=False):
+        labels = [name for name in names if any(name in each for each in ahead[score].values())]
+        for method, colour in METHODS.items():
+            points = [(labels.index(name), value) for name, value in ahead[score][method].items()]
+            if points:
+                axes.plot(*zip(*points, strict=True), "o", color=colour, label=method, markersize=5, alpha=0.8)
+        axes.axhline(0, color=METHODS["trees"], linewidth=1)
+        axes.set_xticks(range(len(labels)), labels, rotation=40, fontsize=7)
+        axes.set_ylabel(f"ahead of trees by ({label})")
+        axes.set_yscale("symlog", linthresh=5 if score == "log_loss" else 0.02)
+        axes.grid(axis="y")
+    methods = [method for method in METHODS if seconds[method]]
+    ratios = [sorted(seconds[method])[len(seconds[method]) // 2] for method in methods]
+    panels[2].barh(methods, ratios, color=[METHODS[method] for method in methods])
+    panels[2].set_xscale("log")
+    panels[2].invert_yaxis()
+    panels[2].set_xlabel("CPU time of fit / that of trees, median (log)")
+    figure.suptitle(f"Tables: scores and time beside scikit-learn's boosted trees\n{about(result)}")
+    panels[0].legend(frameon=False, fontsize=6)
+    save(figure, out / "benchmark_tables.svg")
+
+
+# the methods of benchmarks/tables.py
+METHODS = {
+    "fastprop-low": "#F0B080",
+    "fastprop-medium": COLOURS["fastprop"],
+    "fastprop-high": "#8B3A00",
+    "trees": "#000000",
+    "trees-stopped": "#777777",
+    "LightGBM": "#56B4E9",
+    "CatBoost": "#0072B2",
+    "linear": "#F0E442",
+}
+
+DRAW = {each.__name__: each for each in (peers, cliffs, threads, latency, memory, time_to_accuracy, tables)}
 
 
 def main():

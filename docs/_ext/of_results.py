@@ -18,6 +18,7 @@ CHARTS = {
     "peers_relu": ("A training step, one thread", "benchmark_relu_float32_sgd_1t"),
     "peers_relu_2t": ("A training step, two threads", "benchmark_relu_float32_sgd_2t"),
     "peers_tanh": ("A training step with tanh, one thread", "benchmark_tanh_float32_sgd_1t"),
+    "tables": ("Tables: scores beside boosted trees", "benchmark_tables"),
     "time_to_accuracy": ("Time to reach an accuracy on MNIST", "benchmark_time_to_accuracy"),
     "latency": ("One call from Python", "benchmark_latency_one_row benchmark_latency_many_rows"),
     "memory": ("Memory, import time, installed size", "benchmark_memory benchmark_import benchmark_installed"),
@@ -55,6 +56,25 @@ def _measurements(result):
     return lists.table(["measurement", "result"], rows)
 
 
+def _scores(result):
+    """Return a table of the mean scores of tables with all rows, with a row for each table."""
+    found = {}
+    for run in result["runs"]:
+        if run["rows"] is None:
+            found.setdefault(run["table"], {}).setdefault(run["method"], []).append(run)
+    methods = list(dict.fromkeys(method for each in found.values() for method in each))
+    rows = []
+    for name, each in found.items():
+        score = "log_loss" if "log_loss" in next(iter(each.values()))[0] else "r2"
+        means = [
+            f"{sum(run[score] for run in each[method]) / len(each[method]):.4f}" if method in each else ""
+            for method in methods
+        ]
+        rows.append([f"{name} ({score.replace('_', ' ')})", *means])
+    text = "Means over the folds that were measured: the log loss, of which less is better, or R2.\n\n"
+    return text + lists.table(["table", *methods], rows)
+
+
 def _machine(result):
     """Return the machine, the versions and the date of a result."""
     machine = result["machine"]
@@ -75,7 +95,8 @@ def page():
         for chart in charts.split():
             shutil.copy(ROOT / "docs" / f"{chart}.svg", FOLDER)
             parts.append(f"![{title}, as a chart]({chart}.svg)\n")
-        parts.append((_steps if "rows" in result else _measurements)(result) + "\n")
+        write_rows = _steps if "rows" in result else _scores if "runs" in result else _measurements
+        parts.append(write_rows(result) + "\n")
     if len(parts) == 1:
         parts.append("This page was built from a source distribution, which does not contain the results.\n")
     return "\n".join(parts)
