@@ -5,6 +5,7 @@ those of ``benchmarks/tables.py``. A percentage below is the mean change of the 
 without the eighth that gained most and the eighth that lost most.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 __all__ = ["EFFORTS", "Recipe"]
@@ -85,11 +86,11 @@ class Recipe:
         hidden = (64, 64, 64) if rows > MANY_ROWS else (64, 64)
         return replace(recipe, hidden=hidden, passes=0 if effort == "low" else 40)
 
-    def epochs(self, rows):
-        """Return the planned epochs of so many rows."""
-        batch_size = min(self.batch_size, rows)
-        steps = max(self.steps, min(self.passes * rows / batch_size, self.most_steps))
-        return max(1, round(steps * batch_size / rows))
+    def plan(self, rows):
+        """Return the size of a batch and the planned epochs of so many rows."""
+        n_batches = max(1, round(rows / self.batch_size))  # dealt evenly: a few rows in the last waste a step
+        steps = max(self.steps, min(self.passes * n_batches, self.most_steps))
+        return math.ceil(rows / n_batches), max(1, round(steps / n_batches))
 
     def linear(self):
         """Return the recipe of the linear networks that are mixed with the others where that helps."""
