@@ -39,7 +39,7 @@ def command(*args):
 
 
 def train(place, version, *args):
-    command("train", place / "t.csv", "--target", "y", "--epochs", 1, "--hidden", 3, "--seed", version, *args)
+    command("train", place / "t.csv", "--target", "y", "--effort", "low", "--no-compare", "--seed", version, *args)
 
 
 def trained(place, version):
@@ -48,12 +48,12 @@ def trained(place, version):
 
 @functools.cache
 def reported(place, version):
-    """Return the run that a report describes."""
+    """Return what a report describes."""
     from fastprop.cli import report
 
     runs = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "write", lambda run, path: runs.append(run))
+        patch.setattr(report, "write", lambda *run: runs.append(run[:-1]))
         train(place, version, "--out", place / "reported", "--report", place / "none")
     return runs[0]
 
@@ -62,8 +62,9 @@ def write_report(place, path, version):
     from fastprop.cli import report
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "_svg", lambda name, size, draw: f"<svg>{name}</svg>")  # pictures take seconds
-        report.write(reported(place, version), path)
+        # pictures take seconds
+        patch.setattr(report, "_svgs", lambda name, n, *drawn: [f"<svg>{name}{k}</svg>" for k in range(n)])
+        report.write(*reported(place, version), path)
 
 
 # Each writer writes the first or the second version of a file; a new writer is a line here, with the package it needs.
@@ -309,7 +310,11 @@ def test_no_other_place_writes_files():
         ("main.py", "open"): "os.open(os.devnull",
         ("streams.py", "open"): "os.open(os.devnull",
         ("report.py", "savefig"): "figure.savefig(text",  # a StringIO
-        ("train.py", "save"): "model_file.save(",
+        ("train.py", "save"): "model.save(",
+        ("estimators.py", "save"): "self.model_.save(",
+        ("model.py", "save"): "self.ensemble.save(",
+        ("dialect.py", "open"): ("path.open('rb')", "gzip.open(path)", "zipfile.ZipFile(path).open("),  # to read
+        ("readers.py", "open"): "path.open('rb')",
         ("_conveniences.py", "save"): "model_file.save(",
         ("playground.py", "open"): "webbrowser.open(",
     }

@@ -15,7 +15,7 @@ from fastprop.io import streams
 
 TARGET = "\u57ce\u5e02"
 CLASSES = "\u00e9", "\u4e0a\u6d77"
-TRAIN = ["train", "t.csv", "--target", TARGET, "--epochs", "2", "--hidden", "3"]
+TRAIN = ["train", "t.csv", "--target", TARGET, "--effort", "low", "--no-compare"]
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_nowhere_to_print(closed, args):
     assert status == 0 and err == b""
     assert (out == b"") == (">&-" in closed.replace("2>&-", ""))
     if args is TRAIN:
-        assert fp.load("t.safetensors").n_outputs == 2
+        assert fp.Ensemble.load("t.safetensors").networks[0].n_outputs == 2
 
 
 @posix
@@ -99,13 +99,13 @@ def test_a_full_output_is_told_after_the_work(model, args):
 
 @posix
 def test_a_reader_that_leaves_does_not_cost_the_model():
-    command = [sys.executable, "-u", "-m", "fastprop.cli.main", *TRAIN[:5], "3000", "--hidden", "3"]
+    command = [sys.executable, "-u", "-m", "fastprop.cli.main", *TRAIN[:4], "--effort", "high"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline().startswith(b"table: ")
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
-    assert fp.load("t.safetensors").n_outputs == 2
+    assert fp.Ensemble.load("t.safetensors").networks[0].n_outputs == 2
 
 
 @posix
