@@ -1,5 +1,6 @@
 """TabularModel: networks for a table, from the cells to predictions. NumPy only; the estimators and commands use it."""
 
+import functools
 import math
 import threading
 import time
@@ -128,9 +129,12 @@ class TabularModel:
         labels = y if target.task == "classification" else None
         n_networks, folds = _hold_out(len(y), recipe.folds, labels, groups, times, validation is not None, seed)
 
+        @functools.cache
+        def layers_of(planned):
+            return _layers(encoder, X, planned, target)
+
         def network(k, planned):
-            layers = _layers(encoder, X, planned, target)
-            return Network(layers, seed=(seed + k) % 2**63, members=planned.members)
+            return Network(layers_of(planned), seed=(seed + k) % 2**63, members=planned.members)
 
         deadline = None if time_budget is None else begin + time_budget
         if deadline is not None:
@@ -360,6 +364,7 @@ def best_epoch(history):
 def _layers(encoder, X, recipe, target):
     """Return the layers of a network, the first of which reads each input by its role."""
     roles = {role: [k for k, each in enumerate(encoder.inputs) if each.role == role] for role in ("number", "code")}
+    recipe = recipe.for_columns(len(roles["number"]))
     edges = {k: _edges(X[:, k].astype(np.float64), recipe) for k in roles["number"] if recipe.hidden}
     encoded = [k for k in edges if len(edges[k]) > 1]
     parts = []
