@@ -205,9 +205,8 @@ def tables(result, out):
     panels[2].barh(methods, ratios, color=[METHODS[method] for method in methods])
     panels[2].set_xscale("log")
     panels[2].invert_yaxis()
-    panels[2].set_xlabel("CPU time of fit / that of trees, median (log)")
+    panels[2].set_xlabel("median CPU time of fit / trees' (log)")
     figure.suptitle(f"Tables: scores and time beside scikit-learn's boosted trees\n{about(result)}")
-    panels[0].legend(frameon=False, fontsize=6)
     save(figure, out / "benchmark_tables.svg")
 
 
