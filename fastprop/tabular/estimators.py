@@ -48,6 +48,29 @@ class BaseTabular(BaseEstimator):
 
     task: str
 
+    def __init__(
+        self,
+        effort="medium",
+        *,
+        members=None,
+        folds=None,
+        refit=False,
+        time_budget=None,
+        categorical=(),
+        loss="squared_error",
+        verbose=False,
+        random_state=None,
+    ):
+        self.effort = effort
+        self.members = members
+        self.folds = folds
+        self.refit = refit
+        self.time_budget = time_budget
+        self.categorical = categorical
+        self.loss = loss
+        self.verbose = verbose
+        self.random_state = random_state
+
     def _fit(self, X, y, target, sample_weight, groups, times, eval_set, **known):
         """Fit, with attributes `known` from y; a fit that fails leaves the estimator as it was."""
         before = self.__dict__.copy()
@@ -257,16 +280,18 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         verbose=False,
         random_state=None,
     ):
-        self.effort = effort
-        self.members = members
-        self.folds = folds
-        self.refit = refit
-        self.time_budget = time_budget
-        self.categorical = categorical
-        self.loss = loss
+        super().__init__(
+            effort,
+            members=members,
+            folds=folds,
+            refit=refit,
+            time_budget=time_budget,
+            categorical=categorical,
+            loss=loss,
+            verbose=verbose,
+            random_state=random_state,
+        )
         self.class_weight = class_weight
-        self.verbose = verbose
-        self.random_state = random_state
 
     def fit(self, X, y, sample_weight=None, *, groups=None, times=None, eval_set=None):
         """Train on the rows of a table.
@@ -357,29 +382,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     """
 
     task = "regression"
-
-    def __init__(
-        self,
-        effort="medium",
-        *,
-        members=None,
-        folds=None,
-        refit=False,
-        time_budget=None,
-        categorical=(),
-        loss="squared_error",
-        verbose=False,
-        random_state=None,
-    ):
-        self.effort = effort
-        self.members = members
-        self.folds = folds
-        self.refit = refit
-        self.time_budget = time_budget
-        self.categorical = categorical
-        self.loss = loss
-        self.verbose = verbose
-        self.random_state = random_state
 
     def fit(self, X, y, sample_weight=None, *, groups=None, times=None, eval_set=None):
         """Train on the rows of a table.
