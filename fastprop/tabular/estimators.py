@@ -21,7 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.sparse import issparse  # some formats are dicts
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_consistent_length, check_random_state, compute_sample_weight
+from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, validate_data
@@ -319,6 +319,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             If an argument is wrong, or there is no column to learn from.
         """
         y_given, y = y, column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
         weight = sample_weight

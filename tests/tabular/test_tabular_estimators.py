@@ -2,6 +2,8 @@
 
 import pickle
 import threading
+from contextlib import suppress
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -48,10 +50,14 @@ def mixed_table(rows=240, seed=0):
 
 @pytest.mark.parametrize("make", [fp.TabularClassifier, fp.TabularRegressor])
 def test_contract_of_scikit_learn(make):
-    """What scikit-learn asks of every estimator."""
+    """What scikit-learn asks of every estimator; it skips checks of libraries that are not installed."""
+    passed = []
     for estimator, check in estimator_checks_generator(make("low", random_state=0)):
         if check.func.__name__ not in EXPECTED:
-            check(estimator)
+            with suppress(SkipTest):
+                check(estimator)
+                passed.append(check.func.__name__)
+    assert len(passed) > 40
 
 
 def test_frames_of_every_library_give_equal_models():
