@@ -144,18 +144,14 @@ class TabularModel:
         networks, held_out, val_outputs, histories = [], [], [], []
         for planned in (recipe, recipe.linear()):
             kind = [network(k, planned) for k in range(n_networks)]
-            jobs = [
-                (net, rows.take(seen), rows.take(~seen) if validation is None else validation)
-                for net, seen in zip(kind, splits, strict=True)
-            ]
             training = Training(planned, target, n_networks, deadline, progress if planned is recipe else None)
-            histories.append(training.run(jobs))
+            histories.append(training.run(kind, rows, splits, validation))
             held_out.append(_held_out(kind, folds, X, target))
             val_outputs.append(held_out[-1] if validation is None else Ensemble.of(kind)(validation.X))
             if refit:
                 epochs = [best_epoch(history) for history in histories[-1]]
                 kind = [network(k, planned) for k in range(n_networks)]
-                training.run([(net, rows, None) for net in kind], epochs)
+                training.run(kind, rows, epochs=epochs)
             networks.append(kind)
         background = draw_background(encoder, X, seed)
         share = _linear_share(*val_outputs, rows if validation is None else validation, target)
@@ -305,19 +301,29 @@ class Training:
     deadline: float | None
     progress: object
 
-    def run(self, jobs, epochs=None):
-        """Train each network of `jobs`, (network, training rows, rows held out or None), and return their histories.
+    def run(self, networks, rows, splits=None, validation=None, epochs=None):
+        """Train networks, and return the history of each.
 
-        Each is trained for its number of `epochs`, if that is given, of those that are planned.
+        Parameters
+        ----------
+        networks : list of Network
+        rows : Rows
+        splits : list of bool arrays, (rows,), optional
+            The rows that each network trains on, by default all. The others are held out.
+        validation : Rows, optional
+            The rows that are held out, instead.
+        epochs : list of int, optional
+            The number of epochs of each, of those that are planned; by default early stopping ends them.
         """
         self.stopped = threading.Event()
-        epochs = [None] * len(jobs) if epochs is None else epochs
+        n = len(networks)
+        splits, epochs = splits or [None] * n, epochs or [None] * n
         # Networks of this size train faster side by side, on a thread each, than one after the other on several.
-        n_threads = min(len(jobs), config.get_num_threads())
+        n_threads = min(n, config.get_num_threads())
         with config.threads(1), ThreadPoolExecutor(n_threads) as pool:
             waiting = [
-                pool.submit(self._train, k, *job, limit)
-                for k, (job, limit) in enumerate(zip(jobs, epochs, strict=True))
+                pool.submit(self._train, k, network, rows, seen, validation, limit)
+                for k, (network, seen, limit) in enumerate(zip(networks, splits, epochs, strict=True))
             ]
             try:
                 return [each.result() for each in waiting]
@@ -326,11 +332,13 @@ class Training:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
-    def _train(self, k, network, rows, held_out, limit):
+    def _train(self, k, network, rows, seen, held_out, limit):
+        if seen is not None and not seen.all():  # copied here, so that only those of networks in training are there
+            rows, held_out = rows.take(seen), rows.take(~seen) if held_out is None else held_out
         recipe = self.recipe
         batch_size, epochs = recipe.plan(len(rows))
         patience = max(1, math.ceil(recipe.patience * epochs))
-        validated = held_out is not None and len(held_out) > 0
+        validated = held_out is not None
 
         def on_epoch_end(run):
             if self.progress is not None:
@@ -339,7 +347,6 @@ class Training:
             if late or self.stopped.is_set() or run.epoch == limit:
                 run.stop()
 
-        # A schedule that is cut short warns, but early stopping is meant to.
         schedule = Cosine(recipe.rate, epochs=epochs)
         return network.fit(
             rows.X,
@@ -420,7 +427,7 @@ def _within(deadline, network, rows, n_networks, recipe, target):
     few = rows.take(np.arange(len(rows)) < 16 * recipe.batch_size)
     begin = time.monotonic()
     trial = replace(recipe, steps=16, passes=0)
-    Training(trial, target, 1, None, None).run([(network, few, None)])
+    Training(trial, target, 1, None, None).run([network], few)
     left, taken = deadline - time.monotonic(), time.monotonic() - begin
     # A fifth of the time is for the costs of the rows held out, and for machines that slow down.
     affordable = max(1, int(0.8 * 16 * left / max(taken, 1e-6) * min(n_networks, config.get_num_threads())))
