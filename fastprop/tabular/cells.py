@@ -387,9 +387,10 @@ class TimeFormat:
         if parsed.any():
             numbers = np.array([part for part in parts if part is not None], np.int64)
             months = ((numbers[:, 0] - 1970) * 12 + numbers[:, 1] - 1).astype("datetime64[M]")
-            days = months.astype("datetime64[D]") + (numbers[:, 2] - 1)
+            days = months.astype("datetime64[D]") + (numbers[:, 2] - 1).astype("timedelta64[D]")
             values[parsed] = days.astype("datetime64[us]") + numbers[:, 3].astype("timedelta64[us]")
-            values[np.flatnonzero(parsed)[days.astype("datetime64[M]") != months]] = np.datetime64("NaT")  # 31 June
+            wrong = days.astype("datetime64[M]") != months  # as the 31st of June
+            values[np.flatnonzero(parsed)[wrong]] = np.datetime64("NaT", "us")
         return values, ~np.isnat(values)
 
     def to_dict(self):

@@ -139,8 +139,8 @@ def read_times(column, format=None, gaps=None):
     missing = (gaps or Gaps()).mask(texts)
     format = format or TimeFormat.of([text for text, gap in zip(texts, missing, strict=True) if not gap])
     times, parsed = format.read(texts)
-    times[missing] = np.datetime64("NaT")
-    return np.append(times, np.datetime64("NaT"))[codes], np.append(~(parsed | missing), False)[codes]
+    times[missing] = np.datetime64("NaT", "us")
+    return np.append(times, np.datetime64("NaT", "us"))[codes], np.append(~(parsed | missing), False)[codes]
 
 
 def read_texts(column, gaps=None):
