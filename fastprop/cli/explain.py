@@ -29,8 +29,7 @@ def run(args):
     table = read_table(args.file)
     if args.row > table.n_rows:
         raise ValueError(f"--row must be from 1 to {table.n_rows}, the rows of {args.file}, got {args.row}")
-    shares = model.ensemble.shares or [1 / len(model.ensemble)] * len(model.ensemble)
-    chosen = int(np.argmax(shares)) if args.fold is None else args.fold - 1
+    chosen = int(np.argmax(model.shares)) if args.fold is None else args.fold - 1
     if chosen >= len(model.ensemble):
         raise ValueError(f"--fold must be from 1 to {len(model.ensemble)}, the networks of the model, got {args.fold}")
     line, table = table.lines[args.row - 1], table.take([args.row - 1])
@@ -60,7 +59,7 @@ def run(args):
         note(f"the row has no known {target.name!r}, and without one there is no loss whose derivatives could be shown")
         return
     if len(model.ensemble) > 1:
-        print(f"network {chosen + 1} of {len(model.ensemble)}, with {shares[chosen]:.0%} of the prediction:")
+        print(f"network {chosen + 1} of {len(model.ensemble)}, with {model.shares[chosen]:.0%} of the prediction:")
     print(traced if explanation is None else explanation)
     if args.page is not None:
         where = f"Row {args.row} of {Path(args.file).name}: {title}"

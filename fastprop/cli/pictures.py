@@ -12,10 +12,10 @@ from fastprop.tabular.target import Target
 
 __all__ = ["draw_calibration", "draw_effect", "draw_importances", "draw_roc", "draw_training"]
 
-CLASSES = len(style.COLOURS)  # so many classes have a curve, the commonest
+CLASSES = len(style.COLOURS)  # the largest number of classes with a curve; the commonest have one
 BINS = 10  # of a calibration
 LETTERS = 22  # of a name on an axis
-NETWORKS = 8  # so many networks have a curve
+NETWORKS = 8  # the largest number of networks with a curve
 
 
 def draw_training(axes: Any, histories: list) -> None:

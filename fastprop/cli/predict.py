@@ -12,7 +12,7 @@ from fastprop.tabular.model import TabularModel
 
 __all__ = ["run"]
 
-BLOCK = 50_000  # so many rows are predicted and written at a time
+BLOCK = 50_000  # rows that are predicted and written at a time
 
 
 def run(args):

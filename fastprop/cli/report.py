@@ -26,6 +26,7 @@ from fastprop.plots.predictions import PredictionErrorDisplay
 from fastprop.tabular.comparison import OURS, Comparison, shown_name, with_interval
 from fastprop.tabular.inspection import Importance, effect
 from fastprop.tabular.model import TabularModel
+from fastprop.tabular.reading import count
 from fastprop.tabular.scores import scores
 
 # How many rows, cells of a row, columns, and letters of a cell are shown, so that the page stays well below a megabyte.
@@ -109,8 +110,8 @@ def _summary(study: Study, model: TabularModel) -> str:
     target = model.target
     kind = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
     return (
-        f"<p>{kind}, predicted from {_count(len(model.encoder.columns), 'column')}; trained on "
-        f"{_count(len(study.training), 'row')} of {_count(study.table.n_rows, 'row')}</p>"
+        f"<p>{kind}, predicted from {count(len(model.encoder.columns), 'column')}; trained on "
+        f"{count(len(study.training), 'row')} of {count(study.table.n_rows, 'row')}</p>"
         f"<p>The command that repeats it:</p><pre>{escape(study.command)}</pre>"
     )
 
@@ -225,7 +226,7 @@ def _errors(run: Run) -> str:
 
 
 def _training(study: Study, model: TabularModel) -> str:
-    (network, *_), linear_share = model.networks
+    network = model.networks[0]
     drawn = ""
     if max(len(history["epoch"]) for history in model.histories) > 1:
         (svg,) = _svgs("training", 1, lambda axes: pictures.draw_training(axes[0], model.histories), WIDE, 3.4)
@@ -247,9 +248,9 @@ def _training(study: Study, model: TabularModel) -> str:
         "loss": model.target.loss.name,
         "effort": study.args.effort,
         "parameters": f"{network.n_parameters:,} each, {network.dtype}",
-        "inputs": f"{network.n_inputs}, from {_count(len(model.encoder.columns), 'column')}",
+        "inputs": f"{network.n_inputs}, from {count(len(model.encoder.columns), 'column')}",
         "time": f"{study.seconds:.1f} s",
-        "linear networks": f"{linear_share:.0%} of the prediction",
+        "linear networks": f"{model.linear_share:.0%} of the prediction",
         "seed": study.args.seed,
     }
     why = (
@@ -290,7 +291,7 @@ def _foot() -> str:
         f"NumPy {np.__version__}",
         f"Python {platform.python_version()}",
         f"{_engine.serving_isa()} kernels",
-        _count(config.get_num_threads(), "thread"),
+        count(config.get_num_threads(), "thread"),
         platform.platform(),
     ]
     return escape(", ".join(parts))
@@ -327,7 +328,7 @@ def _panels(drawn: list[str]) -> str:
 
 def _more(n: int, what: str, several: str | None = None) -> str:
     """Return a sentence about what is not shown, if there is any."""
-    return f"<p>{_count(n, what, several)} not shown.</p>" if n > 0 else ""
+    return f"<p>{count(n, what, several)} not shown.</p>" if n > 0 else ""
 
 
 def _table(header: Iterable[Any], rows: Iterable[Iterable[Any]], *, letters: int = LETTERS) -> str:
@@ -355,10 +356,6 @@ def _text(sentence: str) -> str:
 def _figure(value: float) -> str:
     """Return a number as text: four digits after the point, or six digits of a large or very small number."""
     return f"{value:.4f}" if 0.0001 <= abs(value) < 10 or value == 0 else f"{value:,.6g}"
-
-
-def _count(n: int, what: str, several: str | None = None) -> str:
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {several or what + 's'}"
 
 
 PAGE = """<!DOCTYPE html>

@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from fastprop.cli._common import StatusLine, note, read_table
 from fastprop.tabular import baselines
 from fastprop.tabular.comparison import compare, cross_validate, shown_name
 from fastprop.tabular.inspection import held_out_ensembles, importances
-from fastprop.tabular.model import TabularModel, assign_folds, best_epoch
+from fastprop.tabular.model import ALL_HELD_OUT, TabularModel, assign_folds, best_epoch
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema, infer_column
 from fastprop.tabular.table import Table, TableError
@@ -21,7 +21,7 @@ from fastprop.tabular.target import Target, split_rows
 __all__ = ["Study"]
 
 KINDS = {"number": "numbers", "category": "categories", "time": "times", "text": "texts"}
-NETWORKS = 8  # so many networks have a line each
+NETWORKS = 8  # the largest number of networks with a line each
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Study:
         times = None if args.time_column is None else _times(table, args.time_column, args.dates, known)
         recipe = Recipe.of(args.effort, target.task, int(known.sum()))
         if args.members is not None:
-            recipe = recipe.with_members(args.members)
+            recipe = replace(recipe, members=args.members)
         study = cls(args, table, target, None, values, *[None] * 3, int((~known).sum()), groups, times, recipe)
         rest, study.test = study.split(np.flatnonzero(known), args.test_fraction, "--test-fraction")
         share = args.validation if isinstance(args.validation, float) else 0.0
@@ -260,7 +260,7 @@ class Study:
     def describe_training(self, model):
         """Print what was trained, and which epoch each network kept."""
         note(*(each for each in model.encoder.notes if each not in self.schema.notes))
-        networks, linear_share = model.networks
+        networks = model.networks
         print(
             f"trained: {len(networks)} network{'s' if len(networks) > 1 else ''} of {networks[0].n_parameters:,} "
             f"parameters in {self.seconds:.1f} s (effort {self.args.effort}, seed {self.args.seed})"
@@ -271,8 +271,8 @@ class Study:
             print(f"  network {network['network']}: epoch {kept} of {network['epochs']} was kept, {why}")
         if len(networks) > NETWORKS:
             print(f"  and {len(networks) - NETWORKS} more")
-        if linear_share:
-            print(f"  linear networks: {linear_share:.0%} of the mean, which predicts the rows held out best")
+        if model.linear_share:
+            print(f"  linear networks: {model.linear_share:.0%} of the mean, which predicts the rows held out best")
 
     def training_of(self, model):
         """Return for each network how it was trained, as a dict."""
@@ -281,7 +281,7 @@ class Study:
             if self.validation is not None:
                 held_out = len(self.validation[1])
             else:
-                held_out = int((model.folds == (-2 if (model.folds == -2).any() else k)).sum())
+                held_out = int((model.folds == (ALL_HELD_OUT if model.holds_out_together else k)).sum())
             costs = history.get("validation_cost", history["cost"])
             found.append(
                 {
@@ -305,7 +305,7 @@ class Study:
             return f"{len(self.test[1]):,} rows of the test, which nothing was trained on; {interval}"
         if self.validation is not None:
             return f"{len(self.validation[1]):,} rows held out, which chose the epochs too; {interval}"
-        by = "networks that" if (model.folds == -2).any() else "the network that"
+        by = "networks that" if model.holds_out_together else "the network that"
         return f"{len(comparison.values):,} rows held out, each by {by} did not see it; {interval}"
 
     def describe_scores(self, model, comparison):
@@ -327,7 +327,7 @@ class Study:
         """Return sentences that say how the model compares with the others."""
         said = comparison.verdicts()
         alone = not self.args.cv and self.test is None and self.validation is None and len(model.histories) > 1
-        if alone and not (model.folds == -2).any() and not all(each.startswith("better") for each in said):
+        if alone and not model.holds_out_together and not all(each.startswith("better") for each in said):
             said.append(
                 "each row is predicted here by the one network that did not see it; the model is the mean of "
                 f"{len(model.histories)}, and usually better: --cv 5 compares that"
@@ -366,7 +366,7 @@ class Study:
             "seconds": self.seconds,
             "parameters": model.ensemble.networks[0].n_parameters,
             "networks": self.training_of(model),
-            "linear_share": model.networks[1],
+            "linear_share": model.linear_share,
             "scores": None if comparison is None else comparison.to_dict(),
             "importances": [{"column": each.name, "value": each.value, "standard_error": each.error} for each in found],
         }

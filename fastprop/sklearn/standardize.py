@@ -25,7 +25,7 @@ HALF_LEARNED_ROWS = 500
 # that hold only jitter at first.
 MAX_GROWTH = 2.0
 
-# So many rows with two values show that a column has only two: a column of numbers has more in so many rows.
+# From this many rows on, a column that had two values has only two: one of numbers would have had more.
 TWO_VALUED_ROWS = 20
 
 

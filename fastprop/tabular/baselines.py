@@ -7,13 +7,14 @@ import numpy as np
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import AdamW
 from fastprop.optim.schedules import Cosine
+from fastprop.tabular.model import ALL_HELD_OUT, ALL_TRAINED
 
 __all__ = ["BASELINES", "available", "predictions_of", "splits_of"]
 
 # The steps, batches, rate and decay of the linear model. On six tables of 900 to 6,000 rows its scores are those of
 # scikit-learn's LogisticRegression and Ridge, within a fifth of their standard errors, at a tenth of the time.
 STEPS, BATCH_SIZE, RATE, DECAY = 2000, 256, 0.01, 1e-2
-# Of a column whose categories the networks embed, the linear model knows the commonest, so many.
+# Of a column whose categories the networks embed, the linear model knows this many, the commonest.
 CATEGORIES = 50
 # HistGradientBoosting takes at most 255 categories of a column.
 TREE_CATEGORIES = 254
@@ -21,8 +22,8 @@ TREE_CATEGORIES = 254
 
 def splits_of(folds):
     """Return the splits of ``TabularModel.folds``: for each (rows that were seen, rows that were held out), bool."""
-    held_out = [fold for fold in np.unique(folds) if fold != -1]
-    return [((folds != fold) & (folds != -2), folds == fold) for fold in held_out]
+    held_out = [fold for fold in np.unique(folds) if fold != ALL_TRAINED]
+    return [((folds != fold) & (folds != ALL_HELD_OUT), folds == fold) for fold in held_out]
 
 
 def available():

@@ -13,7 +13,8 @@ from fastprop.tabular.table import NumberColumn, TextColumn
 
 __all__ = ["ColumnBuilder", "text_column"]
 
-# A column is tried as one of numbers if this share of its texts are different after so many rows: early if nearly all.
+# A column is tried as one of numbers if this share of its texts are different after this many rows: early if nearly
+# all are.
 EARLY_ROWS, EARLY_SHARE = 500, 0.9
 LATE_ROWS, LATE_SHARE = 5000, 0.5
 # A leading zero, which may make a code of digits, in texts joined by zeros.

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastprop import _validation
+from fastprop.tabular.reading import check_names, count
 from fastprop.tabular.schema import Schema
 from fastprop.tabular.table import TableError
 
@@ -25,7 +26,7 @@ RARE = 2
 # Numbers are clipped smoothly, by x / sqrt(1 + (x / 3)^2), to (-3, 3): outliers stay in the range in which the network
 # was trained. Holzmueller, Grinsztajn and Steinwart 2024, *Better by default*.
 CLIP = 3.0
-# A word is an input if it occurs in this share of the rows, of at most so many words: rarer ones teach little.
+# A word is an input if it occurs in this share of the rows, of at most this many words: rarer ones teach little.
 WORD_SHARE, WORDS = 0.01, 50
 
 DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")  # microseconds
@@ -65,7 +66,7 @@ class NumberEncoding:
     kind: ClassVar[str] = "number"
 
     def __post_init__(self):
-        _check_text(self.name)
+        check_names(self.name)
         for field_name, bounds in (("center", {}), ("scale", {"above": 0})):
             value = _validation.number(field_name, getattr(self, field_name), **bounds)
             object.__setattr__(self, field_name, value)
@@ -104,7 +105,7 @@ class NumberEncoding:
         n_gaps = 0 if self.gaps else int((~np.isfinite(values)).sum())
         if n_gaps:
             yield (
-                f"column {self.name!r} has {_count(n_gaps, 'gap')}, filled with the median {self.center:g}; "
+                f"column {self.name!r} has {count(n_gaps, 'gap')}, filled with the median {self.center:g}; "
                 "there was none in the training rows"
             )
 
@@ -123,7 +124,7 @@ class CategoryEncoding:
     kind: ClassVar[str] = "category"
 
     def __post_init__(self):
-        _check_text(self.name, *self.categories)
+        check_names(self.name, *self.categories)
         object.__setattr__(self, "categories", tuple(self.categories))
         _validation.flag("gaps", self.gaps)
 
@@ -148,7 +149,7 @@ class CategoryEncoding:
         gaps = bool((codes < 0).any())
         if (counts > 0).sum() + gaps < 2:
             return None
-        categories = sorted(text for text, count in zip(texts, counts, strict=True) if count >= RARE)
+        categories = sorted(text for text, n in zip(texts, counts, strict=True) if n >= RARE)
         return cls(name, tuple(categories), gaps)
 
     def transform(self, values, out):
@@ -173,7 +174,7 @@ class CategoryEncoding:
         if n_cells:
             shown = ", ".join(map(repr, sorted(unknown)[:3])) + (", ..." if len(unknown) > 3 else "")
             yield (
-                f"column {self.name!r} has {_count(n_cells, 'cell')} outside the {len(known)} categories of the model"
+                f"column {self.name!r} has {count(n_cells, 'cell')} outside the {len(known)} categories of the model"
                 + (f" ({shown})" if shown else " (gaps)")
             )
 
@@ -188,7 +189,7 @@ class TimeEncoding:
     kind: ClassVar[str] = "time"
 
     def __post_init__(self):
-        _check_text(self.name)
+        check_names(self.name)
         parts = tuple(part if isinstance(part, NumberEncoding) else NumberEncoding(**part) for part in self.parts)
         object.__setattr__(self, "parts", parts)
 
@@ -217,7 +218,7 @@ class TimeEncoding:
         """Yield a sentence if a new table has gaps and the training rows had none."""
         n_gaps = 0 if self.parts[0].gaps else int(np.isnat(values).sum())
         if n_gaps:
-            yield f"column {self.name!r} has {_count(n_gaps, 'gap')}; there was none in the training rows"
+            yield f"column {self.name!r} has {count(n_gaps, 'gap')}; there was none in the training rows"
 
 
 def _parts(values):
@@ -248,7 +249,7 @@ class TextEncoding:
     kind: ClassVar[str] = "text"
 
     def __post_init__(self):
-        _check_text(self.name, *self.words)
+        check_names(self.name, *self.words)
         object.__setattr__(self, "words", tuple(self.words))
         if isinstance(self.length, dict):
             object.__setattr__(self, "length", NumberEncoding(**self.length))
@@ -265,10 +266,10 @@ class TextEncoding:
         codes, texts = values
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
         rows = Counter()
-        for text, count in zip(texts, counts, strict=True):
-            if count:
+        for text, n in zip(texts, counts, strict=True):
+            if n:
                 for word in set(_words(text)):
-                    rows[word] += int(count)
+                    rows[word] += int(n)
         least = max(RARE, WORD_SHARE * len(codes))
         most = len(codes) - least
         words = [word for word, n in rows.most_common() if least <= n <= most][:WORDS]
@@ -404,14 +405,3 @@ class Encoder:
             fields = dict(entry)
             columns.append(ENCODINGS[fields.pop("kind")](**fields))
         return cls(Schema.from_dict(description["schema"]), tuple(columns))
-
-
-def _check_text(*names):
-    """Check names of columns, categories and classes, since a model file may come from anyone."""
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"a column, category or class has a text for a name, got {name!r:.100}")
-
-
-def _count(n, what):
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

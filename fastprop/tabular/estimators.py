@@ -17,6 +17,7 @@ if not hasattr(sklearn.utils.validation, "validate_data"):  # new in 1.6, as are
     )
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import issparse  # some formats are dicts
@@ -90,9 +91,9 @@ class BaseTabular(BaseEstimator):
         _validation.choice("effort", self.effort, EFFORTS)
         recipe = Recipe.of(self.effort, self.task, len(y))
         if self.members is not None:
-            recipe = recipe.with_members(_validation.count("members", self.members))
+            recipe = replace(recipe, members=_validation.count("members", self.members))
         if self.folds is not None:
-            recipe = recipe.with_folds(_validation.count("folds", self.folds))
+            recipe = replace(recipe, folds=_validation.count("folds", self.folds))
         budget = None
         if self.time_budget is not None:
             budget = _validation.number("time_budget", self.time_budget, above=0)
@@ -140,7 +141,7 @@ class BaseTabular(BaseEstimator):
                 raise ValueError(f"found {table.n_rows} sample(s) in X, while a minimum of 2 is required")
             return table
         options = {"dtype": None, "ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if fitting else 1}
-        array = validate_data(self, X, reset=fitting, skip_check_array=False, **options)
+        array = validate_data(self, X, reset=fitting, **options)
         names = getattr(self, "feature_names_in_", [f"x{k}" for k in range(array.shape[1])])
         return Table.from_frame({name: array[:, k] for k, name in enumerate(names)})
 
@@ -200,7 +201,6 @@ class BaseTabular(BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         tags.input_tags.string = True
-        tags.non_deterministic = False
         return tags
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastprop.tabular.model import ALL_TRAINED
 from fastprop.tabular.scores import Z95
 
 __all__ = ["Effect", "Importance", "effect", "held_out_ensembles", "importances"]
@@ -12,7 +13,7 @@ PASSES = 400_000  # rows that the networks predict for all importances together:
 ROWS = 5_000  # of a table with few columns
 REPEATS = 3
 POINTS, CATEGORIES, BINS = 24, 8, 24  # of an effect
-FEW = 12  # a column of so many different numbers is shown like one of categories
+FEW = 12  # a column of at most this many different numbers is shown like one of categories
 WEEK = 7 * 86400e6  # microseconds
 AVERAGED = 400  # rows over which an effect is the mean
 
@@ -79,7 +80,7 @@ def held_out_ensembles(model, table, y, test=None):
     if test is not None:
         return [(model.ensemble, model.encoder.transform(test[0]), test[1])]
     X, found = model.encoder.transform(table), []
-    for fold in np.unique(model.folds[model.folds != -1]):
+    for fold in np.unique(model.folds[model.folds != ALL_TRAINED]):
         rows = model.folds == fold
         found.append((model.held_out_ensemble(fold), X[rows], y[rows]))
     return found

@@ -25,7 +25,10 @@ from fastprop.tabular.target import Target
 from fastprop.training.callbacks import EarlyStopping
 from fastprop.training.ensemble import Ensemble
 
-__all__ = ["TabularModel"]
+__all__ = ["ALL_HELD_OUT", "ALL_TRAINED", "TabularModel", "assign_folds", "best_epoch"]
+
+# In `folds`: rows that every network was trained on, and rows that none was.
+ALL_TRAINED, ALL_HELD_OUT = -1, -2
 
 
 @dataclass
@@ -161,12 +164,24 @@ class TabularModel:
         return cls(encoder, target, ensemble, None, background, histories[0], folds, mixed)
 
     @property
+    def shares(self):
+        """The share of each network of the ensemble in the mean, from 0 to 1."""
+        return self.ensemble.shares or (1 / len(self.ensemble),) * len(self.ensemble)
+
+    @property
     def networks(self):
-        """The networks with hidden layers, and the share of the linear ones in the mean, from 0 to 1."""
-        linear = [sum(isinstance(layer, Dense) for layer in network.layers) == 1 for network in self.ensemble.networks]
-        hidden = [network for network, is_linear in zip(self.ensemble.networks, linear, strict=True) if not is_linear]
-        shares = self.ensemble.shares or [1 / len(linear)] * len(linear)
-        return hidden, sum(share for share, is_linear in zip(shares, linear, strict=True) if is_linear)
+        """The networks with hidden layers."""
+        return [net for net in self.ensemble.networks if sum(isinstance(layer, Dense) for layer in net.layers) > 1]
+
+    @property
+    def linear_share(self):
+        """The share of the linear networks, which come after the others, in the mean."""
+        return sum(self.shares[len(self.networks) :])
+
+    @property
+    def holds_out_together(self):
+        """Whether all networks held out the same training rows."""
+        return bool((self.folds == ALL_HELD_OUT).any())
 
     def held_out_ensemble(self, fold):
         """Return the ensemble of the networks that did not see the rows of a fold of ``folds``, 0 up or -2.
@@ -397,8 +412,6 @@ def _edges(column, recipe):
     return np.unique(found.astype(np.float32))
 
 
-# In `folds`: rows that every network was trained on, and rows that none was.
-ALL_TRAINED, ALL_HELD_OUT = -1, -2
 # With fewer rows than this in a fold, a few rows would decide which epoch is best.
 LEAST_FOLD = 5
 

@@ -14,7 +14,9 @@ __all__ = [
     "ColumnSchema",
     "as_texts",
     "check_finite",
+    "check_names",
     "count",
+    "gaps_word",
     "quoted",
     "read_numbers",
     "read_texts",
@@ -43,8 +45,7 @@ class ColumnSchema:
     na: tuple | None = None
 
     def __post_init__(self):
-        if not isinstance(self.name, str):  # a model file may come from anyone
-            raise TypeError(f"a column has a text for a name, got {self.name!r:.100}")
+        check_names(self.name)
         _validation.choice("kind", self.kind, ("number", "category", "time", "text"))
         of_kind = {"number": NumberFormat, "time": TimeFormat}.get(self.kind)
         if isinstance(self.format, dict) and of_kind:
@@ -91,8 +92,15 @@ class ColumnSchema:
             if failed.any():
                 yield (
                     f"column {self.name!r}: {count(int(failed.sum()), 'cell')} that {verb(failed.sum())} no "
-                    f"{self.kind} ({quoted(column, failed)}), read as {'a gap' if failed.sum() == 1 else 'gaps'}"
+                    f"{self.kind} ({quoted(column, failed)}), read as {gaps_word(failed.sum())}"
                 )
+
+
+def check_names(*names):
+    """Internal: check names of columns, categories and classes, since a model file may come from anyone."""
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a column, category or class has a text for a name, got {name!r:.100}")
 
 
 def check_finite(table, name, values):
@@ -188,11 +196,16 @@ def quoted(column, rows):
     return ", ".join(found) + (", ..." if (counts > 0).sum() > 3 else "")
 
 
-def count(n, what):
-    """Internal: return a number of things as text."""
-    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+def count(n, what, several=None):
+    """Internal: return a number of things as text; `several` is their plural if it is no `what` with an s."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {several or what + 's'}"
 
 
 def verb(n):
     """Internal: return is or are, for a number of things."""
     return "is" if n == 1 else "are"
+
+
+def gaps_word(n):
+    """Internal: return a gap or gaps, for a number of cells."""
+    return "a gap" if n == 1 else "gaps"

@@ -38,8 +38,8 @@ class Recipe:
         The planned steps of each network. Early stopping ends most trainings before. 500 for classes cost 5.4% of log
         loss, on few tables and much.
     passes, most_steps : int
-        More steps are planned for more rows: so many epochs, up to so many steps. 40 instead of 20 passes add 0.004 to
-        the R2 of `housing`, 0.002 to that of `bike`.
+        More steps are planned for more rows: this number of epochs, up to this number of steps. 40 instead of 20
+        passes add 0.004 to the R2 of `housing`, 0.002 to that of `bike`.
     patience : float
         The share of the planned epochs that may pass without a better cost of the rows held out. It saves a third of
         the time, and costs nothing (0.00% +- 0.07).
@@ -87,13 +87,13 @@ class Recipe:
         return replace(recipe, hidden=hidden, passes=0 if effort == "low" else 40)
 
     def plan(self, rows):
-        """Return the size of a batch and the planned epochs of so many rows."""
+        """Return the size of a batch and the planned epochs for a number of rows."""
         n_batches = max(1, round(rows / self.batch_size))  # dealt evenly: a few rows in the last waste a step
         steps = max(self.steps, min(self.passes * n_batches, self.most_steps))
         return math.ceil(rows / n_batches), max(1, round(steps / n_batches))
 
     def for_columns(self, n_numbers):
-        """Return the recipe for so many columns of numbers: of very many, each has fewer bins."""
+        """Return the recipe for a number of columns of numbers: of very many, each has fewer bins."""
         share = max(LEAST_BINS, MOST_BINS // max(n_numbers, 1))
         return replace(self, bins=min(self.bins, share), distinct=min(self.distinct, share))
 
@@ -101,19 +101,11 @@ class Recipe:
         """Return the recipe of the linear networks that are mixed with the others where that helps."""
         return replace(self, hidden=(), rate=1e-2, members=1, passes=0)
 
-    def with_members(self, members):
-        """Return a copy with another number of members."""
-        return replace(self, members=members)
-
-    def with_folds(self, folds):
-        """Return a copy with another number of networks."""
-        return replace(self, folds=folds)
-
 
 # A first layer of more bins takes most of the time: for 1,500 columns of 300 rows a training took 80 seconds.
 MOST_BINS, LEAST_BINS = 2048, 4
 
-# Up to so many rows, networks of classes overfit soon, and two layers suffice for numbers.
+# Up to this many rows, networks of classes overfit soon, and two layers suffice for numbers.
 MANY_ROWS = 10_000
 
 EFFORTS = {"low": Recipe(bins=16, steps=900, folds=2), "medium": Recipe(), "high": Recipe(members=4, folds=8)}

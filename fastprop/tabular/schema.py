@@ -24,6 +24,7 @@ from fastprop.tabular.reading import (
     ColumnSchema,
     as_texts,
     check_finite,
+    gaps_word,
     quoted,
     read_numbers,
     read_texts,
@@ -36,9 +37,9 @@ __all__ = ["Schema", "infer_column"]
 
 # A column of texts of which more than half, and more than 50, are different is text, of which the words are inputs.
 MIN_TEXTS = 50
-# With at most so many distinct texts, some of them no numbers and repeated, a column is one of categories (1, 2, 3+).
+# With at most this many distinct texts, some of them no numbers and repeated, a column is one of categories (1, 2, 3+).
 FEW = 20
-# At most so many distinct texts stand for "no number" in a column of numbers, however many cells hold them.
+# At most this many distinct texts stand for "no number" in a column of numbers, however many cells hold them.
 MARKS = 3
 MANY = 4  # of columns of which more would be said one by one, it is said in one sentence
 _ORDINARY_TIME = re.compile(r"\d{4}[-/]\d|\d?\d:\d\d(:\d\d)?$").match  # ISO 8601, 14:05: of these nobody wonders
@@ -204,7 +205,7 @@ class _Inference:
         else:
             sentences += [
                 f"{n_numbers:,} of {n_numbers + n:,} cells of {name!r} are numbers, "
-                f"{n:,} {verb(n)} {quoted} and read as {_gaps(n)}"
+                f"{n:,} {verb(n)} {quoted} and read as {gaps_word(n)}"
                 for name, (n_numbers, n, quoted) in self._gaps_of.items()
             ]
         if len(self._examples) > MANY:
@@ -337,7 +338,7 @@ class _Inference:
         if failed.any():
             notes.append(
                 f"{len(column) - failed.sum():,} of {len(column):,} cells of {name!r} are dates or times, "
-                f"{failed.sum():,} {verb(failed.sum())} {quoted(column, failed)} and read as {_gaps(failed.sum())}"
+                f"{failed.sum():,} {verb(failed.sum())} {quoted(column, failed)} and read as {gaps_word(failed.sum())}"
             )
         known, values = [text for text, is_time in zip(known, read, strict=True) if is_time], values[read]
         if all(_ORDINARY_TIME(text) for text in known):
@@ -384,7 +385,3 @@ def _listed(texts):
 
 def _shown(value):
     return f"{value:.15g}"
-
-
-def _gaps(n):
-    return "a gap" if n == 1 else "gaps"

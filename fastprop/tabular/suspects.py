@@ -11,7 +11,7 @@ MIN_ROWS = 20
 LEAK_ROWS = 20_000  # as many rows, chosen at random, suffice to tell 0.99 from less
 COPY = 0.9  # the least skill of a copy: rare classes may share a bin
 LEAK = 0.99  # the skill from which on a column by itself is suspected to know the target
-# A value that is repeated in this share of the rows, and in so many, may stand for a gap if it is far from all others.
+# A value that is repeated in this share and this number of rows may stand for a gap if it is far from all others.
 SENTINEL_SHARE, SENTINEL_ROWS = 0.002, 5
 MIN_BESIDE = 10  # distinct numbers beside it: fewer are codes, or choices of a form
 _SENTINEL = re.compile(r"-?(?:9+(?:\.9+)?|200|32768)|0|-1").fullmatch
@@ -20,7 +20,7 @@ _TREND = re.compile(r"(?i)(?:^|[\W_])(?:t|time|second|minute|hour|day|week|month
 # customer_id, customerID, PID, but neither "paid" nor "humid".
 _ID = re.compile(r"(?:^|[\W_])(?i:id|uuid|guid|key|index|idx|rownames?)$|[a-z](?:ID|Id)$|^[A-Z]?ID$").search
 BINS = 100  # of numbers: within a hundredth of the rows a column that knows the target hardly varies
-# Numbers of at most so many distinct values are classes for the purpose of this module.
+# Numbers of at most this many distinct values are classes for the purpose of this module.
 MAX_CLASSES = 20
 
 

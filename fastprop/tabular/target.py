@@ -7,7 +7,7 @@ import numpy as np
 
 from fastprop import _validation
 from fastprop.nn import losses
-from fastprop.tabular.reading import ColumnSchema, check_finite, read_numbers, read_texts
+from fastprop.tabular.reading import ColumnSchema, check_finite, check_names, gaps_word, read_numbers, read_texts
 from fastprop.tabular.schema import infer_column
 from fastprop.tabular.table import NumberColumn, TableError
 
@@ -58,9 +58,7 @@ class Target:
     notes: tuple = field(default=(), compare=False)
 
     def __post_init__(self):
-        for name in (self.name, *self.classes):  # a model file may come from anyone
-            if not isinstance(name, str):
-                raise TypeError(f"a target and its classes have texts for names, got {name!r:.100}")
+        check_names(self.name, *self.classes)
         object.__setattr__(self, "classes", tuple(self.classes))
         if isinstance(self.reading, dict):
             object.__setattr__(self, "reading", ColumnSchema(**self.reading))
@@ -69,7 +67,6 @@ class Target:
         _validation.choice("task", self.task, ("regression", "classification"))
         object.__setattr__(self, "mean", _validation.number("mean", self.mean))
         object.__setattr__(self, "scale", _validation.number("scale", self.scale, above=0))
-
         _validation.choice("class_dtype", self.class_dtype, ("str", "int", "float", "bool"))
         _check_loss(self.loss, self.task)
 
@@ -172,7 +169,7 @@ class Target:
         if gaps:
             text, n = gaps.most_common(1)[0]
             notes.append(
-                f"{n:,} of {len(codes):,} cells of {name!r} are {text!r}, read as {'a gap' if n == 1 else 'gaps'}: "
+                f"{n:,} of {len(codes):,} cells of {name!r} are {text!r}, read as {gaps_word(n)}: "
                 f'if {text!r} is a class, say --na "", or which texts are gaps'
             )
         return cls(name, task, tuple(labels), reading=reading, reason=reason, notes=tuple(notes))
@@ -276,19 +273,6 @@ class Target:
     def number(self, value):
         """Return a value of a regression as text for people, with six digits of the target's scale."""
         return decimal(float(value), self.scale, 6)
-
-    def scores(self, predictions, values):
-        """Return the scores of the predictions of `decode` by name: RMSE, MAE and R2, or accuracy."""
-        if self.task == "classification":
-            return {"accuracy": float((predictions.argmax(axis=1) == values).mean())}
-        with np.errstate(over="ignore", invalid="ignore"):  # the square of a prediction may be infinite
-            error = predictions - values
-            spread = float(((values - values.mean()) ** 2).sum())
-            return {
-                "RMSE": float(np.sqrt((error**2).mean())),
-                "MAE": float(np.abs(error).mean()),
-                "R2": 1 - float((error**2).sum()) / spread if spread > 0 else float("nan"),
-            }
 
     def to_dict(self):
         """Return a description that JSON can hold."""
