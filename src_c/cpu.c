@@ -2,7 +2,7 @@
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 199309L /* clock_gettime */
 #endif
-#include "fastprop.h"
+#include "core.h"
 
 #include <string.h>
 

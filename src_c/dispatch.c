@@ -1,5 +1,5 @@
 /* The choice of the kernel table by ISA, the list of kernels' signatures, and the size of their scratch memory. */
-#include "fastprop.h"
+#include "core.h"
 #include "kernels/product.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Allocates aligned memory, and counts the allocations. */
-#include "fastprop.h"
+#include "core.h"
 
 #include <stdlib.h>
 #include <string.h>

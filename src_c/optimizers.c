@@ -1,7 +1,7 @@
 /* The scalars of an optimiser that change from step to step, such as Adam's bias corrections. They are computed in
  * double and without libm, so that every build gets the same bits. kernels/optimizer.h says which ones each kernel
  * reads. */
-#include "fastprop.h"
+#include "core.h"
 
 #include <math.h>
 #include <string.h>

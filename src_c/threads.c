@@ -7,7 +7,7 @@
 #if !defined(_WIN32)
 #define _GNU_SOURCE /* pthread_sigmask, sched_yield, sched_getcpu */
 #endif
-#include "fastprop.h"
+#include "core.h"
 #include "atomic.h"
 
 enum { FP_MAX_WORKERS = FP_MAX_THREADS - 1 };

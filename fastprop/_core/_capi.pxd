@@ -1,7 +1,7 @@
-# The C interface: every declaration of src_c/ that Cython uses. The element type, T in kernels.def, is void here.
+# Every declaration of src_c/ that Cython uses. The element type, T in kernels.def, is void here.
 from libc.stdint cimport int64_t, uint64_t
 
-cdef extern from "fastprop.h" nogil:
+cdef extern from "core.h" nogil:
     ctypedef void fp_dense_forward(
         void *a, void *saved, const void *x, const void *w, const void *b, void *scratch,
         ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out,

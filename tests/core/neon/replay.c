@@ -3,7 +3,7 @@
  * A request is a struct request, the sizes of its buffers, and their bytes; the answer is the buffers' bytes after the call.
  * The guards around arrays are part of the buffers, so whoever asked sees every byte that was written. Exit status: 0 at
  * the end of stdin, 1 with a word on stderr for whatever should not be. */
-#include "fastprop.h"
+#include "core.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* The C interface of fastprop: the tables of kernels, the choice among them, and services of the CPU and the operating
- * system.
+/* What the C of src_c/ offers the engine: the tables of kernels, the choice among them, and services of the CPU and the
+ * operating system. The interface for users is fastprop/include/fastprop.h.
  *
  * No function here prints, aborts or uses Python, and none fails but fp_allocate: fastprop/_validation.py checks what
  * users pass before it gets here. */
-#ifndef FASTPROP_H
-#define FASTPROP_H
+#ifndef FP_CORE_H
+#define FP_CORE_H
 
 #include <stddef.h>
 #include <stdint.h>
