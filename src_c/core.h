@@ -178,6 +178,8 @@ FP_EXPORT void fp_set_num_threads(int n);
 uint64_t fp_work_begin(void);
 void fp_work_end(uint64_t state); /* the state that fp_work_begin returned */
 
+void fp_yield(void); /* lets another thread run, in a loop that waits for one */
+
 /* Calls task(context, chunk) for chunk 0 to chunks - 1 (at most 65535 chunks), on this thread and up to chunks - 1
  * workers, and returns when all calls have returned. Chunks must be independent of each other; chunk 0 runs on this
  * thread. */

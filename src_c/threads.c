@@ -309,6 +309,8 @@ void fp_work_end(uint64_t state)
     fp_atomic_add(&pool.callers, -1);
 }
 
+void fp_yield(void) { yield_cpu(); }
+
 int fp_get_num_threads(void) { return (int)fp_atomic_load(&num_threads); }
 
 void fp_set_num_threads(int n) { fp_atomic_store(&num_threads, n < 1 ? 1 : n > FP_MAX_THREADS ? FP_MAX_THREADS : n); }

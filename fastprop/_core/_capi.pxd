@@ -232,12 +232,14 @@ cdef extern from "core.h" nogil:
     void fp_set_num_threads(int n) noexcept
     uint64_t fp_work_begin() noexcept
     void fp_work_end(uint64_t state) noexcept
+    void fp_yield() noexcept
     void fp_parallel(fp_task *task, void *context, int chunks) noexcept
 
 cdef extern from "atomic.h" nogil:
     int64_t fp_atomic_load(int64_t *x) noexcept
     int64_t fp_atomic_add(int64_t *x, int64_t value) noexcept
     void fp_atomic_store(int64_t *x, int64_t value) noexcept
+    bint fp_atomic_compare_exchange(int64_t *x, int64_t old, int64_t value) noexcept
 
 cdef extern from "random.h" nogil:
     enum:

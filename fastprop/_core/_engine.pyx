@@ -21,6 +21,7 @@ whatever the blocks and the threads, so results do not depend on the number of t
 The included files, in the order in which one reads them:
 
     plan               the structs Plan and Operation, and the layout of the arena
+    gate               who uses a network at the same time
     job                the struct TrainingJob, and how threads divide it
     operations         the kinds of operations: forward, backward, gradients, and their table
     forward_backward   both passes over a batch, block by block
@@ -45,10 +46,11 @@ from fastprop._core cimport _portable
 from fastprop._core._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_HYPER, FP_SAVES_SLOPE, FP_MEMORY, FP_MOST_BINS, FP_N_ACTIVATIONS,
     FP_N_LOSSES, FP_N_OPTIMIZERS, FP_OPTIMIZER_sgd, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
-    fp_activation_saves, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_load, fp_atomic_store, fp_clock,
+    fp_activation_saves, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_compare_exchange, fp_atomic_load,
+    fp_atomic_store, fp_clock,
     fp_cpu_name, fp_denormals_flush, fp_denormals_restore, fp_forks, fp_free, fp_get_num_threads, fp_isa, fp_isas,
     fp_kernels, fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_num_threads,
-    fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end,
+    fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end, fp_yield,
 )
 
 import os
@@ -74,6 +76,7 @@ cdef struct TrainingJob
 
 include "plan.pxi"
 include "interrupts.pxi"
+include "gate.pxi"
 include "job.pxi"
 include "operations.pxi"
 include "batch_norm.pxi"
@@ -228,6 +231,9 @@ cdef class Engine:
     cdef ptrdiff_t arena_size  # in bytes
     cdef object lock           # held during a pass
     cdef int forks             # fp_forks() when the locks were last valid
+    cdef int depth             # how many times this thread holds the lock, the checks of `acquire` passed
+    cdef bint changing         # who holds the lock may change the network
+    cdef Gate gate             # guards it against calls from C, which do not take the lock
     cdef bint in_step          # a pass is running
     cdef uint64_t last_thread  # the thread that used the engine last; 0: none
     cdef object exclusive_lock      # held by the thread that is in `exclusive`
@@ -319,6 +325,7 @@ cdef class Engine:
         return operation["n_state"]
 
     def __dealloc__(self):
+        free_users(&self.gate)
         fp_free(self.arena)
         fp_free(self.plan.operations)
         fp_free(self.plan.widths)
@@ -333,39 +340,44 @@ cdef class Engine:
         If `whole`, all rows go through the network at once. At most `n_parts` threads share the work; 0: as many as the
         pool has.
         """
-        cdef ptrdiff_t size
         self.acquire(job.training or job.optimizer != NULL)
         try:
             self.last_thread, self.saved_rows = this_thread(), 0
             if job.do_backward and not job.inputs_only or job.optimizer != NULL:
                 self.use_own_gradient(job.do_backward)
-            self.plan.n_parts = n_parts if n_parts else fp_get_num_threads()
-            if job.loss != NO_LOSS:
-                self.plan.n_targets = job.n_targets
-                memcpy(self.plan.hyper + self.plan.n_operations * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
-            whole |= job.training and self.plan.has_batch_norm
-            self.plan.block_rows = rows if whole else rows_per_block(&self.plan, rows)
-            size = layout_arena(&self.plan, NULL)
-            if size > self.arena_size:
-                fp_free(self.arena)
-                self.arena_size = 0
-                self.arena = <char *>fp_allocate(size)
-                if self.arena == NULL:
-                    rows = self.plan.block_rows
-                    raise MemoryError(f"no {size} bytes for the activations of {rows} rows; use a smaller batch")
-                self.arena_size = size
-            layout_arena(&self.plan, self.arena)
+            self.lay_out(job, rows, whole, n_parts if n_parts else fp_get_num_threads())
         except BaseException:
-            self.lock.release()
+            self.release()
             raise
-        job.plan = &self.plan
         self.in_step = True
+        return 0
+
+    cdef int lay_out(self, TrainingJob *job, ptrdiff_t rows, bint whole, int n_parts) except -1:
+        """Prepare the plan and its arena for what the job does with batches of `rows`."""
+        cdef ptrdiff_t size
+        self.plan.n_parts = n_parts
+        if job.loss != NO_LOSS:
+            self.plan.n_targets = job.n_targets
+            memcpy(self.plan.hyper + self.plan.n_operations * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
+        whole |= job.training and self.plan.has_batch_norm
+        self.plan.block_rows = rows if whole else rows_per_block(&self.plan, rows)
+        size = layout_arena(&self.plan, NULL)
+        if size > self.arena_size:
+            fp_free(self.arena)
+            self.arena_size = 0
+            self.arena = <char *>fp_allocate(size)
+            if self.arena == NULL:
+                rows = self.plan.block_rows
+                raise MemoryError(f"no {size} bytes for the activations of {rows} rows; use a smaller batch")
+            self.arena_size = size
+        layout_arena(&self.plan, self.arena)
+        job.plan = &self.plan
         return 0
 
     cdef int end_pass(self, TrainingJob *job) except -1:
         """Release the engine, and raise what a signal handler raised during the pass."""
         self.in_step = False
-        self.lock.release()
+        self.release()
         return raise_if_stopped(&job.interrupts)
 
     cdef int acquire(self, bint changing) except -1:
@@ -382,7 +394,20 @@ cdef class Engine:
         except BaseException:
             self.lock.release()
             raise
+        self.depth += 1
+        if self.depth == 1:
+            self.changing = changing
+            if not (enter_to_change(&self.gate, NULL) if changing else enter_to_read(&self.gate, &self.gate.python)):
+                with nogil:
+                    wait_to_enter(&self.gate, changing)
         return 0
+
+    cdef void release(self):
+        """Release the lock that `acquire` took."""
+        self.depth -= 1
+        if self.depth == 0:
+            fp_atomic_store(&self.gate.changing if self.changing else &self.gate.python.using, IDLE)
+        self.lock.release()
 
     cdef object valid_lock(self):
         """Return the lock, which is new in a forked child if a thread that the child does not have holds it.
@@ -391,14 +416,18 @@ cdef class Engine:
         """
         if self.forks != fp_forks():
             self.forks = fp_forks()
+            self.in_step |= forget_calls(&self.gate)
             if self.lock.acquire(blocking=False):
                 self.lock.release()
             else:
-                self.lock = threading.RLock()
+                self.lock, self.depth = threading.RLock(), 0
+            if self.depth == 0:
+                self.gate.changing, self.gate.python.using = False, IDLE
             if self.exclusive_lock.acquire(blocking=False):
                 self.exclusive_lock.release()
             else:
                 self.exclusive_lock, self.exclusive_thread, self.exclusive_depth = threading.RLock(), 0, 0
+                self.gate.reserved = False
                 self.in_step |= self.swapped
         return self.lock
 
@@ -417,12 +446,13 @@ cdef class Engine:
         self.exclusive_lock.acquire()
         self.exclusive_depth += 1
         self.exclusive_thread = this_thread()  # set first, so that a thread that takes step after step waits for us
+        fp_atomic_store(&self.gate.reserved, True)
         try:
             self.acquire(False)
         except BaseException:
             self.end_exclusive()
             raise
-        self.lock.release()
+        self.release()
         return 0
 
     cdef int end_exclusive(self) except -1:
@@ -430,6 +460,7 @@ cdef class Engine:
         self.exclusive_depth -= 1
         if self.exclusive_depth == 0:
             self.exclusive_thread = 0
+            fp_atomic_store(&self.gate.reserved, False)
         self.exclusive_lock.release()
         return 0
 
@@ -606,7 +637,7 @@ cdef class Engine:
             if self.rows_saved != job.rows:
                 return False
             self.use_own_gradient(True)
-            self.lock.acquire()
+            self.acquire(False)
             self.last_thread, self.in_step = this_thread(), True
         job.plan, job.x, job.training = &self.plan, self.plan.x, self.saved_training
         with nogil:
@@ -768,7 +799,7 @@ cdef class Exclusive:
 
     def __exit__(self, *args):
         if self.locked:
-            self.engine.lock.release()
+            self.engine.release()
         self.engine.end_exclusive()
 
 
