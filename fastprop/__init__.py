@@ -24,7 +24,7 @@ import fastprop.training.fit  # noqa: F401  this and the four above are what met
 from fastprop._util.lazy import lazy_import
 from fastprop._util.public import defined_in, publish
 from fastprop._version import __version__
-from fastprop.config import get_num_threads, set_num_threads, show_config
+from fastprop.config import get_include, get_num_threads, set_num_threads, show_config
 from fastprop.data.arrays import Scaled
 from fastprop.explain.explanation import Explanation
 from fastprop.explain.graph import Graph
@@ -48,6 +48,7 @@ from fastprop.training.checkpoint import Checkpoint, load_checkpoint
 from fastprop.training.ensemble import Ensemble, EnsembleTrainer
 from fastprop.training.history import History
 from fastprop.training.monitor import Watch
+from fastprop.training.native import Handle
 from fastprop.training.trainer import DivergenceError, Trainer
 
 if "threadpoolctl" in sys.modules:  # whose import is not ours to pay for
@@ -78,6 +79,7 @@ __all__ = [
     "EnsembleTrainer",
     "Explanation",
     "Graph",
+    "Handle",
     "History",
     "LayerNorm",
     "Lion",
@@ -98,6 +100,7 @@ __all__ = [
     "from_sklearn",
     "from_state_dict",
     "from_torch",
+    "get_include",
     "get_num_threads",
     "layers",
     "load",

@@ -2,6 +2,7 @@
 
 from fastprop import plots as plots
 from fastprop._version import __version__ as __version__
+from fastprop.config import get_include as get_include
 from fastprop.config import get_num_threads as get_num_threads
 from fastprop.config import set_num_threads as set_num_threads
 from fastprop.config import show_config as show_config
@@ -59,5 +60,6 @@ from fastprop.training.ensemble import Ensemble as Ensemble
 from fastprop.training.ensemble import EnsembleTrainer as EnsembleTrainer
 from fastprop.training.history import History as History
 from fastprop.training.monitor import Watch as Watch
+from fastprop.training.native import Handle as Handle
 from fastprop.training.trainer import DivergenceError as DivergenceError
 from fastprop.training.trainer import Trainer as Trainer

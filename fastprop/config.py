@@ -37,6 +37,11 @@ def set_num_threads(n: int) -> None:
     _engine.set_num_threads(number)
 
 
+def get_include() -> str:
+    """Return the directory of fastprop.h, for the include path of C, C++ and Cython that call handles."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")
+
+
 def get_num_threads() -> int:
     """Return how many threads training and prediction may use."""
     return _engine.get_num_threads()

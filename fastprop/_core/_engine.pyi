@@ -87,6 +87,8 @@ class CompiledLoss:
 
 class CompiledOptimizer:
     rate: float
+    steps: int
+    changes: int
     def __init__(
         self,
         engine: Engine,
@@ -128,7 +130,26 @@ class CompiledTrainer:
     ) -> float: ...
     def try_step(self, x: Any, y: Any) -> float | None: ...
 
+class CompiledHandle:
+    @property
+    def address(self) -> int: ...
+    @property
+    def functions(self) -> dict[str, int]: ...
+    @property
+    def capsule(self) -> Any: ...
+    def __init__(self, engine: Engine, own: Engine, max_rows: int, categories: np.ndarray) -> None: ...
+    def add_trainer(
+        self,
+        trainer: CompiledTrainer,
+        lowest: float,
+        highest: float,
+        class_weight: np.ndarray | None,
+        rates: np.ndarray | None,
+        weight: np.ndarray,
+    ) -> None: ...
+
 def pin(array: Any) -> Any: ...
+def handle_error(code: int) -> str: ...
 def allocations() -> int: ...
 def run_ensemble(
     trainers: list[CompiledTrainer],

@@ -30,15 +30,18 @@ The included files, in the order in which one reads them:
     optimizer_step     the update of theta, and the loop over mini-batches
     training_loop      CompiledOptimizer and CompiledTrainer
     ensemble           many networks at once
+    native             outputs and steps by calls from C
     trace              both passes with every number kept
     interrupts         Ctrl-C and progress
     dispatch           the kernel tables
 """
+cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from cpython.weakref cimport PyWeakref_NewRef
-from libc.math cimport NAN, isfinite, sqrt
+from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, memset
 
@@ -827,6 +830,7 @@ cdef object aligned_copy(object array):
 
 include "training_loop.pxi"
 include "ensemble.pxi"
+include "native.pxi"
 
 
 def shuffle(int64_t[::1] order, uint64_t seed, uint64_t step):

@@ -33,6 +33,8 @@ cdef class CompiledOptimizer:
     """
 
     cdef OptimizerState state
+    cdef public int64_t steps    # that a schedule counts
+    cdef public int64_t changes  # how often handles (native.pxi) that know its state became outdated
     cdef tuple buffers  # keeps the arrays that `state` points to
     cdef Engine engine
 
@@ -106,6 +108,8 @@ cdef class CompiledTrainer:
     def optimizer(self, CompiledOptimizer optimizer):
         if optimizer.engine is not self.engine:
             raise ValueError("this optimiser has the state of another network: make a Trainer for each network")
+        if self.current is not None:
+            self.current.changes += 1
         self.current = optimizer
 
     cdef double run_job(self, TrainingJob *job, Buffer rates, progress) except? -1:
@@ -247,7 +251,7 @@ cdef inline ptrdiff_t n_steps(const TrainingJob *job) noexcept:
     return (job.rows + job.batch_rows - 1) // job.batch_rows
 
 
-cdef double mean_cost(const TrainingJob *job) noexcept:
+cdef double mean_cost(const TrainingJob *job) noexcept nogil:
     """The mean cost of the rows visited, or NaN if the job diverged."""
     if job.diverged:
         return NAN

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastprop.optim.optimizers import LBFGS, Optimizer
     from fastprop.training.callbacks import Callback, EarlyStopping
     from fastprop.training.history import History
+    from fastprop.training.native import Handle
 
     Metrics = str | Callable | Sequence[str | Callable] | dict[str, str | Callable]
 
@@ -295,6 +296,30 @@ class Conveniences:
         from fastprop.explain.trace import trace
 
         return trace(self, X, y, loss=loss, sample_weight=sample_weight, training=training, step=step)
+
+    def native(self, max_rows: int = 1) -> "Handle":
+        """Return a handle by which code without Python computes outputs: Numba, Cython, C and C++.
+
+        Parameters
+        ----------
+        max_rows : int, default 1
+            The most rows of a call; memory is allocated for them here, and no call allocates any.
+
+        Returns
+        -------
+        Handle
+            For one thread at a time. The parameters are those of the network, so that a call sees every change.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If max_rows is no count, or the network has members.
+        MemoryError
+            If there is no memory for so many rows.
+        """
+        from fastprop.training.native import Handle
+
+        return Handle(self, max_rows)
 
     def save(self, path: "str | PathLike[str]", *, notes: dict | None = None) -> None:
         """Write the network to a safetensors file that ``fastprop.load`` reads.

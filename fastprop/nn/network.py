@@ -104,13 +104,17 @@ class Network(Conveniences):
         self._parameters = _aligned_zeros(self.n_parameters, dtype)
         self._state = _aligned_zeros(n_state, dtype)
         self.weights, self.biases = views(self._parameters, self.operations)
-        self.engine = Engine(
-            dtype.name,
-            n_inputs,
-            n_members,
+        self.engine = self.make_engine()
+
+    def make_engine(self) -> Engine:
+        """Internal: return an engine for the parameters and the state, with a gradient and memory of its own."""
+        return Engine(
+            self.dtype.name,
+            self.n_inputs,
+            self.n_members,
             [operation.specification(place) for place, operation in enumerate(self.operations)],
             self._parameters,
-            _aligned_zeros(self.n_parameters, dtype),
+            _aligned_zeros(self.n_parameters, self.dtype),
             self._state,
         )
 

@@ -60,7 +60,7 @@ class OptimizerState:
         n, dtype = network.n_parameters, network.dtype
         self.schedule = self.optimizer.rate if isinstance(self.optimizer.rate, Schedule) else None
         self._schedule_state = self.schedule.initial_state() if self.schedule is not None else ()
-        self._steps = self._epochs = 0
+        self._epochs = 0
         self._memory = np.ones(_engine.memory_size())
         self._state = self.optimizer.initial_state(n, dtype)
         self._averaged = None if average is None else np.zeros(n, dtype)
@@ -91,15 +91,19 @@ class OptimizerState:
         rate = self.optimizer.rate
         if not isinstance(rate, Schedule):
             return rate
-        time = self._epochs if rate.by_epoch else self._steps
-        return float(rate.rates([time])[0] * rate.scale(self._schedule_state))
+        return float(rate.rates([self._time(rate)])[0] * rate.scale(self._schedule_state))
+
+    @property
+    def by_step(self) -> bool:
+        """Whether the rate may change from step to step, apart from epochs."""
+        return self.schedule is not None and not self.schedule.by_epoch
 
     def rates(self, n_steps: int) -> np.ndarray | None:
         """Return the rate of each step of an epoch, float64 (n_steps,); None where each is ``rate``."""
         if self.schedule is None:
             return None
         span = 1 / n_steps if self.schedule.by_epoch else 1.0
-        start = self._epochs if self.schedule.by_epoch else self._steps
+        start = self._time(self.schedule)
         rates = self.schedule.rates(start + span * np.arange(n_steps), span) * self.schedule.scale(self._schedule_state)
         if np.shape(rates) != (n_steps,):
             raise ValueError(f"{self.schedule!r} gave rates of shape {np.shape(rates)} for {n_steps} steps")
@@ -114,7 +118,7 @@ class OptimizerState:
         if self.schedule is None or n_steps is None:
             return
         unit = n_steps if self.schedule.by_epoch else 1
-        start, end = (self._epochs if self.schedule.by_epoch else self._steps) * unit, self.schedule.end() * unit
+        start, end = self._time(self.schedule) * unit, self.schedule.end() * unit
         planned = epochs * n_steps
         idle = start + planned - max(start, end)
         if idle >= max(planned / 20, min(n_steps, planned / 2)):
@@ -124,18 +128,28 @@ class OptimizerState:
                 f"nothing; make it as long as the training, such as by epochs={epochs}"
             )
 
+    def _time(self, schedule: Schedule) -> int:
+        """Return the time of a schedule, in its unit."""
+        return self._epochs if schedule.by_epoch else self.compiled.steps
+
     def on_steps(self, n_steps: int) -> None:
         """Move a schedule on by the steps that were taken."""
         if self.schedule is not None:
-            self._steps += n_steps
+            self.compiled.steps += n_steps
             self.compiled.rate = self.rate
 
     def on_epoch(self, cost: float) -> None:
         """Move a schedule on by an epoch that ended with this cost."""
         if self.schedule is not None:
             self._epochs += 1
-            self._schedule_state = self.schedule.next_state(self._schedule_state, cost)
+            self._set_schedule(self.schedule.next_state(self._schedule_state, cost))
             self.compiled.rate = self.rate
+
+    def _set_schedule(self, state: tuple[float, ...]) -> None:
+        """Set the state of the schedule; handles that know its rates are outdated if their scale changes."""
+        if self.schedule is not None and self.schedule.scale(state) != self.schedule.scale(self._schedule_state):
+            self.compiled.changes += 1
+        self._schedule_state = state
 
     # ---- averages and state ----
 
@@ -154,14 +168,15 @@ class OptimizerState:
     def state(self) -> tuple:
         """Return what changes with steps and epochs, for ``restore``: arrays, steps, epochs, the schedule's state."""
         arrays = [None if a is None else a.copy() for a in (self._memory, self._state, self._averaged, self._averages)]
-        return arrays, self._steps, self._epochs, self._schedule_state
+        return arrays, self.compiled.steps, self._epochs, self._schedule_state
 
     def restore(self, state: tuple) -> None:
         """Go on from what ``state`` returned."""
-        arrays, self._steps, self._epochs, self._schedule_state = state
+        arrays, self.compiled.steps, self._epochs, schedule_state = state
         for ours, given in zip((self._memory, self._state, self._averaged, self._averages), arrays):
             if ours is not None:
                 ours[...] = given
+        self._set_schedule(schedule_state)
         self.compiled.rate = self.rate
 
 

@@ -18,6 +18,7 @@ from fastprop.optim.averaging import EMA, SWA
 from fastprop.optim.optimizer_state import OptimizerState
 from fastprop.optim.optimizers import DEFAULT, Optimizer
 from fastprop.training.history import History
+from fastprop.training.native import Handle
 
 
 class DivergenceError(FloatingPointError):
@@ -242,9 +243,9 @@ class Trainer:
         if sample_weight is None and self.class_weight is None and not self.network.layers[0].categories:
             cost = self.compiled.try_step(xb, yb)
             if cost is not None:
-                if self.optimizer_state.schedule is not None:
-                    self.optimizer_state.on_steps(1)
                 if cost == cost:
+                    if self.optimizer_state.schedule is not None:
+                        self.optimizer_state.on_steps(1)
                     return cost
                 # another thread may have made them invalid
                 self.prepare_examples(xb, yb, None, ("xb", "yb", "sample_weight"))
@@ -256,6 +257,35 @@ class Trainer:
             )
         examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
         return self._take_steps(examples, None, len(examples[0]), None, None)
+
+    @_validation.no_other_arguments(name="native")
+    def native(self, max_rows: int = 1, *, steps: int = 100_000) -> Handle:
+        """Return a handle by which code without Python takes steps and computes outputs: Numba, Cython, C and C++.
+
+        A step through it is ``step`` to the same bits: the parameters, the state of the optimiser and ``steps`` are
+        those of this trainer, which can go on in Python at any time. ``net.gradient`` is not written.
+
+        Parameters
+        ----------
+        max_rows : int, default 1
+            The most rows of a call; memory is allocated for them here, and no call allocates any.
+        steps : int, default 100,000
+            How many steps the handle can take if the rate of the optimiser is a schedule by steps, whose rates are
+            computed here.
+
+        Returns
+        -------
+        Handle
+
+        Raises
+        ------
+        ValueError, TypeError
+            If max_rows or steps is no count, the loss is your own, the class weights are "balanced", or the network
+            has members.
+        MemoryError
+            If there is no memory for so many rows.
+        """
+        return Handle(self.network, max_rows, self, _validation.count("steps", steps))
 
     def update(self) -> None:
         """Take one step along ``network.gradient`` as it is, for a loss of one's own.
