@@ -5,13 +5,15 @@
 FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n,
                                   T coefficient, T slope)
 {
-    if (n == 1) { /* one output: there is no sum over a row */
+    double total = *cost; /* in a register, since da might be cost for all that a compiler knows */
+    if (n == 1) {         /* one output: there is no sum over a row */
         for (I i = 0; i < rows; i++) {
             T error = a[i] - y[i], w = weight ? weight[i] : 1;
-            *cost += (double)(w * (coefficient * (error * error)));
+            total += (double)(w * (coefficient * (error * error)));
             if (da)
                 da[i] = w * slope * error;
         }
+        *cost = total;
         return;
     }
     for (I i = 0; i < rows; i++, a += n, y += n) {
@@ -21,13 +23,16 @@ FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, c
         for (I j = 0; j < n; j += 16)
             for (int q = 0; q < FP_LANES; q++) {
                 I left = n - j - q * L;
+                if (left <= 0)
+                    break;
                 V(t) error = V(sub)(FP(load_tail)(a + j + q * L, left), FP(load_tail)(y + j + q * L, left));
                 sum.lane[q] = V(fma)(error, error, sum.lane[q]);
                 if (da)
                     FP(store_tail)(da + i * n + j + q * L, V(mul)(factor, error), left);
             }
-        *cost += (double)(w * (coefficient * FP(lanes_sum)(sum)));
+        total += (double)(w * (coefficient * FP(lanes_sum)(sum)));
     }
+    *cost = total;
 }
 
 static void FP(half_mse) FP_LOSS_ARGS

@@ -68,7 +68,7 @@ FP_INLINE void FP(softmax_losses)(double *cost, T *da, const T *a, const T *y, c
     for (I begin = 0; begin < rows; begin += L) {
         int count = rows - begin < L ? (int)(rows - begin) : L;
         FP(softmax_rows) s;
-        /* Short rows are stored here as whole vectors, so that a load need not wait for a masked store. */
+        /* Short rows are stored here as whole vectors, so that a load need not wait for the stores of a part of one. */
         T short_exps[L * L];
         I capacity = n <= L ? L : n;
         V(store)(s.sum_exp, V(set1)(1));

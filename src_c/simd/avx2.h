@@ -25,7 +25,26 @@ FP_INLINE f32_t f32_set1(float x) { return _mm256_set1_ps(x); }
 FP_INLINE f32_t f32_load(const float *p) { return _mm256_loadu_ps(p); }
 FP_INLINE void f32_store(float *p, f32_t x) { _mm256_storeu_ps(p, x); }
 FP_INLINE f32_t f32_load_n(const float *p, ptrdiff_t n) { return _mm256_maskload_ps(p, f32_first(n)); }
-FP_INLINE void f32_store_n(float *p, f32_t x, ptrdiff_t n) { _mm256_maskstore_ps(p, f32_first(n), x); }
+/* In stores of 8, 4, 2 and 1 lanes: a masked store takes AMD's CPUs 3.5 to 4 ns, a full one 1, those of 4 + 2 + 1 lanes
+ * 1.5. */
+FP_INLINE void f32_store_n(float *p, f32_t x, ptrdiff_t n)
+{
+    __m128 part = _mm256_castps256_ps128(x);
+    if (n >= 8) {
+        _mm256_storeu_ps(p, x);
+        return;
+    }
+    if (n & 4) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps(x, 1);
+    }
+    if (n & 2) {
+        _mm_storel_pi((__m64 *)(p + (n & 4)), part);
+        part = _mm_movehl_ps(part, part);
+    }
+    if (n & 1)
+        _mm_store_ss(p + (n & 6), part);
+}
 FP_INLINE f32_t f32_add(f32_t a, f32_t b) { return _mm256_add_ps(a, b); }
 FP_INLINE f32_t f32_sub(f32_t a, f32_t b) { return _mm256_sub_ps(a, b); }
 FP_INLINE f32_t f32_mul(f32_t a, f32_t b) { return _mm256_mul_ps(a, b); }
@@ -107,7 +126,20 @@ FP_INLINE f64_t f64_set1(double x) { return _mm256_set1_pd(x); }
 FP_INLINE f64_t f64_load(const double *p) { return _mm256_loadu_pd(p); }
 FP_INLINE void f64_store(double *p, f64_t x) { _mm256_storeu_pd(p, x); }
 FP_INLINE f64_t f64_load_n(const double *p, ptrdiff_t n) { return _mm256_maskload_pd(p, f64_first(n)); }
-FP_INLINE void f64_store_n(double *p, f64_t x, ptrdiff_t n) { _mm256_maskstore_pd(p, f64_first(n), x); }
+FP_INLINE void f64_store_n(double *p, f64_t x, ptrdiff_t n) /* as f32_store_n */
+{
+    __m128d part = _mm256_castpd256_pd128(x);
+    if (n >= 4) {
+        _mm256_storeu_pd(p, x);
+        return;
+    }
+    if (n & 2) {
+        _mm_storeu_pd(p, part);
+        part = _mm256_extractf128_pd(x, 1);
+    }
+    if (n & 1)
+        _mm_store_sd(p + (n & 2), part);
+}
 FP_INLINE f64_t f64_add(f64_t a, f64_t b) { return _mm256_add_pd(a, b); }
 FP_INLINE f64_t f64_sub(f64_t a, f64_t b) { return _mm256_sub_pd(a, b); }
 FP_INLINE f64_t f64_mul(f64_t a, f64_t b) { return _mm256_mul_pd(a, b); }
