@@ -27,6 +27,11 @@ def supported():
     return [isa for isa, need in wanted.items() if need <= flags]
 
 
+def isa_in_use():
+    """Return the ISA in FASTPROP_ISA, by default the fastest of this CPU, or None if it is unknown."""
+    return os.environ.get("FASTPROP_ISA") or next(iter(supported()), None)
+
+
 @functools.cache
 def _compiled(isa):
     """Return the path of the compiled program, or None without a C compiler."""
@@ -71,10 +76,8 @@ def fma_limit(threads=1, seconds=0.1):
 
 
 def limit_for(limits, dtype):
-    """Return the limit of the ISA in FASTPROP_ISA, by default the highest limit, or None if it is unknown."""
-    forced = os.environ.get("FASTPROP_ISA")
-    rates = [rate[dtype] for isa, rate in limits.items() if forced in (None, "", isa)]
-    return max(rates, default=None)
+    """Return the limit of the ISA in use, or None if it is unknown."""
+    return limits.get(isa_in_use(), {}).get(dtype)
 
 
 if __name__ == "__main__":

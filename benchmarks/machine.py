@@ -82,7 +82,17 @@ def numpy():
         "version": np.__version__,
         "blas": blas.get("name"),
         "blas_version": blas.get("version"),
+        "blas_core": blas_core(),
     }
+
+
+def blas_core():
+    """Return the CPU for which NumPy's OpenBLAS chose its kernels, or None without OpenBLAS or threadpoolctl."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    return next((pool["architecture"] for pool in threadpool_info() if pool["internal_api"] == "openblas"), None)
 
 
 def fastprop():

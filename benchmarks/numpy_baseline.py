@@ -100,7 +100,7 @@ LOSSES = {"half_mse": half_mse, "cross_entropy": cross_entropy}
 
 
 class NumpyTrainer:
-    """Trains a network of dense layers, the last one linear, by SGD with momentum.
+    """Trains a network of dense layers, the last one linear, by SGD with momentum or by Adam.
 
     Parameters
     ----------
@@ -117,10 +117,12 @@ class NumpyTrainer:
         Initial parameters, flat, laid out as ``fastprop.Network.parameters``; copied.
     seed : int
         The seed of the shuffling, and of the parameters if ``theta`` is not given.
+    adam : bool
+        Take the steps of Adam, as in ``fastprop.Adam``, instead.
     """
 
     def __init__(
-        self, widths, activation, loss, rate, momentum=0.0, dtype="float32", theta=None, seed=0
+        self, widths, activation, loss, rate, momentum=0.0, dtype="float32", theta=None, seed=0, adam=False
     ):
         self.widths, self.rate, self.dtype = tuple(widths), rate, np.dtype(dtype)
         self._rng = np.random.default_rng(seed)
@@ -131,10 +133,14 @@ class NumpyTrainer:
         n_parameters = sum((n + 1) * m for n, m in zip(widths, widths[1:], strict=False))
         self.theta = np.zeros(n_parameters, self.dtype)
         # The gradient arrives multiplied by the rate, so that an update is velocity *= momentum,
-        # velocity += gradient, theta -= velocity: no temporary and no pass to scale.
+        # velocity += gradient, theta -= velocity: no temporary and no pass to scale. Adam takes it unscaled.
+        self._scale = 1.0 if adam else rate
         self._scaled_gradient = np.zeros_like(self.theta)
         self._velocity = np.zeros_like(self.theta) if momentum else None
         self._momentum = np.array(momentum, self.dtype)
+        self._update = self._adam if adam else self._heavy_ball if momentum else self._sgd
+        self._first, self._second, self._work = (np.zeros_like(self.theta) for _ in range(3))
+        self._steps = 0
         self._parameters = self._views(self.theta)
         self._gradients = self._views(self._scaled_gradient)
         if theta is None:
@@ -196,13 +202,34 @@ class NumpyTrainer:
         dz, dw, db = plan.first
         x_t.dot(dz, dw)
         plan.ones.dot(dz, db)
-        if self._velocity is None:
-            np.subtract(self.theta, self._scaled_gradient, self.theta)
-        else:
-            np.multiply(self._velocity, self._momentum, self._velocity)
-            np.add(self._velocity, self._scaled_gradient, self._velocity)
-            np.subtract(self.theta, self._velocity, self.theta)
+        self._update()
         return cost
+
+    def _sgd(self):
+        np.subtract(self.theta, self._scaled_gradient, self.theta)
+
+    def _heavy_ball(self):
+        np.multiply(self._velocity, self._momentum, self._velocity)
+        np.add(self._velocity, self._scaled_gradient, self._velocity)
+        np.subtract(self.theta, self._velocity, self.theta)
+
+    def _adam(self):
+        """Take a step with the decay rates 0.9 and 0.999, and 1e-8 beside the root."""
+        gradient, work, first, second = self._scaled_gradient, self._work, self._first, self._second
+        self._steps += 1
+        np.multiply(gradient, gradient, work)
+        np.subtract(gradient, first, gradient)
+        np.multiply(gradient, 0.1, gradient)
+        np.add(first, gradient, first)
+        np.subtract(work, second, work)
+        np.multiply(work, 0.001, work)
+        np.add(second, work, second)
+        np.multiply(second, 1 / (1 - 0.999**self._steps), work)
+        np.sqrt(work, work)
+        np.add(work, 1e-8, work)
+        np.divide(first, work, work)
+        np.multiply(work, self.rate / (1 - 0.9**self._steps), work)
+        np.subtract(self.theta, work, self.theta)
 
     def _views(self, flat):
         """Return [(W, b), ...] as views of a flat vector."""
@@ -256,7 +283,7 @@ class NumpyTrainer:
             last=last[:4],
             backward=backward,
             first=(dzs[0], *self._gradients[0]),
-            scale=np.array(self.rate / rows, self.dtype),
+            scale=np.array(self._scale / rows, self.dtype),
             da=da,
             da_flat=da.reshape(-1),
             dz=dzs[-1],

@@ -3,6 +3,8 @@
     python benchmarks/peers.py                          # every network, relu, float32, SGD, 1 thread
     python benchmarks/peers.py --activation relu tanh --threads 1 2 --json out.json
     python benchmarks/peers.py --quick --shapes 784 --check
+    python benchmarks/peers.py --isa avx2 --narrow      # long batches, relu and tanh, Adam; all libraries held to AVX2
+    python benchmarks/peers.py --networks 100-300x2-5/128 33-700-3/1000         # networks of your own
 
 Data, order of work, batch sizes, dtype and optimiser are the same; the time includes shuffling and
 gathering, but not compilation and a warm-up epoch. benchmarks/README.md says how each library was
@@ -21,7 +23,7 @@ from contest.contestant import CONTESTANTS
 from contest.process import environment
 from contest.record import finish, head, write
 from contest.report import derive, header, missed, table, warnings
-from contest.tasks import TASKS
+from contest.tasks import NARROW, TASKS, task_named
 
 
 def arguments(argv=None):
@@ -44,6 +46,12 @@ def arguments(argv=None):
         default=[""],
         help="parts of names: " + ", ".join(task.name for task in TASKS),
     )
+    add(
+        "--narrow",
+        action="store_true",
+        help="narrow networks with long batches instead: " + ", ".join(task.name for task in NARROW),
+    )
+    add("--networks", nargs="+", type=task_named, help="other networks instead, as widths/batch size")
     add("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     add("--seconds", type=float, default=8.0, help="of turns for a network, at least")
     add("--rounds", type=int, default=7, help="turns for a network, at least")
@@ -54,16 +62,19 @@ def arguments(argv=None):
         choices=["wall", "cpu"],
         help="cpu: CPU time, for a machine that others use too; not for more than one thread",
     )
-    add("--isa", help="force fastprop's kernels (FASTPROP_ISA)")
+    add("--isa", help="force fastprop's kernels (FASTPROP_ISA); avx2 holds the other libraries to AVX2, too")
     add("--json", type=Path, help="write the results here")
     add(
         "--check",
         action="store_true",
-        help="exit 1 where a target of issue 3 is missed or a contestant errs",
+        help="exit 1 where a target of contest/tasks.py is missed or a contestant errs",
     )
     options = parser.parse_args(argv)
     if options.quick:
         options.seconds, options.rounds = 1.0, 3
+    options.tasks = options.networks or (NARROW if options.narrow else TASKS)
+    if options.narrow:
+        options.activation, options.optimizer = ["relu", "tanh"], ["adam"]
     return options
 
 
@@ -72,7 +83,7 @@ def contest(options, threads):
     tasks = [
         (task.name, *choice)
         for choice in itertools.product(options.activation, options.dtype, options.optimizer)
-        for task in TASKS
+        for task in options.tasks
         if any(part in task.name for part in options.shapes)
     ]
     # NumPy's results are the reference, so it takes part even if only others were asked for.
@@ -106,15 +117,14 @@ def main(argv=None):
     """Measure, print and write the results, and check the targets."""
     options = arguments(argv)
     if options.isa:
-        os.environ["FASTPROP_ISA"] = (
-            options.isa
-        )  # the worker reads it, and so does fma_limit
+        os.environ["FASTPROP_ISA"] = options.isa  # the worker reads it, and so does fma_limit
     result = head("peers") | {"limits": {}, "pools": {}, "rows": []}
     for threads in options.threads:
         limits = {}
         for line in contest(options, threads):
             if "limits" in line:
                 limits = result["limits"][str(threads)] = line["limits"]
+                result["machine"] = line["machine"]  # as the measured process finds it
             elif "pools" in line:
                 result["pools"][str(threads)] = line["pools"]
             else:

@@ -15,7 +15,7 @@ SAME_ORDER = {"float32": 5e-3, "float64": 1e-6}
 # The same after each contestant's own random order: orders differ, so this only finds batches left
 # out or visited twice.
 OWN_ORDER = 0.2
-# Who is believed: the first that takes part (the NumPy baseline has no Adam).
+# Who is believed: the first that takes part.
 REFERENCES = ("NumPy", "PyTorch", "scikit-learn", "JAX")
 # Seconds before a turn on several threads: OpenBLAS's spin for 0.1 s after their work, on the core that is wanted next.
 SETTLE = 0.15

@@ -7,21 +7,19 @@ from numpy_baseline import NumpyTrainer
 
 
 class Trainer(BlasContestant):
-    """`NumpyTrainer`, for SGD."""
+    """`NumpyTrainer`."""
 
     version = np.__version__
 
     def restart(self):
         """Build the trainer from the task's initial parameters."""
         task = self.task
-        if task.optimizer != "sgd":
-            raise NotImplementedError("the NumPy baseline has SGD alone")
         self.trainer = NumpyTrainer(
             list(task.widths),
             activation=task.activation,
             loss=task.loss,
             rate=task.rate,
-            momentum=0.0,
+            adam=task.optimizer == "adam",
             dtype=task.dtype,
             theta=task.theta(),
             seed=0,

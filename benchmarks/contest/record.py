@@ -1,12 +1,14 @@
 """The format of the results: measurements by name, with spread and count, for compare.py."""
 
 import json
-import os
 import re
 import time
 from pathlib import Path
 
 import numpy as np
+
+from contest.process import restrictions
+from fma_limit import isa_in_use
 
 # CPU time leaves out what others take of a shared machine; for one thread.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -42,7 +44,8 @@ def head(kind):
         "kind": kind,
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),
-        "isa": os.environ.get("FASTPROP_ISA"),
+        "isa": isa_in_use(),
+        "restrictions": restrictions(),
     }
 
 

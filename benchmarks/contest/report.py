@@ -3,17 +3,16 @@
 from dataclasses import fields
 
 from contest.contestant import CONTESTANTS
-from contest.tasks import TASKS, Task, target_of
-from fma_limit import limit_for
+from contest.tasks import Task, target_of, task_named
+from fma_limit import isa_in_use, limit_for
 
 OURS = "fastprop"
 
 
 def task_of(row):
     """Return the `Task` of a result row, with the loss and rate of the committed list."""
-    by_name = {task.name: task for task in TASKS}
     known = {"activation", "dtype", "optimizer", "threads"}
-    base = by_name[row["task"]]
+    base = task_named(row["task"])
     return Task(
         **{f.name: row[f.name] if f.name in known else getattr(base, f.name) for f in fields(Task)}
     )
@@ -25,6 +24,7 @@ def derive(row, limits):
     valid = {name: entry for name, entry in entries.items() if entry["agrees"] and entry["finite"]}
     peers = {name: entry["us"] for name, entry in valid.items() if name != OURS}
     limit = limit_for(limits, row["dtype"])
+    row["isa"] = isa_in_use()
     row["limit"] = limit
     row["fastest_peer"] = min(peers, key=peers.get) if peers else None
     row["ratio"] = row["gflops"] = row["share"] = None
@@ -36,7 +36,7 @@ def derive(row, limits):
     # beside it.
     bound = row["flops"] / limit / 1e3 if limit else None
     row["highest_ratio"] = min(peers.values()) / bound if peers and bound else None
-    row["target_ratio"], row["target_share"] = target_of(task_of(row))
+    row["target_ratio"], row["target_share"] = target_of(task_of(row), row["isa"])
     return row
 
 
@@ -53,7 +53,7 @@ def header(row, limits):
     limit = number(limit_for(limits, row["dtype"]))
     threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
     unit = "microseconds of CPU time a step" if row["clock"] == "cpu" else "microseconds a step"
-    what = f"{row['activation']}, {row['dtype']}, {row['optimizer']}, {threads}"
+    what = f"{row['activation']}, {row['dtype']}, {row['optimizer']}, {row['isa']}, {threads}"
     return f"{what}: {unit} (FMA limit {limit} GFLOP/s)"
 
 

@@ -38,21 +38,21 @@ def main():
     import numpy as np
 
     from contest.measure import measure
-    from contest.tasks import TASKS
+    from contest.record import machine
+    from contest.tasks import task_named
     from fma_limit import fma_limit
-
-    by_name = {task.name: task for task in TASKS}
 
     def say(**line):
         out.write(json.dumps(line) + "\n")
         out.flush()
 
-    say(limits=fma_limit(threads))
+    say(limits=fma_limit(threads), machine=machine())
     np.seterr(all="ignore")
     for name, activation, dtype, optimizer in job["tasks"]:
+        named = task_named(name)
         task = replace(
-            by_name[name],
-            rate=by_name[name].rate if optimizer == "sgd" else ADAM_RATE,
+            named,
+            rate=named.rate if optimizer == "sgd" else ADAM_RATE,
             activation=activation,
             dtype=dtype,
             optimizer=optimizer,
