@@ -144,8 +144,8 @@ class CompiledHandle:
         lowest: float,
         highest: float,
         class_weight: np.ndarray | None,
+        scheduled: bool,
         rates: np.ndarray | None,
-        weight: np.ndarray,
     ) -> None: ...
 
 def pin(array: Any) -> Any: ...

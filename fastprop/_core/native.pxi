@@ -49,10 +49,11 @@ cdef struct Handle:
     double highest
     bint signs             # they are -1 and 1
     const char *class_weight  # the weight of each class, or NULL
-    char *weight           # (max_rows,): the weights of the rows
+    char *weight           # (max_rows,): the weights of the rows; NULL without a trainer
     const double *rates    # (n_rates,): of the steps of the optimiser from first_step on; NULL: no schedule by steps
     ptrdiff_t n_rates
     int64_t first_step
+    bint scheduled         # the optimiser counts its steps
     int64_t changes        # CompiledOptimizer.changes when the handle was made
     # what belongs to Python's objects, and is changed by steps
     const int64_t *changes_now
@@ -230,8 +231,9 @@ cdef int take_step(Handle *h, const char *x, const char *y, ptrdiff_t rows) noex
         return FP_DIVERGED
     h.saved_rows[0] = 0  # what Engine.forward_and_save saved belongs to the parameters before
     h.trainer_steps[0] += 1
-    if h.rates != NULL:
+    if h.scheduled:
         h.optimizer_steps[0] += 1
+    if h.rates != NULL:
         h.rate[0] = h.rates[following]
     return FP_OK
 
@@ -317,12 +319,15 @@ cdef class CompiledHandle:
         own.lay_out(&h.forward, max_rows, False, 1)
 
     def __dealloc__(self):
-        if self.handle != NULL and self.handle.user != NULL:
+        if self.handle == NULL:
+            return
+        if self.handle.user != NULL:
             self.handle.user.taken = False
+        fp_free(self.handle.weight)
         fp_free(self.handle)
 
     def add_trainer(
-        self, CompiledTrainer trainer, double lowest, double highest, class_weight, rates, weight,
+        self, CompiledTrainer trainer, double lowest, double highest, class_weight, bint scheduled, rates,
     ):
         """Let the handle take steps.
 
@@ -333,19 +338,20 @@ cdef class CompiledHandle:
             The range of the targets that the loss takes.
         class_weight : array of the network's dtype, (classes,), or None
             The weight of each class.
+        scheduled : bool
+            Whether the optimiser has a schedule, and so counts its steps.
         rates : float64 array, (steps,), or None
-            The rates of the optimiser's next steps, if they differ from step to step.
-        weight : array of the network's dtype, (max_rows,)
-            Memory for the weights of rows.
+            The rates of the optimiser's next steps, if the schedule is one by steps.
         """
         cdef Handle *h = self.handle
         cdef CompiledOptimizer optimizer = trainer.current
-        cdef Buffer of_class = Buffer(class_weight), own_rates = Buffer(rates), weights = Buffer(weight, True)
-        self.kept += [trainer, optimizer, of_class, own_rates, weights]
-        h.shared.labels, h.shared.n_targets = trainer.targets == "classes", trainer.loss.n_targets
+        cdef Buffer of_class = Buffer(class_weight), own_rates = Buffer(rates)
+        self.kept += [trainer, optimizer, of_class, own_rates]
+        h.shared.labels = trainer.targets == "classes"
+        h.shared.n_targets = 0 if h.shared.labels else trainer.loss.n_targets
         h.lowest, h.highest, h.signs = lowest, highest, trainer.targets == "signs"
-        h.class_weight, h.weight = of_class.start, weights.start
-        h.rates, h.n_rates = <const double *>own_rates.start, own_rates.size // sizeof(double)
+        h.class_weight = of_class.start
+        h.scheduled, h.rates, h.n_rates = scheduled, <const double *>own_rates.start, own_rates.size // sizeof(double)
         h.first_step, h.optimizer_steps = optimizer.steps, &optimizer.steps
         h.changes, h.changes_now, h.rate = optimizer.changes, &optimizer.changes, &optimizer.state.rate
         h.trainer_steps, h.saved_rows = &trainer.steps, &self.engine.saved_rows
@@ -353,6 +359,9 @@ cdef class CompiledHandle:
         prepare(&h.step)
         trainer.set_training(&h.step, &h.optimizer)
         self.own.lay_out(&h.step, h.shared.max_rows, False, 1)
+        h.weight = <char *>fp_allocate(h.shared.max_rows * h.shared.itemsize)
+        if h.weight == NULL:
+            raise MemoryError(f"no memory for the weights of {h.shared.max_rows} rows; use a smaller batch")
 
     @property
     def address(self):

@@ -42,7 +42,7 @@ enum {
     FP_BAD_WEIGHT = 7,   /* a weight is negative or not finite, or all are 0 */
     FP_DIVERGED = 8,     /* the cost is not finite, so the step was not taken */
     FP_NO_TRAINER = 9,   /* the handle is that of a network; trainer.native() makes one that takes steps */
-    FP_OUTDATED = 10     /* the trainer's optimiser was replaced, or the rates of its schedule that the handle knows have
+    FP_OUTDATED = 10 /* the trainer's optimiser was replaced, or the rates of its schedule that the handle knows have
                             ended or changed; make a new handle */
 };
 
@@ -50,13 +50,13 @@ typedef struct fp_handle fp_handle;
 
 /* To be read, not copied. */
 struct fp_handle {
-    int32_t version; /* FP_VERSION of the fastprop that runs */
-    int32_t size;    /* sizeof(fp_handle) there; later versions add fields at the end */
+    int32_t version;  /* FP_VERSION of the fastprop that runs */
+    int32_t size;     /* sizeof(fp_handle) there; later versions add fields at the end */
     int32_t itemsize; /* 4: float, 8: double */
     int32_t labels;   /* whether y of a step has an int64_t label for each row, instead of n_targets elements */
     ptrdiff_t n_inputs;
     ptrdiff_t n_outputs;
-    ptrdiff_t n_targets; /* 0 without a trainer */
+    ptrdiff_t n_targets; /* 0 if y has labels, and without a trainer */
     ptrdiff_t max_rows;
 
     /* Writes the outputs for x (rows, n_inputs) to out (rows, n_outputs): the same bits as net(x). */

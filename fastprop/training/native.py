@@ -90,8 +90,8 @@ class Handle:
         }.get(loss.targets, (limits.min, limits.max))
         # the rate of the step after the last one is also needed: a step leaves the trainer with that of the next
         rates = state.rates(steps + 1) if state.by_step else None
-        weight = np.empty(self.max_rows, self.dtype)
-        self.compiled.add_trainer(trainer.compiled, lowest, highest, class_weight, rates, weight)
+        scheduled = state.schedule is not None
+        self.compiled.add_trainer(trainer.compiled, lowest, highest, class_weight, scheduled, rates)
         if loss.targets == "classes":
             self.y_dtype = np.dtype(np.int64)
         else:
