@@ -4,8 +4,8 @@
     python benchmarks/products.py --shapes 100x300x200 64x1000x500       # shapes of your own
 
 A shape is rows x n_in x n_out. The products are x W (which adds b), dz W^T, and x^T dz (which sums the columns of dz,
-too); `np.matmul` computes the product alone, into an array of its own. `--check` compares with the targets of issue 15,
-which hold for AVX2.
+too); `np.matmul` computes the product alone, into an array of its own. All arrays begin at a cache line. `--check`
+compares with the targets of issue 15, which hold for AVX2.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 from contest.process import keep_to
 from contest.record import CLOCKS, finish, head, measurement
 from fma_limit import fma_limit, isa_in_use, limit_for
-from kernels import prepare
+from kernels import aligned, prepare
 from latency import in_turns
 
 # Shapes of the tables and of the issue, and then shapes that are nobody's choice.
@@ -64,7 +64,7 @@ def contestants(engine, kernel, operands, shape, dtype):
     address = engine.kernel_addresses(isa_in_use(), dtype)[kernel]
     ours, arrays = prepare(kernel, signature, address, dtype, sizes)
     left, right = operands(arrays)
-    out = np.matmul(left, right)
+    out = aligned(np.matmul(left, right))
     ours()
     found = next(iter(arrays.values())) - arrays.get("b", 0)  # the first argument is the output
     if not np.allclose(found, out, atol=SAME[dtype] * np.abs(out).max(), rtol=0):
