@@ -305,7 +305,7 @@ cdef class Engine:
             op.needs_dx = False
         else:
             op.needs_dx = below.needs_dx or below.n_weights > 0
-        op.chunk_rows = max(SLICE_ROWS, CHUNK_BYTES // (op.group_out * p.itemsize))
+        op.chunk_rows = max(UNIT_ROWS, CHUNK_BYTES // (op.group_out * p.itemsize))
         op.w, op.dw = p.theta + p.n_parameters * p.itemsize, p.gradient + p.n_parameters * p.itemsize
         p.n_parameters += op.n_weights
         op.b, op.db = p.theta + p.n_parameters * p.itemsize, p.gradient + p.n_parameters * p.itemsize
@@ -325,6 +325,7 @@ cdef class Engine:
         p.fusible &= op.kind == DENSE and op.n_groups == 1 and op.n_biases > 0 and not saves_extra(op)
         p.has_batch_norm |= op.kind == BATCH_NORM
         p.widths[k + 1], p.activations[k] = op.n_out, op.activation
+        p.n_activations += op.n_out
         return operation["n_state"]
 
     def __dealloc__(self):
@@ -357,24 +358,28 @@ cdef class Engine:
 
     cdef int lay_out(self, TrainingJob *job, ptrdiff_t rows, bint whole, int n_parts) except -1:
         """Prepare the plan and its arena for what the job does with batches of `rows`."""
-        cdef ptrdiff_t size
-        self.plan.n_parts = n_parts
+        cdef Plan *p = &self.plan
+        cdef ptrdiff_t size, slices
+        job.plan, p.n_parts = p, n_parts
         if job.loss != NO_LOSS:
-            self.plan.n_targets = job.n_targets
-            memcpy(self.plan.hyper + self.plan.n_operations * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
-        whole |= job.training and self.plan.has_batch_norm
-        self.plan.block_rows = rows if whole else rows_per_block(&self.plan, rows)
-        size = layout_arena(&self.plan, NULL)
+            p.n_targets = job.n_targets
+            memcpy(p.hyper + p.n_operations * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
+        slices = n_slices(job, rows)
+        p.whole, p.part_rows = whole or job.training and p.has_batch_norm, rows_per_part(p, rows)
+        p.block_rows = p.part_rows * min(p.n_parts, slices) if slices > 1 else min(p.part_rows * p.n_parts, rows)
+        if p.whole:
+            p.block_rows = rows
+        if not sums_gradient(job):
+            slices = 1
+        size = layout_arena(p, slices, NULL)
         if size > self.arena_size:
             fp_free(self.arena)
             self.arena_size = 0
             self.arena = <char *>fp_allocate(size)
             if self.arena == NULL:
-                rows = self.plan.block_rows
-                raise MemoryError(f"no {size} bytes for the activations of {rows} rows; use a smaller batch")
+                raise MemoryError(f"no {size} bytes for the activations of {p.block_rows} rows; use a smaller batch")
             self.arena_size = size
-        layout_arena(&self.plan, self.arena)
-        job.plan = &self.plan
+        layout_arena(p, slices, self.arena)
         return 0
 
     cdef int end_pass(self, TrainingJob *job) except -1:
@@ -770,6 +775,13 @@ cdef class Engine:
             with nogil:
                 self.plan.kernels.all_finite(&finite, xs.start, xs.size // self.plan.itemsize)
         return finite != 0
+
+    def slices(self, Py_ssize_t rows):
+        """Return in how many slices a batch of a training is divided, for tests; see ``n_slices`` of job.pxi."""
+        cdef TrainingJob job
+        memset(&job, 0, sizeof(TrainingJob))
+        job.plan, job.save, job.training = &self.plan, True, True
+        return n_slices(&job, rows)
 
     @property
     def implied(self):

@@ -9,7 +9,8 @@ cdef void column_statistics(void *context, int part, int n_parts) noexcept nogil
     cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[job.forward_end]
-    cdef Rows x = output_of(job, job.forward_end - 1, 0)
+    cdef Part block = block_part(job, part)
+    cdef Rows x = output_of(&block, job.forward_end - 1, 0)
     cdef ptrdiff_t count, first = part_lines(op.n_out, part, n_parts, &count)
     cdef char *mean = op.mean + first * p.itemsize
     cdef char *rstd = op.rstd + first * p.itemsize
@@ -24,7 +25,8 @@ cdef void column_gradients(void *context, int part, int n_parts) noexcept nogil:
     cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[job.backward_begin]
-    cdef Rows x = output_of(job, job.backward_begin - 1, 0)
+    cdef Part block = block_part(job, part)
+    cdef Rows x = output_of(&block, job.backward_begin - 1, 0)
     cdef ptrdiff_t count, first = part_lines(op.n_out, part, n_parts, &count), at = first * p.itemsize
     p.kernels.scale_gradient(
         op.dw + at, op.db + at, op.dz + at, x.data + at, op.mean + at, op.rstd + at, job.count, count, op.stride,

@@ -2,46 +2,51 @@
 
 cdef struct Segment  # of optimizer_step.pxi
 
-cdef void sum_gradients(void *context, int part, int n_parts) noexcept nogil:
-    """One part of every dW[k] = a[k-1]^T dz[k] and db[k] = sum over rows of dz[k].
+cdef void sum_gradients(
+    const Part *part, ptrdiff_t row, ptrdiff_t count, int share, int n_shares,
+) noexcept nogil:
+    """One share of every dW[k] = a[k-1]^T dz[k] and db[k] = sum over rows of dz[k], over `count` rows of the arena.
 
-    A DENSE is divided by the rows of W; any other operation belongs to one part as a whole. If the job says update_now,
-    each chunk of theta is updated as soon as its gradient is known, while both are in the cache.
+    A DENSE is divided by the rows of W; any other operation belongs to one share as a whole. If the job says
+    update_now, each chunk of theta is updated as soon as its gradient is known, while both are in the cache.
     """
-    cdef TrainingJob *job = <TrainingJob *>context
+    cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
     cdef Operation *op
     for k in range(p.n_operations - 1, -1, -1):
         op = &p.operations[k]
         if op.kind == DENSE and op.encoding >= 0:
-            if sum_encoded_gradient(job, k, part, n_parts):
+            if sum_encoded_gradient(part, k, row, count, share, n_shares):
                 return
         elif op.kind == DENSE:
-            if sum_dense_gradient(job, k, part, n_parts):
+            if sum_dense_gradient(part, k, row, count, share, n_shares):
                 return
-        elif op.n_weights and k % n_parts == part:
-            operation_gradient(job, k, job.accumulate)
+        elif op.n_weights and k % n_shares == share:
+            operation_gradient(part, k, row, count)
             if job.update_now:
                 update_parameters(job, op.offset, op.n_weights + op.n_biases)
 
-cdef bint sum_dense_gradient(TrainingJob *job, ptrdiff_t k, int part, int n_parts) noexcept nogil:
-    """One part of the dW of a DENSE, and db with the last part; True if the work was stopped."""
+cdef bint sum_dense_gradient(
+    const Part *part, ptrdiff_t k, ptrdiff_t row, ptrdiff_t rows, int share, int n_shares,
+) noexcept nogil:
+    """One share of the dW of a DENSE, and db with the last share; True if the work was stopped."""
+    cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[k]
     cdef ptrdiff_t group, n_in, first, end, count, chunk, begin, ready, x_at = 0, w_at = 0, n_out = op.group_out
     cdef ptrdiff_t n_groups = 1 if op.shared_weights else op.n_groups
     cdef const Segment *sgd = fused_sgd_segment(job, op)
-    cdef bint db, last = part == n_parts - 1
+    cdef bint db, last = share == n_shares - 1
     for group in range(n_groups):
         n_in = group_inputs(op, group)
-        first, end = part_start(n_in, part, n_parts), part_start(n_in, part + 1, n_parts)
+        first, end = part_start(n_in, share, n_shares), part_start(n_in, share + 1, n_shares)
         chunk = op.chunk_rows if job.update_now and sgd == NULL else n_in
         db = last and op.n_biases > 0
         while first < end:
             count = min(chunk, end - first)
             if sum_dense_rows(
-                job, k, part, group, x_at + first, w_at + first * n_out, count, db and first + count == end, sgd,
+                part, k, row, rows, group, x_at + first, w_at + first * n_out, count, db and first + count == end, sgd,
             ):
                 return True
             if job.update_now:
@@ -56,70 +61,124 @@ cdef bint sum_dense_gradient(TrainingJob *job, ptrdiff_t k, int part, int n_part
     return False
 
 cdef bint sum_dense_rows(
-    TrainingJob *job, ptrdiff_t k, int part, ptrdiff_t group, ptrdiff_t x_at, ptrdiff_t w_at, ptrdiff_t count, bint db,
-    const Segment *sgd,
+    const Part *part, ptrdiff_t k, ptrdiff_t row, ptrdiff_t n_rows, ptrdiff_t group, ptrdiff_t x_at, ptrdiff_t w_at,
+    ptrdiff_t count, bint db, const Segment *sgd,
 ) noexcept nogil:
     """`count` rows of dW[k], and db[k] if `db`; with `sgd`, update W[k] instead. True if the work was stopped.
 
     The rows are those of the input columns from `x_at` on, and start at element `w_at` of W.
     """
+    cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[k]
-    cdef ptrdiff_t rows, row = 0, n_out = op.group_out, per_row = op.n_groups if op.shared_weights else 1
-    cdef Rows x = output_of(job, k - 1, 0), dz = rows_from(op.dz, op.stride, 0, p.itemsize)
-    cdef char *dw = op.dw + w_at * p.itemsize
-    cdef char *sums = op.db + group * n_out * p.itemsize if db else NULL
-    cdef char *scratch = p.scratch + part * p.scratch_size
-    cdef const char *x_rows
-    cdef const char *dz_rows
-    cdef bint accumulate
+    cdef ptrdiff_t rows, end = row + n_rows, n_out = op.group_out, per_row = op.n_groups if op.shared_weights else 1
+    cdef Rows x = output_of(part, k - 1, row), dz = rows_from(op.dz, op.stride, row, p.itemsize)
+    cdef char *dw = op.dw + part.gradient + w_at * p.itemsize
+    cdef char *sums = op.db + part.gradient + group * n_out * p.itemsize if db else NULL
+    cdef char *scratch = p.scratch + part.index * p.scratch_size
+    cdef bint accumulate = part.accumulate
+    x.data, dz.data = x.data + x_at * p.itemsize, dz.data + group * n_out * p.itemsize
     if op.shared_weights:  # the groups of a row are rows of their own
         x.stride, dz.stride = x.stride // per_row, dz.stride // per_row
-    while row < job.count:
-        rows = min(p.rows_per_call, job.count - row)
-        x_rows = x.data + (row * per_row * x.stride + x_at) * p.itemsize
-        dz_rows = dz.data + (row * per_row * dz.stride + group * n_out) * p.itemsize
-        accumulate = job.accumulate or row > 0
+    while row < end:
+        rows = min(p.rows_per_call, end - row)
         row += rows
-        if sgd != NULL and row == job.count:
+        if sgd != NULL and row == end:
             p.kernels.dense_sgd_step(
-                op.w + w_at * p.itemsize, dw, sums, x_rows, dz_rows, scratch, rows * per_row, count, n_out, x.stride,
+                op.w + w_at * p.itemsize, dw, sums, x.data, dz.data, scratch, rows * per_row, count, n_out, x.stride,
                 dz.stride, accumulate, job.optimizer.rate * sgd.factor, job.optimizer.step_hyper)
         else:
             p.kernels.dense_weight_gradient(
-                dw, sums, x_rows, dz_rows, scratch, rows * per_row, count, n_out, n_out, x.stride, dz.stride,
+                dw, sums, x.data, dz.data, scratch, rows * per_row, count, n_out, n_out, x.stride, dz.stride,
                 accumulate)
-        if not job.update_now and check_interrupt(&job.interrupts, part, 2.0 * rows * per_row * count * n_out):
+        if not job.update_now and check_interrupt(&job.interrupts, part.index, 2.0 * rows * per_row * count * n_out):
             return True
+        x.data += rows * per_row * x.stride * p.itemsize
+        dz.data += rows * per_row * dz.stride * p.itemsize
+        accumulate = True
     return False
 
-cdef bint sum_encoded_gradient(TrainingJob *job, ptrdiff_t k, int part, int n_parts) noexcept nogil:
-    """One part of the dW of a DENSE with an encoding, and db with the last part; True if the work was stopped."""
+cdef bint sum_encoded_gradient(
+    const Part *part, ptrdiff_t k, ptrdiff_t row, ptrdiff_t rows, int share, int n_shares,
+) noexcept nogil:
+    """One share of the dW of a DENSE with an encoding, and db with the last share; True if the work was stopped."""
+    cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[k]
     cdef const Operation *encoding = &p.operations[op.encoding]
     cdef ptrdiff_t column, bins, n_in = op.n_in - encoding.n_out, n_out = op.n_out, edges_at = 0, bins_at = 0
-    cdef ptrdiff_t first = part_start(n_in, part, n_parts), count = part_start(n_in, part + 1, n_parts) - first, end
-    cdef bint db = part == n_parts - 1 and op.n_biases > 0
-    cdef Rows x = output_of(job, op.encoding - 1, 0)
-    if sum_dense_rows(job, k, part, 0, first, first * n_out, count, db, NULL):
+    cdef ptrdiff_t first = part_start(n_in, share, n_shares), count = part_start(n_in, share + 1, n_shares) - first, end
+    cdef bint db = share == n_shares - 1 and op.n_biases > 0
+    cdef Rows x = output_of(part, op.encoding - 1, row), dz = rows_from(op.dz, op.stride, row, p.itemsize)
+    cdef char *bin_sums = op.bin_sums + part.bin_sums * op.bin_sums_size
+    if sum_dense_rows(part, k, row, rows, 0, first, first * n_out, count, db, NULL):
         return True
     if job.update_now:
         update_parameters(job, op.offset + first * n_out, count * n_out)
         if db:
             update_parameters(job, op.offset + op.n_weights, op.n_biases)
-    first, end = part_start(encoding.n_in, part, n_parts), part_start(encoding.n_in, part + 1, n_parts)
+    first, end = part_start(encoding.n_in, share, n_shares), part_start(encoding.n_in, share + 1, n_shares)
     for column in range(end):
         bins = encoding.sizes[column]
         if column >= first:
             p.kernels.piecewise_product_gradient(
-                op.dw + (n_in + bins_at) * n_out * p.itemsize, op.bin_sums + bins_at * n_out * p.itemsize,
-                x.data + column * p.itemsize, op.dz, encoding.state + edges_at * p.itemsize, job.count, bins, n_out,
-                x.stride, op.stride, job.accumulate, job.last_block)
+                op.dw + part.gradient + (n_in + bins_at) * n_out * p.itemsize, bin_sums + bins_at * n_out * p.itemsize,
+                x.data + column * p.itemsize, dz.data, encoding.state + edges_at * p.itemsize, rows, bins, n_out,
+                x.stride, dz.stride, part.accumulate, part.last)
             if job.update_now:
                 update_parameters(job, op.offset + (n_in + bins_at) * n_out, bins * n_out)
-            elif check_interrupt(&job.interrupts, part, op.flops * job.count / encoding.n_in):
+            elif check_interrupt(&job.interrupts, part.index, op.flops * rows / encoding.n_in):
                 return True
         edges_at += bins + 1
         bins_at += bins
     return False
+
+# The gradients of the slices are added pairwise, as a binary tree over all slices: the order depends on their number
+# only, and a thread can add those of adjacent slices while they are in its cache.
+
+cdef enum:
+    MAX_PENDING = 12  # runs of 1, 2, 4, 8, 8, 4, 2, 1 slices at most, and the next slice
+
+cdef struct Sums:  # gradients that wait for the one to be added to them: those of adjacent runs of slices
+    ptrdiff_t n
+    ptrdiff_t start[MAX_PENDING]   # the first slice of a run
+    ptrdiff_t length[MAX_PENDING]
+    ptrdiff_t memory[MAX_PENDING]  # where the sum is: see slice_gradient
+
+cdef void push_sum(
+    Sums *sums, Plan *p, ptrdiff_t start, ptrdiff_t length, ptrdiff_t memory, ptrdiff_t first, ptrdiff_t count,
+) noexcept nogil:
+    """Append the gradient of the next run of slices, and add up what now is complete, for some parameters."""
+    cdef ptrdiff_t i = sums.n
+    cdef char *left
+    sums.start[i], sums.length[i], sums.memory[i] = start, length, memory
+    while i > 0 and sums.length[i - 1] == sums.length[i] and sums.start[i - 1] % (2 * sums.length[i]) == 0:
+        left = slice_gradient(p, sums.memory[i - 1]) + first * p.itemsize
+        p.kernels.add_rows(
+            left, left, slice_gradient(p, sums.memory[i]) + first * p.itemsize, 1, count, count, count, count)
+        i -= 1
+        sums.length[i] *= 2
+    sums.n = i + 1
+
+cdef void add_slices(void *context, int index, int n_parts) noexcept nogil:
+    """One part of the gradient: the sum of those that `run_slices` left. With update_now, theta is updated."""
+    cdef TrainingJob *job = <TrainingJob *>context
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t first, count, n, start, end, length, memory
+    cdef Sums sums
+    cdef int part
+    first = part_lines(p.n_parameters, index, n_parts, &count)
+    while count > 0:
+        n, sums.n = min(count, CHUNK_BYTES // 8), 0
+        for part in range(job.slice_parts):
+            start = memory = part_start(job.n_slices, part, job.slice_parts)
+            end = part_start(job.n_slices, part + 1, job.slice_parts)
+            while start < end:
+                length = 1
+                while start % (2 * length) == 0 and start + 2 * length <= end:
+                    length *= 2
+                push_sum(&sums, p, start, length, memory, first, n)
+                start, memory = start + length, memory + 1
+        if job.update_now:
+            update_parameters(job, first, n)
+        first, count = first + n, count - n

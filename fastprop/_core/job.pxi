@@ -28,8 +28,12 @@ cdef struct TrainingJob:
     OptimizerState *optimizer  # or NULL: no training
     bint fuse_update        # update theta while the gradient is computed; such a step is too short to be interrupted
     bint fuse_sgd           # update weights within the product that computes their gradient, which is then not stored
-    # the current rows: `count` from `block_offset` on, a block of the batch that begins at `batch_offset`
+    # the current batch: `batch_count` rows from `batch_offset` on, in `n_slices`; 1: it is processed in blocks
     ptrdiff_t batch_offset
+    ptrdiff_t batch_count
+    ptrdiff_t n_slices
+    int slice_parts         # how many threads share the slices
+    # the current block: `count` rows from `block_offset` on
     ptrdiff_t block_offset
     ptrdiff_t count
     # the current operations: forward from forward_begin up to, not including, forward_end; backward from
@@ -49,6 +53,18 @@ cdef struct TrainingJob:
     double cost_sum         # sum over the rows visited of weight times loss, each before the step of its batch
     double weight_sum       # sum of the weights of the rows visited
     bint diverged           # the cost of the next step is not finite, so it was not taken
+
+# What one thread works on.
+cdef struct Part:
+    TrainingJob *job
+    int index             # of the thread's scratch memory; part 0 runs on the caller's thread
+    ptrdiff_t offset      # row i of the arena holds row offset + i of the job
+    double *cost          # the summed loss of `cost_rows` rows of the arena, of as many after these, ...
+    ptrdiff_t cost_rows
+    ptrdiff_t gradient    # where the gradient is summed, in bytes from the plan's on
+    int bin_sums          # in which of the `bin_sums` of an operation
+    bint accumulate       # these sums hold what the rows before add up to
+    bint last             # these are the last rows of these sums
 
 cdef enum:
     NO_LOSS = -1
@@ -70,13 +86,58 @@ cdef inline int n_parts_for(const Plan *p, double flops) noexcept nogil:
 cdef inline double block_flops(const TrainingJob *job) noexcept nogil:
     """Flops of a pass over the current block, or 0 if threads would not make it faster.
 
-    Two slices of rows make two parts. Fewer rows are worth threads if the weights come from memory, but not if they fit
+    Two units of rows make two parts. Fewer rows are worth threads if the weights come from memory, but not if they fit
     in a core's own cache: half of them would move to the other core's cache twice a step.
     """
     cdef const Plan *p = job.plan
-    if job.count < 2 * SLICE_ROWS and p.n_parameters * p.itemsize < 2 * CACHE_BYTES:
+    if job.count < 2 * UNIT_ROWS and p.n_parameters * p.itemsize < 2 * CACHE_BYTES:
         return 0
     return p.flops * job.count
+
+cdef inline bint sums_gradient(const TrainingJob *job) noexcept nogil:
+    """Whether the gradient of the parameters is computed, or may be in a later job with what this one saves."""
+    return (job.save or job.do_backward) and not job.inputs_only
+
+cdef inline bint sums_slices(const Plan *p, ptrdiff_t rows) noexcept nogil:
+    """Whether the threads share the rows of a batch out for the sums of its gradient too, or else the parameters.
+
+    With the rows shared out, a thread reads the gradients of the others, else their inputs and dz of every layer.
+    """
+    return (
+        p.n_parameters * p.itemsize <= MAX_SLICED_BYTES
+        and 2 * p.n_parameters <= rows * (p.n_inputs + 2 * p.n_activations))
+
+cdef ptrdiff_t n_slices(const TrainingJob *job, ptrdiff_t rows) noexcept nogil:
+    """In how many slices of rows the threads share a batch out, a power of two; 1: they share each block out instead.
+
+    The slices have losses and gradients of their own, which are then added, so their number must not depend on the
+    threads, except where there are none.
+    """
+    cdef const Plan *p = job.plan
+    cdef bint sums = sums_gradient(job)
+    cdef double work = (p.flops + OUTPUT_FLOPS * p.n_activations) * rows
+    cdef ptrdiff_t n = 1
+    if job.training and p.has_batch_norm or sums and not sums_slices(p, rows):
+        return 1
+    if job.loss == NO_LOSS and not sums:
+        return n_parts_for(p, work)
+    while n < MAX_SLICES and rows >= 4 * n * n * SLICE_ROWS and work >= 2.0 * n * MIN_PART_FLOPS:
+        n *= 2
+    return n
+
+cdef inline Part block_part(TrainingJob *job, int index) noexcept nogil:
+    """A part of the current block."""
+    return Part(
+        job, index, job.block_offset, job.plan.cost, UNIT_ROWS, 0, 0, job.accumulate, job.last_block)
+
+cdef inline ptrdiff_t slice_start(const TrainingJob *job, ptrdiff_t s) noexcept nogil:
+    """The row of the batch at which slice s begins."""
+    cdef ptrdiff_t units = (job.batch_count + UNIT_ROWS - 1) // UNIT_ROWS
+    return min(units * s // job.n_slices * UNIT_ROWS, job.batch_count)
+
+cdef inline char *slice_gradient(const Plan *p, ptrdiff_t i) noexcept nogil:
+    """The memory for gradients of slices with this number; the first is the gradient itself."""
+    return p.gradient if i == 0 else p.slice_gradients + (i - 1) * p.slice_gradient_size
 
 # ---- tasks for the thread pool, which passes the number of a part, but not how many parts there are ----
 
@@ -90,10 +151,9 @@ cdef struct Task:
 cdef void run_part(void *task, int part) noexcept nogil:
     (<Task *>task).work((<Task *>task).context, part, (<Task *>task).n_parts)
 
-cdef inline void parallel(TrainingJob *job, Work work, double flops) noexcept nogil:
-    """Run all parts of `work` on as many threads as are worth using for its flops."""
+cdef inline void parallel(TrainingJob *job, Work work, int n_parts) noexcept nogil:
+    """Run all parts of `work`, each on a thread of its own if there are enough."""
     cdef Task task
-    cdef int n_parts = n_parts_for(job.plan, flops)
     if n_parts == 1:
         work(job, 0, 1)
         return

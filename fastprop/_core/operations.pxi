@@ -1,5 +1,5 @@
-# The kinds of operations, each with its forward pass, its backward pass and its gradients, on some rows of the current
-# block. Part of _engine.pyx.
+# The kinds of operations, each with its forward pass, its backward pass and its gradients, on some rows of the arena.
+# Part of _engine.pyx.
 #
 # In the backward pass an operation reads dLoss/dz from its own dz. It computes dx, the gradient with respect to its
 # input. That times g' of the operation below is the dz of the operation below, and is written there. If two operations
@@ -24,9 +24,10 @@ cdef enum:  # kinds
     PERIODIC     # cos(2 pi w x), sin(2 pi w x) of each column
     N_KINDS
 
-# What an operation computes for `count` rows from row `first` of the current block on, and the arrays it reads.
+# What an operation computes for `count` rows from row `first` of the arena on, and the arrays it uses.
 cdef struct Call:
     TrainingJob *job
+    const Part *part
     const Operation *op
     const fp_kernels *kernels
     ptrdiff_t itemsize
@@ -36,6 +37,8 @@ cdef struct Call:
     char *scratch         # of the thread
     Rows x                # (count, n_in): the input
     Rows dz               # (count, n_out): dLoss/dz; in the backward pass
+    char *dw              # the gradients that these rows are added to
+    char *db
 
 ctypedef void (*Forward)(const Call *c, Rows a) noexcept nogil
 ctypedef void (*Backward)(const Call *c, Rows dx) noexcept nogil
@@ -62,24 +65,24 @@ cdef inline bint is_passthrough(const Operation *op, bint training) noexcept nog
     """Whether its output is its input, which is then not copied."""
     return op.kind == FORK or op.kind == DROPOUT and not training
 
-cdef Rows output_of(TrainingJob *job, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
-    """a[k] of the current block from row `first` on; a[-1] is x."""
+cdef Rows output_of(const Part *part, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
+    """a[k] from row `first` of the arena on; a[-1] is x."""
+    cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
-    cdef ptrdiff_t x_stride
-    cdef const char *x
     while k >= 0 and is_passthrough(&p.operations[k], job.training):
         k -= 1
     if k >= 0:
         return rows_from(p.operations[k].a, p.operations[k].stride, first, p.itemsize)
-    x = inputs_of(job, &x_stride)
-    return rows_from(<char *>x, x_stride, first, p.itemsize)
+    if job.order != NULL:  # they were gathered
+        return rows_from(p.x, p.x_stride, first, p.itemsize)
+    return rows_from(<char *>job.x, p.n_inputs, part.offset + first, p.itemsize)
 
-cdef Rows saved_by(TrainingJob *job, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
+cdef Rows saved_by(const Part *part, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
     """What the activation of operation k saved: its slope or its output."""
-    cdef Operation *op = &job.plan.operations[k]
+    cdef Operation *op = &part.job.plan.operations[k]
     if saves_extra(op):
-        return rows_from(op.saved, op.stride, first, job.plan.itemsize)
-    return output_of(job, k, first)
+        return rows_from(op.saved, op.stride, first, part.job.plan.itemsize)
+    return output_of(part, k, first)
 
 cdef inline char *saved_from(const Call *c) noexcept nogil:
     """`saved` of the operation from row `first` on."""
@@ -95,7 +98,7 @@ cdef void encoded_forward(const Call *c, Rows a) noexcept nogil:
     """a = x W + b, whose last inputs are an encoding that is not computed."""
     cdef const Operation *op = c.op
     cdef const Operation *encoding = &c.job.plan.operations[op.encoding]
-    cdef Rows x = output_of(c.job, op.encoding - 1, c.first)
+    cdef Rows x = output_of(c.part, op.encoding - 1, c.first)
     cdef ptrdiff_t column, size = c.itemsize, n_in = op.n_in - encoding.n_out
     cdef char *w = op.w + n_in * op.n_out * size
     cdef char *edges = encoding.state
@@ -145,7 +148,7 @@ cdef void dense_backward(const Call *c, Rows dx) noexcept nogil:
     cdef Rows saved = rows_from(NULL, 0, 0, 0)
     if c.k > 0:
         below = &c.job.plan.operations[c.k - 1]
-        activation, hyper, saved = below.activation, below.hyper, saved_by(c.job, c.k - 1, c.first)
+        activation, hyper, saved = below.activation, below.hyper, saved_by(c.part, c.k - 1, c.first)
     if op.encoding >= 0 and c.job.dx == NULL:  # nothing before the encoding learns
         n_in = op.n_in - c.job.plan.operations[op.encoding].n_out
         c.kernels.dense_input_gradient(
@@ -182,7 +185,7 @@ cdef void fork_backward(const Call *c, Rows dx) noexcept nogil:
         dx.data, c.dz.data, other.data, c.count, c.op.n_in, dx.stride, c.dz.stride, other.stride)
 
 cdef void add_forward(const Call *c, Rows a) noexcept nogil:
-    cdef Rows fork = output_of(c.job, c.op.fork, c.first)
+    cdef Rows fork = output_of(c.part, c.op.fork, c.first)
     c.kernels.add_rows(a.data, c.x.data, fork.data, c.count, c.op.n_out, a.stride, c.x.stride, fork.stride)
 
 # ---- SCALE ----
@@ -196,7 +199,7 @@ cdef void scale_backward(const Call *c, Rows dx) noexcept nogil:
 
 cdef void scale_gradient(const Call *c, bint accumulate) noexcept nogil:
     c.kernels.scale_gradient(
-        c.op.dw, biases(c.op, c.op.db), c.dz.data, c.x.data, NULL, NULL, c.count, c.op.n_out, c.dz.stride, c.x.stride,
+        c.dw, biases(c.op, c.db), c.dz.data, c.x.data, NULL, NULL, c.count, c.op.n_out, c.dz.stride, c.x.stride,
         False, accumulate)
 
 # ---- LAYER_NORM ----
@@ -215,7 +218,7 @@ cdef void layer_norm_backward(const Call *c, Rows dx) noexcept nogil:
 
 cdef void layer_norm_gradient(const Call *c, bint accumulate) noexcept nogil:
     c.kernels.scale_gradient(
-        c.op.dw, biases(c.op, c.op.db), c.dz.data, c.x.data, c.op.mean + c.first * c.itemsize,
+        c.dw, biases(c.op, c.db), c.dz.data, c.x.data, c.op.mean + c.first * c.itemsize,
         c.op.rstd + c.first * c.itemsize, c.count, c.op.n_out, c.dz.stride, c.x.stride, True, accumulate)
 
 # ---- BATCH_NORM: batch_norm.pxi computes the statistics, and in training dw and db before the backward pass ----
@@ -228,7 +231,7 @@ cdef void batch_norm_forward(const Call *c, Rows a) noexcept nogil:
 cdef void batch_norm_backward(const Call *c, Rows dx) noexcept nogil:
     if c.job.training:
         c.kernels.batch_norm_backward(
-            dx.data, c.dz.data, c.x.data, c.op.mean, c.op.rstd, c.op.w, c.op.dw, c.op.db, c.count, c.op.n_in,
+            dx.data, c.dz.data, c.x.data, c.op.mean, c.op.rstd, c.op.w, c.dw, c.db, c.count, c.op.n_in,
             dx.stride, c.dz.stride, c.x.stride, c.job.count)
     else:
         c.kernels.scale_backward(
@@ -237,7 +240,7 @@ cdef void batch_norm_backward(const Call *c, Rows dx) noexcept nogil:
 cdef void batch_norm_gradient(const Call *c, bint accumulate) noexcept nogil:
     if not c.job.training:
         c.kernels.scale_gradient(
-            c.op.dw, biases(c.op, c.op.db), c.dz.data, c.x.data, c.op.mean, c.op.rstd, c.count, c.op.n_out,
+            c.dw, biases(c.op, c.db), c.dz.data, c.x.data, c.op.mean, c.op.rstd, c.count, c.op.n_out,
             c.dz.stride, c.x.stride, False, accumulate)
 
 # ---- DROPOUT ----
@@ -247,7 +250,7 @@ cdef void dropout_forward(const Call *c, Rows a) noexcept nogil:
     cdef TrainingJob *job = c.job
     c.kernels.dropout(
         a.data, saved_from(c), c.x.data, c.count, c.op.n_out, a.stride, c.op.stride, c.x.stride,
-        job.block_offset - job.batch_offset + c.first, c.op.rate,
+        c.part.offset + c.first - job.batch_offset, c.op.rate,
         <ptrdiff_t>fp_random_key(job.seed, FP_STREAM_DROPOUT + c.k, job.step))
 
 cdef void dropout_backward(const Call *c, Rows dx) noexcept nogil:
@@ -268,7 +271,7 @@ cdef void prelu_backward(const Call *c, Rows dx) noexcept nogil:
 
 cdef void prelu_gradient(const Call *c, bint accumulate) noexcept nogil:
     c.kernels.prelu_gradient(
-        c.op.dw, c.dz.data, c.x.data, c.count, c.op.n_out, c.dz.stride, c.x.stride, accumulate)
+        c.dw, c.dz.data, c.x.data, c.count, c.op.n_out, c.dz.stride, c.x.stride, accumulate)
 
 # ---- SOFTMAX ----
 
@@ -291,14 +294,14 @@ cdef void repeat_backward(const Call *c, Rows dx) noexcept nogil:
 # ---- SELECT, CONCAT: the a and dz of the last operation of a branch are columns of those of the CONCAT ----
 
 cdef void select_forward(const Call *c, Rows a) noexcept nogil:
-    cdef Rows x = output_of(c.job, -1, c.first)
+    cdef Rows x = output_of(c.part, -1, c.first)
     c.kernels.select_forward(a.data, x.data, c.op.sizes, c.count, c.op.n_out, a.stride, x.stride)
 
 cdef void select_backward(const Call *c, Rows dx) noexcept nogil:
     """Write these columns of the network's dLoss/dx, if it is wanted; the dz of the operation before is complete."""
     cdef TrainingJob *job = c.job
     if job.dx != NULL:
-        dx = rows_from(job.dx, job.plan.n_inputs, job.block_offset + c.first, c.itemsize)
+        dx = rows_from(job.dx, job.plan.n_inputs, c.part.offset + c.first, c.itemsize)
         c.kernels.select_backward(dx.data, c.dz.data, c.op.sizes, c.count, c.op.n_out, dx.stride, c.dz.stride)
 
 cdef void concat_forward(const Call *c, Rows a) noexcept nogil:
@@ -321,7 +324,7 @@ cdef void embed_backward(const Call *c, Rows dx) noexcept nogil:
 
 cdef void embed_gradient(const Call *c, bint accumulate) noexcept nogil:
     c.kernels.embed_gradient(
-        c.op.dw, c.dz.data, c.x.data, c.op.sizes, c.op.sizes + c.op.n_in, c.count, c.op.n_in, c.op.n_weights,
+        c.dw, c.dz.data, c.x.data, c.op.sizes, c.op.sizes + c.op.n_in, c.count, c.op.n_in, c.op.n_weights,
         c.dz.stride, c.x.stride, accumulate)
 
 # ---- PIECEWISE: its state is the edges of the bins ----
@@ -349,7 +352,7 @@ cdef void periodic_backward(const Call *c, Rows dx) noexcept nogil:
 cdef void periodic_gradient(const Call *c, bint accumulate) noexcept nogil:
     cdef Rows a = rows_from(c.op.a, c.op.stride, c.first, c.itemsize)
     c.kernels.periodic_gradient(
-        c.op.dw, c.dz.data, a.data, c.x.data, c.count, c.op.n_in, c.op.n_weights // c.op.n_in, c.dz.stride, a.stride,
+        c.dw, c.dz.data, a.data, c.x.data, c.count, c.op.n_in, c.op.n_weights // c.op.n_in, c.dz.stride, a.stride,
         c.x.stride, accumulate)
 
 # ---- the table of kinds ----
@@ -377,13 +380,14 @@ KINDS = {kinds[kind].name.decode(): kind for kind in range(N_KINDS)}
 # ---- one operation, of whatever kind ----
 
 cdef inline void set_call(
-    Call *c, TrainingJob *job, int part, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count,
+    Call *c, const Part *part, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count,
 ) noexcept nogil:
-    cdef Plan *p = job.plan
-    c.job, c.op, c.kernels, c.itemsize, c.k = job, &p.operations[k], p.kernels, p.itemsize, k
-    c.first, c.count, c.scratch = first, count, p.scratch + part * p.scratch_size
-    c.x = output_of(job, k - 1, first)
+    cdef Plan *p = part.job.plan
+    c.job, c.part, c.op, c.kernels, c.itemsize, c.k = part.job, part, &p.operations[k], p.kernels, p.itemsize, k
+    c.first, c.count, c.scratch = first, count, p.scratch + part.index * p.scratch_size
+    c.x = output_of(part, k - 1, first)
     c.dz = rows_from(c.op.dz, c.op.stride, first, p.itemsize)
+    c.dw, c.db = c.op.dw + part.gradient, c.op.db + part.gradient
 
 cdef void apply_activation(Plan *p, const Operation *op, Rows a, char *saved, ptrdiff_t count) noexcept nogil:
     """a = g(a), for operations whose kernel does not apply g; `saved` receives g', or is NULL."""
@@ -397,15 +401,15 @@ cdef void apply_activation(Plan *p, const Operation *op, Rows a, char *saved, pt
         p.kernels.forward[op.activation](
             a.data + i * a.stride * p.itemsize, element(saved, i * op.stride, p.itemsize), op.n_out, op.hyper)
 
-cdef void multiply_slope(TrainingJob *job, ptrdiff_t k, Rows dz, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+cdef void multiply_slope(const Part *part, ptrdiff_t k, Rows dz, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """dz = dz * g'(z) of operation k, if the kernel that wrote dz did not multiply it."""
-    cdef Plan *p = job.plan
+    cdef Plan *p = part.job.plan
     cdef Operation *op = &p.operations[k]
     cdef Rows saved
     cdef ptrdiff_t i
     if op.activation == FP_ACTIVATION_identity:
         return
-    saved = saved_by(job, k, first)
+    saved = saved_by(part, k, first)
     if dz.stride == op.n_out and saved.stride == op.n_out:
         p.kernels.backward[op.activation](dz.data, saved.data, count * op.n_out, op.hyper)
         return
@@ -414,27 +418,27 @@ cdef void multiply_slope(TrainingJob *job, ptrdiff_t k, Rows dz, ptrdiff_t first
             dz.data + i * dz.stride * p.itemsize, saved.data + i * saved.stride * p.itemsize, op.n_out, op.hyper)
 
 cdef void operation_forward(
-    TrainingJob *job, int part, ptrdiff_t k, Rows a, ptrdiff_t first, ptrdiff_t count,
+    const Part *part, ptrdiff_t k, Rows a, ptrdiff_t first, ptrdiff_t count,
 ) noexcept nogil:
     """a = the output of operation k for a[k-1]."""
     cdef Call c
-    set_call(&c, job, part, k, first, count)
+    set_call(&c, part, k, first, count)
     c.op.functions.forward(&c, a)
     if c.op.kind != DENSE or c.op.encoding >= 0:
-        apply_activation(job.plan, c.op, a, saved_from(&c) if job.save and saves_extra(c.op) else NULL, count)
+        apply_activation(c.job.plan, c.op, a, saved_from(&c) if c.job.save and saves_extra(c.op) else NULL, count)
 
 cdef void operation_backward(
-    TrainingJob *job, int part, ptrdiff_t k, Rows dx, ptrdiff_t first, ptrdiff_t count,
+    const Part *part, ptrdiff_t k, Rows dx, ptrdiff_t first, ptrdiff_t count,
 ) noexcept nogil:
     """dx = dLoss/dz of operation k - 1 (k = 0: dLoss/dx), from dLoss/dz of operation k."""
     cdef Call c
-    set_call(&c, job, part, k, first, count)
+    set_call(&c, part, k, first, count)
     c.op.functions.backward(&c, dx)
     if k > 0 and c.op.kind != DENSE:
-        multiply_slope(job, k - 1, dx, first, count)
+        multiply_slope(part, k - 1, dx, first, count)
 
-cdef void operation_gradient(TrainingJob *job, ptrdiff_t k, bint accumulate) noexcept nogil:
-    """dw and db of an operation other than DENSE, over the rows of the current block in their order."""
+cdef void operation_gradient(const Part *part, ptrdiff_t k, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
+    """dw and db of an operation other than DENSE, over some rows in their order."""
     cdef Call c
-    set_call(&c, job, 0, k, 0, job.count)
-    c.op.functions.gradient(&c, accumulate)
+    set_call(&c, part, k, first, count)
+    c.op.functions.gradient(&c, part.accumulate)

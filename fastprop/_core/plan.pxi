@@ -27,7 +27,9 @@ cdef struct Operation:
     # DENSE: the PIECEWISE whose output its last inputs are, if the product is computed without them; else -1
     ptrdiff_t encoding
     bint implied          # PIECEWISE: such a DENSE is the only one that reads its output, which is then not computed
-    char *bin_sums        # DENSE with an encoding: like the rows of dw for it; the sum of dz over the rows of each bin
+    # DENSE with an encoding: (n_parts, bin_sums_size) bytes, the sum of dz over the rows of each bin, for each thread
+    char *bin_sums
+    ptrdiff_t bin_sums_size
     double rate           # DROPOUT: the probability of dropping an element
     double momentum       # BATCH_NORM: the step of the running statistics towards those of a batch
     double epsilon        # LAYER_NORM, BATCH_NORM: what is added to a variance
@@ -66,27 +68,38 @@ cdef struct Plan:
     double flops           # of the forward pass, per row
     bint fusible           # fused_small_network can run it: only DENSE with a bias, one group, and output-saving g
     bint has_batch_norm
+    ptrdiff_t n_activations  # outputs of all operations, per row
     ptrdiff_t *widths      # (n_operations + 1,): n_inputs, then the n_out of each operation
     int *activations       # (n_operations,)
     double *hyper          # (n_operations + 1, FP_HYPER): of each activation, then of the loss of the current job
     ptrdiff_t rows_per_call  # the most rows for one call of a kernel; interrupts are checked between calls
     int n_parts            # the most threads that may share the work
     # the arena
-    ptrdiff_t block_rows   # rows that go through the network at once
+    ptrdiff_t part_rows    # rows that go through the network at once on one thread
+    ptrdiff_t block_rows   # rows that the arena has room for
+    bint whole             # those of the whole batch
     char *x                # (block_rows, n_inputs), stride x_stride: rows of X, gathered in the order of the job
     ptrdiff_t x_stride
     char *y                # (block_rows, members, n_targets): their targets
     ptrdiff_t n_targets    # numbers in the targets of a row
     int64_t *label         # (block_rows, members): or their labels
     char *weight           # (block_rows, members): their weights
-    double *cost           # (block_rows / SLICE_ROWS + 1,): the summed loss of each slice
+    double *cost           # (block_rows / UNIT_ROWS + 1,): the summed loss of each unit of rows, or of each slice
     char *scratch          # (n_parts, scratch_size) bytes: scratch memory of the products, for each thread
     ptrdiff_t scratch_size
+    char *slice_gradients  # (n_slices - 1, slice_gradient_size) bytes: gradients of slices; see add_slices
+    ptrdiff_t slice_gradient_size
 
 cdef enum:
-    # Rows are divided among threads, and their losses summed, in slices of this many: a constant, so that sums do not
-    # depend on the number of threads. It is about the height of a tile of the products, so that tiles stay full.
+    # Rows are divided in units of this many. It is about the height of a tile of the products, so that tiles stay full.
+    UNIT_ROWS = 16
+    # A batch has a power of two of slices, at most MAX_SLICES, so that 3 or 6 threads have almost equal shares too.
+    # Each of n slices has at least n SLICE_ROWS rows: a gradient of its own costs as much as some rows, and long slices
+    # go through the cache in longer blocks. Steps on one thread take no longer than without slices.
+    MAX_SLICES = 32
     SLICE_ROWS = 16
+    # The gradient of a slice is added to by each of its blocks, so it must stay in a core's cache.
+    MAX_SLICED_BYTES = 640 * 1024
     # A block is limited to rows whose activations fit in this much of a core's L2 cache (1 to 2 MB on current CPUs),
     # where the backward pass finds them again. A network whose weights alone fill it takes the longest blocks, which
     # read the weights less often: 1024 rows are 2% faster than 512 at 2048 wide, and still a small arena.
@@ -120,10 +133,17 @@ cdef enum:
     # An operation that multiplies nothing costs about as much as this many flops of a product per element: it is bound
     # by memory.
     ELEMENTWISE_FLOPS = 16
+    # In a narrow network an output takes about as long as this many flops of wide products, since its products have few
+    # full vectors, and its activation and loss as many calls as those of wide ones.
+    OUTPUT_FLOPS = 64
 
 cdef inline bint fits_fused_kernel(const Plan *p, ptrdiff_t rows) noexcept nogil:
     """Whether plain loops in one kernel are faster for so few rows than SIMD kernels and their calls."""
     return rows * (p.flops / 2 + FUSED_PER_ROW) <= FUSED_MULTIPLICATIONS
+
+cdef inline ptrdiff_t whole_units(ptrdiff_t rows) noexcept nogil:
+    """`rows`, rounded up to a multiple of UNIT_ROWS."""
+    return (rows + UNIT_ROWS - 1) // UNIT_ROWS * UNIT_ROWS
 
 cdef inline ptrdiff_t padded_stride(ptrdiff_t n, ptrdiff_t itemsize) noexcept nogil:
     """The stride for rows of n elements. One more cache line keeps rows apart that would fall into one cache set."""
@@ -201,20 +221,21 @@ cdef void set_branches(const Plan *p, ptrdiff_t concat) noexcept nogil:
                 branch.saved = branch.a
             at += branch.n_out * p.itemsize
 
-cdef ptrdiff_t layout_arena(Plan *p, char *memory) noexcept nogil:
+cdef ptrdiff_t layout_arena(Plan *p, ptrdiff_t slices, char *memory) noexcept nogil:
     """Set the pointers to all arrays of a pass over p.block_rows rows, from `memory` on; return their size in bytes.
 
-    With NULL for `memory` it only computes the size.
+    There are gradients for so many slices. With NULL for `memory` it only computes the size.
     """
     cdef char *next_free = memory
-    cdef ptrdiff_t k, group, rows, statistics, n_out = 0
+    cdef ptrdiff_t k, group, rows, statistics
     cdef Operation *op
     p.x_stride = padded_stride(p.n_inputs, p.itemsize)
     p.x = arena_alloc(&next_free, p.block_rows * p.x_stride * p.itemsize)
     p.y = arena_alloc(&next_free, p.block_rows * p.members * p.n_targets * p.itemsize)
     p.label = <int64_t *>arena_alloc(&next_free, p.block_rows * p.members * sizeof(int64_t))
     p.weight = arena_alloc(&next_free, p.block_rows * p.members * p.itemsize)
-    p.cost = <double *>arena_alloc(&next_free, (p.block_rows // SLICE_ROWS + 1) * sizeof(double))
+    p.cost = <double *>arena_alloc(
+        &next_free, max(p.block_rows // UNIT_ROWS + 1, <ptrdiff_t>MAX_SLICES) * sizeof(double))
     p.scratch_size = 0
     for k in range(p.n_operations):
         op = &p.operations[k]
@@ -234,22 +255,24 @@ cdef ptrdiff_t layout_arena(Plan *p, char *memory) noexcept nogil:
             op.mean = arena_alloc(&next_free, statistics * p.itemsize)
             op.rstd = arena_alloc(&next_free, statistics * p.itemsize)
         if op.kind == DENSE and op.encoding >= 0:
-            op.bin_sums = arena_alloc(&next_free, p.operations[op.encoding].n_out * op.n_out * p.itemsize)
+            op.bin_sums_size = (p.operations[op.encoding].n_out * op.n_out * p.itemsize + 63) // 64 * 64
+            op.bin_sums = arena_alloc(&next_free, p.n_parts * op.bin_sums_size)
         if op.kind == DENSE:
             rows = min(p.block_rows, p.rows_per_call) * (op.n_groups if op.shared_weights else 1)
             for group in range(op.n_groups):
                 p.scratch_size = max(
                     p.scratch_size, fp_scratch(rows, group_inputs(op, group), op.group_out, p.itemsize) * p.itemsize)
-        n_out += op.n_out
     if fits_fused_kernel(p, 1):
-        p.scratch_size = max(p.scratch_size, 2 * n_out * p.itemsize)  # what fused_small_network needs
+        p.scratch_size = max(p.scratch_size, 2 * p.n_activations * p.itemsize)  # what fused_small_network needs
     p.scratch = arena_alloc(&next_free, p.n_parts * p.scratch_size)
+    p.slice_gradient_size = (p.n_parameters * p.itemsize + 63) // 64 * 64
+    p.slice_gradients = arena_alloc(&next_free, (slices - 1) * p.slice_gradient_size)
     return next_free - memory
 
-cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
-    """How many of a batch's rows go through the network at once: all, or a multiple of SLICE_ROWS for each thread."""
+cdef ptrdiff_t rows_per_part(const Plan *p, ptrdiff_t rows) noexcept nogil:
+    """How many of a batch's rows go through the network at once on each thread: all, or a multiple of UNIT_ROWS."""
     cdef ptrdiff_t k, arrays, per_row = p.n_inputs + p.n_outputs * p.members, most = MAX_BLOCK_ROWS
-    cdef ptrdiff_t least = 2 * SLICE_ROWS
+    cdef ptrdiff_t least = 2 * UNIT_ROWS
     for k in range(p.n_operations):
         arrays = (0 if works_in_place(p, k) or ends_branch(p, k) else 2) + (1 if saves_extra(&p.operations[k]) else 0)
         per_row += arrays * p.operations[k].n_out
@@ -257,5 +280,5 @@ cdef ptrdiff_t rows_per_block(const Plan *p, ptrdiff_t rows) noexcept nogil:
             per_row -= 2 * p.operations[p.operations[k].encoding].n_out  # which are not computed in training
             least = ENCODED_ROWS
     if p.n_parameters * p.itemsize < CACHE_BYTES:
-        most = min(max(CACHE_BYTES // (per_row * p.itemsize) // SLICE_ROWS * SLICE_ROWS, least), most)
-    return min(most * p.n_parts, rows)
+        most = min(max(CACHE_BYTES // (per_row * p.itemsize) // UNIT_ROWS * UNIT_ROWS, least), most)
+    return min(most, whole_units(rows))

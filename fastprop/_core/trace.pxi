@@ -14,32 +14,34 @@ cdef object copy_rows(const char *start, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t 
     return array
 
 
-cdef object trace_forward(TrainingJob *job, ptrdiff_t k):
+cdef object trace_forward(Part *part, ptrdiff_t k):
     """Run operation k forward and return its (z, a), each (rows, n_out)."""
+    cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[k]
     cdef int activation = op.activation
     cdef Rows a
     if is_passthrough(op, job.training):
-        a = output_of(job, k, 0)
+        a = output_of(part, k, 0)
         return (copy_rows(a.data, job.count, op.n_out, a.stride, p),) * 2
     a = rows_from(op.a, op.stride, 0, p.itemsize)
     if op.kind == BATCH_NORM and job.training:
         job.forward_end = k
         column_statistics(job, 0, 1)
     op.activation = FP_ACTIVATION_identity
-    operation_forward(job, 0, k, a, 0, job.count)
+    operation_forward(part, k, a, 0, job.count)
     op.activation = activation
     z = copy_rows(a.data, job.count, op.n_out, a.stride, p)
     apply_activation(p, op, a, op.saved if saves_extra(op) and op.kind != DROPOUT else NULL, job.count)
     return z, copy_rows(a.data, job.count, op.n_out, a.stride, p)
 
 
-cdef object trace_backward(TrainingJob *job, ptrdiff_t k):
+cdef object trace_backward(Part *part, ptrdiff_t k):
     """Run operation k backward and return its (slope, da, dz), each (rows, n_out), slope being g'(z).
 
     It expects dLoss/da of the operation in its dz, and leaves that of the operation below in the dz of that one.
     """
+    cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[k]
     cdef Operation *below = &p.operations[k - 1] if k > 0 else NULL
@@ -49,18 +51,18 @@ cdef object trace_backward(TrainingJob *job, ptrdiff_t k):
     da = copy_rows(dz.data, job.count, op.n_out, dz.stride, p)
     slope = numpy.ones_like(da)
     ones = Buffer(slope, True)
-    multiply_slope(job, k, rows_from(ones.start, op.n_out, 0, p.itemsize), 0, job.count)
-    multiply_slope(job, k, dz, 0, job.count)
+    multiply_slope(part, k, rows_from(ones.start, op.n_out, 0, p.itemsize), 0, job.count)
+    multiply_slope(part, k, dz, 0, job.count)
     # copied now, since a DROPOUT that works in place overwrites its dz
     result = slope, da, copy_rows(dz.data, job.count, op.n_out, dz.stride, p)
     if op.kind == BATCH_NORM and job.training:
         job.backward_begin = k
         column_gradients(job, 0, 1)
     if below == NULL:
-        operation_backward(job, 0, k, rows_from(job.dx, p.n_inputs, 0, p.itemsize), 0, job.count)
+        operation_backward(part, k, rows_from(job.dx, p.n_inputs, 0, p.itemsize), 0, job.count)
     else:
         activation, below.activation = below.activation, FP_ACTIVATION_identity
-        operation_backward(job, 0, k, rows_from(below.dz, below.stride, 0, p.itemsize), 0, job.count)
+        operation_backward(part, k, rows_from(below.dz, below.stride, 0, p.itemsize), 0, job.count)
         below.activation = activation
     return result
 
@@ -86,14 +88,24 @@ cdef object row_losses(TrainingJob *job):
 cdef object trace_passes(TrainingJob *job, object dx):
     """Run both passes over the job's rows; see ``Engine.trace``."""
     cdef Plan *p = job.plan
-    cdef ptrdiff_t k
+    cdef ptrdiff_t k, s, row, end
+    cdef Part whole
+    cdef Part *part = &whole
+    cdef Sums sums
+    sums.n = 0
     job.batch_weight = sum_weights(job, 0, job.rows)
     job.count, job.last_block = job.rows, True
+    whole = block_part(job, 0)
     load_running_statistics(job)
-    forward = [trace_forward(job, k) for k in range(p.n_operations)]
-    loss_rows(job, 0, job.count)
-    backward = [trace_backward(job, k) for k in range(p.n_operations - 1, -1, -1)][::-1]
-    sum_gradients(job, 0, 1)
+    forward = [trace_forward(part, k) for k in range(p.n_operations)]
+    loss_rows(part, 0, job.count)
+    backward = [trace_backward(part, k) for k in range(p.n_operations - 1, -1, -1)][::-1]
+    job.batch_count, job.n_slices = job.rows, n_slices(job, job.rows)
+    for s in range(job.n_slices):
+        row, end = slice_start(job, s), slice_start(job, s + 1)
+        part.gradient = slice_gradient(p, sums.n) - p.gradient
+        sum_gradients(part, row, end - row, 0, 1)
+        push_sum(&sums, p, s, 1, sums.n, 0, p.n_parameters)
     names = "z", "a", "slope", "da", "dz"
     operations = [dict(zip(names, first + second)) for first, second in zip(forward, backward)]
     gradient = copy_rows(p.gradient, 1, p.n_parameters, p.n_parameters, p)[0]

@@ -130,7 +130,7 @@ def test_float32_is_near_float64(kind, number):
 
 @EACH_NETWORK
 def test_bits_do_not_depend_on_threads_or_the_vector(kind, number):
-    """Networks are compared after a few steps of some hundreds of rows, which are several blocks of rows."""
+    """Networks are compared after a few steps of many rows, which are several slices or, with a batch norm, blocks."""
     from kernels_ctypes import exact_isas
 
     from fastprop._core import _engine
@@ -143,10 +143,10 @@ def test_bits_do_not_depend_on_threads_or_the_vector(kind, number):
                 fp.set_num_threads(count)
                 net = network(kind, number, "float32")
                 rng = np.random.default_rng(5)
-                X, y = inputs(net, rng, 1800), rng.normal(size=(1800, net.n_outputs))
+                X, y = inputs(net, rng, 25000), rng.normal(size=(25000, net.n_outputs))
                 trainer = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.01, momentum=0.9))
                 for _ in range(2):
-                    trainer.epoch(X, y, batch_size=700)
+                    trainer.epoch(X, y, batch_size=12000)
                 results.add((net.parameters.tobytes(), net.state.tobytes()))
     finally:
         _engine.select_isa(before)

@@ -1,0 +1,125 @@
+"""Slices of a batch's rows, which the threads share out: the bits of all that is summed over rows, and its value."""
+
+import signal
+
+import numpy as np
+import pytest
+import strategies
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import fastprop as fp
+from fastprop._core import _engine
+
+THREADS = (1, 2, 3, 5, 8, 40)
+WIDTHS = st.lists(st.integers(2, 70), min_size=2, max_size=5)
+
+pytestmark = pytest.mark.usefixtures("threads_and_isa_restored")
+
+
+def layered(widths, dropout):
+    """Return the layers of a network of these widths, with dropout after the first one."""
+    hidden = [fp.Dense(width, "tanh") for width in widths[1:-1]]
+    return [widths[0], *hidden[:1], *([fp.Dropout(dropout)] if dropout else []), *hidden[1:], widths[-1]]
+
+
+def training(widths, rows, *, loss="half_mse", weighted=False, dropout=0.0, dtype="float32", seed=0):
+    """Return a function that trains and uses a new network of these widths and returns the bits of all results."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows + rows // 3, widths[0])).astype(dtype)
+    y = strategies.targets(loss, rng, len(X), widths[-1], labels=loss == "cross_entropy")
+    weight = rng.random(len(X)) if weighted else None
+
+    def bits():
+        net = fp.Network(layered(widths, dropout), dtype=dtype, seed=seed)
+        trainer = fp.Trainer(net, loss=loss, optimizer=fp.Adam(0.01), seed=seed)
+        costs = [trainer.epoch(X, y, batch_size=rows, sample_weight=weight) for _ in range(2)]
+        costs.append(trainer.evaluate(X, y, sample_weight=weight))
+        cost, gradient = net.value_and_gradient(X, y, loss=loss, sample_weight=weight)
+        outputs = net.forward(X, training=bool(dropout))
+        dX = net.backward(outputs / len(X))
+        results = net.parameters, costs, cost, gradient, outputs, dX, net.gradient, net(X)
+        return [np.asarray(result).tobytes() for result in results]
+
+    return bits
+
+
+@example(widths=[8, 32, 32, 4], rows=10000, loss="half_mse", weighted=False, dropout=0.0, dtype="float32", seed=0)
+@example(widths=[64, 70, 10], rows=1025, loss="cross_entropy", weighted=True, dropout=0.2, dtype="float64", seed=1)
+@given(
+    widths=WIDTHS,
+    rows=st.integers(1, 4000),
+    loss=st.sampled_from(["half_mse", "cross_entropy", "huber"]),
+    weighted=st.booleans(),
+    dropout=st.sampled_from([0.0, 0.3]),
+    dtype=st.sampled_from(strategies.DTYPES),
+    seed=st.integers(0, 99),
+)
+def test_bits_do_not_depend_on_the_number_of_threads(widths, rows, loss, weighted, dropout, dtype, seed):
+    bits = training(widths, rows, loss=loss, weighted=weighted, dropout=dropout, dtype=dtype, seed=seed)
+    expected = None
+    for threads in THREADS:
+        fp.set_num_threads(threads)
+        got = bits()
+        expected = expected or got
+        assert got == expected, f"other bits on {threads} threads"
+
+
+@given(widths=WIDTHS, rows=st.integers(2, 6000), cut=st.floats(0, 1), seed=st.integers(0, 99))
+def test_a_batch_is_the_sum_of_its_parts(widths, rows, cut, seed):
+    """The cost and the gradient of a batch are the weighted means of those of two parts, but for rounding."""
+    rng = np.random.default_rng(seed)
+    net = fp.Network(layered(widths, 0), dtype="float64", seed=seed)
+    X, y = rng.normal(size=(rows, widths[0])), rng.normal(size=(rows, widths[-1]))
+    at = min(max(1, round(cut * rows)), rows - 1)
+    both = [net.value_and_gradient(X[part], y[part], loss="half_mse") for part in (slice(at), slice(at, rows))]
+    cost, gradient = net.value_and_gradient(X, y, loss="half_mse")
+    shares = at / rows, 1 - at / rows
+    assert cost == pytest.approx(sum(share * each[0] for share, each in zip(shares, both, strict=True)), rel=1e-12)
+    expected = sum(share * each[1] for share, each in zip(shares, both, strict=True))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("layers", "rows", "slices"),
+    [
+        ([8, 32, 32, 4], 32, 1),  # two threads would cost more than they save
+        ([8, 32, 32, 4], 10000, 16),
+        ([8, 32, 32, 4], 1_000_000, 32),
+        ([784, 128, 10], 64, 1),  # a second gradient is larger than all that threads read of each other without it
+        ([1024, 1024, 10], 10000, 1),
+        ([8, fp.BatchNorm(), 32, 4], 10000, 1),  # its statistics are those of all rows
+    ],
+)
+def test_the_number_of_slices_depends_on_the_shapes_only(layers, rows, slices):
+    for threads in (1, 2, 5):
+        fp.set_num_threads(threads)
+        assert fp.Network(layers, seed=0).engine.slices(rows) == slices
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
+def test_an_interrupted_step_changes_nothing():
+    """A handler that raises in the middle of a step leaves the parameters as they were before it."""
+    fp.set_num_threads(2)
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400_000, 8)).astype("float32"), rng.normal(size=(400_000, 4)).astype("float32")
+    trainer, again = (
+        fp.Trainer(fp.Network([8, 48, 48, 4], seed=0), loss="half_mse", optimizer=fp.Adam(0.01)) for _ in range(2)
+    )
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    handler, seconds = signal.signal(signal.SIGALRM, stop), _engine.set_interrupt_interval(0)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            while True:
+                trainer.step(X, y)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        _engine.set_interrupt_interval(seconds)
+    for _ in range(trainer.steps):
+        again.step(X, y)
+    assert trainer.network.parameters.tobytes() == again.network.parameters.tobytes()
