@@ -14,9 +14,10 @@ network of L layers and a batch of rows:
 W[k] has shape (n_in, n_out), b[k] (n_out,), and x, a[k], z[k] and dz[k] have one row per example. An operation computes
 one such step from a[k-1] to a[k]; many kinds have another formula in place of the product (operations.pxi).
 
-A batch runs in blocks of rows, whose activations fit in the cache. In both passes the rows are independent of each
-other, and so are the rows of dW, so threads divide these among themselves. Every sum is in the order of the rows,
-whatever the blocks and the threads, so results do not depend on the number of threads.
+A batch runs in blocks of rows, whose activations fit in the cache. Threads share the slices of a batch, each of which
+has a gradient of its own, or the rows of a block and then the parameters (forward_backward.pxi). Which slices a batch
+has depends on the shapes only, and every sum is in the order of the rows of a slice, so results do not depend on the
+number of threads.
 
 The included files, in the order in which one reads them:
 
@@ -24,7 +25,7 @@ The included files, in the order in which one reads them:
     gate               who uses a network at the same time
     job                the struct TrainingJob, and how threads divide it
     operations         the kinds of operations: forward, backward, gradients, and their table
-    forward_backward   both passes over a batch, block by block
+    forward_backward   both passes over a batch
     batch_norm         the statistics of batch norms
     gradients          the gradients of all parameters
     optimizer_step     the update of theta, and the loop over mini-batches

@@ -110,12 +110,15 @@ def test_an_interrupted_step_changes_nothing():
     def stop(*_):
         raise KeyboardInterrupt
 
+    def train():
+        while True:
+            trainer.step(X, y)
+
     handler, seconds = signal.signal(signal.SIGALRM, stop), _engine.set_interrupt_interval(0)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt):
-            while True:
-                trainer.step(X, y)
+            train()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
