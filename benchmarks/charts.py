@@ -24,6 +24,8 @@ COLOURS = {
     "PyTorch": "#CC79A7",
     "JAX": "#009E73",
     "scikit-learn": "#999999",
+    "onnxruntime": "#56B4E9",
+    "fastprop in C": "#8B3A00",
 }
 # No time stamp and fixed ids in the SVG, so that the same results give the same file.
 plt.rcParams.update(
@@ -77,7 +79,7 @@ def peers(result, out):
             f"{'s' if threads > 1 else ''}; above the line is slower\n{about(result)}"
         )
         axes.grid(axis="y")
-        axes.legend(ncols=len(COLOURS), frameon=False, fontsize=8)
+        axes.legend(ncols=5, frameon=False, fontsize=8)
         save(figure, out / f"benchmark_{activation}_{dtype}_{optimizer}_{threads}t.svg")
 
 
