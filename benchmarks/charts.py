@@ -1,9 +1,8 @@
-"""Draw the committed results: one chart per table, SVG, into docs/.
+"""Draw the committed results: one chart per table, SVG, into a folder of docs/benchmarks for each machine.
 
-    python benchmarks/charts.py [--results benchmarks/results] [--out docs]
+    python benchmarks/charts.py [zen5 ...] [--results benchmarks/results] [--out docs/benchmarks]
 
-Each chart is drawn from one JSON file of benchmarks/results, and is left alone where that file is
-absent.
+Each chart is drawn from one JSON file of a machine's folder in benchmarks/results. pages.py puts them into its pages.
 """
 
 import argparse
@@ -16,6 +15,8 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
+from contest.record import suffix
+
 HERE = Path(__file__).resolve().parent
 # The colours of Okabe and Ito, which colour-blind readers can distinguish, too.
 COLOURS = {
@@ -25,7 +26,6 @@ COLOURS = {
     "JAX": "#009E73",
     "scikit-learn": "#999999",
     "onnxruntime": "#56B4E9",
-    "fastprop in C": "#8B3A00",
 }
 # No time stamp and fixed ids in the SVG, so that the same results give the same file.
 plt.rcParams.update(
@@ -80,7 +80,7 @@ def peers(result, out):
         )
         axes.grid(axis="y")
         axes.legend(ncols=5, frameon=False, fontsize=8)
-        save(figure, out / f"benchmark_{activation}_{dtype}_{optimizer}_{threads}t.svg")
+        save(figure, out / f"benchmark_{activation}_{dtype}_{optimizer}_{threads}t{suffix(result)}.svg")
 
 
 def cliffs(result, out):
@@ -100,7 +100,7 @@ def cliffs(result, out):
         axes.legend(frameon=False, fontsize=7)
     panels[0].set_ylabel("ns per useful flop (log)")
     figure.suptitle(f"No cliffs: width-width-width-width networks, one thread\n{about(result)}")
-    save(figure, out / "benchmark_cliffs.svg")
+    save(figure, out / f"benchmark_cliffs{suffix(result)}.svg")
 
 
 def threads(result, out):
@@ -120,7 +120,7 @@ def threads(result, out):
     axes.set_ylabel("speed of two threads / one")
     axes.set_title(f"Two threads against one\n{about(result)}")
     axes.grid(axis="y")
-    save(figure, out / "benchmark_threads.svg")
+    save(figure, out / f"benchmark_threads{suffix(result)}.svg")
 
 
 def bars(result, out, prefix, name, title, unit):
@@ -144,7 +144,7 @@ def bars(result, out, prefix, name, title, unit):
         axes.tick_params(axis="x", labelsize=6.5)
         axes.set_ylabel(unit)
     figure.suptitle(f"{title}\n{about(result)}")
-    save(figure, out / f"benchmark_{name}.svg")
+    save(figure, out / f"benchmark_{name}{suffix(result)}.svg")
 
 
 def latency(result, out):
@@ -209,7 +209,7 @@ def tables(result, out):
     panels[2].invert_yaxis()
     panels[2].set_xlabel("median CPU time of fit / trees' (log)")
     figure.suptitle(f"Tables: scores and time beside scikit-learn's boosted trees\n{about(result)}")
-    save(figure, out / "benchmark_tables.svg")
+    save(figure, out / f"benchmark_tables{suffix(result)}.svg")
 
 
 # the methods of benchmarks/tables.py
@@ -230,14 +230,15 @@ DRAW = {each.__name__: each for each in (peers, cliffs, threads, latency, memory
 def main():
     """Draw a chart for every result file that exists."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("machines", nargs="*", help="folders of the results; all of them")
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "docs")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "benchmarks")
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    for path in sorted(options.results.glob("*.json")):
-        result = json.loads(path.read_text())
-        if result.get("kind") in DRAW:
-            DRAW[result["kind"]](result, options.out)
+    for path in sorted(options.results.glob("*/*.json")):
+        result, machine = json.loads(path.read_text()), path.parent.name
+        if result.get("kind") in DRAW and (not options.machines or machine in options.machines):
+            (options.out / machine).mkdir(parents=True, exist_ok=True)
+            DRAW[result["kind"]](result, options.out / machine)
 
 
 if __name__ == "__main__":

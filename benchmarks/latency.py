@@ -2,20 +2,14 @@
 
     python benchmarks/latency.py [--isa avx2] [--json out.json] [--check]
 
-From Python, and through the C interface (fastprop.h) in a loop in C, which a C compiler builds. Targets of issue 3:
-`net(x)` of one row of 64-128-10 in at most 3 microseconds; ten thousand rows of 784-512-512-10 at 0.8 of the FMA
-limit. Of issue 15: one row without Python in at most 0.7 microseconds, and x of one dimension as fast as of two.
+From Python; native.py times the C interface. Targets of issue 3: `net(x)` of one row of 64-128-10 in at most 3
+microseconds; ten thousand rows of 784-512-512-10 at 0.8 of the FMA limit. Of issue 15: x of one dimension is as fast
+as of two.
 """
 
 import argparse
-import ctypes
-import functools
-import os
-import subprocess
 import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -28,11 +22,8 @@ from fma_limit import fma_limit, limit_for
 SMALL = Task("64-128-10", (64, 128, 10), 32, 1, "cross_entropy")
 LARGE = Task("784-512-512-10", (784, 512, 512, 10), 10_000, 1, "cross_entropy")
 ONE_ROW_TARGET = 3.0  # microseconds
-NATIVE_ROW_TARGET = 0.7  # microseconds, through the C interface
 ONE_DIMENSION_TARGET = 1.1  # times the microseconds of the same row as two dimensions
 LARGE_TARGET = 0.8  # of the limit
-NATIVE = "fastprop in C"
-NATIVE_CALLS = 1000  # in one call from Python, whose own time is a thousandth then
 
 
 def fastprop_call(task):
@@ -43,38 +34,6 @@ def fastprop_call(task):
     net = fp.Network(list(task.widths), activation="relu", dtype=task.dtype, seed=0)
     net.parameters[:] = task.theta()
     return net
-
-
-@functools.cache
-def native_calls():
-    """Return the library of native_calls.c; raise ImportError without a C compiler."""
-    import fastprop as fp
-
-    source, library = Path(__file__).with_name("native_calls.c"), Path(tempfile.mkdtemp(prefix="native_")) / "calls.so"
-    command = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", f"-I{fp.get_include()}", source, "-o", library]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise ImportError(f"native_calls.c was not compiled: {error}") from error
-    return ctypes.CDLL(library)
-
-
-def native_call(task):
-    """`NATIVE_CALLS` calls of the C interface's `forward`."""
-    library = native_calls()
-    net = fastprop_call(task)
-    handle = net.native(max_rows=task.batch_size)
-    out = np.empty((task.batch_size, task.widths[-1]), task.dtype)
-    address, to = ctypes.c_void_p(handle.address), ctypes.c_void_p(out.ctypes.data)
-
-    def call(x):
-        rows, data = ctypes.c_ssize_t(x.size // task.widths[0]), ctypes.c_void_p(x.ctypes.data)
-        if library.forward_calls(address, data, rows, to, ctypes.c_long(NATIVE_CALLS)):
-            raise RuntimeError("forward failed")
-        return out[: rows.value]
-
-    call.kept = net, handle
-    return call
 
 
 def numpy_call(task):
@@ -156,7 +115,6 @@ def onnxruntime_call(task):
 
 CALLS = {
     "fastprop": fastprop_call,
-    NATIVE: native_call,
     "NumPy": numpy_call,
     "PyTorch": torch_call,
     "JAX": jax_call,
@@ -185,7 +143,7 @@ def in_turns(calls, x, turns, clock):
         call(x)
     for _ in range(turns):
         for name, call in calls.items():
-            samples[name].append(rate(call, x, clock) / (NATIVE_CALLS if name == NATIVE else 1))
+            samples[name].append(rate(call, x, clock))
     return samples
 
 
@@ -201,7 +159,7 @@ def calls_for(task):
 
 
 def steps(task, turns, clock):
-    """Return measurements of `trainer.step`, of the same step inside `trainer.epoch`, and through the C interface."""
+    """Return measurements of `trainer.step`, and of the same step inside `trainer.epoch`."""
     import fastprop as fp
 
     fp.set_num_threads(1)
@@ -214,15 +172,6 @@ def steps(task, turns, clock):
         f"step {task.name}": (lambda _: trainer.step(xb, yb), 1),
         f"step {task.name} in an epoch": (lambda _: trainer.epoch(X, y, batch_size=size), task.steps),
     }
-    try:
-        library, handle = native_calls(), trainer.native(max_rows=size)
-    except ImportError as error:
-        print(f"absent: {NATIVE} ({error})")
-    else:
-        yc = np.ascontiguousarray(yb, np.int64 if task.loss == "cross_entropy" else task.dtype)
-        pointers = [ctypes.c_void_p(each) for each in (handle.address, xb.ctypes.data, yc.ctypes.data)]
-        last = ctypes.c_ssize_t(size), ctypes.c_long(NATIVE_CALLS)
-        calls[f"step {task.name} in C"] = (lambda _: library.step_calls(*pointers, *last), NATIVE_CALLS)
     samples = {name: [] for name in calls}
     for _ in range(turns):
         for name, (call, count) in calls.items():
@@ -253,15 +202,12 @@ def main():
     us = {}
     for case, task, x, turns in cases:
         print(f"\n{case}")
-        calls = calls_for(task)
-        if task is LARGE:
-            calls.pop(NATIVE, None)
-        for name, samples in in_turns(calls, x, turns, clock).items():
+        for name, samples in in_turns(calls_for(task), x, turns, clock).items():
             found = measurement(f"{case}: {name}", samples, "us")
             result["measurements"].append(found)
             us[case, name] = found["value"]
             print(f"  {name:13} {found['value']:12.2f} us", flush=True)
-    print("\nfastprop's step: from Python, inside an epoch, and through the C interface")
+    print("\nfastprop's step from Python, and inside an epoch")
     for task in TASKS[:3]:
         found = steps(task, options.turns, clock)
         result["measurements"] += found
@@ -277,8 +223,6 @@ def missed(us, limit):
         misses.append(f"{one}: {found:.2f} us, asked {ONE_ROW_TARGET}")
     if found > ONE_DIMENSION_TARGET * us[two, "fastprop"]:
         misses.append(f"{one}: {found:.2f} us, but {us[two, 'fastprop']:.2f} of two dimensions")
-    if us.get((one, NATIVE), 0) > NATIVE_ROW_TARGET:
-        misses.append(f"{one}: {us[one, NATIVE]:.2f} us through the C interface, asked {NATIVE_ROW_TARGET}")
     share = 2 * LARGE.batch_size * LARGE.n_weights / us[large, "fastprop"] / 1e3 / limit if limit else LARGE_TARGET
     if share < LARGE_TARGET:
         misses.append(f"{large}: {share:.2f} of the limit, asked {LARGE_TARGET}")

@@ -14,22 +14,11 @@ import numpy as np
 from contest.process import keep_to
 from contest.record import CLOCKS, finish, head, measurement
 from contest.tasks import Task
-from latency import rate, torch_call
+from latency import onnxruntime_call, rate, torch_call
 
 TARGET, ONE_ROW_TARGET = "64-128-10, float32: 1 row, handle", 0.7  # microseconds
 SHAPES = {"64-128-10": ((64, 128, 10), "cross_entropy"), "4-32-32-1": ((4, 32, 32, 1), "half_mse")}
 CALLS = 1000  # of a handle in one call of the compiled loop, whose own call takes a microsecond
-
-
-def onnxruntime_call(net):
-    """`session.run` on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    model = net.to_onnx().SerializeToString()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    return lambda x: session.run(None, {"X": x})[0]
 
 
 def loops(handle, y):
@@ -83,9 +72,9 @@ def cases(widths, loss, dtype):
         "step of 32, trainer.step": (lambda X: trainer.step(X, y), X, 1),
     }
     task = Task("", widths, 1, 1, loss, dtype=dtype)
-    for name, make in (("onnxruntime", lambda: onnxruntime_call(net)), ("PyTorch", lambda: torch_call(task))):
+    for name, make in (("onnxruntime", onnxruntime_call), ("PyTorch", torch_call)):
         try:
-            found[f"1 row, {name}"] = (make(), x, 1)
+            found[f"1 row, {name}"] = (make(task), x, 1)
         except ImportError as error:
             print(f"absent: {name} ({error})")
     return found

@@ -19,6 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from compare import KEY
 from contest.contestant import CONTESTANTS
 from contest.process import environment
 from contest.record import finish, head, write
@@ -64,6 +65,7 @@ def arguments(argv=None):
     )
     add("--isa", help="force fastprop's kernels (FASTPROP_ISA); avx2 holds the other libraries to AVX2, too")
     add("--json", type=Path, help="write the results here")
+    add("--add", action="store_true", help="keep the rows of that file which are not measured again")
     add(
         "--check",
         action="store_true",
@@ -119,6 +121,8 @@ def main(argv=None):
     if options.isa:
         os.environ["FASTPROP_ISA"] = options.isa  # the worker reads it, and so does fma_limit
     result = head("peers") | {"limits": {}, "pools": {}, "rows": []}
+    if options.add and options.json.exists():
+        result = continued(result, json.loads(options.json.read_text()))
     for threads in options.threads:
         limits = {}
         for line in contest(options, threads):
@@ -129,7 +133,7 @@ def main(argv=None):
                 result["pools"][str(threads)] = line["pools"]
             else:
                 row = derive(line["row"], limits)
-                result["rows"].append(row)
+                result["rows"] = [each for each in result["rows"] if key(each) != key(row)] + [row]
                 if options.json:
                     write(result, options.json)  # the results so far, in case a later row fails
                 ways = {n: e["way"] for n, e in row["contestants"].items() if e["way"]}
@@ -142,14 +146,23 @@ def main(argv=None):
     return finish(result, options, missed(result["rows"]) if options.check else [])
 
 
+def continued(result, past):
+    """Return a result with the rows of a past one of the same commit, ISA and machine."""
+    same = [[each["isa"], each["machine"]["cpu"], each["machine"]["commit"]] for each in (past, result)]
+    if same[0] != same[1]:
+        raise SystemExit(f"--add: the file is of {same[0]}, this run of {same[1]}")
+    return result | {name: past[name] for name in ("limits", "pools", "rows")}
+
+
+def key(row):
+    """Return what makes two rows the same measurement."""
+    return tuple(row[name] for name in KEY)
+
+
 def show(result):
     """Print the tables with their conditions."""
     rows = result["rows"]
-
-    def key(row):
-        return row["activation"], row["dtype"], row["optimizer"], row["threads"]
-
-    for _, group in itertools.groupby(rows, key):
+    for _, group in itertools.groupby(rows, lambda row: key(row)[1:]):
         group = list(group)
         print("\n" + header(group[0], result["limits"][str(group[0]["threads"])]) + "\n")
         print(table(group))

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import compare
+import pages
+import peers
 from contest.contestant import CONTESTANTS
 from contest.measure import agrees
 from contest.process import restrictions
@@ -177,3 +179,27 @@ def test_compare_of_nothing_in_common_is_an_error(tmp_path):
     path = tmp_path / "empty.json"
     path.write_text("{}")
     assert compare.main([str(path), str(path)]) == 2
+
+
+def test_a_run_is_continued_by_the_same_code_alone():
+    past = {"isa": "avx2", "machine": {"cpu": "x", "commit": "1"}, "limits": {}, "pools": {}, "rows": ["a row"]}
+    assert peers.continued(past | {"rows": []}, past)["rows"] == ["a row"]
+    with pytest.raises(SystemExit, match="this run"):
+        peers.continued(past | {"machine": {"cpu": "x", "commit": "2"}}, past)
+
+
+def test_pages_are_those_of_the_results():
+    written = pages.pages()
+    if not written:
+        pytest.skip("the results are not in a source distribution")
+    for name, text in written.items():
+        assert (pages.DOCS / name).read_text("utf-8") == text, f"run benchmarks/pages.py: {name} is out of date"
+
+
+def test_losses_stand_first_and_are_bold(row):
+    row["contestants"]["fastprop"]["us"] = 40.0  # NumPy takes 20
+    result = {"kind": "peers", "isa": "avx2", "rows": [derive(row, LIMITS)]}
+    text = pages.lost([result])
+    assert "faster in 1 of 1" in text
+    assert "| NumPy | **0.50** |" in text
+    assert "avx2: 784-128-10/64 relu 1t: ratio 0.500 to NumPy, asked 1.3" in text

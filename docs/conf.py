@@ -20,7 +20,6 @@ extensions = [
     "of_lists",
     "of_modules",
     "of_examples",
-    "of_results",
 ]
 exclude_patterns = ["_ext"]
 default_role = "literal"

@@ -38,6 +38,11 @@ def measurement(name, samples, unit, **extra):
     }
 
 
+def suffix(result):
+    """Return what the names of a result's charts end with: its ISA, which results from before issue 15 do not name."""
+    return f"_{result['isa']}" if result["isa"] else ""
+
+
 def head(kind):
     """Return the first entries of every result."""
     return {
