@@ -10,6 +10,8 @@ from fastprop._core import _engine
 from fastprop.nn import custom_loss
 from fastprop.nn.network import Network
 
+MAX_ROWS = 2**31 - 1  # so that no size in bytes overflows
+
 _POINTER, _ROWS = ctypes.c_void_p, ctypes.c_ssize_t
 # The types of the functions in fp_handle of fastprop.h; ctypes releases the GIL while it calls them.
 _TYPES = {
@@ -52,6 +54,8 @@ class Handle:
 
     def __init__(self, network: Network, max_rows: int, trainer: Any = None, steps: int = 0):
         rows = _validation.count("max_rows", max_rows)
+        if rows > MAX_ROWS:
+            raise ValueError(f"max_rows must be at most {MAX_ROWS}, got {rows}; give larger batches to net(X)")
         if network.n_members > 1:
             raise ValueError(
                 f"native() takes networks of one member, got members={network.n_members}, whose mean NumPy computes"
