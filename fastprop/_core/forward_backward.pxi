@@ -2,14 +2,14 @@
 #
 # Threads share a batch in one of two ways. By slices: each thread takes some of the batch's slices of rows through both
 # passes and the sums of their gradients, block by block, and the gradients of the slices are added in the end. By
-# blocks: the threads share the rows of a block for both passes, and then the parameters for the sums over these rows.
+# blocks: the threads share each block for both passes, and then the parameters for the sums over its rows.
 
 cdef void gather_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """Copy rows of X into the arena, in the order of the job: `count` from its row `first` on."""
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     p.kernels.gather(
-        p.x + first * p.x_stride * p.itemsize, job.x, job.order + part.offset + first, count, p.n_inputs, p.x_stride,
+        part.x + first * p.x_stride * p.itemsize, job.x, job.order + part.offset + first, count, p.n_inputs, p.x_stride,
         p.n_inputs)
 
 cdef inline bint targets_in_place(const TrainingJob *job) noexcept nogil:
@@ -37,22 +37,31 @@ cdef void gather_targets(const Part *part, ptrdiff_t first, ptrdiff_t count) noe
                 memcpy(p.weight + to * p.itemsize, job.weight + row * p.itemsize, p.itemsize)
             to += 1
 
+cdef inline Rows output_rows(const Part *part, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
+    """Where a[k] is written, from row `first` of the arena on."""
+    cdef Plan *p = part.job.plan
+    if part.job.out != NULL and k == p.n_operations - 1:
+        return rows_from(part.job.out, p.operations[k].n_out, part.offset + first, p.itemsize)
+    return rows_from(p.operations[k].a, p.operations[k].stride, first, p.itemsize)
+
+cdef inline Rows input_gradient_rows(const Part *part, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
+    """Where the gradient by the input of operation k is written, from row `first` of the arena on."""
+    cdef Plan *p = part.job.plan
+    if k == 0:
+        return rows_from(part.job.dx, p.n_inputs, part.offset + first, p.itemsize)
+    return rows_from(p.operations[k - 1].dz, p.operations[k - 1].stride, first, p.itemsize)
+
 cdef bint forward_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """a[k] of the current operations for some rows; True if the work was stopped."""
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
     cdef Operation *op
-    cdef Rows a
     for k in range(job.forward_begin, job.forward_end):
         op = &p.operations[k]
         if is_passthrough(op, job.training) or op.implied:
             continue
-        if job.out != NULL and k == p.n_operations - 1:
-            a = rows_from(job.out, op.n_out, part.offset + first, p.itemsize)
-        else:
-            a = rows_from(op.a, op.stride, first, p.itemsize)
-        operation_forward(part, k, a, first, count)
+        operation_forward(part, k, output_rows(part, k, first), first, count)
         if check_interrupt(&job.interrupts, part.index, op.flops * count):
             return True
     return False
@@ -98,17 +107,10 @@ cdef void backward_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noex
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
-    cdef Operation *below
-    cdef Rows dx
     for k in range(job.backward_begin, job.backward_end, -1):
         if job.dx == NULL and not p.operations[k].needs_dx:
             continue
-        if k > 0:
-            below = &p.operations[k - 1]
-            dx = rows_from(below.dz, below.stride, first, p.itemsize)
-        else:
-            dx = rows_from(job.dx, p.n_inputs, part.offset + first, p.itemsize)
-        operation_backward(part, k, dx, first, count)
+        operation_backward(part, k, input_gradient_rows(part, k, first), first, count)
         if check_interrupt(&job.interrupts, part.index, p.operations[k].flops * count):
             return
 
@@ -145,7 +147,7 @@ cdef void run_slices(void *context, int index, int n_parts) noexcept nogil:
     cdef ptrdiff_t s, row, end, first, count, blocks
     cdef ptrdiff_t begin = part_start(job.n_slices, index, n_parts)
     cdef Sums sums
-    part.job, part.index, part.bin_sums, part.cost_rows, sums.n = job, index, index, p.block_rows, 0
+    part.job, part.index, part.x, part.bin_sums, part.cost_rows, sums.n = job, index, p.x, index, p.block_rows, 0
     for s in range(begin, part_start(job.n_slices, index + 1, n_parts)):
         row, end = slice_start(job, s), slice_start(job, s + 1)
         blocks = (end - row + p.part_rows - 1) // p.part_rows
@@ -179,7 +181,7 @@ cdef double run_sliced_batch(TrainingJob *job) noexcept nogil:
         cost += p.cost[s]
     if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
         job.update_now = job.fuse_update and isfinite(cost)
-        parallel(job, add_slices, n_parts_for(p, 8.0 * p.n_parameters))
+        parallel(job, add_slices, parameter_parts(p))
     return cost
 
 # ---- by blocks ----
@@ -199,24 +201,57 @@ cdef void sum_block_gradients(void *context, int index, int n_parts) noexcept no
     cdef Part part = block_part(job, index)
     sum_gradients(&part, 0, job.count, index, n_parts)
 
-# A block is processed in phases. All its rows must have finished a phase before the next one begins. Without batch norm
-# there is one phase. Each batch norm in training begins another, since its statistics are those of all rows.
-
-cdef inline ptrdiff_t next_batch_norm(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
-    """The index of the first batch norm in training from operation k on, or n_operations."""
+cdef void forward_columns(void *context, int index, int n_parts) noexcept nogil:
+    """One part of the columns of a[forward_end], for all rows of the block."""
+    cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
-    if not (job.training and p.has_batch_norm):
-        return p.n_operations
-    while k < p.n_operations and p.operations[k].kind != BATCH_NORM:
+    cdef Operation *op = &p.operations[job.forward_end]
+    cdef Part part = block_part(job, index)
+    cdef Call c
+    cdef ptrdiff_t row = 0, rows, n, column = part_lines(op.n_out, index, n_parts, &n)
+    while row < job.count:
+        rows = min(p.rows_per_call, job.count - row)
+        if job.order != NULL and job.forward_end == 0:
+            gather_rows(&part, row, rows)
+        set_call(&c, &part, job.forward_end, row, rows)
+        dense_forward_columns(&c, output_rows(&part, job.forward_end, row), column, n)
+        if check_interrupt(&job.interrupts, index, 2.0 * rows * op.n_in * n):
+            return
+        row += rows
+
+cdef void backward_columns(void *context, int index, int n_parts) noexcept nogil:
+    """One part of the columns of the gradient by the input of operation backward_begin, for all rows of the block."""
+    cdef TrainingJob *job = <TrainingJob *>context
+    cdef Plan *p = job.plan
+    cdef Operation *op = &p.operations[job.backward_begin]
+    cdef Part part = block_part(job, index)
+    cdef Call c
+    cdef ptrdiff_t row = 0, rows, n, column = part_lines(op.n_in, index, n_parts, &n)
+    while row < job.count:
+        rows = min(p.rows_per_call, job.count - row)
+        set_call(&c, &part, job.backward_begin, row, rows)
+        dense_backward_columns(&c, input_gradient_rows(&part, job.backward_begin, row), column, n)
+        if check_interrupt(&job.interrupts, index, 2.0 * rows * op.n_out * n):
+            return
+        row += rows
+
+# A block is processed in phases. All its rows must have finished a phase before the next one begins. Usually there is
+# one phase. Each batch norm in training begins another, since its statistics are those of all rows. A DENSE of which
+# the threads share the columns is one by itself.
+
+cdef inline bint begins_phase(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
+    """Whether operation k is a batch norm in training, or one of which the threads share the columns."""
+    return shares_columns(job, k) or job.training and job.plan.operations[k].kind == BATCH_NORM
+
+cdef inline ptrdiff_t next_phase(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
+    """The index of the first operation from k on that begins a phase, or n_operations."""
+    while k < job.plan.n_operations and not begins_phase(job, k):
         k += 1
     return k
 
-cdef inline ptrdiff_t previous_batch_norm(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
-    """The index of the last batch norm in training up to operation k, or -1."""
-    cdef Plan *p = job.plan
-    if not (job.training and p.has_batch_norm):
-        return -1
-    while k >= 0 and p.operations[k].kind != BATCH_NORM:
+cdef inline ptrdiff_t previous_phase(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
+    """The index of the last operation up to k that begins a phase, or -1."""
+    while k >= 0 and not begins_phase(job, k):
         k -= 1
     return k
 
@@ -224,26 +259,37 @@ cdef void run_block(TrainingJob *job) noexcept nogil:
     """Both passes over the current block; afterwards its losses and every dz are in the arena."""
     cdef Plan *p = job.plan
     cdef bint do_backward = job.do_backward
-    cdef int n_parts = n_parts_for(p, block_flops(job))
-    cdef ptrdiff_t norm = next_batch_norm(job, 0)
-    job.forward_begin, job.do_backward = 0, False
-    while norm < p.n_operations:  # forward up to each batch norm
+    cdef ptrdiff_t k
+    job.block_parts = n_parts_for(p, block_flops(job))
+    job.forward_begin, job.do_backward, k = 0, False, next_phase(job, 0)
+    while k < p.n_operations:  # forward up to each operation that begins a phase
         if job.do_forward:
-            job.forward_end = norm
-            parallel(job, run_block_rows, n_parts)
-            parallel(job, column_statistics, n_parts_for(p, column_flops(job, norm)))
-        job.forward_begin, norm = norm, next_batch_norm(job, norm + 1)
-    norm = previous_batch_norm(job, p.n_operations - 1)
-    # forward to the end, and backward to the last batch norm
+            job.forward_end = k
+            if job.forward_begin < k or k == 0 and not shares_columns(job, 0):
+                parallel(job, run_block_rows, job.block_parts)
+            if shares_columns(job, k):
+                parallel(job, forward_columns, job.block_parts)
+            else:
+                parallel(job, column_statistics, n_parts_for(p, column_flops(job, k)))
+        job.forward_begin = k + 1 if shares_columns(job, k) else k
+        k = next_phase(job, k + 1)
+    k = previous_phase(job, p.n_operations - 1)
+    # forward to the end, and backward to the last of them
     job.forward_end, job.do_backward = p.n_operations, do_backward
-    job.backward_begin, job.backward_end = p.n_operations - 1, norm
-    parallel(job, run_block_rows, n_parts)
+    job.backward_begin, job.backward_end = p.n_operations - 1, k
+    parallel(job, run_block_rows, job.block_parts)
     job.forward_begin = job.forward_end = p.n_operations + 1  # the forward pass is complete
-    while do_backward and norm >= 0 and not job.interrupts.stopped:  # backward from each batch norm to the one before
-        job.backward_begin, job.backward_end = norm, previous_batch_norm(job, norm - 1)
-        parallel(job, column_gradients, n_parts_for(p, column_flops(job, norm)))
-        parallel(job, run_block_rows, n_parts)
-        norm = job.backward_end
+    while do_backward and k >= 0 and not job.interrupts.stopped:  # backward from each of them to the one before
+        job.backward_begin, job.backward_end = k, previous_phase(job, k - 1)
+        if shares_columns(job, k):
+            if job.dx != NULL or p.operations[k].needs_dx:
+                parallel(job, backward_columns, job.block_parts)
+            job.backward_begin = k - 1
+        else:
+            parallel(job, column_gradients, n_parts_for(p, column_flops(job, k)))
+        if job.backward_begin > job.backward_end:
+            parallel(job, run_block_rows, job.block_parts)
+        k = job.backward_end
 
 cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
     """Both passes over `rows` of the job's rows.
@@ -283,7 +329,7 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
             update_running_statistics(job)
         if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
             job.last_block = block == blocks - 1
-            parallel(job, sum_block_gradients, n_parts_for(p, block_flops(job)))
+            parallel(job, sum_block_gradients, job.block_parts)
         if job.interrupts.stopped:
             break
         at += job.count

@@ -36,6 +36,7 @@ cdef struct TrainingJob:
     # the current block: `count` rows from `block_offset` on
     ptrdiff_t block_offset
     ptrdiff_t count
+    int block_parts         # how many threads share it
     # the current operations: forward from forward_begin up to, not including, forward_end; backward from
     # backward_begin down to, not including, backward_end
     ptrdiff_t forward_begin
@@ -59,6 +60,7 @@ cdef struct Part:
     TrainingJob *job
     int index             # of the thread's scratch memory; part 0 runs on the caller's thread
     ptrdiff_t offset      # row i of the arena holds row offset + i of the job
+    char *x               # where rows of X are gathered: like `x` of the plan
     double *cost          # the summed loss of `cost_rows` rows of the arena, of as many after these, ...
     ptrdiff_t cost_rows
     ptrdiff_t gradient    # where the gradient is summed, in bytes from the plan's on
@@ -82,6 +84,10 @@ cdef inline ptrdiff_t part_lines(ptrdiff_t n, int part, int n_parts, ptrdiff_t *
 cdef inline int n_parts_for(const Plan *p, double flops) noexcept nogil:
     """How many threads are worth using for this much work."""
     return 1 if p.n_parts == 1 else <int>max(1.0, min(<double>p.n_parts, flops / MIN_PART_FLOPS))
+
+cdef inline int parameter_parts(const Plan *p) noexcept nogil:
+    """How many threads are worth using for work on each parameter."""
+    return <int>min(<ptrdiff_t>p.n_parts, max(<ptrdiff_t>1, p.n_parameters // MIN_PART_PARAMETERS))
 
 cdef inline double block_flops(const TrainingJob *job) noexcept nogil:
     """Flops of a pass over the current block, or 0 if threads would not make it faster.
@@ -125,10 +131,19 @@ cdef ptrdiff_t n_slices(const TrainingJob *job, ptrdiff_t rows) noexcept nogil:
         n *= 2
     return n
 
+cdef inline bint shares_columns(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
+    """Whether the threads share the columns of operation k and not its rows.
+
+    With the columns, a thread reads a part of W forward, and the part that it updates backward, but all rows of the
+    input and of dz. With the rows it reads all of W, most of which others have updated.
+    """
+    return job.block_parts > 1 and job.count <= max_column_rows(&job.plan.operations[k])
+
 cdef inline Part block_part(TrainingJob *job, int index) noexcept nogil:
     """A part of the current block."""
-    return Part(
-        job, index, job.block_offset, job.plan.cost, UNIT_ROWS, 0, 0, job.accumulate, job.last_block)
+    cdef Plan *p = job.plan
+    cdef char *x = p.own_x + index * p.own_x_size if shares_columns(job, 0) else p.x
+    return Part(job, index, job.block_offset, x, p.cost, UNIT_ROWS, 0, 0, job.accumulate, job.last_block)
 
 cdef inline ptrdiff_t slice_start(const TrainingJob *job, ptrdiff_t s) noexcept nogil:
     """The row of the batch at which slice s begins."""

@@ -74,7 +74,7 @@ cdef Rows output_of(const Part *part, ptrdiff_t k, ptrdiff_t first) noexcept nog
     if k >= 0:
         return rows_from(p.operations[k].a, p.operations[k].stride, first, p.itemsize)
     if job.order != NULL:  # they were gathered
-        return rows_from(p.x, p.x_stride, first, p.itemsize)
+        return rows_from(part.x, p.x_stride, first, p.itemsize)
     return rows_from(<char *>job.x, p.n_inputs, part.offset + first, p.itemsize)
 
 cdef Rows saved_by(const Part *part, ptrdiff_t k, ptrdiff_t first) noexcept nogil:
@@ -135,6 +135,27 @@ cdef void dense_forward(const Call *c, Rows a) noexcept nogil:
             op.activation, op.hyper)
         a.data, saved, x = a.data + n_out * size, element(saved, n_out, size), x + n_in * size
         w, b = w + n_in * n_out * size, element(b, n_out, size)
+
+cdef void dense_forward_columns(const Call *c, Rows a, ptrdiff_t first, ptrdiff_t n) noexcept nogil:
+    """`n` columns of a from column `first` on, if there is one group."""
+    cdef const Operation *op = c.op
+    cdef ptrdiff_t size = c.itemsize
+    cdef char *saved = saved_from(c) if c.job.save and saves_extra(op) else NULL
+    c.kernels.dense_forward(
+        a.data + first * size, element(saved, first, size), c.x.data, op.w + first * size,
+        element(biases(op, op.b), first, size), c.scratch, c.count, op.n_in, n, a.stride, op.stride, c.x.stride,
+        op.n_out, op.activation, op.hyper)
+
+cdef void dense_backward_columns(const Call *c, Rows dx, ptrdiff_t first, ptrdiff_t n) noexcept nogil:
+    """`n` columns of dx from column `first` on, if there is one group."""
+    cdef const Operation *op = c.op
+    cdef const Operation *below = &c.job.plan.operations[c.k - 1] if c.k > 0 else NULL
+    cdef ptrdiff_t size = c.itemsize
+    cdef Rows saved = saved_by(c.part, c.k - 1, c.first) if below != NULL else rows_from(NULL, 0, 0, 0)
+    c.kernels.dense_input_gradient(
+        dx.data + first * size, c.dz.data, op.w + first * op.n_out * size, element(saved.data, first, size), c.scratch,
+        c.count, n, op.n_out, dx.stride, c.dz.stride, op.n_out, saved.stride,
+        below.activation if below != NULL else FP_ACTIVATION_identity, below.hyper if below != NULL else NULL)
 
 cdef void dense_backward(const Call *c, Rows dx) noexcept nogil:
     """dx = dz W^T, times g' of the operation below."""

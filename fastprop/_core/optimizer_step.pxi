@@ -143,31 +143,30 @@ cdef void begin_step(TrainingJob *job) noexcept nogil:
 cdef void apply_gradient(TrainingJob *job) noexcept nogil:
     """Update all of theta from the complete gradient."""
     cdef OptimizerState *optimizer = job.optimizer
-    cdef double n = job.plan.n_parameters, squares = 0
+    cdef double squares = 0
     cdef ptrdiff_t c
     if optimizer.clip_norm != 0:
-        parallel(job, sum_squares_part, n_parts_for(job.plan, 8.0 * n))
+        parallel(job, sum_squares_part, parameter_parts(job.plan))
         for c in range((job.plan.n_parameters + SQUARES_CHUNK - 1) // SQUARES_CHUNK):
             squares += optimizer.squares[c]
         # squares of a float32 overflow from 2e19 on; the factor is then 0, and the parameters stay as they are
         optimizer.clip_factor = min(1.0, optimizer.clip_norm / sqrt(squares)) if squares > 0 else 1
-    parallel(job, update_part, n_parts_for(job.plan, 8.0 * n))  # bound by memory: 12 to 16 bytes for 2 flops
+    parallel(job, update_part, parameter_parts(job.plan))
 
 cdef void end_step(TrainingJob *job) noexcept nogil:
     """Count the step, then apply the constraints and update the average."""
     cdef OptimizerState *optimizer = job.optimizer
-    cdef double n = job.plan.n_parameters
     cdef ptrdiff_t steps_averaged
     if not optimizer.constant_hyper:
         memcpy(optimizer.memory, optimizer.next_memory, sizeof(optimizer.next_memory))
     job.steps_done, job.step = job.steps_done + 1, job.step + 1
     if optimizer.n_constraints > 0:
-        parallel(job, constrain_part, n_parts_for(job.plan, 8.0 * n))
+        parallel(job, constrain_part, parameter_parts(job.plan))
     if optimizer.average != NULL:
         steps_averaged = job.step - optimizer.average_start
         if steps_averaged >= 0 and steps_averaged % optimizer.average_every == 0:
             optimizer.n_averaged[0] += 1
-            parallel(job, average_part, n_parts_for(job.plan, 8.0 * n))
+            parallel(job, average_part, parameter_parts(job.plan))
 
 cdef bint is_plain_sgd(const OptimizerState *optimizer) noexcept nogil:
     """Whether the update is theta - eta * grad, element by element: no momentum, penalty or clipping."""

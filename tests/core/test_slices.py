@@ -1,4 +1,4 @@
-"""Slices of a batch's rows, which the threads share out: the bits of all that is summed over rows, and its value."""
+"""How threads share a batch: equal bits on any number of them, and the values of what is summed over rows."""
 
 import signal
 
@@ -17,13 +17,14 @@ WIDTHS = st.lists(st.integers(2, 70), min_size=2, max_size=5)
 pytestmark = pytest.mark.usefixtures("threads_and_isa_restored")
 
 
-def layered(widths, dropout):
-    """Return the layers of a network of these widths, with dropout after the first one."""
+def layered(widths, *, dropout=0.0, norm=False):
+    """Return the layers of a network of these widths, with dropout and a batch norm after the first one."""
     hidden = [fp.Dense(width, "tanh") for width in widths[1:-1]]
-    return [widths[0], *hidden[:1], *([fp.Dropout(dropout)] if dropout else []), *hidden[1:], widths[-1]]
+    between = [*([fp.Dropout(dropout)] if dropout else []), *([fp.BatchNorm()] if norm else [])]
+    return [widths[0], *hidden[:1], *between, *hidden[1:], widths[-1]]
 
 
-def training(widths, rows, *, loss="half_mse", weighted=False, dropout=0.0, dtype="float32", seed=0):
+def training(widths, rows, *, loss, weighted, dropout, norm, dtype, seed):
     """Return a function that trains and uses a new network of these widths and returns the bits of all results."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(rows + rows // 3, widths[0])).astype(dtype)
@@ -31,7 +32,7 @@ def training(widths, rows, *, loss="half_mse", weighted=False, dropout=0.0, dtyp
     weight = rng.random(len(X)) if weighted else None
 
     def bits():
-        net = fp.Network(layered(widths, dropout), dtype=dtype, seed=seed)
+        net = fp.Network(layered(widths, dropout=dropout, norm=norm), dtype=dtype, seed=seed)
         trainer = fp.Trainer(net, loss=loss, optimizer=fp.Adam(0.01), seed=seed)
         costs = [trainer.epoch(X, y, batch_size=rows, sample_weight=weight) for _ in range(2)]
         costs.append(trainer.evaluate(X, y, sample_weight=weight))
@@ -44,19 +45,27 @@ def training(widths, rows, *, loss="half_mse", weighted=False, dropout=0.0, dtyp
     return bits
 
 
-@example(widths=[8, 32, 32, 4], rows=10000, loss="half_mse", weighted=False, dropout=0.0, dtype="float32", seed=0)
-@example(widths=[64, 70, 10], rows=1025, loss="cross_entropy", weighted=True, dropout=0.2, dtype="float64", seed=1)
+NARROW = {"widths": [8, 32, 32, 4], "rows": 10000, "loss": "half_mse", "weighted": False}
+MIDDLING = {"widths": [64, 70, 10], "rows": 1025, "loss": "cross_entropy", "weighted": True}
+WIDE = {"widths": [300, 500, 400, 10], "rows": 70, "loss": "cross_entropy", "weighted": False}  # by columns
+
+
+@example(**NARROW, dropout=0.0, norm=False, dtype="float32", seed=0)
+@example(**MIDDLING, dropout=0.2, norm=False, dtype="float64", seed=1)
+@example(**WIDE, dropout=0.2, norm=False, dtype="float32", seed=2)
+@example(**WIDE, dropout=0.0, norm=True, dtype="float64", seed=3)
 @given(
     widths=WIDTHS,
     rows=st.integers(1, 4000),
     loss=st.sampled_from(["half_mse", "cross_entropy", "huber"]),
     weighted=st.booleans(),
     dropout=st.sampled_from([0.0, 0.3]),
+    norm=st.booleans(),
     dtype=st.sampled_from(strategies.DTYPES),
     seed=st.integers(0, 99),
 )
-def test_bits_do_not_depend_on_the_number_of_threads(widths, rows, loss, weighted, dropout, dtype, seed):
-    bits = training(widths, rows, loss=loss, weighted=weighted, dropout=dropout, dtype=dtype, seed=seed)
+def test_bits_do_not_depend_on_the_number_of_threads(widths, rows, **options):
+    bits = training(widths, rows, **options)
     expected = None
     for threads in THREADS:
         fp.set_num_threads(threads)
@@ -69,7 +78,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(widths, rows, loss, weighte
 def test_a_batch_is_the_sum_of_its_parts(widths, rows, cut, seed):
     """The cost and the gradient of a batch are the weighted means of those of two parts, but for rounding."""
     rng = np.random.default_rng(seed)
-    net = fp.Network(layered(widths, 0), dtype="float64", seed=seed)
+    net = fp.Network(layered(widths), dtype="float64", seed=seed)
     X, y = rng.normal(size=(rows, widths[0])), rng.normal(size=(rows, widths[-1]))
     at = min(max(1, round(cut * rows)), rows - 1)
     both = [net.value_and_gradient(X[part], y[part], loss="half_mse") for part in (slice(at), slice(at, rows))]
