@@ -56,10 +56,14 @@ def counts(job):
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"valgrind ended with code {done.returncode}:\n{done.stderr}")
-        text = out.read_text()
-    names = re.search(r"^events: (.*)$", text, re.MULTILINE)[1].split()
-    totals = dict(zip(names, map(int, re.search(r"^summary: (.*)$", text, re.MULTILINE)[1].split()), strict=True))
-    return totals["D1mr"], totals["DLmr"]
+        return read_misses(out.read_text())
+
+
+def read_misses(text):
+    """Return the read misses in (L1, the last level) of a file that cachegrind wrote."""
+    names, totals = (re.search(rf"^{key}: (.*)$", text, re.MULTILINE)[1].split() for key in ("events", "summary"))
+    found = dict(zip(names, map(int, totals), strict=True))
+    return found["D1mr"], found["DLmr"]
 
 
 def main(argv=None):
@@ -78,7 +82,8 @@ def main(argv=None):
         print(INSTALL, file=sys.stderr)
         return 2
     os.environ.pop("FASTPROP_ISA", None)  # valgrind shows the process a CPU with AVX2 alone: nobody needs to be held
-    result = head("cachemisses") | {"caches": {"L1": L1, "L2": L2, "ways": WAYS, "line": LINE}, "measurements": []}
+    caches = {"L1": L1, "L2": L2, "ways": WAYS, "line": LINE}
+    result = head("cachemisses") | {"isa": "avx2", "caches": caches, "measurements": []}
     misses = []
     print(f"read misses of a call: AVX2, L1 of {L1 // 1024} KB, L2 of {L2 // 1024} KB")
     for dtype, shape in itertools.product(options.dtype, options.shapes):

@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import cachemisses
 import compare
 import pages
 import peers
+import products
 from contest.contestant import CONTESTANTS
 from contest.measure import agrees
 from contest.process import restrictions
@@ -203,3 +205,23 @@ def test_losses_stand_first_and_are_bold(row):
     assert "faster in 1 of 1" in text
     assert "| NumPy | **0.50** |" in text
     assert "avx2: 784-128-10/64 relu 1t: ratio 0.500 to NumPy, asked 1.3" in text
+
+
+@pytest.mark.parametrize(
+    ("shape", "ratio"), [((9, 512, 512), 1.05), ((9, 1024, 1024), 1.0), ((9, 2048, 2048), 0.97), ((9, 600, 77), 1.0)]
+)
+def test_targets_of_products(monkeypatch, shape, ratio):
+    assert products.asked(shape) == ratio
+    monkeypatch.setenv("FASTPROP_ISA", "avx512")
+    assert products.asked(shape) is None
+
+
+def test_what_cachegrind_writes_is_read():
+    text = "desc: D1 cache\nevents: Ir I1mr ILmr Dr D1mr DLmr Dw D1mw DLmw\nfn=f\n1 2 3 4\nsummary: 9 8 7 6 5 4 3 2 1\n"
+    assert cachemisses.read_misses(text) == (5, 4)
+
+
+def test_without_valgrind_it_says_how_to_get_it(monkeypatch, capsys):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert cachemisses.main([]) == 2
+    assert "apt install valgrind" in capsys.readouterr().err

@@ -168,8 +168,8 @@ cdef class CompiledLoss:
         job.loss, job.loss_hyper, job.n_targets = self.loss_id, self.hyper, self.n_targets
 
 
-cdef bint get_array(Py_buffer *view, object array, char code, int ndim) noexcept:
-    """Get the memory of an ndarray that is C-contiguous and aligned and has this type code and number of dimensions.
+cdef bint get_array(Py_buffer *view, object array, char code, int least_ndim, int most_ndim) noexcept:
+    """Get the memory of an ndarray that is C-contiguous and aligned and has this type code and so many dimensions.
 
     True if `array` is one: then the caller must release `view`.
     """
@@ -181,7 +181,8 @@ cdef bint get_array(Py_buffer *view, object array, char code, int ndim) noexcept
         return False
     # int64 is "l" where long has 64 bits, and "q" elsewhere
     if (
-        view.ndim == ndim and (view.format[0] == code or code == b"q" and view.format[0] == b"l" and view.itemsize == 8)
+        least_ndim <= view.ndim and view.ndim <= most_ndim
+        and (view.format[0] == code or code == b"q" and view.format[0] == b"l" and view.itemsize == 8)
         and view.format[1] == 0 and <size_t>view.buf % view.itemsize == 0
     ):
         return True
@@ -547,15 +548,15 @@ cdef class Engine:
         loss.set_loss(job)
         return 0
 
-    cdef bint get_matrix(self, Py_buffer *view, object array, ptrdiff_t columns) noexcept:
-        """Get the memory of a finite array (rows, columns) that the kernels can take as it is.
+    cdef bint get_matrix(self, Py_buffer *view, object array, ptrdiff_t columns, int least_ndim=2) noexcept:
+        """Get the memory of a finite array (rows, columns), or of one row, that the kernels can take as it is.
 
         True if `array` is one: then the caller must release `view`.
         """
         cdef int finite = False
-        if not get_array(view, array, b"f" if self.plan.itemsize == 4 else b"d", 2):
+        if not get_array(view, array, b"f" if self.plan.itemsize == 4 else b"d", least_ndim, 2):
             return False
-        if view.shape[0] > 0 and view.shape[1] == columns:
+        if view.shape[0] > 0 and view.shape[view.ndim - 1] == columns:
             self.plan.kernels.all_finite(&finite, view.buf, view.len // self.plan.itemsize)
         if not finite:
             PyBuffer_Release(view)
@@ -582,15 +583,23 @@ cdef class Engine:
         self.run_forward(xs.start, self.n_rows(xs), outs)
 
     def try_forward(self, x):
-        """Return the outputs for x, (rows, members * n_outputs), or None if x must be converted or refused first."""
+        """Return the outputs for x, (rows, members * n_outputs), or None if x must be converted or refused first.
+
+        The outputs of one row, x (n_inputs,), are (members * n_outputs,).
+        """
         cdef Py_buffer view
         cdef Buffer outs
-        if not self.get_matrix(&view, x, self.plan.n_inputs):
+        cdef Py_ssize_t rows = 1, columns = self.plan.n_outputs * self.plan.members
+        if not self.get_matrix(&view, x, self.plan.n_inputs, 1):
             return None
         try:
-            out = numpy.empty((view.shape[0], self.plan.n_outputs * self.plan.members), x.dtype)
+            shape = (columns,)
+            if view.ndim == 2:
+                rows = view.shape[0]
+                shape = (rows, columns)
+            out = numpy.empty(shape, x.dtype)
             outs = Buffer(out, True)
-            self.run_forward(<char *>view.buf, view.shape[0], outs)
+            self.run_forward(<char *>view.buf, rows, outs)
         finally:
             PyBuffer_Release(&view)
         return out

@@ -223,7 +223,7 @@ cdef class CompiledTrainer:
         if not self.engine.get_matrix(&xs, x, self.engine.plan.n_inputs):
             return None
         try:
-            if labelled and get_array(&ys, y, b"q", 1):
+            if labelled and get_array(&ys, y, b"q", 1, 1):
                 if not in_range(&ys, xs.shape[0], self.engine.plan.n_outputs):
                     PyBuffer_Release(&ys)
                     return None

@@ -1,4 +1,6 @@
-/* The three ways to compute a product: plain loops, tiles, or tiles of its transpose. All sum in the order of k. */
+/* The four ways to compute a product: plain loops, tiles, tiles as wide as C, or tiles of its transpose. All sum in the
+ * order of k. */
+#include "skinny.h"
 
 /* Plain loops, for products of a few elements. */
 FP_INLINE void FP(multiply_scalars)(const FP(product) *p)
@@ -65,13 +67,18 @@ FP_INLINE void FP(multiply_narrow)(const FP(product) *p, T *scratch)
 
 FP_INLINE int FP(is_scalar)(const FP(product) *p) { return p->m * p->n * p->k <= FP_SCALAR_PRODUCT; }
 
-/* Computes a product in the fastest of the three ways. */
+/* Computes a product in the fastest of the four ways. Two columns or less are faster as C^T, and so is more where A^T is
+ * what lies in memory, since then nothing is copied but C. */
 FP_INLINE void FP(multiply)(const FP(product) *p, T *scratch)
 {
     if (FP(is_scalar)(p))
         FP(multiply_scalars)(p);
-    else if (p->m > 0 && FP(is_narrow)(p))
+    else if (p->m == 0)
+        return;
+    else if (FP(is_narrow)(p) && (p->n <= 2 || p->a_row_stride == 1 || !FP(is_skinny)(p)))
         FP(multiply_narrow)(p, scratch);
-    else if (p->m > 0)
+    else if (FP(is_skinny)(p))
+        FP(multiply_skinny)(p, scratch);
+    else
         FP(multiply_tiles)(p, scratch);
 }

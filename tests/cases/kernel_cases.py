@@ -61,6 +61,7 @@ def product_shapes(itemsize):
         else:
             yield from ((*usual[:axis], size, *usual[axis + 1 :]) for axis in range(3) for size in around)
     yield from product([64, 300], [2, 10, 17, 21, 31], [31, 32, 600])  # C^T fills more lanes than C
+    yield from product([40, 61], [6, 11, 14, 20, 24, 30, 70], [1, 8, 9, 400])  # skinny.h: shallow, or few vectors wide
     yield edges()["PACK_ROW_BYTES"] // itemsize, 70, 40  # A^T whose columns fall into one set of the cache
     yield 300, 300, 300  # deep and large enough to prefetch the next rows of A
     yield from product([1, 2], [40, 64, 70, 100, 112, 128, 129, 260], [3, 70])  # few rows: tiles of up to eight vectors

@@ -12,6 +12,8 @@ import bridge_cases
 import numpy as np
 import pytest
 from concurrency import together
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from layer_cases import EXAMPLES, inputs
 
 import fastprop as fp
@@ -227,6 +229,27 @@ def test_a_schedule_goes_on(schedule):
     X, y = batch(rows=20)
     assert one.epoch(X, y, batch_size=5) == other.epoch(X, y, batch_size=5)
     assert_same(everything(one), everything(other))
+
+
+@given(
+    widths=st.lists(st.integers(1, 40), min_size=2, max_size=5),
+    rows=st.integers(1, 700),
+    more=st.integers(0, 3000),
+    threads=st.integers(1, 3),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+@settings(max_examples=60)
+def test_the_bits_do_not_depend_on_max_rows(widths, rows, more, threads, dtype):
+    """Nor on the threads that Python's steps use: the memory of a handle is laid out for other batches than theirs."""
+    before = fp.get_num_threads()
+    fp.set_num_threads(threads)
+    try:
+        one, other = (fp.Trainer(fp.Network(widths, seed=0, dtype=dtype), loss="half_mse") for _ in range(2))
+        rng = np.random.default_rng(0)
+        x, y = (rng.normal(size=(rows, n)).astype(dtype) for n in (widths[0], widths[-1]))
+        assert_steps_alike(one, other, [(x, y, None)] * 2, rows + more)
+    finally:
+        fp.set_num_threads(before)
 
 
 def test_more_rows_than_a_block(dtype):

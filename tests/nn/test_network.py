@@ -327,6 +327,12 @@ def test_one_row_by_itself(dtype):
     assert net(x).shape == (3,) and net(x).dtype == np.dtype(dtype)
     assert np.array_equal(net(x), net(x.reshape(1, 5))[0])
     assert np.array_equal(net([0, 1, 2, 3, 4]), net(x))
+    row = x.astype(dtype)  # which the engine takes as it is
+    assert np.array_equal(net.engine.try_forward(row), net(x))
+    for unusable in (row[:4], np.append(row, 1), row[:, None], row * np.nan, row[::-1], row[:0], row[0]):
+        assert net.engine.try_forward(unusable.astype(dtype, copy=False)) is None
+    with pytest.raises(ValueError, match="is nan"):
+        net(row * np.nan)
 
 
 @settings(max_examples=50)
