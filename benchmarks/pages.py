@@ -12,6 +12,7 @@ from pathlib import Path
 from compare import KEY
 from contest.record import suffix
 from contest.report import missed
+from contest.tasks import TASKS
 
 HERE = Path(__file__).resolve().parent
 RESULTS, DOCS = HERE / "results", HERE.parent / "docs" / "benchmarks"
@@ -64,11 +65,8 @@ def conditions(result):
         f"{clock.pop()} time" if len(clock) == 1 else "",
         f"{result['date'][:10]}, commit {machine['commit']}",
     ]
-    held = result.get("restrictions")
-    text = "; ".join(filter(None, parts)) + "."
-    if held:
-        text += f" The other libraries were held to AVX2, by {', '.join(f'`{name}`' for name in held)}."
-    return text + "\n"
+    held = " The other libraries were held to AVX2." if result.get("restrictions") else ""
+    return "; ".join(filter(None, parts)) + f".{held}\n"
 
 
 def picture(title, folder, name, result):
@@ -124,7 +122,9 @@ def products(result, folder):
         ]
         for (shape, dtype), products in found.items()
     ]
-    text = "GFLOP/s of fastprop / NumPy, medians, one thread; rows x n_in x n_out.\n\n"
+    limits = result["limits"].get(isa_of(result), {})
+    text = "GFLOP/s of fastprop / NumPy, medians, one thread; rows x n_in x n_out. FMA limit: "
+    text += ", ".join(f"{three(limit)} in {dtype}" for dtype, limit in limits.items()) + ".\n\n"
     return text + table(["shape", *names], lines)
 
 
@@ -151,7 +151,7 @@ def threads(result, folder):
 def is_square(name):
     """Return whether a name is that of a network of the sweep over sizes, such as 48-48-48-48/64."""
     widths = name.split("/")[0].split("-")
-    return len(widths) == 4 and len(set(widths)) == 1
+    return len(widths) == 4 and len(set(widths)) == 1 and name not in {task.name for task in TASKS}
 
 
 def latency(result, folder):
@@ -167,7 +167,9 @@ def latency(result, folder):
     lines = [
         [library, *(three(found[case]) if case in found else "" for case in names)] for library, found in cases.items()
     ]
-    text = "Microseconds of a call on one thread.\n\n" + table(["library", *names], lines) + "\n"
+    text = "Microseconds of a call on one thread."
+    text += " onnxruntime cannot be held to AVX2.\n\n" if result.get("restrictions") else "\n\n"
+    text += table(["library", *names], lines) + "\n"
     return text + table(["fastprop", "us"], steps)
 
 
