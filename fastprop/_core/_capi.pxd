@@ -24,6 +24,11 @@ cdef extern from "core.h" nogil:
         double *cost, void *gradient, void *work, const void *theta, const void *x, const void *y, const int64_t *label,
         const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers, ptrdiff_t rows,
         int loss, double scale, const double *hyper) noexcept nogil
+    ctypedef void fp_small_network_sgd(
+        double *cost, int *steps, void *theta, void *gradient, void *work, const void *x, const void *y,
+        const int64_t *label, const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers,
+        ptrdiff_t rows, ptrdiff_t most_steps, int loss, double rate, const double *hyper,
+        const double *step_hyper) noexcept nogil
     ctypedef void fp_gather(
         void *out, const void *x, const int64_t *index, ptrdiff_t rows, ptrdiff_t n,
         ptrdiff_t out_stride, ptrdiff_t x_stride) noexcept nogil
@@ -154,6 +159,7 @@ cdef extern from "core.h" nogil:
         fp_dense_weight_gradient *dense_weight_gradient
         fp_dense_sgd_step *dense_sgd_step
         fp_fused_small_network *fused_small_network
+        fp_small_network_sgd *small_network_sgd
         fp_gather *gather
         fp_penalize *penalize
         fp_clip *clip

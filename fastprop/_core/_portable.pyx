@@ -13,6 +13,7 @@ from fastprop._core._capi cimport (
     FP_HYPER,
     fp_activation_backward, fp_activation_forward, fp_all_finite, fp_dense_forward, fp_dense_input_gradient,
     fp_dense_sgd_step, fp_dense_weight_gradient, fp_gather, fp_kernels, fp_label, fp_loss, fp_fused_small_network,
+    fp_small_network_sgd,
 )
 
 cdef extern from *:
@@ -217,6 +218,28 @@ cdef inline void loss_of_row(
 include "portable_optimizers.pxi"
 
 
+cdef void small_network_sgd(
+    double *cost, int *steps, real *theta, real *gradient, real *work, const real *x, const real *y,
+    const int64_t *label, const int64_t *index, const ptrdiff_t *widths, const int *activations, ptrdiff_t layers,
+    ptrdiff_t rows, ptrdiff_t most_steps, int loss, double rate, const double *hyper, const double *step_hyper,
+) noexcept nogil:
+    cdef ptrdiff_t k, n = 0
+    cdef double cost_of_step
+    for k in range(layers):
+        n += (widths[k] + 1) * widths[k + 1]
+    steps[0] = 0
+    while steps[0] < most_steps:
+        cost_of_step = 0
+        fused_small_network(
+            &cost_of_step, gradient, work, theta, x, y, label, index + steps[0] * rows, widths, activations, layers,
+            rows, loss, 1.0 / rows, hyper)
+        if not isfinite(cost_of_step):
+            return
+        sgd(theta, <real *>NULL, gradient, n, 0, rate, step_hyper)
+        cost[0] += cost_of_step
+        steps[0] += 1
+
+
 # Data.
 
 cdef void gather(
@@ -252,6 +275,7 @@ cdef int fill(fp_kernels *table, real *dtype) except -1:
     table.dense_weight_gradient = <fp_dense_weight_gradient *>dense_weight_gradient[real]
     table.dense_sgd_step = <fp_dense_sgd_step *>dense_sgd_step[real]
     table.fused_small_network = <fp_fused_small_network *>fused_small_network[real]
+    table.small_network_sgd = <fp_small_network_sgd *>small_network_sgd[real]
     table.gather = <fp_gather *>gather[real]
     table.all_finite = <fp_all_finite *>all_finite[real]
     fill_rows(table, dtype)

@@ -291,6 +291,13 @@ cdef void run_block(TrainingJob *job) noexcept nogil:
             parallel(job, run_block_rows, job.block_parts)
         k = job.backward_end
 
+cdef inline bint runs_fused(const TrainingJob *job, ptrdiff_t rows) noexcept nogil:
+    """Whether fused_small_network, in one call, is both passes over a batch of `rows`."""
+    cdef const Plan *p = job.plan
+    return (
+        p.fusible and p.n_targets == p.n_outputs and fits_fused_kernel(p, rows)
+        and job.order != NULL and job.weight == NULL)
+
 cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
     """Both passes over `rows` of the job's rows.
 
@@ -300,10 +307,7 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
     cdef double cost = 0
     cdef ptrdiff_t i, block, at = 0, blocks = 1, unit = UNIT_ROWS * p.n_parts, units = 0
     job.batch_weight = sum_weights(job, first, rows)
-    if (
-        p.fusible and p.n_targets == p.n_outputs and fits_fused_kernel(p, rows)
-        and job.order != NULL and job.weight == NULL
-    ):
+    if runs_fused(job, rows):
         p.kernels.fused_small_network(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
             p.n_operations, rows, job.loss, 1.0 / rows, p.hyper)

@@ -44,6 +44,7 @@ cdef enum:
     # Elements whose squares are summed together: a constant, so that the sum does not depend on the number of threads.
     # They fit in L1.
     SQUARES_CHUNK = 4096
+    SMALL_STEPS = 500  # between two looks at the clock, as many as FLOPS_PER_CLOCK_READ allows
 
 ctypedef void (*SegmentWork)(TrainingJob *job, ptrdiff_t first, ptrdiff_t count, const Segment *segment) noexcept nogil
 
@@ -191,12 +192,41 @@ cdef const Segment *fused_sgd_segment(const TrainingJob *job, const Operation *o
         segment += 1
     return segment if op.offset + op.n_weights <= segment.end else NULL
 
+cdef bint takes_small_steps(const TrainingJob *job) noexcept nogil:
+    """Whether one kernel takes steps of this job: plain SGD, and nothing else, on a network of a few numbers."""
+    cdef const OptimizerState *optimizer = job.optimizer
+    return (
+        runs_fused(job, job.batch_rows) and is_plain_sgd(optimizer) and optimizer.n_segments == 1
+        and optimizer.rates == NULL and optimizer.n_constraints == 0 and optimizer.average == NULL)
+
+cdef void take_small_steps(TrainingJob *job) noexcept nogil:
+    """Take the next steps, of whole batches, in one kernel, until the clock is due."""
+    cdef Plan *p = job.plan
+    cdef OptimizerState *optimizer = job.optimizer
+    cdef ptrdiff_t most = min((job.rows - job.rows_done) // job.batch_rows, <ptrdiff_t>SMALL_STEPS)
+    cdef int steps
+    begin_step(job)
+    p.kernels.small_network_sgd(
+        &job.cost_sum, &steps, p.theta, p.gradient, p.scratch, job.x, job.y, job.label, job.order + job.rows_done,
+        p.widths, p.activations, p.n_operations, job.batch_rows, most, job.loss,
+        optimizer.rate * optimizer.segments.factor, p.hyper, optimizer.step_hyper)
+    job.diverged = steps < most
+    job.steps_done, job.step = job.steps_done + steps, job.step + steps
+    job.rows_done += steps * job.batch_rows
+    job.weight_sum += steps * job.batch_rows
+    check_interrupt(&job.interrupts, 0, <double>FLOPS_PER_STEP * steps)
+
 cdef void train_job(TrainingJob *job) noexcept nogil:
     """Take a step for each batch, until all rows are visited, the cost is not finite, or the job must stop or pause."""
     cdef ptrdiff_t rows
     cdef double cost, flops, longest = <double>SHORT_STEP_FLOPS * job.plan.kernels.lanes
-    cdef bint plain_sgd = is_plain_sgd(job.optimizer)
+    cdef bint plain_sgd = is_plain_sgd(job.optimizer), small = takes_small_steps(job)
     while job.rows_done < job.rows and not job.interrupts.pause:
+        if small and job.rows - job.rows_done >= job.batch_rows:
+            take_small_steps(job)
+            if job.diverged:
+                return
+            continue
         rows = min(job.batch_rows, job.rows - job.rows_done)
         job.fuse_sgd = plain_sgd and rows < job.rows - job.rows_done  # the last step stores its gradient
         flops = job.plan.flops * rows

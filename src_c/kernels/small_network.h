@@ -71,11 +71,14 @@ FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
 {
     V(t) vector = V(set1)(da), saved = V(set1)(a);
     FP(params) none = FP(load_params)(NULL);
+    T kept = a > 0
+                 ? da
+                 : 0; /* before the switch, so that the compiler makes no branch of it, which random data mispredict */
     switch (activation) {
     case FP_ACTIVATION_identity:
         return da;
     case FP_ACTIVATION_relu:
-        return a > 0 ? da : 0;
+        return kept;
     case FP_ACTIVATION_tanh:
         return FP(first_lane)(FP(tanh_dz)(vector, saved, none));
     case FP_ACTIVATION_sigmoid:
@@ -87,11 +90,21 @@ FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
     }
 }
 
+/* The formula of sgd without momentum: w - rate (slope + coupled w), with w scaled by shrink. */
+typedef struct {
+    T rate, coupled, shrink;
+} FP(scalar_sgd);
+
+FP_INLINE T FP(scalar_update)(T w, T slope, FP(scalar_sgd) sgd)
+{
+    return FP_FMA(-sgd.rate, FP_FMA(sgd.coupled, w, slope), sgd.shrink * w);
+}
+
 /* Both passes of one row through layers of one neuron each: what passes from layer to layer is one element in a
- * register. */
-FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *theta, T x, const T *y,
-                                const int64_t *label, const int *activations, I layers, int loss, double scale,
-                                const double *hyper, int accumulate)
+ * register. Each parameter is updated as soon as its slope is known, unless `sgd` is NULL or the cost is not finite. */
+FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, T *theta, T x, const T *y, const int64_t *label,
+                                const int *activations, I layers, int loss, double scale, const double *hyper,
+                                int accumulate, const FP(scalar_sgd) *sgd)
 {
     T a = x;
     for (I k = 0; k < layers; k++) {
@@ -101,27 +114,38 @@ FP_INLINE void FP(scalar_chain)(double *cost, T *gradient, T *work, const T *the
     T output = a, slope;
     FP(small_loss)(cost, &slope, &output, y, label, 1, loss, scale, hyper + layers * FP_HYPER);
     T da = slope;
+    int updates = sgd && isfinite(*cost);
     for (I k = layers - 1; k >= 0; k--) {
         T dz = FP(scalar_slope)(da, a, activations[k], hyper + k * FP_HYPER), *dw = &gradient[2 * k], *db = dw + 1;
         a = work[k];
         *dw = FP_FMA(a, dz, accumulate ? *dw : 0);
         *db = (accumulate ? *db : 0) + dz;
-        da = FP_FMA(dz, theta[2 * k], 0);
+        T w = theta[2 * k], b = theta[2 * k + 1];
+        da = FP_FMA(dz, w, 0);
+        if (updates) {
+            theta[2 * k] = FP(scalar_update)(w, *dw, *sgd);
+            theta[2 * k + 1] = FP(scalar_update)(b, *db, *sgd);
+        }
     }
+}
+
+FP_INLINE int FP(is_chain)(const I *widths, I layers)
+{
+    I ones = 0;
+    while (ones <= layers && widths[ones] == 1)
+        ones++;
+    return ones > layers;
 }
 
 static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T *theta, const T *x, const T *y,
                                     const int64_t *label, const int64_t *index, const I *widths, const int *activations,
                                     I layers, I rows, int loss, double scale, const double *hyper)
 {
-    I ones = 0;
-    while (ones <= layers && widths[ones] == 1)
-        ones++;
-    int chain = ones > layers;
+    int chain = FP(is_chain)(widths, layers);
     for (I r = 0; r < rows && chain; r++) {
         I row = index ? index[r] : r;
-        FP(scalar_chain)(cost, gradient, work, theta, x[row], y ? y + row : NULL, label ? label + row : NULL,
-                         activations, layers, loss, scale, hyper, r > 0);
+        FP(scalar_chain)(cost, gradient, work, (T *)theta, x[row], y ? y + row : NULL, label ? label + row : NULL,
+                         activations, layers, loss, scale, hyper, r > 0, NULL);
     }
     for (I r = 0; r < rows && !chain; r++) {
         I row = index ? index[r] : r, n_out = widths[layers], start = 0;
@@ -151,4 +175,33 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
             dz += n_out;
         }
     }
+}
+
+static void FP(small_network_sgd)(double *cost, int *steps, T *theta, T *gradient, T *work, const T *x, const T *y,
+                                  const int64_t *label, const int64_t *index, const I *widths, const int *activations,
+                                  I layers, I rows, I most_steps, int loss, double rate, const double *hyper,
+                                  const double *step_hyper)
+{
+    FP(scalar_sgd) sgd = {(T)rate, (T)step_hyper[0], (T)(1 - rate * step_hyper[1])};
+    int chain = rows == 1 && FP(is_chain)(widths, layers);
+    I step = 0, n = 0;
+    for (I k = 0; k < layers; k++)
+        n += (widths[k] + 1) * widths[k + 1];
+    for (; step < most_steps; step++, index += rows) {
+        double cost_of_step = 0;
+        if (chain) {
+            I row = index[0];
+            FP(scalar_chain)(&cost_of_step, gradient, work, theta, x[row], y ? y + row : NULL,
+                             label ? label + row : NULL, activations, layers, loss, 1, hyper, 0, &sgd);
+        } else {
+            FP(fused_small_network)(&cost_of_step, gradient, work, theta, x, y, label, index, widths, activations,
+                                    layers, rows, loss, 1.0 / (double)rows, hyper);
+        }
+        if (!isfinite(cost_of_step))
+            break;
+        if (!chain)
+            FP(sgd)(theta, NULL, gradient, n, 0, rate, step_hyper);
+        *cost += cost_of_step;
+    }
+    *steps = (int)step;
 }

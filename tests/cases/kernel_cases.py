@@ -166,8 +166,8 @@ def dense_sgd_step(dtype):
 TINY_LOSSES = ("half_mse", "squared_error", "cross_entropy", "binary_cross_entropy")
 
 
-def fused_small_network(dtype):
-    draw = Drawer(dtype)
+def small_networks(draw):
+    """Yield networks of a few numbers, as the arguments of both kernels, and each one's twin and roundings."""
     shapes = [(1, 1), (1, 1, 1, 1), (2, 4, 1), (3, 2, 2), (1, 3, 2, 4), (5, 1, 1), (17, 2)]
     for widths, rows, loss, indexed in product(shapes, [1, 2, 5], TINY_LOSSES, [True, False]):
         if loss == "cross_entropy" and widths[-1] == 1:
@@ -175,30 +175,62 @@ def fused_small_network(dtype):
         names = [SAVES_OUTPUT[draw.rng.integers(len(SAVES_OUTPUT))] for _ in widths[1:]]
         theta, x = draw.normal(reference.n_parameters(widths)), draw.normal(9, widths[0])
         y, label = cases_losses.draw_target(draw, loss, 9, widths[-1])
-        index, scale, start = draw.rng.integers(9, size=rows) if indexed else None, 1 / 7, 1.5
+        index = draw.rng.integers(9, size=rows) if indexed else None
         read = np.arange(rows) if index is None else index
-        twin = [wide(theta), wide(x), wide(y), label, read, widths, names]
-        cost, gradient = reference.KERNELS["fused_small_network"](*twin, loss, scale)
-        # |g'| is at most `steep` and |g(z)| at most steep |z| + 1, so a network of |theta| and identities bounds the
-        # sum of all terms, but for a factor of steep in each layer each way. A path through it rounds n + 1 times in
-        # each layer going up, n going down, and in g, g' and the loss.
-        z, a = reference.forward(widths, ["identity"] * len(names), np.abs(wide(theta)), np.abs(wide(x[read])) + 1)
-        da = scale * (2 * (a[-1] + np.abs(wide(y[read])) if y is not None else a[-1] + 1) + 2)
-        terms = reference.backward(widths, ["identity"] * len(names), np.abs(wide(theta)), z, a, da)[0]
-        steep = max(STEEPEST.get(name, 1.0) for name in names) ** (2 * len(names))
-        roundings = steep * (2 * sum(widths) + 16 * len(widths) + rows)
+        twin = [wide(theta), wide(x), wide(y), label, read, widths, names, loss]
         arguments = {
-            "cost": np.array([start]), "gradient": draw.nan(theta.size), "work": draw.nan(2 * sum(widths[1:])),
+            "cost": np.array([1.5]), "gradient": draw.nan(theta.size), "work": draw.nan(2 * sum(widths[1:])),
             "theta": theta, "x": x, "y": y, "label": label, "index": index, "widths": np.array(widths, np.intp),
             "activations": np.array([ACTIVATIONS.index(name) for name in names], np.intc), "layers": len(names),
-            "rows": rows, "loss": _engine.names("loss").index(loss), "scale": scale,
+            "rows": rows, "loss": _engine.names("loss").index(loss),
             "hyper": np.concatenate([*(hyper_of(usual(name)) for name in names), np.zeros(HYPER)]),
         }  # fmt: skip
+        yield arguments, twin
+
+
+def small_network_bounds(draw, arguments, twin, scale):
+    """Return the bounds of the cost and of the gradient of scale times the cost."""
+    theta, x, y, _, read, widths, names, _ = twin
+    # |g'| is at most `steep` and |g(z)| at most steep |z| + 1, so a network of |theta| and identities bounds the
+    # sum of all terms, but for a factor of steep in each layer each way. A path through it rounds n + 1 times in
+    # each layer going up, n going down, and in g, g' and the loss.
+    z, a = reference.forward(widths, ["identity"] * len(names), np.abs(theta), np.abs(x[read]) + 1)
+    da = scale * (2 * (a[-1] + np.abs(y[read]) if y is not None else a[-1] + 1) + 2)
+    terms = reference.backward(widths, ["identity"] * len(names), np.abs(theta), z, a, da)[0]
+    steep = max(STEEPEST.get(name, 1.0) for name in names) ** (2 * len(names))
+    roundings = steep * (2 * sum(widths) + 16 * len(widths) + arguments["rows"])
+    return roundings * draw.eps * np.sum(da**2) / scale**2, roundings * draw.eps * terms
+
+
+def fused_small_network(dtype):
+    draw, scale = Drawer(dtype), 1 / 7
+    for arguments, twin in small_networks(draw):
+        cost, gradient = reference.KERNELS["fused_small_network"](*twin, scale)
+        bounds = small_network_bounds(draw, arguments, twin, scale)
         yield Case(
-            arguments,
-            {"cost": np.array([start + cost]), "gradient": gradient},
-            {"cost": roundings * draw.eps * np.sum(da**2) / scale**2, "gradient": roundings * draw.eps * terms},
+            {**arguments, "scale": scale},
+            {"cost": arguments["cost"] + cost, "gradient": gradient},
+            dict(zip(("cost", "gradient"), bounds, strict=True)),
         )
+
+
+def small_network_sgd(dtype):
+    """One step; that more are as many calls is a test of its own."""
+    draw, rate = Drawer(dtype), 0.1
+    decays = cycle([(0.0, 0.0), (0.3, 0.0), (0.0, 0.2), (0.3, 0.2)])
+    for (arguments, twin), hyper in zip(small_networks(draw), decays, strict=False):
+        if arguments["index"] is None:  # steps are taken along an order
+            continue
+        step_hyper, theta = (*hyper, 0.0, 0.0), np.abs(twin[0])
+        cost, after, gradient = reference.KERNELS["small_network_sgd"](*twin, rate, step_hyper)
+        in_cost, in_gradient = small_network_bounds(draw, arguments, twin, 1 / arguments["rows"])
+        in_step = 4 * draw.eps * (theta + rate * (np.abs(gradient) + in_gradient + theta))
+        yield Case(
+            {**arguments, "steps": np.zeros(1, np.intc), "most_steps": 1, "rate": rate,
+             "step_hyper": hyper_of(step_hyper)},
+            {"cost": arguments["cost"] + cost, "steps": np.array([1]), "theta": after, "gradient": gradient},
+            {"cost": in_cost, "steps": 0, "theta": rate * in_gradient + in_step, "gradient": in_gradient},
+        )  # fmt: skip
 
 
 # activations
@@ -265,6 +297,7 @@ KERNELS = {
     "dense_weight_gradient": dense_weight_gradient,
     "dense_sgd_step": dense_sgd_step,
     "fused_small_network": fused_small_network,
+    "small_network_sgd": small_network_sgd,
     "gather": gather,
     "all_finite": all_finite,
     **cases_optimizers.KERNELS,

@@ -76,6 +76,52 @@ def test_every_vector_width_gives_the_same_bits(name, kind, dtype):
             assert_same_bits(case, got, other(**case.arguments))
 
 
+# networks of a few numbers
+
+
+@pytest.mark.parametrize("widths, rows", [((1, 1, 1, 1), 1), ((1, 1), 3), ((2, 4, 1), 1), ((3, 2, 2), 2)])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "elu"])
+def test_steps_of_a_small_network_are_as_many_gradients_and_updates(widths, rows, activation, kernels, dtype):
+    draw, rate, n_steps, layers = Drawer(dtype), 0.05, 7, len(widths) - 1
+    size, examples = reference.n_parameters(widths), rows * n_steps
+    theta, step_hyper = draw.normal(size), hyper_of((0.1, 0.2, 0.0, 0.0))
+    network = {
+        "work": draw.nan(2 * sum(widths[1:])), "x": draw.normal(examples, widths[0]),
+        "y": draw.normal(examples, widths[-1]), "widths": np.array(widths, np.intp),
+        "activations": np.full(layers, _engine.names("activation").index(activation), np.intc), "layers": layers,
+        "rows": rows, "loss": _engine.names("loss").index("half_mse"),
+        "hyper": np.concatenate([*[hyper_of(usual(activation))] * layers, hyper_of(())]),
+    }  # fmt: skip
+    order = draw.rng.permutation(examples)
+
+    def steps(network, n_steps):
+        return kernels["small_network_sgd"](
+            **network, theta=theta, gradient=draw.nan(size), cost=np.array([1.5]), steps=np.zeros(1, np.intc),
+            index=order, most_steps=n_steps, rate=rate, step_hyper=step_hyper,
+        )  # fmt: skip
+
+    total, after = 1.5, theta
+    for step in range(n_steps):
+        assert steps(network, step)["theta"].tobytes() == after.tobytes()
+        passes = kernels["fused_small_network"](
+            **network, theta=after, gradient=draw.nan(size), cost=np.zeros(1), scale=1 / rows,
+            index=order[step * rows :],
+        )  # fmt: skip
+        total += passes["cost"][0]
+        after = kernels["sgd"](theta=after, gradient=passes["gradient"], n=size, stride=0, rate=rate, hyper=step_hyper)
+        after = after["theta"]
+    got = steps(network, n_steps)
+    assert (got["steps"][0], got["cost"][0]) == (n_steps, total)
+    assert got["theta"].tobytes() == after.tobytes()
+    assert got["gradient"].tobytes() == passes["gradient"].tobytes()
+
+    network["y"][order[5 * rows]] = np.inf  # ends before the sixth step
+    stopped, whole = steps(network, n_steps), steps(network, 5)
+    assert stopped["steps"][0] == 5
+    assert stopped["cost"][0] == whole["cost"][0]
+    assert stopped["theta"].tobytes() == whole["theta"].tobytes()
+
+
 # the products of a dense layer
 
 

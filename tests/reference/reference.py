@@ -140,6 +140,12 @@ def fused_small_network(theta, x, y, label, index, widths, activations, loss, sc
     return cost, backward(widths, activations, theta, z, a, da)[0]
 
 
+def small_network_sgd(theta, x, y, label, index, widths, activations, loss, rate, step_hyper):
+    """Return (cost, theta, gradient): those of one step on the rows of `index`."""
+    cost, gradient = fused_small_network(theta, x, y, label, index, widths, activations, loss, 1 / len(index))
+    return cost, reference_optimizers.KERNELS["sgd"](theta, None, gradient, rate, step_hyper)[0], gradient
+
+
 def gather(x, index):
     return x[index]
 
@@ -162,6 +168,7 @@ def kernel_twins():
         "dense_weight_gradient": dense_weight_gradient,
         "dense_sgd_step": dense_sgd_step,
         "fused_small_network": fused_small_network,
+        "small_network_sgd": small_network_sgd,
         "gather": gather,
         "all_finite": all_finite,
         **reference_optimizers.KERNELS,
