@@ -45,12 +45,14 @@ SHAPE_OF = {
     "scratch": ("scratch",),
     "hyper": ("few",),
 }
+SMALL_NETWORKS = ("fused_small_network", "small_network_sgd")  # their times are those of a row
 # The shapes of other arrays, unless they are (rows, n), or (n,) in kernels without rows.
 OTHER_SHAPE_OF = {
-    **dict.fromkeys(("ok", "cost"), ("one",)),
+    **dict.fromkeys(("ok", "cost", "steps"), ("one",)),
     **dict.fromkeys(("index", "label"), ("rows",)),
     **dict.fromkeys(("widths", "activations"), ("three",)),
-    **dict.fromkeys(("hyper", "work", ("fused_small_network", "theta"), ("fused_small_network", "gradient")), ("few",)),
+    **dict.fromkeys(("hyper", "step_hyper", "work"), ("few",)),
+    **dict.fromkeys(((kernel, name) for kernel in SMALL_NETWORKS for name in ("theta", "gradient")), ("few",)),
     **dict.fromkeys(("tables", "dtables", "edges", "frequency", "dfrequency"), ("few",)),
     **dict.fromkeys(("categories", "width", "bins"), ("n_in",)),
     "sum": ("one",),
@@ -63,7 +65,7 @@ COPIES = 4
 NUMBERS = {
     "activation": 1, "accumulate": 0, "scale": 0.01, "rate": 1e-6, "copies": COPIES, "by_row": 0, "logarithm": 0,
     "row_offset": 0, "key": 1, "epsilon": 1e-5, "batch_rows": ROWS, "layers": 2, "loss": 0,
-    "bins": 16, "last": 1,
+    "bins": 16, "last": 1, "most_steps": 1,
     "n_frequencies": 4, "n_tables": 480, "l1": 1e-6, "l2": 1e-6, "limit": 1.0, "factor": 1.0, "weight": 0.01,
 }  # fmt: skip
 # Layers of inputs read two numbers and two of 16 categories, or four numbers, and write N outputs.
@@ -113,7 +115,7 @@ def prepare(kernel, arguments, address, dtype, sizes):
             array = rng.permutation(sizes["rows"])
         elif name == "hyper" and kernel.endswith(("_forward", "_backward")):
             array = np.ones(shape)  # an activation divides by its hyperparameter
-        elif name in ("label", "hyper", "ok", "cost", "activations"):
+        elif name in ("label", "hyper", "ok", "cost", "steps", "step_hyper", "activations"):
             array = np.zeros(shape)
         elif name == "widths":
             array = np.full(shape, TINY)
@@ -214,7 +216,7 @@ def main():
                 result["measurements"].append(found)
                 best = found["best"]
                 if not flops:
-                    count, what = (ROWS, "row") if kernel == "fused_small_network" else (ROWS * N, "element")
+                    count, what = (ROWS, "row") if kernel in SMALL_NETWORKS else (ROWS * N, "element")
                     print(f"  {kernel:24} {best / count:25.3f} ns per {what}")
                     continue
                 share = flops / best / limit if limit else None

@@ -12,6 +12,7 @@ import pytest
 
 import cachemisses
 import compare
+import kernels
 import pages
 import peers
 import products
@@ -31,6 +32,7 @@ from contest.tasks import (
     task_named,
     unflatten,
 )
+from fastprop._core import _engine as engine
 
 LIMITS = {"avx2": {"float32": 100.0, "float64": 50.0}}
 
@@ -214,6 +216,13 @@ def test_targets_of_products(monkeypatch, shape, ratio):
     assert products.asked(shape) == ratio
     monkeypatch.setenv("FASTPROP_ISA", "avx512")
     assert products.asked(shape) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel_can_be_timed(dtype):
+    for name, address in engine.kernel_addresses(engine.serving_isa(), dtype).items():
+        arguments = next(arguments for kernel, _, arguments in engine.signatures() if kernel == name)
+        assert kernels.overhead(name, arguments, address, dtype) > 0
 
 
 def test_what_cachegrind_writes_is_read():
