@@ -147,6 +147,19 @@ int fp_cpu_has_avx512(void); /* x86-64-v4: v3 and AVX-512 F, BW, CD, DQ, VL, and
 int fp_cpu_has_neon(void);
 void fp_cpu_name(char name[49]);
 
+/* The sizes of the data caches of a core, in bytes: the products (kernels/product.h) choose their blocks by them. They
+ * change speed only, not a bit of a result. */
+typedef struct fp_cache_sizes {
+    ptrdiff_t l1, l2;
+} fp_cache_sizes;
+extern fp_cache_sizes fp_caches;
+
+/* Reads the sizes from the CPU or the operating system, to be called once, at import; before, and where neither tells,
+ * small caches are assumed. */
+void fp_caches_init(void);
+/* Sets other sizes, within limits, while nothing computes. */
+void fp_set_caches(ptrdiff_t l1, ptrdiff_t l2);
+
 /* Makes this thread flush denormals to zero. Returns the previous state, for fp_denormals_restore. */
 uint64_t fp_denormals_flush(void);
 void fp_denormals_restore(uint64_t state);

@@ -1,10 +1,17 @@
 /* The features and the name of this CPU, its floating-point state, and a clock. */
 #if !defined(_WIN32)
 #define _POSIX_C_SOURCE 199309L /* clock_gettime */
+#define _DARWIN_C_SOURCE        /* sysctlbyname */
 #endif
 #include "core.h"
+#include "kernels/product.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define FP_X86 1
@@ -126,6 +133,75 @@ void fp_denormals_restore(uint64_t state) { (void)state; }
 #endif
 
 #endif
+
+/* ---- the sizes of the caches ---- */
+
+fp_cache_sizes fp_caches = {32 * 1024, 512 * 1024}; /* those of many CPUs, and less than others have */
+
+void fp_set_caches(ptrdiff_t l1, ptrdiff_t l2)
+{
+    /* at least a row of the widest tile; at most what fp_scratch counts on */
+    fp_caches.l1 = l1 < 1024 ? 1024 : l1 > 2 * FP_MOST_PANEL_BYTES ? 2 * FP_MOST_PANEL_BYTES : l1;
+    fp_caches.l2 = l2 < 1024 ? 1024 : l2;
+}
+
+/* The size in bytes of the data cache of a level, or 0. */
+static ptrdiff_t cache_size(int level)
+{
+#if defined(FP_X86)
+    static const uint32_t leaves[] = {4, 0x8000001Du}; /* of Intel and of AMD: the same format */
+    uint32_t r[4];
+    for (int i = 0; i < 2; i++) {
+        cpuid(leaves[i] & 0x80000000u, 0, r);
+        if (r[0] < leaves[i]) /* the last leaf that this CPU has */
+            continue;
+        for (uint32_t cache = 0; cache < 16; cache++) {
+            cpuid(leaves[i], cache, r);
+            uint32_t kind = r[0] & 31; /* 0: no more, 1: data, 2: instructions, 3: both */
+            if (kind == 0)
+                break;
+            if (kind != 2 && (int)(r[0] >> 5 & 7) == level) /* ways, partitions, bytes of a line, sets */
+                return (ptrdiff_t)((r[1] >> 22) + 1) * ((r[1] >> 12 & 1023) + 1) * ((r[1] & 4095) + 1) *
+                       ((ptrdiff_t)r[2] + 1);
+        }
+    }
+    return 0;
+#elif defined(__APPLE__)
+    int64_t size = 0;
+    size_t bytes = sizeof size;
+    sysctlbyname(level == 1 ? "hw.l1dcachesize" : "hw.l2cachesize", &size, &bytes, NULL, 0);
+    return (ptrdiff_t)size;
+#elif defined(__linux__)
+    for (int i = 0; i < 8; i++) {
+        char path[] = "/sys/devices/system/cpu/cpu0/cache/index0/level", text[3][16] = {"", "", ""};
+        static const char *const fields[] = {"level", "type", "size"};
+        size_t end = strlen(path) - strlen(fields[0]);
+        path[end - 2] = (char)('0' + i);
+        for (int field = 0; field < 3; field++) {
+            memcpy(path + end, fields[field], strlen(fields[field]) + 1);
+            FILE *file = fopen(path, "r");
+            if (!file)
+                return 0;
+            if (!fgets(text[field], sizeof text[field], file))
+                text[field][0] = 0;
+            fclose(file);
+        }
+        if (atoi(text[0]) == level && text[1][0] != 'I') /* Instruction, else Data or Unified */
+            return (ptrdiff_t)atoi(text[2]) * 1024;      /* written as 32K */
+    }
+    return 0;
+#else
+    (void)level;
+    return 0;
+#endif
+}
+
+void fp_caches_init(void)
+{
+    ptrdiff_t l1 = cache_size(1), l2 = cache_size(2);
+    if (l1 > 0 && l2 > 0)
+        fp_set_caches(l1, l2);
+}
 
 #if defined(_WIN32)
 #include <windows.h>

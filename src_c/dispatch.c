@@ -66,16 +66,24 @@ static ptrdiff_t min(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 static ptrdiff_t max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
-/* n rounded up to a whole number of panels */
-static ptrdiff_t round_up_to_panel(ptrdiff_t n) { return (n + FP_MAX_PANEL - 1) / FP_MAX_PANEL * FP_MAX_PANEL; }
+static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t unit) { return (n + unit - 1) / unit * unit; }
 
-/* Elements of scratch for a product C (m, n) = A (m, k) B (k, n): a packed tile of A, a packed block of B or A^T, and,
- * for a narrow C, C^T and what its activation saves. */
+/* Elements of scratch for multiply_tiles and multiply_skinny: a panel of B and packed rows of A, at most. */
+static ptrdiff_t tiles_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
+{
+    ptrdiff_t panel = (k + 1) * round_up(n, FP_MOST_COLUMNS), rows = m * (k + FP_ROW_SLACK);
+    return min(panel, FP_MOST_PANEL_BYTES / size + FP_MOST_COLUMNS) + min(rows, FP_MOST_ROWS_BYTES / size) +
+           FP_MOST_LANES;
+}
+
+/* Elements of scratch for a product C (m, n) = A (m, k) B (k, n). A narrow C takes memory for C^T, what its activation
+ * saves, and their product. */
 static ptrdiff_t product_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
 {
-    ptrdiff_t narrow = n < FP_NARROW ? 2 * n * round_up_to_panel(m) : 0, wide = n < FP_NARROW ? max(m, n) : n;
-    ptrdiff_t block = min(k, FP_BLOCK_K_BYTES / size) * min(round_up_to_panel(wide), FP_BLOCK_N_BYTES / size);
-    return narrow + FP_TILE_SCRATCH(size) + block;
+    ptrdiff_t tiles = tiles_scratch(m, n, k, size);
+    if (n < FP_NARROW)
+        tiles = max(tiles, 2 * n * round_up(m, FP_MOST_LANES) + tiles_scratch(n, m, k, size));
+    return tiles;
 }
 
 ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size)

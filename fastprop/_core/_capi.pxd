@@ -222,6 +222,12 @@ cdef extern from "core.h" nogil:
     ptrdiff_t fp_label(const int64_t *label, int64_t n) noexcept nogil
     ptrdiff_t fp_category_float(const float *x, int64_t n) noexcept nogil
     ptrdiff_t fp_category_double(const double *x, int64_t n) noexcept nogil
+    ctypedef struct fp_cache_sizes:
+        ptrdiff_t l1
+        ptrdiff_t l2
+    fp_cache_sizes fp_caches
+    void fp_caches_init() noexcept nogil
+    void fp_set_caches(ptrdiff_t l1, ptrdiff_t l2) noexcept nogil
     ptrdiff_t fp_scratch(ptrdiff_t rows, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t size) noexcept
     void fp_cpu_name(char *name) noexcept
     double fp_clock() noexcept

@@ -51,10 +51,10 @@ from fastprop._core._capi cimport (
     FP_ACTIVATION_identity, FP_ACTIVATION_relu, FP_HYPER, FP_SAVES_SLOPE, FP_MEMORY, FP_MOST_BINS, FP_N_ACTIVATIONS,
     FP_N_LOSSES, FP_N_OPTIMIZERS, FP_OPTIMIZER_sgd, FP_STREAM_DROPOUT, FP_STREAM_SHUFFLE,
     fp_activation_saves, fp_allocate, fp_allocations, fp_atomic_add, fp_atomic_compare_exchange, fp_atomic_load,
-    fp_atomic_store, fp_clock,
+    fp_atomic_store, fp_caches, fp_caches_init, fp_clock,
     fp_cpu_name, fp_denormals_flush, fp_denormals_restore, fp_forks, fp_free, fp_get_num_threads, fp_isa, fp_isas,
-    fp_kernels, fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_num_threads,
-    fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end, fp_yield,
+    fp_kernels, fp_optimizer_begin, fp_parallel, fp_random_key, fp_scratch, fp_select_isa, fp_set_caches,
+    fp_set_num_threads, fp_shuffle, fp_signatures, fp_threads_init, fp_work_begin, fp_work_end, fp_yield,
 )
 
 import os
@@ -873,6 +873,7 @@ def allocations():
 
 
 fp_threads_init()
+fp_caches_init()
 
 
 def set_num_threads(int n):

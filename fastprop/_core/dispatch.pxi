@@ -87,6 +87,16 @@ def scratch(Py_ssize_t rows, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t items
     return fp_scratch(rows, n_in, n_out, itemsize)
 
 
+def cache_sizes():
+    """Return the bytes of L1 and of L2 by which the products choose their blocks, for tests and benchmarks."""
+    return fp_caches.l1, fp_caches.l2
+
+
+def set_cache_sizes(Py_ssize_t l1, Py_ssize_t l2):
+    """Choose blocks as for a CPU with caches of these sizes, in bytes, while nothing computes. Changes speed only."""
+    fp_set_caches(l1, l2)
+
+
 def names(str kind):
     """Return the names of all activations, losses or optimisers, in the order of their ids.
 

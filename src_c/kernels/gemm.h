@@ -2,11 +2,12 @@
  * layer use.
  *
  * A tile of C (mr rows, two vectors wide, or wider if it has one or two rows) stays in registers while k runs: each
- * step loads a row of B and broadcasts one element of each row of A. A is read in place through a row and a column
- * stride. So is B, unless its rows are far apart or its columns, not its rows, are contiguous in memory: then pack.h
- * copies a block of B into panels two vectors wide. A is copied only where all columns of A^T would map to one set of
- * the cache. The blocks are those of Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication",
- * without the packing of A. Data that is read next is prefetched meanwhile. */
+ * step loads a row of B and broadcasts one element of each row of A. The blocks are those of Goto and van de Geijn 2008,
+ * "Anatomy of high-performance matrix multiplication", and of BLIS: a panel of B, two vectors wide, stays in L1 while the
+ * rows of A, which stay in L2, pass by. The first tile reads the panel in place and stores a packed copy, which all tiles
+ * below read; meanwhile they prefetch the next panel. A is packed where it would be read across its rows, or where its
+ * rows do not stay in the caches. Small products read both matrices in place, for each tile's rows of A all columns of
+ * B. */
 #include "product.h"
 #include "pack.h"
 
@@ -28,25 +29,28 @@ typedef struct {
     const double *hyper; /* of the activation; for FP_EPILOGUE_SGD (rate, coupled decay, 1 - rate * decoupled decay) */
 } FP(product);
 
-/* Tiles that lie side by side: rows i.. and columns j0..j1 of C, for k0..k1 of the sum. */
+/* A block of tiles: rows i.. and columns j0..j1 of C, for k0..k1 of the sum. */
 typedef struct {
     const T *a; /* row i, column k0 */
     const T *b; /* row k0, column j0 */
-    I a_row_stride, b_row_stride, a_col_stride;
-    I b_panel; /* the distance from one panel of B, two vectors wide, to the next */
-    I i, j0, j1, k0, k1;
-    /* Each of these tiles prefetches a part of the rows of A that the tiles below read: at every other k, two cache
-     * lines that lie prefetch_stride apart, each time prefetch_step further on. The part of the next tile starts
-     * prefetch_tile further on. */
+    I a_row_stride, a_col_stride, b_row_stride;
+    I a_tile;  /* the distance from the rows of A of one tile to those of the next */
+    T *packed; /* the packed copy of the columns of B, rows packed_stride apart, or NULL */
+    I packed_stride;
+    int packs; /* the first tile makes that copy */
+    I i, tiles, j0, j1, k0, k1;
+    /* While it computes, each tile prefetches a part of the next columns of B: at each of prefetch_steps k, two cache
+     * lines prefetch_pair apart, each time prefetch_step further on. The part of the next tile is prefetch_tile further
+     * on. NULL: neither these nor the next tile of C are prefetched. */
     const T *prefetch;
-    I prefetch_tile, prefetch_step, prefetch_stride;
+    I prefetch_tile, prefetch_pair, prefetch_step, prefetch_steps;
 } FP(tile_block);
 
 /* Where a tile reads A and B at the current k. */
 typedef struct {
     const T *a_rows[(FP_MR + 3) / 4]; /* rows 0, 4, 8, ...; the three rows after each are at 1, 2 and 3 a_row_stride */
     const T *b;
-    I a_row_stride, a_row_stride3, a_col_stride, b_row_stride, b_panel;
+    I a_row_stride, a_row_stride3, a_col_stride, b_row_stride;
 } FP(cursor);
 
 /* Loads a vector of a row: all of it (`whole`), or its first n lanes. */
@@ -64,13 +68,15 @@ FP_INLINE void FP(tile_store)(T *p, V(t) x, int whole, I n)
  * combination compiles to code without branches. The first `whole` vectors of a row are complete; of the others, vector v
  * has lanes[v] lanes, which may be 0. */
 
-/* Adds the product of one column of A and one row of B to the tile. */
-FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *at, const I *lanes, int mr, int nv,
-                             int whole)
+/* Adds the product of one column of A and one row of B to the tile; copies that row to `packed` unless it is NULL. */
+FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *at, T *packed, const I *lanes, int mr,
+                             int nv, int whole)
 {
     V(t) row[FP_MAX_TILE_VECTORS];
     FP_UNROLL_FOR (int v = 0; v < nv; v++)
-        row[v] = FP(tile_load)(at->b + v / 2 * at->b_panel + v % 2 * L, v < whole, lanes[v]);
+        row[v] = FP(tile_load)(at->b + v * L, v < whole, lanes[v]);
+    FP_UNROLL_FOR (int v = 0; packed && v < nv; v++)
+        V(store)(packed + v * L, row[v]);
     FP_UNROLL_FOR (int r = 0; r < mr; r++) {
         V(t) element = V(set1)(at->a_rows[r / 4][r % 4 == 3 ? at->a_row_stride3 : r % 4 * at->a_row_stride]);
         FP_UNROLL_FOR (int v = 0; v < nv; v++)
@@ -81,11 +87,12 @@ FP_INLINE void FP(tile_step)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *a
     at->b += at->b_row_stride;
 }
 
-/* Computes the tile of `width` columns from column j on, whose columns of B start at b. */
-FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const T *b, I j, I width, int mr, int nv,
-                        int whole)
+/* Computes the tile of rows i.. and of `width` columns from column j on, whose rows of A and columns of B start at a and
+ * b. */
+FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const T *a, const T *b, T *packed,
+                        const T *prefetch, I i, I j, I width, int mr, int nv, int whole)
 {
-    T *c = p->c + block->i * p->c_stride + j;
+    T *c = p->c + i * p->c_stride + j;
     I c_stride = p->c_stride;
     I lanes[FP_MAX_TILE_VECTORS];
     int epilogue = block->k1 == p->k ? p->epilogue : FP_EPILOGUE_NONE; /* sums are complete after the last block of k */
@@ -111,37 +118,38 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
                      .a_row_stride = block->a_row_stride,
                      .a_row_stride3 = 3 * block->a_row_stride,
                      .a_col_stride = block->a_col_stride,
-                     .b_row_stride = block->b_row_stride,
-                     .b_panel = block->b_panel};
+                     .b_row_stride = block->b_row_stride};
     FP_OPAQUE(at.a_row_stride3);
     /* Opaque, since the compiler would else make an offset for each row, which are more than it has registers. */
     FP_UNROLL_FOR (int q = 0; q < (mr + 3) / 4; q++) {
-        at.a_rows[q] = block->a + 4 * q * at.a_row_stride;
+        at.a_rows[q] = a + 4 * q * at.a_row_stride;
         FP_OPAQUE(at.a_rows[q]);
     }
     I depth = block->k1 - block->k0;
-    if (whole == nv && depth >= FP_PREFETCH_K) { /* not the one narrower tile that ends a row of them */
-        const T *prefetch = block->prefetch + (j - block->j0) / (2 * L) * block->prefetch_tile;
-        const T *next = sgd ? p->weights + (c - p->c) : c; /* the first row of C that the next tile reads */
-        next += j + nv * L < block->j1 ? nv * L : mr * c_stride - (j - block->j0);
-        for (; depth > 2 * mr; depth -= 2) {
+    if (prefetch) {
+        I c_next = mr * c_stride; /* the tile below */
+        const T *next = (sgd ? p->weights + (c - p->c) : c) + c_next;
+        I steps = block->prefetch_steps < depth ? block->prefetch_steps : depth;
+        for (depth -= steps; steps > 0; steps--, prefetch += block->prefetch_step) {
             FP_PREFETCH_READ(prefetch);
-            FP_PREFETCH_READ(prefetch + block->prefetch_stride);
-            prefetch += block->prefetch_step;
-            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
-            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
+            FP_PREFETCH_READ(prefetch + block->prefetch_pair);
+            FP(tile_step)(sum, &at, packed, lanes, mr, nv, whole);
+            packed += packed ? block->packed_stride : 0;
         }
-        /* the rows of C one after another; fetched earlier, they would be evicted again */
-        for (; depth > 1; depth -= 2) {
+        steps = mr < depth ? mr : depth;
+        for (depth -= steps; steps > 0; steps--, next += c_stride) {
             FP_PREFETCH_WRITE(next);
-            FP_PREFETCH_WRITE(next + L);
-            next += c_stride;
-            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
-            FP(tile_step)(sum, &at, lanes, mr, nv, whole);
+            FP_PREFETCH_WRITE(next + nv * L - 1);
+            FP(tile_step)(sum, &at, packed, lanes, mr, nv, whole);
+            packed += packed ? block->packed_stride : 0;
         }
     }
-    for (; depth > 0; depth--)
-        FP(tile_step)(sum, &at, lanes, mr, nv, whole);
+    if (packed)
+        for (; depth > 0; depth--, packed += block->packed_stride)
+            FP(tile_step)(sum, &at, packed, lanes, mr, nv, whole);
+    else
+        for (; depth > 0; depth--)
+            FP(tile_step)(sum, &at, NULL, lanes, mr, nv, whole);
     /* Opaque, so that the addresses of C's rows are computed again: held during the loop, they would be spilled. */
     FP_OPAQUE(c);
     FP_OPAQUE(c_stride);
@@ -153,7 +161,7 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
             FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_a)(sum[r][v], none);
     } else if (in_registers) {
-        const T *saved = p->saved + block->i * p->saved_stride + j;
+        const T *saved = p->saved + i * p->saved_stride + j;
         FP_UNROLL_FOR (int r = 0; r < mr; r++)
             FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_dz)(sum[r][v],
@@ -194,34 +202,29 @@ FP_INLINE void FP(activate_rows)(const FP(product) *p, I i, I rows, I j, I width
     }
 }
 
-/* Applies the activation to mr finished rows of a block, if it is not computed in registers. */
-FP_INLINE void FP(activate_tiles)(const FP(product) *p, const FP(tile_block) *block, I mr)
-{
-    if (p->epilogue != FP_EPILOGUE_NONE && p->epilogue != FP_EPILOGUE_SGD && block->k1 == p->k &&
-        p->activation != FP_ACTIVATION_relu)
-        FP(activate_rows)(p, block->i, mr, block->j0, block->j1 - block->j0);
-}
-
-/* One function for each number of rows computes mr rows tile by tile. A last tile that is narrower than the others has
- * half, a quarter or an eighth of their vectors, and masks the upper half of those: a function for each width would take
- * half as long again to compile and, since each of its sums waits as long, would be no faster. The tiles that exist for mr
- * rows are named one by one: clang spent most of its time on tiles that no branch reaches. */
+/* One function for each number of rows computes the tiles of mr rows of a block. A last tile that is narrower than the
+ * others has half, a quarter or an eighth of their vectors, and masks the upper half of those: a function for each width
+ * would take half as long again to compile and, since each of its sums waits as long, would be no faster. The tiles that
+ * exist for mr rows are named one by one: clang spent most of its time on tiles that no branch reaches. */
 #define FP_TILE_UP_TO(mr, nv) \
     if (width > nv / 2 * L) \
-        FP(tile)(p, block, b, j, width, mr, nv, nv / 2); \
+        FP(tile)(p, block, a, b, NULL, NULL, i, j, width, mr, nv, nv / 2); \
     else
 #define FP_TILES(mr, vectors, narrower) \
     static void FP(tiles_##mr)(const FP(product) *p, const FP(tile_block) *block) \
     { \
-        const T *b = block->b; \
-        for (I j = block->j0; j < block->j1; j += vectors * L, b += vectors / 2 * block->b_panel) { \
-            I width = block->j1 - j; \
-            if (width >= vectors * L) \
-                FP(tile)(p, block, b, j, vectors * L, mr, vectors, vectors); \
-            else \
-                narrower FP_TILE_UP_TO(mr, 2) FP(tile)(p, block, b, j, width, mr, 1, 0); \
+        const T *a = block->a; \
+        for (I tile = 0, i = block->i; tile < block->tiles; tile++, i += mr, a += block->a_tile) { \
+            const T *b = block->b; \
+            const T *prefetch = block->prefetch ? block->prefetch + tile * block->prefetch_tile : NULL; \
+            for (I j = block->j0; j < block->j1; j += vectors * L, b += vectors * L) { \
+                I width = block->j1 - j; \
+                if (width >= vectors * L) \
+                    FP(tile)(p, block, a, b, NULL, prefetch, i, j, vectors * L, mr, vectors, vectors); \
+                else \
+                    narrower FP_TILE_UP_TO(mr, 2) FP(tile)(p, block, a, b, NULL, NULL, i, j, width, mr, 1, 0); \
+            } \
         } \
-        FP(activate_tiles)(p, block, mr); \
     }
 #define FP_TILES_OF_2(mr) FP_TILES(mr, 2, )
 #define FP_TILES_NAME(mr) FP(tiles_##mr),
@@ -235,81 +238,185 @@ static void (*const FP(tiles)[])(const FP(product) *, const FP(tile_block) *) = 
 #undef FP_TILES_OF_2
 #undef FP_TILES_NAME
 
-/* Divides the prefetching of the next rows of A among the tiles of a block. */
-FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, I rows)
+/* Computes the first tiles of a block, of FP_MR rows, and packs the columns of B that they read: the copy costs nothing,
+ * since the FMAs take longer. */
+static void FP(pack_tiles)(const FP(product) *p, const FP(tile_block) *block)
 {
-    I tiles = (block->j1 - block->j0 + 2 * L - 1) / (2 * L);
-    if (block->a_col_stride == 1) { /* each tile prefetches some of the rows, along k */
-        block->prefetch_tile = (rows + tiles - 1) / tiles * block->a_row_stride;
-        block->prefetch_step = 2;
-        block->prefetch_stride = block->a_row_stride;
-    } else { /* each tile prefetches some k, the first and the last row of each */
-        block->prefetch_tile = (block->k1 - block->k0) / tiles * block->a_col_stride;
-        block->prefetch_step = block->a_col_stride;
-        block->prefetch_stride = (rows - 1) * block->a_row_stride;
+    for (I j = block->j0; j < block->j1; j += 2 * L)
+        FP(tile)(p, block, block->a, block->b + j - block->j0, block->packed + j - block->j0, block->prefetch, block->i,
+                 j, 2 * L, FP_MR, 2, 2);
+}
+
+/* Divides the prefetching of the next panel of B, which starts at `next`, among `tiles` tiles. */
+FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, const T *next, I stride, int transposed, I tiles)
+{
+    I depth = block->k1 - block->k0, line = 64 / (I)sizeof(T);
+    block->prefetch = next;
+    if (transposed) { /* each tile prefetches some columns, along k, two at a time */
+        I columns = (2 * L + tiles - 1) / tiles;
+        block->prefetch_tile = columns * stride;
+        block->prefetch_pair = columns / 2 * stride;
+        block->prefetch_step = line;
+        block->prefetch_steps = depth / line;
+    } else { /* each tile prefetches some rows, both ends of each */
+        I rows = (depth + tiles - 1) / tiles;
+        block->prefetch_tile = rows * stride;
+        block->prefetch_pair = 2 * L - 1;
+        block->prefetch_step = stride;
+        block->prefetch_steps = rows;
     }
 }
 
-/* Computes the product by tiles: for each block of B, all rows of A, so that a tile's rows of A stay in L1
- * meanwhile. */
+/* Whether an activation remains to be applied to finished elements of C, since it is not computed in registers. */
+FP_INLINE int FP(activates)(const FP(product) *p)
+{
+    return (p->epilogue == FP_EPILOGUE_FORWARD || p->epilogue == FP_EPILOGUE_BACKWARD) &&
+           p->activation != FP_ACTIVATION_relu;
+}
+
+FP_INLINE I FP(smaller)(I a, I b) { return a < b ? a : b; }
+
+FP_INLINE I FP(larger)(I a, I b) { return a > b ? a : b; }
+
+/* The size of the blocks of at most `most` that n is dealt into evenly, a multiple of `unit`. */
+FP_INLINE I FP(deal)(I n, I most, I unit)
+{
+    I blocks = FP(larger)((n + most - 1) / most, 1);
+    return FP(larger)((n + blocks * unit - 1) / (blocks * unit), 1) * unit;
+}
+
+/* The largest power of two that divides the bytes from row to row: rows that are such a power apart map to so few sets of
+ * a cache that they need as much of it as if each were that long. */
+FP_INLINE I FP(spread)(I stride)
+{
+    I bytes = stride * (I)sizeof(T);
+    return bytes & -bytes;
+}
+
+/* The sizes of the blocks of a product, and which of its matrices are packed. */
+typedef struct {
+    I k, m, n;
+    int packs_a, packs_b;
+} FP(blocks);
+
+FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
+{
+    I size = sizeof(T), columns = FP_TILE_VECTORS(p->m) * L, tiles = (p->m + FP_MR - 1) / FP_MR;
+    I wide = (p->n + columns - 1) / columns * columns, k = FP(deal)(p->k, FP_PANEL_BYTES / (columns * size), 1);
+    FP(blocks) blocks = {.k = k, .m = p->m, .n = wide, .packs_a = 0, .packs_b = p->b_col_stride != 1};
+    int aliases = k * FP(spread)(p->b_row_stride) > fp_caches.l2 / 2;
+    if (tiles > (aliases ? FP_PACK_ALIASED_TILES : FP_PACK_TILES))
+        blocks.packs_b |= p->k * p->b_row_stride * size > FP_PANEL_BYTES;
+    if (!blocks.packs_b) { /* the order of these tiles keeps their rows of A in L1 and B in L2 */
+        blocks.k = FP(deal)(p->k, FP_PANEL_BYTES / (FP_MR * size), 1);
+        blocks.n = FP(smaller)(wide, FP(larger)(fp_caches.l2 / 2 / (blocks.k * size * columns), 1) * columns);
+        if (FP(activates)(p)) /* while they are in L1 */
+            blocks.m = FP(deal)(p->m, FP(larger)(FP_PANEL_BYTES / (blocks.n * size * FP_MR), 1) * FP_MR, FP_MR);
+        return blocks;
+    }
+    blocks.n = FP(smaller)(wide, FP(larger)(FP_PANEL_BYTES / (k * size * columns), 1) * columns);
+    if (tiles > FP_PACK_TILES && p->n >= FP_PACK_PANELS * columns) {
+        I spread = FP(spread)(p->a_row_stride);
+        blocks.packs_a = p->a_col_stride != 1 || p->a_row_stride * size >= FP_PACK_ROW_BYTES ||
+                         p->m * spread > fp_caches.l2 / 2 || FP_MR * spread > fp_caches.l1 / 2;
+    }
+    if (blocks.packs_a)
+        blocks.m = FP(deal)(p->m, FP(larger)(FP_ROWS_BYTES / ((k + FP_ROW_SLACK) * size * FP_MR), 1) * FP_MR, FP_MR);
+    return blocks;
+}
+
+/* Groups of tiles of the same number of rows, from the top to the bottom of a block. */
+typedef struct {
+    I rows, tiles; /* of a tile; 0 tiles: no such group */
+} FP(group);
+
+/* Divides the rows of a block among tiles; returns the number of tiles. The first tile, which packs B if `packs`, has all
+ * FP_MR rows. The rows of the others are distributed evenly, since a tile of one row leaves most of the registers unused:
+ * the last tiles have one row less. One more tile may make them all alike: then one function serves them all, which saves
+ * 3% of a step of 32 rows. */
+FP_INLINE I FP(deal_tiles)(FP(group) groups[3], I rows, int packs)
+{
+    packs = packs && rows >= FP_MR;
+    rows -= packs * FP_MR;
+    I tiles = (rows + FP_MR - 1) / FP_MR;
+    if (tiles && rows % tiles && rows % (tiles + 1) == 0 && rows > FP_MR / 2 * (tiles + 1))
+        tiles++;
+    I most = tiles ? (rows + tiles - 1) / tiles : 1, tall = rows - tiles * (most - 1);
+    groups[0] = (FP(group)){FP_MR, packs};
+    groups[1] = (FP(group)){most, tall};
+    groups[2] = (FP(group)){most - 1, tiles - tall};
+    return packs + tiles;
+}
+
+/* Computes the product by tiles: for each block of k, for each block of rows of A, for each panel of B, all tiles of
+ * these rows. */
 static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
 {
-    /* The rows are distributed evenly, since a tile of one row leaves most of the registers unused: tiles have
-     * tile_rows rows, and one row less from row short_from on. One more tile may make all tiles alike: then one
-     * function serves them all, which saves 3% of a step of 32 rows. */
-    I tiles = (p->m + FP_MR - 1) / FP_MR;
-    if (p->m % tiles && p->m % (tiles + 1) == 0 && p->m > FP_MR / 2 * (tiles + 1))
-        tiles++;
-    I tile_rows = (p->m + tiles - 1) / tiles, short_from = (p->m - tiles * (tile_rows - 1)) * tile_rows;
-    I b_row_bytes = p->b_row_stride * (I)sizeof(T);
-    int packs_a = FP_PACK_PAGES == 1 && p->a_row_stride == 1 &&
-                  p->a_col_stride * (I)sizeof(T) % FP_PACK_ROW_BYTES == 0 && p->n > FP_PACK_TILES * 2 * L;
-    T *tile = scratch, *panels = scratch + FP_TILE_SCRATCH((I)sizeof(T));
-    int packs_b = p->b_col_stride != 1 || (tiles > FP_PACK_TILES && b_row_bytes >= FP_PACK_PAGES * FP_PACK_ROW_BYTES);
-    I block_n = FP_BLOCK_N_BYTES / sizeof(T), block_k = FP_BLOCK_K_BYTES / sizeof(T);
-    I depth = p->k < block_k ? p->k : block_k;
-    int prefetches = p->m * depth * (I)sizeof(T) >= FP_PREFETCH_BYTES; /* A does not stay in the cache */
-    if (p->b_col_stride != 1 && !prefetches && depth * p->n * (I)sizeof(T) >= FP_PANEL_BYTES) {
-        /* the columns that a tile reads at once, or more if they stay in L1 */
-        I cached =
-            FP_TILE_VECTORS(tile_rows) > 2 ? 2 * FP_PANEL_BYTES / (depth * (I)sizeof(T)) / (2 * L) * (2 * L) : 2 * L;
-        block_n = cached < 2 * L ? 2 * L : cached < block_n ? cached : block_n;
-    }
-    for (I n0 = 0; n0 < p->n; n0 += block_n)
-        for (I k0 = 0; k0 < p->k || k0 == 0; k0 += block_k) {
-            I n1 = n0 + block_n < p->n ? n0 + block_n : p->n;
-            I k1 = k0 + block_k < p->k ? k0 + block_k : p->k;
-            FP(tile_block) block = {.b = p->b + k0 * p->b_row_stride + n0 * p->b_col_stride,
-                                    .b_row_stride = p->b_row_stride,
-                                    .b_panel = 2 * L,
-                                    .a_row_stride = p->a_row_stride,
-                                    .a_col_stride = p->a_col_stride,
-                                    .j0 = n0,
-                                    .j1 = n1,
-                                    .k0 = k0,
-                                    .k1 = k1};
-            if (packs_b) {
-                if (p->b_col_stride == 1)
-                    FP(pack)(panels, block.b, p->b_row_stride, k1 - k0, n1 - n0);
-                else
-                    FP(pack_transposed)(panels, block.b, p->b_col_stride, k1 - k0, n1 - n0);
-                block.b = panels;
-                block.b_row_stride = 2 * L;
-                block.b_panel = 2 * L * (k1 - k0);
-            }
-            if (prefetches)
-                FP(plan_prefetch)(&block, tile_rows);
-            block.prefetch = p->a + k0 * p->a_col_stride;
-            for (I rows = tile_rows; block.i < p->m; block.i += rows) {
-                rows -= block.i == short_from;
-                block.a = block.prefetch;
-                block.prefetch += rows * p->a_row_stride;
-                if (packs_a) {
-                    FP(pack_tile)(tile, block.a, p->a_col_stride, k1 - k0, rows);
-                    block.a = tile;
-                    block.a_col_stride = rows;
+    FP(blocks) blocks = FP(choose_blocks)(p);
+    int transposes = p->b_col_stride != 1;
+    T *panel = scratch, *packed_a = scratch + (blocks.packs_b ? blocks.k * blocks.n : 0);
+    for (I k0 = 0; k0 < p->k || k0 == 0; k0 += blocks.k)
+        for (I i0 = 0; i0 < p->m; i0 += blocks.m) {
+            FP(tile_block) block = {.k0 = k0, .k1 = FP(smaller)(k0 + blocks.k, p->k)};
+            FP(group) groups[3];
+            I depth = block.k1 - k0, rows = FP(smaller)(blocks.m, p->m - i0), activated = 0;
+            I tiles = FP(deal_tiles)(groups, rows, blocks.packs_b && !transposes);
+            const T *a = p->a + i0 * p->a_row_stride + k0 * p->a_col_stride;
+            if (blocks.packs_a) {
+                T *to = packed_a;
+                for (int g = 0; g < 3; g++) {
+                    FP(pack_rows)(to, a, p->a_row_stride, p->a_col_stride, depth, groups[g].tiles, groups[g].rows);
+                    to += groups[g].tiles * FP(packed_tile)(groups[g].rows, depth);
+                    a += groups[g].tiles * groups[g].rows * p->a_row_stride;
                 }
-                FP(tiles)[rows](p, &block);
+                a = packed_a;
+            }
+            for (block.j0 = 0; block.j0 < p->n; block.j0 = block.j1) {
+                block.j1 = FP(smaller)(block.j0 + blocks.n, p->n);
+                block.i = i0;
+                block.a = a;
+                block.b = p->b + k0 * p->b_row_stride + block.j0 * p->b_col_stride;
+                block.b_row_stride = p->b_row_stride;
+                block.packed = NULL;
+                block.prefetch = NULL;
+                if (blocks.packs_b) {
+                    I width = block.j1 - block.j0, stride = transposes ? p->b_col_stride : p->b_row_stride;
+                    const T *next = block.b + (block.j1 < p->n ? width : -block.j0) * p->b_col_stride;
+                    if (depth >= FP_PREFETCH_K)
+                        FP(plan_prefetch)(&block, next, stride, transposes, tiles);
+                    block.packed = panel;
+                    block.packed_stride = blocks.n;
+                    if (transposes)
+                        FP(pack_transposed)(panel, blocks.n, block.b, stride, depth, width);
+                    else if (!groups[0].tiles || width % (2 * L))
+                        FP(pack)(panel, blocks.n, block.b, stride, depth, width);
+                    else
+                        block.packs = 1;
+                }
+                for (int g = 0; g < 3; g++) {
+                    I mr = groups[g].rows;
+                    block.tiles = groups[g].tiles;
+                    block.a_row_stride = blocks.packs_a ? 1 : p->a_row_stride;
+                    block.a_col_stride = blocks.packs_a ? mr : p->a_col_stride;
+                    block.a_tile = blocks.packs_a ? FP(packed_tile)(mr, depth) : mr * p->a_row_stride;
+                    if (block.packs)
+                        FP(pack_tiles)(p, &block);
+                    else if (block.tiles)
+                        FP(tiles)[mr](p, &block);
+                    if (block.packed) { /* by now */
+                        block.b = block.packed;
+                        block.b_row_stride = block.packed_stride;
+                    }
+                    block.packs = 0;
+                    block.i += block.tiles * mr;
+                    block.a += block.tiles * block.a_tile;
+                    block.prefetch += block.prefetch ? block.tiles * block.prefetch_tile : 0;
+                }
+                if (block.k1 == p->k && FP(activates)(p) &&
+                    (block.j1 - activated >= FP_ACTIVATED || block.j1 == p->n)) {
+                    FP(activate_rows)(p, i0, rows, activated, block.j1 - activated);
+                    activated = block.j1;
+                }
             }
         }
 }

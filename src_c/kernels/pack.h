@@ -1,24 +1,11 @@
 /* Packing: copies of parts of A and B in the order in which a tile reads them. */
 
-/* Copies B (depth, width) into panels of `depth` rows and 2 L columns, one after another; columns beyond `width` are
- * 0. */
-static void FP(pack)(T *panels, const T *b, I b_row_stride, I depth, I width)
+/* Copies B (depth, width) to rows `stride` apart, a multiple of a vector. */
+static void FP(pack)(T *to, I stride, const T *b, I b_row_stride, I depth, I width)
 {
-    for (I k = 0; k < depth; k++, b += b_row_stride) { /* along the rows, which the CPU's own prefetching follows */
-        T *to = panels + 2 * L * k;
-        I j = 0;
-        for (; j + 2 * L <= width; j += 2 * L, to += 2 * L * depth) {
-            /* The CPU itself does not prefetch across pages. */
-            FP_PREFETCH_READ(b + j + FP_PACK_PREFETCH * b_row_stride);
-            FP_PREFETCH_READ(b + j + L + FP_PACK_PREFETCH * b_row_stride);
-            V(store)(to, V(load)(b + j));
-            V(store)(to + L, V(load)(b + j + L));
-        }
-        if (j < width) {
-            V(store)(to, FP(load_tail)(b + j, width - j));
-            V(store)(to + L, FP(load_tail)(b + j + L, width - j - L));
-        }
-    }
+    for (I k = 0; k < depth; k++, b += b_row_stride, to += stride)
+        for (I j = 0; j < width; j += L)
+            V(store)(to + j, FP(load_tail)(b + j, width - j));
 }
 
 /* Transposes the first k elements of the first j rows at `from` (at most L each), and stores up to `wide` elements of
@@ -44,25 +31,55 @@ static void FP(transpose)(T *to, I to_stride, const T *from, I from_stride, I ro
                                 columns - j, columns - j);
 }
 
-/* Copies B into panels as above where its columns, b_col_stride apart, are contiguous in memory. */
-static void FP(pack_transposed)(T *panels, const T *b, I b_col_stride, I depth, I width)
+/* The same where the columns of B, b_col_stride apart, are contiguous in memory. */
+static void FP(pack_transposed)(T *to, I stride, const T *b, I b_col_stride, I depth, I width)
 {
-    for (I j = 0; j < width; j += L) { /* half of a panel */
-        T *half = panels + j / (2 * L) * (2 * L) * depth + j % (2 * L);
+    for (I j = 0; j < width; j += L)
         for (I k = 0; k < depth; k += L) {
             const T *from = b + j * b_col_stride + k;
             if (depth - k >= L && width - j >= L)
-                FP(transpose_block)(half + k * 2 * L, 2 * L, from, b_col_stride, L, L, L);
+                FP(transpose_block)(to + k * stride + j, stride, from, b_col_stride, L, L, L);
             else
-                FP(transpose_block)(half + k * 2 * L, 2 * L, from, b_col_stride, depth - k, width - j, L);
+                FP(transpose_block)(to + k * stride + j, stride, from, b_col_stride, depth - k, width - j, L);
         }
-    }
 }
 
-/* Copies a tile's mr rows of A, whose columns are contiguous (a_row_stride is 1), as mr elements for each k. */
-static void FP(pack_tile)(T *tile, const T *a, I a_col_stride, I depth, I mr)
+/* Copies a tile's mr rows of A, which are contiguous along k, as mr elements for each k. Elements beyond the last row are
+ * overwritten by the next k: so the upper rows come first. */
+FP_INLINE void FP(pack_tile)(T *to, const T *a, I a_row_stride, I depth, I mr)
 {
-    for (I k = 0; k < depth; k++, a += a_col_stride, tile += mr)
-        for (I r = 0; r < mr; r += L) /* elements stored beyond the last row are overwritten by the next k */
-            V(store)(tile + r, FP(load_tail)(a + r, mr - r));
+    I k = 0;
+    for (; k + L <= depth; k += L)
+        for (I r = (mr - 1) / L * L; r >= 0; r -= L)
+            FP(transpose_block)(to + k * mr + r, mr, a + r * a_row_stride + k, a_row_stride, L, mr - r, L);
+    for (I r = (mr - 1) / L * L; r >= 0; r -= L)
+        FP(transpose_block)(to + k * mr + r, mr, a + r * a_row_stride + k, a_row_stride, depth - k, mr - r, L);
+}
+
+/* The distance between the copies of two tiles of mr rows of A. The L elements between them are where the last column's
+ * vectors end; and since copies are then no multiple of 2048 bytes apart, a column of many tiles is in many sets of L1. */
+FP_INLINE I FP(packed_tile)(I mr, I depth) { return mr * depth + L; }
+
+FP_INLINE void FP(pack_columns)(T *to, const T *a, I a_col_stride, I depth, I tiles, I mr)
+{
+    for (I k = 0; k < depth; k++, a += a_col_stride, to += mr)
+        for (I t = 0; t < tiles; t++)
+            for (I r = (mr - 1) / L * L; r >= 0; r -= L)
+                V(store)(to + t * FP(packed_tile)(mr, depth) + r, FP(load_tail)(a + t * mr + r, (tiles - t) * mr - r));
+}
+
+/* Copies the rows of A of `tiles` tiles of mr rows, one tile after another, each as mr elements for each k. FP_MR is a
+ * constant, which makes it faster. */
+static void FP(pack_rows)(T *to, const T *a, I a_row_stride, I a_col_stride, I depth, I tiles, I mr)
+{
+    if (a_row_stride == 1 && mr == FP_MR)
+        FP(pack_columns)(to, a, a_col_stride, depth, tiles, FP_MR);
+    else if (a_row_stride == 1)
+        FP(pack_columns)(to, a, a_col_stride, depth, tiles, mr);
+    else
+        for (I t = 0; t < tiles; t++, to += FP(packed_tile)(mr, depth), a += mr * a_row_stride)
+            if (mr == FP_MR)
+                FP(pack_tile)(to, a, a_row_stride, depth, FP_MR);
+            else
+                FP(pack_tile)(to, a, a_row_stride, depth, mr);
 }

@@ -8,39 +8,40 @@
  * the gradient, and c itself is not stored. */
 enum { FP_EPILOGUE_NONE, FP_EPILOGUE_FORWARD, FP_EPILOGUE_BACKWARD, FP_EPILOGUE_SGD };
 
-/* The depth of a block of B: a tile's rows of A (14 x 512 floats, 28 KB) stay in a 32 KB L1. */
-#define FP_BLOCK_K_BYTES 2048
-/* Its width: 512 x 256 floats are 512 KB, half of a 1 MB L2; 256 x 128 doubles are half of that. */
-#define FP_BLOCK_N_BYTES 1024
+/* A panel of B takes half of L1, so that the rows of A pass by without evicting it: 256 rows of 64 bytes in 32 KB. */
+#define FP_PANEL_BYTES (fp_caches.l1 / 2)
+#define FP_MOST_PANEL_BYTES (32 * 1024)
+/* Packed rows of A take half of L2, and a little more, so that 256 rows of 256 are one block of 512 KB. More are no
+ * faster: B is then read and packed once for 264 rows. */
+#define FP_ROWS_BYTES (fp_caches.l2 < 512 * 1024 ? fp_caches.l2 / 32 * 17 : FP_MOST_ROWS_BYTES)
+#define FP_MOST_ROWS_BYTES (272 * 1024)
+/* The memory between packed tiles, for each row: at most a vector for half of a tile's rows. */
+#define FP_ROW_SLACK 4
 
 /* The number of vectors across a full tile of mr rows. An FMA waits 4 cycles for the one whose sum it adds to, and a
  * core starts two per cycle, so a tile needs 8 sums at least. Steps of one row take a quarter less time for it at 64
  * wide. */
 #define FP_TILE_VECTORS(mr) ((mr) == 1 ? 8 : (mr) == 2 ? 4 : 2)
 #define FP_MAX_TILE_VECTORS FP_TILE_VECTORS(1)
-/* The widest panel of any ISA (two AVX-512 vectors of float32): packed widths round up to it. */
-#define FP_MAX_PANEL 32
+/* The widest tiles of any ISA: AVX-512 has 16 lanes of float32. Packed widths round up to them. */
+#define FP_MOST_LANES 16
+#define FP_MOST_COLUMNS (FP_MAX_TILE_VECTORS * FP_MOST_LANES)
 
-/* B is packed if its rows are at least FP_PACK_PAGES (of the ISA) times this apart: to read a row of a tile's columns
- * at each k then takes too many entries of the TLB and, if the rows are 2^k bytes apart, maps to too few sets of the
- * cache. Closer rows are read faster in place, by 1 to 15%. */
+/* B is packed if more tiles of rows than this read it, and it does not fit into L1: AVX2 and AVX-512 take 2 to 8% less time
+ * for 64 rows in place. Fewer tiles suffice where B's rows are so far apart that they evict each other from L2. */
+#define FP_PACK_TILES 8
+#define FP_PACK_ALIASED_TILES 4
+/* A is packed if at least so many panels of B read it: to pack it takes as long as one of them. */
+#define FP_PACK_PANELS 8
+/* It is packed where its rows are a page apart, too: AVX2 takes 15% less time at 2064 wide, and 3% more at 1000. */
 #define FP_PACK_ROW_BYTES 4096
-/* B is also read in place if no more tiles of rows than this read it: a copy would cost more than it saves. */
-#define FP_PACK_TILES 4
-/* A larger B^T is packed panel by panel, so that each panel is in L1 when it is read, which saves 3 to 8%. */
-#define FP_PANEL_BYTES (16 * 1024)
-/* Packing prefetches this many rows of B ahead of the one that it copies: 2% of a product 1024 wide. */
-#define FP_PACK_PREFETCH 8
-
-/* Where FP_PACK_PAGES is 1, a tile's rows of A^T are packed too if all k map to one set of the cache: AVX2 takes a
- * third less time at 1024 wide; AVX-512, whose tiles are taller, would take 3% more. */
-#define FP_MAX_TILE_ROWS 16 /* the largest FP_MR of any ISA, rounded up to a vector */
-#define FP_TILE_SCRATCH(size) (FP_MAX_TILE_ROWS * (FP_BLOCK_K_BYTES / (size) + 1))
 
 /* From this depth on, a tile takes long enough to prefetch what is read next. */
 #define FP_PREFETCH_K 64
-/* A is prefetched from this size on, since a 512 KB L2 does not hold it beside B: 15% at 2048 wide, -2% at 48. */
-#define FP_PREFETCH_BYTES (256 * 1024)
+
+/* Activations that are not computed in registers are applied to so many finished columns at least, since each row is a
+ * call. */
+#define FP_ACTIVATED 64
 
 /* A C of fewer columns than FP_NARROW may be computed as C^T if k is at least FP_NARROW_K: its copies cost as much as 3
  * to 8 steps of k. */

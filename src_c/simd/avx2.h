@@ -10,8 +10,6 @@
 /* A tile of 6 x 2 vectors has 12 accumulators, which with 2 vectors of B and a broadcast of A take 15 of 16
  * registers. */
 #define FP_MR 6
-/* A step of k takes a tile 6 cycles, less than an access to the second-level TLB. */
-#define FP_PACK_PAGES 1
 #define FP_EACH_MR(use) use(3) use(4) use(5) use(6)
 
 typedef __m256 f32_t;

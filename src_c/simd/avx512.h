@@ -10,9 +10,6 @@
 /* A tile of 14 x 2 vectors has 28 accumulators, which with 2 vectors of B and a broadcast of A take 31 of 32
  * registers. */
 #define FP_MR 14
-/* A step of k takes a tile 14 cycles: at 1024 floats wide, reading in place is as fast for 400 rows, and faster for
- * fewer. */
-#define FP_PACK_PAGES 2
 #define FP_EACH_MR(use) use(3) use(4) use(5) use(6) use(7) use(8) use(9) use(10) use(11) use(12) use(13) use(14)
 
 #define FP_ROUND_NEAREST (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)

@@ -11,7 +11,6 @@
  * The other 16 registers hold vectors of B and broadcasts of A. From 10 rows on, GCC 12 loads more of these in
  * advance than there are registers, and accumulators spill to memory. */
 #define FP_MR 8
-#define FP_PACK_PAGES 1 /* as for AVX2; not measured */
 #define FP_EACH_MR(use) use(3) use(4) use(5) use(6) use(7) use(8)
 
 /* Clang (14 at least) compiles a > b ? a : b with a = 0, as in ReLU, to vmaxq, which turns -0 into +0. This hides from

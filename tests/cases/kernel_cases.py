@@ -41,8 +41,8 @@ PRODUCT_H = Path(__file__).parents[2] / "src_c" / "kernels" / "product.h"
 
 def edges():
     """Return the sizes of product.h at which a product takes another branch, by name."""
-    found = re.findall(r"^#define FP_((?:BLOCK|PACK|SCALAR)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
-    assert len(found) >= 4, f"got {found} from {PRODUCT_H}, wanted FP_BLOCK_..., FP_PACK_...; say what they are now"
+    found = re.findall(r"^#define FP_((?:PACK|SCALAR)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
+    assert len(found) >= 4, f"got {found} from {PRODUCT_H}, wanted FP_PACK_..., FP_SCALAR_...; say what they are now"
     return {name: int(number) for name, number in found}
 
 
@@ -52,20 +52,22 @@ def product_shapes(itemsize):
     usual = (53, 75, 69)  # several tiles in each direction, incomplete ones at the ends, and large enough to be packed
     yield usual
     for name, number in edges().items():
-        number = number // itemsize if name.endswith("_BYTES") else number
-        around = (number - 1, number, number + 1)
-        if name == "PACK_ROW_BYTES":  # or twice that, from row to row of B; it is packed if C has many tiles of rows
-            yield from ((300, pages * number + more, 5) for pages in (1, 2) for more in (-1, 0, 1))
+        if name == "PACK_ROW_BYTES":  # from row to row of A; it is packed if C has many tiles of rows
+            yield from ((150, 300, number // itemsize + more) for more in (-1, 0, 1))
+        elif name.endswith("_TILES"):  # of the rows of each ISA
+            yield from ((number * mr + more, 150, 75) for mr in (6, 8, 14) for more in (0, 1))
+        elif name.endswith("_PANELS"):
+            yield from ((150, 2 * lanes * number + more, 75) for lanes in (2, 4, 8, 16) for more in (-1, 0))
         elif name.endswith("_PRODUCT"):  # m n k
-            yield from ((*[1] * axis, size, *[1] * (2 - axis)) for axis in range(3) for size in around)
-        else:
-            yield from ((*usual[:axis], size, *usual[axis + 1 :]) for axis in range(3) for size in around)
+            yield from (
+                (*[1] * axis, number + more, *[1] * (2 - axis)) for axis in range(3) for more in (-1, 0, 1)
+            )
     yield from product([64, 300], [2, 10, 17, 21, 31], [31, 32, 600])  # C^T fills more lanes than C
     yield from product([40, 61], [6, 11, 14, 20, 24, 30, 70], [1, 8, 9, 400])  # skinny.h: shallow, or few vectors wide
-    yield edges()["PACK_ROW_BYTES"] // itemsize, 70, 40  # A^T whose columns fall into one set of the cache
-    yield 300, 300, 300  # deep and large enough to prefetch the next rows of A
+    yield 300, 300, 300  # several blocks of k, and deep enough to prefetch the next panel
+    yield 560, 140, 300  # several blocks of rows
     yield from product([1, 2], [40, 64, 70, 100, 112, 128, 129, 260], [3, 70])  # few rows: tiles of up to eight vectors
-    yield 1, 3000, 5  # many columns of B^T, but no more than a block
+    yield 1, 3000, 5  # many columns of B^T
     yield 2, 1, 4097  # a long sum
     yield from ((rows, 1, 40) for rows in (*WIDTHS, 300))  # one column, which may be treated as a row
 

@@ -9,6 +9,8 @@ import pytest
 import reference
 import reference_activations
 from cases_activations import ACTIVATIONS, SAVES_SLOPE, hyper_of, usual
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from kernel_cases import Drawer, wide
 from kernels_ctypes import GUARD, Guarded, Same, exact_isas, kernels_of, parse
 
@@ -178,6 +180,43 @@ def test_bits_of_an_element_do_not_depend_on_its_neighbours(which, kernels, dtyp
         ]:  # fmt: skip
             part = multiply(a[slice(*rows)].copy(), b[:, slice(*columns)].copy())
             np.testing.assert_array_equal(part, whole[slice(*rows), slice(*columns)])
+
+
+@pytest.fixture
+def caches():
+    """The engine's set_cache_sizes; the sizes are the CPU's own again afterwards."""
+    sizes = _engine.cache_sizes()
+    yield _engine.set_cache_sizes
+    _engine.set_cache_sizes(*sizes)
+
+
+CACHES = st.tuples(st.sampled_from([0, 2048, 6000, 16384, 32768]), st.sampled_from([0, 5000, 32768, 2**19, 2**21]))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 300), CACHES)
+@example(300, 140, 150, (0, 0))
+@example(257, 256, 256, (4096, 16384))
+def test_the_blocks_of_a_product_change_no_bit(caches, kernels, dtype, m, n, k, sizes):
+    draw = Drawer(dtype)
+    a, b = draw.normal(m, k), draw.normal(k, n)
+    for which, multiply in products(kernels, dtype).items():
+        caches(0, 0)
+        smallest = multiply(a, b)
+        caches(*sizes)
+        np.testing.assert_array_equal(multiply(a, b), smallest, err_msg=which)
+
+
+@pytest.mark.parametrize("sizes", [(0, 0), (4096, 16384), (32768, 2**19), (65536, 2**21)])
+@pytest.mark.parametrize("name, kind", [each for each in SIGNATURES if each[0].startswith("dense_")])
+def test_the_blocks_keep_within_the_arrays(name, kind, sizes, caches, kernels, dtype):
+    """With all epilogues, strides and canaries, the bits are those of the blocks that this CPU gets."""
+    cpu = _engine.cache_sizes()
+    for case in kernel_cases.cases(name, kind, dtype):
+        caches(*cpu)
+        usual = kernels[name](**case.arguments)
+        caches(*sizes)
+        assert_same_bits(case, usual, kernels[name](**case.arguments, **LAYOUTS[1]))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -13,7 +13,7 @@ def promised(threads):
     """Return the bytes of theta, gradient and velocity, a and dz of a batch, scratch memory and the order of rows."""
     parameters = sum((n_in + 1) * n_out for n_in, n_out in zip(WIDTHS, WIDTHS[1:], strict=False))
     batch = BATCH * (WIDTHS[0] + 2 * sum(WIDTHS[1:]))
-    scratch = threads * 256 * 512  # a packed block of B for each thread: product.h
+    scratch = threads * (272 + 32) * 256  # packed rows of A and a panel of B for each thread: product.h
     return 4 * (3 * parameters + batch + scratch) + 8 * ROWS
 
 
