@@ -39,7 +39,7 @@ static void FP(dense_input_gradient)(T *dx, const T *dz, const T *w, const T *sa
 /* db[j] = sum over rows of dz[., j], in row order, for n columns, which fill nv vectors */
 FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_stride, int accumulate, int nv)
 {
-    V(t) sum[4];
+    V(t) sum[8];
     FP_UNROLL_FOR (int v = 0; v < nv; v++)
         sum[v] = accumulate ? FP(load_tail)(db + v * L, n - v * L) : V(set1)(0);
     for (I i = 0; i < rows; i++)
@@ -51,15 +51,22 @@ FP_INLINE void FP(column_sums)(T *db, const T *dz, I rows, I n, I dz_stride, int
 
 FP_INLINE void FP(bias_gradient)(T *db, const T *dz, I rows, I n_out, I dz_stride, int accumulate)
 {
-    I j = 0; /* 4 vectors at once, since each addition waits for the one before it in the same sum */
-    for (; n_out - j >= 4 * L; j += 4 * L)
-        FP(column_sums)(db + j, dz + j, rows, 4 * L, dz_stride, accumulate, 4);
-    if (n_out - j > 2 * L)
-        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_stride, accumulate, 4);
-    else if (n_out - j > L)
-        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_stride, accumulate, 2);
-    else if (n_out > j)
-        FP(column_sums)(db + j, dz + j, rows, n_out - j, dz_stride, accumulate, 1);
+    I j = 0; /* many vectors at once, since each addition waits for the one before it in the same sum */
+    for (; n_out - j >= 8 * L; j += 8 * L)
+        FP(column_sums)(db + j, dz + j, rows, 8 * L, dz_stride, accumulate, 8);
+    I n = n_out - j, vectors = (n + L - 1) / L;
+    if (vectors > 6)
+        FP(column_sums)(db + j, dz + j, rows, n, dz_stride, accumulate, 8);
+    else if (vectors > 4)
+        FP(column_sums)(db + j, dz + j, rows, n, dz_stride, accumulate, 6);
+    else if (vectors > 3)
+        FP(column_sums)(db + j, dz + j, rows, n, dz_stride, accumulate, 4);
+    else if (vectors > 2)
+        FP(column_sums)(db + j, dz + j, rows, n, dz_stride, accumulate, 3);
+    else if (vectors > 1)
+        FP(column_sums)(db + j, dz + j, rows, n, dz_stride, accumulate, 2);
+    else if (vectors > 0)
+        FP(column_sums)(db + j, dz + j, rows, n, dz_stride, accumulate, 1);
 }
 
 /* dw = x^T dz */
