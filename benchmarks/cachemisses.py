@@ -37,6 +37,7 @@ def work(job):
     """Make every product once, and then `calls` more calls of one of them: what cachegrind counts."""
     from fastprop._core import _engine as engine
 
+    engine.set_cache_sizes(L1, L2)
     kept = {}
     for product, (kernel, operands) in PRODUCTS.items():
         calls, arrays = contestants(engine, kernel, operands, tuple(job["shape"]), job["dtype"])
