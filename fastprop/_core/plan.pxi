@@ -76,7 +76,7 @@ cdef struct Plan:
     int n_parts            # the most threads that may share the work
     # the arena
     ptrdiff_t part_rows    # rows that go through the network at once on one thread
-    ptrdiff_t block_rows   # rows that the arena has room for
+    ptrdiff_t block_rows   # rows that the arena holds
     bint whole             # those of the whole batch
     char *x                # (block_rows, n_inputs), stride x_stride: rows of X, gathered in the order of the job
     ptrdiff_t x_stride
