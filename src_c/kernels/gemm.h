@@ -316,9 +316,13 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
     }
     blocks.n = FP(smaller)(wide, FP(larger)(FP_PANEL_BYTES / (k * size * columns), 1) * columns);
     if (tiles > FP_PACK_TILES && p->n >= FP_PACK_PANELS * columns) {
-        I spread = FP(spread)(p->a_row_stride);
-        blocks.packs_a = p->a_col_stride != 1 || p->a_row_stride * size >= FP_PACK_ROW_BYTES ||
-                         p->m * spread > fp_caches.l2 / 2 || FP_MR * spread > fp_caches.l1 / 2;
+        int many = p->n >= 2 * FP_PACK_PANELS * columns;
+        if (p->a_col_stride != 1)
+            blocks.packs_a = many || k * FP(spread)(p->a_col_stride) > fp_caches.l1 / 2;
+        else
+            blocks.packs_a = (many && p->a_row_stride * size >= FP_PACK_ROW_BYTES) ||
+                             p->m * FP(spread)(p->a_row_stride) > fp_caches.l2 / 2 ||
+                             FP_MR * FP(spread)(p->a_row_stride) > fp_caches.l1 / 2;
     }
     if (blocks.packs_a)
         blocks.m = FP(deal)(p->m, FP(larger)(FP_ROWS_BYTES / ((k + FP_ROW_SLACK) * size * FP_MR), 1) * FP_MR, FP_MR);
