@@ -7,7 +7,7 @@ import fastprop as fp
 # Large enough for the pool to be woken; the first is one block of rows at a time, the second is narrow and goes through
 # in row blocks that add to the gradient, the third has more weights than a cache. No batch is a multiple of a slice.
 SHAPES = {
-    "54-256x3-7": ([54, 256, 256, 256, 7], "relu", "cross_entropy", "float32", 270),
+    "54-256x3-7": ([54, 256, 256, 256, 7], "relu", "cross_entropy", "float32", 520),
     "8-48x4-2": ([8, 48, 48, 48, 48, 2], "tanh", "half_mse", "float32", 2070),
     "200-300-10": ([200, 300, 10], "sigmoid", "binary_cross_entropy", "float64", 99),
 }
