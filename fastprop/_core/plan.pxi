@@ -107,8 +107,8 @@ cdef enum:
     # 8-48x4-2 with 4096 rows misses a 512 KB L2 15,000 times a step with 200 KB, 68,000 times with 400 KB; 100 KB take
     # 3 to 7% longer. More parameters are worth longer blocks, which read them less often.
     BLOCK_BYTES = 200 * 1024
-    # Parameters that alone fill this much of the L2 cache are worth the longest blocks: 1024 rows are 2% faster than 512
-    # at 2048 wide, and still a small arena.
+    # Parameters that alone fill this much of the L2 cache are worth the longest blocks: 1024 rows are 2% faster than
+    # 512 at 2048 wide, and still a small arena.
     CACHE_BYTES = 400 * 1024
     MAX_BLOCK_ROWS = 1024  # per thread
     PORTABLE_ROWS = 32  # rows per call of a portable kernel, which takes tens of milliseconds for them in a wide layer
