@@ -305,7 +305,7 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
     """
     cdef Plan *p = job.plan
     cdef double cost = 0
-    cdef ptrdiff_t i, block, at = 0, blocks = 1, unit = UNIT_ROWS * p.n_parts, units = 0
+    cdef ptrdiff_t i, block, at = 0, blocks = 1, unit = 0, units = 0
     job.batch_weight = sum_weights(job, first, rows)
     if runs_fused(job, rows):
         p.kernels.fused_small_network(
@@ -319,6 +319,7 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
     if job.n_slices > 1:
         return run_sliced_batch(job) / p.members
     if rows > p.block_rows:  # blocks of about equal length, since a short one would be worth one thread only
+        unit = p.block_rows // p.part_rows * UNIT_ROWS  # block_rows are a multiple of it
         blocks, units = (rows + p.block_rows - 1) // p.block_rows, (rows + unit - 1) // unit
     for block in range(blocks):
         job.block_offset, job.accumulate = first + at, at > 0

@@ -47,11 +47,13 @@ def training(widths, rows, *, loss, weighted, dropout, norm, dtype, seed):
 
 NARROW = {"widths": [8, 32, 32, 4], "rows": 10000, "loss": "half_mse", "weighted": False}
 MIDDLING = {"widths": [64, 70, 10], "rows": 1025, "loss": "cross_entropy", "weighted": True}
+REST = {"widths": [13, 21], "rows": 1251, "loss": "half_mse", "weighted": False}  # a last batch of two uneven blocks
 WIDE = {"widths": [300, 500, 400, 10], "rows": 70, "loss": "cross_entropy", "weighted": False}  # by columns
 
 
 @example(**NARROW, dropout=0.0, norm=False, dtype="float32", seed=0)
 @example(**MIDDLING, dropout=0.2, norm=False, dtype="float64", seed=1)
+@example(**REST, dropout=0.3, norm=False, dtype="float64", seed=0)
 @example(**WIDE, dropout=0.2, norm=False, dtype="float32", seed=2)
 @example(**WIDE, dropout=0.0, norm=True, dtype="float64", seed=3)
 @given(
