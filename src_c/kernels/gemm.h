@@ -278,11 +278,21 @@ FP_INLINE I FP(smaller)(I a, I b) { return a < b ? a : b; }
 
 FP_INLINE I FP(larger)(I a, I b) { return a > b ? a : b; }
 
-/* The size of the blocks of at most `most` that n is dealt into evenly, a multiple of `unit`. */
-FP_INLINE I FP(deal)(I n, I most, I unit)
+/* How many of n items of `each` bytes are in a block of at most `bytes`: all, or else a multiple of `unit`, of as many as
+ * possible. That all fit is found without a division, whose time small products would notice. */
+FP_INLINE I FP(fill)(I n, I each, I bytes, I unit)
 {
-    I blocks = FP(larger)((n + most - 1) / most, 1);
-    return FP(larger)((n + blocks * unit - 1) / (blocks * unit), 1) * unit;
+    return n * each <= bytes ? FP(larger)(n, 1) : FP(larger)(bytes / (each * unit), 1) * unit;
+}
+
+/* The same, but n items are dealt evenly into such blocks. */
+FP_INLINE I FP(deal)(I n, I each, I bytes, I unit)
+{
+    I most = FP(fill)(n, each, bytes, unit);
+    if (n <= most)
+        return most;
+    I blocks = (n + most - 1) / most;
+    return (n + blocks * unit - 1) / (blocks * unit) * unit;
 }
 
 /* The largest power of two that divides the bytes from row to row: rows that are such a power apart map to so few sets of
@@ -302,19 +312,19 @@ typedef struct {
 FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
 {
     I size = sizeof(T), columns = FP_TILE_VECTORS(p->m) * L, tiles = (p->m + FP_MR - 1) / FP_MR;
-    I wide = (p->n + columns - 1) / columns * columns, k = FP(deal)(p->k, FP_PANEL_BYTES / (columns * size), 1);
+    I wide = (p->n + columns - 1) & -columns, k = FP(deal)(p->k, columns * size, FP_PANEL_BYTES, 1);
     FP(blocks) blocks = {.k = k, .m = p->m, .n = wide, .packs_a = 0, .packs_b = p->b_col_stride != 1};
     int aliases = k * FP(spread)(p->b_row_stride) > fp_caches.l2 / 2;
     if (tiles > (aliases ? FP_PACK_ALIASED_TILES : FP_PACK_TILES))
         blocks.packs_b |= p->k * p->b_row_stride * size > FP_PANEL_BYTES;
     if (!blocks.packs_b) { /* the order of these tiles keeps their rows of A in L1 and B in L2 */
-        blocks.k = FP(deal)(p->k, FP_PANEL_BYTES / (FP_MR * size), 1);
-        blocks.n = FP(smaller)(wide, FP(larger)(fp_caches.l2 / 2 / (blocks.k * size * columns), 1) * columns);
+        blocks.k = FP(deal)(p->k, FP_MR * size, FP_PANEL_BYTES, 1);
+        blocks.n = FP(fill)(wide, blocks.k * size, fp_caches.l2 / 2, columns);
         if (FP(activates)(p)) /* while they are in L1 */
-            blocks.m = FP(deal)(p->m, FP(larger)(FP_PANEL_BYTES / (blocks.n * size * FP_MR), 1) * FP_MR, FP_MR);
+            blocks.m = FP(deal)(p->m, blocks.n * size, FP_PANEL_BYTES, FP_MR);
         return blocks;
     }
-    blocks.n = FP(smaller)(wide, FP(larger)(FP_PANEL_BYTES / (k * size * columns), 1) * columns);
+    blocks.n = FP(fill)(wide, k * size, FP_PANEL_BYTES, columns);
     if (tiles > FP_PACK_TILES && p->n >= FP_PACK_PANELS * columns) {
         int many = p->n >= 2 * FP_PACK_PANELS * columns;
         if (p->a_col_stride != 1)
@@ -325,7 +335,7 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
                              FP_MR * FP(spread)(p->a_row_stride) > fp_caches.l1 / 2;
     }
     if (blocks.packs_a)
-        blocks.m = FP(deal)(p->m, FP(larger)(FP_ROWS_BYTES / ((k + FP_ROW_SLACK) * size * FP_MR), 1) * FP_MR, FP_MR);
+        blocks.m = FP(deal)(p->m, (k + FP_ROW_SLACK) * size, FP_ROWS_BYTES, FP_MR);
     return blocks;
 }
 
