@@ -313,6 +313,7 @@ FP_INLINE I FP(whole_tiles)(const FP(product) *p)
 /* The sizes of the blocks of a product, and which of its matrices are packed. */
 typedef struct {
     I k, m, n;
+    I kept; /* the columns of B whose packed panels are kept for the blocks of rows below; 0: one panel at a time */
     int packs_a, packs_b;
 } FP(blocks);
 
@@ -320,7 +321,7 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
 {
     I size = sizeof(T), columns = FP_TILE_VECTORS(p->m) * L, tiles = (p->m + FP_MR - 1) / FP_MR;
     I wide = FP(whole_tiles)(p), k = FP(deal)(p->k, columns * size, FP_PANEL_BYTES, 1);
-    FP(blocks) blocks = {.k = k, .m = p->m, .n = wide, .packs_a = 0, .packs_b = p->b_col_stride != 1};
+    FP(blocks) blocks = {.k = k, .m = p->m, .n = wide, .kept = 0, .packs_a = 0, .packs_b = p->b_col_stride != 1};
     int aliases = k * FP(spread)(p->b_row_stride) > fp_caches.l2 / 2;
     if (tiles > (aliases ? FP_PACK_ALIASED_TILES : FP_PACK_TILES))
         blocks.packs_b |= p->k * p->b_row_stride * size > FP_PANEL_BYTES;
@@ -341,8 +342,11 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
                              p->m * FP(spread)(p->a_row_stride) > fp_caches.l2 / 2 ||
                              FP_MR * FP(spread)(p->a_row_stride) > fp_caches.l1 / 2;
     }
-    if (blocks.packs_a)
+    if (blocks.packs_a) {
         blocks.m = FP(deal)(p->m, (k + FP_ROW_SLACK) * size, FP_ROWS_BYTES, FP_MR);
+        if (blocks.m < p->m && FP_KEEPS_PANELS(p->m, p->k, size))
+            blocks.kept = FP(fill)(wide, k * size, FP_KEPT_BYTES, blocks.n);
+    }
     return blocks;
 }
 
@@ -418,8 +422,89 @@ static void FP(multiply_one_block)(const FP(product) *p, T *scratch)
         FP(activate_rows)(p, 0, p->m, 0, p->n);
 }
 
-/* Computes the product by tiles: for each block of k, for each block of rows of A, for each panel of B, all tiles of
- * these rows. */
+/* Computes the tiles of `groups` in one panel of B: block's rows from `i` on, whose part of A starts at `a`. */
+FP_INLINE void FP(multiply_panel)(const FP(product) *p, FP(tile_block) *block, const FP(group) groups[3], const T *a,
+                                  I i, int packs_a)
+{
+    I depth = block->k1 - block->k0;
+    block->a = a;
+    block->i = i;
+    for (int g = 0; g < 3; g++) {
+        I mr = groups[g].rows;
+        block->tiles = groups[g].tiles;
+        block->a_row_stride = packs_a ? 1 : p->a_row_stride;
+        block->a_col_stride = packs_a ? mr : p->a_col_stride;
+        block->a_tile = packs_a ? FP(packed_tile)(mr, depth) : mr * p->a_row_stride;
+        if (block->packs)
+            FP(pack_tiles)(p, block);
+        else if (block->tiles)
+            FP(tiles)[mr](p, block);
+        if (block->packed) { /* by now */
+            block->b = block->packed;
+            block->b_row_stride = block->packed_stride;
+        }
+        block->packs = 0;
+        block->i += block->tiles * mr;
+        block->a += block->tiles * block->a_tile;
+        block->prefetch += block->prefetch ? block->tiles * block->prefetch_tile : 0;
+    }
+}
+
+/* Computes the columns n0..n1 of C for one block of k and one block of rows, panel by panel. `packed` is where the packed
+ * copies of these columns of B go; with `again` they are there. */
+FP_INLINE void FP(multiply_block)(const FP(product) *p, const FP(blocks) *blocks, T *packed, T *packed_a, I n0, I n1,
+                                  I k0, I i0, int again)
+{
+    FP(tile_block) block = {.k0 = k0, .k1 = FP(smaller)(k0 + blocks->k, p->k)};
+    FP(group) groups[3];
+    int transposes = p->b_col_stride != 1;
+    I depth = block.k1 - k0, rows = FP(smaller)(blocks->m, p->m - i0), activated = n0;
+    I tiles = FP(deal_tiles)(groups, rows, blocks->packs_b && !transposes && !again);
+    const T *a = p->a + i0 * p->a_row_stride + k0 * p->a_col_stride;
+    if (blocks->packs_a) {
+        T *to = packed_a;
+        for (int g = 0; g < 3; g++) {
+            FP(pack_rows)(to, a, p->a_row_stride, p->a_col_stride, depth, groups[g].tiles, groups[g].rows);
+            to += groups[g].tiles * FP(packed_tile)(groups[g].rows, depth);
+            a += groups[g].tiles * groups[g].rows * p->a_row_stride;
+        }
+        a = packed_a;
+    }
+    for (block.j0 = n0; block.j0 < n1; block.j0 = block.j1) {
+        block.j1 = FP(smaller)(block.j0 + blocks->n, n1);
+        block.b = p->b + k0 * p->b_row_stride + block.j0 * p->b_col_stride;
+        block.b_row_stride = p->b_row_stride;
+        block.packed = NULL;
+        block.prefetch = NULL;
+        if (blocks->packs_b) {
+            I width = block.j1 - block.j0, stride = transposes ? p->b_col_stride : p->b_row_stride;
+            const T *next = block.b + (block.j1 < n1 ? width : n0 - block.j0) * p->b_col_stride;
+            block.packed = packed;
+            block.packed_stride = blocks->n;
+            if (again) {
+                block.b = packed;
+                block.b_row_stride = stride = blocks->n;
+                next = packed + blocks->n * blocks->k;
+            } else if (transposes)
+                FP(pack_transposed)(packed, blocks->n, block.b, stride, depth, width);
+            else if (!groups[0].tiles || width % (2 * L))
+                FP(pack)(packed, blocks->n, block.b, stride, depth, width);
+            else
+                block.packs = 1;
+            if (depth >= FP_PREFETCH_K)
+                FP(plan_prefetch)(&block, next, stride, transposes && !again, tiles);
+            packed += blocks->kept ? blocks->n * blocks->k : 0;
+        }
+        FP(multiply_panel)(p, &block, groups, a, i0, blocks->packs_a);
+        if (block.k1 == p->k && FP(activates)(p) && (block.j1 - activated >= FP_ACTIVATED || block.j1 == n1)) {
+            FP(activate_rows)(p, i0, rows, activated, block.j1 - activated);
+            activated = block.j1;
+        }
+    }
+}
+
+/* Computes the product by tiles: for each block of columns, usually all, for each block of k, for each block of rows of A,
+ * for each panel of B, all tiles of these rows. */
 static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
 {
     if (FP(is_one_block)(p)) {
@@ -427,70 +512,11 @@ static void FP(multiply_tiles)(const FP(product) *p, T *scratch)
         return;
     }
     FP(blocks) blocks = FP(choose_blocks)(p);
-    int transposes = p->b_col_stride != 1;
-    T *panel = scratch, *packed_a = scratch + (blocks.packs_b ? blocks.k * blocks.n : 0);
-    for (I k0 = 0; k0 < p->k || k0 == 0; k0 += blocks.k)
-        for (I i0 = 0; i0 < p->m; i0 += blocks.m) {
-            FP(tile_block) block = {.k0 = k0, .k1 = FP(smaller)(k0 + blocks.k, p->k)};
-            FP(group) groups[3];
-            I depth = block.k1 - k0, rows = FP(smaller)(blocks.m, p->m - i0), activated = 0;
-            I tiles = FP(deal_tiles)(groups, rows, blocks.packs_b && !transposes);
-            const T *a = p->a + i0 * p->a_row_stride + k0 * p->a_col_stride;
-            if (blocks.packs_a) {
-                T *to = packed_a;
-                for (int g = 0; g < 3; g++) {
-                    FP(pack_rows)(to, a, p->a_row_stride, p->a_col_stride, depth, groups[g].tiles, groups[g].rows);
-                    to += groups[g].tiles * FP(packed_tile)(groups[g].rows, depth);
-                    a += groups[g].tiles * groups[g].rows * p->a_row_stride;
-                }
-                a = packed_a;
-            }
-            for (block.j0 = 0; block.j0 < p->n; block.j0 = block.j1) {
-                block.j1 = FP(smaller)(block.j0 + blocks.n, p->n);
-                block.i = i0;
-                block.a = a;
-                block.b = p->b + k0 * p->b_row_stride + block.j0 * p->b_col_stride;
-                block.b_row_stride = p->b_row_stride;
-                block.packed = NULL;
-                block.prefetch = NULL;
-                if (blocks.packs_b) {
-                    I width = block.j1 - block.j0, stride = transposes ? p->b_col_stride : p->b_row_stride;
-                    const T *next = block.b + (block.j1 < p->n ? width : -block.j0) * p->b_col_stride;
-                    if (depth >= FP_PREFETCH_K)
-                        FP(plan_prefetch)(&block, next, stride, transposes, tiles);
-                    block.packed = panel;
-                    block.packed_stride = blocks.n;
-                    if (transposes)
-                        FP(pack_transposed)(panel, blocks.n, block.b, stride, depth, width);
-                    else if (!groups[0].tiles || width % (2 * L))
-                        FP(pack)(panel, blocks.n, block.b, stride, depth, width);
-                    else
-                        block.packs = 1;
-                }
-                for (int g = 0; g < 3; g++) {
-                    I mr = groups[g].rows;
-                    block.tiles = groups[g].tiles;
-                    block.a_row_stride = blocks.packs_a ? 1 : p->a_row_stride;
-                    block.a_col_stride = blocks.packs_a ? mr : p->a_col_stride;
-                    block.a_tile = blocks.packs_a ? FP(packed_tile)(mr, depth) : mr * p->a_row_stride;
-                    if (block.packs)
-                        FP(pack_tiles)(p, &block);
-                    else if (block.tiles)
-                        FP(tiles)[mr](p, &block);
-                    if (block.packed) { /* by now */
-                        block.b = block.packed;
-                        block.b_row_stride = block.packed_stride;
-                    }
-                    block.packs = 0;
-                    block.i += block.tiles * mr;
-                    block.a += block.tiles * block.a_tile;
-                    block.prefetch += block.prefetch ? block.tiles * block.prefetch_tile : 0;
-                }
-                if (block.k1 == p->k && FP(activates)(p) &&
-                    (block.j1 - activated >= FP_ACTIVATED || block.j1 == p->n)) {
-                    FP(activate_rows)(p, i0, rows, activated, block.j1 - activated);
-                    activated = block.j1;
-                }
-            }
-        }
+    I columns = blocks.kept ? blocks.kept : p->n;
+    T *packed_a = scratch + (blocks.packs_b ? blocks.k * FP(larger)(blocks.n, blocks.kept) : 0);
+    for (I n0 = 0; n0 < p->n; n0 += columns)
+        for (I k0 = 0; k0 < p->k || k0 == 0; k0 += blocks.k)
+            for (I i0 = 0; i0 < p->m; i0 += blocks.m)
+                FP(multiply_block)(p, &blocks, scratch, packed_a, n0, FP(smaller)(n0 + columns, p->n), k0, i0,
+                                   blocks.kept && i0 > 0);
 }

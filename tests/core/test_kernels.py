@@ -197,6 +197,8 @@ CACHES = st.tuples(st.sampled_from([0, 2048, 6000, 16384, 32768]), st.sampled_fr
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 300), CACHES)
 @example(300, 140, 150, (0, 0))
 @example(257, 256, 256, (4096, 16384))
+@example(300, 260, 300, (4096, 16384))  # several blocks of rows, which share packed panels
+@example(300, 1100, 512, (65536, 16384))  # in several blocks of columns
 def test_the_blocks_of_a_product_change_no_bit(caches, kernels, dtype, m, n, k, sizes):
     draw = Drawer(dtype)
     a, b = draw.normal(m, k), draw.normal(k, n)
