@@ -29,12 +29,15 @@ typedef struct {
     const double *hyper; /* of the activation; for FP_EPILOGUE_SGD (rate, coupled decay, 1 - rate * decoupled decay) */
 } FP(product);
 
-/* A block of tiles: rows i.. and columns j0..j1 of C, for k0..k1 of the sum. */
+/* A block of tiles: rows i.. and columns j0..j1 of C, for k0..k1 of the sum. Fields that are neighbours in a product are
+ * none here: compilers would copy two with one load, which waits 4 ns for the two stores just before. */
 typedef struct {
     const T *a; /* row i, column k0 */
+    I a_row_stride;
     const T *b; /* row k0, column j0 */
-    I a_row_stride, a_col_stride, b_row_stride;
-    I a_tile;  /* the distance from the rows of A of one tile to those of the next */
+    I b_row_stride;
+    I a_tile; /* the distance from the rows of A of one tile to those of the next */
+    I a_col_stride;
     T *packed; /* the packed copy of the columns of B, rows packed_stride apart, or NULL */
     I packed_stride;
     int packs; /* the first tile makes that copy */

@@ -13,7 +13,9 @@ static void FP(pack)(T *to, I stride, const T *b, I b_row_stride, I depth, I wid
 FP_INLINE void FP(transpose_block)(T *to, I to_stride, const T *from, I from_stride, I k, I j, I wide)
 {
     V(t) block[L];
-    FP_OPAQUE(from); /* else the compiler makes a pointer for each row, which are more than it has registers */
+    /* Opaque, since the compiler would else make a pointer for each row, which are more than it has registers. */
+    FP_OPAQUE(from);
+    FP_OPAQUE(to);
     FP_UNROLL_FOR (int r = 0; r < L; r++)
         block[r] = r < j ? FP(load_tail)(from + r * from_stride, k) : V(set1)(0);
     V(transpose)(block);
