@@ -68,12 +68,16 @@ static ptrdiff_t max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
 static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t unit) { return (n + unit - 1) / unit * unit; }
 
+/* How many elements fit in so many bytes, without a division, of which a prediction of one row would notice 36. */
+static ptrdiff_t elements(ptrdiff_t bytes, ptrdiff_t size) { return size == 4 ? bytes / 4 : bytes / 8; }
+
 /* Elements of scratch for multiply_tiles and multiply_skinny: packed panels of B and rows of A, at most. */
 static ptrdiff_t tiles_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
 {
     ptrdiff_t panel = (k + 1) * round_up(n, FP_MOST_COLUMNS), rows = m * (k + FP_ROW_SLACK);
     ptrdiff_t most = FP_KEEPS_PANELS(m, k, size) ? FP_KEPT_BYTES : FP_MOST_PANEL_BYTES;
-    return min(panel, most / size + FP_MOST_COLUMNS) + min(rows, FP_MOST_ROWS_BYTES / size) + FP_MOST_LANES;
+    return min(panel, elements(most, size) + FP_MOST_COLUMNS) + min(rows, elements(FP_MOST_ROWS_BYTES, size)) +
+           FP_MOST_LANES;
 }
 
 /* Elements of scratch for a product C (m, n) = A (m, k) B (k, n). A narrow C takes memory for C^T, what its activation
