@@ -12,7 +12,7 @@ from kernels_ctypes import Guarded, Kernel, parse
 
 from fastprop._core import _engine
 
-MOST_WORDS, MOST_DOUBLES = 16, 2
+MOST_WORDS, MOST_DOUBLES = 18, 2
 REQUEST = struct.Struct(f"<32s qq {MOST_WORDS}q {MOST_WORDS}q {MOST_DOUBLES}d q")  # struct request of replay.c
 
 

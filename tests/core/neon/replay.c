@@ -9,22 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_WORDS = 16, MOST_DOUBLES = 2, MOST_BUFFERS = 16 };
+enum { MOST_WORDS = 18, MOST_DOUBLES = 2, MOST_BUFFERS = 16 };
 
 struct request {
     char kernel[32];
-    int64_t dtype;                /* 0 float32, 1 float64 */
-    int64_t flush;                /* call with denormals flushed */
-    int64_t words[MOST_WORDS];    /* integer arguments, and of pointers the bytes from the buffer's start */
-    int64_t buffer[MOST_WORDS];   /* which buffer a word points into; -1: it is a number, or NULL */
+    int64_t dtype;              /* 0 float32, 1 float64 */
+    int64_t flush;              /* call with denormals flushed */
+    int64_t words[MOST_WORDS];  /* integer arguments, and of pointers the bytes from the buffer's start */
+    int64_t buffer[MOST_WORDS]; /* which buffer a word points into; -1: it is a number, or NULL */
     double doubles[MOST_DOUBLES];
     int64_t n_buffers;
 };
 
 /* AAPCS64 numbers integer and floating-point arguments apart, and widens each that goes on the stack to 8 bytes; so every
  * kernel can be called as this, whatever the order of its arguments, and finds those that it has. */
-typedef void any_kernel(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
-                        int64_t, int64_t, int64_t, int64_t, int64_t, double, double);
+typedef void any_kernel(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
+                        int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, double, double);
 
 static void stop(const char *why, const char *what)
 {
@@ -64,8 +64,8 @@ static void serve(any_kernel *kernel, const struct request *r)
     for (int i = 0; i < MOST_WORDS; i++)
         w[i] = r->buffer[i] < 0 ? r->words[i] : (int64_t)(uintptr_t)(buffers[r->buffer[i]] + r->words[i]);
     uint64_t state = r->flush ? fp_denormals_flush() : 0;
-    kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15],
-           r->doubles[0], r->doubles[1]);
+    kernel(w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15], w[16],
+           w[17], r->doubles[0], r->doubles[1]);
     if (r->flush)
         fp_denormals_restore(state);
     for (int i = 0; i < r->n_buffers; i++) {

@@ -15,11 +15,14 @@ from kernels_ctypes import kernels_of, usable_isas
 from neon_machine import neon_kernels
 from test_kernels import EACH_KERNEL, LAYOUTS
 
-# collected here with this directory's `kernels`
+# Collected here with this directory's `kernels`, but for tests that set the sizes of the caches, which would be those
+# of this process.
 globals().update(
     (name, test)
     for name, test in vars(test_kernels).items()
-    if name.startswith("test_") and "kernels" in inspect.signature(test).parameters
+    if name.startswith("test_")
+    and "kernels" in inspect.signature(test).parameters
+    and "caches" not in inspect.signature(test).parameters
 )
 
 needs_avx2 = pytest.mark.skipif("avx2" not in usable_isas(), reason="no avx2 on this CPU to compare the bits with")
@@ -74,7 +77,7 @@ def test_same_bits_at_the_edges_of_neon(name, kind, kernels, dtype, monkeypatch)
 
 
 @needs_avx2
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "sin"])  # libm computes it for large numbers
 def test_same_bits_over_the_whole_range(name, kernels, dtype):
     """Numbers evenly spread over all bit patterns, infinities and zeros of both signs included."""
     bits = np.linspace(0, 2**31 if dtype == "float32" else 2**63, 200_001, dtype=np.float64)
