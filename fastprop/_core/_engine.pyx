@@ -373,7 +373,7 @@ cdef class Engine:
             p.block_rows = rows
         if not sums_gradient(job):
             slices = 1
-        size = layout_arena(p, slices, NULL)
+        size = layout_arena(p, slices, self.arena)
         if size > self.arena_size:
             fp_free(self.arena)
             self.arena_size = 0
@@ -381,7 +381,7 @@ cdef class Engine:
             if self.arena == NULL:
                 raise MemoryError(f"no {size} bytes for the activations of {p.block_rows} rows; use a smaller batch")
             self.arena_size = size
-        layout_arena(p, slices, self.arena)
+            layout_arena(p, slices, self.arena)
         return 0
 
     cdef int end_pass(self, TrainingJob *job) except -1:

@@ -483,20 +483,20 @@ FP_INLINE void FP(multiply_block)(const FP(product) *p, const FP(blocks) *blocks
             I width = block.j1 - block.j0, stride = transposes ? p->b_col_stride : p->b_row_stride;
             const T *next = block.b + (block.j1 < n1 ? width : n0 - block.j0) * p->b_col_stride;
             block.packed = packed;
-            block.packed_stride = blocks->n;
+            block.packed_stride = (width + 2 * L - 1) & -(2 * L);
             if (again) {
                 block.b = packed;
-                block.b_row_stride = stride = blocks->n;
-                next = packed + blocks->n * blocks->k;
+                block.b_row_stride = stride = block.packed_stride;
+                next = packed + block.packed_stride * blocks->k;
             } else if (transposes)
-                FP(pack_transposed)(packed, blocks->n, block.b, stride, depth, width);
+                FP(pack_transposed)(packed, block.packed_stride, block.b, stride, depth, width);
             else if (!groups[0].tiles || width % (2 * L))
-                FP(pack)(packed, blocks->n, block.b, stride, depth, width);
+                FP(pack)(packed, block.packed_stride, block.b, stride, depth, width);
             else
                 block.packs = 1;
             if (depth >= FP_PREFETCH_K)
                 FP(plan_prefetch)(&block, next, stride, transposes && !again, tiles);
-            packed += blocks->kept ? blocks->n * blocks->k : 0;
+            packed += blocks->kept ? block.packed_stride * blocks->k : 0;
         }
         FP(multiply_panel)(p, &block, groups, a, i0, blocks->packs_a);
         if (block.k1 == p->k && FP(activates)(p) && (block.j1 - activated >= FP_ACTIVATED || block.j1 == n1)) {
