@@ -325,8 +325,8 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
     I size = sizeof(T), columns = FP_TILE_VECTORS(p->m) * L, tiles = (p->m + FP_MR - 1) / FP_MR;
     I wide = FP(whole_tiles)(p), k = FP(deal)(p->k, columns * size, FP_PANEL_BYTES, 1);
     FP(blocks) blocks = {.k = k, .m = p->m, .n = wide, .kept = 0, .packs_a = 0, .packs_b = p->b_col_stride != 1};
-    int aliases = k * FP(spread)(p->b_row_stride) > fp_caches.l2 / 2;
-    if (tiles > (aliases ? FP_PACK_ALIASED_TILES : FP_PACK_TILES))
+    int leaves_l2 = k * FP(spread)(p->b_row_stride) > fp_caches.l2 / 2 || p->k * wide * size > fp_caches.l2;
+    if (tiles > (leaves_l2 ? FP_PACK_FAR_TILES : FP_PACK_TILES))
         blocks.packs_b |= p->k * p->b_row_stride * size > FP_PANEL_BYTES;
     if (!blocks.packs_b) { /* the order of these tiles keeps their rows of A in L1 and B in L2 */
         blocks.k = FP(deal)(p->k, FP_MR * size, FP_PANEL_BYTES, 1);
@@ -382,7 +382,7 @@ FP_INLINE int FP(is_one_block)(const FP(product) *p)
     I size = sizeof(T), wide = FP(whole_tiles)(p), row = wide, most = FP_PANEL_BYTES;
     if (p->b_col_stride == 1) {
         row = FP(larger)(row, p->b_row_stride);
-        if (p->m <= FP_PACK_ALIASED_TILES * FP_MR && p->k * FP_MR * size <= FP_PANEL_BYTES)
+        if (p->m <= FP_PACK_FAR_TILES * FP_MR && p->k * FP_MR * size <= FP_PANEL_BYTES)
             most = fp_caches.l2 / 2;
     }
     return p->k * row * size <= most && (!FP(activates)(p) || p->m * wide * size <= FP_PANEL_BYTES);
