@@ -2,7 +2,7 @@
 
     python benchmarks/tables.py                                     # every table, every method that is installed
     python benchmarks/tables.py --tables titanic bike --methods fastprop-medium trees --folds 2
-    python benchmarks/tables.py --json benchmarks/results/zen5/tables.json --check
+    python benchmarks/tables.py --json benchmarks/results/sapphire_rapids/tables.json --check
 
 Eight public tables from ../shared/data/tables, as users find them, and those that scikit-learn brings along, in five
 shuffled folds (of classes: stratified). fastprop takes the frames as pandas reads them. The others get what a careful
