@@ -347,7 +347,7 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
     }
     if (blocks.packs_a) {
         blocks.m = FP(deal)(p->m, (k + FP_ROW_SLACK) * size, FP_ROWS_BYTES, FP_MR);
-        if (blocks.m < p->m && FP_KEEPS_PANELS(p->m, p->k, size))
+        if (blocks.m < p->m && FP_REUSES_PANELS(p->m, p->k, size))
             blocks.kept = FP(fill)(wide, k * size, FP_KEPT_BYTES, blocks.n);
     }
     return blocks;
