@@ -345,11 +345,9 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
                              p->m * FP(spread)(p->a_row_stride) > fp_caches.l2 / 2 ||
                              FP_MR * FP(spread)(p->a_row_stride) > fp_caches.l1 / 2;
     }
-    if (blocks.packs_a) {
-        blocks.m = FP(deal)(p->m, (k + FP_ROW_SLACK) * size, FP_ROWS_BYTES, FP_MR);
-        if (blocks.m < p->m && FP_REUSES_PANELS(p->m, p->k, size))
-            blocks.kept = FP(fill)(wide, k * size, FP_KEPT_BYTES, blocks.n);
-    }
+    blocks.m = FP(deal)(p->m, (k + FP_ROW_SLACK) * size, FP_ROWS_BYTES, FP_MR);
+    if (blocks.m < p->m && FP_REUSES_PANELS(p->m, p->k, size))
+        blocks.kept = FP(fill)(wide, k * size, FP_KEPT_BYTES, blocks.n);
     return blocks;
 }
 
