@@ -68,7 +68,7 @@ static ptrdiff_t max(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
 static ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t unit) { return (n + unit - 1) / unit * unit; }
 
-/* How many elements fit in so many bytes, without a division, of which a prediction of one row would notice 36. */
+/* How many elements fit in a number of bytes. A prediction of one row asks 36 times, and would notice divisions. */
 static ptrdiff_t elements(ptrdiff_t bytes, ptrdiff_t size) { return size == 4 ? bytes / 4 : bytes / 8; }
 
 /* Elements of scratch for multiply_tiles and multiply_skinny: packed panels of B and rows of A, at most. */

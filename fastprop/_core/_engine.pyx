@@ -169,7 +169,9 @@ cdef class CompiledLoss:
 
 
 cdef bint get_array(Py_buffer *view, object array, char code, int least_ndim, int most_ndim) noexcept:
-    """Get the memory of an ndarray that is C-contiguous and aligned and has this type code and so many dimensions.
+    """Get the memory of an ndarray that is C-contiguous and aligned and has this type code.
+
+    It must have from `least_ndim` to `most_ndim` dimensions.
 
     True if `array` is one: then the caller must release `view`.
     """

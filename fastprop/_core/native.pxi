@@ -89,13 +89,9 @@ cdef int check_inputs(const Handle *h, const char *x, ptrdiff_t rows) noexcept n
 
 cdef int check_labels(const Handle *h, const int64_t *label, ptrdiff_t rows) noexcept nogil:
     """Return FP_OK if all labels (rows,) are classes, else what is wrong."""
-    cdef ptrdiff_t i
     if not aligned(label, sizeof(int64_t)):
         return FP_BAD_POINTER
-    for i in range(rows):
-        if <uint64_t>label[i] >= <uint64_t>h.shared.n_outputs:  # as an unsigned number a negative one is too large
-            return FP_BAD_TARGET
-    return FP_OK
+    return FP_OK if in_range(label, rows, h.shared.n_outputs) else FP_BAD_TARGET
 
 cdef int check_targets(const Handle *h, const real *y, ptrdiff_t rows) noexcept nogil:
     """Return FP_OK if the loss takes all of y (rows, n_targets), else what is wrong."""

@@ -240,7 +240,7 @@ cdef void set_branches(const Plan *p, ptrdiff_t concat) noexcept nogil:
 cdef ptrdiff_t layout_arena(Plan *p, ptrdiff_t slices, char *memory) noexcept nogil:
     """Set the pointers to all arrays of a pass over p.block_rows rows, from `memory` on; return their size in bytes.
 
-    There are gradients for so many slices. The pointers are valid if `memory` has that size.
+    There is a gradient for each of the `slices`. The pointers are valid if `memory` has that size.
     """
     cdef char *next_free = memory
     cdef ptrdiff_t k, group, rows, statistics

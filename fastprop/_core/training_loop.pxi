@@ -224,7 +224,9 @@ cdef class CompiledTrainer:
             return None
         try:
             if labelled and get_array(&ys, y, b"q", 1, 1):
-                if not in_range(&ys, xs.shape[0], self.engine.plan.n_outputs):
+                if ys.shape[0] != xs.shape[0] or not in_range(
+                    <const int64_t *>ys.buf, ys.shape[0], self.engine.plan.n_outputs
+                ):
                     PyBuffer_Release(&ys)
                     return None
             elif self.targets != "numbers" or not self.engine.get_matrix(&ys, y, self.loss.n_targets):
@@ -258,13 +260,12 @@ cdef double mean_cost(const TrainingJob *job) noexcept nogil:
     return job.cost_sum / job.weight_sum if job.weight_sum > 0 else 0.0
 
 
-cdef bint in_range(const Py_buffer *labels, ptrdiff_t rows, ptrdiff_t n_outputs) noexcept:
-    """Whether there are `rows` labels, all of them in [0, n_outputs)."""
-    cdef const uint64_t *label = <const uint64_t *>labels.buf
+cdef bint in_range(const int64_t *label, ptrdiff_t rows, ptrdiff_t n_outputs) noexcept nogil:
+    """Whether all labels (rows,) are in [0, n_outputs)."""
     cdef ptrdiff_t i
-    cdef bint ok = labels.shape[0] == rows
-    for i in range(labels.shape[0]):
-        ok &= label[i] < <uint64_t>n_outputs  # as an unsigned number a negative one is too large
+    cdef bint ok = True
+    for i in range(rows):
+        ok &= <uint64_t>label[i] < <uint64_t>n_outputs  # as an unsigned number a negative one is too large
     return ok
 
 

@@ -315,7 +315,7 @@ class Conveniences:
         ValueError, TypeError
             If max_rows is no count, or the network has members.
         MemoryError
-            If there is no memory for so many rows.
+            If there is no memory for max_rows rows.
         """
         from fastprop.training.native import Handle
 

@@ -283,7 +283,7 @@ class Trainer:
             If max_rows or steps is no count, the loss is your own, the class weights are "balanced", or the network
             has members.
         MemoryError
-            If there is no memory for so many rows.
+            If there is no memory for max_rows rows.
         """
         return Handle(self.network, max_rows, self, _validation.count("steps", steps))
 

@@ -12,8 +12,8 @@ FP_INLINE void FP(copy_part)(T *to, const T *from, I part)
         memcpy(to, from, (size_t)part * sizeof(T));
 }
 
-/* Copies rows of at least `part` elements, a constant, in copies of so many; the last one of a row may overlap the one
- * before it, since a masked store takes some CPUs three times as long. */
+/* Copies rows of at least `part` elements, a constant, `part` elements at a time; the last ones of a row may overlap those
+ * before them, since a masked store takes some CPUs three times as long. */
 FP_INLINE void FP(gather_rows)(T *out, const T *x, const int64_t *index, I rows, I n, I out_stride, I x_stride, I part)
 {
     for (I i = 0; i < rows; i++, out += out_stride) {

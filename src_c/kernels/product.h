@@ -11,8 +11,8 @@ enum { FP_EPILOGUE_NONE, FP_EPILOGUE_FORWARD, FP_EPILOGUE_BACKWARD, FP_EPILOGUE_
 /* A panel of B takes half of L1, so that the rows of A pass by without evicting it: 256 rows of 64 bytes in 32 KB. */
 #define FP_PANEL_BYTES (fp_caches.l1 / 2)
 #define FP_MOST_PANEL_BYTES (32 * 1024)
-/* Packed rows of A take half of L2, and a little more, so that 256 rows of 256 are one block of 512 KB. More are no
- * faster. */
+/* A block of rows of A, packed or in place, takes half of L2, and a little more, so that 256 rows of 256 are one block
+ * of 512 KB. More are no faster. */
 #define FP_ROWS_BYTES (fp_caches.l2 < 512 * 1024 ? fp_caches.l2 / 32 * 17 : FP_MOST_ROWS_BYTES)
 #define FP_MOST_ROWS_BYTES (272 * 1024)
 /* Several blocks of rows of A read the same panels of B. So their packed copies are kept, up to this much of them, which

@@ -99,20 +99,6 @@ FP_INLINE int FP(is_skinny)(const FP(product) *p)
     return 1;
 }
 
-/* Copies the block of B (depth, n) that starts at b to rows that are whole vectors wide. */
-FP_INLINE void FP(pad_rows)(T *to, I width, const FP(product) *p, const T *b, I depth)
-{
-    if (p->b_col_stride == 1)
-        for (I k = 0; k < depth; k++)
-            for (I j = 0; j < width; j += L)
-                V(store)(to + k * width + j, FP(load_tail)(b + k * p->b_row_stride + j, p->n - j));
-    else
-        for (I k = 0; k < depth; k += L)
-            for (I j = 0; j < width; j += L)
-                FP(transpose_block)(to + k * width + j, width, b + j * p->b_col_stride + k, p->b_col_stride, depth - k,
-                                    p->n - j, L);
-}
-
 /* Computes the columns of a part of the product, up to FP_SKINNY_VECTORS vectors of them. */
 FP_INLINE void FP(multiply_columns)(FP(product) part, T *scratch)
 {
@@ -126,7 +112,10 @@ FP_INLINE void FP(multiply_columns)(FP(product) part, T *scratch)
         part.k = k < depth ? k : depth;
         part.b = b;
         if (part.b_col_stride != 1 || part.n < width) {
-            FP(pad_rows)(panel, width, &part, b, part.k);
+            if (part.b_col_stride != 1)
+                FP(pack_transposed)(panel, width, b, part.b_col_stride, part.k, part.n);
+            else
+                FP(pack)(panel, width, b, part.b_row_stride, part.k, part.n);
             part.b = panel;
             b_stride = width;
         }

@@ -71,14 +71,13 @@ FP_INLINE T FP(scalar_slope)(T da, T a, int activation, const double *hyper)
 {
     V(t) vector = V(set1)(da), saved = V(set1)(a);
     FP(params) none = FP(load_params)(NULL);
-    T kept = a > 0
-                 ? da
-                 : 0; /* before the switch, so that the compiler makes no branch of it, which random data mispredict */
+    /* Before the switch, so that the compiler makes no branch of it, which random data would mispredict. */
+    T of_relu = a > 0 ? da : 0;
     switch (activation) {
     case FP_ACTIVATION_identity:
         return da;
     case FP_ACTIVATION_relu:
-        return kept;
+        return of_relu;
     case FP_ACTIVATION_tanh:
         return FP(first_lane)(FP(tanh_dz)(vector, saved, none));
     case FP_ACTIVATION_sigmoid:
