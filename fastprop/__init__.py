@@ -96,6 +96,7 @@ __all__ = [
     "Watch",
     "__version__",
     "activations",
+    "distributed",
     "from_keras",
     "from_sklearn",
     "from_state_dict",
@@ -116,7 +117,9 @@ __all__ = [
     "trace",
 ]
 
-publish(globals(), (name for name in __all__ if name != "plots"))  # which is imported when it is asked for
+_LAZY = ("distributed", "plots")  # the packages that are imported when they are asked for
+
+publish(globals(), (name for name in __all__ if name not in _LAZY))
 for _name in ("activations", "layers", "losses", "schedules"):
     _module = globals()[_name]
     publish(vars(_module), defined_in(vars(_module)), f"fastprop.{_name}")
@@ -129,11 +132,8 @@ _ESTIMATORS = dict.fromkeys(("MLPClassifier", "MLPRegressor"), "fastprop.sklearn
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plots":
-        lazy_import("fastprop.plots")
-        from fastprop import plots
-
-        return plots
+    if name in _LAZY:
+        return lazy_import(f"fastprop.{name}")
     if name.startswith("Torch"):  # what pickles of modules made by to_torch ask for
         from fastprop.interop import torch_modules
 

@@ -1,5 +1,6 @@
 """What `import fastprop` offers, as type checkers see it: each name is imported when it is first asked for."""
 
+from fastprop import distributed as distributed
 from fastprop import plots as plots
 from fastprop._version import __version__ as __version__
 from fastprop.config import get_include as get_include

@@ -99,7 +99,8 @@ def test_import_is_lazy():
     code = "import sys, numpy; before = set(sys.modules); import fastprop; print(*sorted(set(sys.modules) - before))"
     new = set(python(code).split())
     assert not new & {"argparse", "csv", "hashlib", "json", "pathlib", "html", "difflib", "secrets", "numpy.random"}
-    assert not new & {f"fastprop.{name}" for name in ("cli", "estimators", "playground", "plots", "tables")}
+    others = ("cli", "distributed", "estimators", "playground", "plots", "tables")
+    assert not new & {f"fastprop.{name}" for name in others}
     assert {name for name in new if name.split(".")[0] in {"torch", "sklearn", "tqdm", "rich"}} == set()
 
 

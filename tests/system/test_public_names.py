@@ -13,7 +13,7 @@ import fastprop as fp
 
 MODULES = {"activations": fp.activations, "layers": fp.layers, "losses": fp.losses, "schedules": fp.schedules}
 ADDRESS = re.compile(" at 0x[0-9a-f]+")
-PUBLIC = {"fastprop", "fastprop.plots", *(f"fastprop.{name}" for name in MODULES)}
+PUBLIC = {"fastprop", "fastprop.distributed", "fastprop.plots", *(f"fastprop.{name}" for name in MODULES)}
 ABSTRACT = {"layers.Layer", "schedules.Schedule"}  # of which no instance has this very class
 NOT_COPIED = {"Handle"}  # which is of its process
 
@@ -24,7 +24,7 @@ def public_classes(names, within=""):
 
 def offered():
     """The public name of each class of the core."""
-    found = public_classes({name: getattr(fp, name) for name in fp.__all__ if name != "plots"})
+    found = public_classes({name: getattr(fp, name) for name in fp.__all__ if name not in ("distributed", "plots")})
     for name, module in MODULES.items():
         here = {key: one for key, one in vars(module).items() if getattr(one, "__module__", "") == f"fastprop.{name}"}
         found |= public_classes(here, f"{name}.")
