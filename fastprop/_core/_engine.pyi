@@ -52,6 +52,8 @@ class Engine:
         loss: CompiledLoss,
         gradients: np.ndarray,
     ) -> None: ...
+    @property
+    def has_batch_norm(self) -> bool: ...
     def cost(
         self,
         x: np.ndarray,
@@ -63,6 +65,7 @@ class Engine:
         training: bool = False,
         seed: int = 0,
         step: int = 0,
+        total_weight: float | None = None,
     ) -> float: ...
     def trace(
         self,
@@ -128,6 +131,20 @@ class CompiledTrainer:
         batch_size: int,
         rates: np.ndarray | None,
         progress: Callable[[int, float], Any] | None,
+    ) -> float: ...
+    def run_on_ranks(
+        self,
+        x: np.ndarray,
+        y: np.ndarray | None,
+        label: np.ndarray | None,
+        weight: np.ndarray | None,
+        order: np.ndarray | None,
+        starts: np.ndarray,
+        total_weights: np.ndarray,
+        rates: np.ndarray | None,
+        progress: Callable[[int, float], Any] | None,
+        ranks: Any,
+        norms: Any,
     ) -> float: ...
     def try_step(self, x: Any, y: Any) -> float | None: ...
 

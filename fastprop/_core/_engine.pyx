@@ -700,10 +700,12 @@ cdef class Engine:
 
     def cost(
         self, x, y, label, weight, CompiledLoss loss, gradient, bint training=False, uint64_t seed=0, int64_t step=0,
+        total_weight=None,
     ):
         """Return the mean loss over the rows of x.
 
-        Unless `gradient` is None, its gradient is written there and to ``self.gradient``.
+        Unless `gradient` is None, its gradient is written there and to ``self.gradient``. With a `total_weight`, the
+        sum of weight times loss is divided by that, and not by the sum of the weights of these rows.
         """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
         cdef Buffer gradients = Buffer(gradient, True)
@@ -714,7 +716,9 @@ cdef class Engine:
         gradients.check_size(self.plan.n_parameters * self.plan.itemsize)
         job.do_forward, job.do_backward = True, gradients.start != NULL
         job.save, job.training, job.seed, job.step = job.do_backward, training, seed, step
-        self.begin_pass(&job, job.rows, False)
+        if total_weight is not None:
+            job.on_ranks, job.total_weight = True, total_weight
+        self.begin_pass(&job, max(job.rows, <ptrdiff_t>1), False)
         with nogil:
             begin_work(&job.interrupts)
             total = run_batch(&job, 0, job.rows)
@@ -794,6 +798,11 @@ cdef class Engine:
         memset(&job, 0, sizeof(TrainingJob))
         job.plan, job.save, job.training = &self.plan, True, True
         return n_slices(&job, rows)
+
+    @property
+    def has_batch_norm(self):
+        """Whether there is an operation whose outputs in training depend on other rows of the batch."""
+        return bool(self.plan.has_batch_norm)
 
     @property
     def implied(self):

@@ -15,6 +15,8 @@ cdef void column_statistics(void *context, int part, int n_parts) noexcept nogil
     cdef char *mean = op.mean + first * p.itemsize
     cdef char *rstd = op.rstd + first * p.itemsize
     p.kernels.column_statistics(mean, rstd, x.data + first * p.itemsize, job.count, count, x.stride)
+    if job.norm_ranks != NULL:
+        return  # share_statistics needs the variance
     if p.itemsize == 4:
         inverse_deviation(<float *>rstd, <const float *>rstd, count, op.epsilon)
     else:
@@ -75,6 +77,94 @@ cdef void update_running_statistics(TrainingJob *job) noexcept nogil:
     for k in range(p.n_operations):
         op = &p.operations[k]
         if op.kind == BATCH_NORM and p.itemsize == 4:
-            follow_batch(<float *>op.state, <const float *>op.mean, <const float *>op.rstd, op, job.count)
+            follow_batch(<float *>op.state, <const float *>op.mean, <const float *>op.rstd, op, job.norm_rows)
         elif op.kind == BATCH_NORM:
-            follow_batch(<double *>op.state, <const double *>op.mean, <const double *>op.rstd, op, job.count)
+            follow_batch(<double *>op.state, <const double *>op.mean, <const double *>op.rstd, op, job.norm_rows)
+
+# ---- over the ranks of a distributed training: a batch is normalised as if one process had all of its rows ----
+
+cdef void sum_over_ranks(TrainingJob *job, double *numbers, ptrdiff_t n) noexcept with gil:
+    """Add up `numbers`, (n,), over the ranks; an exception that this raises ends the step."""
+    if job.interrupts.raised != NULL:
+        return
+    fp_denormals_restore(job.interrupts.float_state)
+    try:
+        (<object>job.norm_ranks).sum(numpy.asarray(<double[:n]>numbers))
+    except BaseException as raised:
+        Py_INCREF(raised)
+        job.interrupts.raised = <PyObject *>raised
+        fp_atomic_store(&job.interrupts.stopped, True)
+    fp_denormals_flush()
+
+cdef void load_doubles(double *numbers, const real *elements, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        numbers[i] = elements[i]
+
+cdef void store_doubles(real *elements, const double *numbers, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        elements[i] = <real>numbers[i]
+
+cdef void load_numbers(const Plan *p, double *numbers, const char *elements, ptrdiff_t n) noexcept nogil:
+    """numbers[i] = elements[i], whatever their dtype."""
+    if p.itemsize == 4:
+        load_doubles(numbers, <const float *>elements, n)
+    else:
+        load_doubles(numbers, <const double *>elements, n)
+
+cdef void store_numbers(const Plan *p, char *elements, const double *numbers, ptrdiff_t n) noexcept nogil:
+    """elements[i] = numbers[i], whatever their dtype."""
+    if p.itemsize == 4:
+        store_doubles(<float *>elements, numbers, n)
+    else:
+        store_doubles(<double *>elements, numbers, n)
+
+cdef void share_statistics(TrainingJob *job) noexcept nogil:
+    """Make mean and rstd of batch norm forward_end those of the rows of all ranks; rstd holds the variance before.
+
+    The variance is that of Chan, Golub and LeVeque (1983): mean of (variance + (mean - mean of all)^2) over the rows.
+    """
+    cdef Plan *p = job.plan
+    cdef Operation *op = &p.operations[job.forward_end]
+    cdef ptrdiff_t j, n = op.n_out
+    cdef double *mean = p.norm_sums
+    cdef double *own = mean + n + 1
+    cdef double *variance = own + n
+    memset(mean, 0, (3 * n + 1) * sizeof(double))
+    if job.count > 0:
+        load_numbers(p, own, op.mean, n)
+        load_numbers(p, variance, op.rstd, n)
+    for j in range(n):
+        mean[j] = own[j] * job.count
+    mean[n] = job.count
+    sum_over_ranks(job, mean, n + 1)
+    job.norm_rows = <ptrdiff_t>mean[n]
+    for j in range(n):
+        mean[j] /= max(mean[n], 1.0)
+        variance[j] = (variance[j] + (own[j] - mean[j]) * (own[j] - mean[j])) * job.count
+    sum_over_ranks(job, variance, n)
+    for j in range(n):
+        variance[j] = 1 / sqrt(variance[j] / max(mean[n], 1.0) + op.epsilon)
+    store_numbers(p, op.mean, mean, n)
+    store_numbers(p, op.rstd, variance, n)
+
+cdef void share_gradients(TrainingJob *job) noexcept nogil:
+    """Make dw and db of batch norm backward_begin those of the rows of all ranks."""
+    cdef Plan *p = job.plan
+    cdef Operation *op = &p.operations[job.backward_begin]
+    cdef ptrdiff_t n = op.n_out
+    load_numbers(p, p.norm_sums, op.dw, n)
+    load_numbers(p, p.norm_sums + n, op.db, n)
+    sum_over_ranks(job, p.norm_sums, 2 * n)
+    store_numbers(p, op.dw, p.norm_sums, n)
+    store_numbers(p, op.db, p.norm_sums + n, n)
+
+cdef void clear_norm_gradients(TrainingJob *job) noexcept nogil:
+    """Set dw and db of every batch norm to 0, on all ranks but one: they are those of all rows already."""
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t k
+    for k in range(p.n_operations):
+        if p.operations[k].kind == BATCH_NORM:
+            memset(p.operations[k].dw, 0, p.operations[k].n_weights * p.itemsize)
+            memset(p.operations[k].db, 0, p.operations[k].n_biases * p.itemsize)

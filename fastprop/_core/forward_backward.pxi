@@ -271,6 +271,8 @@ cdef void run_block(TrainingJob *job) noexcept nogil:
                 parallel(job, forward_columns, job.block_parts)
             else:
                 parallel(job, column_statistics, n_parts_for(p, column_flops(job, k)))
+                if job.norm_ranks != NULL:
+                    share_statistics(job)
         job.forward_begin = k + 1 if shares_columns(job, k) else k
         k = next_phase(job, k + 1)
     k = previous_phase(job, p.n_operations - 1)
@@ -287,6 +289,8 @@ cdef void run_block(TrainingJob *job) noexcept nogil:
             job.backward_begin = k - 1
         else:
             parallel(job, column_gradients, n_parts_for(p, column_flops(job, k)))
+            if job.norm_ranks != NULL:
+                share_gradients(job)
         if job.backward_begin > job.backward_end:
             parallel(job, run_block_rows, job.block_parts)
         k = job.backward_end
@@ -306,11 +310,11 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
     cdef Plan *p = job.plan
     cdef double cost = 0
     cdef ptrdiff_t i, block, at = 0, blocks = 1, unit = 0, units = 0
-    job.batch_weight = sum_weights(job, first, rows)
-    if runs_fused(job, rows):
+    job.batch_weight = job.total_weight if job.on_ranks else sum_weights(job, first, rows)
+    if rows > 0 and runs_fused(job, rows):
         p.kernels.fused_small_network(
             &cost, p.gradient, p.scratch, p.theta, job.x, job.y, job.label, job.order + first, p.widths, p.activations,
-            p.n_operations, rows, job.loss, 1.0 / rows, p.hyper)
+            p.n_operations, rows, job.loss, 1.0 / job.batch_weight, p.hyper)
         if job.fuse_update and isfinite(cost):
             update_parameters(job, 0, p.n_parameters)
         return cost
@@ -325,14 +329,17 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
         job.block_offset, job.accumulate = first + at, at > 0
         job.count = (rows if block == blocks - 1 else (block + 1) * units // blocks * unit) - at
         memset(p.cost, 0, ((job.count + UNIT_ROWS - 1) // UNIT_ROWS) * sizeof(double))
+        job.norm_rows = job.count
+        if rows == 0 and job.do_backward:  # of a step in which only other ranks have rows
+            memset(p.gradient, 0, p.n_parameters * p.itemsize)
         run_block(job)
         if job.loss != NO_LOSS:
             for i in range((job.count + UNIT_ROWS - 1) // UNIT_ROWS):
                 cost += p.cost[i]
         job.update_now = job.fuse_update and block == blocks - 1 and isfinite(cost)
-        if job.do_forward and isfinite(cost) and not job.interrupts.stopped:
+        if job.do_forward and isfinite(cost) and not job.interrupts.stopped and not job.on_ranks:
             update_running_statistics(job)
-        if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
+        if job.do_backward and not job.inputs_only and not job.interrupts.stopped and rows > 0:
             job.last_block = block == blocks - 1
             parallel(job, sum_block_gradients, job.block_parts)
         if job.interrupts.stopped:

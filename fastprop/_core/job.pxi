@@ -28,6 +28,10 @@ cdef struct TrainingJob:
     OptimizerState *optimizer  # or NULL: no training
     bint fuse_update        # update theta while the gradient is computed; such a step is too short to be interrupted
     bint fuse_sgd           # update weights within the product that computes their gradient, which is then not stored
+    # how the ranks of a distributed training take a step together
+    bint on_ranks           # other ranks have rows of the batch, too
+    double total_weight     # sum of the weights of the batch's rows on all ranks
+    PyObject *norm_ranks    # adds up the statistics of batch norms over the ranks; NULL: each rank has its own
     # the current batch: `batch_count` rows from `batch_offset` on, in `n_slices`; 1: it is processed in blocks
     ptrdiff_t batch_offset
     ptrdiff_t batch_count
@@ -43,7 +47,8 @@ cdef struct TrainingJob:
     ptrdiff_t forward_end
     ptrdiff_t backward_begin
     ptrdiff_t backward_end
-    double batch_weight     # sum of the weights of the batch's rows
+    double batch_weight     # sum of the weights of the batch's rows, of all ranks
+    ptrdiff_t norm_rows     # the rows, of all ranks, whose statistics batch norms take
     bint last_block         # of the batch
     bint accumulate         # add to the gradient: this is not the first block of the batch
     bint update_now         # update theta along with the gradient: this is the last block of a step with fuse_update

@@ -253,7 +253,7 @@ cdef void batch_norm_backward(const Call *c, Rows dx) noexcept nogil:
     if c.job.training:
         c.kernels.batch_norm_backward(
             dx.data, c.dz.data, c.x.data, c.op.mean, c.op.rstd, c.op.w, c.dw, c.db, c.count, c.op.n_in,
-            dx.stride, c.dz.stride, c.x.stride, c.job.count)
+            dx.stride, c.dz.stride, c.x.stride, c.job.norm_rows)
     else:
         c.kernels.scale_backward(
             dx.data, c.dz.data, c.op.w, c.op.rstd, c.count, c.op.n_in, dx.stride, c.dz.stride)

@@ -89,6 +89,7 @@ cdef struct Plan:
     double *cost           # (block_rows / UNIT_ROWS + 1,): the summed loss of each unit of rows, or of each slice
     char *scratch          # (n_parts, scratch_size) bytes: scratch memory of the products, for each thread
     ptrdiff_t scratch_size
+    double *norm_sums      # memory for the sums of a batch norm over ranks, for the widest: see share_statistics
     char *slice_gradients  # (n_slices - 1, slice_gradient_size) bytes: gradients of slices; see add_slices
     ptrdiff_t slice_gradient_size
 
@@ -243,7 +244,7 @@ cdef ptrdiff_t layout_arena(Plan *p, ptrdiff_t slices, char *memory) noexcept no
     There is a gradient for each of the `slices`. The pointers are valid if `memory` has that size.
     """
     cdef char *next_free = memory
-    cdef ptrdiff_t k, group, rows, statistics
+    cdef ptrdiff_t k, group, rows, statistics, widest_norm = 0
     cdef Operation *op
     p.x_stride = padded_stride(p.n_inputs, p.itemsize)
     p.x = arena_alloc(&next_free, p.block_rows * p.x_stride * p.itemsize)
@@ -272,6 +273,8 @@ cdef ptrdiff_t layout_arena(Plan *p, ptrdiff_t slices, char *memory) noexcept no
             statistics = p.block_rows if op.kind == LAYER_NORM else op.n_out
             op.mean = arena_alloc(&next_free, statistics * p.itemsize)
             op.rstd = arena_alloc(&next_free, statistics * p.itemsize)
+        if op.kind == BATCH_NORM:
+            widest_norm = max(widest_norm, op.n_out)
         if op.kind == DENSE and op.encoding >= 0:
             op.bin_sums_size = (p.operations[op.encoding].n_out * op.n_out * p.itemsize + 63) // 64 * 64
             op.bin_sums = arena_alloc(&next_free, p.n_parts * op.bin_sums_size)
@@ -280,6 +283,7 @@ cdef ptrdiff_t layout_arena(Plan *p, ptrdiff_t slices, char *memory) noexcept no
             for group in range(op.n_groups):
                 p.scratch_size = max(
                     p.scratch_size, fp_scratch(rows, group_inputs(op, group), op.group_out, p.itemsize) * p.itemsize)
+    p.norm_sums = <double *>arena_alloc(&next_free, (3 * widest_norm + 1) * sizeof(double))
     if fits_fused_kernel(p, 1):
         p.scratch_size = max(p.scratch_size, 2 * p.n_activations * p.itemsize)  # what fused_small_network needs
     p.scratch = arena_alloc(&next_free, p.n_parts * p.scratch_size)

@@ -208,6 +208,91 @@ cdef class CompiledTrainer:
         rate.check_size(n_steps(&job) * sizeof(double))
         return self.run_job(&job, rate, progress)
 
+    def run_on_ranks(
+        self, x, y, label, weight, order, int64_t[::1] starts, double[::1] total_weights, rates, progress, ranks, norms,
+    ):
+        """Take steps together with the other ranks of a distributed training.
+
+        Parameters
+        ----------
+        x, y, label, weight, order, rates, progress
+            As ``run`` takes them; there may be no rows.
+        starts : int64 (steps + 1,)
+            This rank has the rows from starts[i] up to starts[i + 1], in their order, of step i.
+        total_weights : float64 (steps,)
+            The sum of the weights of the rows of each step, on all ranks.
+        ranks
+            Its ``sum_gradient(gradient, diverged)`` adds up the gradient over the ranks, in place, and returns whether
+            the cost of a step is not finite on any of them. If it raises, the step is not taken.
+        norms
+            Its ``sum(array)`` adds up the sums of batch norms; None: each rank has its own statistics.
+
+        Returns
+        -------
+        float
+            The mean cost of the rows of this rank, or NaN if the run diverged.
+        """
+        cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
+        cdef Buffer orders = Buffer(order), rate = Buffer(rates)
+        cdef OptimizerState state
+        cdef CompiledOptimizer first = self.current, optimizer
+        cdef ptrdiff_t i, rows, steps = total_weights.shape[0]
+        cdef double cost, due
+        cdef bint follows = False
+        cdef TrainingJob job
+        memset(&job, 0, sizeof(TrainingJob))
+        self.engine.set_examples(&job, self.loss, xs, ys, labels, weights, orders)
+        rate.check_size(steps * sizeof(double))
+        if starts.shape[0] != steps + 1 or starts[0] != 0 or starts[steps] != job.rows:
+            raise ValueError(f"the {steps} steps must have all {job.rows} rows")
+        for i in range(steps):
+            if starts[i] > starts[i + 1]:
+                raise ValueError("the rows of a step must follow those of the step before")
+            job.batch_rows = max(job.batch_rows, starts[i + 1] - starts[i])
+        self.set_training(&job, &state)
+        job.on_ranks = True
+        if norms is not None and self.engine.plan.has_batch_norm:
+            job.norm_ranks, follows = <PyObject *>norms, norms.rank > 0
+        due = fp_clock() + INTERRUPT_SECONDS
+        for i in range(steps):
+            rows, job.total_weight = starts[i + 1] - starts[i], total_weights[i]
+            self.engine.begin_pass(&job, max(job.batch_rows, <ptrdiff_t>1), False)
+            job.step, optimizer = self.steps, self.current
+            state = optimizer.state
+            state.rates = <const double *>rate.start if optimizer is first else NULL
+            try:
+                with nogil:
+                    begin_work(&job.interrupts)
+                    job.interrupts.deferred = True  # the other ranks wait for this one in mid-step
+                    begin_step(&job)
+                    cost = run_batch(&job, starts[i], rows)
+                    if follows:
+                        clear_norm_gradients(&job)
+                    end_work(&job.interrupts)
+                if not job.interrupts.stopped:
+                    job.diverged = ranks.sum_gradient(self.engine.gradients, not isfinite(cost))
+                    if not job.diverged:
+                        with nogil:
+                            begin_work(&job.interrupts)
+                            job.interrupts.deferred = True
+                            if rows > 0 or job.norm_ranks != NULL:
+                                update_running_statistics(&job)
+                            apply_gradient(&job)
+                            end_step(&job)
+                            end_work(&job.interrupts)
+                        self.steps += 1
+            finally:
+                self.engine.end_pass(&job)
+            if job.diverged:
+                break
+            job.cost_sum += cost
+            job.weight_sum += sum_weights(&job, starts[i], rows)
+            job.rows_done += rows
+            if progress is not None and fp_clock() > due:
+                progress(job.rows_done, job.cost_sum / job.weight_sum if job.weight_sum > 0 else 0.0)
+                due = fp_clock() + INTERRUPT_SECONDS
+        return mean_cost(&job)
+
     def try_step(self, x, y):
         """Take one step on the batch x, y if the kernels can take both as they are.
 

@@ -81,10 +81,12 @@ class Streamed:
     window : int
         How many bytes of converted rows of a mapped file are held at once.
     names : tuple of str
+    partial : bool
+        Whether the rows are those of one rank of several.
     """
 
-    def __init__(self, network: Any, loss: Any, X: Any, y: Any, weight: Any, window: int, names: Names):
-        self.network, self.loss, self.X, self.y, self.names = network, loss, X, y, names
+    def __init__(self, network: Any, loss: Any, X: Any, y: Any, weight: Any, window: int, names: Names, partial: bool):
+        self.network, self.loss, self.X, self.y, self.names, self.partial = network, loss, X, y, names, partial
         _validation.unmasked(names[0], X)
         self.rows, columns = X.shape
         if columns != network.n_inputs:
@@ -101,7 +103,7 @@ class Streamed:
         self.weight = weight = arrays.plain(names[2], weight, network.dtype, weights=True)
         if not isinstance(y, np.memmap):  # one in memory is checked now
             nothing = np.empty((self.rows, 0))
-            self.checked = nothing, *_checked_targets(network, loss, y, weight, self.rows, names)
+            self.checked = nothing, *_checked_targets(network, loss, y, weight, self.rows, names, partial)
         elif len(y) != self.rows or np.shape(weight) not in ((), (self.rows,)):
             raise ValueError(f"{names[1]} and {names[2]} must have the {self.rows} rows of {names[0]}, got {y.shape}")
 
@@ -187,19 +189,20 @@ class Streamed:
 
         def check(part: slice) -> tuple:
             weight = None if self.weight is None else np.asarray(self.weight[places[part]])
-            return _checked_targets(network, self.loss, self.y[places[part]], weight, len(x[part]), self.names)
+            y = self.y[places[part]]
+            return _checked_targets(network, self.loss, y, weight, len(x[part]), self.names, self.partial)
 
         return self.add_weights((x, *arrays.name_the_row(places, check)))
 
 
-def _checked_targets(network: Any, loss: Any, y: Any, weight: Any, rows: int, names: Names) -> tuple:
+def _checked_targets(network: Any, loss: Any, y: Any, weight: Any, rows: int, names: Names, partial: bool) -> tuple:
     """Return the targets, the labels and the weights of rows as the engine takes them, each an array or None."""
     check_last_layer(loss, network)
     engine, dtype = network.engine, network.dtype
     y = arrays.plain(names[1], y, dtype, targets=True)
     targets = check_targets(y, rows, network.n_outputs, loss, engine, dtype, names[1])
     weight = arrays.plain(names[2], weight, dtype, weights=True)
-    return *targets, check_weights(weight, rows, loss, engine, dtype, names[2])
+    return *targets, check_weights(weight, rows, loss, engine, dtype, names[2], partial=partial)
 
 
 class Batches:
@@ -207,8 +210,8 @@ class Batches:
 
     rows = targets = None
 
-    def __init__(self, network: Any, loss: Any, batches: Iterable[Any]):
-        self.network, self.loss, self.batches = network, loss, batches
+    def __init__(self, network: Any, loss: Any, batches: Iterable[Any], partial: bool):
+        self.network, self.loss, self.batches, self.partial = network, loss, batches, partial
         self.add_weights: WithWeights = _unchanged
         self._count: int | None = None
 
@@ -227,7 +230,7 @@ class Batches:
         for examples in self.iter_in_order():
             count += 1
             yield examples, None
-        if not count:
+        if not count and not self.partial:
             raise ValueError(
                 "there was no batch; an iterator gives its batches once: give a list, or an object with a new iter()"
             )
@@ -242,7 +245,8 @@ class Batches:
             xb, yb, *weights = given
             names = "xb", "yb", "weights"
             try:
-                found = self.network.prepare_examples(xb, yb, weights[0] if weights else None, self.loss, names)
+                weight = weights[0] if weights else None
+                found = self.network.prepare_examples(xb, yb, weight, self.loss, names, partial=self.partial)
             except ValueError as error:
                 raise ValueError(f"in batch {number}: {error}") from None
             yield self.add_weights(found)
@@ -269,6 +273,7 @@ def source(
     *,
     window: int | None = None,
     names: Names = ("X", "y", "sample_weight"),
+    partial: bool = False,
 ) -> Source:
     """Return the source of rows for what a user gave.
 
@@ -280,6 +285,8 @@ def source(
         As ``Network.fit`` takes them.
     names : tuple of str
         What messages call X, y and weight.
+    partial : bool
+        Whether the rows are those of one rank of several, which may have none.
 
     Raises
     ------
@@ -290,15 +297,15 @@ def source(
     if y is None and isinstance(X, Iterable) and not hasattr(X, "shape"):
         if weight is not None:
             raise ValueError(f"{names[2]} comes with the batches, as (xb, yb, weights)")
-        return Batches(network, loss, X)
+        return Batches(network, loss, X, partial)
     if y is None:
         raise TypeError(
             f"{names[1]} must hold real numbers or labels, got NoneType; "
             "only an iterable of batches (xb, yb) brings its own targets"
         )
-    if arrays.streams(X, network.dtype, window):
-        return Streamed(network, loss, X, y, weight, window, names)
-    return Stored(network.prepare_examples(X, y, weight, loss, names))
+    if arrays.streams(X, network.dtype, window) and not (partial and not len(X)):
+        return Streamed(network, loss, X, y, weight, window, names, partial)
+    return Stored(network.prepare_examples(X, y, weight, loss, names, partial=partial))
 
 
 def iter_single_batches(parts: Iterator[Part], batch: int) -> Iterator[Part]:
@@ -308,6 +315,27 @@ def iter_single_batches(parts: Iterator[Part], batch: int) -> Iterator[Part]:
         size = batch or len(rows)
         for first in range(0, len(rows), size):
             yield rows_of(examples, rows[first : first + size]), None
+
+
+def iter_sized(parts: Iterator[Part], sizes: Iterable[int]) -> Iterator[Examples]:
+    """Yield the rows of some parts in the same order, as many at a time as `sizes` says, which may be none."""
+    examples, rows = None, np.empty(0, np.int64)  # the part that is in use, and those of its rows that are left
+    for size in sizes:
+        found = [] if examples is None else [rows_of(examples, rows[:size])]
+        missing, rows = size - len(rows[:size]), rows[size:]
+        while (missing or examples is None) and (part := next(parts, None)) is not None:
+            examples, order = part
+            rows = np.arange(len(examples[0])) if order is None else order
+            found.append(rows_of(examples, rows[:missing]))
+            missing, rows = missing - len(rows[:missing]), rows[missing:]
+        yield found[0] if len(found) == 1 else _joined(found)
+
+
+def _joined(found: list[Examples]) -> Examples:
+    """Return the rows of all examples."""
+    x, *others = zip(*found)
+    y, labels, weight = (None if arrays[0] is None else np.concatenate(arrays) for arrays in others)
+    return np.concatenate(x), y, labels, weight
 
 
 def total_weight(examples: Examples) -> float:

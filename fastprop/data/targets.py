@@ -242,9 +242,19 @@ ClassWeight = dict[int, float] | str | None
 
 
 def check_weights(
-    value: Any, rows: int, loss: LossLike, engine: _engine.Engine, dtype: np.dtype, what: str = "sample_weight"
+    value: Any,
+    rows: int,
+    loss: LossLike,
+    engine: _engine.Engine,
+    dtype: np.dtype,
+    what: str = "sample_weight",
+    *,
+    partial: bool = False,
 ) -> np.ndarray | None:
-    """Return a weight for each row, (rows,): finite, none negative, some positive; None stays None."""
+    """Return a weight for each row, (rows,): finite, none negative, some positive; None stays None.
+
+    If the rows are `partial`, those of one rank of several, all weights may be 0.
+    """
     if value is None:
         return None
     if loss.targets == "own":
@@ -257,7 +267,7 @@ def check_weights(
     if checked.min() < 0:
         place = int(np.argmax(checked < 0))
         raise ValueError(f"{what}[{place}] is {checked[place]}; weights must be at least 0: use 0 to leave a row out")
-    if not checked.any():
+    if not partial and not checked.any():
         raise ValueError(f"{what} is 0 for every row, so there is no mean cost; give some row a positive weight")
     return checked
 
@@ -285,10 +295,10 @@ def check_class_weight(value: Any, loss: LossLike, n_outputs: int) -> ClassWeigh
     return checked
 
 
-def check_classes(chosen: ClassWeight, y: np.ndarray | None, labels: np.ndarray | None) -> None:
-    """Refuse class weights for classes that occur in no row of the targets."""
+def check_classes(chosen: ClassWeight, count: np.ndarray) -> None:
+    """Refuse class weights for classes that have no rows; `count` says how many each class has."""
     if isinstance(chosen, dict):
-        present = set(np.unique(_labels_of(y, labels)).tolist())
+        present = set(np.flatnonzero(count).tolist())
         absent = [label for label in chosen if label not in present]
         if absent:
             raise ValueError(
@@ -298,11 +308,18 @@ def check_classes(chosen: ClassWeight, y: np.ndarray | None, labels: np.ndarray 
 
 
 def apply_class_weights(
-    chosen: ClassWeight, y: np.ndarray | None, labels: np.ndarray | None, weight: np.ndarray | None, dtype: np.dtype
+    chosen: ClassWeight,
+    y: np.ndarray | None,
+    labels: np.ndarray | None,
+    weight: np.ndarray | None,
+    dtype: np.dtype,
+    *,
+    partial: bool = False,
 ) -> np.ndarray | None:
     """Return the weight of each row times the weight of its class, (rows,); None where there are neither.
 
     A class has the weight 1 where the dict has none for it; "balanced" stands for rows / (classes * rows of the class).
+    If the rows are `partial`, those of one rank of several, all products may be 0.
     """
     if chosen is None:
         return weight
@@ -310,16 +327,27 @@ def apply_class_weights(
     if isinstance(chosen, dict):
         each = np.array([chosen.get(label, 1.0) for label in found.tolist()])
     else:
-        each = len(which) / (len(found) * count)
+        each = np.array(list(balanced(count).values()))
     product = each[which].astype(dtype)
     if weight is not None:
         product *= weight
-    if not product.any():
+    if not partial and not product.any():
         raise ValueError(
             "the weights of classes and samples are 0 for every row, so there is no mean cost; "
             "give some class of y a positive weight"
         )
     return product
+
+
+def balanced(count: np.ndarray) -> dict[int, float]:
+    """Return what "balanced" stands for: the weight of each class that has rows, given how many each class has."""
+    found = np.flatnonzero(count)
+    return dict(zip(found.tolist(), (count.sum() / (len(found) * count[found])).tolist()))
+
+
+def count_classes(y: np.ndarray | None, labels: np.ndarray | None, n_classes: int) -> np.ndarray:
+    """Return how many rows each class has, float64 (n_classes,)."""
+    return np.bincount(_labels_of(y, labels), minlength=n_classes).astype(np.float64)
 
 
 def _labels_of(y: Any, labels: np.ndarray | None) -> np.ndarray:

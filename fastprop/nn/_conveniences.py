@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastprop.training.callbacks import Callback, EarlyStopping
     from fastprop.training.history import History
     from fastprop.training.native import Handle
+    from fastprop.training.ranks import Communicator
 
     Metrics = str | Callable | Sequence[str | Callable] | dict[str, str | Callable]
 
@@ -60,6 +61,8 @@ class Conveniences:
         clip_norm: float | None = None,
         average: "EMA | SWA | None" = None,
         shuffle: bool = True,
+        communicator: "Communicator | None" = None,
+        sync_batch_norm: bool = True,
     ) -> "History":
         """Train the network for some epochs.
 
@@ -107,6 +110,9 @@ class Conveniences:
         rates, l1, l2, clip_value, clip_norm, average, shuffle : optional
             As ``Trainer`` takes them. With an average, the validation cost and the metrics are those of the averaged
             parameters, which the network has at the end. LBFGS takes only l2.
+        communicator, sync_batch_norm : optional
+            As ``Trainer`` takes them: the processes that train together, such as ``fp.distributed.mpi()``. Each gives
+            rows of its own, for training and validation; every number of the history is that of the rows of all.
 
         Returns
         -------
@@ -157,6 +163,7 @@ class Conveniences:
         loss: "str | Loss | Callable",
         sample_weight: "ArrayLike | None" = None,
         metrics: "Metrics" = (),
+        communicator: "Communicator | None" = None,
     ) -> dict[str, float]:
         """Return the cost over the rows of X, and metrics.
 
@@ -164,6 +171,8 @@ class Conveniences:
         ----------
         X, y, loss, sample_weight, metrics
             As ``fit`` takes them.
+        communicator : Communicator, optional
+            The processes whose rows these are a part of; the network gets the parameters of rank 0.
 
         Returns
         -------
@@ -177,7 +186,9 @@ class Conveniences:
         """
         from fastprop.training import fit as fitting
 
-        return fitting.evaluate(self, X, y, loss=loss, sample_weight=sample_weight, metrics=metrics)
+        return fitting.evaluate(
+            self, X, y, loss=loss, sample_weight=sample_weight, metrics=metrics, communicator=communicator
+        )
 
     def copy(self) -> "Self":
         """Return a copy of the network with its layers, parameters and state, made between two steps of a training."""

@@ -299,15 +299,31 @@ class Network(Conveniences):
             raise ValueError(f"{error} (it was changed while it was in use)") from None
 
     def prepare_examples(
-        self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight")
+        self, X, y, weight, loss, names: tuple[str, str, str] = ("X", "y", "sample_weight"), *, partial: bool = False
     ) -> Examples:
-        """Internal: check X, y and weights; return them as the engine takes them: x, y or labels, and weights."""
+        """Internal: check X, y and weights; return them as the engine takes them: x, y or labels, and weights.
+
+        If they are `partial`, those of one rank of several, there may be no rows, or none with a positive weight.
+        """
         check_last_layer(loss, self)
+        if partial and np.shape(X)[:1] == (0,):
+            return self.no_examples(names[0], X, y, loss)
         x = self.prepare_inputs(names[0], X)
         y = data.plain(names[1], y, self.dtype, targets=True)
         target = check_targets(y, len(x), self.n_outputs, loss, self.engine, self.dtype, names[1])
         weight = data.plain(names[2], weight, self.dtype, weights=True)
-        return x, *target, check_weights(weight, len(x), loss, self.engine, self.dtype, names[2])
+        return x, *target, check_weights(weight, len(x), loss, self.engine, self.dtype, names[2], partial=partial)
+
+    def no_examples(self, what: str, X, y, loss) -> Examples:
+        """Internal: return the examples of no rows, for a rank that has none."""
+        if np.ndim(X) == 2 and np.shape(X)[1] != self.n_inputs:
+            raise ValueError(f"{what} must have shape (0, {self.n_inputs}), got {np.shape(X)}; check its columns")
+        x = np.empty((0, self.n_inputs), self.dtype)
+        if loss.targets == "own":
+            return x, np.asarray(y), None, None
+        if loss.targets == "classes":
+            return x, None, np.empty(0, np.int64), None
+        return x, np.empty((0, self.n_outputs // loss.outputs), self.dtype), None, None
 
     def forward(self, X, *, training: bool = False, step: int = 0) -> np.ndarray:
         """Return the outputs for X, (rows, n_outputs), and save what ``backward`` needs, for a loss of your own.

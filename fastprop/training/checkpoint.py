@@ -76,6 +76,8 @@ class Checkpoint(Callback):
         """Check that the directory can be written to, and delete files that a killed process left half-written."""
         if self.best is not None:
             direction(self._column(run), run.better, self.mode)
+        if run.trainer.ranks.rank > 0:
+            return
         self.directory.mkdir(parents=True, exist_ok=True)
         if run.epoch == 0 and find(self.directory):
             raise ValueError(
@@ -87,7 +89,9 @@ class Checkpoint(Callback):
             left.unlink(missing_ok=True)
 
     def on_epoch_end(self, run: Any) -> None:
-        """Write the checkpoint, and delete those that are no longer kept."""
+        """Write the checkpoint, and delete those that are no longer kept; of several ranks, rank 0 does so."""
+        if run.trainer.ranks.rank > 0:
+            return
         # the best is written first: a process killed in between goes on from before this epoch, and writes both again
         if self.best is not None and self._is_best(run):
             write(self.directory / BEST, run.trainer, *run.state())
@@ -352,5 +356,11 @@ def _resume(run: Any, saved: Saved) -> None:
                 f"{saved.path} is of another training: its {name} is {then!r:.200}, now it is {now!r:.200}; "
                 "use the same, or begin in another directory"
             )
+    ranks = saved.run.get("ranks", 1)
+    if ranks != trainer.ranks.size and trainer.ranks.rank == 0:
+        warn(
+            f"{saved.path} is of a training on {ranks} ranks, now there are {trainer.ranks.size}: it goes on with other "
+            "batches, so not to the same bits"
+        )
     saved.restore(trainer)
     run.restore(saved.run, saved.arrays)

@@ -185,7 +185,8 @@ class Ensemble:
         source, _, held_out = split(first, X, y, sample_weight, validation, sys.maxsize)
         if not isinstance(source, batches.Stored):
             raise TypeError(f"an ensemble is trained on arrays, got batches from {type(X).__name__}; give X and y")
-        check_classes(first.class_weight, *source.examples[1:3])
+        if isinstance(first.class_weight, dict):
+            check_classes(first.class_weight, first.count_classes(source))
         size = first.choose_batch_size(batch_size, source.rows)
         examples = first.with_class_weights(source.examples)
         for one in trainer.trainers:

@@ -58,7 +58,7 @@ class Run:
         progress: Any = False,
     ):
         self.trainer, self.epochs, self.batch_size = trainer, epochs, batch_size
-        self.source, self.rows = source, source.rows
+        self.source, self.rows = source, trainer.total_rows(source)
         self.epoch, self.cost, self.stopped = 0, float("nan"), False
         self._validation = validation
         self._metrics = parse_metrics(metrics, trainer.parsed_loss, trainer.network.n_outputs)
@@ -82,7 +82,7 @@ class Run:
         self.callbacks = parse_callbacks(callbacks)
         self._begun: list[Callback] = []
         self.step_callbacks = overriding_on_step_end(self.callbacks)
-        self._display = parse_progress(progress, self.rows)
+        self._display = parse_progress(progress if trainer.ranks.rank == 0 else False, self.rows)
 
     @property
     def network(self) -> Network:
@@ -121,7 +121,8 @@ class Run:
         """Return where the run is, as a dict that JSON can hold and as arrays by name."""
         patience, saved = (None, {}) if self._patience is None else self._patience.state()
         history = self._columns | _as_json({k: v for k, v in self.history.items() if k not in self._columns})
-        return {"setting": self.setting(), "epoch": self.epoch, "history": history, "patience": patience}, saved
+        at = {"setting": self.setting(), "epoch": self.epoch, "history": history, "patience": patience}
+        return at | {"ranks": self.trainer.ranks.size}, saved
 
     def restore(self, state: dict[str, Any], saved: dict[str, np.ndarray]) -> None:
         """Go on from what ``state`` returned."""
@@ -136,7 +137,7 @@ class Run:
 
     def begin(self) -> None:
         """Begin the training: warn of a schedule that is too short, and call ``on_train_begin``."""
-        n_steps = self.source.n_steps(self.batch_size)
+        n_steps = self.trainer.n_steps(self.source, self.batch_size)
         self.trainer.optimizer_state.warn_if_schedule_ends_early(self.epochs - self.epoch, n_steps)
         for callback in self.callbacks:
             callback.on_train_begin(self)
@@ -152,6 +153,7 @@ class Run:
         self.cost = cost
         for callback in self.step_callbacks:
             callback.on_step_end(self)
+        self.stopped = self.trainer.ranks.any(self.stopped)
 
     def record_epoch(self, cost: float) -> float:
         """Add a row to the history: the epoch's cost, the validation cost and the metrics; see to early stopping.
@@ -184,6 +186,7 @@ class Run:
         """Call ``on_epoch_end`` of the callbacks, when trainer and history are done with the epoch."""
         for callback in self.callbacks:
             callback.on_epoch_end(self)
+        self.stopped = self.trainer.ranks.any(self.stopped)
 
     def finalize(self) -> None:
         """Give the network the parameters with which it ends: the averaged or the best ones, where that is wanted."""
@@ -201,10 +204,14 @@ def measure(trainer: Trainer, metrics: list[Metric], source: batches.Source, y: 
     """Return the value of each metric over all rows of a source, whose targets are y as the user gave them."""
     if not metrics:
         return {}
-    outputs, weights = zip(*((trainer.network(x), weight) for x, _, _, weight in source.iter_in_order()))
+    network, ranks = trainer.network, trainer.ranks
+    parts = [(network(x), weight) for x, _, _, weight in source.iter_in_order() if len(x)]
+    outputs, weights = zip(*parts) if parts else ([np.empty((0, network.n_outputs), network.dtype)], [None])
     weight = None if weights[0] is None else np.concatenate(weights)
-    targets = np.asarray(arrays.plain("y", y, trainer.network.dtype, targets=True))
-    predictions = Predictions(targets, np.concatenate(outputs), weight, trainer.parsed_loss)
+    targets = ranks.gather(np.asarray(arrays.plain("y", y, network.dtype, targets=True)))
+    if ranks.any(weight is not None):
+        weight = ranks.gather(np.ones(source.rows) if weight is None else weight)
+    predictions = Predictions(targets, ranks.gather(np.concatenate(outputs)), weight, trainer.parsed_loss)
     return {metric.name: metric.function(predictions) for metric in metrics}
 
 

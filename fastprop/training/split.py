@@ -32,14 +32,14 @@ def split(trainer: Trainer, X, y, sample_weight, validation, window: int | None)
         If an argument is wrong.
     """
     network, loss = trainer.network, trainer.parsed_loss
-    source = batches.source(network, loss, X, y, sample_weight, window=window)
+    source = trainer.source(X, y, sample_weight, window=window)
     if validation is None:
         return source, y, None
     if isinstance(validation, (tuple, list)) and len(validation) in (2, 3):
         Xv, yv, *weights = validation
         names = "Xv", "yv", "weights"
         weight = weights[0] if weights else None
-        return source, y, (batches.source(network, loss, Xv, yv, weight, window=window, names=names), yv)
+        return source, y, (trainer.source(Xv, yv, weight, window=window, names=names), yv)
     if isinstance(validation, (str, bool)) or not np.isscalar(validation):
         raise TypeError(
             "validation must be a pair (Xv, yv), or (Xv, yv, weights) with a weight for each row, or a fraction of the "
@@ -48,7 +48,15 @@ def split(trainer: Trainer, X, y, sample_weight, validation, window: int | None)
     share = _validation.number("validation", validation, above=0, below=1)
     if isinstance(source, batches.Batches):
         raise ValueError("no fraction is held out of batches that come one by one; give validation=(Xv, yv)")
-    held = held_out(share, source.rows, _classes(source, loss), trainer.seed)
+    total = trainer.total_rows(source)
+    if not 1 <= int(share * total) < total:
+        raise ValueError(f"validation={share:g} of {total} rows leaves none on one side; give validation=(Xv, yv)")
+    held = held_out(share, source.rows, _classes(source, loss), trainer.ranks.seed(trainer.seed))
+    (count,) = trainer.ranks.sums(held.sum())
+    if not 0 < count < total:
+        raise trainer.ranks.common(
+            ValueError(f"no rank has enough rows to hold out {share:g} of them; give validation=(Xv, yv)")
+        )
     targets = np.asarray(arrays.plain("y", y, network.dtype, targets=True))
     return source.subset(~held), targets[~held], (source.subset(held), targets[held])
 
@@ -66,8 +74,6 @@ def held_out(share: float, rows: int, labels: np.ndarray | None, seed: int) -> n
 
     They are evenly spaced in a random order in which the rows of a class are neighbours.
     """
-    if not 1 <= int(share * rows) < rows:
-        raise ValueError(f"validation={share:g} of {rows} rows leaves none on one side; give validation=(Xv, yv)")
     order = random.default_rng([seed, HOLD_OUT_STREAM]).permutation(rows)
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]

@@ -11,7 +11,16 @@ import numpy as np
 from fastprop import _validation
 from fastprop._core import _engine
 from fastprop.data import batches
-from fastprop.data.targets import Examples, apply_class_weights, check_class_weight, check_last_layer, check_outputs
+from fastprop.data.targets import (
+    ClassWeight,
+    Examples,
+    apply_class_weights,
+    balanced,
+    check_class_weight,
+    check_last_layer,
+    check_outputs,
+    count_classes,
+)
 from fastprop.nn import custom_loss
 from fastprop.nn.network import Network
 from fastprop.optim.averaging import EMA, SWA
@@ -19,6 +28,7 @@ from fastprop.optim.optimizer_state import OptimizerState
 from fastprop.optim.optimizers import DEFAULT, Optimizer
 from fastprop.training.history import History
 from fastprop.training.native import Handle
+from fastprop.training.ranks import ALONE, Communicator, Ranks
 
 
 class DivergenceError(FloatingPointError):
@@ -51,11 +61,14 @@ class EpochCost:
     rows : int or None
         How many rows the epoch has, where that is known.
     progress : callable or None
-        ``progress(rows done, rows, mean cost so far)``.
+        ``progress(rows done, rows, mean cost so far)``; on one rank of several, of its own rows.
+    ranks : Ranks
     """
 
-    def __init__(self, rows: int | None, progress: Callable[[int, int | None, float], object] | None):
-        self.rows, self.done, self.progress = rows, 0, progress
+    def __init__(
+        self, rows: int | None, progress: Callable[[int, int | None, float], object] | None, ranks: Ranks = ALONE
+    ):
+        self.rows, self.done, self.progress, self.ranks = rows, 0, progress, ranks
         self._costs: list[tuple[float, float]] = []  # (total weight, mean cost) of what was trained on
         self._reported = time.monotonic()
 
@@ -75,8 +88,8 @@ class EpochCost:
             self._reported = time.monotonic()
 
     def finish(self) -> float:
-        """Report the end of the epoch; return its mean cost."""
-        cost = batches.mean(self._costs)
+        """Report the end of the epoch; return its mean cost over all ranks."""
+        cost = self.ranks.mean(sum(weight for weight, _ in self._costs), batches.mean(self._costs))
         if self.progress is not None:
             self.progress(self.done, self.done if self.rows is None else self.rows, cost)
         return cost
@@ -117,6 +130,12 @@ class Trainer:
         Whether each epoch takes the rows in a new random order, instead of their own.
     seed : int, optional
         The seed of the order of rows in ``epoch``, and of dropout; the network's seed by default.
+    communicator : Communicator, optional
+        The processes that train together, each on rows of its own: ``fp.distributed.mpi()``, ``fp.distributed.torch()``
+        or one of your own. All get the parameters and the seed of rank 0 here. A cost or a gradient is then that of the
+        rows of all ranks, and ``batch_size`` counts those; a rank may have no rows, or none in a step.
+    sync_batch_norm : bool, default True
+        Whether a ``BatchNorm`` normalises by the statistics of the rows of all ranks, or each rank by those of its own.
 
     Attributes
     ----------
@@ -151,6 +170,8 @@ class Trainer:
         average: EMA | SWA | None = None,
         shuffle: bool = True,
         seed: int | None = None,
+        communicator: Communicator | None = None,
+        sync_batch_norm: bool = True,
     ):
         if not isinstance(network, Network):
             raise TypeError(
@@ -167,11 +188,37 @@ class Trainer:
         self.class_weight = check_class_weight(class_weight, self.parsed_loss, network.n_outputs)
         compiled_loss = self.parsed_loss.compiled(network.n_outputs)
         self.compiled = _engine.CompiledTrainer(network.engine, compiled_loss, self.parsed_loss.targets)
-        self.compiled.seed = self.seed  # the seed of dropout, whose random stream differs from that of shuffling
+        self.ranks, self.sync_batch_norm = Ranks.of(communicator), _validation.flag("sync_batch_norm", sync_batch_norm)
+        self._balanced: ClassWeight = None  # what class_weight="balanced" is for the rows of all ranks
         self.options = {
             "rates": rates, "l1": l1, "l2": l2, "clip_value": clip_value, "clip_norm": clip_norm, "average": average
         }  # fmt: skip
         self.optimizer = optimizer
+        self._join_ranks()
+        # the seed of dropout, whose random stream differs from that of shuffling
+        self.compiled.seed = self.ranks.seed(self.seed)
+
+    def _join_ranks(self) -> None:
+        """Check that all ranks train alike, and take the parameters and the seed of rank 0."""
+        network, ranks = self.network, self.ranks
+        if ranks.alone:
+            return
+        if isinstance(self.parsed_loss, custom_loss.OwnLoss) and self.sync_batch_norm and network.engine.has_batch_norm:
+            raise ValueError(
+                "a loss of your own computes no BatchNorm over several ranks; use sync_batch_norm=False, by which each "
+                "rank normalises its own rows"
+            )
+        with ranks.together():
+            loss = getattr(self.parsed_loss, "name", None)
+            description = {name: value for name, value in network.describe().items() if name != "seed"}
+            ranks.check_equal(
+                {"the network": description, "the loss": loss, "the optimizer": self.optimizer, **self.options,
+                 "class_weight": self.class_weight, "shuffle": self.shuffle, "sync_batch_norm": self.sync_batch_norm}
+            )  # fmt: skip
+            self.seed = ranks.broadcast_object(self.seed)
+            parameters, state = network.snapshot()
+            ranks.broadcast(parameters, state)
+            network.restore(parameters, state)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -240,6 +287,8 @@ class Trainer:
         DivergenceError
             If the cost is not finite; the step is not taken.
         """
+        if not self.ranks.alone:
+            return self._step_on_ranks(xb, yb, sample_weight)
         if sample_weight is None and self.class_weight is None and not self.network.layers[0].categories:
             cost = self.compiled.try_step(xb, yb)
             if cost is not None:
@@ -250,13 +299,25 @@ class Trainer:
                 # another thread may have made them invalid
                 self.prepare_examples(xb, yb, None, ("xb", "yb", "sample_weight"))
                 return self._finite(cost)
+        self._refuse_balanced()
+        examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
+        return self._take_steps(examples, None, len(examples[0]), None, None)
+
+    def _step_on_ranks(self, xb, yb, sample_weight) -> float:
+        """Take a step together with the other ranks; return the mean cost of the rows of all."""
+        with self.ranks.together():
+            self._refuse_balanced()
+            examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
+            (total,) = self.ranks.sums(batches.total_weight(examples))
+            cost = self._take_rank_steps(examples, None, [len(examples[0])], np.array([total]), None, None)
+            return self.ranks.mean(batches.total_weight(examples), cost)
+
+    def _refuse_balanced(self) -> None:
         if self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' counts the rows of all classes, which one mini-batch does not show; "
                 "use epoch() or fit(), or give the weights as a dict"
             )
-        examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
-        return self._take_steps(examples, None, len(examples[0]), None, None)
 
     @_validation.no_other_arguments(name="native")
     def native(self, max_rows: int = 1, *, steps: int = 100_000) -> Handle:
@@ -285,10 +346,14 @@ class Trainer:
         MemoryError
             If there is no memory for max_rows rows.
         """
+        if not self.ranks.alone:
+            raise ValueError("code without Python cannot step together with other ranks; leave communicator out")
         return Handle(self.network, max_rows, self, _validation.count("steps", steps))
 
     def update(self) -> None:
         """Take one step along ``network.gradient`` as it is, for a loss of one's own.
+
+        On several ranks their gradients are added up first: a cost that is a mean must be one over the rows of all.
 
         ::
 
@@ -302,12 +367,15 @@ class Trainer:
             If the gradient is not finite; the step is not taken.
         """
         engine = self.network.engine
-        with engine.locked():
+        with self.ranks.together(), engine.locked():
+            self.ranks.sum(engine.gradient)
             if not engine.all_finite(engine.gradient):
-                raise DivergenceError(
-                    f"the gradient at step {self.steps} is not finite, so that step was not taken. "
-                    f"{advice(self.rate)}",
-                    step=self.steps,
+                raise self.ranks.common(
+                    DivergenceError(
+                        f"the gradient at step {self.steps} is not finite, so that step was not taken. "
+                        f"{advice(self.rate)}",
+                        step=self.steps,
+                    )
                 )
             self.compiled.apply()
             self.optimizer_state.on_steps(1)
@@ -360,18 +428,46 @@ class Trainer:
         KeyboardInterrupt
             On Ctrl-C; the parameters are those of the last whole step.
         """
-        given = batches.source(self.network, self.parsed_loss, X, y, sample_weight, window=window)
-        source = self.apply_class_weights(given)
-        size = self.choose_batch_size(batch_size, source.rows)
-        epoch_cost = EpochCost(source.rows, _validation.callback("progress", progress, (None,)))
-        for _ in self.iter_steps(source, size, epoch_cost):
-            pass
-        cost = epoch_cost.finish()
-        self.optimizer_state.on_epoch(cost)
-        return cost
+        with self.ranks.together():
+            source = self.apply_class_weights(self.source(X, y, sample_weight, window=window))
+            size = self.choose_batch_size(batch_size, self.total_rows(source))
+            epoch_cost = EpochCost(source.rows, _validation.callback("progress", progress, (None,)), self.ranks)
+            for _ in self.iter_steps(source, size, epoch_cost):
+                pass
+            cost = epoch_cost.finish()
+            self.end_epoch()
+            self.optimizer_state.on_epoch(cost)
+            return cost
+
+    def source(self, X, y, sample_weight, **options) -> batches.Source:
+        """Internal: return the source of rows for what a user gave; `options` are those of ``batches.source``."""
+        partial = not self.ranks.alone
+        return batches.source(self.network, self.parsed_loss, X, y, sample_weight, partial=partial, **options)
+
+    def total_rows(self, source: batches.Source) -> int | None:
+        """Internal: return how many rows the sources of all ranks have; None where batches come as they are."""
+        if self.ranks.alone:
+            return source.rows
+        rows, of_batches = self.ranks.sums(source.rows or 0, source.rows is None)
+        if 0 < of_batches < self.ranks.size:
+            raise self.ranks.common(ValueError("some ranks have arrays and some batches; give all ranks the same kind"))
+        if of_batches:
+            return None
+        if not rows:
+            raise self.ranks.common(ValueError("no rank has a row; was everything filtered out?"))
+        return int(rows)
+
+    def count_classes(self, source: batches.Source) -> np.ndarray:
+        """Internal: return how many rows each class has, over all ranks, for class weights."""
+        assert source.targets is not None
+        count = count_classes(*source.targets, max(self.network.n_outputs, 2))
+        self.ranks.sum(count)
+        return count
 
     def apply_class_weights(self, source: batches.Source) -> batches.Source:
         """Internal: return a source whose row weights include the class weights."""
+        if self.class_weight == "balanced" and source.targets is not None and not self.ranks.alone:
+            self._balanced = balanced(self.count_classes(source))
         if self.class_weight == "balanced" and source.targets is None:
             raise ValueError(
                 "class_weight='balanced' counts the rows of all classes, which batches and a y in a file do not show; "
@@ -403,20 +499,27 @@ class Trainer:
         self, X, y, sample_weight, names: tuple[str, str, str] = ("X", "y", "sample_weight")
     ) -> Examples:
         """Internal: check rows to train on; return them as the engine takes them, with the class weights applied."""
-        return self.with_class_weights(self.network.prepare_examples(X, y, sample_weight, self.parsed_loss, names))
+        partial = not self.ranks.alone
+        found = self.network.prepare_examples(X, y, sample_weight, self.parsed_loss, names, partial=partial)
+        return self.with_class_weights(found)
 
     def with_class_weights(self, examples: Examples) -> Examples:
         """Internal: return examples whose row weights include the class weights."""
         x, y, labels, weight = examples
-        return x, y, labels, apply_class_weights(self.class_weight, y, labels, weight, self.network.dtype)
+        chosen, partial = self._balanced or self.class_weight, not self.ranks.alone
+        return x, y, labels, apply_class_weights(chosen, y, labels, weight, self.network.dtype, partial=partial)
 
     def iter_steps(
         self, source: batches.Source, batch_size: int, epoch_cost: EpochCost, *, one_by_one: bool = False
     ) -> Iterator[float]:
         """Internal: take the steps of one epoch; after each call of the engine, yield the mean cost of its rows.
 
-        A call takes the steps of as many rows as the source gives at once; with `one_by_one`, a single step.
+        A call takes the steps of as many rows as the source gives at once; with `one_by_one`, a single step, and the
+        cost is that of all ranks.
         """
+        if not self.ranks.alone:
+            yield from self._iter_rank_steps(source, batch_size, epoch_cost, one_by_one)
+            return
         n_steps = source.n_steps(batch_size)
         rates = None if n_steps is None else self.optimizer_state.rates(n_steps)
         parts = source.iter_epoch(self.seed if self.shuffle else None, lambda: self.steps, batch_size)
@@ -431,6 +534,100 @@ class Trainer:
             cost = self._take_steps(examples, order, size, some, report)
             epoch_cost.add(examples, cost)
             yield cost
+
+    def end_epoch(self) -> None:
+        """Internal: see that all ranks have the same parameters and state after an epoch."""
+        network, ranks = self.network, self.ranks
+        if ranks.alone:
+            return
+        parameters, state = network.snapshot()
+        if not self.sync_batch_norm and network.engine.has_batch_norm:  # the mean of the running statistics
+            ranks.sum(state)
+            network.restore(parameters, state / ranks.size)
+        ranks.check_same(parameters)
+
+    def n_steps(self, source: batches.Source, batch_size: int) -> int | None:
+        """Internal: return how many steps an epoch has; None where that is not known before."""
+        own = source.n_steps(batch_size)
+        if self.ranks.alone:
+            return own
+        rows = self.total_rows(source)
+        if rows is not None:
+            return -(-rows // batch_size)
+        each = self.ranks.of_each(-1 if own is None else own)
+        return None if each.min() < 0 else int(each.max())
+
+    def _iter_rank_steps(
+        self, source: batches.Source, batch_size: int, epoch_cost: EpochCost, one_by_one: bool
+    ) -> Iterator[float]:
+        """Do what ``iter_steps`` does, together with the other ranks. Each deals its rows evenly to the steps."""
+        ranks, n_steps, step = self.ranks, self.n_steps(source, batch_size), 0
+        report = None if epoch_cost.progress is None else epoch_cost.report_within
+        parts = source.iter_epoch(ranks.seed(self.seed) if self.shuffle else None, lambda: self.steps, 1)
+        rates = None if n_steps is None else self.optimizer_state.rates(n_steps)
+        sizes = None if source.rows is None else np.diff(source.rows * np.arange(n_steps + 1) // n_steps).tolist()
+        own = isinstance(self.parsed_loss, custom_loss.OwnLoss)
+        if isinstance(source, batches.Stored) and not own and not one_by_one:
+            examples, order = next(parts)
+            weights = total_weights(examples, order, sizes)
+            ranks.sum(weights)
+            cost = self._take_rank_steps(examples, order, sizes, weights, rates, report)
+            epoch_cost.add(examples, cost)
+            yield cost
+            return
+        batch = batches.iter_sized(parts, sizes) if sizes else (examples for examples, _ in parts)
+        none = self.network.no_examples("X", (), np.empty(0), self.parsed_loss)
+        while sizes is None or step < len(sizes):
+            examples = next(batch, None)
+            weight, left = ranks.sums(0.0 if examples is None else batches.total_weight(examples), examples is not None)
+            if not left:
+                break
+            examples = examples or none
+            some = None if rates is None else rates[min(step, len(rates) - 1) :][:1]
+            cost = self._take_rank_steps(examples, None, [len(examples[0])], np.array([weight]), some, None)
+            epoch_cost.add(examples, cost)
+            yield ranks.mean(batches.total_weight(examples), cost) if one_by_one else cost
+            step += 1
+
+    def _take_rank_steps(
+        self, examples: Examples, order, sizes: list[int], weights: np.ndarray, rates, report
+    ) -> float:
+        """Take a step for each size, the number of this rank's rows, given the sums of the weights on all ranks.
+
+        It returns the mean cost of this rank's rows.
+        """
+        before, loss, ranks = self.steps, self.parsed_loss, self.ranks
+        try:
+            if isinstance(loss, custom_loss.OwnLoss):
+                cost = self._take_rank_step_by_own_loss(loss, examples, float(weights[0]), rates)
+            else:
+                starts = np.concatenate([[0], np.cumsum(sizes)])
+                norms = ranks if self.sync_batch_norm else None
+                cost = self.compiled.run_on_ranks(*examples, order, starts, weights, rates, report, ranks, norms)
+        finally:
+            self.optimizer_state.on_steps(self.steps - before)
+        if cost != cost:
+            self.network.recheck_examples(examples, loss)
+        return self._finite(cost)
+
+    def _take_rank_step_by_own_loss(
+        self, loss: custom_loss.OwnLoss, examples: Examples, total_rows: float, rates
+    ) -> float:
+        network, (x, y, *_), cost = self.network, examples, 0.0
+        gradient = np.zeros_like(network.gradient)
+        with network.engine.exclusive():
+            before = network.state.copy()
+            if len(x):
+                cost = custom_loss.cost_of(network, loss, x, y, gradient, True, self.compiled.seed, self.steps)
+                gradient *= len(x) / total_rows
+            if self.ranks.sum_gradient(gradient, not isfinite(cost)):
+                network.state[:] = before
+                return nan
+            network.gradient = gradient
+            if rates is not None:
+                self.optimizer_state.compiled.rate = rates[0]
+            self.compiled.apply()
+        return cost
 
     def _take_steps(self, examples: Examples, order, batch_size: int, rates, progress) -> float:
         """Take a step for each `batch_size` rows of the examples in an order; return their mean cost."""
@@ -474,9 +671,11 @@ class Trainer:
 
     def _finite(self, cost: float) -> float:
         if cost != cost:
-            raise DivergenceError(
-                f"the cost at step {self.steps} is not finite, so that step was not taken. {advice(self.rate)}",
-                step=self.steps,
+            raise self.ranks.common(
+                DivergenceError(
+                    f"the cost at step {self.steps} is not finite, so that step was not taken. {advice(self.rate)}",
+                    step=self.steps,
+                )
             )
         return cost
 
@@ -513,14 +712,31 @@ class Trainer:
         ValueError, TypeError
             If X, y or sample_weight is wrong.
         """
-        return self.mean_cost(batches.source(self.network, self.parsed_loss, X, y, sample_weight))
+        with self.ranks.together():
+            return self.mean_cost(self.source(X, y, sample_weight))
 
     def mean_cost(self, source: batches.Source) -> float:
-        """Internal: return the mean cost over all rows of a source."""
+        """Internal: return the mean cost over all rows of a source, and of those of the other ranks."""
         network, loss = self.network, self.parsed_loss
         with network.engine.exclusive():  # all rows see the same parameters
-            costs = [(batches.total_weight(x), network.cost_of_examples(x, loss, None)) for x in source.iter_in_order()]
-        return batches.mean(costs)
+            costs = [
+                (batches.total_weight(examples), network.cost_of_examples(examples, loss, None))
+                for examples in source.iter_in_order()
+                if len(examples[0])
+            ]
+        return self.ranks.mean(sum(weight for weight, _ in costs), batches.mean(costs))
+
+
+def total_weights(examples: Examples, order: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """Return the total weight of the rows of each step, float64 (steps,)."""
+    weight = examples[3]
+    if weight is None:
+        return np.array(sizes, np.float64)
+    each, ends = np.zeros(len(sizes)), np.cumsum(sizes)
+    some = np.flatnonzero(sizes)
+    if len(some):
+        each[some] = np.add.reduceat(weight[order], (ends - sizes)[some], dtype=np.float64)
+    return each
 
 
 def advice(rate: float) -> str:

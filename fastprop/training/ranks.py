@@ -1,0 +1,242 @@
+"""Ranks: what the processes that train one network together ask of their communicator.
+
+Each rank has some of the rows, and all have the same parameters, to the last bit. So whatever decides how a training
+goes on is a sum over the ranks, or comes from rank 0: then all decide alike.
+"""
+
+import pickle
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+from zlib import crc32
+
+import numpy as np
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd: its multiples are far apart, modulo any power of two
+
+
+class Communicator(Protocol):
+    """What a distributed training needs of an engine such as MPI; ``fastprop.distributed`` has some.
+
+    Attributes
+    ----------
+    rank : int
+        The number of this process, from 0.
+    size : int
+        How many processes there are.
+    """
+
+    rank: int
+    size: int
+
+    def sum(self, array: np.ndarray) -> object:
+        """Replace a C-contiguous float32, float64 or int64 array by its sum over all ranks, the same bits on each."""
+
+    def broadcast(self, array: np.ndarray, root: int = 0) -> object:
+        """Replace such an array by that of the rank `root`."""
+
+
+class Ranks:
+    """Internal: the ranks of a training, of which this process is one.
+
+    Parameters
+    ----------
+    communicator : Communicator or None
+        None: there is one rank.
+
+    Attributes
+    ----------
+    rank, size : int
+    alone : bool
+        Whether there is one rank, so that there is nothing to add up.
+    """
+
+    def __init__(self, communicator: Any = None):
+        if communicator is not None:
+            missing = [name for name in ("rank", "size", "sum", "broadcast") if not hasattr(communicator, name)]
+            if missing:
+                raise TypeError(
+                    f"communicator must have rank, size, sum and broadcast, got {type(communicator).__name__} without "
+                    f"{missing[0]}; use fp.distributed.mpi() or fp.distributed.torch()"
+                )
+        self.communicator = communicator
+        self.rank, self.size = (0, 1) if communicator is None else (int(communicator.rank), int(communicator.size))
+        if not 0 <= self.rank < self.size:
+            raise ValueError(f"the rank of a communicator must be in [0, {self.size}), got {self.rank}")
+        self.alone = self.size == 1
+        self.interrupted = False  # by Ctrl-C on this rank
+        self._common: BaseException | None = None  # the last exception that all ranks raise
+        self._depth = 0  # how many contexts of `together` this rank is in
+
+    @classmethod
+    def of(cls, communicator: Any) -> "Ranks":
+        """Return the ranks of a communicator, or what is given if it is one already."""
+        return communicator if isinstance(communicator, Ranks) else cls(communicator)
+
+    def seed(self, seed: int) -> int:
+        """Return the seed of this rank's random numbers; on rank 0 it is the given one."""
+        return (seed + self.rank * GOLDEN) % 2**63
+
+    # ---- sums ----
+
+    def sum(self, array: np.ndarray) -> None:
+        """Replace an array by its sum over the ranks."""
+        if not self.alone:
+            self.communicator.sum(array)
+
+    def sums(self, *numbers: float) -> list[float]:
+        """Return the sum of each number over the ranks.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If Ctrl-C came on some rank.
+        """
+        if self.alone:
+            return list(numbers)
+        array = np.array([*numbers, self.interrupted], np.float64)
+        self.communicator.sum(array)
+        *found, interrupted = array.tolist()
+        if interrupted:
+            raise self.common(KeyboardInterrupt())
+        return found
+
+    def sum_gradient(self, gradient: np.ndarray, diverged: bool) -> bool:
+        """Add up the gradient of a step; return whether its cost is not finite on some rank.
+
+        A rank says that something is to be told by a first element that is NaN; only then is there a second sum.
+        """
+        if diverged or self.interrupted:
+            gradient[0] = np.nan
+        self.communicator.sum(gradient)
+        return gradient[0] != gradient[0] and self.any(diverged)
+
+    def mean(self, weight: float, mean: float) -> float:
+        """Return the mean over the ranks of a mean over the rows of each, given the total weight of its rows."""
+        if self.alone:
+            return mean
+        total, weight = self.sums(weight * mean if weight else 0.0, weight)
+        return total / weight if weight else 0.0
+
+    def any(self, flag: bool) -> bool:
+        """Return whether a flag is set on any rank."""
+        return bool(flag) if self.alone else self.sums(flag)[0] > 0
+
+    def of_each(self, number: float) -> np.ndarray:
+        """Return a number of each rank, float64 (size,)."""
+        numbers = np.zeros(self.size)
+        numbers[self.rank] = number
+        self.sum(numbers)
+        return numbers
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """Return the rows of an array of all ranks, one rank after the other, as float64 or, of integers, int64.
+
+        Arrays without rows may have any shape.
+        """
+        if self.alone:
+            return array
+        rows, dimensions, columns = len(array), array.ndim, array.size // max(len(array), 1)
+        each = self.of_each(rows).astype(np.int64)
+        if not each.sum():
+            return array
+        known = [0, 0, 0] if not rows else [dimensions, columns, array.dtype.kind not in "iub"]
+        dimensions, columns, real = (int(self.of_each(number).max()) for number in known)
+        everything = np.zeros((each.sum(), columns), np.float64 if real else np.int64)
+        first = each[: self.rank].sum()
+        everything[first : first + rows] = array.reshape(rows, columns)
+        self.sum(everything)
+        return everything[:, 0] if dimensions == 1 else everything
+
+    # ---- what comes from rank 0 ----
+
+    def broadcast(self, *arrays: np.ndarray) -> None:
+        """Replace arrays by those of rank 0."""
+        for array in arrays:
+            if not self.alone and array.size:
+                self.communicator.broadcast(array)
+
+    def broadcast_object(self, thing: Any) -> Any:
+        """Return the object that rank 0 gives, as a copy of its own on each other rank."""
+        if self.alone:
+            return thing
+        data = pickle.dumps(thing) if self.rank == 0 else b""
+        size = np.array([len(data)])
+        self.communicator.broadcast(size)
+        words = np.zeros(-(-size[0] // 8), np.int64)
+        words.view(np.uint8)[: len(data)] = np.frombuffer(data, np.uint8)
+        self.communicator.broadcast(words)
+        return thing if self.rank == 0 else pickle.loads(words.tobytes()[: size[0]])
+
+    def check_equal(self, settings: dict[str, Any]) -> None:
+        """Raise a ValueError on all ranks if the settings of one are not those of rank 0."""
+        if self.alone:
+            return
+        described = {name: repr(value) for name, value in settings.items()}
+        first = self.broadcast_object(described)
+        differing = [name for name in first if first[name] != described.get(name)]
+        ranks = np.flatnonzero(self.of_each(len(differing)))
+        if not len(ranks):
+            return
+        message = f"all ranks must train alike, but rank {_listed(ranks)} has other arguments than rank 0"
+        for name in differing[:1]:
+            message += f": {name} is {described.get(name):.200} instead of {first[name]:.200}; give the same on each"
+        raise self.common(ValueError(message))
+
+    def check_same(self, array: np.ndarray) -> None:
+        """Raise a RuntimeError on all ranks if the bits of an array are not the same on all."""
+        if self.alone:
+            return
+        sums = self.of_each(crc32(array))
+        if (sums != sums[0]).any():
+            message = (
+                f"the parameters of rank {_listed(np.flatnonzero(sums != sums[0]))} are not those of rank 0; a communicator "
+                "must give the same sums on all ranks, and nothing else may change the parameters of one rank"
+            )
+            raise self.common(RuntimeError(message))
+
+    # ---- errors ----
+
+    def common(self, error: BaseException) -> BaseException:
+        """Remember that all ranks raise this error, so that none tells the others; return it."""
+        self._common = error
+        return error
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Return a context in which all ranks end if one raises an exception, and Ctrl-C ends all after one step.
+
+        A second Ctrl-C ends this rank at once.
+        """
+        if self.alone or self._depth:
+            yield
+            return
+        self._depth = 1
+        main = threading.current_thread() is threading.main_thread()
+        before = signal.getsignal(signal.SIGINT) if main else None
+        if callable(before):
+            signal.signal(signal.SIGINT, self._on_interrupt)
+        try:
+            yield
+        except BaseException as error:
+            if error is not self._common and hasattr(self.communicator, "fail"):
+                self.communicator.fail(error)
+            raise
+        finally:
+            self.interrupted, self._depth = False, 0
+            if callable(before):
+                signal.signal(signal.SIGINT, before)
+
+    def _on_interrupt(self, *_: Any) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+
+def _listed(ranks: np.ndarray) -> str:
+    return ", ".join(map(str, ranks.tolist()))
+
+
+ALONE = Ranks()
