@@ -359,8 +359,8 @@ def _resume(run: Any, saved: Saved) -> None:
     ranks = saved.run.get("ranks", 1)
     if ranks != trainer.ranks.size and trainer.ranks.rank == 0:
         warn(
-            f"{saved.path} is of a training on {ranks} ranks, now there are {trainer.ranks.size}: it goes on with other "
-            "batches, so not to the same bits"
+            f"{saved.path} is of a training on {ranks} ranks, now there are {trainer.ranks.size}: it goes on with "
+            "other batches, so not to the same bits"
         )
     saved.restore(trainer)
     run.restore(saved.run, saved.arrays)

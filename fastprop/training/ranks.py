@@ -83,7 +83,7 @@ class Ranks:
 
     def sum(self, array: np.ndarray) -> None:
         """Replace an array by its sum over the ranks."""
-        if not self.alone:
+        if not self.alone and array.size:
             self.communicator.sum(array)
 
     def sums(self, *numbers: float) -> list[float]:
@@ -152,11 +152,10 @@ class Ranks:
 
     # ---- what comes from rank 0 ----
 
-    def broadcast(self, *arrays: np.ndarray) -> None:
-        """Replace arrays by those of rank 0."""
-        for array in arrays:
-            if not self.alone and array.size:
-                self.communicator.broadcast(array)
+    def broadcast(self, array: np.ndarray, root: int = 0) -> None:
+        """Replace an array by that of a rank."""
+        if not self.alone and array.size:
+            self.communicator.broadcast(array, root)
 
     def broadcast_object(self, thing: Any) -> Any:
         """Return the object that rank 0 gives, as a copy of its own on each other rank."""
@@ -189,11 +188,11 @@ class Ranks:
         """Raise a RuntimeError on all ranks if the bits of an array are not the same on all."""
         if self.alone:
             return
-        sums = self.of_each(crc32(array))
+        sums = self.of_each(crc32(array.view(np.uint8).data))
         if (sums != sums[0]).any():
             message = (
-                f"the parameters of rank {_listed(np.flatnonzero(sums != sums[0]))} are not those of rank 0; a communicator "
-                "must give the same sums on all ranks, and nothing else may change the parameters of one rank"
+                f"the parameters of rank {_listed(np.flatnonzero(sums != sums[0]))} are not those of rank 0; a "
+                "communicator must give the same sums on all ranks, and nothing else may change the parameters of one"
             )
             raise self.common(RuntimeError(message))
 

@@ -204,13 +204,15 @@ def measure(trainer: Trainer, metrics: list[Metric], source: batches.Source, y: 
     """Return the value of each metric over all rows of a source, whose targets are y as the user gave them."""
     if not metrics:
         return {}
-    network, ranks = trainer.network, trainer.ranks
-    parts = [(network(x), weight) for x, _, _, weight in source.iter_in_order() if len(x)]
-    outputs, weights = zip(*parts) if parts else ([np.empty((0, network.n_outputs), network.dtype)], [None])
-    weight = None if weights[0] is None else np.concatenate(weights)
+    network, ranks, weighted = trainer.network, trainer.ranks, False
+    outputs, weights = [np.empty((0, network.n_outputs), network.dtype)], []
+    for x, _, _, weight in source.iter_in_order():
+        if len(x):
+            outputs.append(network(x))
+            weights.append(np.ones(len(x), network.dtype) if weight is None else weight)
+            weighted |= weight is not None
     targets = ranks.gather(np.asarray(arrays.plain("y", y, network.dtype, targets=True)))
-    if ranks.any(weight is not None):
-        weight = ranks.gather(np.ones(source.rows) if weight is None else weight)
+    weight = ranks.gather(np.concatenate([outputs[0][:, 0], *weights])) if ranks.any(weighted) else None
     predictions = Predictions(targets, ranks.gather(np.concatenate(outputs)), weight, trainer.parsed_loss)
     return {metric.name: metric.function(predictions) for metric in metrics}
 

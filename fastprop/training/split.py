@@ -48,7 +48,7 @@ def split(trainer: Trainer, X, y, sample_weight, validation, window: int | None)
     share = _validation.number("validation", validation, above=0, below=1)
     if isinstance(source, batches.Batches):
         raise ValueError("no fraction is held out of batches that come one by one; give validation=(Xv, yv)")
-    total = trainer.total_rows(source)
+    total = trainer.total_rows(source) or 0
     if not 1 <= int(share * total) < total:
         raise ValueError(f"validation={share:g} of {total} rows leaves none on one side; give validation=(Xv, yv)")
     held = held_out(share, source.rows, _classes(source, loss), trainer.ranks.seed(trainer.seed))

@@ -26,6 +26,7 @@ from fastprop.nn.network import Network
 from fastprop.optim.averaging import EMA, SWA
 from fastprop.optim.optimizer_state import OptimizerState
 from fastprop.optim.optimizers import DEFAULT, Optimizer
+from fastprop.training import rank_steps
 from fastprop.training.history import History
 from fastprop.training.native import Handle
 from fastprop.training.ranks import ALONE, Communicator, Ranks
@@ -217,7 +218,8 @@ class Trainer:
             )  # fmt: skip
             self.seed = ranks.broadcast_object(self.seed)
             parameters, state = network.snapshot()
-            ranks.broadcast(parameters, state)
+            ranks.broadcast(parameters)
+            ranks.broadcast(state)
             network.restore(parameters, state)
 
     @property
@@ -298,7 +300,7 @@ class Trainer:
                     return cost
                 # another thread may have made them invalid
                 self.prepare_examples(xb, yb, None, ("xb", "yb", "sample_weight"))
-                return self._finite(cost)
+                return self.finite(cost)
         self._refuse_balanced()
         examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
         return self._take_steps(examples, None, len(examples[0]), None, None)
@@ -309,7 +311,7 @@ class Trainer:
             self._refuse_balanced()
             examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
             (total,) = self.ranks.sums(batches.total_weight(examples))
-            cost = self._take_rank_steps(examples, None, [len(examples[0])], np.array([total]), None, None)
+            cost = rank_steps.take_step(self, examples, total, None)
             return self.ranks.mean(batches.total_weight(examples), cost)
 
     def _refuse_balanced(self) -> None:
@@ -518,7 +520,7 @@ class Trainer:
         cost is that of all ranks.
         """
         if not self.ranks.alone:
-            yield from self._iter_rank_steps(source, batch_size, epoch_cost, one_by_one)
+            yield from rank_steps.iter_steps(self, source, batch_size, epoch_cost, one_by_one)
             return
         n_steps = source.n_steps(batch_size)
         rates = None if n_steps is None else self.optimizer_state.rates(n_steps)
@@ -557,78 +559,6 @@ class Trainer:
         each = self.ranks.of_each(-1 if own is None else own)
         return None if each.min() < 0 else int(each.max())
 
-    def _iter_rank_steps(
-        self, source: batches.Source, batch_size: int, epoch_cost: EpochCost, one_by_one: bool
-    ) -> Iterator[float]:
-        """Do what ``iter_steps`` does, together with the other ranks. Each deals its rows evenly to the steps."""
-        ranks, n_steps, step = self.ranks, self.n_steps(source, batch_size), 0
-        report = None if epoch_cost.progress is None else epoch_cost.report_within
-        parts = source.iter_epoch(ranks.seed(self.seed) if self.shuffle else None, lambda: self.steps, 1)
-        rates = None if n_steps is None else self.optimizer_state.rates(n_steps)
-        sizes = None if source.rows is None else np.diff(source.rows * np.arange(n_steps + 1) // n_steps).tolist()
-        own = isinstance(self.parsed_loss, custom_loss.OwnLoss)
-        if isinstance(source, batches.Stored) and not own and not one_by_one:
-            examples, order = next(parts)
-            weights = total_weights(examples, order, sizes)
-            ranks.sum(weights)
-            cost = self._take_rank_steps(examples, order, sizes, weights, rates, report)
-            epoch_cost.add(examples, cost)
-            yield cost
-            return
-        batch = batches.iter_sized(parts, sizes) if sizes else (examples for examples, _ in parts)
-        none = self.network.no_examples("X", (), np.empty(0), self.parsed_loss)
-        while sizes is None or step < len(sizes):
-            examples = next(batch, None)
-            weight, left = ranks.sums(0.0 if examples is None else batches.total_weight(examples), examples is not None)
-            if not left:
-                break
-            examples = examples or none
-            some = None if rates is None else rates[min(step, len(rates) - 1) :][:1]
-            cost = self._take_rank_steps(examples, None, [len(examples[0])], np.array([weight]), some, None)
-            epoch_cost.add(examples, cost)
-            yield ranks.mean(batches.total_weight(examples), cost) if one_by_one else cost
-            step += 1
-
-    def _take_rank_steps(
-        self, examples: Examples, order, sizes: list[int], weights: np.ndarray, rates, report
-    ) -> float:
-        """Take a step for each size, the number of this rank's rows, given the sums of the weights on all ranks.
-
-        It returns the mean cost of this rank's rows.
-        """
-        before, loss, ranks = self.steps, self.parsed_loss, self.ranks
-        try:
-            if isinstance(loss, custom_loss.OwnLoss):
-                cost = self._take_rank_step_by_own_loss(loss, examples, float(weights[0]), rates)
-            else:
-                starts = np.concatenate([[0], np.cumsum(sizes)])
-                norms = ranks if self.sync_batch_norm else None
-                cost = self.compiled.run_on_ranks(*examples, order, starts, weights, rates, report, ranks, norms)
-        finally:
-            self.optimizer_state.on_steps(self.steps - before)
-        if cost != cost:
-            self.network.recheck_examples(examples, loss)
-        return self._finite(cost)
-
-    def _take_rank_step_by_own_loss(
-        self, loss: custom_loss.OwnLoss, examples: Examples, total_rows: float, rates
-    ) -> float:
-        network, (x, y, *_), cost = self.network, examples, 0.0
-        gradient = np.zeros_like(network.gradient)
-        with network.engine.exclusive():
-            before = network.state.copy()
-            if len(x):
-                cost = custom_loss.cost_of(network, loss, x, y, gradient, True, self.compiled.seed, self.steps)
-                gradient *= len(x) / total_rows
-            if self.ranks.sum_gradient(gradient, not isfinite(cost)):
-                network.state[:] = before
-                return nan
-            network.gradient = gradient
-            if rates is not None:
-                self.optimizer_state.compiled.rate = rates[0]
-            self.compiled.apply()
-        return cost
-
     def _take_steps(self, examples: Examples, order, batch_size: int, rates, progress) -> float:
         """Take a step for each `batch_size` rows of the examples in an order; return their mean cost."""
         before = self.steps
@@ -641,7 +571,7 @@ class Trainer:
                 self.optimizer_state.on_steps(self.steps - before)
         if cost != cost:
             self.network.recheck_examples(examples, self.parsed_loss)
-        return self._finite(cost)
+        return self.finite(cost)
 
     def _take_steps_by_own_loss(
         self, loss: custom_loss.OwnLoss, examples: Examples, order, batch_size: int, rates, progress
@@ -669,7 +599,8 @@ class Trainer:
                 reported = time.monotonic()
         return total / len(x)
 
-    def _finite(self, cost: float) -> float:
+    def finite(self, cost: float) -> float:
+        """Internal: return a cost that is finite, and raise a DivergenceError for NaN."""
         if cost != cost:
             raise self.ranks.common(
                 DivergenceError(
@@ -725,18 +656,6 @@ class Trainer:
                 if len(examples[0])
             ]
         return self.ranks.mean(sum(weight for weight, _ in costs), batches.mean(costs))
-
-
-def total_weights(examples: Examples, order: np.ndarray, sizes: list[int]) -> np.ndarray:
-    """Return the total weight of the rows of each step, float64 (steps,)."""
-    weight = examples[3]
-    if weight is None:
-        return np.array(sizes, np.float64)
-    each, ends = np.zeros(len(sizes)), np.cumsum(sizes)
-    some = np.flatnonzero(sizes)
-    if len(some):
-        each[some] = np.add.reduceat(weight[order], (ends - sizes)[some], dtype=np.float64)
-    return each
 
 
 def advice(rate: float) -> str:
