@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from fastprop.optim.averaging import EMA, SWA
     from fastprop.optim.optimizers import LBFGS, Optimizer
     from fastprop.training.callbacks import Callback, EarlyStopping
+    from fastprop.training.communicator import Communicator
     from fastprop.training.history import History
     from fastprop.training.native import Handle
-    from fastprop.training.ranks import Communicator
 
     Metrics = str | Callable | Sequence[str | Callable] | dict[str, str | Callable]
 

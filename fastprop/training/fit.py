@@ -61,6 +61,7 @@ def fit(
     usual = "sgd" if lbfgs else optimizer
     ranks = options["communicator"] = Ranks.of(options.get("communicator"))
     with ranks.together():
+        ranks.meet(epochs=epochs, batch_size=batch_size, early_stopping=early_stopping)
         saved = None
         if resume is not None and ranks.rank == 0:
             saved = checkpoint.newest(resume, fallback=_validation.flag("fallback", fallback))
@@ -80,7 +81,6 @@ def fit(
         rows = trainer.total_rows(source)
         if lbfgs and batch_size not in (None, rows):
             raise ValueError(f"LBFGS needs all {rows} rows at once, got batch_size={batch_size!r:.200}; omit it")
-        ranks.check_equal({"epochs": epochs, "batch_size": batch_size, "early_stopping": early_stopping})
         run = Run(
             trainer,
             epochs,

@@ -9,33 +9,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
+from fastprop.training import communicator as communicators
+
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio, odd: its multiples are far apart, modulo any power of two
-
-
-class Communicator(Protocol):
-    """What a distributed training needs of an engine such as MPI; ``fastprop.distributed`` has some.
-
-    Attributes
-    ----------
-    rank : int
-        The number of this process, from 0.
-    size : int
-        How many processes there are.
-    """
-
-    rank: int
-    size: int
-
-    def sum(self, array: np.ndarray) -> object:
-        """Replace a C-contiguous float32, float64 or int64 array by its sum over all ranks, the same bits on each."""
-
-    def broadcast(self, array: np.ndarray, root: int = 0) -> object:
-        """Replace such an array by that of the rank `root`."""
 
 
 class Ranks:
@@ -138,16 +119,13 @@ class Ranks:
         """
         if self.alone:
             return array
-        rows, dimensions, columns = len(array), array.ndim, array.size // max(len(array), 1)
-        each = self.of_each(rows).astype(np.int64)
-        if not each.sum():
-            return array
-        known = [0, 0, 0] if not rows else [dimensions, columns, array.dtype.kind not in "iub"]
+        rows, columns = len(array), array.size // max(len(array), 1)
+        known = [array.ndim, columns, array.dtype.kind not in "iub"] if rows else [0, 0, 0]
         dimensions, columns, real = (int(self.of_each(number).max()) for number in known)
-        everything = np.zeros((each.sum(), columns), np.float64 if real else np.int64)
-        first = each[: self.rank].sum()
-        everything[first : first + rows] = array.reshape(rows, columns)
-        self.sum(everything)
+        if not dimensions:
+            return array
+        mine = array.reshape(rows, columns).astype(np.float64 if real else np.int64)
+        everything = communicators.gather(self.communicator, mine)
         return everything[:, 0] if dimensions == 1 else everything
 
     # ---- what comes from rank 0 ----
@@ -161,28 +139,18 @@ class Ranks:
         """Return the object that rank 0 gives, as a copy of its own on each other rank."""
         if self.alone:
             return thing
-        data = pickle.dumps(thing) if self.rank == 0 else b""
-        size = np.array([len(data)])
-        self.communicator.broadcast(size)
-        words = np.zeros(-(-size[0] // 8), np.int64)
-        words.view(np.uint8)[: len(data)] = np.frombuffer(data, np.uint8)
-        self.communicator.broadcast(words)
-        return thing if self.rank == 0 else pickle.loads(words.tobytes()[: size[0]])
+        data = communicators.broadcast_bytes(self.communicator, pickle.dumps(thing) if self.rank == 0 else b"")
+        return thing if self.rank == 0 else pickle.loads(data)
 
-    def check_equal(self, settings: dict[str, Any]) -> None:
-        """Raise a ValueError on all ranks if the settings of one are not those of rank 0."""
+    def meet(self, **facts: Any) -> None:
+        """Wait for all ranks; raise a ValueError on all of them if `facts` are not alike everywhere."""
         if self.alone:
             return
-        described = {name: repr(value) for name, value in settings.items()}
-        first = self.broadcast_object(described)
-        differing = [name for name in first if first[name] != described.get(name)]
-        ranks = np.flatnonzero(self.of_each(len(differing)))
-        if not len(ranks):
-            return
-        message = f"all ranks must train alike, but rank {_listed(ranks)} has other arguments than rank 0"
-        for name in differing[:1]:
-            message += f": {name} is {described.get(name):.200} instead of {first[name]:.200}; give the same on each"
-        raise self.common(ValueError(message))
+        try:
+            communicators.meet(self.communicator, **facts)
+        except ValueError as error:
+            self.common(error)
+            raise
 
     def check_same(self, array: np.ndarray) -> None:
         """Raise a RuntimeError on all ranks if the bits of an array are not the same on all."""
@@ -198,7 +166,7 @@ class Ranks:
 
     # ---- errors ----
 
-    def common(self, error: BaseException) -> BaseException:
+    def common(self, error: Any) -> Any:
         """Remember that all ranks raise this error, so that none tells the others; return it."""
         self._common = error
         return error

@@ -27,9 +27,10 @@ from fastprop.optim.averaging import EMA, SWA
 from fastprop.optim.optimizer_state import OptimizerState
 from fastprop.optim.optimizers import DEFAULT, Optimizer
 from fastprop.training import rank_steps
+from fastprop.training.communicator import Communicator
 from fastprop.training.history import History
 from fastprop.training.native import Handle
-from fastprop.training.ranks import ALONE, Communicator, Ranks
+from fastprop.training.ranks import ALONE, Ranks
 
 
 class DivergenceError(FloatingPointError):
@@ -210,12 +211,15 @@ class Trainer:
                 "rank normalises its own rows"
             )
         with ranks.together():
-            loss = getattr(self.parsed_loss, "name", None)
-            description = {name: value for name, value in network.describe().items() if name != "seed"}
-            ranks.check_equal(
-                {"the network": description, "the loss": loss, "the optimizer": self.optimizer, **self.options,
-                 "class_weight": self.class_weight, "shuffle": self.shuffle, "sync_batch_norm": self.sync_batch_norm}
-            )  # fmt: skip
+            ranks.meet(
+                network=network.describe() | {"seed": None},
+                loss=getattr(self.parsed_loss, "name", None),
+                optimizer=self.optimizer,
+                **self.options,
+                class_weight=self.class_weight,
+                shuffle=self.shuffle,
+                sync_batch_norm=self.sync_batch_norm,
+            )
             self.seed = ranks.broadcast_object(self.seed)
             parameters, state = network.snapshot()
             ranks.broadcast(parameters)
