@@ -29,6 +29,10 @@ Names = tuple[str, str, str]
 class Stored:
     """Rows in memory, as the engine takes them."""
 
+    # once the trainers of several ranks have exchanged them: the rows of all, and whether all have theirs in memory
+    total_rows: int | None = None
+    all_stored = False
+
     def __init__(self, examples: Examples):
         self.examples, self.rows = examples, len(examples[0])
         self._pinned = [_engine.pin(array) for array in examples]
@@ -84,6 +88,9 @@ class Streamed:
     partial : bool
         Whether the rows are those of one rank of several.
     """
+
+    total_rows: int | None = None  # as in ``Stored``
+    all_stored = False
 
     def __init__(self, network: Any, loss: Any, X: Any, y: Any, weight: Any, window: int, names: Names, partial: bool):
         self.network, self.loss, self.X, self.y, self.names, self.partial = network, loss, X, y, names, partial
@@ -151,14 +158,14 @@ class Streamed:
             )
         part = copy.copy(self)
         part.index = np.flatnonzero(rows)
-        part.rows = len(part.index)
+        part.rows, part.total_rows = len(part.index), None
         part.checked = None if self.checked is None else rows_of(self.checked, part.index)
         return part
 
     def with_weights(self, add: WithWeights) -> "Streamed":
         """As ``Stored``."""
         part = copy.copy(self)
-        part.add_weights = add
+        part.add_weights, part.total_rows = add, None
         part.checked = None if self.checked is None else add(self.checked)
         return part
 
@@ -208,7 +215,8 @@ def _checked_targets(network: Any, loss: Any, y: Any, weight: Any, rows: int, na
 class Batches:
     """Batches in the order in which an iterable gives them, each (xb, yb) or (xb, yb, weights)."""
 
-    rows = targets = None
+    rows = targets = total_rows = None
+    all_stored = False
 
     def __init__(self, network: Any, loss: Any, batches: Iterable[Any], partial: bool):
         self.network, self.loss, self.batches, self.partial = network, loss, batches, partial

@@ -347,6 +347,14 @@ def _resume(run: Any, saved: Saved) -> None:
     here, there = run.setting(), saved.run.get("setting")
     if there is None:
         raise ValueError(f"{saved.path} is of a trainer, not of fit; go on with fp.load_checkpoint(path).epoch(X, y)")
+    ranks = saved.run.get("ranks", 1)
+    if ranks != trainer.ranks.size:
+        here["rows"] = there["rows"]  # each rank holds out a fraction of its own rows, so their number may differ
+        if trainer.ranks.rank == 0:
+            warn(
+                f"{saved.path} is of a training on {ranks} ranks, now there are {trainer.ranks.size}: it goes on with "
+                "other batches, so not to the same bits"
+            )
     for name, now, then in [
         *((name, value, theirs.get(name)) for name, value in json.loads(json.dumps(ours)).items()),
         *((name, value, there.get(name)) for name, value in json.loads(json.dumps(here)).items()),
@@ -356,11 +364,5 @@ def _resume(run: Any, saved: Saved) -> None:
                 f"{saved.path} is of another training: its {name} is {then!r:.200}, now it is {now!r:.200}; "
                 "use the same, or begin in another directory"
             )
-    ranks = saved.run.get("ranks", 1)
-    if ranks != trainer.ranks.size and trainer.ranks.rank == 0:
-        warn(
-            f"{saved.path} is of a training on {ranks} ranks, now there are {trainer.ranks.size}: it goes on with "
-            "other batches, so not to the same bits"
-        )
     saved.restore(trainer)
     run.restore(saved.run, saved.arrays)

@@ -24,7 +24,7 @@ def iter_steps(
     parts = source.iter_epoch(ranks.seed(trainer.seed) if trainer.shuffle else None, lambda: trainer.steps, 1)
     starts = None if source.rows is None else source.rows * np.arange(n_steps + 1) // n_steps
     own = isinstance(trainer.parsed_loss, custom_loss.OwnLoss)
-    if isinstance(source, batches.Stored) and starts is not None and not one_by_one and not own:
+    if source.all_stored and starts is not None and not one_by_one and not own:
         examples, order = next(parts)
         weights = _total_weights(examples, order, starts)
         ranks.sum(weights)

@@ -452,16 +452,18 @@ class Trainer:
 
     def total_rows(self, source: batches.Source) -> int | None:
         """Internal: return how many rows the sources of all ranks have; None where batches come as they are."""
-        if self.ranks.alone:
-            return source.rows
-        rows, of_batches = self.ranks.sums(source.rows or 0, source.rows is None)
+        if self.ranks.alone or source.total_rows is not None:
+            return source.total_rows or source.rows
+        stored = isinstance(source, batches.Stored)
+        rows, of_batches, in_memory = self.ranks.sums(source.rows or 0, source.rows is None, stored)
         if 0 < of_batches < self.ranks.size:
             raise self.ranks.common(ValueError("some ranks have arrays and some batches; give all ranks the same kind"))
         if of_batches:
             return None
         if not rows:
             raise self.ranks.common(ValueError("no rank has a row; was everything filtered out?"))
-        return int(rows)
+        source.total_rows, source.all_stored = int(rows), in_memory == self.ranks.size
+        return source.total_rows
 
     def count_classes(self, source: batches.Source) -> np.ndarray:
         """Internal: return how many rows each class has, over all ranks, for class weights."""
