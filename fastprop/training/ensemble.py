@@ -16,11 +16,13 @@ from fastprop.io import model_file
 from fastprop.nn import losses
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import DEFAULT
+from fastprop.training.communicator import Communicator, gather, gather_texts
 from fastprop.training.history import History
+from fastprop.training.ranks import Ranks
 from fastprop.training.split import split
 from fastprop.training.trainer import DivergenceError, Trainer
 
-random = LazyModule("numpy.random")
+json, random = LazyModule("json"), LazyModule("numpy.random")
 
 
 class Ensemble:
@@ -145,6 +147,7 @@ class Ensemble:
         batch_size: int | None = None,
         sample_weight=None,
         validation=None,
+        communicator: Communicator | None = None,
         **options,
     ) -> list[History]:
         """Train every network for some epochs.
@@ -159,6 +162,10 @@ class Ensemble:
         batch_size, sample_weight, validation
             As ``Network.fit`` takes them. The cost of each network on the validation rows is recorded after each epoch;
             with an average it is that of the averaged parameters, which the networks have in the end.
+        communicator : Communicator, optional
+            The processes that share the networks out, as ``fp.distributed.mpi()``. Each must give the same arguments,
+            all rows included; the networks and the histories of all are exchanged at the end. The seed is that of rank
+            0, and the bits are those of one process.
         **options
             What else ``EnsembleTrainer`` takes: shared_batches, bootstrap, seed and the options of ``Trainer``.
             Metrics, early_stopping, callbacks and progress are for a single network: see ``Network.fit``.
@@ -178,9 +185,27 @@ class Ensemble:
         """
         if loss is None:
             raise TypeError(f"Ensemble.fit needs a loss: {loss_for(y, self.networks[0].n_outputs)}")
-        trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **options)
-        epochs = _validation.count("epochs", epochs)
-        first = trainer.trainers[0]
+        ranks = Ranks.of(communicator)
+        with ranks.together():
+            ranks.meet(networks=len(self), epochs=epochs, batch_size=batch_size, loss=loss, shape=getattr(X, "shape", None))
+            options["seed"] = ranks.broadcast_object(options.get("seed", self.networks[0].seed))
+            trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **options)
+            epochs = _validation.count("epochs", epochs)
+            mine = range(ranks.rank * len(self) // ranks.size, (ranks.rank + 1) * len(self) // ranks.size)
+            histories = self._fit(trainer, epochs, (X, y, sample_weight, validation, batch_size), mine)
+            if not ranks.alone:
+                histories = self._exchange(ranks, [self.networks[i] for i in mine], histories)
+        if self.diverged:
+            warn(
+                f"the networks {', '.join(map(str, self.diverged))} of {len(self)} diverged and are left out of the "
+                "ensemble's mean; use smaller rates for them, or scale inputs and targets"
+            )
+        return histories
+
+    def _fit(self, trainer: "EnsembleTrainer", epochs: int, data: tuple, mine: range) -> list[History]:
+        """Train the networks with these numbers; return their histories."""
+        X, y, sample_weight, validation, batch_size = data
+        first, trainers = trainer.trainers[0], [trainer.trainers[i] for i in mine]
         # without a limit to the window, all rows are converted at once
         source, _, held_out = split(first, X, y, sample_weight, validation, sys.maxsize)
         if not isinstance(source, batches.Stored):
@@ -189,13 +214,15 @@ class Ensemble:
             check_classes(first.class_weight, first.count_classes(source))
         size = first.choose_batch_size(batch_size, source.rows)
         examples = first.with_class_weights(source.examples)
-        for one in trainer.trainers:
+        for one in trainers:
             one.optimizer_state.warn_if_schedule_ends_early(epochs, source.n_steps(size))
         names = ["epoch", "cost"] if held_out is None else ["epoch", "cost", "validation_cost"]
-        histories = [History({name: [] for name in names}) for _ in self.networks]
-        for epoch in range(1, epochs + 1):
-            costs = trainer.take_epoch(examples, size)
-            for one, history, cost in zip(trainer.trainers, histories, costs):
+        histories = [History({name: [] for name in names}) for _ in mine]
+        for epoch in range(1, epochs + 1) if trainers else ():
+            costs = trainer.take_epoch(examples, size, mine)
+            if len(self.diverged) == len(self):
+                raise all_diverged(len(self), first.steps)
+            for one, history, cost in zip(trainers, histories, costs):
                 row = {"epoch": epoch, "cost": float(cost)}
                 if held_out is not None:
                     with nullcontext() if one.options["average"] is None else one.averaging():
@@ -203,15 +230,28 @@ class Ensemble:
                 for name, value in row.items():
                     history[name].append(value)
                 one.optimizer_state.on_epoch(row[names[-1]])
-        for one in trainer.trainers:
+        for one in trainers:
             if one.averaged is not None:
                 one.network.parameters = one.averaged
-        if self.diverged:
-            warn(
-                f"the networks {', '.join(map(str, self.diverged))} of {len(self)} diverged and are left out of the "
-                "ensemble's mean; use smaller rates for them, or scale inputs and targets"
-            )
         return histories
+
+    def _exchange(self, ranks: Ranks, trained: list[Network], histories: list[History]) -> list[History]:
+        """Give all ranks the networks and histories of each; return the histories of all networks."""
+        arrays = [array for network in trained for array in network.snapshot()]
+        data = np.concatenate([np.empty(0, np.uint8), *(array.view(np.uint8) for array in arrays)])
+        data, first = gather(ranks.communicator, data), 0
+        for network in self.networks:
+            there = network.snapshot()
+            for array in there:
+                array.view(np.uint8)[:] = data[first : first + array.nbytes]
+                first += array.nbytes
+            network.restore(*there)
+        texts = gather_texts(ranks.communicator, json.dumps(histories))
+        everything = [History(one) for text in texts for one in json.loads(text)]
+        self.diverged = tuple(i for i, history in enumerate(everything) if history["cost"][-1] != history["cost"][-1])
+        if len(self.diverged) == len(self):
+            raise ranks.common(all_diverged(len(self), 0))
+        return everything
 
     def __repr__(self) -> str:
         return f"<Ensemble of {len(self)}: {self.networks[0]!r}>"
@@ -310,42 +350,42 @@ class EnsembleTrainer:
         """
         first = self.trainers[0]
         examples = first.prepare_examples(X, y, sample_weight)
-        costs = self.take_epoch(examples, first.choose_batch_size(batch_size, len(examples[0])))
+        size = first.choose_batch_size(batch_size, len(examples[0]))
+        costs = self.take_epoch(examples, size, range(len(self.trainers)))
+        if np.isnan(costs).all():
+            raise all_diverged(len(costs), first.steps)
         for trainer, cost in zip(self.trainers, costs):
             trainer.optimizer_state.on_epoch(float(cost))
         return costs
 
-    def take_epoch(self, examples: Examples, size: int) -> np.ndarray:
-        """Internal: ``epoch`` of rows that were checked, without telling the schedules that it is over."""
+    def take_epoch(self, examples: Examples, size: int, mine: range) -> np.ndarray:
+        """Internal: ``epoch`` of rows that were checked, of the networks with these numbers; no schedule is told."""
         x, y, labels, weight = examples
-        first, rows = self.trainers[0], len(x)
+        trainers = [self.trainers[i] for i in mine]
+        first, rows = trainers[0], len(x)
         orders: list[np.ndarray | None] = []
         weights: list[np.ndarray | None] = []
         rates: list[np.ndarray | None] = []
-        for trainer in self.trainers:
+        for trainer in trainers:
             shuffling = first if self.shared_batches else trainer
-            orders.append(batches.shuffled(rows, shuffling.seed if shuffling.shuffle else None, shuffling.steps))
+            seed = self.trainers[0].seed if self.shared_batches else trainer.seed
+            orders.append(batches.shuffled(rows, seed if trainer.shuffle else None, shuffling.steps))
             weights.append(self._bootstrap_weights(trainer, rows, weight))
             rates.append(trainer.optimizer_state.rates(-(-rows // size)))
-        before = [trainer.steps for trainer in self.trainers]
+        before = [trainer.steps for trainer in trainers]
         try:
-            descents = [trainer.compiled for trainer in self.trainers]
+            descents = [trainer.compiled for trainer in trainers]
             found = _engine.run_ensemble(descents, x, y, labels, weights, orders, size, rates)
         finally:
-            for trainer, steps in zip(self.trainers, before):
+            for trainer, steps in zip(trainers, before):
                 trainer.optimizer_state.on_steps(trainer.steps - steps)
         costs: np.ndarray = np.array(found, np.float64)
         if np.isnan(costs).any():
             first.network.recheck_examples((x, y, labels, weight), first.parsed_loss)
-        for i, trainer in enumerate(self.trainers):
+        for i, trainer in enumerate(trainers):
             if not trainer.network.engine.all_finite(trainer.network.parameters):
                 costs[i] = np.nan
-        self.ensemble.diverged = tuple(np.flatnonzero(np.isnan(costs)).tolist())
-        if np.isnan(costs).all():
-            raise DivergenceError(
-                f"the cost of all {len(costs)} networks is not finite; use smaller rates, or scale inputs and targets",
-                step=first.steps,
-            )
+        self.ensemble.diverged = tuple(mine[i] for i in np.flatnonzero(np.isnan(costs)).tolist())
         return costs
 
     def _bootstrap_weights(self, trainer: Trainer, rows: int, weight: np.ndarray | None) -> np.ndarray | None:
@@ -365,6 +405,13 @@ class EnsembleTrainer:
     def evaluate(self, X, y, *, sample_weight=None) -> np.ndarray:
         """Return the mean cost of each network over the rows of X, (n,); take no step."""
         return np.array([trainer.evaluate(X, y, sample_weight=sample_weight) for trainer in self.trainers])
+
+
+def all_diverged(n: int, step: int) -> DivergenceError:
+    """Return the error that no network of an ensemble is left."""
+    return DivergenceError(
+        f"the cost of all {n} networks is not finite; use smaller rates, or scale inputs and targets", step=step
+    )
 
 
 Ensemble.fit = _validation.no_other_arguments(  # type: ignore[method-assign]

@@ -1,5 +1,7 @@
 """Training over several ranks: it is the training of one process on all rows, to rounding, whatever the shards."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -426,3 +428,37 @@ def test_what_is_no_communicator_is_refused():
     net = fp.Network([3, 2])
     with pytest.raises(TypeError, match="without rank"):
         fp.Trainer(net, loss="mse", communicator="mpi")
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+@pytest.mark.parametrize("options", [{}, {"shared_batches": True, "bootstrap": True, "validation": 0.2}])
+def test_networks_of_an_ensemble_are_shared_out(size, options):
+    X, y, _ = data([2])
+
+    def train(communicator=None):
+        ensemble = fp.Ensemble(5, [3, 6, fp.Dropout(0.1), 2], seed=1)
+        histories = ensemble.fit(
+            X, y, loss="half_mse", epochs=3, batch_size=8, seed=4, communicator=communicator, **options
+        )
+        return [network.parameters for network in ensemble.networks], histories
+
+    alone, history = train()
+    for parameters, of_rank in successes(run(size, train)):
+        assert all((one == other).all() for one, other in zip(parameters, alone))
+        assert of_rank == history
+
+
+def test_diverged_networks_of_an_ensemble_are_known_to_all_ranks():
+    X, y, _ = data([2])
+
+    def train(rates, communicator):
+        ensemble = fp.Ensemble(4, [3, 2], seed=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ensemble.fit(X, y, loss="half_mse", optimizer=[fp.SGD(rate) for rate in rates], communicator=communicator)
+        return ensemble.diverged
+
+    for diverged in successes(run(2, lambda c: train([1e9, 1e9, 0.1, 1e9], c))):
+        assert diverged == (0, 1, 3)
+    for error in run(2, lambda c: train([1e9] * 4, c)):
+        assert isinstance(error, fp.DivergenceError)
