@@ -187,7 +187,8 @@ class Ensemble:
             raise TypeError(f"Ensemble.fit needs a loss: {loss_for(y, self.networks[0].n_outputs)}")
         ranks = Ranks.of(communicator)
         with ranks.together():
-            ranks.meet(networks=len(self), epochs=epochs, batch_size=batch_size, loss=loss, shape=getattr(X, "shape", None))
+            shape = getattr(X, "shape", None)
+            ranks.meet(networks=len(self), epochs=epochs, batch_size=batch_size, loss=loss, shape=shape)
             options["seed"] = ranks.broadcast_object(options.get("seed", self.networks[0].seed))
             trainer = EnsembleTrainer(self, loss=loss, optimizer=optimizer, **options)
             epochs = _validation.count("epochs", epochs)
