@@ -21,21 +21,12 @@ FP_INLINE V(t) FP(sign)(V(t) x)
     return V(select)(V(gt)(x, zero), V(set1)(1), V(select)(V(gt)(zero, x), V(set1)(-1), x));
 }
 
-/* hyper: ..., momentum, nesterov. state: v, which is not read if momentum is 0. */
-static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+/* One function for each kind, since a branch for each vector would take as long as the update. */
+FP_INLINE void FP(sgd_pass)(T *theta, T *state, const T *gradient, I n, double rate, const double *hyper,
+                            int has_momentum, int nesterov)
 {
-    (void)stride;
-    int has_momentum = hyper[2] != 0, nesterov = hyper[3] != 0;
     V(t) eta = FP(broadcast)(rate), mu = FP(broadcast)(hyper[2]);
     V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
-    if (n <= 16 && !has_momentum) { /* vector loads would wait for fused_small_network's scalar stores: 4 ns of 20 */
-        for (I j = 0; j < n; j++) {
-            T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
-            theta[j] = FP_FMA(-(T)rate, g, (T)(1 - rate * hyper[1]) * w);
-            FP_OPAQUE(j);
-        }
-        return;
-    }
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
         V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
@@ -45,6 +36,29 @@ static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double
             g = nesterov ? V(fma)(mu, v, g) : v;
         }
         FP(store_tail)(theta + j, V(fnma)(eta, g, V(mul)(shrink, w)), n - j);
+    }
+}
+
+/* hyper: ..., momentum, nesterov. state: v, which is not read if momentum is 0. */
+static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double rate, const double *hyper)
+{
+    (void)stride;
+    int has_momentum = hyper[2] != 0, nesterov = hyper[3] != 0;
+    if (has_momentum) {
+        if (nesterov)
+            FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 1, 1);
+        else
+            FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 1, 0);
+        return;
+    }
+    if (n > 16) {
+        FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 0, 0);
+        return;
+    }
+    for (I j = 0; j < n; j++) { /* vector loads would wait for fused_small_network's scalar stores: 4 ns of 20 */
+        T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
+        theta[j] = FP_FMA(-(T)rate, g, (T)(1 - rate * hyper[1]) * w);
+        FP_OPAQUE(j);
     }
 }
 

@@ -16,9 +16,13 @@ FP_INLINE void FP(transpose_block)(T *to, I to_stride, const T *from, I from_str
     /* Opaque, since the compiler would else make a pointer for each row, which are more than it has registers. */
     FP_OPAQUE(from);
     FP_OPAQUE(to);
-    FP_UNROLL_FOR (int r = 0; r < L; r++)
-        block[r] = r < j ? FP(load_tail)(from + r * from_stride, k) : V(set1)(0);
-    V(transpose)(block);
+    if (j >= L && k >= L) {
+        V(load_transposed)(block, from, from_stride);
+    } else {
+        FP_UNROLL_FOR (int r = 0; r < L; r++)
+            block[r] = r < j ? FP(load_tail)(from + r * from_stride, k) : V(set1)(0);
+        V(transpose)(block);
+    }
     FP_UNROLL_FOR (int r = 0; r < L; r++)
         if (r < k)
             FP(store_tail)(to + r * to_stride, block[r], wide);

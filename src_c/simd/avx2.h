@@ -97,20 +97,38 @@ FP_INLINE void f32_zip(f32_t a, f32_t b, f32_t *low, f32_t *high)
     *low = _mm256_permute2f128_ps(even, odd, 0x20);
     *high = _mm256_permute2f128_ps(even, odd, 0x31);
 }
+/* Transposes the 4 x 4 elements of both halves of four vectors. */
+FP_INLINE void fp_transpose_halves_32(f32_t x[4])
+{
+    __m256d low[2], high[2]; /* rows 0 and 1, and 2 and 3, interleaved: columns 0 and 1, and 2 and 3 */
+    FP_UNROLL_FOR (int i = 0; i < 2; i++) {
+        low[i] = _mm256_castps_pd(_mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]));
+        high[i] = _mm256_castps_pd(_mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]));
+    }
+    x[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(low[0], low[1]));
+    x[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low[0], low[1]));
+    x[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high[0], high[1]));
+    x[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high[0], high[1]));
+}
 FP_INLINE void f32_transpose(f32_t x[F32_LANES])
 {
-    __m256d pair[8]; /* pair[i] and pair[i + 1]: rows i and i + 1 interleaved, within each half */
-    FP_UNROLL_FOR (int i = 0; i < 8; i += 2) {
-        pair[i] = _mm256_castps_pd(_mm256_unpacklo_ps(x[i], x[i + 1]));
-        pair[i + 1] = _mm256_castps_pd(_mm256_unpackhi_ps(x[i], x[i + 1]));
+    FP_UNROLL_FOR (int r = 0; r < 4; r++) {
+        f32_t low = _mm256_permute2f128_ps(x[r], x[r + 4], 0x20);
+        x[r + 4] = _mm256_permute2f128_ps(x[r], x[r + 4], 0x31);
+        x[r] = low;
     }
-    FP_UNROLL_FOR (int c = 0; c < 4; c++) { /* columns c and c + 4 */
-        __m256d first = pair[c / 2], second = pair[c / 2 + 2], third = pair[c / 2 + 4], fourth = pair[c / 2 + 6];
-        f32_t top = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(first, second) : _mm256_unpacklo_pd(first, second));
-        f32_t rest = _mm256_castpd_ps(c % 2 ? _mm256_unpackhi_pd(third, fourth) : _mm256_unpacklo_pd(third, fourth));
-        x[c] = _mm256_permute2f128_ps(top, rest, 0x20);
-        x[c + 4] = _mm256_permute2f128_ps(top, rest, 0x31);
+    fp_transpose_halves_32(x);
+    fp_transpose_halves_32(x + 4);
+}
+/* A vector takes its halves from two rows as they are loaded, which saves a third of the shuffles. */
+FP_INLINE void f32_load_transposed(f32_t x[F32_LANES], const float *p, ptrdiff_t stride)
+{
+    FP_UNROLL_FOR (int i = 0; i < 8; i++) {
+        const float *from = p + i % 4 * stride + i / 4 * 4;
+        x[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 4 * stride), 1);
     }
+    fp_transpose_halves_32(x);
+    fp_transpose_halves_32(x + 4);
 }
 
 typedef __m256d f64_t;
@@ -187,14 +205,31 @@ FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
     *low = _mm256_permute2f128_pd(even, odd, 0x20);
     *high = _mm256_permute2f128_pd(even, odd, 0x31);
 }
+/* Transposes the 2 x 2 elements of both halves of two vectors. */
+FP_INLINE void fp_transpose_halves_64(f64_t x[2])
+{
+    f64_t first = _mm256_unpacklo_pd(x[0], x[1]);
+    x[1] = _mm256_unpackhi_pd(x[0], x[1]);
+    x[0] = first;
+}
 FP_INLINE void f64_transpose(f64_t x[F64_LANES])
 {
-    f64_t even = _mm256_unpacklo_pd(x[0], x[1]), odd = _mm256_unpackhi_pd(x[0], x[1]);
-    f64_t more_even = _mm256_unpacklo_pd(x[2], x[3]), more_odd = _mm256_unpackhi_pd(x[2], x[3]);
-    x[0] = _mm256_permute2f128_pd(even, more_even, 0x20);
-    x[1] = _mm256_permute2f128_pd(odd, more_odd, 0x20);
-    x[2] = _mm256_permute2f128_pd(even, more_even, 0x31);
-    x[3] = _mm256_permute2f128_pd(odd, more_odd, 0x31);
+    FP_UNROLL_FOR (int r = 0; r < 2; r++) {
+        f64_t low = _mm256_permute2f128_pd(x[r], x[r + 2], 0x20);
+        x[r + 2] = _mm256_permute2f128_pd(x[r], x[r + 2], 0x31);
+        x[r] = low;
+    }
+    fp_transpose_halves_64(x);
+    fp_transpose_halves_64(x + 2);
+}
+FP_INLINE void f64_load_transposed(f64_t x[F64_LANES], const double *p, ptrdiff_t stride) /* as f32_load_transposed */
+{
+    FP_UNROLL_FOR (int i = 0; i < 4; i++) {
+        const double *from = p + i % 2 * stride + i / 2 * 2;
+        x[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(from)), _mm_loadu_pd(from + 2 * stride), 1);
+    }
+    fp_transpose_halves_64(x);
+    fp_transpose_halves_64(x + 2);
 }
 
 #endif

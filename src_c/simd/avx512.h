@@ -107,6 +107,12 @@ FP_INLINE void f32_transpose(f32_t x[F32_LANES])
     FP_UNROLL_FOR (int c = 0; c < 4; c++)
         fp_transpose_quarters(x + c, 4);
 }
+FP_INLINE void f32_load_transposed(f32_t x[F32_LANES], const float *p, ptrdiff_t stride)
+{
+    FP_UNROLL_FOR (int r = 0; r < F32_LANES; r++)
+        x[r] = f32_load(p + r * stride);
+    f32_transpose(x);
+}
 
 typedef __m512d f64_t;
 typedef __mmask8 f64_mask;
@@ -184,6 +190,12 @@ FP_INLINE void f64_transpose(f64_t x[F64_LANES])
         FP_UNROLL_FOR (int q = 0; q < 4; q++)
             x[c + 2 * q] = _mm512_castps_pd(column[q]);
     }
+}
+FP_INLINE void f64_load_transposed(f64_t x[F64_LANES], const double *p, ptrdiff_t stride)
+{
+    FP_UNROLL_FOR (int r = 0; r < F64_LANES; r++)
+        x[r] = f64_load(p + r * stride);
+    f64_transpose(x);
 }
 
 #endif

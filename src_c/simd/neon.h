@@ -120,6 +120,12 @@ FP_INLINE void f32_transpose(f32_t x[F32_LANES])
     f32_zip(low, more_low, &x[0], &x[1]);
     f32_zip(high, more_high, &x[2], &x[3]);
 }
+FP_INLINE void f32_load_transposed(f32_t x[F32_LANES], const float *p, ptrdiff_t stride)
+{
+    FP_UNROLL_FOR (int r = 0; r < F32_LANES; r++)
+        x[r] = f32_load(p + r * stride);
+    f32_transpose(x);
+}
 
 typedef float64x2_t f64_t;
 typedef uint64x2_t f64_mask;
@@ -194,5 +200,11 @@ FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
     *high = vzip2q_f64(a, b);
 }
 FP_INLINE void f64_transpose(f64_t x[F64_LANES]) { f64_zip(x[0], x[1], &x[0], &x[1]); }
+FP_INLINE void f64_load_transposed(f64_t x[F64_LANES], const double *p, ptrdiff_t stride)
+{
+    FP_UNROLL_FOR (int r = 0; r < F64_LANES; r++)
+        x[r] = f64_load(p + r * stride);
+    f64_transpose(x);
+}
 
 #endif
