@@ -28,7 +28,9 @@ from fastprop.sklearn._callbacks import EstimatorCallback, Rows, SklearnCallback
 from fastprop.sklearn.standardize import Standardization, first_weights, fold_standardization, restandardize
 from fastprop.training.callbacks import parse
 from fastprop.training.fit import train, train_by_lbfgs
+from fastprop.training.ranks import ALONE, Ranks
 from fastprop.training.run import Run
+from fastprop.training.split import held_out as choose_held_out
 from fastprop.training.trainer import DivergenceError, Trainer
 
 try:  # scikit-learn's own callbacks, from 1.9 on
@@ -54,6 +56,10 @@ STRUCTURAL = ("loss", "standardize", "initializer", "batch_norm", "layer_norm", 
 
 # More rows did not order columns better: for Friedman's function, for products, for scikit-learn's diabetes with noise.
 IMPORTANCE_ROWS = 256
+
+# Over several ranks, the bins of embedding="piecewise" are found in at most so many rows, which all get. A quantile of
+# so many is that of all rows within 0.16% of them (a standard error).
+SAMPLED_ROWS = 100_000
 
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator):
@@ -85,17 +91,19 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
     # ---- what subclasses define ----
 
     def _encode_targets(
-        self, y: np.ndarray, first: bool, partial: bool
+        self, y: np.ndarray, first: bool, partial: bool, ranks: Ranks
     ) -> tuple[np.ndarray, losses.Loss | custom_loss.OwnLoss, int, str]:
         """Return y as the network learns it, the loss, the number of outputs, and the function applied to them."""
         raise NotImplementedError
 
-    def _with_class_weight(self, y: np.ndarray, weight: np.ndarray | None, partial: bool) -> np.ndarray | None:
+    def _with_class_weight(
+        self, y: np.ndarray, weight: np.ndarray | None, partial: bool, ranks: Ranks
+    ) -> np.ndarray | None:
         """Return the weight of each row times that of its class, where classes have weights."""
         return weight
 
-    def _score_outputs(self, outputs: np.ndarray, y: Any, weight: np.ndarray | None) -> float:
-        """Return the score of the network's outputs for y, as ``score`` does."""
+    def _score_outputs(self, outputs: np.ndarray, y: Any, weight: np.ndarray | None, ranks: Ranks) -> float:
+        """Return the score of the network's outputs for y on all ranks, as ``score`` does."""
         raise NotImplementedError
 
     # ---- fit ----
@@ -110,36 +118,40 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         partial: bool = False,
         held_out: tuple[Any, Any, Any] = (None, None, None),
         known: dict[str, Any] | None = None,
+        communicator: Any = None,
     ):
         """Fit, or train for one epoch more if `partial`; `known` are attributes that do not follow from y."""
         if partial and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        before = self.__dict__.copy()
-        try:
-            self.__dict__.update(known or {})
-            callback, run = self._prepare(X, y, sample_weight, partial, held_out)
-        except BaseException:  # wrong arguments leave the estimator as it was before
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-        with threads(self.n_threads):
-            self._train(callback, run)
+        before, ranks = self.__dict__.copy(), Ranks.of(communicator)
+        with ranks.together():
+            try:
+                self.__dict__.update(known or {})
+                callback, run = self._prepare(X, y, sample_weight, partial, held_out, ranks)
+            except BaseException:  # wrong arguments leave the estimator as it was before
+                self.__dict__.clear()
+                self.__dict__.update(before)
+                raise
+            with threads(self.n_threads):
+                self._train(callback, run)
         return self
 
-    def _prepare(self, X, y, sample_weight, partial: bool, held_out) -> tuple[EstimatorCallback, Run]:
+    def _prepare(self, X, y, sample_weight, partial: bool, held_out, ranks: Ranks) -> tuple[EstimatorCallback, Run]:
         """Check everything, and return a training that is ready to begin."""
         first = not hasattr(self, "_network") or not (self.warm_start or partial)
         if not first:
             self._check_structure("partial_fit" if partial else "fit with warm_start=True")
-        X, y = self._check(X, y, reset=first)
+        X, y = self._check(X, y, reset=first, ranks=ranks)
+        if not ranks.alone:
+            X, y = self._join_ranks(X, y, sample_weight, held_out, ranks)
         weight = _check_weights(sample_weight, X)
-        random = check_random_state(self.random_state)
+        random = ranks.broadcast_object(check_random_state(self.random_state))
         seeds = random.randint(np.iinfo(np.int32).max, size=2).tolist()
-        target, loss, n_outputs, link = self._encode_targets(y, first, partial)
-        weight = self._with_class_weight(y, weight, partial)
-        if weight is not None and (weight.min() < 0 or not weight.any()):
+        target, loss, n_outputs, link = self._encode_targets(y, first, partial, ranks)
+        weight = self._with_class_weight(y, weight, partial, ranks)
+        if weight is not None and ((weight < 0).any() or not ranks.any(bool(weight.any()))):
             raise ValueError("the weights of rows must not be negative, nor all of them zero")
-        rows = self._split_rows(X, y, target, weight, held_out, random)
+        rows = self._split_rows(X, y, target, weight, held_out, random, ranks)
         if first:
             if partial and isinstance(self.embedding, str):
                 raise ValueError(
@@ -149,22 +161,22 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             self._build_network(rows, loss, n_outputs, link, seeds[0])
             standardization = self._standardization
         else:
-            standardization = self._standardization.joined(rows.X, rows.target, rows.weight)
+            standardization = self._standardization.joined(rows.X, rows.target, rows.weight, ranks)
         if not standardization.finite:
             raise ValueError(NOT_FINITE)
         network = self._network
         inputs, targets = standardization.inputs(rows.X), standardization.targets(rows.target)
-        examples = network.prepare_examples(inputs, targets, rows.weight, loss)
+        examples = network.prepare_examples(inputs, targets, rows.weight, loss, partial=not ranks.alone)
         epochs = 1 if partial else _validation.count("max_iter", self.max_iter)
         solver = self._solver()
-        batch = len(rows.X) if isinstance(solver, LBFGS) else self._step_size(len(rows.X), solver)
+        batch = rows.total if isinstance(solver, LBFGS) else self._step_size(rows.total, solver)
         callback = EstimatorCallback(self, rows, partial)
         callbacks = [callback, *parse(self.callbacks)]
         if hasattr(self, "_skl_callbacks") and not partial:
             callbacks.append(SklearnCallbacks(self, X, y))
         options = self._trainer_options(rows, solver, batch)
         if first or not partial:
-            self._trainer = Trainer(network, loss=loss, **options, seed=seeds[1])
+            self._trainer = Trainer(network, loss=loss, **options, seed=seeds[1], communicator=ranks)
             self._rate = self._trainer.rate
             self._reset_best()
         else:
@@ -197,38 +209,73 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             "dtype": dtype.name,
         } | {name: getattr(self, name) for name in STRUCTURAL}
 
-    def _check(self, X, y, names: tuple[str, str] = ("X", "y"), *, reset: bool = False) -> tuple[Any, Any]:
-        """Return X and y as scikit-learn checks them. It would accept masked elements and dates: these are refused."""
+    def _join_ranks(self, X, y, sample_weight, held_out, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
+        """Wait for all ranks, check that their rows go together, and return those of this one in the dtype of all."""
+        ranks.meet(
+            estimator=type(self).__name__,
+            columns=getattr(self, "feature_names_in_", np.arange(self.n_features_in_)).tolist(),
+            sample_weight=sample_weight is not None,
+            X_val=held_out[0] is not None,
+            sample_weight_val=held_out[2] is not None,
+        )
+        shapes = [shape for shape in ranks.gather_objects((len(X), X.dtype, y[:0])) if shape[0]]
+        if not shapes:
+            raise ranks.common(ValueError("no rank has a row; was everything filtered out?"))
+        if len({empty.shape for _, _, empty in shapes}) > 1:
+            raise ranks.common(ValueError("y has other columns on some ranks than on others"))
+        X = X.astype(np.result_type(*(dtype for _, dtype, _ in shapes)), copy=False)
+        return X, (y if len(y) else shapes[0][2])
+
+    def _check(
+        self, X, y, names: tuple[str, str] = ("X", "y"), *, reset: bool = False, ranks: Ranks = ALONE
+    ) -> tuple[Any, Any]:
+        """Return X and y as scikit-learn checks them. It would accept masked elements and dates: these are refused.
+
+        Over several ranks, this one may have no rows.
+        """
         for name, given in zip(names, (X, y)):
             _validation.unmasked(name, given)
         _check_numbers(names[0], X)
         if is_regressor(self):
             y = _check_numbers(names[1], y, targets=True)
+        if not ranks.alone and np.shape(X)[0] == 0:
+            return _dense(validate_data(self, X, reset=reset, ensure_min_samples=0, **CHECK_OPTIONS)), np.asarray(y)
         X, y = validate_data(self, X, y, multi_output=True, y_numeric=is_regressor(self), reset=reset, **CHECK_OPTIONS)
         y = _dense(y)
         return _dense(X), column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _split_rows(self, X, y, target, weight, held_out, random) -> Rows:
+    def _split_rows(self, X, y, target, weight, held_out, random, ranks: Ranks) -> Rows:
         """Return the rows to train on, and those held out for validation, if any."""
         Xv, yv, weight_v = held_out
         if (Xv is None) != (yv is None):
             raise ValueError(f"{'X_val' if Xv is None else 'y_val'} is missing; give both X_val and y_val, or neither")
-        rows = Rows(X, target, weight)
+        rows = Rows(X, target, weight, ranks)
         if Xv is not None:
-            Xv, yv = self._check(Xv, yv, ("X_val", "y_val"))
+            Xv, yv = self._check(Xv, yv, ("X_val", "y_val"), ranks=ranks)
             rows.held_out = Xv, yv, _check_weights(weight_v, Xv, "sample_weight_val")
         elif self.early_stopping and self._stochastic():
             strata = y if is_classifier(self) and y.ndim == 1 else None  # several labels at once have no strata
-            kept, held = train_test_split(
-                np.arange(len(X)), test_size=self.validation_fraction, random_state=random, stratify=strata
-            )
-            if len(held) < 2:
-                raise ValueError(
-                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            kept, held = self._split(len(X), strata, random, ranks)
+            if ranks.sums(len(held))[0] < 2:
+                raise ranks.common(
+                    ValueError(
+                        "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                    )
                 )
-            rows = Rows(X[kept], target[kept], None if weight is None else weight[kept])
+            rows = Rows(X[kept], target[kept], None if weight is None else weight[kept], ranks)
             rows.held_out = X[held], y[held], None if weight is None else weight[held]
         return rows.without_zero_weights()
+
+    def _split(self, n_rows: int, strata, random, ranks: Ranks) -> tuple[np.ndarray, np.ndarray]:
+        """Return the numbers of the rows to train on and of those to hold out, of each class a share."""
+        if ranks.alone:
+            return train_test_split(
+                np.arange(n_rows), test_size=self.validation_fraction, random_state=random, stratify=strata
+            )
+        share = _validation.number("validation_fraction", self.validation_fraction, above=0, below=1)
+        seed = ranks.seed(int(random.randint(np.iinfo(np.int32).max)))
+        held = choose_held_out(share, n_rows, strata, seed)
+        return np.flatnonzero(~held), np.flatnonzero(held)
 
     def _build_network(self, rows: Rows, loss, n_outputs: int, link: str, seed: int) -> None:
         """Make a new network, its standardization, and the attributes of a new fit."""
@@ -238,10 +285,11 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             rows.target if standardize and (loss.targets == "numbers" or link == "exp") else None,
             rows.weight,
             link == "exp",
+            rows.ranks,
         )
         self.n_outputs_ = n_outputs
         dtype = rows.X.dtype if self.dtype == "auto" else _validation.dtype(self.dtype)
-        layers = [rows.X.shape[1], *self._embedding_layers(rows.X), *self._hidden_layers(), Dense(n_outputs)]
+        layers = [rows.X.shape[1], *self._embedding_layers(rows, seed), *self._hidden_layers(), Dense(n_outputs)]
         self._network = Network(layers, dtype=dtype, seed=seed, members=self.members)
         self._initial_weights = None if self._standardization.x is None else first_weights(self._network).copy()
         self._structure_built = self._structure()
@@ -259,13 +307,18 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
         elif self.best_loss_ is None:
             self.best_loss_ = min(self.loss_curve_)
 
-    def _embedding_layers(self, X: np.ndarray) -> list[Layer]:
+    def _embedding_layers(self, rows: Rows, seed: int) -> list[Layer]:
         """Return the embedding of the columns of X as a list of one layer, or an empty list."""
         if self.embedding is None:
             return []
         if isinstance(self.embedding, Layer):
             return [self.embedding]
         _validation.choice("embedding", self.embedding, ["piecewise"])
+        X, ranks = rows.X, rows.ranks
+        if not ranks.alone:
+            share = min(1.0, SAMPLED_ROWS / rows.total)
+            chosen = np.random.default_rng(ranks.seed(seed)).permutation(len(X))[: round(share * len(X))]
+            X = ranks.gather(X[chosen])
         return [_piecewise(X)]
 
     def _widths(self) -> list[int]:
@@ -385,12 +438,13 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator):
             warn("Training interrupted by user.")
         except DivergenceError as error:
             if callback.best is None:
-                raise ValueError(f"{NOT_FINITE} {error}") from error
+                raise self._trainer.ranks.common(ValueError(f"{NOT_FINITE} {error}")) from error
             self.validation_scores_.append(np.nan)
             warn(f"{error}", ConvergenceWarning)
             converged = True
         finally:
             run.close()
+            self._trainer.ranks = ALONE  # whatever comes next is another call
         if not (converged or callback.partial or run.stopped) and (run.epoch == run.epochs or not self._stochastic()):
             warn(
                 f"{'Stochastic Optimizer' if self._stochastic() else 'lbfgs'}: Maximum iterations ({self.n_iter_}) "
@@ -509,7 +563,8 @@ def _check_weights(given: Any, X: np.ndarray, name: str = "sample_weight") -> np
         return None
     _validation.unmasked(name, given)
     _check_numbers(name, given, weights=True)
-    weight = check_array(given, ensure_2d=False, dtype=X.dtype, input_name=name)
+    least = min(len(X), 1)  # one rank of several may have no rows
+    weight = check_array(given, ensure_2d=False, dtype=X.dtype, ensure_min_samples=least, input_name=name)
     if weight.ndim != 1:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weight.ndim}D array")
     check_consistent_length(X, weight)

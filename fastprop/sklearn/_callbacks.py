@@ -8,6 +8,7 @@ import numpy as np
 from fastprop.io import streams
 from fastprop.optim.schedules import Schedule
 from fastprop.training.callbacks import Callback
+from fastprop.training.ranks import Ranks
 
 
 class Rows:
@@ -19,23 +20,31 @@ class Rows:
     target : ndarray
         As the loss takes it.
     weight : ndarray, (rows,), or None
+    ranks : Ranks
+        Those that train together; the arrays have the rows of this one.
     held_out : tuple or None
         X, y and weights of the rows held out.
+    total : int
+        How many rows all ranks have to train on.
+    mean_weight : float
+        The mean weight of these; 1 where there are no weights.
     """
 
-    def __init__(self, X, target, weight):
-        self.X, self.target, self.weight, self.held_out = X, target, weight, None
+    total: int
+    mean_weight: float
+
+    def __init__(self, X: Any, target: Any, weight: Any, ranks: Ranks):
+        self.X, self.target, self.weight, self.ranks = X, target, weight, ranks
+        self.held_out: Any = None
 
     def without_zero_weights(self) -> "Rows":
-        """Drop the rows whose weight is 0, so that they neither fill batches nor count; return self."""
+        """Drop the rows whose weight is 0, so that they neither fill batches nor count; return self, counted."""
         if self.weight is not None and not (counts := self.weight != 0).all():
             self.X, self.target, self.weight = self.X[counts], self.target[counts], self.weight[counts]
+        self.total, self.mean_weight = int(self.ranks.sums(len(self.X))[0]), 1.0
+        if self.weight is not None:
+            self.mean_weight = self.ranks.mean(len(self.X), float(self.weight.mean()) if len(self.X) else 0.0)
         return self
-
-    @property
-    def mean_weight(self) -> float:
-        """The mean weight of a row; 1 where there are no weights."""
-        return 1.0 if self.weight is None else float(self.weight.mean())
 
 
 class EstimatorCallback(Callback):
@@ -49,6 +58,7 @@ class EstimatorCallback(Callback):
 
     def __init__(self, estimator: Any, rows: Rows, partial: bool):
         self.estimator, self.rows, self.partial = estimator, rows, partial
+        self.verbose = estimator.verbose and rows.ranks.rank == 0
         self.best: tuple[np.ndarray, np.ndarray] | None = None
         estimator.n_iter_ = 0
 
@@ -62,10 +72,10 @@ class EstimatorCallback(Callback):
         """Record the epoch; stop or reduce the rate where n_iter_no_change epochs brought no improvement."""
         estimator = self.estimator
         estimator.n_iter_ += 1
-        estimator.t_ += len(self.rows.X)
+        estimator.t_ += self.rows.total
         estimator.loss_ = run.cost
         estimator.loss_curve_.append(run.cost)
-        if estimator.verbose:
+        if self.verbose:
             streams.show(f"Iteration {estimator.n_iter_}, loss = {run.cost:.8f}")
         improved = self._improved()
         if self.rows.held_out is not None:  # for the callbacks that come after this one
@@ -100,14 +110,15 @@ class EstimatorCallback(Callback):
 
     def _validate(self) -> float:
         """Return the score on the rows held out, NaN where outputs overflow, and keep the best parameters."""
-        estimator, network = self.estimator, self.estimator._network
+        estimator, network, ranks = self.estimator, self.estimator._network, self.rows.ranks
         X, y, weight = self.rows.held_out
-        outputs = estimator._outputs(X)
-        score = float(estimator._score_outputs(outputs, y, weight)) if np.isfinite(outputs).all() else float("nan")
+        outputs = estimator._outputs(X) if len(X) else np.empty((0, network.n_outputs), network.dtype)
+        overflow = ranks.any(not np.isfinite(outputs).all())
+        score = float("nan") if overflow else float(estimator._score_outputs(outputs, y, weight, ranks))
         if estimator.validation_scores_ is None:
             estimator.validation_scores_, estimator.best_validation_score_ = [], -np.inf
         estimator.validation_scores_.append(score)
-        if estimator.verbose:
+        if self.verbose:
             streams.show(f"Validation score: {score:f}")
         if score > estimator.best_validation_score_ or self.best is None:
             estimator.best_validation_score_ = max(score, estimator.best_validation_score_)
@@ -117,7 +128,7 @@ class EstimatorCallback(Callback):
     def _stop(self, run) -> None:
         """Stop the training, since it improves no more."""
         estimator = self.estimator
-        if estimator.verbose:
+        if self.verbose:
             what = "Training loss" if self.rows.held_out is None else "Validation score"
             streams.show(
                 f"{what} did not improve more than tol={estimator.tol:f} for {estimator.n_iter_no_change} consecutive "

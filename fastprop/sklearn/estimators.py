@@ -18,7 +18,7 @@ if not hasattr(sklearn.utils.validation, "validate_data"):  # new in 1.6, as are
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import compute_sample_weight
+from sklearn.utils import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
@@ -28,6 +28,7 @@ from fastprop.nn import custom_loss
 from fastprop.nn.losses import Loss
 from fastprop.sklearn._base import BaseMLP
 from fastprop.training.metrics import LOG_MEAN
+from fastprop.training.ranks import Ranks
 
 NO_PROBABILITIES = ("hinge", "binary_hinge")
 
@@ -222,7 +223,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     ):
         self._store(locals())
 
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None) -> "MLPClassifier":
+    def fit(
+        self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, *, communicator=None
+    ) -> "MLPClassifier":
         """Train the network on the rows of X and their classes.
 
         Parameters
@@ -234,6 +237,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         sample_weight : array-like, (rows,), optional
         X_val, y_val, sample_weight_val : array-like, optional
             Rows whose score is recorded after each epoch; with early_stopping they replace the fraction of X.
+        communicator : Communicator, optional
+            The processes that train together, such as ``fp.distributed.mpi()``. Each gives rows of its own, also of
+            X_val, and may have none. A batch, means and deviations, classes and scores are those of the rows of all,
+            and the estimator is the same everywhere. The bins of embedding="piecewise" are found in at most 100,000
+            rows.
 
         Returns
         -------
@@ -244,7 +252,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ValueError, TypeError
             If an argument is wrong, or the weights overflow.
         """
-        return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
+        held_out = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, held_out=held_out, communicator=communicator)
 
     @available_if(_stochastic)
     def partial_fit(self, X, y, sample_weight=None, classes=None) -> "MLPClassifier":
@@ -280,19 +289,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         return self._fit(X, y, sample_weight, partial=True, known=known)
 
-    def _encode_targets(self, y, first, partial):
-        check_classification_targets(y)
-        kind = type_of_target(y)
-        if kind.endswith("multioutput"):
-            raise ValueError("Multioutput target data is not supported: give each output an estimator of its own")
-        several = kind.startswith("multilabel")
+    def _encode_targets(self, y, first, partial, ranks):
+        several = y.ndim == 2
+        if len(y):  # on one rank of several there may be no rows
+            check_classification_targets(y)
+            kind = type_of_target(y)
+            if kind.endswith("multioutput"):
+                raise ValueError("Multioutput target data is not supported: give each output an estimator of its own")
+            several = kind.startswith("multilabel")
         if not first and several != self._multilabel:
             kinds = ["one class a row", "several labels at once"]
             raise ValueError(
                 f"`y` has {kinds[several]}, but the network that the fit goes on with was made for "
                 f"{kinds[not several]}; give such a `y`, or make a new estimator"
             )
-        found = np.arange(y.shape[1]) if several else np.unique(y)
+        found = np.arange(y.shape[1]) if several else _values(y, ranks)
         if first and not partial:
             self.classes_ = found
         elif partial and len(np.setdiff1d(found, self.classes_)):
@@ -327,7 +338,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         return loss
 
-    def _with_class_weight(self, y, weight, partial):
+    def _with_class_weight(self, y, weight, partial, ranks):
         if self.class_weight is None:
             return weight
         if partial and isinstance(self.class_weight, str):
@@ -335,7 +346,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f"class_weight={self.class_weight!r} counts the rows of all classes, which partial_fit does not see; "
                 "give the weights as a dict"
             )
-        each = compute_sample_weight(self.class_weight, y)
+        if ranks.alone:
+            each = compute_sample_weight(self.class_weight, y)
+        elif isinstance(self.class_weight, str):
+            each = np.prod([_balanced(column, ranks) for column in (y.T if y.ndim == 2 else [y])], axis=0)
+        elif self._multilabel:
+            each = compute_sample_weight(self.class_weight, y) if len(y) else np.ones(0)
+        else:  # this rank may have no row of a class that has a weight
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+            each = weights[np.searchsorted(self.classes_, y)]
         return each if weight is None else each * weight
 
     def _labels(self, outputs: np.ndarray) -> np.ndarray:
@@ -345,8 +364,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         which = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
         return self.classes_[np.minimum(which, len(self.classes_) - 1)]  # with a single class, always that class
 
-    def _score_outputs(self, outputs, y, weight):
-        return accuracy_score(y, self._labels(outputs), sample_weight=weight)
+    def _score_outputs(self, outputs, y, weight, ranks):
+        total, score = len(y) if weight is None else float(weight.sum()), 0.0
+        if total or ranks.alone:
+            score = accuracy_score(y, self._labels(outputs), sample_weight=weight)
+        return ranks.mean(total, score)
 
     def predict(self, X) -> np.ndarray:
         """Return the class of each row of X, (rows,); or an indicator matrix, (rows, labels)."""
@@ -466,7 +488,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ):
         self._store(locals())
 
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None) -> "MLPRegressor":
+    def fit(
+        self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, *, communicator=None
+    ) -> "MLPRegressor":
         """Train the network on the rows of X and their numbers.
 
         Parameters
@@ -474,7 +498,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X : array-like or sparse matrix, (rows, columns)
             A sparse matrix is made dense.
         y : array-like, (rows,) or (rows, outputs)
-        sample_weight, X_val, y_val, sample_weight_val
+        sample_weight, X_val, y_val, sample_weight_val, communicator
             As in ``MLPClassifier.fit``.
 
         Returns
@@ -486,14 +510,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ValueError, TypeError
             If an argument is wrong, or the weights overflow.
         """
-        return self._fit(X, y, sample_weight, held_out=(X_val, y_val, sample_weight_val))
+        held_out = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, held_out=held_out, communicator=communicator)
 
     @available_if(_stochastic)
     def partial_fit(self, X, y, sample_weight=None) -> "MLPRegressor":
         """Train for one epoch more, on these rows, which are given as in ``fit``, and return self."""
         return self._fit(X, y, sample_weight, partial=True)
 
-    def _encode_targets(self, y, first, partial):
+    def _encode_targets(self, y, first, partial, ranks):
         squared_error = isinstance(self.loss, str) and self.loss == "squared_error"
         loss = custom_loss.parse("half_mse" if squared_error else self.loss)
         if loss.targets in ("classes", "probabilities", "signs"):
@@ -504,7 +529,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 f"{('rows', *self._columns)}; give such a `y`, or make a new estimator".replace("'", "")
             )
         self._columns = y.shape[1:]
-        columns = y.reshape(len(y), -1).astype(np.float64, copy=False)
+        columns = (y if y.ndim == 2 else y[:, np.newaxis]).astype(np.float64, copy=False)
         # a loss that is a function may have any name, also one of LOG_MEAN
         link = "exp" if isinstance(loss, Loss) and loss.name in LOG_MEAN else "identity"
         return columns, loss, columns.shape[1] * loss.outputs, link
@@ -523,8 +548,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """Return columns, (rows, outputs), in the shape that y had."""
         return columns if self._columns else columns[:, 0]
 
-    def _score_outputs(self, outputs, y, weight):
-        return r2_score(y, self._predictions(outputs), sample_weight=weight)
+    def _score_outputs(self, outputs, y, weight, ranks):
+        weight = None if weight is None else ranks.gather(weight)
+        return r2_score(ranks.gather(y), ranks.gather(self._predictions(outputs)), sample_weight=weight)
 
     def predict(self, X, return_std: bool = False):
         """Return the prediction for each row of X: (rows,), or (rows, outputs).
@@ -555,6 +581,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _values(y: np.ndarray, ranks: Ranks) -> np.ndarray:
+    """Return the distinct values of y on all ranks, sorted."""
+    mine = np.unique(y)
+    if ranks.alone:
+        return mine
+    return np.unique(np.concatenate([values for values in ranks.gather_objects(mine) if len(values)]))
+
+
+def _balanced(y: np.ndarray, ranks: Ranks) -> np.ndarray:
+    """Return the weight of each row that gives all classes of y on all ranks the same weight in total."""
+    classes = _values(y, ranks)
+    labels = np.searchsorted(classes, y)
+    counts = np.bincount(labels, minlength=len(classes)).astype(np.float64)
+    ranks.sum(counts)
+    return (counts.sum() / (len(classes) * counts))[labels]
 
 
 def _log_sigmoid(z: np.ndarray) -> np.ndarray:

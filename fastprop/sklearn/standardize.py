@@ -7,14 +7,16 @@ deviation was far too small at first, for example a pixel that was empty so far,
 too large. Once a column has varied in enough rows, its initial weights count as learned; see ``HALF_LEARNED_ROWS``.
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from fastprop.nn.network import Network
 from fastprop.training.metrics import LOG_MEAN
+from fastprop.training.ranks import ALONE, Ranks
 
 # After this many rows in which a column differed from its mean, half of its initial weights count as learned. On the
 # streams that were tried (scales that drift, classes in order, empty columns) 30 was worse, and 300 to 600 were alike.
@@ -50,6 +52,17 @@ class Moments:
     low: np.ndarray
     high: np.ndarray
     two_valued: np.ndarray
+
+    @classmethod
+    def over(cls, table: np.ndarray, weight: np.ndarray | None, ranks: Ranks) -> "Moments":
+        """Return the moments of the rows of all ranks, of which the table has those of this one."""
+        if ranks.alone:
+            return cls.of(table, weight)
+        values: list[Any] = []
+        if len(table):
+            moments = cls.of(table, weight)
+            values = [getattr(moments, field.name) for field in fields(cls)]
+        return reduce(add, (cls(*each) for each in ranks.gather_objects(values) if each))
 
     @classmethod
     def of(cls, table: np.ndarray, weight: np.ndarray | None) -> "Moments":
@@ -126,12 +139,20 @@ class Standardization:
 
     @classmethod
     def of(
-        cls, X: np.ndarray | None, y: np.ndarray | None, weight: np.ndarray | None, log_link: bool
+        cls,
+        X: np.ndarray | None,
+        y: np.ndarray | None,
+        weight: np.ndarray | None,
+        log_link: bool,
+        ranks: Ranks = ALONE,
     ) -> "Standardization":
-        """Return the standardization of the columns of X and y; None stands for columns that are left as they are."""
-        x_moments, y_moments = (None if table is None else Moments.of(table, weight) for table in (X, y))
-        started = any(table is not None and len(table) > 1 for table in (X, y))
-        return cls(x_moments, y_moments, log_link, started)._with_active_rows(X)
+        """Return the standardization of the columns of X and y; None stands for columns that are left as they are.
+
+        Over several ranks, it is that of the rows of all.
+        """
+        x_moments, y_moments = (None if table is None else Moments.over(table, weight, ranks) for table in (X, y))
+        started = any(table is not None and ranks.sums(len(table))[0] > 1 for table in (X, y))
+        return cls(x_moments, y_moments, log_link, started)._with_active_rows(X, ranks)
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> "Standardization":
@@ -139,19 +160,25 @@ class Standardization:
         moments = {name: given[name] and Moments(**given[name]) for name in ("x_moments", "y_moments")}
         return cls(**given | moments)
 
-    def joined(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> "Standardization":
-        """Return the standardization for all rows so far and these."""
+    def joined(
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, ranks: Ranks = ALONE
+    ) -> "Standardization":
+        """Return the standardization for all rows so far and these, over several ranks those of all."""
         x_moments, y_moments = (
-            part and part + Moments.of(table, weight) for part, table in ((self.x_moments, X), (self.y_moments, y))
+            part and part + Moments.over(table, weight, ranks)
+            for part, table in ((self.x_moments, X), (self.y_moments, y))
         )
         started = self.started or any(part.deviation.any() for part in (x_moments or y_moments,) if part)
-        return Standardization(x_moments, y_moments, self.log_link, started, self.active_rows)._with_active_rows(X)
+        whole = Standardization(x_moments, y_moments, self.log_link, started, self.active_rows)
+        return whole._with_active_rows(X, ranks)
 
-    def _with_active_rows(self, X: Any) -> "Standardization":
+    def _with_active_rows(self, X: Any, ranks: Ranks) -> "Standardization":
         """Return a copy whose ``active_rows`` include the rows of X."""
         if self.x is None or not (self.started and self.finite):
             return self
-        return replace(self, active_rows=self.active_rows + np.minimum(np.square(self.inputs(X)), 1.0).sum(axis=0))
+        active = np.minimum(np.square(self.inputs(X)), 1.0).sum(axis=0)
+        ranks.sum(active)
+        return replace(self, active_rows=self.active_rows + active)
 
     @cached_property
     def x(self) -> Any:

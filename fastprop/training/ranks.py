@@ -128,6 +128,16 @@ class Ranks:
         everything = communicators.gather(self.communicator, mine)
         return everything[:, 0] if dimensions == 1 else everything
 
+    def gather_objects(self, thing: Any) -> list[Any]:
+        """Return the object of each rank, in their order; those of the others are copies."""
+        if self.alone:
+            return [thing]
+        data = np.frombuffer(pickle.dumps(thing), np.uint8)
+        ends = np.cumsum(self.of_each(len(data)).astype(np.int64))
+        everything = communicators.gather(self.communicator, data)
+        parts = np.split(everything, ends[:-1])
+        return [thing if rank == self.rank else pickle.loads(part.data) for rank, part in enumerate(parts)]
+
     # ---- what comes from rank 0 ----
 
     def broadcast(self, array: np.ndarray, root: int = 0) -> None:
