@@ -65,7 +65,6 @@ class Engine:
         training: bool = False,
         seed: int = 0,
         step: int = 0,
-        total_weight: float | None = None,
     ) -> float: ...
     def trace(
         self,

@@ -700,12 +700,10 @@ cdef class Engine:
 
     def cost(
         self, x, y, label, weight, CompiledLoss loss, gradient, bint training=False, uint64_t seed=0, int64_t step=0,
-        total_weight=None,
     ):
         """Return the mean loss over the rows of x.
 
-        Unless `gradient` is None, its gradient is written there and to ``self.gradient``. With a `total_weight`, the
-        sum of weight times loss is divided by that, and not by the sum of the weights of these rows.
+        Unless `gradient` is None, its gradient is written there and to ``self.gradient``.
         """
         cdef Buffer xs = Buffer(x), ys = Buffer(y), labels = Buffer(label), weights = Buffer(weight)
         cdef Buffer gradients = Buffer(gradient, True)
@@ -716,9 +714,7 @@ cdef class Engine:
         gradients.check_size(self.plan.n_parameters * self.plan.itemsize)
         job.do_forward, job.do_backward = True, gradients.start != NULL
         job.save, job.training, job.seed, job.step = job.do_backward, training, seed, step
-        if total_weight is not None:
-            job.on_ranks, job.total_weight = True, total_weight
-        self.begin_pass(&job, max(job.rows, <ptrdiff_t>1), False)
+        self.begin_pass(&job, job.rows, False)
         with nogil:
             begin_work(&job.interrupts)
             total = run_batch(&job, 0, job.rows)

@@ -455,13 +455,17 @@ class Trainer:
         if self.ranks.alone or source.total_rows is not None:
             return source.total_rows or source.rows
         stored = isinstance(source, batches.Stored)
-        rows, of_batches, in_memory = self.ranks.sums(source.rows or 0, source.rows is None, stored)
+        weight = batches.total_weight(source.examples) if isinstance(source, batches.Stored) else 1.0
+        rows, of_batches, in_memory, total = self.ranks.sums(source.rows or 0, source.rows is None, stored, weight)
         if 0 < of_batches < self.ranks.size:
             raise self.ranks.common(ValueError("some ranks have arrays and some batches; give all ranks the same kind"))
         if of_batches:
             return None
         if not rows:
             raise self.ranks.common(ValueError("no rank has a row; was everything filtered out?"))
+        if not total:
+            message = "the weights are 0 for every row of all ranks, so there is no mean cost; give some row a weight"
+            raise self.ranks.common(ValueError(message))
         source.total_rows, source.all_stored = int(rows), in_memory == self.ranks.size
         return source.total_rows
 

@@ -390,6 +390,13 @@ def test_no_rows_anywhere_are_refused():
         assert "no rank has a row" in str(error)
 
 
+def test_weights_of_0_everywhere_are_refused():
+    X, y, weight = data([2])
+    for error in on_ranks(CUTS, (X, y, 0 * weight), lambda mine, c: trained([2], mine, c)):
+        assert isinstance(error, ValueError)
+        assert "of all ranks" in str(error)
+
+
 def test_resuming_gives_the_bits_of_the_unbroken_training(tmp_path):
     layers = [5, fp.BatchNorm(), fp.Dropout(0.2), 2]
     arrays = data(layers)
