@@ -10,6 +10,8 @@ The messages are carried by MPI (``fp.distributed.mpi``) or by torch.distributed
 with the methods of ``fp.distributed.Communicator`` will do.
 """
 
+import faulthandler
+import sys
 from typing import Any
 
 from fastprop._util.public import publish
@@ -19,14 +21,14 @@ from fastprop.training.communicator import Communicator, RankError
 __all__ = ["Communicator", "RankError", "mpi", "shard", "single", "torch"]
 
 
-def mpi(comm: Any = None, *, timeout: float = 9.0, start_timeout: float = 300.0) -> Communicator:
+def mpi(comm: Any = None, *, timeout: float = 8.0, start_timeout: float = 300.0) -> Communicator:
     """Return a communicator over MPI, for a program that ``mpiexec`` started; all ranks must call it.
 
     Parameters
     ----------
     comm : mpi4py.MPI.Intracomm, optional
         The ranks; by default all that were started. It is duplicated, so its own messages do not interfere.
-    timeout : float, default 9.0
+    timeout : float, default 8.0
         Seconds that a rank waits for the others in a sum, before it raises a RankError that names those who did not
         come.
     start_timeout : float, default 300.0
@@ -41,12 +43,17 @@ def mpi(comm: Any = None, *, timeout: float = 9.0, start_timeout: float = 300.0)
     ImportError
         If mpi4py is not installed, or finds no MPI.
     """
-    from fastprop.distributed.mpi_communicator import MPICommunicator
-
+    # The import waits for all ranks, and runs no Python meanwhile.
+    if (file := sys.__stderr__) is not None:
+        faulthandler.dump_traceback_later(start_timeout, exit=True, file=file)
+    try:
+        from fastprop.distributed.mpi_communicator import MPICommunicator
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     return MPICommunicator.over(comm, timeout=timeout, start_timeout=start_timeout)
 
 
-def torch(group: Any = None, *, timeout: float = 9.0, start_timeout: float = 300.0) -> Communicator:
+def torch(group: Any = None, *, timeout: float = 8.0, start_timeout: float = 300.0) -> Communicator:
     """Return a communicator over a process group of torch.distributed; all ranks of the group must call it.
 
     Parameters

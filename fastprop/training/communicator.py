@@ -61,7 +61,7 @@ class RankError(RuntimeError):
         self.error = error
 
     def __str__(self) -> str:
-        return f"{'a rank' if self.rank is None else f'rank {self.rank}'} failed: {self.error}"
+        return self.error if self.rank is None else f"rank {self.rank} failed: {self.error}"
 
 
 publish(globals(), ("Communicator", "RankError"), "fastprop.distributed")

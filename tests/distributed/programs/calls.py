@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from joined import join
 
+from fastprop.distributed import waiting
 from fastprop.training.communicator import broadcast_bytes, gather, gather_texts, meet, start_sum
 
 communicator = join()
@@ -33,6 +34,27 @@ for dtype in ("float32", "uint8", "bool", "U7", "M8[s]"):
     assert np.array_equal(together[:, 1], np.repeat(everyone, everyone).astype(dtype))
 assert gather_texts(communicator, "ö" * rank) == ["ö" * other for other in everyone]
 assert broadcast_bytes(communicator, bytes(range(rank + 10)), size - 1) == bytes(range(size + 9))
+
+# Every rank gets the same bits, and gets them again.
+rng = np.random.default_rng(rank)
+for n in (1, 2, 3, 7, 64, 1000, 1023, 4096, 50_000, 300_001):
+    for dtype in ("float32", "float64"):
+        mine = (rng.normal(size=n) * 10.0 ** rng.integers(-8, 8, n)).astype(dtype)
+        first, second = mine.copy(), mine.copy()
+        communicator.sum(first)
+        communicator.sum(second)
+        of_root = first.copy()
+        communicator.broadcast(of_root)
+        assert first.tobytes() == second.tobytes() == of_root.tobytes()
+        of_all = gather(communicator, mine[None]).astype("longdouble")
+        assert (abs(first - of_all.sum(axis=0)) <= size * np.finfo(dtype).eps * abs(of_all).sum(axis=0)).all()
+
+# An array of several messages.
+waiting.MAX_BYTES = 800
+array = np.arange(1001.0) + rank
+communicator.sum(array)
+assert np.array_equal(array, np.arange(1001.0) * size + everyone.sum())
+waiting.MAX_BYTES = 1 << 30
 
 communicator.meet()
 meet(communicator, n_parameters=3)
