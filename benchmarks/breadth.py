@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.record import finish, head, measurement
 from contest.tasks import TASKS
 
@@ -141,7 +142,7 @@ def ratios(samples, base):
 def main():
     """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=25)
+    parser.add_argument("--turns", type=wanted.positive, default=25)
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     options = parser.parse_args()

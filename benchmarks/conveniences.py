@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.record import finish, head, measurement
 
 TRACE = 10  # times value_and_gradient of the same 64 rows: 4 measured
@@ -114,7 +115,7 @@ def between_reports(fp):
 def main():
     """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--turns", type=wanted.positive, default=7)
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     options = parser.parse_args()

@@ -15,6 +15,7 @@ import time
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.process import keep_to
 from contest.record import finish, head, measurement
 from fma_limit import fma_limit
@@ -196,9 +197,9 @@ def bench(engine, isa, dtype, turns):
 def main():
     """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--isa", nargs="+", help="of this CPU's: all of them")
-    parser.add_argument("--dtype", nargs="+", default=["float32", "float64"])
-    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--isa", nargs="+", type=wanted.isa, help="of this CPU's: all of them")
+    parser.add_argument("--dtype", nargs="+", default=["float32", "float64"], choices=["float32", "float64"])
+    parser.add_argument("--turns", type=wanted.positive, default=9)
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     options = parser.parse_args()

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.contestant import load
 from contest.process import keep_to
 from contest.record import CLOCKS, finish, head, measurement
@@ -182,10 +183,10 @@ def steps(task, turns, clock):
 def main():
     """Measure, print the results, and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--isa", help="force fastprop's kernels, and hold the others to the same where they can be")
+    parser.add_argument("--isa", type=wanted.isa, help="force fastprop's kernels; avx2 holds others, too")
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
-    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--turns", type=wanted.positive, default=9)
     parser.add_argument("--clock", default="wall", choices=CLOCKS)
     options = parser.parse_args()
     keep_to(1, options.isa)

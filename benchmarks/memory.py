@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.contestant import CONTESTANTS
 from contest.process import environment
 from contest.record import finish, head, measurement
@@ -171,7 +172,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
-    parser.add_argument("--turns", type=int, default=7, help="of the import times")
+    parser.add_argument("--turns", type=wanted.positive, default=7, help="of the import times")
     options = parser.parse_args()
     result = head("memory") | {"measurements": []}
     misses = []

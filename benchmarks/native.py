@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.process import keep_to
 from contest.record import CLOCKS, finish, head, measurement
 from contest.tasks import Task
@@ -85,8 +86,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where the target is missed")
-    parser.add_argument("--isa", help="hold fastprop and the others to an instruction set, such as avx2")
-    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--isa", type=wanted.isa, help="force fastprop's kernels; avx2 holds others, too")
+    parser.add_argument("--turns", type=wanted.positive, default=9)
     parser.add_argument("--clock", default="wall", choices=CLOCKS)
     options = parser.parse_args()
     keep_to(1, options.isa)

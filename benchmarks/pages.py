@@ -29,6 +29,7 @@ HEAD = """Every number on this page is read from `benchmarks/results/{folder}/*.
 `benchmarks/README.md` says what is compared, how the work of all libraries is checked to be equal, and which commands
 repeat the measurements. Times of different machines cannot be compared; ratios can, with care.
 """
+SUMMARY = ["CPU", "measured", "another library is ahead in"]
 
 
 def three(value):
@@ -221,31 +222,45 @@ SECTIONS = {
 }
 
 
+def comparisons(result):
+    """Yield (what, the best other library, its number / fastprop's) of a result; a ratio below 1 is a loss."""
+    if result["kind"] == "peers":
+        for row in result["rows"]:
+            if row["ratio"] is not None:
+                what = [*(row[name] for name in KEY[:-1]), isa_of(result), f"{row['threads']}t"]
+                yield ", ".join(what), row["fastest_peer"], row["ratio"]
+        return
+    cases = {}
+    for each in result.get("measurements", []):
+        case, _, name = each["name"].rpartition(": ")
+        cases.setdefault(case, {})[name] = each["value"]
+    for case, found in cases.items():
+        others = {name: value for name, value in found.items() if name != "fastprop"}
+        if "fastprop" in found and others:
+            best = min(others, key=others.get)
+            free = " (with AVX-512)" if best == "onnxruntime" and result.get("restrictions") else ""
+            yield f"{case}, {isa_of(result)}", best + free, others[best] / found["fastprop"]
+
+
+def misses_of(result):
+    """Return a sentence for each target that a result misses."""
+    return missed(result["rows"]) if result["kind"] == "peers" else result.get("missed", [])
+
+
+def losses(results):
+    """Return the comparisons that another library wins, as rows of a table, and the number of all."""
+    found = [each for result in results for each in comparisons(result)]
+    return [[what, best, ratio_text(ratio)] for what, best, ratio in found if ratio < 1], len(found)
+
+
 def lost(results):
-    """Return a table of the rows in which another library is faster, and the targets that were missed."""
-    rows = [(result, row) for result in results if result["kind"] == "peers" for row in result["rows"]]
-    lines = [
-        [
-            ", ".join([*(row[name] for name in KEY[:-1]), isa_of(result), f"{row['threads']}t"]),
-            row["fastest_peer"],
-            ratio_text(row["ratio"]),
-        ]
-        for result, row in rows
-        if row["ratio"] is not None and row["ratio"] < 1
-    ]
-    for result in results:
-        if result["kind"] == "products":
-            values = {each["name"]: each["value"] for each in result["measurements"]}
-            for name, us in values.items():
-                ratio = values[name.replace(": fastprop", ": NumPy")] / us
-                if ratio < 1:
-                    lines.append([f"{name.split(':')[0]}, {isa_of(result)}", "NumPy", ratio_text(ratio)])
-    compared = len(rows) + sum(len(r["measurements"]) // 2 for r in results if r["kind"] == "products")
-    text = f"Another library is faster in {len(lines)} of {compared} comparisons of steps and products.\n\n"
+    """Return a table of the comparisons that another library wins, and the targets that are missed."""
+    lines, compared = losses(results)
+    text = f"Another library is ahead in {len(lines)} of {compared} comparisons on this page.\n\n"
     if lines:
-        text += table(["what", "library", "its time / fastprop's"], lines) + "\n"
-    misses = [f"- {isa_of(result)}: {miss}\n" for result, row in rows for miss in missed([row])]
-    return text + (f"Targets of `contest/tasks.py` that are missed:\n\n{''.join(misses)}" if misses else "")
+        text += table(["what", "library", "its number / fastprop's"], lines) + "\n"
+    misses = [f"- {isa_of(result)}: {miss}\n" for result in results for miss in misses_of(result)]
+    return text + (f"Targets of `benchmarks/README.md` that are missed:\n\n{''.join(misses)}" if misses else "")
 
 
 def isa_of(result):
@@ -259,12 +274,17 @@ def caches_of(machine):
     return ", ".join(f"{name} {size.split(' ')[0]}" for name, size in caches.items() if name != "L1i")
 
 
+def title_of(folder, results):
+    """Return the names of a machine's CPU."""
+    return f"{results[0]['machine']['cpu']} ({folder.replace('_', ' ')})"
+
+
 def page(folder, results):
     """Return the page of a machine as text."""
     machine = results[0]["machine"]
     isas = ", ".join(dict.fromkeys(isa_of(result) for result in results))
     cores = max(result["machine"]["cores"] for result in results)
-    parts = [f"# {machine['cpu']} ({folder.replace('_', ' ')})\n", HEAD.format(folder=folder)]
+    parts = [f"# {title_of(folder, results)}\n", HEAD.format(folder=folder)]
     parts.append(f"{cores} cores, {caches_of(machine)}, {machine['system']}. Kernels: {isas}.\n")
     parts.append("## Where fastprop is not the fastest\n\n" + lost(results))
     for kind, (title, section) in SECTIONS.items():
@@ -277,14 +297,19 @@ def page(folder, results):
 
 def pages():
     """Return the pages, file name -> text, or an empty dict without results, as in an sdist."""
-    found = {}
+    found, lines = {}, []
     for folder in sorted(path for path in RESULTS.glob("*") if path.is_dir()):
         results = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
-        found[f"{folder.name}.md"] = page(folder.name, [each for each in results if each["kind"] in SECTIONS])
+        results = [each for each in results if each["kind"] in SECTIONS]
+        name = f"{folder.name}.md"
+        found[name] = page(folder.name, results)
+        lost_rows, compared = losses(results)
+        date = max(each["date"] for each in results)[:10]
+        lines.append([f"[{title_of(folder.name, results)}]({name})", date, f"{len(lost_rows)} of {compared}"])
     if found:
         names = "\n".join(name.removesuffix(".md") for name in found)
-        head = "# Performance\n\nA page for each machine that was measured.\n\n"
-        found["index.md"] = f"{head}```{{toctree}}\n{names}\n```\n"
+        head = "# Performance\n\nA page for each machine that was measured, which begins with what others win.\n\n"
+        found["index.md"] = f"{head}{table(SUMMARY, lines)}\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
     return found
 
 

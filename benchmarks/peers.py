@@ -20,42 +20,33 @@ import sys
 from pathlib import Path
 
 from compare import KEY
+from contest import arguments as wanted
 from contest.contestant import CONTESTANTS
 from contest.process import environment
 from contest.record import finish, head, write
 from contest.report import derive, header, missed, table, warnings
-from contest.tasks import NARROW, TASKS, task_named
+from contest.tasks import NARROW, TASKS
 
 
 def arguments(argv=None):
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add(
-        "--activation",
-        nargs="+",
-        default=["relu"],
-        choices=["relu", "tanh", "sigmoid"],
-        help="of hidden layers",
-    )
+    add("--activation", nargs="+", choices=["relu", "tanh", "sigmoid"], help="of hidden layers: relu")
     add("--dtype", nargs="+", default=["float32"], choices=["float32", "float64"])
-    add("--optimizer", nargs="+", default=["sgd"], choices=["sgd", "adam"])
-    add("--threads", nargs="+", type=int, default=[1], help="one process for each number")
-    add(
-        "--shapes",
-        nargs="+",
-        default=[""],
-        help="parts of names: " + ", ".join(task.name for task in TASKS),
-    )
-    add(
+    add("--optimizer", nargs="+", choices=["sgd", "adam"], help="sgd")
+    add("--threads", nargs="+", type=wanted.threads, default=[1], help="one process for each number")
+    add("--shapes", nargs="+", default=[""], help="parts of names: " + names_of(TASKS))
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--narrow",
         action="store_true",
-        help="narrow networks with long batches instead: " + ", ".join(task.name for task in NARROW),
+        help=f"narrow networks with long batches instead, by default with relu and tanh and Adam: {names_of(NARROW)}",
     )
-    add("--networks", nargs="+", type=task_named, help="other networks instead, as widths/batch size")
+    instead.add_argument("--networks", nargs="+", type=wanted.network, help="networks of your own, widths/batch size")
     add("--contestants", nargs="+", default=list(CONTESTANTS), choices=list(CONTESTANTS))
     add("--seconds", type=float, default=8.0, help="of turns for a network, at least")
-    add("--rounds", type=int, default=7, help="turns for a network, at least")
+    add("--rounds", type=wanted.positive, default=7, help="turns for a network, at least")
     add("--quick", action="store_true", help="--seconds 1 --rounds 3")
     add(
         "--clock",
@@ -63,7 +54,7 @@ def arguments(argv=None):
         choices=["wall", "cpu"],
         help="cpu: CPU time, for a machine that others use too; not for more than one thread",
     )
-    add("--isa", help="force fastprop's kernels (FASTPROP_ISA); avx2 holds the other libraries to AVX2, too")
+    add("--isa", type=wanted.isa, help="force fastprop's kernels; avx2 holds the other libraries to AVX2, too")
     add("--json", type=Path, help="write the results here")
     add("--add", action="store_true", help="keep the rows of that file which are not measured again")
     add(
@@ -74,10 +65,22 @@ def arguments(argv=None):
     options = parser.parse_args(argv)
     if options.quick:
         options.seconds, options.rounds = 1.0, 3
-    options.tasks = options.networks or (NARROW if options.narrow else TASKS)
-    if options.narrow:
-        options.activation, options.optimizer = ["relu", "tanh"], ["adam"]
+    offered = options.networks or (NARROW if options.narrow else TASKS)
+    options.tasks = [task for task in offered if any(part in task.name for part in options.shapes)]
+    if not options.tasks:
+        parser.error(f"--shapes: none of {names_of(offered)} has {' or '.join(options.shapes)} in its name")
+    options.activation = options.activation or (["relu", "tanh"] if options.narrow else ["relu"])
+    options.optimizer = options.optimizer or (["adam"] if options.narrow else ["sgd"])
+    if options.clock == "cpu" and max(options.threads) > 1:
+        parser.error("--clock cpu adds up the time of all threads: wanted --threads 1")
+    if options.add and not options.json:
+        parser.error("--add: wanted --json with the file whose rows to keep")
     return options
+
+
+def names_of(tasks):
+    """Return the names of tasks as text."""
+    return ", ".join(task.name for task in tasks)
 
 
 def contest(options, threads):
@@ -86,7 +89,6 @@ def contest(options, threads):
         (task.name, *choice)
         for choice in itertools.product(options.activation, options.dtype, options.optimizer)
         for task in options.tasks
-        if any(part in task.name for part in options.shapes)
     ]
     # NumPy's results are the reference, so it takes part even if only others were asked for.
     names = [name for name in CONTESTANTS if name in options.contestants or name == "NumPy"]
@@ -143,7 +145,7 @@ def main(argv=None):
                     flush=True,
                 )
     show(result)
-    return finish(result, options, missed(result["rows"]) if options.check else [])
+    return finish(result, options, missed(result["rows"]))
 
 
 def continued(result, past):

@@ -2,6 +2,7 @@
 
     python benchmarks/sweep.py cliffs  [--json out.json] [--check]
     python benchmarks/sweep.py threads [--isa avx2] [--shapes 784 10000] [--json out.json] [--check]
+    python benchmarks/sweep.py threads --networks 100-300x2-5/128       # networks of your own, with ReLU and tanh
 
 Targets: over widths 1 to 130 and batches 1 to 130 the time per useful flop never jumps by more than 1.5x from one size
 to the next (issue 3). Two threads give 1.75x of one thread wherever one takes 300 microseconds, and are never slower at
@@ -15,8 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.measure import SETTLE
-from contest.process import keep_to
+from contest.process import keep_to, usable_cpus
 from contest.record import finish, head, measurement
 from contest.tasks import NARROW, TASKS, Task
 
@@ -135,18 +137,18 @@ def cliffs(options):
     return finish(result, options, misses)
 
 
-def thread_tasks():
-    """Return (name, task, whether it predicts): the named tasks, and square networks of many sizes."""
-    named = [(task.name, task, False) for task in TASKS]
-    narrow = [
+def thread_tasks(networks=None):
+    """Return (name, task, whether it predicts): the named tasks and square networks of many sizes, or the networks."""
+    named = [(task.name, task, False) for task in (() if networks else TASKS)]
+    both = [
         (f"{task.name} {activation}", replace(task, activation=activation), False)
         for activation in ("relu", "tanh")
-        for task in NARROW
+        for task in networks or NARROW
     ]
+    predict = [(f"predict {task.name}", task, True) for task in networks or (*TASKS, *NARROW)]
     # 1-1-1-1/1 is one of the named tasks.
     squares = [square(width, batch) for batch in THREAD_BATCHES for width in THREAD_WIDTHS if (width, batch) != (1, 1)]
-    predict = [(f"predict {task.name}", task, True) for task in (*TASKS, *NARROW)]
-    return [*named, *narrow, *predict, *((task.name, task, False) for task in squares)]
+    return [*named, *both, *predict, *((task.name, task, False) for task in (() if networks else squares))]
 
 
 def speed_up(task, predict, turns):
@@ -171,9 +173,7 @@ def threads(options):
     """
     result = head("threads") | {"measurements": []}
     misses = []
-    for name, task, predict in thread_tasks():
-        if not any(part in name for part in options.shapes):
-            continue
+    for name, task, predict in options.tasks:
         found = speed_up(task, predict, options.turns)
         ratio = min(found[1]) / min(found[2])
         if not EQUAL <= ratio <= 2:  # measured again, with more turns
@@ -195,12 +195,18 @@ def main():
     """Run the sweep of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["cliffs", "threads"])
-    parser.add_argument("--isa", help="force fastprop's kernels (FASTPROP_ISA)")
+    parser.add_argument("--isa", type=wanted.isa, help="force fastprop's kernels")
     parser.add_argument("--shapes", nargs="+", default=[""], help="of threads: parts of names")
-    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--networks", nargs="+", type=wanted.network, help="of threads: networks, widths/batch size")
+    parser.add_argument("--turns", type=wanted.positive, default=7)
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     options = parser.parse_args()
+    options.tasks = [task for task in thread_tasks(options.networks) if any(part in task[0] for part in options.shapes)]
+    if options.what == "threads" and usable_cpus() < 2:
+        parser.error("two threads need two CPUs, and this process may use one")
+    if not options.tasks:
+        parser.error(f"--shapes: no network has {' or '.join(options.shapes)} in its name")
     keep_to(2 if options.what == "threads" else 1, options.isa)
     return {"cliffs": cliffs, "threads": threads}[options.what](options)
 

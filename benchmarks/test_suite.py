@@ -1,11 +1,15 @@
-"""Test the suite's own arithmetic: flops, excluded disagreement, regressions. It needs no other libraries.
+"""Test the suite: its arithmetic, wrong input, and each script in its shortest form. No time decides anything.
 
-pytest benchmarks/test_suite.py
+pytest benchmarks/test_suite.py         # half a minute with the extra `benchmarks`; what is not installed is left out
 """
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +20,10 @@ import kernels
 import pages
 import peers
 import products
+import sweep
 from contest.contestant import CONTESTANTS
 from contest.measure import agrees
-from contest.process import restrictions
+from contest.process import restrictions, usable_cpus
 from contest.report import derive, missed, table, warnings
 from contest.tasks import (
     LIMIT_TARGETS,
@@ -104,9 +109,92 @@ def test_a_network_of_your_own():
     task = task_named("100-300x2-5/128")
     assert task.widths == (100, 300, 300, 5)
     assert task.batch_size == 128
-    for name in ("100-300", "100/128", "a-b/1"):
+    for name in ("100-300", "100/128", "a-b/1", "0-3/4", "3-2/0", "3x0-2/1"):
         with pytest.raises(ValueError, match="wanted widths and a batch size"):
             task_named(name)
+
+
+@pytest.mark.parametrize("name", ["1-1/1", "1-1/300000", "1-1/100000000", "5000-1/1", "4096x6/4096"])
+def test_data_of_any_network_fit_in_memory(name):
+    task = task_named(name)
+    assert task.rows * max(task.widths[0], task.widths[-1]) * 8 <= 2**25 or task.steps == 1
+
+
+def test_networks_of_a_sweep_are_those_asked_for():
+    names = [name for name, _, _ in sweep.thread_tasks([task_named("5-4-3/2")])]
+    assert names == ["5-4-3/2 relu", "5-4-3/2 tanh", "predict 5-4-3/2"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("peers.py --networks 100/128", "wanted widths and a batch size"),
+        ("peers.py --networks 3-0/128", "wanted widths and a batch size"),
+        ("peers.py --shapes 785", "has 785 in its name"),
+        ("peers.py --threads 100000", "but this process may use"),
+        ("peers.py --threads 0", "wanted a whole number from 1 on"),
+        ("peers.py --isa avx3", "got 'avx3', wanted one of"),
+        ("peers.py --add", "wanted --json"),
+        ("peers.py --narrow --networks 3-2/4", "not allowed with"),
+        ("products.py --shapes 128x512", "wanted rows x n_in x n_out"),
+        ("products.py --shapes 128x512x0", "wanted rows x n_in x n_out"),
+        ("products.py --isa portable --check", "wanted --isa avx2"),
+        ("cachemisses.py --shapes big", "wanted rows x n_in x n_out"),
+        ("latency.py --isa avx3", "got 'avx3', wanted one of"),
+        ("sweep.py threads --shapes 785", "has 785 in its name"),
+    ],
+)
+def test_wrong_input_is_refused_with_what_was_wanted(command, message):
+    done = run(command)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# Each script in its shortest form: what it needs besides NumPy, and the command.
+SHORT = [
+    ("", "peers.py --networks 64-48-3/4000 --activation tanh --seconds 0 --rounds 1"),
+    ("", "peers.py --narrow --shapes 2-20 --activation relu --contestants fastprop --seconds 0 --rounds 1"),
+    ("", "products.py --shapes 5x6x7 33x100x65 --dtype float32 float64 --turns 1"),
+    ("", "latency.py --turns 1"),
+    ("numba", "native.py --turns 1"),
+    ("", "sweep.py threads --networks 40-30-3/500 --turns 1"),
+    ("sklearn pandas", "tables.py --tables wine --methods linear fastprop-low --folds 1"),
+]
+
+
+@pytest.mark.parametrize(("needs", "command"), SHORT, ids=[command for _, command in SHORT])
+def test_each_script_runs_and_writes_its_result(needs, command, tmp_path):
+    for library in needs.split():
+        pytest.importorskip(library)
+    if command.startswith("sweep") and usable_cpus() < 2:
+        pytest.skip("needs two CPUs")
+    path = tmp_path / "result.json"
+    done = run(f"{command} --json {path}")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(path.read_text())
+    assert result["kind"] in command or result["kind"] in ("threads", "peers")
+    assert result["machine"]["cpu"]
+    for row in result.get("rows", ()):
+        assert all(entry["agrees"] for entry in row["contestants"].values()), warnings([row])
+    if result["kind"] in pages.SECTIONS:
+        assert pages.page("here", [result]).startswith(f"# {result['machine']['cpu']}")
+
+
+def run(command):
+    """Run a script of the suite as its users do."""
+    script, *options = command.split()
+    env = {name: value for name, value in os.environ.items() if name != "FASTPROP_ISA"}
+    command = [sys.executable, str(Path(__file__).with_name(script)), *options]
+    return subprocess.run(command, env=env, capture_output=True, text=True)
+
+
+def test_charts_of_all_results_are_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    done = run(f"charts.py --out {tmp_path}")
+    assert done.returncode == 0, done.stderr
+    drawn = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*.svg")}
+    assert drawn == {str(path.relative_to(pages.DOCS)) for path in pages.DOCS.glob("*/*.svg")}
 
 
 @pytest.mark.parametrize(
@@ -204,7 +292,7 @@ def test_losses_stand_first_and_are_bold(row):
     row["contestants"]["fastprop"]["us"] = 40.0  # NumPy takes 20
     result = {"kind": "peers", "isa": "avx2", "rows": [derive(row, LIMITS)]}
     text = pages.lost([result])
-    assert "faster in 1 of 1" in text
+    assert "ahead in 1 of 1" in text
     assert "| NumPy | **0.50** |" in text
     assert "avx2: 784-128-10/64 relu 1t: ratio 0.500 to NumPy, asked 1.3" in text
 
@@ -228,6 +316,36 @@ def test_every_kernel_can_be_timed(dtype):
 def test_what_cachegrind_writes_is_read():
     text = "desc: D1 cache\nevents: Ir I1mr ILmr Dr D1mr DLmr Dw D1mw DLmw\nfn=f\n1 2 3 4\nsummary: 9 8 7 6 5 4 3 2 1\n"
     assert cachemisses.read_misses(text) == (5, 4)
+
+
+@pytest.mark.parametrize(("ours", "level"), [((180_000, 40_000), None), ((180_001, 9), "L1"), ((9, 40_001), "L2")])
+def test_a_limit_of_misses_that_is_exceeded_is_named(ours, level):
+    found = {"fastprop": ours, "NumPy": (1, 1)}  # which is not asked for where there is a limit
+    sentences = cachemisses.exceeded("x W", "128x512x512", "float32", found)
+    assert [f" in {level}, asked at most " in sentence for sentence in sentences] == [True] * (level is not None)
+
+
+def test_without_a_limit_misses_are_compared_with_those_of_numpy():
+    assert not cachemisses.exceeded("x W", "9x8x7", "float32", {"fastprop": (5, 3), "NumPy": (5, 3)})
+    (sentence,) = cachemisses.exceeded("x W", "9x8x7", "float32", {"fastprop": (6, 3), "NumPy": (5, 3)})
+    assert sentence == "x W 9x8x7 float32: 6 read misses in L1, NumPy's 5"
+
+
+def test_a_check_of_misses_fails_where_it_should(monkeypatch, capsys):
+    start = 1000, 100
+    per_call = {"fastprop": (179_999, 40_001), "NumPy": (300_000, 50_000)}
+
+    def counts(job):
+        return tuple(a + job["calls"] * b for a, b in zip(start, per_call[job.get("name", "NumPy")], strict=True))
+
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    monkeypatch.setattr(cachemisses, "supported", lambda: ["avx2"])
+    monkeypatch.setattr(cachemisses, "counts", counts)
+    assert cachemisses.main(["--products", "x W"]) == 0
+    assert cachemisses.main(["--products", "x W", "--check"]) == 1
+    assert "missed: x W 128x512x512 float32: 40,001 read misses in L2, asked at most 40,000" in capsys.readouterr().out
+    per_call["fastprop"] = 179_999, 40_000
+    assert cachemisses.main(["--products", "x W", "--check"]) == 0
 
 
 def test_without_valgrind_it_says_how_to_get_it(monkeypatch, capsys):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from contest import arguments as wanted
 from contest.contestant import CONTESTANTS, load
 from contest.measure import tune
 from contest.process import keep_to
@@ -107,7 +108,7 @@ def main():
         default=default,
         help=f"folder of {' and '.join(WANTED_FILES)} ({default})",
     )
-    parser.add_argument("--seeds", type=int, default=9)
+    parser.add_argument("--seeds", type=wanted.positive, default=9)
     parser.add_argument("--json")
     parser.add_argument(
         "--check", action="store_true", help="exit 1 where fastprop is not the fastest"

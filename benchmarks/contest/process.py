@@ -51,6 +51,11 @@ def environment(threads):
     return env
 
 
+def usable_cpus():
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpus_for(threads):
     """Return as many CPUs as threads (the last, since the first handle more interrupts), or None if unknown."""
     if not hasattr(os, "sched_getaffinity"):

@@ -66,7 +66,7 @@ def write(result, path):
 def finish(result, options, misses):
     """Write the JSON if asked, print the missed targets, and return 1 if `--check` found one, else 0."""
     if options.json:
-        write(result, options.json)
+        write(result | {"missed": misses}, options.json)
     for miss in misses:
         print(f"missed: {miss}")
     return 1 if misses and options.check else 0
