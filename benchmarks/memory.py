@@ -43,6 +43,7 @@ WITHIN = 1.2
 # network says nothing about the share.
 UNCERTAIN = 1.0  # MB
 IMPORT_TARGET = 30.0  # ms beyond NumPy
+PYTHON = (sys.executable, "-P", "-c")  # -P: a checkout's fastprop/ is not the one that is installed
 
 
 def needed(task):
@@ -119,7 +120,7 @@ def run(code, threads=1):
         "MALLOC_MMAP_THRESHOLD_": "131072",
         "MALLOC_TRIM_THRESHOLD_": "131072",
     }
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+    done = subprocess.run([*PYTHON, code], capture_output=True, text=True, env=env)
     return (
         (done.stdout, None)
         if done.returncode == 0
@@ -130,7 +131,7 @@ def run(code, threads=1):
 def seconds_to(code):
     """Return the seconds of a new interpreter that runs code (CPU time if available), or None if it fails."""
     start = time_of_children()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment(1))
+    done = subprocess.run([*PYTHON, code], capture_output=True, env=environment(1))
     return time_of_children() - start if done.returncode == 0 else None
 
 
@@ -208,9 +209,11 @@ def memory_table(measurements):
         task = next(task for task in TASKS if task.name == name)
         cells = []
         for contestant in CONTESTANTS:
-            out, _ = run(
+            out, why = run(
                 f"import json, memory; print(json.dumps(memory.grow({contestant!r}, {name!r})))"
             )
+            if out is None and contestant == "fastprop":
+                raise SystemExit(f"fastprop cannot be measured: {why}")
             if out is None:
                 cells.append(f"{'-':>13}")
                 continue

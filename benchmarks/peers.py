@@ -101,7 +101,7 @@ def contest(options, threads):
         "clock": options.clock,
     }
     with subprocess.Popen(
-        [sys.executable, "-m", "contest.worker"],
+        [sys.executable, "-P", "-m", "contest.worker"],  # -P: a checkout's fastprop/ is not the one that is installed
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment(threads),
