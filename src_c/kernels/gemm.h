@@ -124,6 +124,20 @@ FP_INLINE void FP(tile_sum)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], FP(cursor) *at
         FP(tile_step)(sum, at, lanes, mr, nv, whole, transposed, packs);
 }
 
+/* A step of sgd on the weights from c on, of which the tile is the gradient; without weight decay a third of the
+ * operations. `decays` is a constant. */
+FP_INLINE void FP(tile_sgd)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], T *c, I c_stride, const double *hyper, const I *lanes,
+                            int mr, int nv, int whole, int decays)
+{
+    V(t) rate = FP(broadcast)(hyper[0]), decay = FP(broadcast)(hyper[1]), shrink = FP(broadcast)(hyper[2]);
+    FP_UNROLL_FOR (int r = 0; r < mr; r++)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++) {
+            V(t) w = FP(tile_load)(c + r * c_stride + v * L, v < whole, lanes[v]);
+            w = FP(sgd_step)(w, FP(sgd_gradient)(w, sum[r][v], decay, decays), rate, shrink, decays);
+            FP(tile_store)(c + r * c_stride + v * L, w, v < whole, lanes[v]);
+        }
+}
+
 /* Computes the tile of rows i.. and of `width` columns from column j on, whose rows of A and columns of B start at a and
  * b. */
 FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const T *a, const T *b, const T *prefetch,
@@ -189,13 +203,10 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
 
     if (sgd) {
         c = p->weights + (c - p->c);
-        V(t) rate = FP(broadcast)(p->hyper[0]), decay = FP(broadcast)(p->hyper[1]), shrink = FP(broadcast)(p->hyper[2]);
-        FP_UNROLL_FOR (int r = 0; r < mr; r++)
-            FP_UNROLL_FOR (int v = 0; v < nv; v++) {
-                V(t) w = FP(tile_load)(c + r * c_stride + v * L, v < whole, lanes[v]);
-                w = V(fnma)(rate, V(fma)(decay, w, sum[r][v]), V(mul)(shrink, w)); /* the operations of sgd */
-                FP(tile_store)(c + r * c_stride + v * L, w, v < whole, lanes[v]);
-            }
+        if (FP(sgd_decays)(p->hyper[1], p->hyper[2]))
+            FP(tile_sgd)(sum, c, c_stride, p->hyper, lanes, mr, nv, whole, 1);
+        else
+            FP(tile_sgd)(sum, c, c_stride, p->hyper, lanes, mr, nv, whole, 0);
         return;
     }
 

@@ -21,21 +21,31 @@ FP_INLINE V(t) FP(sign)(V(t) x)
     return V(select)(V(gt)(x, zero), V(set1)(1), V(select)(V(gt)(zero, x), V(set1)(-1), x));
 }
 
+/* What a step of sgd does to weights w, along g; `decays` is a constant, 0 without weight decay. */
+FP_INLINE V(t) FP(sgd_step)(V(t) w, V(t) g, V(t) rate, V(t) shrink, int decays)
+{
+    return V(fnma)(rate, g, decays ? V(mul)(shrink, w) : w);
+}
+FP_INLINE V(t) FP(sgd_gradient)(V(t) w, V(t) g, V(t) decay, int decays) { return decays ? V(fma)(decay, w, g) : g; }
+
+/* Whether sgd decays weights, for hyper and 1 - rate hyper[1]. */
+FP_INLINE int FP(sgd_decays)(double decay, double shrink) { return decay != 0 || shrink != 1; }
+
 /* One function for each kind, since a branch for each vector would take as long as the update. */
-FP_INLINE void FP(sgd_pass)(T *theta, T *state, const T *gradient, I n, double rate, const double *hyper,
+FP_INLINE void FP(sgd_pass)(T *theta, T *state, const T *gradient, I n, double rate, const double *hyper, int decays,
                             int has_momentum, int nesterov)
 {
     V(t) eta = FP(broadcast)(rate), mu = FP(broadcast)(hyper[2]);
     V(t) decay = FP(broadcast)(hyper[0]), shrink = FP(broadcast)(1 - rate * hyper[1]);
     for (I j = 0; j < n; j += L) {
         V(t) w = FP(load_tail)(theta + j, n - j);
-        V(t) g = V(fma)(decay, w, FP(load_tail)(gradient + j, n - j));
+        V(t) g = FP(sgd_gradient)(w, FP(load_tail)(gradient + j, n - j), decay, decays);
         if (has_momentum) {
             V(t) v = V(fma)(mu, FP(load_tail)(state + j, n - j), g);
             FP(store_tail)(state + j, v, n - j);
             g = nesterov ? V(fma)(mu, v, g) : v;
         }
-        FP(store_tail)(theta + j, V(fnma)(eta, g, V(mul)(shrink, w)), n - j);
+        FP(store_tail)(theta + j, FP(sgd_step)(w, g, eta, shrink, decays), n - j);
     }
 }
 
@@ -44,22 +54,20 @@ static void FP(sgd)(T *theta, T *state, const T *gradient, I n, I stride, double
 {
     (void)stride;
     int has_momentum = hyper[2] != 0, nesterov = hyper[3] != 0;
-    if (has_momentum) {
-        if (nesterov)
-            FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 1, 1);
-        else
-            FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 1, 0);
-        return;
-    }
-    if (n > 16) {
-        FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 0, 0);
-        return;
-    }
-    for (I j = 0; j < n; j++) { /* vector loads would wait for fused_small_network's scalar stores: 4 ns of 20 */
-        T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
-        theta[j] = FP_FMA(-(T)rate, g, (T)(1 - rate * hyper[1]) * w);
-        FP_OPAQUE(j);
-    }
+    if (has_momentum && nesterov)
+        FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 1, 1, 1);
+    else if (has_momentum)
+        FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 1, 1, 0);
+    else if (n <= 16) /* vector loads would wait for fused_small_network's scalar stores: 4 ns of 20 */
+        for (I j = 0; j < n; j++) {
+            T w = theta[j], g = FP_FMA((T)hyper[0], w, gradient[j]);
+            theta[j] = FP_FMA(-(T)rate, g, (T)(1 - rate * hyper[1]) * w);
+            FP_OPAQUE(j);
+        }
+    else if (FP(sgd_decays)(hyper[0], 1 - rate * hyper[1]))
+        FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 1, 0, 0);
+    else
+        FP(sgd_pass)(theta, state, gradient, n, rate, hyper, 0, 0, 0);
 }
 
 /* hyper: ..., epsilon. state: s. */
