@@ -138,6 +138,16 @@ FP_INLINE void FP(tile_sgd)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], T *c, I c_stri
         }
 }
 
+/* Multiplies the tile by the g' of what was saved from `saved` on; dg is NAME_dz of an activation. */
+FP_INLINE void FP(tile_backward)(V(t) sum[FP_MR][FP_MAX_TILE_VECTORS], const T *saved, I saved_stride, const I *lanes,
+                                 int mr, int nv, int whole, V(t) (*dg)(V(t), V(t), FP(params)))
+{
+    FP(params) none = FP(load_params)(NULL);
+    FP_UNROLL_FOR (int r = 0; r < mr; r++)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++)
+            sum[r][v] = dg(sum[r][v], FP(tile_load)(saved + r * saved_stride + v * L, v < whole, lanes[v]), none);
+}
+
 /* Computes the tile of rows i.. and of `width` columns from column j on, whose rows of A and columns of B start at a and
  * b. */
 FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const T *a, const T *b, const T *prefetch,
@@ -187,18 +197,18 @@ FP_INLINE void FP(tile)(const FP(product) *p, const FP(tile_block) *block, const
     FP_OPAQUE(c);
     FP_OPAQUE(c_stride);
 
-    int in_registers = epilogue != FP_EPILOGUE_NONE && !sgd && p->activation == FP_ACTIVATION_relu;
+    int relu = p->activation == FP_ACTIVATION_relu;
     FP(params) none = FP(load_params)(NULL);
-    if (in_registers && epilogue == FP_EPILOGUE_FORWARD) {
+    if (epilogue == FP_EPILOGUE_FORWARD && relu) {
         FP_UNROLL_FOR (int r = 0; r < mr; r++)
             FP_UNROLL_FOR (int v = 0; v < nv; v++)
                 sum[r][v] = FP(relu_a)(sum[r][v], none);
-    } else if (in_registers) {
+    } else if (epilogue == FP_EPILOGUE_BACKWARD) {
         const T *saved = p->saved + i * p->saved_stride + j;
-        FP_UNROLL_FOR (int r = 0; r < mr; r++)
-            FP_UNROLL_FOR (int v = 0; v < nv; v++)
-                sum[r][v] = FP(relu_dz)(sum[r][v],
-                                        FP(tile_load)(saved + r * p->saved_stride + v * L, v < whole, lanes[v]), none);
+        if (relu)
+            FP(tile_backward)(sum, saved, p->saved_stride, lanes, mr, nv, whole, FP(relu_dz));
+        else if (p->activation == FP_ACTIVATION_tanh)
+            FP(tile_backward)(sum, saved, p->saved_stride, lanes, mr, nv, whole, FP(tanh_dz));
     }
 
     if (sgd) {
@@ -296,9 +306,12 @@ FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, const T *next, I stride,
     }
 }
 
-/* Whether an activation remains to be applied to finished elements of C, since it is not computed in registers. */
+/* Whether an activation remains to be applied to finished elements of C, since it is not computed in registers: that of
+ * relu is, and that of tanh backward, which take two or three operations. */
 FP_INLINE int FP(activates)(const FP(product) *p)
 {
+    if (p->epilogue == FP_EPILOGUE_BACKWARD && p->activation == FP_ACTIVATION_tanh)
+        return 0;
     return (p->epilogue == FP_EPILOGUE_FORWARD || p->epilogue == FP_EPILOGUE_BACKWARD) &&
            p->activation != FP_ACTIVATION_relu;
 }

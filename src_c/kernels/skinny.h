@@ -6,9 +6,10 @@
 #define FP_SKINNY_VECTORS 4
 
 /* Computes the mr rows of C from row i on, nv vectors wide: adds to them if `accumulate`, else `start` (n,) is their
- * initial value. The rows of B are b_stride apart; start and B are padded to whole vectors. */
+ * initial value. The rows of B are b_stride apart; start and B are padded to whole vectors. FP_EPILOGUE_FORWARD is that of
+ * relu, FP_EPILOGUE_BACKWARD that of dg, NAME_dz of an activation: all constants. */
 FP_INLINE void FP(skinny_tile)(const FP(product) *p, const T *start, const T *b, I b_stride, I i, int mr, int nv,
-                               int accumulate, int epilogue)
+                               int accumulate, int epilogue, V(t) (*dg)(V(t), V(t), FP(params)))
 {
     I last = p->n - (nv - 1) * L, a_row_stride = p->a_row_stride, a_col_stride = p->a_col_stride;
     const T *a = p->a + i * a_row_stride;
@@ -29,46 +30,48 @@ FP_INLINE void FP(skinny_tile)(const FP(product) *p, const T *start, const T *b,
                 sum[r][v] = V(fma)(element, row[v], sum[r][v]);
         }
     }
-    FP_UNROLL_FOR (int r = 0; r < mr; r++) {
+    FP_UNROLL_FOR (int r = 0; r < mr; r++)
         FP_UNROLL_FOR (int v = 0; v < nv; v++) {
-            I lanes = v < nv - 1 ? L : last;
+            const T *saved = p->saved + (i + r) * p->saved_stride + v * L;
             if (epilogue == FP_EPILOGUE_FORWARD)
                 sum[r][v] = FP(relu_a)(sum[r][v], none);
             else if (epilogue == FP_EPILOGUE_BACKWARD)
-                sum[r][v] =
-                    FP(relu_dz)(sum[r][v], FP(load_tail)(p->saved + (i + r) * p->saved_stride + v * L, lanes), none);
-            FP(store_tail)(c + v * L, sum[r][v], lanes);
+                sum[r][v] = dg(sum[r][v], FP(load_tail)(saved, v < nv - 1 ? L : last), none);
         }
-        c += p->c_stride;
-    }
+    FP_UNROLL_FOR (int r = 0; r < mr; r++, c += p->c_stride)
+        FP_UNROLL_FOR (int v = 0; v < nv; v++)
+            FP(store_tail)(c + v * L, sum[r][v], v < nv - 1 ? L : last);
 }
 
 /* Computes all tiles. The last one begins earlier if it would end beyond the last row, and computes some rows again; or,
  * since sums may not be added twice, it is several tiles of one row. */
 FP_INLINE void FP(skinny_tiles)(const FP(product) *p, const T *start, const T *b, I b_stride, int nv, int accumulate,
-                                int epilogue)
+                                int epilogue, V(t) (*dg)(V(t), V(t), FP(params)))
 {
     I i = 0, mr = FP_SKINNY_ROWS(nv);
     for (; i + mr <= p->m; i += mr)
-        FP(skinny_tile)(p, start, b, b_stride, i, FP_SKINNY_ROWS(nv), nv, accumulate, epilogue);
+        FP(skinny_tile)(p, start, b, b_stride, i, FP_SKINNY_ROWS(nv), nv, accumulate, epilogue, dg);
     if (i < p->m && !accumulate)
-        FP(skinny_tile)(p, start, b, b_stride, p->m - mr, FP_SKINNY_ROWS(nv), nv, accumulate, epilogue);
+        FP(skinny_tile)(p, start, b, b_stride, p->m - mr, FP_SKINNY_ROWS(nv), nv, accumulate, epilogue, dg);
     for (; i < p->m && accumulate; i++)
-        FP(skinny_tile)(p, start, b, b_stride, i, 1, nv, accumulate, epilogue);
+        FP(skinny_tile)(p, start, b, b_stride, i, 1, nv, accumulate, epilogue, dg);
 }
 
 /* One function for each width. */
 #define FP_SKINNY(nv) \
     static void FP(skinny_##nv)(const FP(product) *p, const T *start, const T *b, I b_stride) \
     { \
+        int relu = p->activation == FP_ACTIVATION_relu, tanh = p->activation == FP_ACTIVATION_tanh; \
         if (p->accumulate) \
-            FP(skinny_tiles)(p, start, b, b_stride, nv, 1, FP_EPILOGUE_NONE); \
-        else if (p->activation != FP_ACTIVATION_relu || p->epilogue == FP_EPILOGUE_NONE) \
-            FP(skinny_tiles)(p, start, b, b_stride, nv, 0, FP_EPILOGUE_NONE); \
-        else if (p->epilogue == FP_EPILOGUE_FORWARD) \
-            FP(skinny_tiles)(p, start, b, b_stride, nv, 0, FP_EPILOGUE_FORWARD); \
+            FP(skinny_tiles)(p, start, b, b_stride, nv, 1, FP_EPILOGUE_NONE, NULL); \
+        else if (p->epilogue == FP_EPILOGUE_FORWARD && relu) \
+            FP(skinny_tiles)(p, start, b, b_stride, nv, 0, FP_EPILOGUE_FORWARD, NULL); \
+        else if (p->epilogue == FP_EPILOGUE_BACKWARD && relu) \
+            FP(skinny_tiles)(p, start, b, b_stride, nv, 0, FP_EPILOGUE_BACKWARD, FP(relu_dz)); \
+        else if (p->epilogue == FP_EPILOGUE_BACKWARD && tanh) \
+            FP(skinny_tiles)(p, start, b, b_stride, nv, 0, FP_EPILOGUE_BACKWARD, FP(tanh_dz)); \
         else \
-            FP(skinny_tiles)(p, start, b, b_stride, nv, 0, FP_EPILOGUE_BACKWARD); \
+            FP(skinny_tiles)(p, start, b, b_stride, nv, 0, FP_EPILOGUE_NONE, NULL); \
     }
 FP_SKINNY(1)
 FP_SKINNY(2)
@@ -138,6 +141,6 @@ static void FP(multiply_skinny)(const FP(product) *p, T *scratch)
         part.saved = p->saved ? p->saved + j : NULL;
         FP(multiply_columns)(part, scratch);
     }
-    if (p->epilogue != FP_EPILOGUE_NONE && p->activation != FP_ACTIVATION_relu)
+    if (FP(activates)(p))
         FP(activate_rows)(p, 0, p->m, 0, p->n);
 }
