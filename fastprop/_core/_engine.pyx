@@ -370,11 +370,14 @@ cdef class Engine:
             memcpy(p.hyper + p.n_operations * FP_HYPER, job.loss_hyper, FP_HYPER * sizeof(double))
         slices = n_slices(job, rows)
         p.whole, p.part_rows = whole or job.training and p.has_batch_norm, rows_per_part(p, rows)
-        p.block_rows = p.part_rows * min(p.n_parts, slices) if slices > 1 else min(p.part_rows * p.n_parts, rows)
+        n_parts = batch_parts(p, rows)
+        p.block_rows = p.part_rows * n_parts if slices > 1 else min(p.part_rows * p.n_parts, rows)
         if p.whole:
             p.block_rows = rows
+        p.n_costs = max(p.block_rows // UNIT_ROWS + 1, slices * SLICE_PIECES)
         if not sums_gradient(job):
             slices = 1
+        p.n_sums = <int>max(<ptrdiff_t>p.n_parts, slices) if p.n_parts > 1 else 1
         size = layout_arena(p, slices, self.arena)
         if size > self.arena_size:
             fp_free(self.arena)

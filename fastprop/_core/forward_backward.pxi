@@ -2,7 +2,8 @@
 #
 # Threads share a batch in one of two ways. By slices: each thread takes some of the batch's slices of rows through both
 # passes and the sums of their gradients, block by block, and the gradients of the slices are added in the end. By
-# blocks: the threads share each block for both passes, and then the parameters for the sums over its rows.
+# blocks: the threads share each block for both passes, and then the parameters for the sums over its rows. If slices
+# are too few for the threads, they share some rows of all of them as a block, which is called a round.
 
 cdef void gather_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
     """Copy rows of X into the arena, in the order of the job: `count` from its row `first` on."""
@@ -71,7 +72,7 @@ cdef void loss_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexcept
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *last = &p.operations[p.n_operations - 1]
-    cdef ptrdiff_t i = first, n, row, members = p.members, offset = part.offset
+    cdef ptrdiff_t i = first, n, row, sum, members = p.members, offset = part.offset
     cdef const char *y = job.y
     cdef const int64_t *label = job.label
     cdef const char *weight = job.weight
@@ -82,9 +83,10 @@ cdef void loss_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexcept
         y = p.y if y != NULL else NULL
         weight = p.weight if weight != NULL else NULL
     while i < first + count:
-        row, n = (offset + i) * members, min(part.cost_rows, first + count - i)
+        sum = (part.cost_offset + i) // part.cost_rows
+        row, n = (offset + i) * members, min((sum + 1) * part.cost_rows - part.cost_offset, first + count) - i
         p.kernels.loss[job.loss](
-            &part.cost[i // part.cost_rows],
+            &p.cost[sum],
             element(last.dz, i * last.stride, p.itemsize) if job.do_backward else NULL,
             last.a + i * last.stride * p.itemsize, element(<char *>y, row * p.n_targets, p.itemsize),
             label + row if y == NULL else NULL, element(<char *>weight, row, p.itemsize), n * members, p.n_outputs,
@@ -139,49 +141,115 @@ cdef void run_rows(const Part *part, ptrdiff_t first, ptrdiff_t end) noexcept no
 
 # ---- by slices ----
 
+cdef inline Part slice_part(TrainingJob *job, int index, ptrdiff_t row, ptrdiff_t first) noexcept nogil:
+    """A part whose rows from `row` of the batch on are in the arena from `first` on."""
+    return Part(
+        job, index, job.batch_offset + row - first, job.plan.x, row - first, job.piece_rows, 0, index, False, False)
+
 cdef void run_slices(void *context, int index, int n_parts) noexcept nogil:
     """Both passes over one part of the slices, and the gradient of each."""
     cdef TrainingJob *job = <TrainingJob *>context
     cdef Plan *p = job.plan
     cdef Part part
-    cdef ptrdiff_t s, row, end, first, count, blocks
-    cdef ptrdiff_t begin = part_start(job.n_slices, index, n_parts)
+    cdef ptrdiff_t s, row, begin, end, first, count, blocks
+    cdef ptrdiff_t memory = part_start(job.n_slices, index, n_parts)
     cdef Sums sums
-    part.job, part.index, part.x, part.bin_sums, part.cost_rows, sums.n = job, index, p.x, index, p.block_rows, 0
-    for s in range(begin, part_start(job.n_slices, index + 1, n_parts)):
-        row, end = slice_start(job, s), slice_start(job, s + 1)
-        blocks = (end - row + p.part_rows - 1) // p.part_rows
-        part.cost, part.gradient, part.accumulate = &p.cost[s], slice_gradient(p, begin + sums.n) - p.gradient, False
+    sums.n = 0
+    for s in range(memory, part_start(job.n_slices, index + 1, n_parts)):
+        begin, end = slice_start(job, s), slice_start(job, s + 1)
+        row, blocks = begin, (end - begin + p.part_rows - 1) // p.part_rows
         while row < end:
             count = min(whole_units((end - row + blocks - 1) // blocks), end - row)
             blocks -= 1
             first = row if p.whole else index * p.part_rows
-            part.offset, part.last = job.batch_offset + row - first, row + count == end
+            part = slice_part(job, index, row, first)
+            part.gradient = slice_gradient(p, memory + sums.n) - p.gradient
+            part.accumulate, part.last = row > begin, row + count == end
             run_rows(&part, first, first + count)
             if job.do_backward and not job.inputs_only:
-                sum_gradients(&part, first, count, 0, 1)
+                sum_gradients(&part, first, count, 0, 1, 1)
             if fp_atomic_load(&job.interrupts.stopped):
                 return
-            row, part.accumulate = row + count, True
+            row += count
         if job.do_backward and not job.inputs_only:
-            push_sum(&sums, p, s, 1, begin + sums.n, 0, p.n_parameters)
+            push_sum(&sums, p, s, 1, memory + sums.n, 0, p.n_parameters)
+
+cdef inline ptrdiff_t round_start(const TrainingJob *job, ptrdiff_t s) noexcept nogil:
+    """The row of the batch at which the current round of slice s begins."""
+    return min(slice_start(job, s) + job.round * job.round_rows, slice_start(job, s + 1))
+
+cdef inline ptrdiff_t round_first(const TrainingJob *job, ptrdiff_t s) noexcept nogil:
+    """The row of the arena that holds this one."""
+    return round_start(job, s) if job.plan.whole else s * job.round_rows
+
+cdef void run_round(void *context, int index, int n_parts) noexcept nogil:
+    """Both passes over one part of the round's rows."""
+    cdef TrainingJob *job = <TrainingJob *>context
+    cdef Part part
+    cdef ptrdiff_t s, row, end, first, pieces = job.round_rows // job.piece_rows
+    cdef ptrdiff_t piece = part_start(job.n_slices * pieces, index, n_parts), n
+    cdef ptrdiff_t last = part_start(job.n_slices * pieces, index + 1, n_parts)
+    while piece < last:
+        s = piece // pieces
+        n = min(last, (s + 1) * pieces) - piece
+        first = piece % pieces * job.piece_rows  # within the round of this slice
+        row = round_start(job, s) + first
+        end = min(row + n * job.piece_rows, round_start(job, s) + job.round_rows, slice_start(job, s + 1))
+        first += round_first(job, s)
+        part = slice_part(job, index, row, first)
+        run_rows(&part, first, first + end - row)
+        piece += n
+
+cdef void sum_round(void *context, int index, int n_parts) noexcept nogil:
+    """One part of the gradients of the slices, over the round's rows: shares of a slice or two."""
+    cdef TrainingJob *job = <TrainingJob *>context
+    cdef Plan *p = job.plan
+    cdef Part part
+    cdef ptrdiff_t s, n, row, end, first, share = index * job.n_slices, last = (index + 1) * job.n_slices
+    while share < last:
+        s = share // n_parts
+        n = min(last, (s + 1) * n_parts) - share
+        row, first = round_start(job, s), round_first(job, s)
+        end = min(row + job.round_rows, slice_start(job, s + 1))
+        part = slice_part(job, index, row, first)
+        part.gradient, part.bin_sums = slice_gradient(p, s) - p.gradient, s
+        part.accumulate, part.last = job.round > 0, end == slice_start(job, s + 1)
+        if row < end:
+            sum_gradients(&part, first, end - row, share % n_parts, share % n_parts + n, n_parts)
+        share += n
+
+cdef void run_rounds(TrainingJob *job, int n_parts) noexcept nogil:
+    """Both passes over all slices and the gradient of each, by threads that work on all of them together."""
+    cdef ptrdiff_t rounds = (longest_slice(job) + job.round_rows - 1) // job.round_rows
+    for job.round in range(rounds):
+        parallel(job, run_round, n_parts)
+        if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
+            parallel(job, sum_round, n_parts)
+        if job.interrupts.stopped:
+            return
 
 cdef double run_sliced_batch(TrainingJob *job) noexcept nogil:
     """Both passes over the current batch: see `run_batch`."""
     cdef Plan *p = job.plan
     cdef double cost = 0
-    cdef ptrdiff_t s
+    cdef ptrdiff_t i
+    cdef int n_parts = batch_parts(p, job.batch_count)
     job.forward_begin, job.forward_end = 0, p.n_operations
     job.backward_begin, job.backward_end = p.n_operations - 1, -1
     job.update_now = False
-    memset(p.cost, 0, job.n_slices * sizeof(double))
-    job.slice_parts = <int>min(<ptrdiff_t>p.n_parts, job.n_slices)
-    parallel(job, run_slices, job.slice_parts)
-    for s in range(job.n_slices):
-        cost += p.cost[s]
+    memset(p.cost, 0, n_pieces(job) * sizeof(double))
+    job.round_rows = rows_per_round(job)
+    if shares_slices(job.n_slices, n_parts) and job.round_rows > 0:
+        job.slice_parts = <int>job.n_slices
+        run_rounds(job, n_parts)
+    else:
+        job.slice_parts = <int>min(<ptrdiff_t>p.n_parts, job.n_slices)
+        parallel(job, run_slices, job.slice_parts)
+    for i in range(n_pieces(job)):
+        cost += p.cost[i]
     if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
         job.update_now = job.fuse_update and isfinite(cost)
-        parallel(job, add_slices, parameter_parts(p))
+        parallel(job, add_slices, parameter_parts(p, job.slice_parts))
     return cost
 
 # ---- by blocks ----
@@ -199,7 +267,7 @@ cdef void sum_block_gradients(void *context, int index, int n_parts) noexcept no
     """One part of the gradient over the block's rows."""
     cdef TrainingJob *job = <TrainingJob *>context
     cdef Part part = block_part(job, index)
-    sum_gradients(&part, 0, job.count, index, n_parts)
+    sum_gradients(&part, 0, job.count, index, index + 1, n_parts)
 
 cdef void forward_columns(void *context, int index, int n_parts) noexcept nogil:
     """One part of the columns of a[forward_end], for all rows of the block."""
@@ -318,7 +386,7 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
         if job.fuse_update and isfinite(cost):
             update_parameters(job, 0, p.n_parameters)
         return cost
-    job.batch_offset, job.batch_count, job.n_slices = first, rows, n_slices(job, rows)
+    set_batch(job, first, rows)
     load_running_statistics(job)
     if job.n_slices > 1:
         return run_sliced_batch(job) / p.members

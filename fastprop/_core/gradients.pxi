@@ -3,12 +3,13 @@
 cdef struct Segment  # of optimizer_step.pxi
 
 cdef void sum_gradients(
-    const Part *part, ptrdiff_t row, ptrdiff_t count, int share, int n_shares,
+    const Part *part, ptrdiff_t row, ptrdiff_t count, int share, int last, int n_shares,
 ) noexcept nogil:
-    """One share of every dW[k] = a[k-1]^T dz[k] and db[k] = sum over rows of dz[k], over `count` rows of the arena.
+    """Shares of every dW[k] = a[k-1]^T dz[k] and db[k] = sum over rows of dz[k], over `count` rows of the arena.
 
-    A DENSE is divided by the rows of W; any other operation belongs to one share as a whole. If the job says
-    update_now, each chunk of theta is updated as soon as its gradient is known, while both are in the cache.
+    The shares are those from `share` up to, not including, `last`. A DENSE is divided by the rows of W; any other
+    operation belongs to one share as a whole. If the job says update_now, each chunk of theta is updated as soon as its
+    gradient is known, while both are in the cache.
     """
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
@@ -17,42 +18,42 @@ cdef void sum_gradients(
     for k in range(p.n_operations - 1, -1, -1):
         op = &p.operations[k]
         if op.kind == DENSE and op.encoding >= 0:
-            if sum_encoded_gradient(part, k, row, count, share, n_shares):
+            if sum_encoded_gradient(part, k, row, count, share, last, n_shares):
                 return
         elif op.kind == DENSE:
-            if sum_dense_gradient(part, k, row, count, share, n_shares):
+            if sum_dense_gradient(part, k, row, count, share, last, n_shares):
                 return
-        elif op.n_weights and k % n_shares == share:
+        elif op.n_weights and share <= k % n_shares < last:
             operation_gradient(part, k, row, count)
             if job.update_now:
                 update_parameters(job, op.offset, op.n_weights + op.n_biases)
 
 cdef bint sum_dense_gradient(
-    const Part *part, ptrdiff_t k, ptrdiff_t row, ptrdiff_t rows, int share, int n_shares,
+    const Part *part, ptrdiff_t k, ptrdiff_t row, ptrdiff_t rows, int share, int last, int n_shares,
 ) noexcept nogil:
-    """One share of the dW of a DENSE, and db with the last share; True if the work was stopped."""
+    """Some shares of the dW of a DENSE, and db with the last of all; True if the work was stopped."""
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[k]
     cdef ptrdiff_t group, n_in, first, end, count, chunk, begin, ready, x_at = 0, w_at = 0, n_out = op.group_out
     cdef ptrdiff_t n_groups = 1 if op.shared_weights else op.n_groups
     cdef const Segment *sgd = fused_sgd_segment(job, op)
-    cdef bint db, last = share == n_shares - 1
+    cdef bint db, db_too = last == n_shares and op.n_biases > 0
     for group in range(n_groups):
         n_in = group_inputs(op, group)
-        first, end = part_start(n_in, share, n_shares), part_start(n_in, share + 1, n_shares)
+        first, end = part_start(n_in, share, n_shares), part_start(n_in, last, n_shares)
         chunk = op.chunk_rows if job.update_now and sgd == NULL else n_in
-        db = last and op.n_biases > 0
         while first < end:
             count = min(chunk, end - first)
+            db = db_too and first + count == end
             if sum_dense_rows(
-                part, k, row, rows, group, x_at + first, w_at + first * n_out, count, db and first + count == end, sgd,
+                part, k, row, rows, group, x_at + first, w_at + first * n_out, count, db, sgd,
             ):
                 return True
             if job.update_now:
                 begin = first + count if sgd != NULL else first
                 ready = (first + count - begin) * n_out
-                if last and group == n_groups - 1 and first + count == end:
+                if db and group == n_groups - 1:
                     ready += op.n_biases  # they follow the weights
                 update_parameters(job, op.offset + w_at + begin * n_out, ready)
             first += count
@@ -99,16 +100,16 @@ cdef bint sum_dense_rows(
     return False
 
 cdef bint sum_encoded_gradient(
-    const Part *part, ptrdiff_t k, ptrdiff_t row, ptrdiff_t rows, int share, int n_shares,
+    const Part *part, ptrdiff_t k, ptrdiff_t row, ptrdiff_t rows, int share, int last, int n_shares,
 ) noexcept nogil:
-    """One share of the dW of a DENSE with an encoding, and db with the last share; True if the work was stopped."""
+    """Some shares of the dW of a DENSE with an encoding, and db with the last; True if the work was stopped."""
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *op = &p.operations[k]
     cdef const Operation *encoding = &p.operations[op.encoding]
     cdef ptrdiff_t column, bins, n_in = op.n_in - encoding.n_out, n_out = op.n_out, edges_at = 0, bins_at = 0
-    cdef ptrdiff_t first = part_start(n_in, share, n_shares), count = part_start(n_in, share + 1, n_shares) - first, end
-    cdef bint db = share == n_shares - 1 and op.n_biases > 0
+    cdef ptrdiff_t first = part_start(n_in, share, n_shares), count = part_start(n_in, last, n_shares) - first, end
+    cdef bint db = last == n_shares and op.n_biases > 0
     cdef Rows x = output_of(part, op.encoding - 1, row), dz = rows_from(op.dz, op.stride, row, p.itemsize)
     cdef char *bin_sums = op.bin_sums + part.bin_sums * op.bin_sums_size
     if sum_dense_rows(part, k, row, rows, 0, first, first * n_out, count, db, NULL):
@@ -117,7 +118,7 @@ cdef bint sum_encoded_gradient(
         update_parameters(job, op.offset + first * n_out, count * n_out)
         if db:
             update_parameters(job, op.offset + op.n_weights, op.n_biases)
-    first, end = part_start(encoding.n_in, share, n_shares), part_start(encoding.n_in, share + 1, n_shares)
+    first, end = part_start(encoding.n_in, share, n_shares), part_start(encoding.n_in, last, n_shares)
     for column in range(end):
         bins = encoding.sizes[column]
         if column >= first:

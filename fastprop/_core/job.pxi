@@ -36,7 +36,12 @@ cdef struct TrainingJob:
     ptrdiff_t batch_offset
     ptrdiff_t batch_count
     ptrdiff_t n_slices
-    int slice_parts         # how many threads share the slices
+    ptrdiff_t piece_rows    # in a piece; slices and what a thread does of one are whole pieces
+    int slice_parts         # how many threads share the slices out
+    # the current round, of batches whose slices are worked on together: the `round_rows` rows of each slice that are
+    # in the arena, after `round` times as many
+    ptrdiff_t round
+    ptrdiff_t round_rows
     # the current block: `count` rows from `block_offset` on
     ptrdiff_t block_offset
     ptrdiff_t count
@@ -66,10 +71,10 @@ cdef struct Part:
     int index             # of the thread's scratch memory; part 0 runs on the caller's thread
     ptrdiff_t offset      # row i of the arena holds row offset + i of the job
     char *x               # where rows of X are gathered: like `x` of the plan
-    double *cost          # the summed loss of `cost_rows` rows of the arena, of as many after these, ...
-    ptrdiff_t cost_rows
+    ptrdiff_t cost_offset  # row i of the arena is row cost_offset + i of those with sums of losses
+    ptrdiff_t cost_rows   # the rows of each of these sums
     ptrdiff_t gradient    # where the gradient is summed, in bytes from the plan's on
-    int bin_sums          # in which of the `bin_sums` of an operation
+    ptrdiff_t bin_sums    # in which of the `bin_sums` of an operation
     bint accumulate       # these sums hold what the rows before add up to
     bint last             # these are the last rows of these sums
 
@@ -90,9 +95,18 @@ cdef inline int n_parts_for(const Plan *p, double flops) noexcept nogil:
     """How many threads are worth using for this much work."""
     return 1 if p.n_parts == 1 else <int>max(1.0, min(<double>p.n_parts, flops / MIN_PART_FLOPS))
 
-cdef inline int parameter_parts(const Plan *p) noexcept nogil:
-    """How many threads are worth using for work on each parameter."""
-    return <int>min(<ptrdiff_t>p.n_parts, max(<ptrdiff_t>1, p.n_parameters // MIN_PART_PARAMETERS))
+cdef inline int parameter_parts(const Plan *p, int gradients=2) noexcept nogil:
+    """How many threads are worth using for work on each parameter, such as the sum of some gradients."""
+    cdef ptrdiff_t parts = p.n_parameters * gradients // (2 * MIN_PART_PARAMETERS)
+    return <int>min(<ptrdiff_t>p.n_parts, max(<ptrdiff_t>1, parts))
+
+cdef inline double batch_flops(const Plan *p, ptrdiff_t rows) noexcept nogil:
+    """Flops of a forward pass over a batch, with what small products and the calls of a narrow network cost."""
+    return (p.flops + OUTPUT_FLOPS * p.n_activations) * rows
+
+cdef inline int batch_parts(const Plan *p, ptrdiff_t rows) noexcept nogil:
+    """How many threads are worth using for a batch in slices."""
+    return n_parts_for(p, batch_flops(p, rows))
 
 cdef inline double block_flops(const TrainingJob *job) noexcept nogil:
     """Flops of a pass over the current block, or 0 if threads would not make it faster.
@@ -126,15 +140,29 @@ cdef ptrdiff_t n_slices(const TrainingJob *job, ptrdiff_t rows) noexcept nogil:
     """
     cdef const Plan *p = job.plan
     cdef bint sums = sums_gradient(job)
-    cdef double work = (p.flops + OUTPUT_FLOPS * p.n_activations) * rows
     cdef ptrdiff_t n = 1
     if job.training and p.has_batch_norm or sums and not sums_slices(p, rows):
         return 1
     if job.loss == NO_LOSS and not sums:
-        return n_parts_for(p, work)
-    while n < MAX_SLICES and rows >= 4 * n * n * SLICE_ROWS and work >= 2.0 * n * MIN_PART_FLOPS:
+        return batch_parts(p, rows)
+    while n < MAX_SLICES and rows >= 4 * n * n * SLICE_ROWS and batch_flops(p, rows) >= 2.0 * n * MIN_PART_FLOPS:
         n *= 2
     return n
+
+cdef inline bint shares_slices(ptrdiff_t slices, int n_parts) noexcept nogil:
+    """Whether the threads work on all slices together, rather than on whole slices each.
+
+    They do where with whole slices they would be idle for more than a fifth of the time. Otherwise a thread should find
+    in its own cache what it wrote, and wait for no other before the end.
+    """
+    return 5 * slices < 4 * n_parts * ((slices + n_parts - 1) // n_parts)
+
+cdef void set_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcept nogil:
+    """Make `rows` of the job's rows, from `first` on, the current batch."""
+    cdef ptrdiff_t units = max((rows + UNIT_ROWS - 1) // UNIT_ROWS, <ptrdiff_t>1), most
+    job.batch_offset, job.batch_count, job.n_slices = first, rows, n_slices(job, rows)
+    most = job.n_slices * SLICE_PIECES
+    job.piece_rows = (units + most - 1) // most * UNIT_ROWS
 
 cdef inline bint shares_columns(const TrainingJob *job, ptrdiff_t k) noexcept nogil:
     """Whether the threads share the columns of operation k and not its rows.
@@ -148,12 +176,33 @@ cdef inline Part block_part(TrainingJob *job, int index) noexcept nogil:
     """A part of the current block."""
     cdef Plan *p = job.plan
     cdef char *x = p.own_x + index * p.own_x_size if shares_columns(job, 0) else p.x
-    return Part(job, index, job.block_offset, x, p.cost, UNIT_ROWS, 0, 0, job.accumulate, job.last_block)
+    return Part(job, index, job.block_offset, x, 0, UNIT_ROWS, 0, 0, job.accumulate, job.last_block)
+
+cdef inline ptrdiff_t n_pieces(const TrainingJob *job) noexcept nogil:
+    """The number of pieces of the batch; the last one may be shorter."""
+    return (job.batch_count + job.piece_rows - 1) // job.piece_rows
 
 cdef inline ptrdiff_t slice_start(const TrainingJob *job, ptrdiff_t s) noexcept nogil:
     """The row of the batch at which slice s begins."""
-    cdef ptrdiff_t units = (job.batch_count + UNIT_ROWS - 1) // UNIT_ROWS
-    return min(units * s // job.n_slices * UNIT_ROWS, job.batch_count)
+    return min(n_pieces(job) * s // job.n_slices * job.piece_rows, job.batch_count)
+
+cdef inline ptrdiff_t longest_slice(const TrainingJob *job) noexcept nogil:
+    """Rows of the longest slice, in whole pieces."""
+    return (n_pieces(job) + job.n_slices - 1) // job.n_slices * job.piece_rows
+
+cdef ptrdiff_t rows_per_round(const TrainingJob *job) noexcept nogil:
+    """Rows of each slice in a round, whole pieces: as many as the arena has room for, in rounds of about equal length.
+
+    0: the arena has not even room for one piece of each.
+    """
+    cdef ptrdiff_t longest = longest_slice(job), rounds, room = job.plan.block_rows // job.n_slices
+    if job.plan.whole:
+        return longest
+    room -= room % job.piece_rows
+    if room == 0:
+        return 0
+    rounds = (longest + room - 1) // room
+    return ((longest + rounds - 1) // rounds + job.piece_rows - 1) // job.piece_rows * job.piece_rows
 
 cdef inline char *slice_gradient(const Plan *p, ptrdiff_t i) noexcept nogil:
     """The memory for gradients of slices with this number; the first is the gradient itself."""

@@ -27,7 +27,7 @@ cdef struct Operation:
     # DENSE: the PIECEWISE whose output its last inputs are, if the product is computed without them; else -1
     ptrdiff_t encoding
     bint implied          # PIECEWISE: such a DENSE is the only one that reads its output, which is then not computed
-    # DENSE with an encoding: (n_parts, bin_sums_size) bytes, the sum of dz over the rows of each bin, for each thread
+    # DENSE with an encoding: (n_sums, bin_sums_size) bytes, the sum of dz over the rows of each bin, for each gradient
     char *bin_sums
     ptrdiff_t bin_sums_size
     double rate           # DROPOUT: the probability of dropping an element
@@ -86,10 +86,12 @@ cdef struct Plan:
     ptrdiff_t n_targets    # numbers in the targets of a row
     int64_t *label         # (block_rows, members): or their labels
     char *weight           # (block_rows, members): their weights
-    double *cost           # (block_rows / UNIT_ROWS + 1,): the summed loss of each unit of rows, or of each slice
+    double *cost           # (n_costs,): the summed loss of each unit of a block's rows, or of each piece of a batch
+    ptrdiff_t n_costs
     char *scratch          # (n_parts, scratch_size) bytes: scratch memory of the products, for each thread
     ptrdiff_t scratch_size
     double *norm_sums      # memory for the sums of a batch norm over ranks, for the widest: see share_statistics
+    int n_sums             # the most gradients that are summed at a time
     char *slice_gradients  # (n_slices - 1, slice_gradient_size) bytes: gradients of slices; see add_slices
     ptrdiff_t slice_gradient_size
 
@@ -102,6 +104,9 @@ cdef enum:
     # times, with 32 78,000 times, and without slices 72,000.
     MAX_SLICES = 32
     SLICE_ROWS = 32
+    # A batch is divided in pieces, whole units with a sum of their losses, of which slices consist, and what a thread
+    # does of a slice. With at most this many in a slice, slices differ by a unit or 3% of their rows.
+    SLICE_PIECES = 32
     # The gradient of a slice is added to by each of its blocks, so it must stay in a core's cache.
     MAX_SLICED_BYTES = 640 * 1024
     # The activations of a block fit in this much of a core's L2 cache, where the backward pass finds them again.
@@ -142,7 +147,7 @@ cdef enum:
     # A further thread must get this many flops of a pass (20 microseconds of a step). With less it costs more than it
     # saves, since it has to fetch what others wrote, activations and theta, from their caches.
     MIN_PART_FLOPS = 1800000
-    # And this many parameters, for sums of gradients and updates: they take some 3 microseconds, waking a thread 1.
+    # And this many parameters, for updates and sums of two gradients: they take some 3 microseconds, waking a thread 1.
     MIN_PART_PARAMETERS = 8192
     # An operation that multiplies nothing costs about as much as this many flops of a product per element: it is bound
     # by memory.
@@ -254,8 +259,7 @@ cdef ptrdiff_t layout_arena(Plan *p, ptrdiff_t slices, char *memory) noexcept no
     p.y = arena_alloc(&next_free, p.block_rows * p.members * p.n_targets * p.itemsize)
     p.label = <int64_t *>arena_alloc(&next_free, p.block_rows * p.members * sizeof(int64_t))
     p.weight = arena_alloc(&next_free, p.block_rows * p.members * p.itemsize)
-    p.cost = <double *>arena_alloc(
-        &next_free, max(p.block_rows // UNIT_ROWS + 1, <ptrdiff_t>MAX_SLICES) * sizeof(double))
+    p.cost = <double *>arena_alloc(&next_free, p.n_costs * sizeof(double))
     p.scratch_size = 0
     for k in range(p.n_operations):
         op = &p.operations[k]
@@ -278,7 +282,7 @@ cdef ptrdiff_t layout_arena(Plan *p, ptrdiff_t slices, char *memory) noexcept no
             widest_norm = max(widest_norm, op.n_out)
         if op.kind == DENSE and op.encoding >= 0:
             op.bin_sums_size = (p.operations[op.encoding].n_out * op.n_out * p.itemsize + 63) // 64 * 64
-            op.bin_sums = arena_alloc(&next_free, p.n_parts * op.bin_sums_size)
+            op.bin_sums = arena_alloc(&next_free, p.n_sums * op.bin_sums_size)
         if op.kind == DENSE:
             rows = min(p.block_rows, p.rows_per_call) * (op.n_groups if op.shared_weights else 1)
             for group in range(op.n_groups):

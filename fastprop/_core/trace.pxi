@@ -100,11 +100,11 @@ cdef object trace_passes(TrainingJob *job, object dx):
     forward = [trace_forward(part, k) for k in range(p.n_operations)]
     loss_rows(part, 0, job.count)
     backward = [trace_backward(part, k) for k in range(p.n_operations - 1, -1, -1)][::-1]
-    job.batch_count, job.n_slices = job.rows, n_slices(job, job.rows)
+    set_batch(job, 0, job.rows)
     for s in range(job.n_slices):
         row, end = slice_start(job, s), slice_start(job, s + 1)
         part.gradient = slice_gradient(p, sums.n) - p.gradient
-        sum_gradients(part, row, end - row, 0, 1)
+        sum_gradients(part, row, end - row, 0, 1, 1)
         push_sum(&sums, p, s, 1, sums.n, 0, p.n_parameters)
     names = "z", "a", "slope", "da", "dz"
     operations = [dict(zip(names, first + second)) for first, second in zip(forward, backward)]

@@ -7,11 +7,12 @@ import pytest
 import strategies
 from hypothesis import example, given
 from hypothesis import strategies as st
+from layer_cases import EXAMPLES, inputs
 
 import fastprop as fp
 from fastprop._core import _engine
 
-THREADS = (1, 2, 3, 5, 8, 40)
+THREADS = (1, 2, 3, 4, 5, 8, 16, 40)
 WIDTHS = st.lists(st.integers(2, 70), min_size=2, max_size=5)
 
 pytestmark = pytest.mark.usefixtures("threads_and_isa_restored")
@@ -48,12 +49,16 @@ def training(widths, rows, *, loss, weighted, dropout, norm, dtype, seed):
 NARROW = {"widths": [8, 32, 32, 4], "rows": 10000, "loss": "half_mse", "weighted": False}
 MIDDLING = {"widths": [64, 70, 10], "rows": 1025, "loss": "cross_entropy", "weighted": True}
 REST = {"widths": [13, 21], "rows": 1251, "loss": "half_mse", "weighted": False}  # a last batch of two uneven blocks
+FEW_SLICES = {"widths": [17, 128, 128, 6], "rows": 500, "loss": "half_mse", "weighted": True}  # two, of several rounds
+LONG_PIECES = {"widths": [2, 5, 1], "rows": 20_000, "loss": "huber", "weighted": False}  # of more than a unit
 WIDE = {"widths": [300, 500, 400, 10], "rows": 70, "loss": "cross_entropy", "weighted": False}  # by columns
 
 
 @example(**NARROW, dropout=0.0, norm=False, dtype="float32", seed=0)
 @example(**MIDDLING, dropout=0.2, norm=False, dtype="float64", seed=1)
 @example(**REST, dropout=0.3, norm=False, dtype="float64", seed=0)
+@example(**FEW_SLICES, dropout=0.2, norm=False, dtype="float32", seed=4)
+@example(**LONG_PIECES, dropout=0.0, norm=False, dtype="float64", seed=5)
 @example(**WIDE, dropout=0.2, norm=False, dtype="float32", seed=2)
 @example(**WIDE, dropout=0.0, norm=True, dtype="float64", seed=3)
 @given(
@@ -74,6 +79,24 @@ def test_bits_do_not_depend_on_the_number_of_threads(widths, rows, **options):
         got = bits()
         expected = expected or got
         assert got == expected, f"other bits on {threads} threads"
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize("rows", [300, 3001])
+def test_every_kind_of_layer_gives_the_same_bits_on_any_threads(kind, rows):
+    """With wide layers after it, so that batches of 2 and of 8 slices are worth many threads."""
+    for layers in EXAMPLES[kind]:
+        expected = None
+        for threads in (1, 3, 16):
+            fp.set_num_threads(threads)
+            net = fp.Network([3, *layers, 150, 150, 4], activation="tanh", dtype="float64", seed=0)
+            rng = np.random.default_rng(0)
+            X, y = inputs(net, rng, rows), rng.normal(size=(rows, 4))
+            trainer = fp.Trainer(net, loss="half_mse", optimizer=fp.Adam(0.01), seed=0)
+            costs = [trainer.epoch(X, y, batch_size=rows) for _ in range(2)]
+            got = net.parameters.tobytes() + np.array([*costs, trainer.evaluate(X, y)]).tobytes() + net(X).tobytes()
+            expected = expected or got
+            assert got == expected, f"other bits on {threads} threads: {layers}"
 
 
 @given(widths=WIDTHS, rows=st.integers(2, 6000), cut=st.floats(0, 1), seed=st.integers(0, 99))

@@ -20,7 +20,7 @@ from workload import SHAPES, Work
 import fastprop as fp
 from fastprop._core import _engine
 
-THREADS = [1, 2, 3, 4]
+THREADS = [1, 2, 3, 4, 8, 16]
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no /proc/self/task to see threads in")
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
