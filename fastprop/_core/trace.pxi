@@ -94,7 +94,7 @@ cdef object trace_passes(TrainingJob *job, object dx):
     cdef Sums sums
     sums.n = 0
     job.batch_weight = sum_weights(job, 0, job.rows)
-    job.count, job.last_block = job.rows, True
+    job.count, job.norm_rows, job.last_block = job.rows, job.rows, True
     whole = block_part(job, 0)
     load_running_statistics(job)
     forward = [trace_forward(part, k) for k in range(p.n_operations)]
