@@ -132,6 +132,19 @@ cdef inline bint sums_slices(const Plan *p, ptrdiff_t rows) noexcept nogil:
         p.n_parameters * p.itemsize <= MAX_SLICED_BYTES
         and 2 * p.n_parameters <= rows * (p.n_inputs + 2 * p.n_activations))
 
+cdef bint is_mostly_by_columns(const Plan *p, ptrdiff_t rows) noexcept nogil:
+    """Whether threads that share a block of so many rows share the columns of most products, by their flops.
+
+    A prediction is then faster in blocks: each thread would read all weights for a few rows. 784-512-512-10 with 128
+    rows takes half of the time on 4 threads.
+    """
+    cdef ptrdiff_t k
+    cdef double flops = 0
+    for k in range(p.n_operations):
+        if rows <= max_column_rows(&p.operations[k]):
+            flops += p.operations[k].flops
+    return 2 * flops > p.flops
+
 cdef ptrdiff_t n_slices(const TrainingJob *job, ptrdiff_t rows) noexcept nogil:
     """In how many slices of rows the threads share a batch out, a power of two; 1: they share each block out instead.
 
@@ -140,11 +153,12 @@ cdef ptrdiff_t n_slices(const TrainingJob *job, ptrdiff_t rows) noexcept nogil:
     """
     cdef const Plan *p = job.plan
     cdef bint sums = sums_gradient(job)
-    cdef ptrdiff_t n = 1
+    cdef ptrdiff_t parts, n = 1
     if job.training and p.has_batch_norm or sums and not sums_slices(p, rows):
         return 1
     if job.loss == NO_LOSS and not sums:
-        return batch_parts(p, rows)
+        parts = batch_parts(p, rows)
+        return 1 if parts > 1 and is_mostly_by_columns(p, rows) else parts
     while n < MAX_SLICES and rows >= 4 * n * n * SLICE_ROWS and batch_flops(p, rows) >= 2.0 * n * MIN_PART_FLOPS:
         n *= 2
     return n
