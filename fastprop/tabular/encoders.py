@@ -13,7 +13,9 @@ import numpy as np
 from fastprop import _validation
 from fastprop.tabular.reading import check_names, count
 from fastprop.tabular.schema import Schema
+from fastprop.tabular.shard import Shard
 from fastprop.tabular.table import TableError
+from fastprop.training.ranks import ALONE
 
 __all__ = ["ENCODINGS", "CategoryEncoding", "Encoder", "NumberEncoding", "TextEncoding", "TimeEncoding"]
 
@@ -78,10 +80,11 @@ class NumberEncoding:
         return [Input(self.name, "number"), *([Input(f"{self.name} = (gap)", "indicator")] if self.gaps else [])]
 
     @classmethod
-    def fit(cls, name, values):
+    def fit(cls, name, values, sample=None, ranks=ALONE):
         """Return the encoding of a column of the training rows, NaN at gaps; None if it is constant."""
+        gaps = ranks.any(not np.isfinite(values).all())
+        values = values if sample is None else sample
         known = values[np.isfinite(values)]
-        gaps = len(known) < len(values)
         if not len(known) or (known.min() == known.max() and not gaps):
             return None
         # Halves, since the difference of two large numbers may leave the range of float64.
@@ -142,14 +145,20 @@ class CategoryEncoding:
         return [Input(f"{self.name} = {value}", "indicator") for value in values]
 
     @classmethod
-    def fit(cls, name, values):
-        """Return the encoding of codes, -1 at gaps, and texts of the training rows; None if they are constant."""
+    def fit(cls, name, values, sample=None, ranks=ALONE):
+        """Return the encoding of codes, -1 at gaps, and texts of the training rows; None if they are constant.
+
+        The rows of each category are counted on all ranks; no sample is needed.
+        """
         codes, texts = values
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
-        gaps = bool((codes < 0).any())
-        if (counts > 0).sum() + gaps < 2:
+        gaps = ranks.any((codes < 0).any())
+        known, mine = Counter(), {text: int(n) for text, n in zip(texts, counts, strict=True) if n}
+        for each in ranks.gather_objects(mine):
+            known.update(each)
+        if len(known) + gaps < 2:
             return None
-        categories = sorted(text for text, n in zip(texts, counts, strict=True) if n >= RARE)
+        categories = sorted(text for text, n in known.items() if n >= RARE)
         return cls(name, tuple(categories), gaps)
 
     def transform(self, values, out):
@@ -199,10 +208,11 @@ class TimeEncoding:
         return [each for part in self.parts for each in part.inputs]
 
     @classmethod
-    def fit(cls, name, values):
+    def fit(cls, name, values, sample=None, ranks=ALONE):
         """Return the encoding of a column of the training rows, NaT at gaps; None if it is constant."""
         numbers = _parts(values)
-        fitted = [NumberEncoding.fit(f"{name}: {part}", each) for part, each in numbers.items()]
+        few = numbers if sample is None else _parts(sample)
+        fitted = [NumberEncoding.fit(f"{name}: {part}", numbers[part], few[part], ranks) for part in numbers]
         parts = tuple(part for part in fitted if part is not None)
         return cls(name, parts) if parts else None
 
@@ -261,19 +271,20 @@ class TextEncoding:
         return [*(self.length.inputs if self.length else []), *words]
 
     @classmethod
-    def fit(cls, name, values):
+    def fit(cls, name, values, sample=None, ranks=ALONE):
         """Return the encoding of codes, -1 at gaps, and texts of the training rows; None if nothing varies."""
-        codes, texts = values
+        sample = values if sample is None else sample
+        codes, texts = sample
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
         rows = Counter()
         for text, n in zip(texts, counts, strict=True):
             if n:
-                for word in set(_words(text)):
+                for word in dict.fromkeys(_words(text)):
                     rows[word] += int(n)
         least = max(RARE, WORD_SHARE * len(codes))
         most = len(codes) - least
         words = [word for word, n in rows.most_common() if least <= n <= most][:WORDS]
-        length = NumberEncoding.fit(f"{name}: words", _n_words(values))
+        length = NumberEncoding.fit(f"{name}: words", _n_words(values), _n_words(sample), ranks)
         return cls(name, tuple(sorted(words)), length) if words or length else None
 
     def transform(self, values, out):
@@ -358,20 +369,35 @@ class Encoder:
 
     @classmethod
     def fit(cls, table, schema):
-        """Return the encoder of the columns of a schema, fitted to a table of training rows."""
+        """Return the encoder of the columns of a schema, fitted to the training rows, the same on all ranks.
+
+        Parameters
+        ----------
+        table : Table or Shard
+            Over several ranks, gaps and categories are those of all rows; quantiles, words and what is constant are
+            found in the sample of them.
+        schema : Schema
+        """
+        shard = table if isinstance(table, Shard) else Shard.of(table)
+        table, ranks, read = shard.table, shard.ranks, schema.read(shard.table)
+        samples = read if ranks.alone else schema.read(shard.sample)
         kept, columns, notes = [], [], list(schema.notes)
-        for column, values in zip(schema.columns, schema.read(table), strict=True):
-            encoding = ENCODINGS[column.kind].fit(column.name, values)
+        for column, values, sample in zip(schema.columns, read, samples, strict=True):
+            encoding = ENCODINGS[column.kind].fit(column.name, values, sample, ranks)
             if encoding is None:
                 notes.append(f"column {column.name!r} is the same in every training row and is left out")
             else:
                 kept.append(column)
                 columns.append(encoding)
         if not columns:
-            raise TableError(
-                f"{table.path} has no column to learn from; wanted at least one beside the target ({'; '.join(notes)})"
+            raise ranks.common(
+                TableError(
+                    f"{table.path} has no column to learn from; wanted at least one beside the target "
+                    f"({'; '.join(notes)})"
+                )
             )
-        return cls(Schema(tuple(kept)), tuple(columns), tuple(notes))
+        # Of quantiles the last bit may depend on the CPU.
+        return ranks.broadcast_object(cls(Schema(tuple(kept)), tuple(columns), tuple(notes)))
 
     def transform(self, table):
         """Return the inputs, float32 (rows, n_inputs), of a table that has the columns, in any order."""

@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import issparse  # some formats are dicts
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state, compute_sample_weight
+from sklearn.utils import assert_all_finite, check_consistent_length, check_random_state, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, validate_data
@@ -32,8 +32,10 @@ from fastprop._util.public import publish
 from fastprop.tabular.model import TabularModel
 from fastprop.tabular.recipe import EFFORTS, Recipe
 from fastprop.tabular.schema import Schema
+from fastprop.tabular.shard import Shard, union
 from fastprop.tabular.table import Table
 from fastprop.tabular.target import Target
+from fastprop.training.ranks import Ranks
 
 
 def _predicts_quantiles(estimator):
@@ -72,24 +74,29 @@ class BaseTabular(BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _fit(self, X, y, target, sample_weight, groups, times, eval_set, **known):
+    def _fit(self, X, y, target, sample_weight, groups, times, eval_set, ranks, **known):
         """Fit, with attributes `known` from y; a fit that fails leaves the estimator as it was."""
         before = self.__dict__.copy()
         self.__dict__.update(known)
         try:
-            return self._fit_checked(X, y, target, sample_weight, groups, times, eval_set)
+            return self._fit_checked(X, y, target, sample_weight, groups, times, eval_set, ranks)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit_checked(self, X, y, target, sample_weight, groups, times, eval_set):
-        table = self._table(X, fitting=True)
+    def _fit_checked(self, X, y, target, sample_weight, groups, times, eval_set, ranks):
+        table = self._table(X, fitting=True, least=2 if ranks.alone else 0)
         check_consistent_length(y, *(each for each in (sample_weight, groups, times) if each is not None))
         if table.n_rows != len(y):
             raise ValueError(f"Found input variables with inconsistent numbers of samples: {[table.n_rows, len(y)]}")
         _validation.choice("effort", self.effort, EFFORTS)
-        recipe = Recipe.of(self.effort, self.task, len(y))
+        options = {name: value for name, value in self.get_params().items() if name not in ("random_state", "verbose")}
+        given = {"sample_weight": sample_weight, "groups": groups, "times": times, "eval_set": eval_set}
+        ranks.meet(
+            target=target.name, **options, **{f"{name} given": values is not None for name, values in given.items()}
+        )
+        recipe = Recipe.of(self.effort, self.task, int(ranks.sums(len(y))[0]))
         if self.members is not None:
             recipe = replace(recipe, members=_validation.count("members", self.members))
         if self.folds is not None:
@@ -100,24 +107,27 @@ class BaseTabular(BaseEstimator):
         weight, rows = None, np.arange(len(y))
         if sample_weight is not None:
             weight = np.asarray(column_or_1d(sample_weight), np.float64)
-            if not np.isfinite(weight).all() or (weight < 0).any() or not weight.any():
+            if not np.isfinite(weight).all() or (weight < 0).any() or not ranks.any(weight.any()):
                 raise ValueError("the weights of rows must be finite and not negative, and not all of them zero")
             rows = np.flatnonzero(weight)  # a weight of 0 leaves the row out, in quantiles and folds too
         validation = None
         if eval_set is not None:
             X_val, y_val = eval_set
-            validation = self._table(X_val), self._encode(y_val)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            validation = self._table(X_val, least=1 if ranks.alone else 0), self._encode(y_val)
+        seed = ranks.broadcast_object(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)))
 
         def chosen(values):
             return None if values is None else np.asarray(values)[rows]
 
-        table = table.take(rows)
+        shard = Shard.of(table.take(rows), ranks, seed)
+        names = shard.sample.names
+        # the user chose the columns
+        schema = ranks.decide(lambda: Schema.infer(shard.sample, categorical=self.categorical, keep=names))
         model = TabularModel.fit(
-            table,
+            shard,
             y[rows],
             target,
-            schema=Schema.infer(table, categorical=self.categorical, keep=table.names),  # the user chose them
+            schema=schema,
             recipe=recipe,
             sample_weight=chosen(weight),
             groups=chosen(groups),
@@ -126,21 +136,21 @@ class BaseTabular(BaseEstimator):
             refit=self.refit,
             time_budget=budget,
             seed=seed,
-            progress=_report_epoch if self.verbose else None,
+            progress=_report_epoch if self.verbose and ranks.rank == 0 else None,
         )
-        self.model_, self.n_features_in_ = model, len(table.names)
+        self.model_, self.n_features_in_ = model, len(names)
         return self
 
-    def _table(self, X, fitting=False):
-        """Return the table that X is; the columns of an array are those of the fit, in their order."""
+    def _table(self, X, fitting=False, least=1):
+        """Return the table that X is, of at least so many rows; the columns of an array are those of the fit."""
         if nw.dependencies.is_into_dataframe(X) or (isinstance(X, Table | Mapping) and not issparse(X)):
             table = Table.from_frame(X)
             if fitting:
                 self.feature_names_in_ = np.array(table.names, dtype=object)
-            if fitting and table.n_rows < 2:
-                raise ValueError(f"found {table.n_rows} sample(s) in X, while a minimum of 2 is required")
+            if fitting and table.n_rows < least:
+                raise ValueError(f"found {table.n_rows} sample(s) in X, while a minimum of {least} is required")
             return table
-        options = {"dtype": None, "ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if fitting else 1}
+        options = {"dtype": None, "ensure_all_finite": "allow-nan", "ensure_min_samples": least}
         array = validate_data(self, X, reset=fitting, **options)
         names = getattr(self, "feature_names_in_", [f"x{k}" for k in range(array.shape[1])])
         return Table.from_frame({name: array[:, k] for k, name in enumerate(names)})
@@ -293,7 +303,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         )
         self.class_weight = class_weight
 
-    def fit(self, X, y, sample_weight=None, *, groups=None, times=None, eval_set=None):
+    def fit(self, X, y, sample_weight=None, *, groups=None, times=None, eval_set=None, communicator=None):
         """Train on the rows of a table.
 
         Parameters
@@ -308,6 +318,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             Numbers or times: the latest rows are held out, instead of folds at random.
         eval_set : (X, y), optional
             The rows that are held out, instead of folds: all networks train on all rows of the first X.
+        communicator : Communicator, optional
+            The processes that train together, such as ``fp.distributed.mpi()``. Each gives its own rows of the table,
+            and what else belongs to them, such as its rows of `eval_set`; it may have none. The networks are trained on
+            the rows of all, and the model is the same everywhere. What the columns are, and quantiles of them, is found
+            in at most 100,000 rows drawn from all; categories, classes and scales are those of all rows.
 
         Returns
         -------
@@ -318,18 +333,30 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         ValueError, TypeError
             If an argument is wrong, or there is no column to learn from.
         """
-        y_given, y = y, column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        classes, labels = np.unique(y, return_inverse=True)
-        weight = sample_weight
-        if self.class_weight is not None:
-            weight = compute_sample_weight(self.class_weight, y)
-            weight = weight if sample_weight is None else weight * np.asarray(sample_weight)
-        kind = {"b": "bool", "i": "int", "u": "int", "f": "float"}.get(classes.dtype.kind, "str")
-        names = tuple(map(str, classes.tolist()))
-        target = Target(_name(y_given), self.task, names, given_loss=self.loss, class_dtype=kind)
-        return self._fit(X, labels, target, weight, groups, times, eval_set, classes_=classes)
+        ranks = Ranks.of(communicator)
+        with ranks.together():
+            y_given, y = y, column_or_1d(y, warn=True)
+            assert_all_finite(y, input_name="y")
+            check_classification_targets(y)
+            ranks.meet()  # since one may have read its rows for longer
+            classes = union(y, ranks)
+            labels = np.searchsorted(classes, y)
+            weight = sample_weight
+            if self.class_weight is not None:
+                weight = self._weight_of_classes(classes, labels, ranks)[labels]
+                weight = weight if sample_weight is None else weight * np.asarray(sample_weight)
+            kind = {"b": "bool", "i": "int", "u": "int", "f": "float"}.get(classes.dtype.kind, "str")
+            names = tuple(map(str, classes.tolist()))
+            target = Target(_name(y_given), self.task, names, given_loss=self.loss, class_dtype=kind)
+            return self._fit(X, labels, target, weight, groups, times, eval_set, ranks, classes_=classes)
+
+    def _weight_of_classes(self, classes, labels, ranks):
+        """Return the weight of the rows of each class, float64 (classes,)."""
+        if not (isinstance(self.class_weight, str) and self.class_weight == "balanced"):
+            return compute_class_weight(self.class_weight, classes=classes, y=classes)
+        counts = np.bincount(labels, minlength=len(classes)).astype(np.float64)
+        ranks.sum(counts)
+        return counts.sum() / (len(classes) * counts)
 
     def _encode(self, y):
         y = column_or_1d(y)
@@ -384,12 +411,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     task = "regression"
 
-    def fit(self, X, y, sample_weight=None, *, groups=None, times=None, eval_set=None):
+    def fit(self, X, y, sample_weight=None, *, groups=None, times=None, eval_set=None, communicator=None):
         """Train on the rows of a table.
 
         Parameters
         ----------
-        X, sample_weight, groups, times, eval_set
+        X, sample_weight, groups, times, eval_set, communicator
             As ``TabularClassifier.fit`` takes them.
         y : array_like, (rows,)
             The number of each row.
@@ -403,8 +430,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         ValueError, TypeError
             If an argument is wrong, or there is no column to learn from.
         """
-        target = Target(_name(y), self.task, given_loss=self.loss)
-        return self._fit(X, self._encode(y), target, sample_weight, groups, times, eval_set)
+        ranks = Ranks.of(communicator)
+        with ranks.together():
+            target = Target(_name(y), self.task, given_loss=self.loss)
+            return self._fit(X, self._encode(y), target, sample_weight, groups, times, eval_set, ranks)
 
     def _encode(self, y):
         if y is None:

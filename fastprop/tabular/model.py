@@ -21,9 +21,11 @@ from fastprop.tabular.contributions import draw_background, pack, unpack
 from fastprop.tabular.encoders import Encoder
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema
+from fastprop.tabular.shard import Shard, group_sizes, latest
 from fastprop.tabular.target import Target
 from fastprop.training.callbacks import EarlyStopping
 from fastprop.training.ensemble import Ensemble
+from fastprop.training.ranks import ALONE, Ranks
 
 __all__ = ["ALL_HELD_OUT", "ALL_TRAINED", "TabularModel", "assign_folds", "best_epoch"]
 
@@ -84,9 +86,14 @@ class TabularModel:
     ):
         """Train on every row of a table.
 
+        Over several ranks each gives the shard of its rows, and y and whatever else is said of rows for these. The
+        networks are trained on the rows of all ranks, one after the other. What the columns are, and where the edges of
+        their bins lie, is found in the sample of the shards; categories, folds, and the mean and scale of the target
+        are those of all rows. The model is the same on all ranks, but for `folds` and `held_out`.
+
         Parameters
         ----------
-        table : Table
+        table : Table or Shard
             The columns to learn from.
         y : array, (rows,)
             Labels from 0 on, or finite numbers.
@@ -118,11 +125,14 @@ class TabularModel:
             On Ctrl-C, once the epochs that run have ended.
         """
         begin = time.monotonic()
-        schema = schema or Schema.infer(table, exclude=(target.name,))
-        recipe = recipe or Recipe.of("medium", target.task, len(y))
-        target = target.fitted(y)
-        encoder = Encoder.fit(table, schema)
-        X, targets = encoder.transform(table), target.standardise(y)
+        shard = table if isinstance(table, Shard) else Shard.of(table)
+        ranks = shard.ranks
+        schema = schema or ranks.decide(lambda: Schema.infer(shard.sample, exclude=(target.name,)))
+        recipe = recipe or Recipe.of("medium", target.task, shard.total)
+        target = target.fitted(y, ranks)
+        encoder = Encoder.fit(shard, schema)
+        X, targets = encoder.transform(shard.table), target.standardise(y)
+        X_sample = X if ranks.alone else encoder.transform(shard.sample)
         rows = Rows(X, targets, None if sample_weight is None else np.asarray(sample_weight, np.float32))
         if validation is not None:
             other, y_other, *weights = validation
@@ -130,24 +140,24 @@ class TabularModel:
                 encoder.transform(other), target.standardise(y_other), *(np.asarray(w, np.float32) for w in weights)
             )
         labels = y if target.task == "classification" else None
-        n_networks, folds = _hold_out(len(y), recipe.folds, labels, groups, times, validation is not None, seed)
+        n_networks, folds = _hold_out(len(y), recipe.folds, labels, groups, times, validation is not None, seed, ranks)
 
         @functools.cache
         def layers_of(planned):
-            return _layers(encoder, X, planned, target)
+            return ranks.broadcast_object(_layers(encoder, X_sample, planned, target))
 
         def network(k, planned):
             return Network(layers_of(planned), seed=(seed + k) % 2**63, members=planned.members)
 
         deadline = None if time_budget is None else begin + time_budget
         if deadline is not None:
-            n_networks, recipe = _within(deadline, network(0, recipe), rows, n_networks, recipe, target)
+            n_networks, recipe = _within(deadline, network(0, recipe), rows, n_networks, recipe, target, ranks)
             folds[folds >= n_networks] = ALL_TRAINED
         splits = [(folds != k) & (folds != ALL_HELD_OUT) for k in range(n_networks)]
         networks, held_out, val_outputs, histories = [], [], [], []
         for planned in (recipe, recipe.linear()):
             kind = [network(k, planned) for k in range(n_networks)]
-            training = Training(planned, target, n_networks, deadline, progress if planned is recipe else None)
+            training = Training(planned, target, n_networks, deadline, progress if planned is recipe else None, ranks)
             histories.append(training.run(kind, rows, splits, validation))
             held_out.append(_held_out(kind, folds, X, target))
             val_outputs.append(held_out[-1] if validation is None else Ensemble.of(kind)(validation.X))
@@ -156,8 +166,8 @@ class TabularModel:
                 kind = [network(k, planned) for k in range(n_networks)]
                 training.run(kind, rows, epochs=epochs)
             networks.append(kind)
-        background = draw_background(encoder, X, seed)
-        share = _linear_share(*val_outputs, rows if validation is None else validation, target)
+        background = draw_background(encoder, X_sample, seed)
+        share = _linear_share(*val_outputs, rows if validation is None else validation, target, ranks)
         shares = [(1 - share) / n_networks] * n_networks + [share / n_networks] * n_networks
         ensemble = Ensemble.of(networks[0] + networks[1], shares) if share else Ensemble.of(networks[0])
         mixed = (1 - share) * held_out[0] + share * held_out[1]
@@ -275,17 +285,21 @@ def _held_out(networks, folds, X, target):
     return found
 
 
-def _linear_share(outputs, linear, rows, target):
+def _linear_share(outputs, linear, rows, target, ranks):
     """Return the share of linear networks in the mean with which the cost of the rows held out is lowest, 0 to 1."""
     known = ~np.isnan(outputs).any(axis=1)
-    if not known.any():
+    ranks.meet()  # since one may have had more rows to predict
+    if not ranks.any(known.any()):
         return 0.0
     evaluator = Network([target.n_outputs, Activation("identity")])
     few = rows.take(known)
 
     def cost(share):
         mixed = (1 - share) * outputs[known] + share * linear[known]
-        return evaluator.evaluate(mixed, few.y, loss=target.loss, sample_weight=few.weight)["cost"]
+        measured = evaluator.evaluate(
+            mixed, few.y, loss=target.loss, sample_weight=few.weight, communicator=ranks.communicator
+        )
+        return measured["cost"]
 
     return min(np.linspace(0, 1, 21).tolist(), key=cost)
 
@@ -308,13 +322,14 @@ class Rows:
 
 @dataclass
 class Training:
-    """Internal: the training of several networks side by side, each on one thread."""
+    """Internal: the training of several networks side by side, each on one thread; over ranks one after the other."""
 
     recipe: Recipe
     target: Target
     n_networks: int
     deadline: float | None
     progress: object
+    ranks: Ranks = ALONE
 
     def run(self, networks, rows, splits=None, validation=None, epochs=None):
         """Train networks, and return the history of each.
@@ -333,6 +348,9 @@ class Training:
         self.stopped = threading.Event()
         n = len(networks)
         splits, epochs = splits or [None] * n, epochs or [None] * n
+        if not self.ranks.alone:  # since sums have to come in the same order on all ranks
+            each = zip(networks, splits, epochs, strict=True)
+            return [self._train(k, net, rows, seen, validation, limit) for k, (net, seen, limit) in enumerate(each)]
         # Networks of this size train faster side by side, on a thread each, than one after the other on several.
         n_threads = min(n, config.get_num_threads())
         with config.threads(1), ThreadPoolExecutor(n_threads) as pool:
@@ -348,10 +366,11 @@ class Training:
                 raise
 
     def _train(self, k, network, rows, seen, held_out, limit):
-        if seen is not None and not seen.all():  # copied here, so that only those of networks in training are there
+        if seen is not None and self.ranks.any(not seen.all()):
+            # copied here, so that only those of networks in training are there
             rows, held_out = rows.take(seen), rows.take(~seen) if held_out is None else held_out
         recipe = self.recipe
-        batch_size, epochs = recipe.plan(len(rows))
+        batch_size, epochs = recipe.plan(int(self.ranks.sums(len(rows))[0]))
         patience = max(1, math.ceil(recipe.patience * epochs))
         validated = held_out is not None
 
@@ -374,6 +393,7 @@ class Training:
             validation=tuple(each for each in vars(held_out).values() if each is not None) if validated else None,
             early_stopping=EarlyStopping(patience=patience) if validated else None,
             callbacks=on_epoch_end,
+            communicator=self.ranks.communicator,
         )
 
 
@@ -416,40 +436,41 @@ def _edges(column, recipe):
 LEAST_FOLD = 5
 
 
-def _hold_out(rows, n_folds, labels, groups, times, validated, seed):
+def _hold_out(rows, n_folds, labels, groups, times, validated, seed, ranks):
     """Return the number of networks, and for each row the network that does not see it, as ``TabularModel.folds``."""
     folds = np.full(rows, ALL_TRAINED, np.int64)
     if validated:
         return n_folds, folds
+    total = int(ranks.sums(rows)[0])
     if times is not None:
-        latest = np.argsort(np.asarray(times), kind="stable")[rows - rows // max(n_folds, 4) :]
-        folds[latest] = ALL_HELD_OUT
+        folds[latest(times, total // max(n_folds, 4), ranks)] = ALL_HELD_OUT
         return n_folds, folds
-    n_groups = rows if groups is None else len(np.unique(groups))
+    n_groups = total if groups is None else len(group_sizes(groups, ranks)[1])
     least = 1 if groups is not None else LEAST_FOLD
     n_dealt = min(max(n_folds, 4), n_groups // least)
     if n_dealt < 2:
         return 1, folds
-    folds = assign_folds(rows, n_dealt, labels, groups, seed)
+    folds = assign_folds(rows, n_dealt, labels, groups, seed, ranks)
     folds[folds >= n_folds] = ALL_TRAINED  # fewer than four networks hold out a quarter each
     return min(n_folds, n_dealt), folds
 
 
-def _within(deadline, network, rows, n_networks, recipe, target):
+def _within(deadline, network, rows, n_networks, recipe, target, ranks):
     """Return how many networks can be trained until a deadline, and the recipe with as many steps as they can take."""
-    few = rows.take(np.arange(len(rows)) < 16 * recipe.batch_size)
+    few = rows.take(np.arange(len(rows)) < 16 * recipe.batch_size / ranks.size)
     begin = time.monotonic()
     trial = replace(recipe, steps=16, passes=0)
-    Training(trial, target, 1, None, None).run([network], few)
-    left, taken = deadline - time.monotonic(), time.monotonic() - begin
+    Training(trial, target, 1, None, None, ranks).run([network], few)
+    left, taken = ranks.broadcast_object((deadline - time.monotonic(), time.monotonic() - begin))
+    side_by_side = min(n_networks, config.get_num_threads()) if ranks.alone else 1
     # A fifth of the time is for the costs of the rows held out, and for machines that slow down.
-    affordable = max(1, int(0.8 * 16 * left / max(taken, 1e-6) * min(n_networks, config.get_num_threads())))
+    affordable = max(1, int(0.8 * 16 * left / max(taken, 1e-6) * side_by_side))
     while n_networks > 1 and affordable < n_networks * recipe.steps / 4:
         n_networks -= 1
     return n_networks, replace(recipe, steps=max(1, min(recipe.steps, affordable // n_networks)), passes=0)
 
 
-def assign_folds(rows, n_folds, labels=None, groups=None, seed=0):
+def assign_folds(rows, n_folds, labels=None, groups=None, seed=0, ranks=ALONE):
     """Return the fold, from 0 to n_folds - 1, of each row, int64 (rows,).
 
     Parameters
@@ -460,19 +481,22 @@ def assign_folds(rows, n_folds, labels=None, groups=None, seed=0):
     groups : array, (rows,), optional
         Rows of one group come into one fold: the groups are dealt, the largest first, each to the smallest fold.
     seed : int
+    ranks : Ranks
+        Each gives its rows; a group may have rows on several.
     """
-    generator = np.random.default_rng([seed, 2])  # a stream of its own, apart from the initial weights and dropout
     if groups is not None:
-        _, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        members, sizes = group_sizes(groups, ranks)
         fold_of, totals = np.empty(len(sizes), np.int64), np.zeros(min(n_folds, len(sizes)))
-        order = generator.permutation(len(sizes))
+        # a stream of its own, apart from the initial weights and dropout
+        order = np.random.default_rng([seed, 2]).permutation(len(sizes))
         for group in order[np.argsort(-sizes[order], kind="stable")]:
             fold_of[group] = totals.argmin()
             totals[fold_of[group]] += sizes[group]
         return fold_of[members]
-    order = generator.permutation(rows)
+    order = np.random.default_rng([ranks.seed(seed), 2]).permutation(rows)
     if labels is not None:
         order = order[np.argsort(np.asarray(labels)[order], kind="stable")]
     folds = np.empty(rows, np.int64)
-    folds[order] = np.arange(rows) % n_folds
+    before = int(ranks.of_each(rows)[: ranks.rank].sum())  # so that folds are even, however few rows each rank has
+    folds[order] = (before + np.arange(rows)) % n_folds
     return folds

@@ -118,6 +118,8 @@ class Table:
         Sentences about what the reader did, for the user.
     decimal : {".", ","}
         The decimal mark that a file of its kind has, where the cells do not decide it.
+    files : TextColumn, optional
+        The file of each row, if there are several.
     """
 
     path: str
@@ -125,6 +127,7 @@ class Table:
     lines: Sequence[int]
     notes: tuple = field(default=(), compare=False)
     decimal: str = "."
+    files: TextColumn | None = None
 
     @property
     def names(self):
@@ -153,11 +156,13 @@ class Table:
         """Return the table of these rows, an array of numbers of rows or of bool."""
         rows = np.asarray(rows)
         columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return Table(self.path, columns, np.asarray(self.lines)[rows], self.notes, self.decimal)
+        files = None if self.files is None else self.files.take(rows)
+        return Table(self.path, columns, np.asarray(self.lines)[rows], self.notes, self.decimal, files)
 
     def where(self, name, row):
         """Return the beginning of a message about a cell: its file, line, column and content."""
-        return f"{self.path}, line {self.lines[row]}: column {name!r:.200} holds {self[name].cell(row)!r:.200}"
+        path = self.path if self.files is None else self.files.cell(row)
+        return f"{path}, line {self.lines[row]}: column {name!r:.200} holds {self[name].cell(row)!r:.200}"
 
     @classmethod
     def from_frame(cls, X, path="X"):

@@ -10,6 +10,7 @@ from fastprop.nn import losses
 from fastprop.tabular.reading import ColumnSchema, check_finite, check_names, gaps_word, read_numbers, read_texts
 from fastprop.tabular.schema import infer_column
 from fastprop.tabular.table import NumberColumn, TableError
+from fastprop.training.ranks import ALONE
 
 __all__ = ["Target", "decimal", "split_rows"]
 
@@ -196,24 +197,39 @@ class Target:
             raise TableError(f"{table.where(self.name, int(failed.argmax()))}; wanted a number or an empty cell")
         return values, ~np.isnan(values)
 
-    def fitted(self, values):
-        """Return a copy of this target with the mean and scale of the training rows' values."""
+    def with_all_classes(self, table, ranks):
+        """Return a copy of this target with the classes of the rows of all ranks, given those of this one."""
+        if self.task == "regression" or ranks.alone:
+            return self
+        codes, names = _classes(table[self.name], self.reading)
+        mine = {names[code] for code in np.unique(codes[codes >= 0])}
+        return replace(self, classes=tuple(sorted(set().union(*ranks.gather_objects(mine)), key=_natural)))
+
+    def fitted(self, values, ranks=ALONE):
+        """Return a copy of this target with the mean and scale of the training rows' values, on all ranks."""
         if self.task == "classification":
             return self
-        least = float(values.min())
+        least = float(ranks.of_each(values.min(initial=np.inf)).min())
+        most = float(ranks.of_each(np.abs(values).max(initial=0)).max())
         if self.loss.link == "exp":
-            if least < 0 or (self.loss.targets == "positive" and least == 0) or not values.any():
+            if least < 0 or (self.loss.targets == "positive" and least == 0) or not most:
                 wanted = "positive" if self.loss.targets == "positive" else "not negative, and not all 0"
-                raise ValueError(
-                    f"the loss {self.loss.name} needs targets that are {wanted}; the least of {self.name!r} is "
-                    f"{least:g}: choose another loss, such as squared_error"
+                raise ranks.common(
+                    ValueError(
+                        f"the loss {self.loss.name} needs targets that are {wanted}; the least of {self.name!r} is "
+                        f"{least:g}: choose another loss, such as squared_error"
+                    )
                 )
-            return replace(self, mean=0.0, scale=float(values.mean()))
+            total, n = ranks.sums(values.sum(), len(values))
+            return replace(self, mean=0.0, scale=float(total / n))
         # The squares of very small or large numbers would leave the range of float64, so the numbers are divided by a
         # power of two, which rounds nothing.
-        _, exponent = np.frexp(np.abs(values).max())
+        _, exponent = np.frexp(most)
         unit = np.ldexp(values, -exponent)
-        mean, scale = float(np.ldexp(unit.mean(), exponent)), float(np.ldexp(unit.std(), exponent))
+        total, n = ranks.sums(unit.sum(), len(unit))
+        unit_mean = total / n
+        (squares,) = ranks.sums(np.square(unit - unit_mean).sum())
+        mean, scale = float(np.ldexp(unit_mean, exponent)), float(np.ldexp(np.sqrt(squares / n), exponent))
         return replace(self, mean=mean, scale=scale if scale > 0 else 1.0)
 
     def standardise(self, values):

@@ -7,7 +7,7 @@ goes on is a sum over the ranks, or comes from rank 0: then all decide alike.
 import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from zlib import crc32
@@ -151,6 +151,22 @@ class Ranks:
             return thing
         data = communicators.broadcast_bytes(self.communicator, pickle.dumps(thing) if self.rank == 0 else b"")
         return thing if self.rank == 0 else pickle.loads(data)
+
+    def decide(self, function: Callable[[], Any]) -> Any:
+        """Return what a function returns on rank 0, which alone calls it; an error there is raised on all ranks."""
+        if self.alone:
+            return function()
+        found, error = None, None
+        if self.rank == 0:
+            try:
+                found = function()
+            except Exception as raised:
+                error = raised
+        self.meet()  # which waits for as long as the function may take
+        found, error = self.broadcast_object((found, error))
+        if error is not None:
+            raise self.common(error)
+        return found
 
     def meet(self, **facts: Any) -> None:
         """Wait for all ranks; raise a ValueError on all of them if `facts` are not alike everywhere."""
