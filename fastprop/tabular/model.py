@@ -160,7 +160,11 @@ class TabularModel:
             training = Training(planned, target, n_networks, deadline, progress if planned is recipe else None, ranks)
             histories.append(training.run(kind, rows, splits, validation))
             held_out.append(_held_out(kind, folds, X, target))
-            val_outputs.append(held_out[-1] if validation is None else Ensemble.of(kind)(validation.X))
+            val_outputs.append(
+                held_out[-1]
+                if validation is None
+                else _held_out(kind, np.full(len(validation), ALL_HELD_OUT), validation.X, target)
+            )
             if refit:
                 epochs = [best_epoch(history) for history in histories[-1]]
                 kind = [network(k, planned) for k in range(n_networks)]
