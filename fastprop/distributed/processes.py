@@ -2,7 +2,7 @@
 
 import os
 import select
-import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ class LocalProcesses:
         self._rank = rank
         self._ranks: dict[int, int] = {}  # file descriptor -> rank
         self._gone: set[int] = set()
-        self._witness: int | None = None  # file descriptor
+        self._witness: socket.socket | None = None
         if not hasattr(os, "pidfd_open"):
             return
         self._poll = select.poll()
@@ -94,11 +94,13 @@ class LocalProcesses:
                 pid = started.pid
         pid = share(pid)[min(self._pids)]
         if pid:
-            with suppress(OSError):
-                self._witness = os.pidfd_open(pid)
+            with suppress(OSError):  # it has ended, since a rank has
+                self._witness = socket.socket(socket.AF_UNIX)
+                self._witness.connect(witness.ADDRESS.format(pid))
+                self._witness.send(str(self._rank).encode())
 
     def dismiss_witness(self) -> None:
         """End the witness: from now on ranks end as they should."""
         if self._witness is not None:
             with suppress(OSError):
-                signal.pidfd_send_signal(self._witness, signal.SIGTERM)
+                self._witness.send(b".")

@@ -185,7 +185,7 @@ class PolledCommunicator:
         """Wait until every rank has come here, up to `start_timeout` seconds, also after a failure."""
         if self._failure is not None:
             self._begin_generation()
-        mine = self.history & 0xFFFFFF  # so that the squares of a million ranks have room in 64 bits
+        mine = self.history & 0xFFFFFF  # so that the sum of the squares of 2^15 ranks fits into 64 bits
         sums = np.array([mine, mine * mine])
         self._start("meeting", sums, self._start_sum).wait(self.start_timeout)
         self.history = 0
