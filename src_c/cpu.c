@@ -141,7 +141,7 @@ fp_cache_sizes fp_caches = {32 * 1024, 512 * 1024}; /* those of many CPUs, and l
 void fp_set_caches(ptrdiff_t l1, ptrdiff_t l2)
 {
     /* at least a row of the widest tile; at most what fp_scratch counts on */
-    fp_caches.l1 = l1 < 1024 ? 1024 : l1 > 2 * FP_MOST_PANEL_BYTES ? 2 * FP_MOST_PANEL_BYTES : l1;
+    fp_caches.l1 = l1 < 1024 ? 1024 : l1 > FP_MOST_L1 ? FP_MOST_L1 : l1;
     fp_caches.l2 = l2 < 1024 ? 1024 : l2;
 }
 

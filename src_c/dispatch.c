@@ -74,7 +74,7 @@ static ptrdiff_t elements(ptrdiff_t bytes, ptrdiff_t size) { return size == 4 ? 
 /* Elements of scratch for multiply_tiles and multiply_skinny: packed panels of B and rows of A, at most. */
 static ptrdiff_t tiles_scratch(ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, ptrdiff_t size)
 {
-    ptrdiff_t panel = (k + 1) * round_up(n, FP_MOST_COLUMNS), rows = m * (k + FP_ROW_SLACK);
+    ptrdiff_t panel = (k + 1) * (n + FP_MOST_COLUMNS), rows = m * (k + FP_ROW_SLACK);
     ptrdiff_t most = FP_REUSES_PANELS(m, k, size) ? FP_KEPT_BYTES : FP_MOST_PANEL_BYTES;
     return min(panel, elements(most, size) + FP_MOST_COLUMNS) + min(rows, elements(FP_MOST_ROWS_BYTES, size)) +
            FP_MOST_LANES;

@@ -1,13 +1,13 @@
 /* The matrix product C = start + A B: the micro-kernel and the loops over blocks that all three products of a dense
  * layer use.
  *
- * A tile of C (mr rows, two vectors wide, or wider if it has one or two rows) stays in registers while k runs: each
- * step loads a row of B and broadcasts one element of each row of A. The blocks are those of Goto and van de Geijn 2008,
- * "Anatomy of high-performance matrix multiplication", and of BLIS: a panel of B, two vectors wide, stays in L1 while the
- * rows of A, which stay in L2, pass by. The first tile reads the panel in place and stores a packed copy, which all tiles
- * below read; meanwhile they prefetch the next panel. A is packed where it would be read across its rows, or where its
- * rows do not stay in the caches. Small products read both matrices in place, for each tile's rows of A all columns of
- * B. */
+ * A tile of C (mr rows, two vectors wide, or wider if it has one or two rows, or in large products) stays in registers
+ * while k runs: each step loads a row of B and broadcasts one element of each row of A. The blocks are those of Goto and
+ * van de Geijn 2008, "Anatomy of high-performance matrix multiplication", and of BLIS: a panel of B, as wide as a tile,
+ * stays in L1 while the rows of A, which stay in L2, pass by. The first tile reads the panel in place and stores a
+ * packed copy, which all tiles below read; meanwhile they prefetch the next panel. A is packed where it would be read
+ * across its rows, or where its rows do not stay in the caches. Small products read both matrices in place, for each
+ * tile's rows of A all columns of B. */
 #include "product.h"
 #include "pack.h"
 
@@ -250,8 +250,8 @@ FP_INLINE void FP(activate_rows)(const FP(product) *p, I i, I rows, I j, I width
     if (width > nv / 2 * L) \
         FP(tile)(p, block, a, b, NULL, i, j, width, mr, nv, nv / 2, 0); \
     else
-#define FP_TILES(mr, vectors, narrower) \
-    static void FP(tiles_##mr)(const FP(product) *p, const FP(tile_block) *block) \
+#define FP_TILES(name, mr, vectors, narrower) \
+    static void FP(name##_##mr)(const FP(product) *p, const FP(tile_block) *block) \
     { \
         const T *a = block->a; \
         for (I tile = 0, i = block->i; tile < block->tiles; tile++, i += mr, a += block->a_tile) { \
@@ -266,33 +266,58 @@ FP_INLINE void FP(activate_rows)(const FP(product) *p, I i, I rows, I j, I width
             } \
         } \
     }
-#define FP_TILES_OF_2(mr) FP_TILES(mr, 2, )
+/* The first tiles of a block, of all mr rows, pack the columns of B that they read: the copy costs nothing, since the FMAs
+ * take longer. */
+#define FP_PACKING_TILES(name, mr, vectors) \
+    static void FP(name)(const FP(product) *p, const FP(tile_block) *block) \
+    { \
+        const T *a = block->a, *b = block->b, *prefetch = block->prefetch; \
+        for (I i = block->i, j = block->j0; j < block->j1; j += vectors * L, b += vectors * L) \
+            if (block->j1 - j >= vectors * L) \
+                FP(tile)(p, block, a, b, prefetch, i, j, vectors * L, mr, vectors, vectors, 1); \
+            else \
+                FP(tile)(p, block, a, b, prefetch, i, j, 2 * L, mr, 2, 2, 1); \
+    }
+#define FP_TILES_OF_2(mr) FP_TILES(tiles, mr, 2, )
 #define FP_TILES_NAME(mr) FP(tiles_##mr),
-FP_TILES(1, 8, FP_TILE_UP_TO(1, 8) FP_TILE_UP_TO(1, 4))
-FP_TILES(2, 4, FP_TILE_UP_TO(2, 4))
+FP_TILES(tiles, 1, 8, FP_TILE_UP_TO(1, 8) FP_TILE_UP_TO(1, 4))
+FP_TILES(tiles, 2, 4, FP_TILE_UP_TO(2, 4))
 FP_EACH_MR(FP_TILES_OF_2)
-static void (*const FP(tiles)[])(const FP(product) *, const FP(tile_block) *) = {NULL, FP(tiles_1), FP(tiles_2),
-                                                                                 FP_EACH_MR(FP_TILES_NAME)};
+FP_PACKING_TILES(packing_tiles, FP_MR, 2)
+
+/* The tiles of a product that packs B. */
+typedef struct {
+    I mr, columns; /* of a full tile */
+    void (*pack)(const FP(product) *, const FP(tile_block) *);
+    void (*tiles[FP_MR + 1])(const FP(product) *, const FP(tile_block) *); /* of 1, 2, ... mr rows */
+} FP(shape);
+
+static const FP(shape)
+    FP(plain_shape) = {FP_MR, 2 * L, FP(packing_tiles), {NULL, FP(tiles_1), FP(tiles_2), FP_EACH_MR(FP_TILES_NAME)}};
+#ifdef FP_WIDE_MR
+#define FP_TILES_OF_3(mr) \
+    FP_TILES(wide_tiles, mr, 3, if (width > 2 * L) FP(tile)(p, block, a, b, NULL, i, j, width, mr, 3, 2, 0); else)
+#define FP_WIDE_TILES_NAME(mr) FP(wide_tiles_##mr),
+FP_EACH_WIDE_MR(FP_TILES_OF_3)
+FP_PACKING_TILES(packing_wide_tiles, FP_WIDE_MR, 3)
+static const FP(shape)
+    FP(wide_shape) = {FP_WIDE_MR, 3 * L, FP(packing_wide_tiles), {NULL, FP_EACH_WIDE_MR(FP_WIDE_TILES_NAME)}};
+#undef FP_TILES_OF_3
+#undef FP_WIDE_TILES_NAME
+#endif
 #undef FP_TILE_UP_TO
 #undef FP_TILES
+#undef FP_PACKING_TILES
 #undef FP_TILES_OF_2
 #undef FP_TILES_NAME
 
-/* Computes the first tiles of a block, of FP_MR rows, and packs the columns of B that they read: the copy costs nothing,
- * since the FMAs take longer. */
-static void FP(pack_tiles)(const FP(product) *p, const FP(tile_block) *block)
-{
-    for (I j = block->j0; j < block->j1; j += 2 * L)
-        FP(tile)(p, block, block->a, block->b + j - block->j0, block->prefetch, block->i, j, 2 * L, FP_MR, 2, 2, 1);
-}
-
-/* Divides the prefetching of the next panel of B, which starts at `next`, among `tiles` tiles. */
-FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, const T *next, I stride, int transposed, I tiles)
+/* Divides the prefetching of the next panel of B, whose first `width` columns start at `next`, among `tiles` tiles. */
+FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, const T *next, I stride, int transposed, I tiles, I width)
 {
     I depth = block->k1 - block->k0, line = 64 / (I)sizeof(T);
     block->prefetch = next;
     if (transposed) { /* each tile prefetches some columns, along k, two at a time */
-        I columns = (2 * L + tiles - 1) / tiles;
+        I columns = (width + tiles - 1) / tiles;
         block->prefetch_tile = columns * stride;
         block->prefetch_pair = columns / 2 * stride;
         block->prefetch_step = line;
@@ -300,7 +325,7 @@ FP_INLINE void FP(plan_prefetch)(FP(tile_block) *block, const T *next, I stride,
     } else { /* each tile prefetches some rows, both ends of each */
         I rows = (depth + tiles - 1) / tiles;
         block->prefetch_tile = rows * stride;
-        block->prefetch_pair = 2 * L - 1;
+        block->prefetch_pair = width - 1;
         block->prefetch_step = stride;
         block->prefetch_steps = rows;
     }
@@ -352,18 +377,34 @@ FP_INLINE I FP(whole_tiles)(const FP(product) *p)
     return (p->n + columns - 1) & -columns;
 }
 
+FP_INLINE const FP(shape) *FP(choose_shape)(const FP(product) *p)
+{
+#ifdef FP_WIDE_MR
+    if (p->n >= FP_WIDE_VECTORS * L && p->m > FP_MR)
+        return &FP(wide_shape);
+#endif
+    return &FP(plain_shape);
+}
+
 /* The sizes of the blocks of a product, and which of its matrices are packed. */
 typedef struct {
     I k, m, n;
     I kept; /* the columns of B whose packed panels are kept for the blocks of rows below; 0: one panel at a time */
     int packs_a, packs_b;
+    const FP(shape) *shape; /* of its tiles, where B is packed */
 } FP(blocks);
 
 FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
 {
     I size = sizeof(T), columns = FP_TILE_VECTORS(p->m) * L, tiles = (p->m + FP_MR - 1) / FP_MR;
     I wide = FP(whole_tiles)(p), k = FP(deal)(p->k, columns * size, FP_PANEL_BYTES, 1);
-    FP(blocks) blocks = {.k = k, .m = p->m, .n = wide, .kept = 0, .packs_a = 0, .packs_b = p->b_col_stride != 1};
+    FP(blocks) blocks = {.k = k,
+                         .m = p->m,
+                         .n = wide,
+                         .kept = 0,
+                         .packs_a = 0,
+                         .packs_b = p->b_col_stride != 1,
+                         .shape = &FP(plain_shape)};
     int leaves_l2 = k * FP(spread)(p->b_row_stride) > fp_caches.l2 / 2 || p->k * wide * size > fp_caches.l2;
     if (tiles > (leaves_l2 ? FP_PACK_FAR_TILES : FP_PACK_TILES))
         blocks.packs_b |= p->k * p->b_row_stride * size > FP_PANEL_BYTES;
@@ -374,17 +415,20 @@ FP_INLINE FP(blocks) FP(choose_blocks)(const FP(product) *p)
             blocks.m = FP(deal)(p->m, blocks.n * size, FP_PANEL_BYTES, FP_MR);
         return blocks;
     }
+    blocks.shape = FP(choose_shape)(p);
+    columns = FP(larger)(columns, blocks.shape->columns);
+    wide = (p->n + columns - 1) / columns * columns;
     blocks.n = FP(fill)(wide, k * size, FP_PANEL_BYTES, columns);
-    if (tiles > FP_PACK_TILES && p->n >= FP_PACK_PANELS * columns) {
-        int many = p->n >= 2 * FP_PACK_PANELS * columns;
+    if (tiles > FP_PACK_TILES && p->n >= FP_PACK_VECTORS * L) {
+        int many = p->n >= 2 * FP_PACK_VECTORS * L;
         if (p->a_col_stride != 1)
             blocks.packs_a = many || k * FP(spread)(p->a_col_stride) > fp_caches.l1 / 2;
         else
             blocks.packs_a = (many && p->a_row_stride * size >= FP_PACK_ROW_BYTES) ||
                              p->m * FP(spread)(p->a_row_stride) > fp_caches.l2 / 2 ||
-                             FP_MR * FP(spread)(p->a_row_stride) > fp_caches.l1 / 2;
+                             blocks.shape->mr * FP(spread)(p->a_row_stride) + blocks.n * k * size >= fp_caches.l1;
     }
-    blocks.m = FP(deal)(p->m, (k + FP_ROW_SLACK) * size, FP_ROWS_BYTES, FP_MR);
+    blocks.m = FP(deal)(p->m, (k + FP_ROW_SLACK) * size, FP_ROWS_BYTES, blocks.shape->mr);
     if (blocks.m < p->m && FP_REUSES_PANELS(p->m, p->k, size))
         blocks.kept = FP(fill)(wide, k * size, FP_KEPT_BYTES, blocks.n);
     return blocks;
@@ -396,18 +440,18 @@ typedef struct {
 } FP(group);
 
 /* Divides the rows of a block among tiles; returns the number of tiles. The first tile, which packs B if `packs`, has all
- * FP_MR rows. The rows of the others are distributed evenly, since a tile of one row leaves most of the registers unused:
+ * mr rows. The rows of the others are distributed evenly, since a tile of one row leaves most of the registers unused:
  * the last tiles have one row less. One more tile may make them all alike: then one function serves them all, which saves
  * 3% of a step of 32 rows. */
-FP_INLINE I FP(deal_tiles)(FP(group) groups[3], I rows, int packs)
+FP_INLINE I FP(deal_tiles)(FP(group) groups[3], I rows, I mr, int packs)
 {
-    packs = packs && rows >= FP_MR;
-    rows -= packs * FP_MR;
-    I tiles = (rows + FP_MR - 1) / FP_MR;
-    if (tiles && rows % tiles && rows % (tiles + 1) == 0 && rows > FP_MR / 2 * (tiles + 1))
+    packs = packs && rows >= mr;
+    rows -= packs * mr;
+    I tiles = (rows + mr - 1) / mr;
+    if (tiles && rows % tiles && rows % (tiles + 1) == 0 && rows > mr / 2 * (tiles + 1))
         tiles++;
     I most = tiles ? (rows + tiles - 1) / tiles : 1, tall = rows - tiles * (most - 1);
-    groups[0] = (FP(group)){FP_MR, packs};
+    groups[0] = (FP(group)){mr, packs};
     groups[1] = (FP(group)){most, tall};
     groups[2] = (FP(group)){most - 1, tiles - tall};
     return packs + tiles;
@@ -446,14 +490,14 @@ static void FP(multiply_one_block)(const FP(product) *p, T *scratch)
     if (p->m <= FP_MR) {
         block.tiles = 1;
         block.a_tile = 0;
-        FP(tiles)[p->m](p, &block);
+        FP(plain_shape).tiles[p->m](p, &block);
     } else {
         FP(group) groups[3];
-        FP(deal_tiles)(groups, p->m, 0);
+        FP(deal_tiles)(groups, p->m, FP_MR, 0);
         for (int g = 1; g < 3 && groups[g].tiles; g++) {
             block.tiles = groups[g].tiles;
             block.a_tile = groups[g].rows * p->a_row_stride;
-            FP(tiles)[groups[g].rows](p, &block);
+            FP(plain_shape).tiles[groups[g].rows](p, &block);
             block.i += groups[g].tiles * groups[g].rows;
             block.a += groups[g].tiles * block.a_tile;
         }
@@ -464,8 +508,9 @@ static void FP(multiply_one_block)(const FP(product) *p, T *scratch)
 
 /* Computes the tiles of `groups` in one panel of B: block's rows from `i` on, whose part of A starts at `a`. */
 FP_INLINE void FP(multiply_panel)(const FP(product) *p, FP(tile_block) *block, const FP(group) groups[3], const T *a,
-                                  I i, int packs_a)
+                                  I i, const FP(blocks) *blocks)
 {
+    int packs_a = blocks->packs_a;
     I depth = block->k1 - block->k0;
     block->a = a;
     block->i = i;
@@ -476,9 +521,9 @@ FP_INLINE void FP(multiply_panel)(const FP(product) *p, FP(tile_block) *block, c
         block->a_col_stride = packs_a ? mr : p->a_col_stride;
         block->a_tile = packs_a ? FP(packed_tile)(mr, depth) : mr * p->a_row_stride;
         if (block->packs)
-            FP(pack_tiles)(p, block);
+            blocks->shape->pack(p, block);
         else if (block->tiles)
-            FP(tiles)[mr](p, block);
+            blocks->shape->tiles[mr](p, block);
         if (block->packed) { /* by now */
             block->b = block->packed;
             block->b_row_stride = block->packed_stride;
@@ -498,8 +543,9 @@ FP_INLINE void FP(multiply_block)(const FP(product) *p, const FP(blocks) *blocks
     FP(tile_block) block = {.k0 = k0, .k1 = FP(smaller)(k0 + blocks->k, p->k)};
     FP(group) groups[3];
     int transposes = p->b_col_stride != 1;
+    I columns = blocks->shape->columns;
     I depth = block.k1 - k0, rows = FP(smaller)(blocks->m, p->m - i0), activated = n0;
-    I tiles = FP(deal_tiles)(groups, rows, blocks->packs_b && !transposes && !again);
+    I tiles = FP(deal_tiles)(groups, rows, blocks->shape->mr, blocks->packs_b && !transposes && !again);
     const T *a = p->a + i0 * p->a_row_stride + k0 * p->a_col_stride;
     if (blocks->packs_a) {
         T *to = packed_a;
@@ -512,6 +558,8 @@ FP_INLINE void FP(multiply_block)(const FP(product) *p, const FP(blocks) *blocks
     }
     for (block.j0 = n0; block.j0 < n1; block.j0 = block.j1) {
         block.j1 = FP(smaller)(block.j0 + blocks->n, n1);
+        if (columns > 2 * L && n1 > block.j1 && n1 - block.j1 <= L)
+            block.j1 -= L; /* two tiles of two vectors, since the sums of a tile of one would wait */
         block.b = p->b + k0 * p->b_row_stride + block.j0 * p->b_col_stride;
         block.b_row_stride = p->b_row_stride;
         block.packed = NULL;
@@ -520,22 +568,22 @@ FP_INLINE void FP(multiply_block)(const FP(product) *p, const FP(blocks) *blocks
             I width = block.j1 - block.j0, stride = transposes ? p->b_col_stride : p->b_row_stride;
             const T *next = block.b + (block.j1 < n1 ? width : n0 - block.j0) * p->b_col_stride;
             block.packed = packed;
-            block.packed_stride = (width + 2 * L - 1) & -(2 * L);
+            block.packed_stride = (width + columns - 1) / columns * columns;
             if (again) {
                 block.b = packed;
                 block.b_row_stride = stride = block.packed_stride;
                 next = packed + block.packed_stride * blocks->k;
             } else if (transposes)
                 FP(pack_transposed)(packed, block.packed_stride, block.b, stride, depth, width);
-            else if (!groups[0].tiles || width % (2 * L))
+            else if (!groups[0].tiles || (width % columns && width % columns != 2 * L))
                 FP(pack)(packed, block.packed_stride, block.b, stride, depth, width);
             else
                 block.packs = 1;
             if (depth >= FP_PREFETCH_K)
-                FP(plan_prefetch)(&block, next, stride, transposes && !again, tiles);
+                FP(plan_prefetch)(&block, next, stride, transposes && !again, tiles, FP(smaller)(width, columns));
             packed += blocks->kept ? block.packed_stride * blocks->k : 0;
         }
-        FP(multiply_panel)(p, &block, groups, a, i0, blocks->packs_a);
+        FP(multiply_panel)(p, &block, groups, a, i0, blocks);
         if (block.k1 == p->k && FP(activates)(p) && (block.j1 - activated >= FP_ACTIVATED || block.j1 == n1)) {
             FP(activate_rows)(p, i0, rows, activated, block.j1 - activated);
             activated = block.j1;

@@ -50,11 +50,27 @@ static void FP(pack_transposed)(T *to, I stride, const T *b, I b_col_stride, I d
         }
 }
 
+/* Stores L elements of each of 4 rows as 4 elements of L columns. */
+FP_INLINE void FP(interleave)(T *to, const T *a, I a_row_stride)
+{
+    V(t) x[4], even_low, even_high, odd_low, odd_high;
+    FP_UNROLL_FOR (int r = 0; r < 4; r++)
+        x[r] = V(load)(a + r * a_row_stride);
+    V(zip)(x[0], x[2], &even_low, &even_high);
+    V(zip)(x[1], x[3], &odd_low, &odd_high);
+    V(zip)(even_low, odd_low, &x[0], &x[1]);
+    V(zip)(even_high, odd_high, &x[2], &x[3]);
+    FP_UNROLL_FOR (int r = 0; r < 4; r++)
+        V(store)(to + r * L, x[r]);
+}
+
 /* Copies a tile's mr rows of A, which are contiguous along k, as mr elements for each k. Elements beyond the last row are
  * overwritten by the next k: so the upper rows come first. */
 FP_INLINE void FP(pack_tile)(T *to, const T *a, I a_row_stride, I depth, I mr)
 {
     I k = 0;
+    for (; mr == 4 && k + L <= depth; k += L)
+        FP(interleave)(to + 4 * k, a + k, a_row_stride);
     for (; k + L <= depth; k += L)
         for (I r = (mr - 1) / L * L; r >= 0; r -= L)
             FP(transpose_block)(to + k * mr + r, mr, a + r * a_row_stride + k, a_row_stride, L, mr - r, L);
@@ -74,18 +90,23 @@ FP_INLINE void FP(pack_columns)(T *to, const T *a, I a_col_stride, I depth, I ti
                 V(store)(to + t * FP(packed_tile)(mr, depth) + r, FP(load_tail)(a + t * mr + r, (tiles - t) * mr - r));
 }
 
-/* Copies the rows of A of `tiles` tiles of mr rows, one tile after another, each as mr elements for each k. FP_MR is a
- * constant, which makes it faster. */
-static void FP(pack_rows)(T *to, const T *a, I a_row_stride, I a_col_stride, I depth, I tiles, I mr)
+/* Copies the rows of A of `tiles` tiles of mr rows, one tile after another, each as mr elements for each k. */
+FP_INLINE void FP(pack_rows_of)(T *to, const T *a, I a_row_stride, I a_col_stride, I depth, I tiles, I mr)
 {
-    if (a_row_stride == 1 && mr == FP_MR)
-        FP(pack_columns)(to, a, a_col_stride, depth, tiles, FP_MR);
-    else if (a_row_stride == 1)
+    if (a_row_stride == 1)
         FP(pack_columns)(to, a, a_col_stride, depth, tiles, mr);
     else
         for (I t = 0; t < tiles; t++, to += FP(packed_tile)(mr, depth), a += mr * a_row_stride)
-            if (mr == FP_MR)
-                FP(pack_tile)(to, a, a_row_stride, depth, FP_MR);
-            else
-                FP(pack_tile)(to, a, a_row_stride, depth, mr);
+            FP(pack_tile)(to, a, a_row_stride, depth, mr);
+}
+
+/* The same; the numbers of rows of full tiles are constants, which makes them faster. */
+static void FP(pack_rows)(T *to, const T *a, I a_row_stride, I a_col_stride, I depth, I tiles, I mr)
+{
+    if (mr == FP_MR)
+        FP(pack_rows_of)(to, a, a_row_stride, a_col_stride, depth, tiles, FP_MR);
+    else if (mr == 4)
+        FP(pack_rows_of)(to, a, a_row_stride, a_col_stride, depth, tiles, 4);
+    else
+        FP(pack_rows_of)(to, a, a_row_stride, a_col_stride, depth, tiles, mr);
 }

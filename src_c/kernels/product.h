@@ -8,9 +8,11 @@
  * the gradient, and c itself is not stored. */
 enum { FP_EPILOGUE_NONE, FP_EPILOGUE_FORWARD, FP_EPILOGUE_BACKWARD, FP_EPILOGUE_SGD };
 
-/* A panel of B takes half of L1, so that the rows of A pass by without evicting it: 256 rows of 64 bytes in 32 KB. */
+/* A panel of B takes half of L1, so that the rows of A pass by without evicting it: 256 rows of 64 bytes in 32 KB. Panels
+ * of wide tiles are as deep, and take three quarters of it, or C would pass more often: 2 to 5% at 256 to 1024 wide. */
 #define FP_PANEL_BYTES (fp_caches.l1 / 2)
-#define FP_MOST_PANEL_BYTES (32 * 1024)
+#define FP_MOST_L1 (64 * 1024)
+#define FP_MOST_PANEL_BYTES (FP_MOST_L1 / 4 * 3)
 /* A block of rows of A, packed or in place, takes half of L2, and a little more, so that 256 rows of 256 are one block
  * of 512 KB. More are no faster. */
 #define FP_ROWS_BYTES (fp_caches.l2 < 512 * 1024 ? fp_caches.l2 / 32 * 17 : FP_MOST_ROWS_BYTES)
@@ -36,11 +38,14 @@ enum { FP_EPILOGUE_NONE, FP_EPILOGUE_FORWARD, FP_EPILOGUE_BACKWARD, FP_EPILOGUE_
  * evict each other: packing prefetches it, and 40 x 2000 x 500 takes AVX2 14% less time, 96 x 1000 x 1000 AVX-512 12%. */
 #define FP_PACK_TILES 8
 #define FP_PACK_FAR_TILES 4
-/* A is packed if at least so many panels of B read it, and its rows, or the columns of A^T, evict each other from the
- * caches: to pack it takes as long as one panel. From twice as many panels on, A^T is always packed, and A where its rows
- * are a page apart: AVX2 takes 15% less time at 2064 wide, but 3% more at 1000. */
-#define FP_PACK_PANELS 8
+/* A is packed if B is at least so many vectors wide, and A's rows, or the columns of A^T, evict each other from the
+ * caches: to pack it takes as long as two vectors. From twice as many on, A^T is always packed, and A where its rows are a
+ * page apart: AVX2 takes 15% less time at 2064 wide, but 3% more at 1000. */
+#define FP_PACK_VECTORS 16
 #define FP_PACK_ROW_BYTES 4096
+/* From so many vectors on, tiles are wide where an ISA has such: those of two vectors, for what three do not divide, are
+ * at most a sixth of all, and slower. AVX2 takes 2 to 8% less time at 256 to 2048 wide. */
+#define FP_WIDE_VECTORS 24
 
 /* From this depth on, a tile takes long enough to prefetch what is read next. */
 #define FP_PREFETCH_K 64

@@ -11,6 +11,9 @@
  * registers. */
 #define FP_MR 6
 #define FP_EACH_MR(use) use(3) use(4) use(5) use(6)
+/* A tile of 4 x 3 vectors has as many, and loads 7 vectors and elements for 12 FMAs, not 8. */
+#define FP_WIDE_MR 4
+#define FP_EACH_WIDE_MR(use) use(1) use(2) use(3) use(4)
 
 typedef __m256 f32_t;
 typedef __m256 f32_mask;

@@ -41,8 +41,9 @@ PRODUCT_H = Path(__file__).parents[2] / "src_c" / "kernels" / "product.h"
 
 def edges():
     """Return the sizes of product.h at which a product takes another branch, by name."""
-    found = re.findall(r"^#define FP_((?:PACK|SCALAR)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
-    assert len(found) >= 4, f"got {found} from {PRODUCT_H}, wanted FP_PACK_..., FP_SCALAR_...; say what they are now"
+    found = re.findall(r"^#define FP_((?:PACK|SCALAR|WIDE)_\w+) (\d+)", PRODUCT_H.read_text(), re.MULTILINE)
+    wanted = "FP_PACK_..., FP_SCALAR_..., FP_WIDE_..."
+    assert len(found) >= 6, f"got {found} from {PRODUCT_H}, wanted {wanted}; say what they are now"
     return {name: int(number) for name, number in found}
 
 
@@ -56,8 +57,12 @@ def product_shapes(itemsize):
             yield from ((150, 300, number // itemsize + more) for more in (-1, 0, 1))
         elif name.endswith("_TILES"):  # of the rows of each ISA
             yield from ((number * mr + more, 150, 75) for mr in (6, 8, 14) for more in (0, 1))
-        elif name.endswith("_PANELS"):
-            yield from ((150, 2 * lanes * number + more, 75) for lanes in (2, 4, 8, 16) for more in (-1, 0))
+        elif name == "PACK_VECTORS":
+            yield from ((150, lanes * number + more, 75) for lanes in (2, 4, 8, 16) for more in (-1, 0))
+        elif name == "WIDE_VECTORS":  # of AVX2; the last panel is of one, two or three vectors
+            yield from (
+                (57, 32 // itemsize * (number + left) + more, 75) for left in range(3) for more in (-1, 0, 1)
+            )
         elif name.endswith("_PRODUCT"):  # m n k
             yield from (
                 (*[1] * axis, number + more, *[1] * (2 - axis)) for axis in range(3) for more in (-1, 0, 1)

@@ -200,6 +200,8 @@ CACHES = st.tuples(st.sampled_from([0, 2048, 6000, 16384, 32768]), st.sampled_fr
 @example(300, 260, 300, (4096, 16384))  # several blocks of rows, which share packed panels
 @example(1500, 450, 50, (32768, 16384))  # the last panel is narrower than the others
 @example(300, 1100, 512, (65536, 16384))  # in several blocks of columns
+@example(60, 200, 300, (65536, 2**19))  # the deepest panels of wide tiles
+@example(60, 200, 20, (65536, 2**19))  # several wide tiles in a panel
 def test_the_blocks_of_a_product_change_no_bit(caches, kernels, dtype, m, n, k, sizes):
     draw = Drawer(dtype)
     a, b = draw.normal(m, k), draw.normal(k, n)
