@@ -81,8 +81,11 @@ FP_SKINNY(4)
 static void (*const FP(skinny)[])(const FP(product) *, const T *, const T *, I) = {NULL, FP(skinny_1), FP(skinny_2),
                                                                                    FP(skinny_3), FP(skinny_4)};
 
-/* The rows of B that stay in L1. */
-FP_INLINE I FP(skinny_depth)(const FP(product) *p) { return FP_PANEL_BYTES / (I)sizeof(T) / ((p->n + L - 1) / L * L); }
+/* The rows of B that stay in L1; all of a shallow product, whose epilogue may be applied only once. */
+FP_INLINE I FP(skinny_depth)(const FP(product) *p)
+{
+    return FP(larger)(FP_PANEL_BYTES / (I)sizeof(T) / ((p->n + L - 1) / L * L), FP_SHALLOW);
+}
 
 /* Whether the product is computed so: it is shallow, or C is one or three vectors wide, or two and many rows long, of
  * which tiles of two vectors would leave a part empty. A sum that is too deep for L1 goes on in C, block by block, if there
