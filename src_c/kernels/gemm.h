@@ -379,6 +379,7 @@ FP_INLINE I FP(whole_tiles)(const FP(product) *p)
 
 FP_INLINE const FP(shape) *FP(choose_shape)(const FP(product) *p)
 {
+    (void)p;
 #ifdef FP_WIDE_MR
     if (p->n >= FP_WIDE_VECTORS * L && p->m > FP_MR)
         return &FP(wide_shape);
