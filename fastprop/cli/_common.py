@@ -8,13 +8,16 @@ import time
 import numpy as np
 
 from fastprop import _validation
+from fastprop.distributed import RankError
 from fastprop.io import output
 from fastprop.io.streams import Stream
 from fastprop.tabular import readers
 from fastprop.tabular.comparison import figure
 from fastprop.tabular.scores import scores
+from fastprop.training.ranks import ALONE
 
 __all__ = [
+    "ERRORS",
     "StatusLine",
     "check_finite",
     "check_outputs",
@@ -23,7 +26,11 @@ __all__ = [
     "note",
     "one_line",
     "read_table",
+    "read_tables",
 ]
+
+# What ends a command with one line: the user can do something about it.
+ERRORS = (ValueError, OSError, FloatingPointError, MemoryError, RankError)
 
 
 class StatusLine:
@@ -63,12 +70,19 @@ class StatusLine:
 
 def read_table(path):
     """Read a table, and show how far it is."""
+    return read_tables([path], ALONE)
+
+
+def read_tables(paths, ranks):
+    """Read the table of several files, or this rank's share of it, and show how far it is."""
     with StatusLine(first=0.2) as line:  # sooner than of training, whose beginning has been announced
 
-        def progress(rows, share):
-            line.say(f"reading {path}: {rows:,} rows" + ("" if share is None else f", {share:.0%}"))
+        def progress_of(path):
+            return lambda rows, share: line.say(
+                f"reading {path}: {rows:,} rows" + ("" if share is None else f", {share:.0%}")
+            )
 
-        return readers.read_table(path, progress)
+        return readers.read_tables(paths, ranks, progress_of)
 
 
 def one_line(error):

@@ -12,7 +12,7 @@ import sys
 
 import fastprop as fp
 from fastprop.cli import demo, explain, info, playground, predict, train
-from fastprop.cli._common import one_line
+from fastprop.cli._common import ERRORS, one_line
 from fastprop.io.output import STDOUT
 from fastprop.io.streams import Stream
 from fastprop.tabular.recipe import EFFORTS
@@ -61,7 +61,7 @@ def _run(argv):
         return 130
     except BrokenPipeError:  # the output is a pipe that nobody reads any more
         return 141
-    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+    except ERRORS as error:
         _say(f"error: {one_line(error)}")
         return 2
     return 0
@@ -145,14 +145,18 @@ The first line names the columns, which are separated by commas, semicolons, tab
 hold numbers, categories, times, texts and gaps. Where the target is text or a few whole numbers the
 task is a classification, otherwise a regression; the output says which. Several networks are trained,
 each of which holds out other rows to end its training in time; predictions are their mean. The model
-file holds them and what `fastprop predict` has to know of the columns.""",
+file holds them and what `fastprop predict` has to know of the columns.
+
+Several files are one table. Where MPI starts several processes they train together: each reads its share
+of the rows, and the first one prints and writes.""",
         epilog="""examples:
   fastprop train iris.csv --target species
   fastprop train housing.csv --target price --ignore id --effort high
   fastprop train wine.csv --target quality --task regression --out wine.safetensors
+  mpiexec -n 8 fastprop train 'part-*.parquet' --target price
   fastprop train iris.csv --target species --report iris.html""",
     )
-    add("file", metavar="FILE")
+    add("files", metavar="FILE", nargs="+", help="a table, or several of the same columns; 'part-*.csv' in quotes too")
     add("--target", metavar="COLUMN", required=True, help="the column to predict")
     add(
         "--out",
@@ -236,6 +240,7 @@ file holds them and what `fastprop predict` has to know of the columns.""",
     )
     add("--no-compare", action="store_true", help="train no linear model and no boosted trees for comparison")
     add("--json", metavar="FILE", type=_out_path, help="write all that was found as JSON (-: to the standard output)")
+    add("--mpi", action="store_true", help="train with the processes that MPI started (default: if that is recognised)")
     add("--seed", metavar="N", type=_integer(0), default=0, help="the seed of every random choice (default 0)")
 
 

@@ -111,7 +111,7 @@ def _summary(study: Study, model: TabularModel) -> str:
     kind = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
     return (
         f"<p>{kind}, predicted from {count(len(model.encoder.columns), 'column')}; trained on "
-        f"{count(len(study.training), 'row')} of {count(study.table.n_rows, 'row')}</p>"
+        f"{count(study.counts['training'], 'row')} of {count(study.counts['table'], 'row')}</p>"
         f"<p>The command that repeats it:</p><pre>{escape(study.command)}</pre>"
     )
 
@@ -263,7 +263,7 @@ def _training(study: Study, model: TabularModel) -> str:
 
 
 def _columns(study: Study, model: TabularModel) -> str:
-    columns, gaps = model.encoder.columns[:COLUMNS], study.gaps()
+    columns, gaps = model.encoder.columns[:COLUMNS], study.gaps
     rows = [[each.name, each.kind, f"{gaps[each.name]:,}", _inputs(each)] for each in columns]
     more = _more(len(model.encoder.columns) - len(rows), "more column")
     notes = [*study.table.notes, *model.encoder.notes, *study.schema.warnings]

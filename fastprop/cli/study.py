@@ -1,6 +1,7 @@
 """What `fastprop train` does with a table: which rows train, which are held out, the fits, and what is said of them."""
 
 import argparse
+import os
 import shlex
 import time
 from dataclasses import dataclass, field, replace
@@ -8,15 +9,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fastprop._version import __version__
-from fastprop.cli._common import StatusLine, note, read_table
+from fastprop.cli._common import StatusLine, note, read_tables
 from fastprop.tabular import baselines
 from fastprop.tabular.comparison import compare, cross_validate, shown_name
 from fastprop.tabular.inspection import held_out_ensembles, importances
 from fastprop.tabular.model import ALL_HELD_OUT, TabularModel, assign_folds, best_epoch
+from fastprop.tabular.readers import find_files
 from fastprop.tabular.recipe import Recipe
 from fastprop.tabular.schema import Schema, infer_column
-from fastprop.tabular.table import Table, TableError
+from fastprop.tabular.shard import Shard, group_sizes, latest, union
+from fastprop.tabular.table import TableError
 from fastprop.tabular.target import Target, split_rows
+from fastprop.training.ranks import ALONE
 
 __all__ = ["Study"]
 
@@ -32,21 +36,29 @@ class Study:
     ----------
     args : argparse.Namespace
         The options of the command.
-    table : Table
+    shard : Shard
+        The rows of this rank, and a sample of those of all.
     target : Target
     schema : Schema
     values : array, (rows,)
-        The target of every row, as ``Target.encode`` returns it.
+        The target of every row of this rank, as ``Target.encode`` returns it.
     training : int64 array
-        The numbers of the rows that train.
-    test, validation : (Table, array), or None
-        The rows that are scored, those that end the training, and their target.
-    without : int
-        The number of rows without a target.
+        The numbers of this rank's rows that train.
+    test_rows, validation_rows : int64 array, or None
+        The numbers of those that are scored, and of those that end the training.
+    other : (Shard, array), or None
+        The rows of another file that end the training, and their target.
+    counts : dict of str to int
+        How many rows of all ranks there are in the "table", for "training", "validation" and "test", and "without" a
+        target.
+    class_counts : int64 array, (classes,)
+        The training rows of each class, of all ranks.
+    gaps : dict of str to int
+        The number of gaps in each column among the training rows of all ranks.
     groups, times : arrays, (rows,), or None
-    held_groups : dict of str to array
-        The groups of the rows that an option held out.
     recipe : Recipe
+    held_out : dict of int to int
+        The number of rows of all ranks in each fold of the last fit.
     planned : dict of int to int
         The epochs that were planned for each network of the last fit.
     seconds : float
@@ -54,87 +66,158 @@ class Study:
     """
 
     args: argparse.Namespace
-    table: Table
+    shard: Shard
     target: Target
     schema: Schema
     values: np.ndarray
     training: np.ndarray
-    test: tuple | None
-    validation: tuple | None
-    without: int
+    test_rows: np.ndarray | None
+    validation_rows: np.ndarray | None
     groups: np.ndarray | None
     times: np.ndarray | None
     recipe: Recipe
-    held_groups: dict = field(default_factory=dict)
+    other: tuple | None = None
+    counts: dict = field(default_factory=dict)
+    class_counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    gaps: dict = field(default_factory=dict)
+    held_out: dict = field(default_factory=dict)
     planned: dict = field(default_factory=dict)
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, args):
-        """Read the table, and decide what the options leave open.
+    def of(cls, args, files, ranks=ALONE):
+        """Read the table, or this rank's share of it, and decide what the options leave open.
 
         Raises
         ------
         TableError, ValueError
-            If the file is no table, or an option does not suit it.
+            If a file is no table, or an option does not suit it.
         """
-        table = read_table(args.file)
-        _check_options(table, args)
-        target = Target.recognise(table, args.target, args.task, na=args.na or None)
-        values, known = target.encode(table)
-        groups = None if args.groups is None else _groups(table, args.groups)
-        times = None if args.time_column is None else _times(table, args.time_column, args.dates, known)
-        recipe = Recipe.of(args.effort, target.task, int(known.sum()))
+        shard = _shard_of(files, ranks, args.seed)
+        ranks.decide(lambda: _check_options(shard.sample, args))
+        na = args.na or None
+        target = ranks.decide(lambda: Target.recognise(shard.sample, args.target, args.task, na=na))
+        target = target.with_all_classes(shard.table, ranks)
+        values, known = target.encode(shard.table)
+        groups = None if args.groups is None else _groups(shard.table, args.groups, ranks)
+        times = None if args.time_column is None else _times(shard, args.time_column, args.dates, known)
+        n_known, n_rows = (int(n) for n in ranks.sums(known.sum(), len(known)))
+        recipe = Recipe.of(args.effort, target.task, n_known)
         if args.members is not None:
             recipe = replace(recipe, members=args.members)
-        study = cls(args, table, target, None, values, *[None] * 3, int((~known).sum()), groups, times, recipe)
-        rest, study.test = study.split(np.flatnonzero(known), args.test_fraction, "--test-fraction")
+        study = cls(args, shard, target, None, values, *[None] * 3, groups, times, recipe)
+        rest, study.test_rows = study.split(np.flatnonzero(known), args.test_fraction, "--test-fraction")
         share = args.validation if isinstance(args.validation, float) else 0.0
-        study.training, study.validation = study.split(rest, share, "--validation")
+        study.training, study.validation_rows = study.split(rest, share, "--validation")
         if isinstance(args.validation, str):
-            other = read_table(args.validation)
-            values, known = target.encode(other)
-            study.validation = other.take(known), values[known]
-        study.schema = Schema.infer(
-            table.take(study.training),
-            target=args.target,
-            exclude=sorted({args.groups, args.id, *args.ignore} - {None}),
-            categorical=args.categorical,
-            keep=args.keep,
-            na=args.na or None,
-            dates=args.dates,
+            other = _shard_of(ranks.decide(lambda: find_files([args.validation])), ranks, args.seed)
+            values, known = target.encode(other.table)
+            study.other = other.take(np.flatnonzero(known)), values[known]
+        study._count(n_rows, n_known)
+        training = shard.take(study.training)
+        study.schema = ranks.decide(
+            lambda: Schema.infer(
+                training.sample,
+                target=args.target,
+                exclude=sorted({args.groups, args.id, *args.ignore} - {None}),
+                categorical=args.categorical,
+                keep=args.keep,
+                na=na,
+                dates=args.dates,
+            )
         )
+        study.gaps = _gaps(study.schema, training.table, ranks)
         return study
 
+    def _count(self, n_rows, n_known):
+        """Count the rows of all ranks."""
+        parts = {"training": self.training, "validation": self.validation_rows, "test": self.test_rows}
+        if self.other is not None:
+            parts["validation"] = self.other[1]
+        sizes = self.ranks.sums(*(0 if part is None else len(part) for part in parts.values()))
+        self.counts = {"table": n_rows, "without": n_rows - n_known, **dict(zip(parts, map(int, sizes), strict=True))}
+        if self.target.task == "classification":
+            self.class_counts = np.bincount(self.values[self.training], minlength=len(self.target.classes))
+            self.ranks.sum(self.class_counts)
+
+    @property
+    def ranks(self):
+        """The processes that train together."""
+        return self.shard.ranks
+
+    @property
+    def table(self):
+        """The rows of this rank."""
+        return self.shard.table
+
+    @property
+    def test(self):
+        """The rows that are scored and their target, (Table, array), or None."""
+        return self._part(self.test_rows)
+
+    @property
+    def validation(self):
+        """The rows that end the training and their target, (Table, array), or None."""
+        if self.other is not None:
+            return self.other[0].table, self.other[1]
+        return self._part(self.validation_rows)
+
+    def _part(self, rows):
+        return None if rows is None else (self.table.take(rows), self.values[rows])
+
+    def on_sample(self, model):
+        """Return the study and the model of the rows of the sample, so that one rank can end what all have begun."""
+        if self.ranks.alone:
+            return self, model
+        gather = self.shard.gather
+
+        def places(rows):
+            chosen = np.zeros(self.table.n_rows, bool)
+            chosen[[] if rows is None else rows] = True
+            chosen = gather(chosen)
+            return None if rows is None else np.flatnonzero(chosen)
+
+        training = self.shard.take(self.training)
+        study = replace(
+            self,
+            shard=Shard.of(self.shard.sample),
+            values=gather(self.values),
+            training=places(self.training),
+            test_rows=places(self.test_rows),
+            validation_rows=places(self.validation_rows),
+            other=None if self.other is None else (Shard.of(self.other[0].sample), self.other[0].gather(self.other[1])),
+            groups=None if self.groups is None else gather(self.groups),
+            times=None if self.times is None else gather(self.times),
+        )
+        return study, replace(model, folds=training.gather(model.folds), held_out=training.gather(model.held_out))
+
     def split(self, rows, share, option):
-        """Return the rows that train, and (Table, values) of a share that is held out, or None if that is empty.
+        """Return the rows that train, and those of a share that is held out, or None if no rank has any.
 
         Whole groups are held out, the latest rows, or rows at random. `option` names the share in errors.
         """
         training, held_out = self._divide(rows, share)
-        if share and not (len(held_out) and len(training)):
+        n_training, n_held_out = self.ranks.sums(len(training), len(held_out))
+        if share and not (n_held_out and n_training):
             what = "groups" if self.groups is not None else "rows"
-            raise ValueError(f"{option} {share:g} leaves {what} on one side alone; give another share")
-        if not len(held_out):
-            return training, None
-        if self.groups is not None:
-            self.held_groups[option] = self.groups[held_out]
-        return training, (self.table.take(held_out), self.values[held_out])
+            error = ValueError(f"{option} {share:g} leaves {what} on one side alone; give another share")
+            raise self.ranks.common(error)
+        return training, held_out if n_held_out else None
 
     def _divide(self, rows, share):
+        total = self.ranks.sums(len(rows))[0]
         if self.times is not None:
-            order = rows[np.argsort(self.times[rows], kind="stable")]
-            n = int(len(rows) * share + 1e-9)
-            return np.sort(order[: len(rows) - n]), np.sort(order[len(rows) - n :])
+            held_out = latest(self.times[rows], int(total * share + 1e-9), self.ranks)
+            return rows[~held_out], rows[held_out]
         if self.groups is not None:
             # The groups in a random order, until their rows are about the share.
-            names, members, sizes = np.unique(self.groups[rows], return_inverse=True, return_counts=True)
-            order = np.random.default_rng(self.args.seed).permutation(len(names))
-            chosen = order[np.cumsum(sizes[order]) <= share * len(rows) + 1e-9]
+            members, sizes = group_sizes(self.groups[rows], self.ranks)
+            order = np.random.default_rng(self.args.seed).permutation(len(sizes))
+            chosen = order[np.cumsum(sizes[order]) <= share * total + 1e-9]
             held_out = np.isin(members, chosen)
             return rows[~held_out], rows[held_out]
         labels = self.values[rows] if self.target.task == "classification" else None
-        return split_rows(rows, share, self.args.seed, labels)
+        return split_rows(rows, share, self.ranks.seed(self.args.seed), labels)
 
     # ---- training ----
 
@@ -152,7 +235,7 @@ class Study:
                 line.say(f"{what}: network {network + 1} of {networks}, epoch {epoch} of at most {epochs}")
 
             model = TabularModel.fit(
-                self.table.take(rows),
+                self.shard.take(rows),
                 self.values[rows],
                 self.target,
                 schema=self.schema,
@@ -165,22 +248,24 @@ class Study:
                 progress=progress,
             )
         self.seconds = time.perf_counter() - begin
+        folds = [ALL_HELD_OUT, *range(len(model.histories))]
+        sizes = self.ranks.sums(*((model.folds == fold).sum() for fold in folds))
+        self.held_out = dict(zip(folds, map(int, sizes), strict=True))
         model.id = self.args.id
         return model
 
     @property
     def compared(self):
-        """The names of the baselines that are trained."""
+        """The names of the baselines that this rank trains."""
+        if self.ranks.rank:
+            return []
         return ["guess"] if self.args.no_compare else baselines.available()
 
     def compare(self, model):
         """Return the scores of a model beside the baselines, or None if no row was held out."""
-        rows = self.training
-        test = self.test or self.validation
-        if test is None:
-            groups = None if self.groups is None else self.groups[rows]
-        else:
-            groups = self.held_groups.get("--validation" if self.test is None else "--test-fraction")
+        rows, test = self.training, self.test or self.validation
+        scored = self.test_rows if self.test_rows is not None else self.validation_rows if test is not None else rows
+        groups = None if self.groups is None or scored is None else self.groups[scored]
         with StatusLine() as line:
             return compare(
                 model,
@@ -201,61 +286,66 @@ class Study:
 
     def cross_validate(self):
         """Return the scores of a cross-validation of the whole training."""
-        rows, seed = self.training, self.args.seed
+        rows, seed, n, ranks = self.training, self.args.seed, self.args.cv, self.ranks
         y, groups = self.values[rows], None if self.groups is None else self.groups[rows]
-        folds = assign_folds(len(rows), self.args.cv, y if self.target.task == "classification" else None, groups, seed)
-        if np.bincount(folds, minlength=self.args.cv).min() < 2:
-            of = "" if groups is None else f" in {len(np.unique(groups))} groups"
-            raise ValueError(f"--cv {self.args.cv} makes folds of less than 2 of the {len(rows)} rows{of}; give fewer")
-        n, done = folds.max() + 1, iter(range(1, folds.max() + 2))
+        folds = assign_folds(len(rows), n, y if self.target.task == "classification" else None, groups, seed, ranks)
+        sizes = np.bincount(folds, minlength=n)
+        ranks.sum(sizes)
+        if sizes.min() < 2:
+            of = "" if groups is None else f" in {len(group_sizes(groups, ranks)[1])} groups"
+            error = ValueError(f"--cv {n} makes folds of less than 2 of the {sizes.sum()} rows{of}; give fewer")
+            raise ranks.common(error)
+        left_out = iter(range(n))
 
-        def fit(seen):
-            return self.fit(rows[seen], f"fold {next(done)} of {n}")
+        def fit(_):
+            fold = next(left_out)
+            return self.fit(rows[folds != fold], f"fold {fold + 1} of {n}")
 
-        return cross_validate(fit, self.table.take(rows), y, folds, self.compared, groups=groups, seed=seed)
+        shard = self.shard.take(rows)
+        table, y, folds_of = shard.sample, shard.gather(y), shard.gather(folds)
+        groups = None if groups is None else shard.gather(groups)
+        return cross_validate(fit, table, y, folds_of, self.compared, groups=groups, seed=seed)
 
     # ---- what is said ----
 
     def describe(self):
         """Print what the table holds and how it is used; what the user may not expect is a note."""
-        table, target, schema, args = self.table, self.target, self.schema, self.args
-        print(f"table: {table.path}, {table.n_rows:,} rows, {len(table.names)} columns")
+        table, target, schema, args, counts = self.shard.sample, self.target, self.schema, self.args, self.counts
+        print(f"table: {table.path}, {counts['table']:,} rows, {len(table.names)} columns")
+        if not self.ranks.alone:
+            print(f"ranks: {self.ranks.size}, each with its share of the rows")
         other = "regression" if target.task == "classification" else "classification"
         change = "" if "text" in target.reason or args.task != "auto" else f"; --task {other} to change that"
         print(f"task: {target.task} of {target.name!r} ({target.reason}{change})")
         if target.task == "classification":
-            shares = np.bincount(self.values[self.training], minlength=len(target.classes)) / len(self.training)
+            shares = self.class_counts / self.class_counts.sum()
             shown = [f"{name} {share:.1%}" for name, share in zip(target.classes[:10], shares)]
             print(f"classes: {len(target.classes)} ({_listed(shown, len(target.classes))})")
         for kind, plural in KINDS.items():
             names = [column.name for column in schema.columns if column.kind == kind]
             if names:
                 print(f"{plural}: {len(names)} ({_listed([repr(name)[:40] for name in names[:8]], len(names))})")
-        gaps = [(name, n) for name, n in self.gaps().items() if n]
+        gaps = [(name, n) for name, n in self.gaps.items() if n]
         if gaps:
             shown = [f"{name!r} {n:,}" for name, n in gaps[:10]]
             print(f"gaps: {_listed(shown, len(gaps))}; another input marks them")
         held = [
-            f"{len(rows[1]):,} {what}"
-            for rows, what in ((self.validation, "held out to end the training"), (self.test, "for the test"))
-            if rows is not None
+            f"{counts[part]:,} {what}"
+            for part, what in (("validation", "held out to end the training"), ("test", "for the test"))
+            if counts[part]
         ]
+        training = counts["training"]
         how = "the latest" if self.times is not None else "whole groups" if self.groups is not None else "at random"
         chosen = f", {how}" if held and not isinstance(args.validation, str) else ""
-        print(f"rows: {', '.join([f'{len(self.training):,} for training', *held])}{chosen}")
+        print(f"rows: {', '.join([f'{training:,} for training', *held])}{chosen}")
         note(*table.notes, *self.target.notes, *schema.notes, *schema.warnings)
-        if self.without:
-            note(f"{self.without} of the rows have no {target.name!r} and are left out")
-
-    def gaps(self):
-        """Return the number of gaps among the training rows, by column."""
-        found = {}
-        for column, values in zip(self.schema.columns, self.schema.read(self.table.take(self.training)), strict=True):
-            if isinstance(values, tuple):
-                found[column.name] = int((values[0] < 0).sum())
-            else:
-                found[column.name] = int((np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)).sum())
-        return found
+        if counts["without"]:
+            note(f"{counts['without']} of the rows have no {target.name!r} and are left out")
+        if table.n_rows < counts["table"]:
+            note(
+                f"what the columns are was found in {table.n_rows:,} of the {counts['table']:,} rows, drawn from all "
+                "ranks; the scores are of these too"
+            )
 
     def describe_training(self, model):
         """Print what was trained, and which epoch each network kept."""
@@ -278,10 +368,7 @@ class Study:
         """Return for each network how it was trained, as a dict."""
         found = []
         for k, history in enumerate(model.histories):
-            if self.validation is not None:
-                held_out = len(self.validation[1])
-            else:
-                held_out = int((model.folds == (ALL_HELD_OUT if model.holds_out_together else k)).sum())
+            held_out = self.counts["validation"] or self.held_out[ALL_HELD_OUT] or self.held_out[k]
             costs = history.get("validation_cost", history["cost"])
             found.append(
                 {
@@ -341,26 +428,21 @@ class Study:
 
     def findings(self, model, comparison, found):
         """Return all that was found, as JSON can hold it."""
-        gaps = self.gaps()
         return {
             "fastprop": __version__,
             "command": self.command,
-            "table": {"path": str(self.table.path), "rows": self.table.n_rows, "columns": list(self.table.names)},
+            "table": {"path": str(self.table.path), "rows": self.counts["table"], "columns": list(self.table.names)},
             "target": {
                 "column": self.target.name,
                 "task": self.target.task,
                 "reason": self.target.reason,
                 "classes": list(self.target.classes),
-                "rows_without": self.without,
+                "rows_without": self.counts["without"],
             },
-            "columns": [{"name": c.name, "kind": c.kind, "gaps": gaps[c.name]} for c in self.schema.columns],
+            "columns": [{"name": c.name, "kind": c.kind, "gaps": self.gaps[c.name]} for c in self.schema.columns],
             "notes": [*self.table.notes, *self.target.notes, *model.encoder.notes],
             "warnings": list(self.schema.warnings),
-            "rows": {
-                "training": len(self.training),
-                "validation": 0 if self.validation is None else len(self.validation[1]),
-                "test": 0 if self.test is None else len(self.test[1]),
-            },
+            "rows": {part: self.counts[part] for part in ("training", "validation", "test")},
             "effort": self.args.effort,
             "seed": self.args.seed,
             "seconds": self.seconds,
@@ -398,21 +480,44 @@ def _check_options(table, args):
         raise ValueError("--cv scores every row; give it without --test-fraction and --validation")
 
 
-def _groups(table, name):
-    """Return the group of each row as a number; a gap is a group of its own."""
+def _shard_of(files, ranks, seed):
+    """Return the shard of the table of some files; all ranks must see the same ones."""
+    if not ranks.alone:
+        ranks.meet(files=[(file, os.path.getsize(file)) for file in files])
+    return Shard.of(read_tables(files, ranks), ranks, seed)
+
+
+def _gaps(schema, table, ranks):
+    """Return the number of gaps in each column of the rows of all ranks, by name."""
+    found = []
+    for values in schema.read(table):
+        if isinstance(values, tuple):
+            found.append((values[0] < 0).sum())
+        else:
+            found.append((np.isnat(values) if values.dtype.kind == "M" else np.isnan(values)).sum())
+    ranks.meet()  # since one may have read more cells
+    return dict(zip(schema.names, map(int, ranks.sums(*found)), strict=True))
+
+
+def _groups(table, name, ranks):
+    """Return the group of each row as a number, the same on all ranks; a gap is a group of its own."""
     column = table[name]
-    cells = [column.cell(row) for row in range(len(column))]
-    _, codes = np.unique(cells, return_inverse=True)
-    gaps = np.array([not cell for cell in cells])
-    codes[gaps] = codes.max() + 1 + np.arange(gaps.sum())
+    cells = np.array([column.cell(row) for row in range(len(column))], str)
+    names = union(cells, ranks)
+    codes, gaps = np.searchsorted(names, cells), cells == ""
+    before = int(ranks.of_each(gaps.sum())[: ranks.rank].sum())
+    codes[gaps] = len(names) + before + np.arange(gaps.sum())
     return codes
 
 
-def _times(table, name, dates, known):
+def _times(shard, name, dates, known):
     """Return the time of each row as a number or time, of which those of the known rows are no gaps."""
-    column, _ = infer_column(table, name, dates=dates)
+    table, sample = shard.table, shard.sample
+    column = shard.ranks.decide(lambda: infer_column(sample, name, dates=dates)[0])
     if column is None or column.kind not in ("time", "number"):
-        raise TableError(f"{table.where(name, 0)}; --time-column needs a column of dates, times or numbers")
+        raise shard.ranks.common(
+            TableError(f"{sample.where(name, 0)}; --time-column needs a column of dates, times or numbers")
+        )
     times = column.read(table[name])
     missing = known & (np.isnat(times) if times.dtype.kind == "M" else np.isnan(times))
     if missing.any():

@@ -17,7 +17,7 @@ __all__ = ["parse_csv", "read_csv"]
 CHUNK = 500  # rows that are taken apart at once: few enough for their cells to stay in the cache
 
 
-def read_csv(path, progress=None):
+def read_csv(path, progress=None, part=None):
     """Read a CSV file: a line with the names of the columns, then a line for each row.
 
     Cells are separated by commas, semicolons, tabs, bars or blanks. The text is UTF-8, UTF-16 with a byte order mark,
@@ -31,6 +31,9 @@ def read_csv(path, progress=None):
     progress : callable, optional
         Called as ``progress(rows, share)`` now and then: the rows so far, and the share of the file, or None if its
         length is not known.
+    part : (int, int), optional
+        The bytes of a file that is not compressed from the first on and up to the last, without it: the rows are those
+        that begin there, or nearly. Parts that meet have all rows between them; one may have none, and no columns.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def read_csv(path, progress=None):
     OSError
         If the file cannot be read.
     """
-    return _read(dialects.source_of(Path(path)), str(path), progress)
+    return _read(dialects.source_of(Path(path)), str(path), progress, part)
 
 
 def parse_csv(data, path):
@@ -47,17 +50,19 @@ def parse_csv(data, path):
     return _read(lambda: io.BytesIO(data), str(path), None)
 
 
-def _read(source, path, progress):
+def _read(source, path, progress, part=None):
     dialect, texts = dialects.examine(source, path), ()
     while True:
         builders = [ColumnBuilder(texts=position in texts) for position in range(len(dialect.names))]
         try:
-            lines = _read_rows(source, dialect, path, builders, progress)
+            lines = _read_rows(source, dialect, path, builders, progress, part)
         except UnicodeDecodeError as error:  # in the rest of the file
             if dialect.encoding != "utf-8-sig":
                 raise TableError(f"{path}: not {dialect.encoding} text ({error.reason}); save it as UTF-8") from None
             dialect = dialects.windows_1252(source, dialect, path)
             continue
+        if part is not None and not len(lines):
+            return Table(path, {}, [])
         if texts or not any(builder.is_ambiguous for builder in builders):
             return _table(path, dialect, builders, lines)
         texts = {position for position, builder in enumerate(builders) if builder.is_ambiguous}
@@ -76,7 +81,7 @@ def _table(path, dialect, builders, lines):
     return Table(path, columns, lines, tuple(notes), "," if dialect.delimiter == ";" else ".")
 
 
-def _read_rows(source, dialect, path, builders, progress):
+def _read_rows(source, dialect, path, builders, progress, part):
     """Give the cells of a file to the builders of its columns, and return the line of each row, int32 (rows,)."""
     size, width = _size(source), len(dialect.names)
     text, watched = dialects.open_text(source, path, dialect.encoding)
@@ -87,12 +92,17 @@ def _read_rows(source, dialect, path, builders, progress):
         reader = dialects.records_of(text, dialect.delimiter)
         while True:
             start = dialect.first_line + reader.line_num
+            at = min(watched.done, size - 1)  # the byte up to which the file was read
+            if part is not None and at >= part[1]:
+                break
             try:
                 rows = list(itertools.islice(reader, CHUNK))
             except csv.Error as error:
                 raise _quote_error(source, dialect, path, error) from None
             if not rows:
                 break
+            if part is not None and at < part[0]:
+                continue
             end = dialect.first_line + reader.line_num
             if end - start == len(rows) and set(map(len, rows)) == {width}:
                 lines.append(np.arange(start, end, dtype=np.int32))
@@ -105,7 +115,7 @@ def _read_rows(source, dialect, path, builders, progress):
                 n_rows += len(lines[-1])
                 progress(n_rows, watched.done / size if size else None)
     lines = np.concatenate(lines) if lines else []
-    if not len(lines):
+    if not len(lines) and part is None:
         raise TableError(f"{path} has one line, the names of {width} columns, and no rows")
     return lines
 

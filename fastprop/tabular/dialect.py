@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fastprop.tabular.cells import Gaps, NumberFormat, looks_like_times
 from fastprop.tabular.table import TableError
 
-__all__ = ["QUOTES", "Dialect", "examine", "open_text", "records_of", "source_of", "windows_1252"]
+__all__ = ["QUOTES", "Dialect", "examine", "is_plain", "open_text", "records_of", "source_of", "windows_1252"]
 
 DELIMITERS = ",;\t| "
 HEAD = 1 << 18  # the bytes that are examined, some hundreds of lines; also those that are read at once
@@ -77,6 +77,12 @@ def source_of(path):
     if names:
         return lambda: zipfile.ZipFile(path).open(names[0])
     return lambda: path.open("rb")
+
+
+def is_plain(path):
+    """Internal: return whether a file is one that is not compressed, so that its bytes are those of the text."""
+    with path.open("rb") as stream:
+        return not stream.read(4).startswith((b"\x1f\x8b", b"PK\x03\x04"))
 
 
 class _Watched(io.RawIOBase):

@@ -354,7 +354,8 @@ class Training:
         splits, epochs = splits or [None] * n, epochs or [None] * n
         if not self.ranks.alone:  # since sums have to come in the same order on all ranks
             each = zip(networks, splits, epochs, strict=True)
-            return [self._train(k, net, rows, seen, validation, limit) for k, (net, seen, limit) in enumerate(each)]
+            with config.threads(1):  # a rank's share of a batch is small
+                return [self._train(k, net, rows, seen, validation, limit) for k, (net, seen, limit) in enumerate(each)]
         # Networks of this size train faster side by side, on a thread each, than one after the other on several.
         n_threads = min(n, config.get_num_threads())
         with config.threads(1), ThreadPoolExecutor(n_threads) as pool:

@@ -197,6 +197,10 @@ class Ranks:
         self._common = error
         return error
 
+    def is_common(self, error: BaseException) -> bool:
+        """Return whether all ranks raise this error."""
+        return error is self._common
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Return a context in which all ranks end if one raises an exception, and Ctrl-C ends all after one step.
