@@ -101,6 +101,7 @@ class Study:
         values, known = target.encode(shard.table)
         groups = None if args.groups is None else _groups(shard.table, args.groups, ranks)
         times = None if args.time_column is None else _times(shard, args.time_column, args.dates, known)
+        ranks.meet()  # since one may have had more cells to read
         n_known, n_rows = (int(n) for n in ranks.sums(known.sum(), len(known)))
         recipe = Recipe.of(args.effort, target.task, n_known)
         if args.members is not None:
@@ -228,6 +229,7 @@ class Study:
             budget /= self.args.cv + 1  # of all fits together
         begin = time.perf_counter()
         self.planned = {}
+        self.ranks.meet()  # since rank 0 may have compared models before
         with StatusLine() as line:
 
             def progress(network, networks, epoch, epochs):

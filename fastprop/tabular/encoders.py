@@ -381,6 +381,7 @@ class Encoder:
         shard = table if isinstance(table, Shard) else Shard.of(table)
         table, ranks, read = shard.table, shard.ranks, schema.read(shard.table)
         samples = read if ranks.alone else schema.read(shard.sample)
+        ranks.meet()  # since one may have had more cells to read
         kept, columns, notes = [], [], list(schema.notes)
         for column, values, sample in zip(schema.columns, read, samples, strict=True):
             encoding = ENCODINGS[column.kind].fit(column.name, values, sample, ranks)

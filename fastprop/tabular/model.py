@@ -140,6 +140,7 @@ class TabularModel:
                 encoder.transform(other), target.standardise(y_other), *(np.asarray(w, np.float32) for w in weights)
             )
         labels = y if target.task == "classification" else None
+        ranks.meet()  # since one may have had more rows to encode
         n_networks, folds = _hold_out(len(y), recipe.folds, labels, groups, times, validation is not None, seed, ranks)
 
         @functools.cache
