@@ -485,6 +485,7 @@ def _check_options(table, args):
 def _shard_of(files, ranks, seed):
     """Return the shard of the table of some files; all ranks must see the same ones."""
     if not ranks.alone:
+        ranks.decide(lambda: [os.path.getsize(file) for file in files])  # a file that is missing is an error of all
         ranks.meet(files=[(file, os.path.getsize(file)) for file in files])
     return Shard.of(read_tables(files, ranks), ranks, seed)
 
