@@ -117,7 +117,8 @@ __all__ = [
     "trace",
 ]
 
-_LAZY = ("distributed", "plots")  # the packages that are imported when they are asked for
+# The packages that are imported when they are asked for. A star import must do without Dask, so __all__ has no dask.
+_LAZY = ("dask", "distributed", "plots")
 
 publish(globals(), (name for name in __all__ if name not in _LAZY))
 for _name in ("activations", "layers", "losses", "schedules"):
@@ -144,4 +145,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_ESTIMATORS])
+    return sorted([*__all__, "dask", *_ESTIMATORS])

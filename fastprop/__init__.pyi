@@ -1,5 +1,6 @@
 """What `import fastprop` offers, as type checkers see it: each name is imported when it is first asked for."""
 
+from fastprop import dask as dask
 from fastprop import distributed as distributed
 from fastprop import plots as plots
 from fastprop._version import __version__ as __version__

@@ -15,6 +15,11 @@ import fastprop as fp
 from fastprop._core import _engine
 from fastprop.training import trainer
 
+# benchmarks/, which pytest puts first, has a module `distributed`, as Dask has: it comes last, in worker processes too.
+for path in [path for path in sys.path if path.endswith("benchmarks")]:
+    sys.path.remove(path)
+    sys.path.append(path)
+
 # However long an example takes, or the making of one: this machine may be slow, or busy.
 settings.register_profile("fastprop", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fastprop")

@@ -99,7 +99,7 @@ def test_import_is_lazy():
     code = "import sys, numpy; before = set(sys.modules); import fastprop; print(*sorted(set(sys.modules) - before))"
     new = set(python(code).split())
     assert not new & {"argparse", "csv", "hashlib", "json", "pathlib", "html", "difflib", "secrets", "numpy.random"}
-    others = ("cli", "distributed", "estimators", "playground", "plots", "tables")
+    others = ("cli", "dask", "distributed", "estimators", "playground", "plots", "tables")
     assert not new & {f"fastprop.{name}" for name in others}
     assert {name for name in new if name.split(".")[0] in {"torch", "sklearn", "tqdm", "rich"}} == set()
 
@@ -109,9 +109,9 @@ def test_everything_on_offer_can_be_had_and_is_in_the_stub():
 
     stub = ast.parse((ROOT / "fastprop" / "__init__.pyi").read_text(encoding="utf-8"))
     told = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    # A star import, without scikit-learn, leaves these out.
+    # A star import, without scikit-learn and Dask, leaves these out.
     estimators = {"MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"}
-    assert told == {*fp.__all__, *estimators} == set(dir(fp))
+    assert told == {*fp.__all__, "dask", *estimators} == set(dir(fp))
     for name in fp.__all__:
         assert getattr(fp, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Netwrok'"):

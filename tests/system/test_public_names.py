@@ -13,7 +13,7 @@ import fastprop as fp
 
 MODULES = {"activations": fp.activations, "layers": fp.layers, "losses": fp.losses, "schedules": fp.schedules}
 ADDRESS = re.compile(" at 0x[0-9a-f]+")
-PUBLIC = {"fastprop", "fastprop.distributed", "fastprop.plots", *(f"fastprop.{name}" for name in MODULES)}
+PUBLIC = {f"fastprop.{name}" for name in ("dask", "distributed", "plots", *MODULES)} | {"fastprop"}
 ABSTRACT = {"layers.Layer", "schedules.Schedule"}  # of which no instance has this very class
 NOT_COPIED = {"Handle"}  # which is of its process
 

@@ -1,0 +1,241 @@
+"""The estimators of ``fastprop.dask`` on two worker processes: one process's model; a lost worker is an error, soon."""
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+pytest.importorskip("dask.dataframe")
+pytest.importorskip("distributed")
+pytest.importorskip("xgboost")
+
+import dask.array as da
+import dask.dataframe as dd
+import joblib
+import pandas
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+import fastprop as fp
+from distributed import Client, LocalCluster
+
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # Dask's own: a worker that was killed leaves connections, which are found closed or are never awaited
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
+]
+
+ROWS = 240
+FULL = {"batch_size": ROWS, "hidden_layer_sizes": (16,), "max_iter": 20, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Return the client of a cluster of two processes, which a nanny starts anew if they end."""
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(ROWS, 5)) * [1, 100, 1e-3, 1, 1]
+    return X, X[:, 0] + X[:, 1] / 100, rng.integers(3, size=ROWS) * 0.5
+
+
+def arrays(*given, size=50):
+    """Return Dask arrays with chunks of `size` rows."""
+    return [da.from_array(array, chunks=(size, *array.shape[1:])) for array in given]
+
+
+def assert_same_network(ours, theirs, tolerance=1e-9):
+    ours, theirs = ours.network_.parameters, theirs.network_.parameters
+    assert np.abs(ours - theirs).max() <= tolerance * np.abs(theirs).max()
+
+
+def test_regressor_is_that_of_one_process(client, rows):
+    X, y, _ = rows
+    dX, dy = arrays(X, y)
+    ours = fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy, client=client)
+    alone = fp.MLPRegressor(**FULL).fit(X, y)
+    assert_same_network(ours, alone)
+    local = ours.to_local()
+    assert type(local) is fp.MLPRegressor
+    assert local.get_params() == alone.get_params()
+    assert (local.predict(X) == ours.predict(X)).all()
+    assert np.allclose(ours.loss_curve_, alone.loss_curve_)
+
+    predicted = ours.predict(dX)
+    assert isinstance(predicted, da.Array)
+    assert predicted.chunks == dy.chunks
+    assert predicted.dtype == local.predict(X).dtype
+    assert np.allclose(predicted.compute(), local.predict(X))
+    assert np.isclose(ours.score(dX, dy), local.score(X, y))
+
+
+def test_weights_columns_in_chunks_and_rows_held_out(client, rows):
+    X, y, weight = rows
+    y = np.column_stack([y, -y])
+    options = FULL | {"early_stopping": True, "batch_size": int((weight > 0).sum())}
+    dX, dy, dweight = arrays(X, y, weight)
+    chunked = da.from_array(X, chunks=(30, 2))  # neither whole rows nor the chunks of y
+    held_out = {"X_val": arrays(X[:20])[0], "y_val": arrays(y[:20])[0]}  # one partition: a rank has none
+    ours = fp.dask.DaskMLPRegressor(**options).fit(chunked, dy, dweight, **held_out)
+    alone = fp.MLPRegressor(**options).fit(X, y, weight, X[:20], y[:20])
+    assert_same_network(ours, alone)
+    assert np.allclose(ours.validation_scores_, alone.validation_scores_)
+    assert np.allclose(ours.predict(dX).compute(), alone.predict(X))
+    assert ours.predict(dX).chunks == (dX.chunks[0], (2,))
+
+
+def test_classes_of_all_partitions_of_a_frame(client, rows):
+    X, y, _ = rows
+    frame = pandas.DataFrame(X, columns=list("vwxyz"))
+    frame["label"] = np.where(np.arange(ROWS) < 60, "first", np.where(y > 0, "high", "low"))
+    table = dd.from_pandas(frame, npartitions=4, sort=False)
+    dX, dy = table[list("vwxyz")], table["label"]
+    ours = fp.dask.DaskMLPClassifier(class_weight="balanced", **FULL).fit(dX, dy, client=client)
+    alone = fp.MLPClassifier(class_weight="balanced", **FULL).fit(frame[list("vwxyz")], frame["label"])
+    assert_same_network(ours, alone)
+    assert ours.classes_.tolist() == ["first", "high", "low"]
+    assert ours.feature_names_in_.tolist() == list("vwxyz")
+
+    predicted, probability = ours.predict(dX), ours.predict_proba(dX)
+    assert isinstance(predicted, dd.Series)
+    assert predicted.npartitions == dX.npartitions
+    assert (predicted.compute() == alone.predict(frame[list("vwxyz")])).all()
+    assert probability.columns.tolist() == ours.classes_.tolist()
+    assert np.allclose(probability.compute(), alone.predict_proba(frame[list("vwxyz")]))
+    nothing = dX[dX["v"] > 1e9]
+    assert len(ours.predict(nothing).compute()) == 0
+    assert ours.predict_proba(nothing).compute().shape == (0, 3)
+    assert np.isclose(ours.score(dX, dy), alone.score(frame[list("vwxyz")], frame["label"]))
+
+
+def test_it_is_an_estimator(client, rows):
+    X, y, _ = rows
+    estimator = fp.dask.DaskMLPRegressor(**FULL)
+    assert clone(estimator).get_params() == fp.MLPRegressor(**FULL).get_params()
+    assert repr(estimator).startswith("DaskMLPRegressor(batch_size=240")
+    with pytest.raises(TypeError, match="X must be a Dask array, DataFrame or Series, got ndarray"):
+        estimator.fit(X, y)
+    dX, dy = arrays(X, y)
+    with pytest.raises(ValueError, match="X has 240 rows, but y has 239"):
+        estimator.fit(dX, dy[1:])
+    with pytest.raises(ValueError, match="X has 5, y has 4; use repartition or rechunk"):
+        estimator.fit(dX, dd.from_pandas(pandas.Series(y), npartitions=4))
+
+
+def test_what_one_rank_gets_wrong_is_the_error(client, rows):
+    X, y, _ = rows
+    X[-1, 2] = np.nan
+    dX, dy = arrays(X, y)
+    with pytest.raises(ValueError, match="NaN") as caught:
+        fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy)
+    assert "the Dask worker tcp://" in caught.value.__notes__[0]
+    X[-1, 2] = 0
+    fp.dask.DaskMLPRegressor(**FULL).fit(*arrays(X, y))  # the workers are free again
+
+
+class Slow(fp.Callback):
+    """Makes an epoch last for a while."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def on_epoch_end(self, run):
+        time.sleep(self.seconds)
+
+
+class Alone(fp.Callback):
+    """Refuses to train at the same time as another estimator in the process; an epoch lasts for a while."""
+
+    def on_train_begin(self, run):
+        assert not hasattr(fp, "_training")
+        fp._training = True
+
+    def on_epoch_end(self, run):
+        time.sleep(0.02)
+
+    def on_train_end(self, run):
+        del fp._training
+
+
+def test_one_training_a_worker_at_a_time(client, rows):
+    X, y, _ = rows
+    dX, dy = arrays(X, y)
+    errors = []
+
+    def fit():
+        try:
+            fp.dask.DaskMLPRegressor(callbacks=Alone(), **FULL).fit(dX, dy, client=client)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=fit) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not errors
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_client_that_gives_up_ends_the_training(client, rows, monkeypatch):
+    X, y, _ = rows
+    dX, dy = arrays(X, y)
+    from fastprop.dask import training
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    estimator = fp.dask.DaskMLPRegressor(callbacks=Slow(0.05), **FULL | {"max_iter": 10_000})
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_watch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(dX, dy, client=client)
+    fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy, client=client)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_killed_worker_is_an_error(client, rows, which):
+    X, y, _ = rows
+    dX, dy = arrays(X, y)
+    victim = sorted(client.nthreads())[which]
+    killed = []
+
+    def kill():
+        time.sleep(1)
+        killed.append(time.monotonic())
+        client.run(lambda: os.kill(os.getpid(), 9), workers=[victim], on_error="ignore")
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    estimator = fp.dask.DaskMLPRegressor(callbacks=Slow(0.05), **FULL | {"max_iter": 2_000})
+    with pytest.raises(fp.distributed.RankError, match=f"the Dask worker {victim} was lost"):
+        estimator.fit(dX, dy, client=client)
+    assert time.monotonic() - killed[0] < 30
+    assert not hasattr(estimator, "n_iter_")
+    thread.join(30)
+    client.wait_for_workers(2, timeout=60)
+    fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy, client=client)  # the cluster is as good as before
+
+
+# ---- searches ----
+
+
+
+
+def test_search_over_joblib_and_dask(client, rows):
+    X, y, _ = rows
+    search = GridSearchCV(fp.MLPRegressor(max_iter=3, random_state=0), {"alpha": [1e-4, 1.0]}, cv=2)
+    with joblib.parallel_backend("dask", client=client):
+        search.fit(X, y)
+    alone = clone(search).fit(X, y)
+    assert (search.cv_results_["mean_test_score"] == alone.cv_results_["mean_test_score"]).all()
+    assert set(client.run(fp.get_num_threads).values()) == {1}  # as many as a worker has for Dask
