@@ -17,6 +17,7 @@ except ModuleNotFoundError as error:
         "or xgboost"
     ) from error
 import threading
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -65,7 +66,7 @@ class Collective:
         self.rank, self.size, self._cancelled = rank, size, cancelled
         with _lost_rank():
             # the tracker numbers the ranks in the order of these texts
-            collective.init(**tracker, dmlc_task_id=f"{rank:08}", dmlc_timeout=TIMEOUT)
+            collective.init(**tracker, dmlc_task_id=f"{rank:08}", dmlc_timeout=TIMEOUT, dmlc_retry=1)
 
     def sum(self, array: np.ndarray) -> None:
         """Replace the array on every rank by the sum over all ranks, which has the same bits on every rank."""
@@ -85,7 +86,8 @@ class Collective:
 
     def close(self) -> None:
         """Close the connections; ranks that wait for this one raise an error."""
-        with suppress(XGBoostError):
+        with suppress(XGBoostError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it tells at length of a tracker that is gone
             collective.finalize()
 
 

@@ -1,6 +1,7 @@
 """The estimators of ``fastprop.dask`` on two worker processes: one process's model; a lost worker is an error, soon."""
 
 import os
+import signal
 import threading
 import time
 
@@ -20,7 +21,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import fastprop as fp
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_worker
 
 pytestmark = [
     pytest.mark.peer,
@@ -202,26 +203,27 @@ def test_client_that_gives_up_ends_the_training(client, rows, monkeypatch):
     fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy, client=client)
 
 
+class Killed(fp.Callback):
+    """Kills the process of a worker in the third epoch, and writes down when."""
+
+    def __init__(self, worker, path):
+        self.worker, self.path = worker, path
+
+    def on_epoch_end(self, run):
+        if run.epoch == 3 and get_worker().address == self.worker:
+            self.path.write_text(str(time.time()))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("which", [0, 1])
-def test_killed_worker_is_an_error(client, rows, which):
-    X, y, _ = rows
-    dX, dy = arrays(X, y)
+def test_killed_worker_is_an_error(client, rows, tmp_path, which):
+    dX, dy = arrays(*rows[:2])
     victim = sorted(client.nthreads())[which]
-    killed = []
-
-    def kill():
-        time.sleep(1)
-        killed.append(time.monotonic())
-        client.run(lambda: os.kill(os.getpid(), 9), workers=[victim], on_error="ignore")
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    estimator = fp.dask.DaskMLPRegressor(callbacks=Slow(0.05), **FULL | {"max_iter": 2_000})
+    estimator = fp.dask.DaskMLPRegressor(callbacks=Killed(victim, tmp_path / "killed"), **FULL)
     with pytest.raises(fp.distributed.RankError, match=f"the Dask worker {victim} was lost"):
         estimator.fit(dX, dy, client=client)
-    assert time.monotonic() - killed[0] < 30
+    assert time.time() - float((tmp_path / "killed").read_text()) < 30
     assert not hasattr(estimator, "n_iter_")
-    thread.join(30)
     client.wait_for_workers(2, timeout=60)
     fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy, client=client)  # the cluster is as good as before
 
