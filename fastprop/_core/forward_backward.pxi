@@ -167,7 +167,7 @@ cdef void run_slices(void *context, int index, int n_parts) noexcept nogil:
             part.accumulate, part.last = row > begin, row + count == end
             run_rows(&part, first, first + count)
             if job.do_backward and not job.inputs_only:
-                sum_gradients(&part, first, count, 0, 1, 1)
+                sum_gradients(&part, 0, p.n_operations, first, count, 0, 1, 1)
             if fp_atomic_load(&job.interrupts.stopped):
                 return
             row += count
@@ -215,7 +215,8 @@ cdef void sum_round(void *context, int index, int n_parts) noexcept nogil:
         part.gradient, part.bin_sums = slice_gradient(p, s) - p.gradient, s
         part.accumulate, part.last = job.round > 0, end == slice_start(job, s + 1)
         if row < end:
-            sum_gradients(&part, first, end - row, share % n_parts, share % n_parts + n, n_parts)
+            sum_gradients(
+                &part, 0, p.n_operations, first, end - row, share % n_parts, share % n_parts + n, n_parts)
         share += n
 
 cdef void run_rounds(TrainingJob *job, int n_parts) noexcept nogil:
@@ -267,7 +268,40 @@ cdef void sum_block_gradients(void *context, int index, int n_parts) noexcept no
     """One part of the gradient over the block's rows."""
     cdef TrainingJob *job = <TrainingJob *>context
     cdef Part part = block_part(job, index)
-    sum_gradients(&part, 0, job.count, index, index + 1, n_parts)
+    sum_gradients(&part, job.gradient_begin, job.gradient_end, 0, job.count, index, index + 1, n_parts)
+
+cdef void start_sum(TrainingJob *job, ptrdiff_t first, ptrdiff_t n) noexcept with gil:
+    """Begin the sum over the ranks of n elements of the gradient; an exception that this raises ends the step."""
+    cdef Plan *p = job.plan
+    cdef char *start = p.gradient + first * p.itemsize
+    fp_denormals_restore(job.interrupts.float_state)
+    try:
+        (<object>job.gradient_ranks).start_sum(
+            numpy.asarray(<float[:n]><float *>start if p.itemsize == 4 else <double[:n]><double *>start))
+    except BaseException as raised:
+        Py_INCREF(raised)
+        job.interrupts.raised = <PyObject *>raised
+        fp_atomic_store(&job.interrupts.stopped, True)
+    fp_denormals_flush()
+
+cdef void start_sums(TrainingJob *job) noexcept nogil:
+    """Compute the gradient from the last operation on, and begin its sum over the ranks, part by part.
+
+    The first operations are left. The parts depend on shapes alone, since they must be the same on all ranks.
+    """
+    cdef Plan *p = job.plan
+    cdef ptrdiff_t k, first
+    for k in range(p.n_operations - 1, 0, -1):
+        first = p.operations[k].offset
+        if (job.n_unsummed - first) * p.itemsize < MIN_SUMMED_BYTES:
+            continue
+        job.gradient_begin = k
+        if job.count > 0:
+            parallel(job, sum_block_gradients, job.block_parts)
+        if job.interrupts.stopped:
+            return
+        start_sum(job, first, job.n_unsummed - first)
+        job.gradient_end, job.n_unsummed = k, first
 
 cdef void forward_columns(void *context, int index, int n_parts) noexcept nogil:
     """One part of the columns of a[forward_end], for all rows of the block."""
@@ -401,15 +435,22 @@ cdef double run_batch(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexcep
         if rows == 0 and job.do_backward:  # of a step in which only other ranks have rows
             memset(p.gradient, 0, p.n_parameters * p.itemsize)
         run_block(job)
+        if job.norms_elsewhere:
+            clear_norm_gradients(job)
         if job.loss != NO_LOSS:
             for i in range((job.count + UNIT_ROWS - 1) // UNIT_ROWS):
                 cost += p.cost[i]
         job.update_now = job.fuse_update and block == blocks - 1 and isfinite(cost)
         if job.do_forward and isfinite(cost) and not job.interrupts.stopped and not job.on_ranks:
             update_running_statistics(job)
-        if job.do_backward and not job.inputs_only and not job.interrupts.stopped and rows > 0:
+        if job.do_backward and not job.inputs_only and not job.interrupts.stopped:
             job.last_block = block == blocks - 1
-            parallel(job, sum_block_gradients, job.block_parts)
+            job.gradient_begin, job.gradient_end = 0, p.n_operations
+            if job.gradient_ranks != NULL and job.last_block:
+                start_sums(job)
+                job.gradient_begin = 0
+            if job.count > 0 and not job.interrupts.stopped:
+                parallel(job, sum_block_gradients, job.block_parts)
         if job.interrupts.stopped:
             break
         at += job.count

@@ -3,19 +3,20 @@
 cdef struct Segment  # of optimizer_step.pxi
 
 cdef void sum_gradients(
-    const Part *part, ptrdiff_t row, ptrdiff_t count, int share, int last, int n_shares,
+    const Part *part, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t row, ptrdiff_t count, int share, int last, int n_shares,
 ) noexcept nogil:
     """Shares of every dW[k] = a[k-1]^T dz[k] and db[k] = sum over rows of dz[k], over `count` rows of the arena.
 
-    The shares are those from `share` up to, not including, `last`. A DENSE is divided by the rows of W; any other
-    operation belongs to one share as a whole. If the job says update_now, each chunk of theta is updated as soon as its
-    gradient is known, while both are in the cache.
+    The operations are those from `begin` up to, not including, `end`, the last one first, and so are the shares from
+    `share` up to `last`. A DENSE is divided by the rows of W; any other operation belongs to one share as a whole. If
+    the job says update_now, each chunk of theta is updated as soon as its gradient is known, while both are in the
+    cache.
     """
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef ptrdiff_t k
     cdef Operation *op
-    for k in range(p.n_operations - 1, -1, -1):
+    for k in range(end - 1, begin - 1, -1):
         op = &p.operations[k]
         if op.kind == DENSE and op.encoding >= 0:
             if sum_encoded_gradient(part, k, row, count, share, last, n_shares):

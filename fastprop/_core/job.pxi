@@ -32,6 +32,9 @@ cdef struct TrainingJob:
     bint on_ranks           # other ranks have rows of the batch, too
     double total_weight     # sum of the weights of the batch's rows on all ranks
     PyObject *norm_ranks    # adds up the statistics of batch norms over the ranks; NULL: each rank has its own
+    bint norms_elsewhere    # another rank's gradient has the sums of the batch norms
+    PyObject *gradient_ranks  # begins sums of parts of the gradient over the ranks; NULL: there is one in the end
+    ptrdiff_t n_unsummed    # the first parameters, whose sum over the ranks has not begun
     # the current batch: `batch_count` rows from `batch_offset` on, in `n_slices`; 1: it is processed in blocks
     ptrdiff_t batch_offset
     ptrdiff_t batch_count
@@ -52,6 +55,9 @@ cdef struct TrainingJob:
     ptrdiff_t forward_end
     ptrdiff_t backward_begin
     ptrdiff_t backward_end
+    # the operations whose gradients are computed: from gradient_begin up to, not including, gradient_end
+    ptrdiff_t gradient_begin
+    ptrdiff_t gradient_end
     double batch_weight     # sum of the weights of the batch's rows, of all ranks
     ptrdiff_t norm_rows     # the rows, of all ranks, whose statistics batch norms take
     bint last_block         # of the batch

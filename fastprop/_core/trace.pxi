@@ -104,7 +104,7 @@ cdef object trace_passes(TrainingJob *job, object dx):
     for s in range(job.n_slices):
         row, end = slice_start(job, s), slice_start(job, s + 1)
         part.gradient = slice_gradient(p, sums.n) - p.gradient
-        sum_gradients(part, row, end - row, 0, 1, 1)
+        sum_gradients(part, 0, p.n_operations, row, end - row, 0, 1, 1)
         push_sum(&sums, p, s, 1, sums.n, 0, p.n_parameters)
     names = "z", "a", "slope", "da", "dz"
     operations = [dict(zip(names, first + second)) for first, second in zip(forward, backward)]

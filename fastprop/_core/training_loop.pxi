@@ -222,8 +222,9 @@ cdef class CompiledTrainer:
         total_weights : float64 (steps,)
             The sum of the weights of the rows of each step, on all ranks.
         ranks
-            Its ``sum_gradient(gradient, diverged)`` adds up the gradient over the ranks, in place, and returns whether
-            the cost of a step is not finite on any of them. If it raises, the step is not taken.
+            Its ``start_sum(array)`` begins the sum over the ranks of a part of a large gradient, while others are
+            computed. Its ``sum_gradient(gradient, diverged)`` adds up the rest, in place, ends all these sums, and
+            returns whether the cost of a step is not finite on any rank. If one raises, the step is not taken.
         norms
             Its ``sum(array)`` adds up the sums of batch norms; None: each rank has its own statistics.
 
@@ -238,7 +239,6 @@ cdef class CompiledTrainer:
         cdef CompiledOptimizer first = self.current, optimizer
         cdef ptrdiff_t i, rows, steps = total_weights.shape[0]
         cdef double cost, due
-        cdef bint follows = False
         cdef TrainingJob job
         memset(&job, 0, sizeof(TrainingJob))
         self.engine.set_examples(&job, self.loss, xs, ys, labels, weights, orders)
@@ -252,7 +252,9 @@ cdef class CompiledTrainer:
         self.set_training(&job, &state)
         job.on_ranks = True
         if norms is not None and self.engine.plan.has_batch_norm:
-            job.norm_ranks, follows = <PyObject *>norms, norms.rank > 0
+            job.norm_ranks, job.norms_elsewhere = <PyObject *>norms, norms.rank > 0
+        if self.engine.plan.n_parameters * self.engine.plan.itemsize > MIN_SUMMED_BYTES:
+            job.gradient_ranks = <PyObject *>ranks
         due = fp_clock() + INTERRUPT_SECONDS
         for i in range(steps):
             rows, job.total_weight = starts[i + 1] - starts[i], total_weights[i]
@@ -265,12 +267,11 @@ cdef class CompiledTrainer:
                     begin_work(&job.interrupts)
                     job.interrupts.deferred = True  # the other ranks wait for this one in mid-step
                     begin_step(&job)
+                    job.n_unsummed = self.engine.plan.n_parameters
                     cost = run_batch(&job, starts[i], rows)
-                    if follows:
-                        clear_norm_gradients(&job)
                     end_work(&job.interrupts)
                 if not job.interrupts.stopped:
-                    job.diverged = ranks.sum_gradient(self.engine.gradients, not isfinite(cost))
+                    job.diverged = ranks.sum_gradient(self.engine.gradients[: job.n_unsummed], not isfinite(cost))
                     if not job.diverged:
                         with nogil:
                             begin_work(&job.interrupts)

@@ -48,6 +48,7 @@ class Ranks:
             raise ValueError(f"the rank of a communicator must be in [0, {self.size}), got {self.rank}")
         self.alone = self.size == 1
         self.interrupted = False  # by Ctrl-C on this rank
+        self._started: list[Any] = []  # sums of parts of a gradient
         self._common: BaseException | None = None  # the last exception that all ranks raise
         self._depth = 0  # how many contexts of `together` this rank is in
 
@@ -84,14 +85,20 @@ class Ranks:
             raise self.common(KeyboardInterrupt())
         return found
 
+    def start_sum(self, array: np.ndarray) -> None:
+        """Begin to add up a part of the gradient of a step, which ``sum_gradient`` ends."""
+        self._started.append(communicators.start_sum(self.communicator, array))
+
     def sum_gradient(self, gradient: np.ndarray, diverged: bool) -> bool:
-        """Add up the gradient of a step; return whether its cost is not finite on some rank.
+        """Add up the gradient of a step, or the rest of it; return whether its cost is not finite on some rank.
 
         A rank says that something is to be told by a first element that is NaN; only then is there a second sum.
         """
         if diverged or self.interrupted:
             gradient[0] = np.nan
         self.communicator.sum(gradient)
+        while self._started:
+            self._started.pop().wait()
         return gradient[0] != gradient[0] and self.any(diverged)
 
     def mean(self, weight: float, mean: float) -> float:
@@ -223,6 +230,7 @@ class Ranks:
             raise
         finally:
             self.interrupted, self._depth = False, 0
+            self._started.clear()
             if callable(before):
                 signal.signal(signal.SIGINT, before)
 
