@@ -35,7 +35,7 @@ from contest.record import finish, head, measurement
 from contest.tasks import task_named
 
 SIZES = (1, 10_000, 1_000_000, 10_000_000)  # floats
-NETWORKS = ("64-128-10/32", "784-512-512-10/128", "1024x4-10/512")
+NETWORKS = ("64-128-10/32", "64-128-10/1024", "784-512-512-10/128", "1024x4-10/64", "1024x4-10/512")
 CARRIERS = ("mpi:1", "mpi:2", "mpi:4", "torch:2")
 SAMPLE, TURN = 1e-3, 20e-3  # seconds of a sample and of a turn, at least
 EPOCHS = 4  # of a fit
