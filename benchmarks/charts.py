@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 
+import cost_model
 from contest.record import suffix
 
 HERE = Path(__file__).resolve().parent
@@ -28,9 +29,7 @@ COLOURS = {
     "onnxruntime": "#56B4E9",
 }
 # No time stamp and fixed ids in the SVG, so that the same results give the same file.
-plt.rcParams.update(
-    {"svg.hashsalt": "fastprop", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False}
-)
+plt.rcParams.update({"svg.hashsalt": "fastprop", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
 plt.rcParams.update(
     {
         "axes.spines.right": False,
@@ -110,9 +109,7 @@ def threads(result, out):
         name, count = each["name"].rsplit(" ", 1)
         found[name][count] = each
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
-    points = [
-        (pair["1t"]["flops"], pair["1t"]["best"] / pair["2t"]["best"]) for pair in found.values()
-    ]
+    points = [(pair["1t"]["flops"], pair["1t"]["best"] / pair["2t"]["best"]) for pair in found.values()]
     axes.scatter(*zip(*points, strict=True), s=10, color=COLOURS["fastprop"])
     axes.axhline(1, color="black", linewidth=0.6)
     axes.set_xscale("log")
@@ -212,6 +209,34 @@ def tables(result, out):
     save(figure, out / f"benchmark_tables{suffix(result)}.svg")
 
 
+def distributed(result, out):
+    """Draw the weak and the strong scaling to 1,000 machines, on paper."""
+    networks, machines = cost_model.measured(result), [round(1.25**i) for i in range(32)]
+    figure, (weak, strong) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for axes, cases, values in (
+        (weak, cost_model.CASES, lambda network, *case: network.efficiency(*case)),
+        (strong, cost_model.BATCHES, lambda network, *case: network.speed_up(*case)),
+    ):
+        for (name, rows, cores), colour in zip(cases, list(COLOURS.values())[:5], strict=False):
+            for wire, style in zip(cost_model.WIRES, ("--", "-"), strict=True):
+                found = [
+                    values(networks[name], rows, p, wire, cores) if p > 1 else 1.0 for p in dict.fromkeys(machines)
+                ]
+                label = f"{name}/{rows}, {cores} core{'s' if cores > 1 else ''}, {wire.name}"
+                axes.plot(list(dict.fromkeys(machines)), found, style, color=colour, label=label)
+        axes.set_xscale("log")
+        axes.set_xlabel("machines")
+        axes.grid()
+        axes.legend(frameon=False, fontsize=6)
+    weak.set_title("Weak scaling: rows of each machine; rows a second / linear", fontsize=9)
+    weak.set_ylim(0, 1.02)
+    strong.set_title("Strong scaling: a batch of all; time of one machine / time", fontsize=9)
+    strong.axhline(1, color="black", linewidth=1)
+    strong.set_yscale("log")
+    figure.suptitle(f"A step on many machines, on paper; its time on one was measured\n{about(result)}")
+    save(figure, out / f"benchmark_distributed{suffix(result)}.svg")
+
+
 # the methods of benchmarks/tables.py
 METHODS = {
     "fastprop-low": "#F0B080",
@@ -224,7 +249,9 @@ METHODS = {
     "linear": "#F0E442",
 }
 
-DRAW = {each.__name__: each for each in (peers, cliffs, threads, latency, memory, time_to_accuracy, tables)}
+DRAW = {
+    each.__name__: each for each in (peers, cliffs, threads, latency, memory, time_to_accuracy, tables, distributed)
+}
 
 
 def main():

@@ -24,6 +24,7 @@ CHARTS = {
     "memory": ("benchmark_memory", "benchmark_import", "benchmark_installed"),
     "time_to_accuracy": ("benchmark_time_to_accuracy",),
     "tables": ("benchmark_tables",),
+    "distributed": ("benchmark_distributed",),
 }
 HEAD = """Every number on this page is read from `benchmarks/results/{folder}/*.json` by `benchmarks/pages.py`.
 `benchmarks/README.md` says what is compared, how the work of all libraries is checked to be equal, and which commands
@@ -182,6 +183,21 @@ def cachemisses(result, folder):
     return text + f"{caches['L2'] // 1024} KB, AVX2.\n\n" + table(["product", "read misses"], rows)
 
 
+def distributed(result, folder):
+    """Return a table of the steps of several ranks, beside one process and the bare sum of the gradient."""
+    cases = {}
+    for each in result["measurements"]:
+        cases.setdefault((each["carrier"], each["ranks"], each["case"]), {})[each["contestant"]] = each["value"]
+    names = ["epoch alone", "epoch", "step alone", "step", "sum", "communicator", "pass"]
+    lines = [[*case, *(three(us[name]) if name in us else "" for name in names)] for case, us in cases.items()]
+    text = (
+        "Microseconds, medians; every rank has the rows of a batch. sum: the bare one of the carrier; pass: over the "
+    )
+    return (
+        text + "gradient. Two cores only.\n\n" + table(["carrier", "ranks", "network / rows of a rank", *names], lines)
+    )
+
+
 def measurements(result, folder):
     """Return a table of measurements: name, value and unit."""
     rows = [[each["name"], f"{three(each['value'])} {each['unit']}"] for each in result["measurements"]]
@@ -215,6 +231,7 @@ SECTIONS = {
     "latency": ("One call", latency),
     "native": ("One call without Python, by a handle", measurements),
     "cachemisses": ("Cache misses", cachemisses),
+    "distributed": ("Several processes", distributed),
     "tables": ("Tables: scores beside boosted trees", tables),
     "time_to_accuracy": ("Time to reach an accuracy on MNIST", measurements),
     "memory": ("Memory, import time, installed size", measurements),

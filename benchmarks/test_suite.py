@@ -16,6 +16,7 @@ import pytest
 
 import cachemisses
 import compare
+import cost_model
 import kernels
 import pages
 import peers
@@ -73,9 +74,7 @@ def row():
 
 def test_flops_leave_out_the_first_input_gradient():
     task = Task("", (5, 3, 2), 4, 1, "half_mse")
-    assert task.flops == 4 * (
-        2 * 15 * 2 + 2 * 6 * 3
-    )  # two products of the first layer, three of the second
+    assert task.flops == 4 * (2 * 15 * 2 + 2 * 6 * 3)  # two products of the first layer, three of the second
 
 
 def test_every_target_names_a_task():
@@ -352,3 +351,41 @@ def test_without_valgrind_it_says_how_to_get_it(monkeypatch, capsys):
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert cachemisses.main([]) == 2
     assert "apt install valgrind" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wire", cost_model.WIRES)
+def test_costs_of_sums(wire):
+    """Two machines exchange what they have; many send each byte twice; no sum is cheaper than its messages."""
+    n, gamma = 1e6, 1e-10
+    ways = (cost_model.ring, cost_model.rabenseifner, cost_model.recursive_doubling)
+    assert cost_model.recursive_doubling(n, 2, wire, gamma) == pytest.approx(wire.alpha + n * (wire.beta + gamma))
+    assert cost_model.rabenseifner(n, 2**20, wire, gamma) == pytest.approx(
+        40 * wire.alpha + n * (2 * wire.beta + gamma), rel=1e-5
+    )
+    assert cost_model.ring(n, 2, wire, gamma) == cost_model.rabenseifner(n, 2, wire, gamma)
+    for p in (2, 3, 16, 1000):
+        assert cost_model.allreduce(n, p, wire, gamma) == min(way(n, p, wire, gamma) for way in ways)
+        assert cost_model.allreduce(8, p, wire, 0) >= wire.alpha * np.log2(p)
+
+
+@pytest.mark.parametrize("wire", cost_model.WIRES)
+def test_costs_of_steps(wire):
+    large = cost_model.Measured("1024x4-10", cost_model.widths_of("1024x4-10"), 1e-3, 1e-4, 1e-3, 1e-10)
+    small = cost_model.Measured("64-128-10", (64, 128, 10), 1e-6, 3e-7, 1e-5, 1e-10)
+    assert sum(large.layers) == 4 * (3 * 1024 * 1025 + 1025 * 10)
+    for network in (large, small):
+        alone = network.alone(512)
+        parts = network.parts(alone)
+        assert sum(seconds for seconds, _ in parts) == pytest.approx(alone)
+        assert sum(size for _, size in parts) == sum(network.layers)
+        assert network.step(512, 1, wire) == alone
+        for p in (2, 100):
+            apart = network.step(512, p, wire, overlap=False)
+            assert apart == pytest.approx(
+                alone + network.overhead + cost_model.allreduce(sum(network.layers), p, wire, network.gamma)
+            )
+            assert alone < network.step(512, p, wire) <= apart * (1 if network is small else 1.01)
+            assert 0 < network.efficiency(512, p, wire) < 1
+            assert network.speed_up(512, p, wire) < p
+    assert len(large.parts(1.0)) == 3
+    assert len(small.parts(1.0)) == 1
