@@ -37,7 +37,7 @@ FULL = {"batch_size": ROWS, "hidden_layer_sizes": (16,), "max_iter": 20, "random
 @pytest.fixture(scope="module")
 def client():
     """Return the client of a cluster of two processes, which a nanny starts anew if they end."""
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         yield client
 
@@ -116,6 +116,29 @@ def test_classes_of_all_partitions_of_a_frame(client, rows):
     assert len(ours.predict(nothing).compute()) == 0
     assert ours.predict_proba(nothing).compute().shape == (0, 3)
     assert np.isclose(ours.score(dX, dy), alone.score(frame[list("vwxyz")], frame["label"]))
+
+
+def test_table_as_it_is(client, rows):
+    X, y, weight = rows
+    frame = pandas.DataFrame(X, columns=list("vwxyz"))
+    frame["kind"] = np.where(np.arange(ROWS) < 60, "first", np.where(X[:, 3] > 0, "up", "down"))
+    frame.loc[::7, "w"] = np.nan
+    table, dweight = dd.from_pandas(frame, npartitions=4, sort=False), arrays(weight, size=60)[0]
+    labels = dd.from_pandas(pandas.Series(np.where(y > 0, "high", "low"), name="label"), npartitions=4, sort=False)
+    options = {"effort": "low", "folds": 2, "random_state": 0}
+    model = fp.dask.DaskTabularClassifier(**options).fit(table, labels, dweight, client=client)
+    local = model.to_local()
+    assert type(local) is fp.TabularClassifier
+    assert local.classes_.tolist() == ["high", "low"]
+    assert np.allclose(model.predict_proba(table).compute(), local.predict_proba(frame))
+    assert (model.predict(table).compute() == local.predict(frame)).all()
+    alone = fp.TabularClassifier(**options).fit(frame, labels.compute(), weight)
+    assert abs(local.score(frame, labels.compute()) - alone.score(frame, labels.compute())) < 0.1
+
+    target = dd.from_pandas(pandas.Series(y), npartitions=4, sort=False)
+    model = fp.dask.DaskTabularRegressor(**options).fit(table, target, eval_set=(table, target))
+    assert np.allclose(model.predict(table).compute(), model.to_local().predict(frame))
+    assert model.to_local().score(frame, y) > 0.5
 
 
 def test_it_is_an_estimator(client, rows):
