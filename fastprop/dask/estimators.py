@@ -168,13 +168,13 @@ class DaskMLPRegressor(_MLP, _DaskRegressor, MLPRegressor):  # type: ignore[misc
     _local = MLPRegressor
 
 
-class DaskTabularClassifier(_Tabular, _DaskClassifier, TabularClassifier):
+class DaskTabularClassifier(_Tabular, _DaskClassifier, TabularClassifier):  # type: ignore[misc]
     """``TabularClassifier`` on the workers of a Dask cluster, with its parameters and attributes."""
 
     _local = TabularClassifier
 
 
-class DaskTabularRegressor(_Tabular, _DaskRegressor, TabularRegressor):
+class DaskTabularRegressor(_Tabular, _DaskRegressor, TabularRegressor):  # type: ignore[misc]
     """``TabularRegressor`` on the workers of a Dask cluster, with its parameters and attributes."""
 
     _local = TabularRegressor
