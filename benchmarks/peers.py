@@ -163,7 +163,7 @@ def key(row):
 
 def show(result):
     """Print the tables with their conditions."""
-    rows = result["rows"]
+    rows = sorted(result["rows"], key=lambda row: key(row)[1:])  # --add may have mixed them
     for _, group in itertools.groupby(rows, lambda row: key(row)[1:]):
         group = list(group)
         print("\n" + header(group[0], result["limits"][str(group[0]["threads"])]) + "\n")
