@@ -4,8 +4,6 @@ A rank is one of the processes, numbered from 0. A carrier must offer ``sum`` an
 build from the two what else a training needs, and call a carrier's own method where it has one of that name.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -149,15 +147,3 @@ def meet(communicator: Communicator, **facts: object) -> None:
         for first, here in zip(texts[0].splitlines(), other.splitlines(), strict=False):
             if first != here:
                 raise ValueError(f"the ranks must be called alike, got {first} on rank 0 and {here} on rank {rank}")
-
-
-@contextmanager
-def failing_together(communicator: Communicator | None) -> Iterator[None]:
-    """Internal: tell the other ranks if the block raises, so that none waits for this one for ever."""
-    try:
-        yield
-    except BaseException as error:
-        fail = getattr(communicator, "fail", None)
-        if fail is not None:
-            fail(error)
-        raise

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from joined import join
+from joined import failing_together, join
 
 import fastprop as fp
-from fastprop.training.communicator import failing_together, meet
+from fastprop.training.communicator import meet
 
 communicator = join(timeout=30)
 rank, size = communicator.rank, communicator.size

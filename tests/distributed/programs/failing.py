@@ -9,10 +9,9 @@ import sys
 import time
 
 import numpy as np
-from joined import join
+from joined import failing_together, join
 
 import fastprop as fp
-from fastprop.training.communicator import failing_together
 
 how, timeout = sys.argv[2], float(sys.argv[3])
 failing = int(sys.argv[4]) if len(sys.argv) > 4 else 1

@@ -1,6 +1,7 @@
 """What the programs share: the communicator of the engine that is named on the command line."""
 
 import sys
+from contextlib import contextmanager
 
 import fastprop as fp
 
@@ -13,3 +14,13 @@ def join(**options):
 
     dist.init_process_group("gloo")
     return fp.distributed.torch(**options)
+
+
+@contextmanager
+def failing_together(communicator):
+    """Tell the other ranks if the block raises, as ``fit`` does."""
+    try:
+        yield
+    except BaseException as error:
+        communicator.fail(error)
+        raise
