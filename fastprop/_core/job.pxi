@@ -211,17 +211,17 @@ cdef inline ptrdiff_t longest_slice(const TrainingJob *job) noexcept nogil:
     return (n_pieces(job) + job.n_slices - 1) // job.n_slices * job.piece_rows
 
 cdef ptrdiff_t rows_per_round(const TrainingJob *job) noexcept nogil:
-    """Rows of each slice in a round, whole pieces: as many as the arena has room for, in rounds of about equal length.
+    """Rows of each slice in a round, whole pieces: as many as the arena holds, in rounds of about equal length.
 
-    0: the arena has not even room for one piece of each.
+    0: the arena does not even hold one piece of each.
     """
-    cdef ptrdiff_t longest = longest_slice(job), rounds, room = job.plan.block_rows // job.n_slices
+    cdef ptrdiff_t longest = longest_slice(job), rounds, most = job.plan.block_rows // job.n_slices
     if job.plan.whole:
         return longest
-    room -= room % job.piece_rows
-    if room == 0:
+    most -= most % job.piece_rows
+    if most == 0:
         return 0
-    rounds = (longest + room - 1) // room
+    rounds = (longest + most - 1) // most
     return ((longest + rounds - 1) // rounds + job.piece_rows - 1) // job.piece_rows * job.piece_rows
 
 cdef inline char *slice_gradient(const Plan *p, ptrdiff_t i) noexcept nogil:

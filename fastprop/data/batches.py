@@ -29,9 +29,11 @@ Names = tuple[str, str, str]
 class Stored:
     """Rows in memory, as the engine takes them."""
 
-    # once the trainers of several ranks have exchanged them: the rows of all, and whether all have theirs in memory
+    # once the trainers of several ranks have exchanged them: the rows of all, whether all have theirs in memory, and
+    # whether any has weights
     total_rows: int | None = None
-    all_stored = False
+    all_stored, any_weighted = False, True
+    step_weights: tuple[int, np.ndarray] | None = None  # the batch size, and the total weights of its steps
 
     def __init__(self, examples: Examples):
         self.examples, self.rows = examples, len(examples[0])
@@ -90,7 +92,7 @@ class Streamed:
     """
 
     total_rows: int | None = None  # as in ``Stored``
-    all_stored = False
+    all_stored, any_weighted = False, True
 
     def __init__(self, network: Any, loss: Any, X: Any, y: Any, weight: Any, window: int, names: Names, partial: bool):
         self.network, self.loss, self.X, self.y, self.names, self.partial = network, loss, X, y, names, partial
@@ -216,7 +218,7 @@ class Batches:
     """Batches in the order in which an iterable gives them, each (xb, yb) or (xb, yb, weights)."""
 
     rows = targets = total_rows = None
-    all_stored = False
+    all_stored, any_weighted = False, True
 
     def __init__(self, network: Any, loss: Any, batches: Iterable[Any], partial: bool):
         self.network, self.loss, self.batches, self.partial = network, loss, batches, partial

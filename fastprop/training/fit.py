@@ -128,8 +128,8 @@ def train(run: Run) -> None:
                     run.on_step(step_cost)
                     if run.stopped:
                         break
-            cost = epoch_cost.finish()
-            trainer.end_epoch()
+            cost = epoch_cost.finish(network.parameters)
+            trainer.average_states()
             if not network.engine.all_finite(network.parameters):
                 raise DivergenceError("a parameter overflowed", step=trainer.steps)
             watched = run.record_epoch(cost)

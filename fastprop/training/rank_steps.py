@@ -26,8 +26,7 @@ def iter_steps(
     own = isinstance(trainer.parsed_loss, custom_loss.OwnLoss)
     if source.all_stored and starts is not None and not one_by_one and not own:
         examples, order = next(parts)
-        weights = _total_weights(examples, order, starts)
-        ranks.sum(weights)
+        weights = _total_weights(trainer, source, order, starts, batch_size)
         report = None if epoch_cost.progress is None else epoch_cost.report_within
         cost = _take_steps(trainer, examples, order, starts, weights, rates, report)
         epoch_cost.add(examples, cost)
@@ -117,12 +116,20 @@ def _step_by_own_loss(trainer: Any, examples: Examples, total_rows: float, rates
     return cost
 
 
-def _total_weights(examples: Examples, order: np.ndarray | None, starts: np.ndarray) -> np.ndarray:
-    """Return the total weight of this rank's rows in each step, float64 (steps,)."""
-    weight, sizes = examples[3], np.diff(starts)
-    if weight is None:
-        return sizes.astype(np.float64)
-    each, some = np.zeros(len(sizes)), np.flatnonzero(sizes)
-    if len(some):
+def _total_weights(
+    trainer: Any, source: Any, order: np.ndarray | None, starts: np.ndarray, batch_size: int
+) -> np.ndarray:
+    """Return the total weight of the rows of each step on all ranks, float64 (steps,).
+
+    Without weights it is the same in every epoch, and is exchanged once.
+    """
+    if source.step_weights is not None and source.step_weights[0] == batch_size:
+        return source.step_weights[1]
+    weight, sizes = source.examples[3], np.diff(starts)
+    each, some = sizes.astype(np.float64), np.flatnonzero(sizes)
+    if weight is not None and len(some):
         each[some] = np.add.reduceat(weight if order is None else weight[order], starts[some], dtype=np.float64)
+    trainer.ranks.sum(each)
+    if not source.any_weighted:
+        source.step_weights = batch_size, each
     return each

@@ -101,11 +101,27 @@ class Ranks:
             self._started.pop().wait()
         return gradient[0] != gradient[0] and self.any(diverged)
 
-    def mean(self, weight: float, mean: float) -> float:
-        """Return the mean over the ranks of a mean over the rows of each, given the total weight of its rows."""
+    def mean(self, weight: float, mean: float, same: np.ndarray | None = None) -> float:
+        """Return the mean over the ranks of a mean over the rows of each, given the total weight of its rows.
+
+        Raises
+        ------
+        RuntimeError
+            On all ranks, if the bits of the array `same` are not the same on all.
+        """
         if self.alone:
             return mean
-        total, weight = self.sums(weight * mean if weight else 0.0, weight)
+        checksums = np.zeros(0 if same is None else self.size)
+        if same is not None:
+            checksums[self.rank] = crc32(same.view(np.uint8).data)
+        total, weight, *found = self.sums(weight * mean if weight else 0.0, weight, *checksums)
+        others = [rank for rank, checksum in enumerate(found) if checksum != found[0]]
+        if others:
+            message = (
+                f"the parameters of rank {', '.join(map(str, others))} are not those of rank 0; a communicator must "
+                "give the same sums on all ranks, and nothing else may change the parameters of one"
+            )
+            raise self.common(RuntimeError(message))
         return total / weight if weight else 0.0
 
     def any(self, flag: bool) -> bool:
@@ -185,18 +201,6 @@ class Ranks:
             self.common(error)
             raise
 
-    def check_same(self, array: np.ndarray) -> None:
-        """Raise a RuntimeError on all ranks if the bits of an array are not the same on all."""
-        if self.alone:
-            return
-        sums = self.of_each(crc32(array.view(np.uint8).data))
-        if (sums != sums[0]).any():
-            message = (
-                f"the parameters of rank {_listed(np.flatnonzero(sums != sums[0]))} are not those of rank 0; a "
-                "communicator must give the same sums on all ranks, and nothing else may change the parameters of one"
-            )
-            raise self.common(RuntimeError(message))
-
     # ---- errors ----
 
     def common(self, error: Any) -> Any:
@@ -238,10 +242,6 @@ class Ranks:
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
-
-
-def _listed(ranks: np.ndarray) -> str:
-    return ", ".join(map(str, ranks.tolist()))
 
 
 ALONE = Ranks()

@@ -89,9 +89,9 @@ class EpochCost:
             self.progress(self.done, self.rows, batches.mean(self._costs))
             self._reported = time.monotonic()
 
-    def finish(self) -> float:
-        """Report the end of the epoch; return its mean cost over all ranks."""
-        cost = self.ranks.mean(sum(weight for weight, _ in self._costs), batches.mean(self._costs))
+    def finish(self, parameters: np.ndarray) -> float:
+        """Report the end of the epoch; return its mean cost over all ranks, which must have the same parameters."""
+        cost = self.ranks.mean(sum(weight for weight, _ in self._costs), batches.mean(self._costs), parameters)
         if self.progress is not None:
             self.progress(self.done, self.done if self.rows is None else self.rows, cost)
         return cost
@@ -440,8 +440,8 @@ class Trainer:
             epoch_cost = EpochCost(source.rows, _validation.callback("progress", progress, (None,)), self.ranks)
             for _ in self.iter_steps(source, size, epoch_cost):
                 pass
-            cost = epoch_cost.finish()
-            self.end_epoch()
+            cost = epoch_cost.finish(self.network.parameters)
+            self.average_states()
             self.optimizer_state.on_epoch(cost)
             return cost
 
@@ -456,7 +456,10 @@ class Trainer:
             return source.total_rows or source.rows
         stored = isinstance(source, batches.Stored)
         weight = batches.total_weight(source.examples) if isinstance(source, batches.Stored) else 1.0
-        rows, of_batches, in_memory, total = self.ranks.sums(source.rows or 0, source.rows is None, stored, weight)
+        weighted = not isinstance(source, batches.Stored) or source.examples[3] is not None
+        rows, of_batches, in_memory, total, n_weighted = self.ranks.sums(
+            source.rows or 0, source.rows is None, stored, weight, weighted
+        )
         if 0 < of_batches < self.ranks.size:
             raise self.ranks.common(ValueError("some ranks have arrays and some batches; give all ranks the same kind"))
         if of_batches:
@@ -467,6 +470,7 @@ class Trainer:
             message = "the weights are 0 for every row of all ranks, so there is no mean cost; give some row a weight"
             raise self.ranks.common(ValueError(message))
         source.total_rows, source.all_stored = int(rows), in_memory == self.ranks.size
+        source.any_weighted = n_weighted > 0
         return source.total_rows
 
     def count_classes(self, source: batches.Source) -> np.ndarray:
@@ -547,16 +551,14 @@ class Trainer:
             epoch_cost.add(examples, cost)
             yield cost
 
-    def end_epoch(self) -> None:
-        """Internal: see that all ranks have the same parameters and state after an epoch."""
+    def average_states(self) -> None:
+        """Internal: where each rank has statistics of its own, give all ranks the mean of the running ones."""
         network, ranks = self.network, self.ranks
-        if ranks.alone:
+        if ranks.alone or self.sync_batch_norm or not network.engine.has_batch_norm:
             return
         parameters, state = network.snapshot()
-        if not self.sync_batch_norm and network.engine.has_batch_norm:  # the mean of the running statistics
-            ranks.sum(state)
-            network.restore(parameters, state / ranks.size)
-        ranks.check_same(parameters)
+        ranks.sum(state)
+        network.restore(parameters, state / ranks.size)
 
     def n_steps(self, source: batches.Source, batch_size: int) -> int | None:
         """Internal: return how many steps an epoch has; None where that is not known before."""
