@@ -150,7 +150,8 @@ cdef enum:
     # And this many parameters, for updates and sums of two gradients: they take some 3 microseconds, waking a thread 1.
     MIN_PART_PARAMETERS = 8192
     # The sum over the ranks of this much of the gradient, of whole operations, begins while the rest is computed. A
-    # message of 1 MB takes 20 times its latency on 10 Gb/s, and a layer of 512 x 512 has so much.
+    # message of 1 MB takes 20 times its latency on 10 Gb/s, and a layer of 512 x 512 has that much. It must be more
+    # than MAX_SLICED_BYTES: a rank whose batch has slices knows no part of the gradient before all of it.
     MIN_SUMMED_BYTES = 1024 * 1024
     # An operation that multiplies nothing costs about as much as this many flops of a product per element: it is bound
     # by memory.

@@ -294,6 +294,37 @@ cdef class CompiledTrainer:
                 due = fp_clock() + INTERRUPT_SECONDS
         return mean_cost(&job)
 
+    cdef bint get_examples(self, Py_buffer *xs, Py_buffer *ys, object x, object y) noexcept:
+        """Get the memory of a batch x, y that the kernels can take as it is.
+
+        True if it is one: then the caller must release both.
+        """
+        cdef bint taken
+        if not self.engine.get_matrix(xs, x, self.engine.plan.n_inputs):
+            return False
+        if self.targets == "classes":
+            taken = get_array(ys, y, b"q", 1, 1)
+            if taken and not in_range(<const int64_t *>ys.buf, ys.shape[0], self.engine.plan.n_outputs):
+                PyBuffer_Release(ys)
+                taken = False
+        else:
+            taken = self.targets == "numbers" and self.engine.get_matrix(ys, y, self.loss.n_targets)
+        if taken and ys.shape[0] == xs.shape[0]:
+            return True
+        if taken:
+            PyBuffer_Release(ys)
+        PyBuffer_Release(xs)
+        return False
+
+    def takes(self, x, y):
+        """Return whether the kernels can take the batch x, y as it is; otherwise it must be converted or refused."""
+        cdef Py_buffer xs, ys
+        if not self.get_examples(&xs, &ys, x, y):
+            return False
+        PyBuffer_Release(&xs)
+        PyBuffer_Release(&ys)
+        return True
+
     def try_step(self, x, y):
         """Take one step on the batch x, y if the kernels can take both as they are.
 
@@ -305,32 +336,18 @@ cdef class CompiledTrainer:
         """
         cdef Py_buffer xs, ys
         cdef TrainingJob job
-        cdef bint labelled = self.targets == "classes"
-        if not self.engine.get_matrix(&xs, x, self.engine.plan.n_inputs):
+        if not self.get_examples(&xs, &ys, x, y):
             return None
         try:
-            if labelled and get_array(&ys, y, b"q", 1, 1):
-                if ys.shape[0] != xs.shape[0] or not in_range(
-                    <const int64_t *>ys.buf, ys.shape[0], self.engine.plan.n_outputs
-                ):
-                    PyBuffer_Release(&ys)
-                    return None
-            elif self.targets != "numbers" or not self.engine.get_matrix(&ys, y, self.loss.n_targets):
-                return None
-            elif ys.shape[0] != xs.shape[0]:
-                PyBuffer_Release(&ys)
-                return None
-            try:
-                memset(&job, 0, sizeof(TrainingJob))
-                job.x, job.rows, job.batch_rows = <char *>xs.buf, xs.shape[0], xs.shape[0]
-                if labelled:
-                    job.label = <int64_t *>ys.buf
-                else:
-                    job.y = <char *>ys.buf
-                return self.run_job(&job, NO_BUFFER, None)
-            finally:
-                PyBuffer_Release(&ys)
+            memset(&job, 0, sizeof(TrainingJob))
+            job.x, job.rows, job.batch_rows = <char *>xs.buf, xs.shape[0], xs.shape[0]
+            if self.targets == "classes":
+                job.label = <int64_t *>ys.buf
+            else:
+                job.y = <char *>ys.buf
+            return self.run_job(&job, NO_BUFFER, None)
         finally:
+            PyBuffer_Release(&ys)
             PyBuffer_Release(&xs)
 
 

@@ -213,6 +213,23 @@ class Ranks:
         return error is self._common
 
     @contextmanager
+    def failing_together(self) -> Iterator[None]:
+        """Return a context in which all ranks end if one raises an exception."""
+        if self.alone or self._depth:
+            yield
+            return
+        self._depth = 1
+        try:
+            yield
+        except BaseException as error:
+            if error is not self._common and hasattr(self.communicator, "fail"):
+                self.communicator.fail(error)
+            raise
+        finally:
+            self._depth = 0
+            self._started.clear()
+
+    @contextmanager
     def together(self) -> Iterator[None]:
         """Return a context in which all ranks end if one raises an exception, and Ctrl-C ends all after one step.
 
@@ -221,20 +238,15 @@ class Ranks:
         if self.alone or self._depth:
             yield
             return
-        self._depth = 1
         main = threading.current_thread() is threading.main_thread()
         before = signal.getsignal(signal.SIGINT) if main else None
         if callable(before):
             signal.signal(signal.SIGINT, self._on_interrupt)
         try:
-            yield
-        except BaseException as error:
-            if error is not self._common and hasattr(self.communicator, "fail"):
-                self.communicator.fail(error)
-            raise
+            with self.failing_together():
+                yield
         finally:
-            self.interrupted, self._depth = False, 0
-            self._started.clear()
+            self.interrupted = False
             if callable(before):
                 signal.signal(signal.SIGINT, before)
 

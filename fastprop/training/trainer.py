@@ -311,9 +311,14 @@ class Trainer:
 
     def _step_on_ranks(self, xb, yb, sample_weight) -> float:
         """Take a step together with the other ranks; return the mean cost of the rows of all."""
-        with self.ranks.together():
+        with self.ranks.failing_together():
             self._refuse_balanced()
-            examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
+            plain = sample_weight is None and self.class_weight is None and not self.network.layers[0].categories
+            if plain and self.compiled.takes(xb, yb):
+                classes = self.parsed_loss.targets == "classes"
+                examples: Examples = (xb, None if classes else yb, yb if classes else None, None)
+            else:
+                examples = self.prepare_examples(xb, yb, sample_weight, ("xb", "yb", "sample_weight"))
             (total,) = self.ranks.sums(batches.total_weight(examples))
             cost = rank_steps.take_step(self, examples, total, None)
             return self.ranks.mean(batches.total_weight(examples), cost)
@@ -373,7 +378,7 @@ class Trainer:
             If the gradient is not finite; the step is not taken.
         """
         engine = self.network.engine
-        with self.ranks.together(), engine.locked():
+        with self.ranks.failing_together(), engine.locked():
             self.ranks.sum(engine.gradient)
             if not engine.all_finite(engine.gradient):
                 raise self.ranks.common(
