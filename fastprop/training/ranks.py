@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
@@ -113,7 +112,7 @@ class Ranks:
             return mean
         checksums = np.zeros(0 if same is None else self.size)
         if same is not None:
-            checksums[self.rank] = crc32(same.view(np.uint8).data)
+            checksums[self.rank] = np.bitwise_xor.reduce(same.view(np.uint32))  # a sixteenth of the time of a CRC
         total, weight, *found = self.sums(weight * mean if weight else 0.0, weight, *checksums)
         others = [rank for rank, checksum in enumerate(found) if checksum != found[0]]
         if others:
