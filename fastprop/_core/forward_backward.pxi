@@ -287,13 +287,14 @@ cdef void start_sum(TrainingJob *job, ptrdiff_t first, ptrdiff_t n) noexcept wit
 cdef void start_sums(TrainingJob *job) noexcept nogil:
     """Compute the gradient from the last operation on, and begin its sum over the ranks, part by part.
 
-    The first operations are left. The parts depend on shapes alone, since they must be the same on all ranks.
+    The first operations that have parameters are left. The parts depend on shapes alone, since they must be the same on
+    all ranks.
     """
     cdef Plan *p = job.plan
     cdef ptrdiff_t k, first
     for k in range(p.n_operations - 1, 0, -1):
         first = p.operations[k].offset
-        if (job.n_unsummed - first) * p.itemsize < MIN_SUMMED_BYTES:
+        if first == 0 or (job.n_unsummed - first) * p.itemsize < MIN_SUMMED_BYTES:
             continue
         job.gradient_begin = k
         if job.count > 0:

@@ -64,6 +64,20 @@ def test_large_gradients_are_those_of_one_process(started, threads):
     assert all(sizes == [400 * 401 + 401 * 2, 400 * 401] * 5 for sizes in started.values())
 
 
+@pytest.mark.parametrize("first", [fp.Activation("tanh"), fp.PiecewiseLinear([[-2.0, 0.0, 2.0]] * 3)], ids=str)
+def test_first_operations_without_parameters_are_not_left_alone(started, first):
+    def steps(mine, communicator=None):
+        net = fp.Network([3, first, 60_000, 2], seed=1)
+        trainer = fp.Trainer(net, loss="half_mse", optimizer=fp.SGD(0.001), communicator=communicator)
+        X, y, _ = mine
+        trainer.step(X, y)
+        return net.parameters
+
+    alone = steps(data())
+    for parameters in successes(on_ranks(data(), steps)):
+        assert np.abs(parameters - alone).max() < 1e-5
+
+
 def test_a_started_sum_changes_no_bit(started, monkeypatch):
     early = successes(on_ranks(data(), trained))
     monkeypatch.delattr(ThreadRank, "start_sum")  # then each part is summed at once
