@@ -113,7 +113,9 @@ class Watch(Callback):
         n = run.rows
         if n is None:
             raise ValueError("Watch takes a sample of the rows, got batches that come one by one; give arrays")
-        self._examples = run.take(np.arange(min(self.rows, n)) * n // min(self.rows, n))
+        n_taken = min(self.rows, n)
+        # a rank of several may have no rows, and then records nothing
+        self._examples = run.take(np.arange(n_taken) * n // n_taken) if n_taken else None
         self._layers = _layers(net)
         self._before, self._steps = net.parameters.copy(), run.steps
         self._began, self._last = start, 0.0
@@ -121,6 +123,8 @@ class Watch(Callback):
 
     def on_epoch_end(self, run: Any) -> None:
         """Record every layer, if there is time for it."""
+        if self._examples is None:
+            return
         start = time.perf_counter()
         trained = start - self._began - self._spent
         if self._last and self.share < 1 and self._spent + self._last > self.share * trained:

@@ -93,6 +93,8 @@ class Ranks:
 
         A rank says that something is to be told by a first element that is NaN; only then is there a second sum.
         """
+        if not gradient.size:  # of a network without parameters
+            return self.any(diverged)
         if diverged or self.interrupted:
             gradient[0] = np.nan
         self.communicator.sum(gradient)

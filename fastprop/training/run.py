@@ -38,7 +38,7 @@ class Run:
     cost : float
         The cost of the last step in ``on_step_end``, else that of the last epoch.
     rows : int or None
-        How many rows are trained on; None where batches come one by one.
+        How many rows are trained on, of several ranks by this one; None where batches come one by one.
     stopped : bool
         Whether the training ends after this step or epoch.
     """
@@ -58,7 +58,7 @@ class Run:
         progress: Any = False,
     ):
         self.trainer, self.epochs, self.batch_size = trainer, epochs, batch_size
-        self.source, self.rows = source, trainer.total_rows(source)
+        self.source, self.rows, self._total_rows = source, source.rows, trainer.total_rows(source)
         self.epoch, self.cost, self.stopped = 0, float("nan"), False
         self._validation = validation
         self._metrics = parse_metrics(metrics, trainer.parsed_loss, trainer.network.n_outputs)
@@ -115,7 +115,7 @@ class Run:
         """Return what must be equal in a run that resumes this one."""
         watched = None if self._patience is None else repr(self._patience.options)
         columns = list(self._columns)
-        return {"batch_size": self.batch_size, "rows": self.rows, "columns": columns, "early_stopping": watched}
+        return {"batch_size": self.batch_size, "rows": self._total_rows, "columns": columns, "early_stopping": watched}
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return where the run is, as a dict that JSON can hold and as arrays by name."""

@@ -429,6 +429,41 @@ def test_parameters_that_were_changed_on_one_rank_are_found():
         assert "rank 1" in str(error)
 
 
+def test_callbacks_see_the_rows_of_their_rank():
+    arrays = data([2])
+
+    def train(mine, communicator):
+        watch = fp.Watch(share=1)
+        net, _ = trained([2], mine, communicator, epochs=2, callbacks=[watch, lambda run: seen.append(run.rows)])
+        return len(watch.table()["epoch"]), net.parameters
+
+    seen = []
+    results = successes(on_ranks(CUTS, arrays, train))
+    assert sorted(seen) == sorted([b - a for a, b in zip(CUTS, CUTS[1:])] * 2)
+    assert [recorded for recorded, _ in results] == [0, 2, 2, 2]
+
+
+def test_a_network_without_parameters_is_trained_as_by_one_process():
+    X, _, _ = data([2])
+    layers = [fp.Activation("tanh")]
+    _, history = trained(layers, (X, X), epochs=2)
+    for _, of_rank in successes(on_ranks(CUTS, (X, X), lambda mine, c: trained(layers, mine, c, epochs=2))):
+        assert_near(np.array(of_rank["cost"]), np.array(history["cost"]), 1e-12)
+
+
+def test_members_and_rprop_are_those_of_one_process():
+    X, y, _ = data([2])
+
+    def train(mine, communicator=None):
+        net = fp.Network([3, 8, 2], members=4, dtype="float64", seed=0)
+        net.fit(*mine, loss="half_mse", epochs=5, optimizer=fp.RPROP(), communicator=communicator)
+        return net.parameters
+
+    alone = train((X, y))
+    for parameters in successes(on_ranks(CUTS, (X, y), train)):
+        assert_near(parameters, alone, 1e-10)
+
+
 def test_what_is_no_communicator_is_refused():
     net = fp.Network([3, 2])
     with pytest.raises(TypeError, match="without rank"):
