@@ -212,7 +212,7 @@ def tables(result, out):
 def distributed(result, out):
     """Draw the weak and the strong scaling to 1,000 machines, on paper."""
     networks, machines = cost_model.measured(result), [round(1.25**i) for i in range(32)]
-    figure, (weak, strong) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure, (weak, strong) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
     for axes, cases, values in (
         (weak, cost_model.CASES, lambda network, *case: network.efficiency(*case)),
         (strong, cost_model.BATCHES, lambda network, *case: network.speed_up(*case)),
@@ -227,7 +227,7 @@ def distributed(result, out):
         axes.set_xscale("log")
         axes.set_xlabel("machines")
         axes.grid()
-        axes.legend(frameon=False, fontsize=6)
+        axes.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     weak.set_title("Weak scaling: rows of each machine; rows a second / linear", fontsize=9)
     weak.set_ylim(0, 1.02)
     strong.set_title("Strong scaling: a batch of all; time of one machine / time", fontsize=9)
