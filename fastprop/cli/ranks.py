@@ -1,6 +1,7 @@
 """The processes that train together where a launcher such as mpiexec started the command several times."""
 
 import contextlib
+import io
 import os
 
 from fastprop import distributed
@@ -69,9 +70,13 @@ def quiet(ranks):
     if ranks.rank == 0:
         yield
         return
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nothing,
-        contextlib.redirect_stdout(nothing),
-        contextlib.redirect_stderr(nothing),
-    ):
+    nothing = _Nothing()
+    with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
         yield
+
+
+class _Nothing(io.TextIOBase):
+    """A stream that drops what is written to it."""
+
+    def write(self, text):
+        return len(text)
