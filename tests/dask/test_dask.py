@@ -1,7 +1,5 @@
 """The estimators of ``fastprop.dask`` on two worker processes: one process's model; a lost worker is an error, soon."""
 
-import os
-import signal
 import threading
 import time
 
@@ -15,13 +13,14 @@ pytest.importorskip("xgboost")
 
 import dask.array as da
 import dask.dataframe as dd
+import dask_callbacks
 import joblib
 import pandas
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 import fastprop as fp
-from distributed import Client, LocalCluster, get_worker
+from distributed import Client, LocalCluster
 
 pytestmark = [
     pytest.mark.peer,
@@ -166,30 +165,6 @@ def test_what_one_rank_gets_wrong_is_the_error(client, rows):
     fp.dask.DaskMLPRegressor(**FULL).fit(*arrays(X, y))  # the workers are free again
 
 
-class Slow(fp.Callback):
-    """Makes an epoch last for a while."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-    def on_epoch_end(self, run):
-        time.sleep(self.seconds)
-
-
-class Alone(fp.Callback):
-    """Refuses to train at the same time as another estimator in the process; an epoch lasts for a while."""
-
-    def on_train_begin(self, run):
-        assert not hasattr(fp, "_training")
-        fp._training = True
-
-    def on_epoch_end(self, run):
-        time.sleep(0.02)
-
-    def on_train_end(self, run):
-        del fp._training
-
-
 def test_one_training_a_worker_at_a_time(client, rows):
     X, y, _ = rows
     dX, dy = arrays(X, y)
@@ -197,7 +172,7 @@ def test_one_training_a_worker_at_a_time(client, rows):
 
     def fit():
         try:
-            fp.dask.DaskMLPRegressor(callbacks=Alone(), **FULL).fit(dX, dy, client=client)
+            fp.dask.DaskMLPRegressor(callbacks=dask_callbacks.Alone(), **FULL).fit(dX, dy, client=client)
         except BaseException as error:
             errors.append(error)
 
@@ -218,7 +193,7 @@ def test_client_that_gives_up_ends_the_training(client, rows, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    estimator = fp.dask.DaskMLPRegressor(callbacks=Slow(0.05), **FULL | {"max_iter": 10_000})
+    estimator = fp.dask.DaskMLPRegressor(callbacks=dask_callbacks.Slow(0.05), **FULL | {"max_iter": 10_000})
     with monkeypatch.context() as patch:
         patch.setattr(training, "_watch", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -226,23 +201,11 @@ def test_client_that_gives_up_ends_the_training(client, rows, monkeypatch):
     fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy, client=client)
 
 
-class Killed(fp.Callback):
-    """Kills the process of a worker in the third epoch, and writes down when."""
-
-    def __init__(self, worker, path):
-        self.worker, self.path = worker, path
-
-    def on_epoch_end(self, run):
-        if run.epoch == 3 and get_worker().address == self.worker:
-            self.path.write_text(str(time.time()))
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 @pytest.mark.parametrize("which", [0, 1])
 def test_killed_worker_is_an_error(client, rows, tmp_path, which):
     dX, dy = arrays(*rows[:2])
     victim = sorted(client.nthreads())[which]
-    estimator = fp.dask.DaskMLPRegressor(callbacks=Killed(victim, tmp_path / "killed"), **FULL)
+    estimator = fp.dask.DaskMLPRegressor(callbacks=dask_callbacks.Killed(victim, tmp_path / "killed"), **FULL)
     with pytest.raises(fp.distributed.RankError, match=f"the Dask worker {victim} was lost"):
         estimator.fit(dX, dy, client=client)
     assert time.time() - float((tmp_path / "killed").read_text()) < 30
@@ -252,8 +215,6 @@ def test_killed_worker_is_an_error(client, rows, tmp_path, which):
 
 
 # ---- searches ----
-
-
 
 
 def test_search_over_joblib_and_dask(client, rows):
