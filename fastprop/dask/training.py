@@ -22,6 +22,7 @@ POLL = 0.5  # seconds between two looks at the workers, while all is well
 # Seconds that the other ranks are given after the first error, which may be its cause or its effect: so long Dask may
 # take to notice that a worker is gone.
 SETTLE = 5.0
+NO_WORKERS = 60.0  # seconds for which a cluster may have no worker, while it starts them anew
 
 Columns = dict[str, Any]  # an argument of fit -> its Dask collection, or its rows
 
@@ -51,11 +52,11 @@ def fit_on_workers(client: Client, estimator: Any, groups: list[Columns]) -> Any
     ValueError, TypeError
         If the collections do not go together; or what ``fit`` raises.
     RankError
-        If a worker was lost.
+        If a worker was lost, or the cluster has none.
     """
     parts = [client.compute(_partitions(group)) for group in groups]
     everything = [future for group in parts for future in group]
-    wait(everything)
+    _wait_for_workers(client, everything)
     for future in everything:
         if future.status != "finished":
             future.result()  # which raises
@@ -82,6 +83,21 @@ def fit_on_workers(client: Client, estimator: Any, groups: list[Columns]) -> Any
         ]  # fmt: skip
         stack.callback(client.cancel, futures)
         return _watch(client, futures, workers)
+
+
+def _wait_for_workers(client: Client, futures: list[Future]) -> None:
+    """Wait until the futures are computed or have failed, but not for ever where nobody computes them."""
+    last = time.monotonic()
+    while True:
+        try:
+            wait(futures, timeout=POLL)
+            return
+        except TimeoutError:
+            now = time.monotonic()
+            last = now if client.nthreads() else last
+            if now - last > NO_WORKERS:
+                message = f"the cluster has had no worker for {NO_WORKERS:g} seconds"
+                raise RankError(None, message) from None
 
 
 # ---- where the rows are ----

@@ -214,6 +214,17 @@ def test_killed_worker_is_an_error(client, rows, tmp_path, which):
     fp.dask.DaskMLPRegressor(**FULL).fit(dX, dy, client=client)  # the cluster is as good as before
 
 
+def test_cluster_without_workers_is_an_error(rows, monkeypatch):
+    monkeypatch.setattr("fastprop.dask.training.NO_WORKERS", 0.5)
+    estimator = fp.dask.DaskMLPRegressor(**FULL)
+    with (
+        LocalCluster(n_workers=0, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+        pytest.raises(fp.distributed.RankError, match="no worker"),
+    ):
+        estimator.fit(*arrays(*rows[:2]), client=client)
+
+
 # ---- searches ----
 
 
