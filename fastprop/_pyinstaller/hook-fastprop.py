@@ -2,6 +2,7 @@
 
 from PyInstaller.utils.hooks import collect_data_files
 
+hiddenimports = ["fastprop.distributed", "fastprop.plots"]  # which fastprop imports by name, when they are asked for
 datas = collect_data_files("fastprop", excludes=["**/*.pyi"])
 # A program that uses tensors or data frames imports these itself. In any other, PyTorch alone would add a gigabyte.
 excludedimports = ["pandas", "torch"]
