@@ -91,9 +91,7 @@ cdef void sum_over_ranks(TrainingJob *job, double *numbers, ptrdiff_t n) noexcep
     try:
         (<object>job.norm_ranks).sum(numpy.asarray(<double[:n]>numbers))
     except BaseException as raised:
-        Py_INCREF(raised)
-        job.interrupts.raised = <PyObject *>raised
-        fp_atomic_store(&job.interrupts.stopped, True)
+        stop_work(&job.interrupts, raised)
     fp_denormals_flush()
 
 cdef void load_doubles(double *numbers, const real *elements, ptrdiff_t n) noexcept nogil:

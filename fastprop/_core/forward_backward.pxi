@@ -279,9 +279,7 @@ cdef void start_sum(TrainingJob *job, ptrdiff_t first, ptrdiff_t n) noexcept wit
         (<object>job.gradient_ranks).start_sum(
             numpy.asarray(<float[:n]><float *>start if p.itemsize == 4 else <double[:n]><double *>start))
     except BaseException as raised:
-        Py_INCREF(raised)
-        job.interrupts.raised = <PyObject *>raised
-        fp_atomic_store(&job.interrupts.stopped, True)
+        stop_work(&job.interrupts, raised)
     fp_denormals_flush()
 
 cdef void start_sums(TrainingJob *job) noexcept nogil:

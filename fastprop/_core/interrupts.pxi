@@ -33,6 +33,12 @@ cdef void end_work(InterruptState *interrupts) noexcept nogil:
 
 cdef Py_ssize_t n_signal_checks = 0
 
+cdef void stop_work(InterruptState *interrupts, object raised) noexcept:
+    """Drop the step; `raise_if_stopped` raises this exception when the work has ended."""
+    Py_INCREF(raised)
+    interrupts.raised = <PyObject *>raised
+    fp_atomic_store(&interrupts.stopped, True)
+
 cdef bint check_signals(InterruptState *interrupts) noexcept with gil:
     """Run pending signal handlers; True if one raised. A separate function, since it takes the GIL on entry."""
     global n_signal_checks
@@ -41,9 +47,7 @@ cdef bint check_signals(InterruptState *interrupts) noexcept with gil:
     try:
         PyErr_CheckSignals()
     except BaseException as raised:
-        Py_INCREF(raised)
-        interrupts.raised = <PyObject *>raised
-        fp_atomic_store(&interrupts.stopped, True)
+        stop_work(interrupts, raised)
     fp_denormals_flush()
     return interrupts.raised != NULL
 

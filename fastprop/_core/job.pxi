@@ -139,7 +139,7 @@ cdef inline bint sums_slices(const Plan *p, ptrdiff_t rows) noexcept nogil:
         and 2 * p.n_parameters <= rows * (p.n_inputs + 2 * p.n_activations))
 
 cdef bint is_mostly_by_columns(const Plan *p, ptrdiff_t rows) noexcept nogil:
-    """Whether threads that share a block of so many rows share the columns of most products, by their flops.
+    """Whether threads that share a block of `rows` rows share the columns of most products, by their flops.
 
     A prediction is then faster in blocks: each thread would read all weights for a few rows. 784-512-512-10 with 128
     rows takes half of the time on 4 threads.

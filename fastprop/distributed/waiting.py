@@ -50,7 +50,7 @@ class Request(Protocol):
         """Return whether it has ended; raise one of the communicator's `_errors` if it cannot."""
 
     def pause(self, waited: float) -> None:
-        """Wait for a moment, after so many seconds; raise nothing."""
+        """Wait for a moment, after `waited` seconds of waiting; raise nothing."""
 
 
 class Call:

@@ -28,7 +28,7 @@ from fastprop.sklearn._callbacks import EstimatorCallback, Rows, SklearnCallback
 from fastprop.sklearn.standardize import Standardization, first_weights, fold_standardization, restandardize
 from fastprop.training.callbacks import parse
 from fastprop.training.fit import train, train_by_lbfgs
-from fastprop.training.ranks import ALONE, Ranks
+from fastprop.training.ranks import ALONE, SAMPLED_ROWS, Ranks
 from fastprop.training.run import Run
 from fastprop.training.split import held_out as choose_held_out
 from fastprop.training.trainer import DivergenceError, Trainer
@@ -56,10 +56,6 @@ STRUCTURAL = ("loss", "standardize", "initializer", "batch_norm", "layer_norm", 
 
 # More rows did not order columns better: for Friedman's function, for products, for scikit-learn's diabetes with noise.
 IMPORTANCE_ROWS = 256
-
-# Over several ranks, the bins of embedding="piecewise" are found in at most so many rows, which all get. A quantile of
-# so many is that of all rows within 0.16% of them (a standard error).
-SAMPLED_ROWS = 100_000
 
 
 class BaseMLP(CallbackSupportMixin, BaseEstimator):

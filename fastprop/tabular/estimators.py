@@ -142,7 +142,7 @@ class BaseTabular(BaseEstimator):
         return self
 
     def _table(self, X, fitting=False, least=1):
-        """Return the table that X is, of at least so many rows; the columns of an array are those of the fit."""
+        """Return the table that X is, of at least `least` rows; the columns of an array are those of the fit."""
         if nw.dependencies.is_into_dataframe(X) or (isinstance(X, Table | Mapping) and not issparse(X)):
             table = Table.from_frame(X)
             if fitting:

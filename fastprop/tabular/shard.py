@@ -7,12 +7,9 @@ import numpy as np
 from fastprop.tabular.stacking import stack
 from fastprop.tabular.table import Table, TableError, TextColumn
 from fastprop.training.ranks import ALONE, Ranks
+from fastprop.training.ranks import SAMPLED_ROWS as SAMPLE
 
 __all__ = ["SAMPLE", "Shard", "group_sizes", "latest", "union"]
-
-# From so many rows, of all ranks together, the kinds of columns and quantiles are found. A quantile of so many is that
-# of all rows within 0.16% of them (a standard error), far less than the 3% that lie between two edges of a recipe.
-SAMPLE = 100_000
 
 
 @dataclass(frozen=True)
