@@ -109,6 +109,7 @@ class PolledCommunicator:
         self._calls: list[Call] = []  # those that have not ended, as far as this rank has looked
         self._failure: tuple[int | None, str] | None = None
         self._failed_at = 0.0
+        self._known = False  # whether the caller has been told of the failure
         self._confessed = -1  # the last call of the rank that failed, if it told the failure itself; -1 if not
         self._waiting: dict[int, Note] = {}  # rank -> the call in which it has waited for a while
         self._told = 0  # the last call of which this rank told the others that it waits in it
@@ -184,6 +185,8 @@ class PolledCommunicator:
     def meet(self) -> None:
         """Wait until every rank has come here, up to `start_timeout` seconds, also after a failure."""
         if self._failure is not None:
+            if not self._known:  # it was noticed while an earlier call ended
+                self._raise_failure()
             self._begin_generation()
         mine = self.history & 0xFFFFFF  # so that the sum of the squares of 2^15 ranks fits into 64 bits
         sums = np.array([mine, mine * mine])
@@ -200,6 +203,7 @@ class PolledCommunicator:
         if self.size > 1 and self._failure is None:
             text = f"{type(error).__name__}: {error}".removesuffix(": ")
             self._fail(self.rank, short(text, 2000))
+        self._known = True
 
     # ---- starting and waiting ----
 
@@ -364,6 +368,7 @@ class PolledCommunicator:
     def _set_failure(self, rank: int | None, text: str) -> None:
         self._failure = (rank, text)
         self._failed_at = time.monotonic()
+        self._known = False
         self._confessed = -1
 
     def _fail(self, rank: int | None, text: str) -> None:
@@ -373,6 +378,7 @@ class PolledCommunicator:
 
     def _raise_failure(self) -> NoReturn:
         assert self._failure is not None
+        self._known = True
         rank, text = self._failure
         if text.startswith("KeyboardInterrupt"):
             raise KeyboardInterrupt(f"on rank {rank}")

@@ -39,6 +39,15 @@ for _ in range(3):
     with pytest.raises(KeyboardInterrupt):
         raises(KeyboardInterrupt(), [0])
     use()
+    # A failure that is noticed while a call ends well is raised by the next one, and be it a meeting.
+    if rank == size - 1:
+        communicator.fail(ValueError("noticed late"))
+    else:
+        while communicator._failure is None:
+            communicator._read()
+        with pytest.raises(fp.distributed.RankError, match="noticed late"):
+            communicator.meet()
+    use()
 communicator.history += rank  # as after sums of other shapes, which MPI may not notice
 if size > 1:
     with pytest.raises(ValueError, match="the ranks have made different calls"):
