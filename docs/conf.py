@@ -20,6 +20,7 @@ extensions = [
     "of_lists",
     "of_modules",
     "of_examples",
+    "diagrams",
 ]
 exclude_patterns = ["_ext"]
 default_role = "literal"
