@@ -21,6 +21,7 @@ extensions = [
     "of_modules",
     "of_examples",
     "diagrams",
+    "traces",
 ]
 exclude_patterns = ["_ext"]
 default_role = "literal"

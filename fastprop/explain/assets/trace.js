@@ -5,7 +5,7 @@ const at = (id) => document.getElementById(id);
 const svg = document.querySelector("#drawing svg");
 const marked = [...svg.querySelectorAll("[data-step]")];
 const PAUSE = 1400; // milliseconds of a step: time to read its line
-const state = { step: data.steps.length - 1, row: 0, timer: null, sheet: false, known: new Set() };
+const state = { step: data.steps.length - 1, row: 0, number: null, embed: false, timer: null, sheet: false, known: new Set() };
 
 // ---- small parts ----
 
@@ -230,6 +230,41 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+// ---- the address, which a teacher can send: #step=4&row=1&number=W1[0,1]&worksheet, and embed in another page ----
+
+function address() { // a page without an address of its own, as in a notebook, has none
+  if (location.protocol === "about:") return;
+  const parts = state.embed ? ["embed"] : [];
+  if (state.step !== data.steps.length - 1) parts.push(`step=${state.step + 1}`);
+  if (state.row) parts.push(`row=${data.rows[state.row].name}`);
+  if (state.number) parts.push(`number=${state.number}`);
+  if (state.sheet) parts.push("worksheet");
+  const hash = parts.length ? "#" + parts.join("&") : "";
+  if (decodeURIComponent(location.hash) !== hash) history.replaceState(null, "", hash || location.pathname);
+}
+
+function arrive() {
+  const given = new URLSearchParams(location.hash.slice(1)), row = data.rows.findIndex((each) => each.name === given.get("row"));
+  state.embed = given.has("embed");
+  document.documentElement.classList.toggle("embed", state.embed);
+  state.row = Math.max(0, row);
+  at("row").value = state.row;
+  state.step = Math.max(0, Math.min(data.steps.length, Number(given.get("step")) || data.steps.length) - 1);
+  at("alone").href = location.href.replace(/embed&?/, "");
+  if (given.has("worksheet") !== state.sheet) worksheet(); else draw();
+  if (given.get("number") && !state.sheet) explain(given.get("number"));
+}
+
+// A frame is as tall as the page in it; a page of another origin, as files are, can only tell it.
+const tall = () => {
+  if (parent === window) return;
+  parent.postMessage({ fastpropTrace: document.documentElement.getBoundingClientRect().height }, "*");
+};
+new ResizeObserver(tall).observe(document.documentElement);
+addEventListener("message", (event) => {
+  if (event.source === parent && typeof event.data?.fastpropTheme === "string") document.documentElement.dataset.theme = event.data.fastpropTheme;
+});
+addEventListener("hashchange", arrive);
 data.rows.forEach((row, k) => {
   const option = make("option", row.name);
   option.value = k;
@@ -238,4 +273,4 @@ data.rows.forEach((row, k) => {
 at("rows").hidden = data.rows.length < 2;
 at("worksheet").hidden = !data.sheet.length;
 at("hint").textContent = data.hint;
-draw();
+arrive();
