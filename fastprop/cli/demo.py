@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 import fastprop as fp
+from fastprop._util.text import number
 from fastprop.cli._common import describe_network
 from fastprop.samples import load_digits, numpy_training
 from fastprop.training import progress
@@ -25,7 +26,7 @@ class EpochLines(fp.Callback):
     def on_epoch_end(self, run):
         """Print the line of an epoch."""
         width = len(str(run.epochs))
-        progress.say(f"epoch {run.epoch:{width}}/{run.epochs}  cost {run.cost:.5f}  {self.score()}")
+        progress.say(f"epoch {run.epoch:{width}}/{run.epochs}  cost {number(run.cost, '.5f')}  {self.score()}")
 
 
 def run(args):

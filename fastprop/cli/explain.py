@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastprop._util.text import number
 from fastprop.cli._common import check_finite, check_outputs, note, read_table
 from fastprop.explain import html as trace_page
 from fastprop.explain.trace import trace
@@ -115,7 +116,7 @@ class Moved:
         target, encoder = model.target, model.encoder
         if target.task == "classification":
             k = int(decoded.argmax())
-            what, digits = f"the probability of {target.classes[k]!r:.60}", "{:.3f}".format
+            what, digits = f"the probability of {target.classes[k]!r:.60}", lambda value: number(value, ".3f")
 
             def predict(X):
                 return check_finite(target, model.ensemble(X))[:, k]
@@ -226,6 +227,6 @@ def _described_inputs(model, table, x, quantity):
         lines.append(f"  column {column.name!r}, {table[column.name].cell(0)!r}:")
         for each, value in zip(column.inputs, x[position:].tolist()):
             if value:
-                lines.append(f"    x[{position}] = {value:.6g}, {each.name}")
+                lines.append(f"    x[{position}] = {number(value)}, {each.name}")
             position += 1
     return lines

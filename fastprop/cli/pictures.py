@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from fastprop._util.text import number
 from fastprop.plots import style
 from fastprop.tabular.inspection import Effect, Importance
 from fastprop.tabular.model import best_epoch
@@ -117,7 +118,7 @@ def draw_effect(axes: Any, found: Effect, target: Target) -> None:
         for k, (label, values) in enumerate(chosen):
             look = style.MARKERS[k] + ("-" if numbers else "")
             axes.plot(places, values, look, color=style.COLOURS[k], markersize=6, label=label)
-        names = [f"{point:g}" if numbers else style.plain(_cut(point, 12)) for point in found.points]
+        names = [number(point) if numbers else style.plain(_cut(point, 12)) for point in found.points]
         axes.set_xticks(places, names, **({} if numbers else {"rotation": 30, "ha": "right"}))
     else:
         below.bar(found.edges[:-1], found.counts, width=np.diff(found.edges), align="edge", **faint)

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastprop import config
 from fastprop._core import _engine
+from fastprop._util.text import number
 from fastprop._version import __version__
 from fastprop.cli import pictures
 from fastprop.cli.study import Study
@@ -355,7 +356,7 @@ def _text(sentence: str) -> str:
 
 def _figure(value: float) -> str:
     """Return a number as text: four digits after the point, or six digits of a large or very small number."""
-    return f"{value:.4f}" if 0.0001 <= abs(value) < 10 or value == 0 else f"{value:,.6g}"
+    return number(value, ".4f" if 0.0001 <= abs(value) < 10 or value == 0 else ",.6g")
 
 
 PAGE = """<!DOCTYPE html>

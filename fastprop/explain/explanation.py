@@ -9,6 +9,7 @@ from typing import Any
 
 from fastprop import _validation
 from fastprop._util.frozen import ByIdentity, frozen
+from fastprop._util.text import aligned, number
 from fastprop.explain import numpy_ops
 from fastprop.explain.chain_rule import Chain, Edge, Node, averages
 from fastprop.explain.trace import Trace
@@ -112,34 +113,34 @@ class Explanation(ByIdentity):
         return "C" if averages(self.trace) else "L"
 
     def __str__(self) -> str:
-        lines = [f"{self.symbol} = {self.total:.10g}, where {self.quantity} = {self.value:.6g}", ""]
+        lines = [f"{self.symbol} = {_digits(self.total)}, where {self.quantity} = {number(self.value)}", ""]
         for path in self.paths:
             lines += [" -> ".join(map(str, path.nodes)) + (f"   (row {path.row})" if self.row is None else "")]
             symbols = [edge.symbol for edge in path.edges] + ["product"]
             sides = [edge.formula for edge in path.edges] + [""]
             wide, far = max(map(len, symbols)), max(map(len, sides))
-            numbers = [edge.derivative for edge in path.edges] + [path.product]
+            numbers = aligned([_digits(value) for value in (*(edge.derivative for edge in path.edges), path.product)])
             lines += [
-                f"    {symbol.ljust(wide)} = {side.ljust(far)}{' = ' if side else '   '}{number: .10g}"
-                for symbol, side, number in zip(symbols, sides, numbers)
+                f"    {symbol.ljust(wide)} = {side.ljust(far)}{' = ' if side else '   '}{each}"
+                for symbol, side, each in zip(symbols, sides, numbers)
             ]
             lines.append("")
         if self.n_rest:
-            lines.append(f"the other {_count(self.n_rest)} together: {self.rest:.10g}")
+            lines.append(f"the other {_count(self.n_rest)} together: {_digits(self.rest)}")
         if not self.paths:
             lines.append("no path leads from it to the cost")
         found = self.finite_difference
-        difference = "none, the cost has a corner here" if found is None else f"{found:.10g}"
+        difference = "none, the cost has a corner here" if found is None else _digits(found)
         lines += [
-            f"sum over {_count(len(self.paths) + self.n_rest)}: {self.total:.10g}",
-            f"the engine's gradient: {self.gradient:.10g}",
+            f"sum over {_count(len(self.paths) + self.n_rest)}: {_digits(self.total)}",
+            f"the engine's gradient: {_digits(self.gradient)}",
             f"finite difference:     {difference}",
-            f"complex step:          {self.complex_step:.10g}",
+            f"complex step:          {_digits(self.complex_step)}",
         ]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<{self.symbol} = {self.total:.6g}, {_count(len(self.paths) + self.n_rest)}>"
+        return f"<{self.symbol} = {number(self.total)}, {_count(len(self.paths) + self.n_rest)}>"
 
     def latex(self) -> str:
         """Return the explanation as an ``aligned`` block of LaTeX, with the values under braces."""
@@ -357,12 +358,16 @@ def _finite_difference(t: Trace, node: Node) -> float | None:
 # ---- text ----
 
 
+def _digits(value: float) -> str:
+    return number(value, ".10g")
+
+
 def _count(n: int) -> str:
     return f"{n:,} path{'s' if n != 1 else ''}"
 
 
 def _tex(value: float) -> str:
-    text = f"{value:.6g}"
+    text = number(value)
     mantissa, e, exponent = text.partition("e")
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else text
 

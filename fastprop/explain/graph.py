@@ -282,7 +282,7 @@ def _layers(t: Trace) -> str:
             if layer.W is not None:
                 shape = " x ".join(map(str, layer.W.shape))
                 parts.append(text(x - ACROSS + 6, end[1] - 12, f"W{k} {shape}", "on", "soft"))
-                parts.append(text(x - ACROSS + 6, end[1] + 20, f"rms dW{k} {norms[k - 1]:.2g}", "on", step=step))
+                parts.append(text(x - ACROSS + 6, end[1] + 20, f"rms dW{k} {short(norms[k - 1], 2)}", "on", step=step))
     x, y = MARGIN + (n + 1) * (LAYER[0] + ACROSS), MARGIN + 20
     parts.append(curve((x - ACROSS, y + LAYER[1] / 2), (x, y + LAYER[1] / 2), 1, "edge", step=step_of("L", n, n)))
     parts.append(box(x, y, LAYER) + text(x, y - 6, t.loss.name, "head"))
@@ -318,7 +318,7 @@ def paths(e: Explanation) -> str:
             kinds = ("edge", sign(path.product)) + (() if place == 0 else ("dim",))
             lines.append(curve(start, end, stroke(path.product, largest), *kinds))
             x, y = start[0] + 0.62 * (end[0] - start[0]), start[1] + 0.7 * (end[1] - start[1])
-            title = f"<title>{escape(f'{edge.symbol} = {edge.formula} = {edge.derivative:.10g}')}</title>"
+            title = f"<title>{escape(f'{edge.symbol} = {edge.formula} = {short(edge.derivative, 10)}')}</title>"
             label = text(x - 30, y - 4, short(edge.derivative), "on")
             labels.append(label.replace("</text>", f"{title}</text>"))
     boxes = []

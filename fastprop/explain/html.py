@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastprop._util.lazy import LazyModule
+from fastprop._util.text import number
 from fastprop._version import __version__
 from fastprop.explain import explanation as explain
 from fastprop.explain import graph
@@ -61,11 +62,12 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE, ab
     pages = resources.files("fastprop.explain").joinpath("assets")
     body, style, script = (pages.joinpath(f"trace.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
     rows = f"{len(t.x):,} row{'s' if len(t.x) > 1 else ''}"
+    mode = "training" if t.training else "prediction"
     return string.Template(body).substitute(
         # Only this script runs, whatever a name contains. Styles in a drawing have no hash, so they are allowed inline.
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_digest(script)}'",
         title=html.escape(title),
-        summary=html.escape(f"{t.network!r}, {rows}, {'training' if t.training else 'prediction'}: cost {t.cost:.6g}"),
+        summary=html.escape(f"{t.network!r}, {rows}, {mode}: cost {number(t.cost)}"),
         style=style,
         above=above,
         svg=drawing.svg,

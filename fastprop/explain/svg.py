@@ -5,6 +5,7 @@ from math import inf, isfinite
 from typing import Any
 
 from fastprop._util.lazy import LazyModule
+from fastprop._util.text import number
 
 html = LazyModule("html")
 
@@ -60,9 +61,9 @@ def drawing(width: float, height: float, label: str, parts: Iterable[str]) -> st
     )
 
 
-def short(value: float) -> str:
-    """Return a number as text, with four digits."""
-    return f"{value:.4g}"
+def short(value: float, digits: int = 4) -> str:
+    """Return a number as text."""
+    return number(value, f".{digits}g")
 
 
 def sign(value: float) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from fastprop import _validation
 from fastprop._util.frozen import ByIdentity, frozen, once
 from fastprop._util.lazy import LazyModule
+from fastprop._util.text import number
 from fastprop.interop import _common
 from fastprop.nn import custom_loss
 from fastprop.nn.losses import Loss
@@ -226,7 +227,7 @@ class Trace(ByIdentity):
                     yield title, quantity, _shape(values), _shown(values)
                     title = ""
         yield f"loss: {self.loss.name}", "losses", _shape(self.losses), _shown(self.losses)
-        yield "", "cost", "", _number(self.cost)
+        yield "", "cost", "", number(self.cost)
 
     def __str__(self) -> str:
         """Return a table in plain text; ``rich.print`` draws it with lines."""
@@ -252,7 +253,7 @@ class Trace(ByIdentity):
         return f"Trace of {self.network!r}, {rows}, {mode}"
 
     def __repr__(self) -> str:
-        return f"<{self._title()}: cost {_number(self.cost)}>"
+        return f"<{self._title()}: cost {number(self.cost)}>"
 
 
 def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0) -> Trace:
@@ -342,18 +343,14 @@ def _shape(values: np.ndarray) -> str:
 
 def _shown(values: np.ndarray) -> str:
     if values.size <= SHOWN:
-        return "  ".join(map(_number, values.flat))
+        return "  ".join(map(number, values.flat))
     exact = values.astype(np.float64)
     if not np.isfinite(exact).all():
         return f"{np.count_nonzero(~np.isfinite(exact)):,} of {exact.size:,} are not finite"
     if exact.min() == exact.max():
-        return f"all {_number(exact.min())}"
+        return f"all {number(exact.min())}"
     zeros = np.count_nonzero(values == 0) / values.size
     return (
-        f"{_number(exact.min())} to {_number(exact.max())}, mean {_number(exact.mean())}"
+        f"{number(exact.min())} to {number(exact.max())}, mean {number(exact.mean())}"
         + (f", {zeros:.0%} zeros" if zeros >= 0.005 else "")
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastprop._util.text import number
 from fastprop.plots import checks, style
 
 # If there are more points than this, they are one image within a vector picture: 2000 circles of SVG take about 200 KB.
@@ -81,7 +82,7 @@ class PredictionErrorDisplay:
         left.set_aspect("equal", adjustable="datalim")
         rmse = float(np.sqrt(np.mean(residual**2)))
         spread = float(np.mean((self.y - self.y.mean()) ** 2))
-        r2 = f", R2 {1 - rmse**2 / spread:.3f}" if spread > 0 else ""
+        r2 = f", R2 {number(1 - rmse**2 / spread, '.3f')}" if spread > 0 else ""
         style.label_axes(left, "predicted and true", f"true{of}", f"predicted{of}", f"RMSE {style.number(rmse)}{r2}")
 
         right.scatter(self.predicted, residual, **dots)

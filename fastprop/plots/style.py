@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastprop._util import text
+
 # Okabe and Ito 2008, *Color universal design*: colour-blind readers can distinguish them too. Those that contrast with
 # white as with black come first; their yellow, which does not contrast with white, is left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -111,4 +113,4 @@ def plain(text: Any, most: int = 60) -> str:
 
 def number(value: float) -> str:
     """Return a number as text, with four digits, or in full with commas from 1000 on."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
+    return text.number(value, ",.0f" if 1000 <= abs(value) < 1e7 else ".4g")

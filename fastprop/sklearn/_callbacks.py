@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fastprop._util.text import number
 from fastprop.io import streams
 from fastprop.optim.schedules import Schedule
 from fastprop.training.callbacks import Callback
@@ -76,7 +77,7 @@ class EstimatorCallback(Callback):
         estimator.loss_ = run.cost
         estimator.loss_curve_.append(run.cost)
         if self.verbose:
-            streams.show(f"Iteration {estimator.n_iter_}, loss = {run.cost:.8f}")
+            streams.show(f"Iteration {estimator.n_iter_}, loss = {number(run.cost, '.8f')}")
         improved = self._improved()
         if self.rows.held_out is not None:  # for the callbacks that come after this one
             run.history.setdefault("validation_score", []).append(estimator.validation_scores_[-1])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fastprop._util.text import number
 from fastprop.tabular import baselines
 from fastprop.tabular.scores import Z95, difference, scores, standard_error
 from fastprop.tabular.table import Table
@@ -191,17 +192,18 @@ def figure(value):
     """Return a number as text: four decimals, or six digits of large and very small ones."""
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.4f}" if 0.001 <= abs(value) < 10 or value == 0 else f"{value:,.6g}"
+    return number(value, ".4f" if 0.001 <= abs(value) < 10 or value == 0 else ",.6g")
 
 
 def with_interval(value, error):
     """Return a score and half of its 95% interval as text, with the decimals that the interval leaves certain."""
     half = Z95 * error
     if half == 0:
-        return f"{value:.3f} +- 0" if abs(value) < 1000 else f"{figure(value)} +- 0"
+        return f"{number(value, '.3f')} +- 0" if abs(value) < 1000 else f"{figure(value)} +- 0"
     if abs(value) < 0.001:
-        value = round(value, 4) + 0.0  # no -0.0000
+        value = round(value, 4)
     if not (math.isfinite(half) and half > 1e-4):
         return f"{figure(value)} +- {half:.4f}"
     places = max(0, 1 - math.floor(math.log10(half)))
-    return f"{value:,.{places}f} +- {half:,.{places}f}"
+    form = f",.{places}f"
+    return f"{number(value, form)} +- {number(half, form)}"

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastprop import _validation
+from fastprop._util.text import number
 from fastprop.tabular.reading import check_names, count
 from fastprop.tabular.schema import Schema
 from fastprop.tabular.shard import Shard
@@ -108,7 +109,7 @@ class NumberEncoding:
         n_gaps = 0 if self.gaps else int((~np.isfinite(values)).sum())
         if n_gaps:
             yield (
-                f"column {self.name!r} has {count(n_gaps, 'gap')}, filled with the median {self.center:g}; "
+                f"column {self.name!r} has {count(n_gaps, 'gap')}, filled with the median {number(self.center)}; "
                 "there was none in the training rows"
             )
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from fastprop import _validation
+from fastprop._util.text import number
 from fastprop.tabular.cells import (
     CLOCK,
     MISTAKES,
@@ -384,4 +385,4 @@ def _listed(texts):
 
 
 def _shown(value):
-    return f"{value:.15g}"
+    return number(value, ".15g")

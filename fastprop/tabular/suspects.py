@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from fastprop._util.text import number
+
 __all__ = ["Suspects", "one_to_one", "skill"]
 
 # All of this is looked for from this many rows on: in a shorter table 1, 2, 3 may be a measurement.
@@ -129,7 +131,7 @@ def _sentinels(name, values):
 
 
 def _shown(value):
-    return f"{value:.15g}"
+    return number(value, ".15g")
 
 
 def one_to_one(column, target):

@@ -317,7 +317,7 @@ def _check_loss(loss, task):
 def decimal(value, spread, digits):
     """Return a number in decimals, rounded to `digits` digits of `spread`: 1700000123.45 for a spread of 1000 and 6."""
     if abs(value) >= 1e16 or spread < 1e-10:  # the text would be mostly zeros
-        return repr(value)
+        return repr(value + 0.0)  # -0.0 is 0
     places = max(0, digits - 1 - int(np.floor(np.log10(spread))))
     text = np.format_float_positional(value, precision=places, trim="-")
     return "0" if text == "-0" else text

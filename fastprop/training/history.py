@@ -2,6 +2,8 @@
 
 from math import isfinite
 
+from fastprop._util.text import number
+
 
 class History(dict):
     """What ``fit`` recorded: a dict of lists, with one entry for each epoch.
@@ -17,10 +19,11 @@ class History(dict):
         main = "validation_cost" if self.get("validation_cost") else "cost"
         for name in dict.fromkeys(["cost", main]):
             if self.get(name):
-                shown.append(f"{name} {self[name][-1]:.6g}")
+                shown.append(f"{name} {number(self[name][-1])}")
         finite = [(cost, epoch) for cost, epoch in zip(self.get(main, []), self.get("epoch", [])) if isfinite(cost)]
         if finite:
-            shown.append("the best {:.6g} in epoch {}".format(*min(finite)))
+            cost, epoch = min(finite)
+            shown.append(f"the best {number(cost)} in epoch {epoch}")
         return f"<History: {', '.join(shown)}; columns {', '.join(map(str, self))}>"
 
     def to_dataframe(self):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastprop import _validation
+from fastprop._util.text import number
 from fastprop.io import streams
 
 TIMES = ("epoch", "seconds")  # the columns of a history that are not results
@@ -34,8 +35,8 @@ class Lines(Silent):
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
         """Print the row."""
-        shown = "  ".join(f"{_short(name)} {value:.6g}" for name, value in row.items() if name not in TIMES)
-        streams.show(f"epoch {row['epoch']}/{epochs}  {shown}  {row['seconds']:.3g} s")
+        shown = "  ".join(f"{_short(name)} {number(value)}" for name, value in row.items() if name not in TIMES)
+        streams.show(f"epoch {row['epoch']}/{epochs}  {shown}  {number(row['seconds'], '.3g')} s")
 
 
 class Bar(Silent):
@@ -50,7 +51,7 @@ class Bar(Silent):
         if self._bar is None:
             self._bar = self._tqdm(total=epochs * rows, initial=(epoch - 1) * rows, unit=" rows", unit_scale=True)
         self._bar.set_description_str(f"epoch {epoch}/{epochs}", refresh=False)
-        self._bar.set_postfix_str(f"cost {cost:.4g}{self._beside}", refresh=False)
+        self._bar.set_postfix_str(f"cost {number(cost, '.4g')}{self._beside}", refresh=False)
         self._bar.update((epoch - 1) * rows + done - self._bar.n)
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
@@ -91,7 +92,7 @@ class RichBar(Silent):
             self._task,
             completed=(epoch - 1) * rows + done,
             description=f"epoch {epoch}/{epochs}",
-            beside=f"{speed:,.0f} rows/s  cost {cost:.4g}{self._beside}",
+            beside=f"{speed:,.0f} rows/s  cost {number(cost, '.4g')}{self._beside}",
         )
 
     def epoch(self, row: dict[str, Any], epochs: int) -> None:
@@ -154,4 +155,5 @@ def _short(name: str) -> str:
 
 
 def _beside(row: dict[str, Any]) -> str:
-    return "".join(f"  {_short(name)} {value:.4g}" for name, value in row.items() if name not in ("cost", *TIMES))
+    results = [(name, value) for name, value in row.items() if name not in ("cost", *TIMES)]
+    return "".join(f"  {_short(name)} {number(value, '.4g')}" for name, value in results)

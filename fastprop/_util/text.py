@@ -1,0 +1,108 @@
+"""Text for people: numbers, columns of them, and lines that are no wider than a terminal."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastprop._util.lazy import LazyModule
+
+unicodedata = LazyModule("unicodedata")
+
+ROOM = 24  # characters: what a wrapped line leaves to the right of its indentation, four or five words
+NARROWEST = 8  # characters: a column of text is not made narrower, since hardly a word would fit
+GAP = 2  # spaces between two columns
+
+
+def number(value: Any, form: str = ".6g") -> str:
+    """Return a number as text in a format such as ".4g" or ",.2f"; what is rounded to zero has no sign."""
+    return format(float(value), f"z{form}")
+
+
+def aligned(numbers: Sequence[str]) -> list[str]:
+    """Return the texts of numbers padded to one length, with their decimal points below each other."""
+    whole = []
+    for each in numbers:
+        match = re.match(r"[-+]?[\d,]+", each)
+        whole.append(len(match[0]) if match else len(each))
+    left = [" " * (max(whole, default=0) - n) + each for n, each in zip(whole, numbers)]
+    longest = max(map(len, left), default=0)
+    return [each.ljust(longest) for each in left]
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: East Asian letters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        for letter in text
+    )
+
+
+def wrapped(line: str, most: int, hang: int | None = None) -> list[str]:
+    """Return a line as lines of at most `most` columns; those after the first are indented by `hang`.
+
+    By default they are indented as the last column of the line that leaves room for some words, or by two spaces more
+    than the line. A word that is longer than a line is divided, unless it is an address, which would not work any more.
+    """
+    line = line.rstrip()
+    if width(line) <= most:
+        return [line]
+    start = len(line) - len(line.lstrip())
+    if hang is None:
+        columns = [match.end() for match in re.finditer(r"\S {2,}", line) if match.end() <= most - ROOM]
+        hang = columns[-1] if columns else start + 2
+    hang = min(hang, most // 2)
+    found, current = [], ""
+    for piece in re.findall(r"\s*\S+", line):
+        if width(current) + width(piece) <= most:
+            current += piece
+            continue
+        if current.strip():
+            found.append(current)
+            current = " " * hang + piece.strip()
+        else:
+            current += piece
+        while width(current) > most and "://" not in piece:
+            end = most
+            while width(current[:end]) > most:
+                end -= 1
+            found.append(current[:end])
+            current = " " * hang + current[end:]
+    return [*found, current]
+
+
+def table(rows: Iterable[Sequence[str]], most: int | None = None, numbers: Iterable[int] = ()) -> list[str]:
+    """Return the lines of a table whose columns stand below each other, the first row being the header.
+
+    Parameters
+    ----------
+    rows : iterable of sequence of str
+    most : int, optional
+        The largest width of a line. Where the table is wider, the texts in its widest columns are wrapped.
+    numbers : iterable of int
+        The columns that hold numbers: they are aligned at the decimal point.
+    """
+    header, *body = rows
+    columns = [list(column) for column in zip(header, *body)]
+    right = set(numbers)
+    for place in right:
+        columns[place][1:] = aligned(columns[place][1:])
+    widths = [max(map(width, column)) for column in columns]
+    if most is not None:
+        while sum(widths) + GAP * (len(widths) - 1) > most:
+            wide = [place for place, size in enumerate(widths) if place not in right and size > NARROWEST]
+            if not wide:
+                break
+            widths[max(wide, key=widths.__getitem__)] -= 1
+    lines = []
+    for row in zip(*columns):
+        cells = [wrapped(cell, size, 0) for cell, size in zip(row, widths)]
+        for k in range(max(map(len, cells))):
+            parts = []
+            for place, (cell, size) in enumerate(zip(cells, widths)):
+                shown = cell[k] if k < len(cell) else ""
+                space = " " * (size - width(shown))
+                parts.append(space + shown if place in right else shown + space)
+            lines.append((" " * GAP).join(parts).rstrip())
+    return lines
