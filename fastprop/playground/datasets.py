@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastprop._core import _engine
+from fastprop.playground.random import POINTS, Random
 from fastprop.tabular.reading import check_finite, read_numbers
 from fastprop.tabular.table import Table, TableError
 from fastprop.tabular.target import Target
@@ -15,6 +17,7 @@ MAX_CLASSES = 6  # the number of colours that are easy to distinguish
 # The distance from the middle of a generated set to its edge. With 3, networks of two hidden layers learn the spirals
 # in 100 epochs from the usual initial weights; with 1 they do not.
 SIZE = 3.0
+DECIMALS = 6  # of generated points, so that they are equal where sines differ in the last bit
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Points:
 # ---- generated points: (n, noise, random) -> X, y, both of about unit size, as is the noise ----
 
 
-def circles(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def circles(n: int, noise: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
     """Return a disc and a ring around it."""
     y = np.arange(n) % 2
     radius = np.where(y == 0, random.uniform(0, 0.5, n), random.uniform(0.75, 1, n))
@@ -61,7 +64,7 @@ def circles(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarr
     return X + noise * random.normal(0, 0.5, X.shape), y
 
 
-def xor(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def xor(n: int, noise: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
     """Return points in a square, in class 1 where the signs of the coordinates differ."""
     X = random.uniform(-1, 1, (n, 2))
     X += 0.08 * np.sign(X)  # a gap along the axes
@@ -69,7 +72,7 @@ def xor(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, 
     return X + noise * random.normal(0, 0.5, X.shape), y
 
 
-def spirals(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def spirals(n: int, noise: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
     """Return two spiral arms around each other."""
     y = np.arange(n) % 2
     along = np.sqrt(random.uniform(0.02, 1, n))
@@ -78,7 +81,7 @@ def spirals(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarr
     return X + noise * random.normal(0, 0.2, X.shape), y
 
 
-def gaussians(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def gaussians(n: int, noise: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
     """Return three Gaussian clouds, one for each class."""
     y = np.arange(n) % 3
     angle = 2 * np.pi * y / 3 + np.pi / 2
@@ -86,7 +89,7 @@ def gaussians(n: int, noise: float, random: np.random.Generator) -> tuple[np.nda
     return X + (0.12 + 0.5 * noise) * random.normal(0, 1, X.shape), y
 
 
-def moons(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def moons(n: int, noise: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
     """Return two half circles that reach into each other."""
     y = np.arange(n) % 2
     angle = random.uniform(0, np.pi, n)
@@ -95,13 +98,13 @@ def moons(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray
     return X + noise * random.normal(0, 0.35, X.shape), y
 
 
-def plane(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def plane(n: int, noise: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
     """Return an inclined plane, which a linear network learns at once."""
     X = random.uniform(-1, 1, (n, 2))
     return X, X.sum(axis=1) + noise * random.normal(0, 1, n)
 
 
-def ripple(n: int, noise: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def ripple(n: int, noise: float, random: Random) -> tuple[np.ndarray, np.ndarray]:
     """Return a circular wave."""
     X = random.uniform(-1, 1, (n, 2))
     return X, np.cos(6 * np.hypot(*X.T)) + noise * random.normal(0, 1, n)
@@ -114,10 +117,10 @@ MADE: dict[str, Callable] = CLASSES | NUMBERS
 
 def make(name: str, n: int, noise: float, seed: int) -> Points:
     """Return n points of the set with this name."""
-    X, y = MADE[name](n, noise, np.random.default_rng(seed))
-    X *= SIZE
+    X, y = MADE[name](n, noise, Random(seed, POINTS))
+    X = np.round(SIZE * X, DECIMALS)
     if name in NUMBERS:
-        return Points(X, (y - y.mean()) / y.std(), classes=(), target="value")
+        return Points(X, np.round((y - y.mean()) / y.std(), DECIMALS), classes=(), target="value")
     return Points(X, y.astype(np.int64), classes=tuple(map(str, range(int(y.max()) + 1))))
 
 
@@ -171,7 +174,9 @@ def from_table(table: Table, x: str, y: str, target: str, seed: int) -> Points:
     notes = [f"{gaps:,} of {table.n_rows:,} rows left out for a gap"] if gaps else []
     if len(whole) > MAX_ROWS:
         notes.append(f"{MAX_ROWS:,} of {len(whole):,} rows drawn at random")
-        whole = np.sort(np.random.default_rng(seed).choice(whole, MAX_ROWS, replace=False))
+        order = np.empty(len(whole), np.int64)
+        _engine.shuffle(order, seed, 0)
+        whole = np.sort(whole[order[:MAX_ROWS]])
     X = np.column_stack([_standard(name, column[whole]) for name, column in zip((x, y), columns)])
     learned = labels[whole] if aim.classes else _standard(target, labels[whole])
     return Points(X, learned, (x, y), aim.classes, target, (*table.notes, *notes))

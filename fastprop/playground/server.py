@@ -3,7 +3,7 @@
 It is bound to 127.0.0.1. Every path begins with a random token; without it the answer is 403, whatever was asked for.
 The answer is 403 too for a Host that is not this server's (a name that was rebound to 127.0.0.1), and where Origin or
 Sec-Fetch-Site show that another page asks. Where the end of a request is in doubt, the connection is closed, so that
-nothing that follows is taken for another request. Only a list of four files can be read; no path leads to the disk.
+nothing that follows is taken for another request. Only a list of files can be read; no path leads to the disk.
 """
 
 import hmac
@@ -31,6 +31,7 @@ PAGES = {
     "playground.css": ("playground.css", "text/css; charset=utf-8"),
     "playground.js": ("playground.js", "text/javascript; charset=utf-8"),
     "playground_draw.js": ("playground_draw.js", "text/javascript; charset=utf-8"),
+    "playground_server.js": ("playground_server.js", "text/javascript; charset=utf-8"),
 }
 HEADERS = {
     # The page loads nothing from other servers, has no inline scripts or styles, and cannot be put in a frame.
@@ -124,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
             return _json(session.upload(data, unquote(self.headers.get("X-File-Name", ""))))
         actions: dict[str, Callable[[dict], Any]] = {
             "api/configure": session.configure,
-            "api/restart": lambda given: session.restart(given.get("seed")),
+            "api/restart": session.restart,
             "api/train": lambda given: session.train(given.get("steps")),
             "api/step_example": lambda given: session.step_example(),
             "api/trace": lambda given: session.trace(given.get("row")),

@@ -9,13 +9,15 @@ import numpy as np
 
 import fastprop as fp
 from fastprop import _validation
+from fastprop._core import _engine
 from fastprop.nn.activations import ACTIVATIONS
 from fastprop.nn.losses import LOSSES
 from fastprop.playground import datasets, views
+from fastprop.playground.random import WEIGHTS, Random
 from fastprop.tabular.csv import parse_csv
 from fastprop.tabular.reading import read_numbers
 from fastprop.tabular.table import Table
-from fastprop.tabular.target import split_rows
+from fastprop.tabular.target import split_in_order
 
 LOSSES_FOR = {
     "classification": ("cross_entropy", "focal", "hinge"),
@@ -34,6 +36,7 @@ MAX_LAYERS, MAX_UNITS = 6, 12  # hidden layers and their units: such a network c
 SURFACE, THUMB = 64, 20  # cells along a side of the decision surface, and of the picture of a unit
 MAX_HISTORY = 400  # points of the cost curve, which is 400 pixels wide
 TEST_SHARE = 0.25
+MAX_SEED = 2**32 - 1  # a number that JavaScript and the address of a lesson hold exactly
 MAX_SECONDS = 0.1  # of training in one request, so that the page stays responsive
 
 START = {
@@ -88,12 +91,8 @@ class Session:
 
     def configure(self, changes: Any) -> dict[str, Any]:
         """Change settings. The network is made anew unless only the rate, the optimiser or the batch size change."""
-        if not isinstance(changes, dict):
-            raise TypeError(f"settings must be an object, got {type(changes).__name__}")
-        for name in changes:
-            _validation.choice("setting", name, START)
         with self._lock:
-            self._apply(self.settings | changes)
+            self._apply(self._changed(changes))
             return self.scene()
 
     def upload(self, data: bytes, name: str) -> dict[str, Any]:
@@ -118,10 +117,10 @@ class Session:
                 raise
             return self.scene()
 
-    def restart(self, seed: Any = None) -> dict[str, Any]:
-        """Begin again with new initial weights, from another seed if one is given."""
+    def restart(self, changes: Any = None) -> dict[str, Any]:
+        """Begin again with new initial weights, after changes of settings, such as another seed."""
         with self._lock:
-            self._apply(self.settings | ({} if seed is None else {"seed": seed}))
+            self._apply(self._changed({} if changes is None else changes), afresh=True)
             return self.scene()
 
     def train(self, steps: Any) -> dict[str, Any]:
@@ -206,13 +205,23 @@ class Session:
     def _losses(points: datasets.Points) -> tuple[str, ...]:
         return LOSSES_FOR[points.task] + (LOSSES_FOR["two classes"] if len(points.classes) == 2 else ())
 
-    def _apply(self, settings: dict[str, Any]) -> None:
+    def _changed(self, changes: Any) -> dict[str, Any]:
+        """Return the settings with these changes."""
+        if not isinstance(changes, dict):
+            raise TypeError(f"settings must be an object, got {type(changes).__name__}")
+        for name in changes:
+            _validation.choice("setting", name, START)
+        return self.settings | changes
+
+    def _apply(self, settings: dict[str, Any], *, afresh: bool = False) -> None:
         """Apply settings completely or, if one of them is refused, not at all."""
         settings = settings | {"seed": _validation.seed(settings["seed"])}
+        if settings["seed"] > MAX_SEED:
+            raise ValueError(f"seed must be 0 to {MAX_SEED}, got {settings['seed']}")
         changed = {name for name in settings if not self.settings or self.settings[name] != settings[name]}
         optimizer = self._optimizer(settings)
         _validation.count("batch_size", settings["batch_size"])
-        if changed and changed <= KEEP_NETWORK:
+        if changed and changed <= KEEP_NETWORK and not afresh:
             self.settings, self.trainer.optimizer = settings, optimizer
             return
         points = self._points(settings)
@@ -228,15 +237,19 @@ class Session:
             dtype="float64",
             seed=settings["seed"],
         )
+        random: Any = Random(settings["seed"], WEIGHTS)  # of a generator, initialisers need these two methods
+        draws = [operation.draw for operation in network.operations if operation.draw is not None]
+        for draw, weights in zip(draws, network.weights):
+            weights[...] = draw(random).reshape(weights.shape)
         self.trainer = fp.Trainer(network, loss=settings["loss"], optimizer=optimizer)
         self.network, self.points, self.settings = network, points, settings
         self._loss, self._formula = settings["loss"], LOSSES[settings["loss"]]
         labels = points.y if points.task == "classification" else None
-        self._training, self._test = split_rows(np.arange(len(points.X)), TEST_SHARE, settings["seed"], labels)
+        rows = np.arange(len(points.X))
+        self._training, self._test = split_in_order(rows, self._shuffled(rows, 0), TEST_SHARE, labels)
         if not len(self._test):
             self._test = self._training
-        self._random = np.random.default_rng(settings["seed"])
-        self._order, self._at, self._rows_done = self._random.permutation(self._training), 0, 0
+        self._epoch, self._order, self._at, self._rows_done = 0, rows[:0], 0, 0
         self._message, self._history = "", []
         self._version += 1
         self._domain = views.domain(points.X)
@@ -268,10 +281,17 @@ class Session:
     def _next(self, n: int) -> np.ndarray:
         """Return the next n rows in the order of this epoch; at its end there may be fewer."""
         if self._at >= len(self._order):
-            self._order, self._at = self._random.permutation(self._training), 0
+            self._epoch, self._at = self._epoch + 1, 0
+            self._order = self._shuffled(self._training, self._epoch)
         rows = self._order[self._at : self._at + n]
         self._at += len(rows)
         return rows
+
+    def _shuffled(self, rows: np.ndarray, epoch: int) -> np.ndarray:
+        """Return rows in a random order, that of the split into training and test points for epoch 0."""
+        order = np.empty(len(rows), np.int64)
+        _engine.shuffle(order, self.settings["seed"], epoch)
+        return rows[order]
 
     def _step(self, rows: np.ndarray) -> bool:
         """Take a step on these rows; return whether the training has not diverged."""

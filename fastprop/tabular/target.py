@@ -12,7 +12,7 @@ from fastprop.tabular.schema import infer_column
 from fastprop.tabular.table import NumberColumn, TableError
 from fastprop.training.ranks import ALONE
 
-__all__ = ["Target", "decimal", "split_rows"]
+__all__ = ["Target", "decimal", "split_in_order", "split_rows"]
 
 MAX_CLASSES = 1000
 # scikit-learn's names of losses.
@@ -363,8 +363,12 @@ def split_rows(rows, fraction, seed, labels=None):
     training, test : integer arrays
         In ascending order; at least one row is for training.
     """
+    return split_in_order(rows, np.random.default_rng(seed).permutation(len(rows)), fraction, labels)
+
+
+def split_in_order(rows, order, fraction, labels=None):
+    """Split row numbers as ``split_rows`` does, by a permutation of 0 to len(rows) - 1 in place of a seed."""
     rows = np.asarray(rows)
-    order = np.random.default_rng(seed).permutation(len(rows))
     first = np.zeros(len(rows), dtype=bool)
     first[:1] = True
     if labels is not None:

@@ -1,4 +1,4 @@
-// The playground's controls and its loop: ask the server to train a little, draw the answer, ask again.
+// The playground's controls and its loop: ask the engine to train a little, draw the answer, ask again.
 
 import { buildNetwork, drawCurve, drawPlane, number, place } from "./playground_draw.js";
 
@@ -6,42 +6,30 @@ const $ = (id) => document.getElementById(id);
 const MAX_CSV = 5_000_000; // bytes, as in server.py
 const PICTURES = 150; // milliseconds between two pictures of a neuron, which are slower to draw than lines
 
+let engine = null; // as start() takes it
 let scene = null, snapshot = null, network = null, trace = null;
 let chosen = null, pointed = null, running = false, pictured = 0;
 
-// ---- requests ----
-
-async function ask(path, body, headers = { "Content-Type": "application/json" }) {
-  const how = body === undefined ? {} : { method: "POST", headers, body: body instanceof Blob ? body : JSON.stringify(body) };
-  let response, answer;
-  try {
-    response = await fetch("api/" + path, how);
-    answer = await response.json();
-  } catch {
-    throw new Error("The playground does not answer. Start it again in the terminal, and open the address it shows.");
-  }
-  if (!response.ok) throw new Error(answer.error);
-  return answer;
-}
+// ---- messages ----
 
 function tell(message) {
   $("error").textContent = message;
   $("error").hidden = !message;
 }
 
-// One request at a time, in order. An error is shown, and stops the training.
+// One request to the engine at a time, in order. An error is shown, and stops the training.
 let queue = Promise.resolve();
 const attempt = (work) => (queue = queue.then(work).catch((error) => { pause(); tell(error.message); showSettings(); }));
 
 // ---- the display ----
 
 async function look(newScene) {
-  scene = newScene ?? await ask("scene");
+  scene = newScene ?? await engine.scene();
   trace = null;
   chosen = null;
   network = null;
   showSettings();
-  await show(await ask("snapshot"));
+  await show(await engine.snapshot());
   showTrace();
 }
 
@@ -207,7 +195,7 @@ function showLayers() {
 }
 
 const configure = (changes) => attempt(async () => {
-  const next = await ask("configure", changes);
+  const next = await engine.configure(changes);
   tell("");
   if (next.version === scene.version) scene = next; // the network is kept if only the rate, the optimiser or the batch size changed
   else await look(next);
@@ -227,7 +215,7 @@ async function run() {
   tell("");
   while (running) {
     await attempt(async () => {
-      const next = await ask("train", { steps: Number($("speed").value) });
+      const next = await engine.train(Number($("speed").value));
       trace = null;
       await show(next);
     });
@@ -237,7 +225,7 @@ async function run() {
 }
 
 async function choose(row) {
-  trace = await ask("trace", { row });
+  trace = await engine.trace(row);
   chosen = row;
   draw(false);
   showTrace();
@@ -246,7 +234,7 @@ async function choose(row) {
 const step = () => attempt(async () => {
   pause();
   tell("");
-  await show(await ask("train", { steps: 1 }));
+  await show(await engine.train(1));
   draw(true);
   if (chosen !== null) await choose(chosen);
 });
@@ -254,7 +242,7 @@ const step = () => attempt(async () => {
 const stepExample = () => attempt(async () => {
   pause();
   tell("");
-  const answer = await ask("step_example", {});
+  const answer = await engine.stepExample();
   chosen = answer.trace.row;
   await show(answer.snapshot);
   draw(true);
@@ -266,7 +254,7 @@ const toggle = () => running ? pause() : run();
 const restart = () => attempt(async () => {
   pause();
   tell("");
-  await look(await ask("restart", { seed: Math.floor(Math.random() * 2 ** 31) }));
+  await look(await engine.restart({ seed: Math.floor(Math.random() * 2 ** 32) }));
 });
 
 // ---- event handlers ----
@@ -293,7 +281,7 @@ $("file").addEventListener("change", () => attempt(async () => {
   if (!file) return;
   pause();
   if (file.size > MAX_CSV) throw new Error(`${file.name} has ${file.size.toLocaleString("en")} bytes; at most ${MAX_CSV.toLocaleString("en")} are taken`);
-  const next = await ask("upload", file, { "Content-Type": "text/csv", "X-File-Name": encodeURIComponent(file.name) });
+  const next = await engine.upload(file);
   tell("");
   await look(next);
 }));
@@ -321,4 +309,11 @@ document.addEventListener("keydown", (event) => {
 window.addEventListener("resize", () => draw(false));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
 
-attempt(() => look());
+/* Show the page of an engine, an object of asynchronous functions that train the network: scene, snapshot, configure,
+ * restart, train, stepExample, trace and, where it takes tables, upload. Their results are those of session.py's methods
+ * of the same names; an error's message is shown. */
+export function start(given) {
+  engine = given;
+  document.querySelector("label.file").hidden = !engine.upload;
+  attempt(() => look());
+}
