@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastprop._util import palette
 from fastprop._util.lazy import LazyModule
 from fastprop._util.text import number
 from fastprop._version import __version__
@@ -68,7 +69,7 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE, ab
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_digest(script)}'",
         title=html.escape(title),
         summary=html.escape(f"{t.network!r}, {rows}, {mode}: cost {number(t.cost)}"),
-        style=style,
+        style=palette.css() + style,
         above=above,
         svg=drawing.svg,
         # JSON has no NaN, and a "<" could end the script.

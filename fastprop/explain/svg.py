@@ -4,24 +4,22 @@ from collections.abc import Iterable
 from math import inf, isfinite
 from typing import Any
 
+from fastprop._util import palette
 from fastprop._util.lazy import LazyModule
 from fastprop._util.text import number
 
 html = LazyModule("html")
 
-STYLE = """
-.graph { font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace;
-  --ink: #1f2328; --soft: #656d76; --line: #b6bec8;
-  --paper: #ffffff; --box: #f6f8fa; --plus: #b4530a; --minus: #0b62b8; }
-@media (prefers-color-scheme: dark) { .graph { --ink: #e6edf3; --soft: #9aa4af; --line: #4b535d; --paper: #14171c;
-  --box: #1c2128; --plus: #f0a04b; --minus: #6cb6ff; } }
-.graph text { fill: var(--ink); } .graph text.soft { fill: var(--soft); } .graph .head { font-weight: 600; }
-.graph rect { fill: var(--box); stroke: var(--line); }
-.graph path { fill: none; stroke: var(--line); stroke-linecap: round; }
-.graph path.plus { stroke: var(--plus); } .graph path.minus { stroke: var(--minus); }
-.graph text.plus { fill: var(--plus); } .graph text.minus { fill: var(--minus); }
-.graph .on { paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
-.graph .dim { opacity: .25; }
+COLOURS = ("ink", "soft", "border", "page", "panel", "positive", "negative", "positive-text", "negative-text")
+STYLE = f"""
+{palette.css(".graph", COLOURS)}.graph {{ font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }}
+.graph text {{ fill: var(--ink); }} .graph text.soft {{ fill: var(--soft); }} .graph .head {{ font-weight: 600; }}
+.graph rect {{ fill: var(--panel); stroke: var(--border); }}
+.graph path {{ fill: none; stroke: var(--border); stroke-linecap: round; }}
+.graph path.plus {{ stroke: var(--positive); }} .graph path.minus {{ stroke: var(--negative); }}
+.graph text.plus {{ fill: var(--positive-text); }} .graph text.minus {{ fill: var(--negative-text); }}
+.graph .on {{ paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }}
+.graph .dim {{ opacity: .25; }}
 """
 
 

@@ -17,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote
 
+from fastprop._util import palette
 from fastprop._version import __version__
 from fastprop.playground.session import Session
 
@@ -111,7 +112,8 @@ class Handler(BaseHTTPRequestHandler):
     def _get(self, path: str) -> tuple[bytes, str]:
         if path in PAGES:
             name, kind = PAGES[path]
-            return (files("fastprop.playground") / "assets" / name).read_bytes(), kind
+            text = (files("fastprop.playground") / "assets" / name).read_bytes()
+            return palette.css().encode() + text if name.endswith(".css") else text, kind
         if path == "api/scene":
             return _json(self.server.session.scene())
         if path == "api/snapshot":

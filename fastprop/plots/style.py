@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastprop._util import text
+from fastprop._util import palette, text
 
-# Okabe and Ito 2008, *Color universal design*: colour-blind readers can distinguish them too. Those that contrast with
-# white as with black come first; their yellow, which does not contrast with white, is left out.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = tuple(palette.COLOURS[name].light for name in palette.SERIES)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 GREY = "#8C8C8C"  # contrasts with white as much as with black: for lines that only guide the eye
 SMALL = 9  # points: the font size of ticks, legends and notes

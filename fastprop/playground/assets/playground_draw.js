@@ -5,7 +5,7 @@ const SVG = "http://www.w3.org/2000/svg";
 // Return the present colours of the style sheet, which are those of a light or a dark page.
 const colours = () => {
   const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue("--" + name).trim();
-  const named = Object.fromEntries(["panel", "ink", "soft", "rule", "positive", "negative"].map((name) => [name, of(name)]));
+  const named = Object.fromEntries(["panel", "ink", "soft", "rule", "positive", "negative", "training", "held-out"].map((name) => [name, of(name)]));
   return { ...named, classes: [0, 1, 2, 3, 4, 5].map((k) => of("class-" + k)) };
 };
 export const number = (value) => value === null || value === undefined ? "not finite"
@@ -103,7 +103,7 @@ export function drawCurve(canvas, history) {
     context.stroke();
   }
   context.fillText(`step ${last}`, width - 6, height - 4);
-  [[1, ink.positive], [2, ink.negative]].forEach(([column, colour]) => {
+  [[1, ink.training], [2, ink["held-out"]]].forEach(([column, colour]) => {
     context.beginPath();
     let drawing = false;
     for (const point of history) {
