@@ -125,7 +125,7 @@ PAGES = [
     if path.suffix in (".css", ".js", ".html", ".py")
 ]
 # Properties that a page sets itself, or that the theme of the documentation has.
-OTHER = re.compile(r"color-|colour$|sd-")
+OTHER = re.compile(r"color-|font-|colour$")
 
 
 def test_pages_name_colours_that_there_are():
