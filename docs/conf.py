@@ -6,6 +6,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import fastprop
+from fastprop._util import palette
 
 project = "fastprop"
 author = "the fastprop developers"
@@ -43,6 +44,24 @@ html_theme = "furo"
 html_show_copyright = False
 html_title = f"fastprop {release}"
 html_static_path = ["_static"]
+# The theme takes the colours of every page and picture: var(--ink) in a style sheet is that of the chosen theme.
+OF_THEME = {
+    "color-brand-primary": "accent",
+    "color-brand-content": "accent",
+    "color-brand-visited": "accent",
+    "color-background-primary": "page",
+    "color-background-secondary": "panel",
+    "color-background-border": "rule",
+    "color-foreground-primary": "ink",
+    "color-foreground-secondary": "soft",
+    "color-foreground-muted": "soft",
+    "color-foreground-border": "border",
+}
+html_theme_options = {
+    f"{theme}_css_variables": {name: getattr(colour, theme) for name, colour in palette.COLOURS.items()}
+    | {name: getattr(palette.COLOURS[taken], theme) for name, taken in OF_THEME.items()}
+    for theme in ("light", "dark")
+}
 html_css_files = ["numbers.css"]
 highlight_language = "none"  # what is no block of code with a language is a formula
 pygments_style = "default"
