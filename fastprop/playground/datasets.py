@@ -51,6 +51,10 @@ class Points:
         """The task: "classification" or "regression"."""
         return "classification" if self.classes else "regression"
 
+    def table(self) -> list[list[float]]:
+        """The points for the page, [x1, x2, label or value], to four decimals."""
+        return np.round(np.column_stack([self.X, self.y]), 4).tolist()
+
 
 # ---- generated points: (n, noise, random) -> X, y, both of about unit size, as is the noise ----
 

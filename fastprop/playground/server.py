@@ -21,7 +21,7 @@ from fastprop._util import palette
 from fastprop._version import __version__
 from fastprop.playground.session import Session
 
-MAX_JSON = 64_000  # bytes of a request, which holds settings and a row number
+MAX_JSON = 64_000  # bytes of a request: settings, a row number, or up to 950 parameters in full precision
 MAX_CSV = 5_000_000  # bytes of an upload: 2000 points of three columns are about 100 kB
 MAX_DRAINED = 50_000_000  # bytes of a body that is too large and is read only so that the browser reads the answer
 MAX_MESSAGE = 600  # letters of a message, which may name a column of the user's
@@ -114,10 +114,15 @@ class Handler(BaseHTTPRequestHandler):
             name, kind = PAGES[path]
             text = (files("fastprop.playground") / "assets" / name).read_bytes()
             return palette.css().encode() + text if name.endswith(".css") else text, kind
-        if path == "api/scene":
-            return _json(self.server.session.scene())
-        if path == "api/snapshot":
-            return _json(self.server.session.snapshot())
+        session = self.server.session
+        asked: dict[str, Callable[[], dict]] = {
+            "api/scene": session.scene,
+            "api/snapshot": session.snapshot,
+            "api/state": session.state,
+            "api/thumbnails": session.thumbnails,
+        }
+        if path in asked:
+            return _json(asked[path]())
         raise self._unknown(path)
 
     def _post(self, path: str) -> tuple[bytes, str]:
@@ -131,6 +136,7 @@ class Handler(BaseHTTPRequestHandler):
             "api/train": lambda given: session.train(given.get("steps")),
             "api/step_example": lambda given: session.step_example(),
             "api/trace": lambda given: session.trace(given.get("row")),
+            "api/edit": lambda given: session.edit(given.get("at"), given.get("values")),
         }
         if path not in actions:
             raise self._unknown(path)

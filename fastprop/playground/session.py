@@ -12,7 +12,7 @@ from fastprop import _validation
 from fastprop._core import _engine
 from fastprop.nn.activations import ACTIVATIONS
 from fastprop.nn.losses import LOSSES
-from fastprop.playground import datasets, views
+from fastprop.playground import datasets, features, views
 from fastprop.playground.random import WEIGHTS, Random
 from fastprop.tabular.csv import parse_csv
 from fastprop.tabular.reading import read_numbers
@@ -35,7 +35,7 @@ OPTIMIZERS: dict[str, Callable[[float], Any]] = {
 MAX_LAYERS, MAX_UNITS = 6, 12  # hidden layers and their units: such a network can be drawn with a line for each weight
 SURFACE, THUMB = 64, 20  # cells along a side of the decision surface, and of the picture of a unit
 MAX_HISTORY = 400  # points of the cost curve, which is 400 pixels wide
-TEST_SHARE = 0.25
+MOST_TEST = 0.9  # share of points: of the least number of points, 20, two remain for training
 MAX_SEED = 2**32 - 1  # a number that JavaScript and the address of a lesson hold exactly
 MAX_SECONDS = 0.1  # of training in one request, so that the page stays responsive
 
@@ -43,17 +43,22 @@ START = {
     "data": "circles",
     "n": 300,
     "noise": 0.1,
+    "test_share": 0.25,
+    "features": ["x1", "x2"],
     "hidden": [6, 4],
     "activation": "tanh",
     "loss": "cross_entropy",
     "optimizer": "adam",
     "rate": 0.01,
     "batch_size": 16,
+    "l1": 0.0,
+    "l2": 0.0,
     "seed": 0,
     "columns": None,
 }
 # Settings whose change keeps the network; after a change of any other, training begins again.
-KEEP_NETWORK = {"optimizer", "rate", "batch_size"}
+KEEP_NETWORK = {"optimizer", "rate", "batch_size", "l1", "l2"}
+THUMBNAIL = (80, 0.05, 0)  # points, noise and seed of the picture of a data set
 
 
 class Session:
@@ -81,6 +86,7 @@ class Session:
         with self._lock:
             return {
                 "data": {"classification": list(datasets.CLASSES), "regression": list(datasets.NUMBERS)},
+                "features": list(features.FEATURES),
                 "activation": list(ACTIVATIONS),
                 "losses": list(self._losses(self.points)),
                 "optimizer": list(OPTIMIZERS),
@@ -90,7 +96,7 @@ class Session:
             }
 
     def configure(self, changes: Any) -> dict[str, Any]:
-        """Change settings. The network is made anew unless only the rate, the optimiser or the batch size change."""
+        """Change settings. The network is made anew, unless all that change are in ``KEEP_NETWORK``."""
         with self._lock:
             self._apply(self._changed(changes))
             return self.scene()
@@ -140,6 +146,7 @@ class Session:
             row = self._next(1)
             traced = self._trace(int(row[0]))
             self._step(row)
+            self._repeatable = False
             self._record()
             return {"trace": traced, "snapshot": self.snapshot()}
 
@@ -151,12 +158,44 @@ class Session:
                 raise ValueError(f"row must be 0 to {len(self.points.X) - 1}, got {row}")
             return self._trace(row)
 
+    def edit(self, at: Any, values: Any) -> dict[str, Any]:
+        """Set the parameters from place `at` on; in theta, each layer's weights, row by row, are before its biases."""
+        with self._lock:
+            theta = self.network.parameters.copy()
+            at = _validation.whole("at", at)
+            if not isinstance(values, list) or not 0 < len(values) <= len(theta) - at:
+                raise ValueError(
+                    f"values must be a list of 1 to {len(theta)} numbers that end within the {len(theta)} parameters, "
+                    f"got {len(values) if isinstance(values, list) else values!r:.100} from place {at} on"
+                )
+            theta[at : at + len(values)] = [_validation.number("a parameter", value) for value in values]
+            self.network.parameters = theta
+            self._message, self._repeatable = "", False
+            self._record()
+            return self.snapshot()
+
     # ---- results for the page ----
+
+    def state(self) -> dict[str, Any]:
+        """Return what gives the network again: "settings" and "steps", and "parameters" where these are not enough.
+
+        They are not enough after an edit, a step on one example, or a change of settings during the training.
+        """
+        with self._lock:
+            parameters = None if self._repeatable else self.network.parameters.tolist()
+            if parameters is not None and not np.isfinite(parameters).all():
+                raise ValueError("the network's parameters are not finite; restart, and then share the lesson")
+            return {"settings": self.settings, "steps": self.trainer.steps, "parameters": parameters}
+
+    @staticmethod
+    def thumbnails() -> dict[str, Any]:
+        """Return some points of each generated data set, [x1, x2, label or value]."""
+        return {name: datasets.make(name, *THUMBNAIL).table() for name in datasets.MADE}
 
     def snapshot(self) -> dict[str, Any]:
         """Return the present state of the network: parameters, costs, and pictures of its units over the plane."""
         with self._lock:
-            net, points, X, y = self.network, self.points, self.points.X, self.points.y
+            net, X, y = self.network, self._inputs, self.points.y
             training, test = self._training, self._test
             cost, gradient = net.value_and_gradient(X[training], y[training], loss=self._loss)
             seen = {
@@ -165,14 +204,15 @@ class Session:
                 "epochs": round(self._rows_done / len(training), 2),
                 "message": self._message,
                 "cost": views.number(cost),
-                "test_cost": views.number(net.value_and_gradient(X[test], y[test], loss=self._loss)[0]),
+                "test_cost": self._cost(test),
                 "history": self._history,
                 "layers": self._layers(gradient),
                 "surface": self._surface(),
             }
-            if points.task == "classification":
+            if self.points.task == "classification":
                 seen["accuracy"], seen["test_accuracy"] = (
-                    float((self._classes(X[rows]) == y[rows]).mean()) for rows in (training, test)
+                    float((self._classes(X[rows]) == y[rows]).mean()) if len(rows) else None
+                    for rows in (training, test)
                 )
             return seen
 
@@ -189,7 +229,8 @@ class Session:
                 "axes": points.axes,
                 "target": points.target,
                 "notes": points.notes,
-                "points": np.round(np.column_stack([points.X, points.y]), 4).tolist(),
+                "inputs": self._pictured_inputs(),
+                "points": points.table(),
                 "test": self._test.tolist(),
                 "domain": self._domain,
                 "loss": {"formula": self._formula.formula, "derivative": self._formula.derivative},
@@ -221,9 +262,16 @@ class Session:
         changed = {name for name in settings if not self.settings or self.settings[name] != settings[name]}
         optimizer = self._optimizer(settings)
         _validation.count("batch_size", settings["batch_size"])
+        penalties: dict[str, Any] = {name: _validation.number(name, settings[name], least=0) for name in ("l1", "l2")}
         if changed and changed <= KEEP_NETWORK and not afresh:
+            self.trainer.options |= penalties
             self.settings, self.trainer.optimizer = settings, optimizer
+            self._repeatable = self._repeatable and not self.trainer.steps
             return
+        test_share = _validation.number("test_share", settings["test_share"], least=0)
+        if test_share > MOST_TEST:
+            raise ValueError(f"test_share must be at most {MOST_TEST}, got {test_share:g}")
+        settings["features"] = _features(settings["features"])
         points = self._points(settings)
         losses = self._losses(points)
         if settings["loss"] not in losses:
@@ -232,7 +280,7 @@ class Session:
             settings["loss"] = losses[0]  # the new points need a loss of another kind
         n_outputs = len(points.classes) if settings["loss"] in LOSSES_FOR["classification"] else 1
         network = fp.Network(
-            [2, *_hidden(settings["hidden"]), n_outputs],
+            [len(settings["features"]), *_hidden(settings["hidden"]), n_outputs],
             activation=_validation.choice("activation", settings["activation"], ACTIVATIONS),
             dtype="float64",
             seed=settings["seed"],
@@ -241,16 +289,15 @@ class Session:
         draws = [operation.draw for operation in network.operations if operation.draw is not None]
         for draw, weights in zip(draws, network.weights):
             weights[...] = draw(random).reshape(weights.shape)
-        self.trainer = fp.Trainer(network, loss=settings["loss"], optimizer=optimizer)
+        self.trainer = fp.Trainer(network, loss=settings["loss"], optimizer=optimizer, **penalties)
         self.network, self.points, self.settings = network, points, settings
+        self._inputs = features.compute(settings["features"], points.X)
         self._loss, self._formula = settings["loss"], LOSSES[settings["loss"]]
         labels = points.y if points.task == "classification" else None
         rows = np.arange(len(points.X))
-        self._training, self._test = split_in_order(rows, self._shuffled(rows, 0), TEST_SHARE, labels)
-        if not len(self._test):
-            self._test = self._training
+        self._training, self._test = split_in_order(rows, self._shuffled(rows, 0), test_share, labels)
         self._epoch, self._order, self._at, self._rows_done = 0, rows[:0], 0, 0
-        self._message, self._history = "", []
+        self._message, self._history, self._repeatable = "", [], True
         self._version += 1
         self._domain = views.domain(points.X)
         self._record()
@@ -296,7 +343,7 @@ class Session:
     def _step(self, rows: np.ndarray) -> bool:
         """Take a step on these rows; return whether the training has not diverged."""
         try:
-            self.trainer.step(self.points.X[rows], self.points.y[rows])
+            self.trainer.step(self._inputs[rows], self.points.y[rows])
         except fp.DivergenceError as error:
             self._message = f"Training diverged: {error}"
             return False
@@ -306,24 +353,37 @@ class Session:
 
     def _record(self) -> None:
         """Add a point to the cost curve; if it has too many, remove every second one."""
-        costs = [
-            views.number(self.trainer.evaluate(self.points.X[rows], self.points.y[rows]))
-            for rows in (self._training, self._test)
-        ]
-        self._history.append([self.trainer.steps, *costs])
+        self._history.append([self.trainer.steps, self._cost(self._training), self._cost(self._test)])
         if len(self._history) > MAX_HISTORY:
             del self._history[1:-1:2]
 
+    def _cost(self, rows: np.ndarray) -> float | None:
+        """Return the cost of these rows, without penalties; None if there are none, or it is not finite."""
+        return views.number(self.trainer.evaluate(self._inputs[rows], self.points.y[rows])) if len(rows) else None
+
     def _layers(self, gradient: np.ndarray) -> list[dict[str, Any]]:
-        """Return for each layer the weights, biases, their gradients, and a picture of each unit over the plane."""
-        grid = views.grid(self._domain, THUMB)
-        operations, *_ = self._passes(grid, np.zeros(len(grid), self.points.y.dtype))  # only the forward pass is used
+        """Return for each layer its parameters and gradients, pictures of its units, and what they do on average."""
+        grid = self._grid(THUMB)
+        pictured, *_ = self._passes(grid, np.zeros(len(grid), self.points.y.dtype))  # only the forward pass is used
+        trained, *_ = self._passes(self._inputs[self._training], self.points.y[self._training])
         layers = []
-        for W, b, slopes, operation in zip(
-            self.network.weights, self.network.biases, self._by_layer(gradient), operations
+        for W, b, slopes, picture, operation in zip(
+            self.network.weights, self.network.biases, self._by_layer(gradient), pictured, trained
         ):
-            pictures = [views.levels(unit, *views.span(unit)) for unit in operation["a"].T]
-            layers.append({"W": views.numbers(W), "b": views.numbers(b), "pictures": pictures} | slopes)
+            with np.errstate(invalid="ignore"):  # of a network that diverged
+                slope, flow = np.abs(operation["slope"]).mean(axis=0), np.abs(operation["dz"]).sum(axis=0).mean()
+            layers.append(
+                {
+                    "W": views.numbers(W),
+                    "b": views.numbers(b),
+                    "pictures": [views.levels(unit, *views.span(unit)) for unit in picture["a"].T],
+                    "z": views.ranges(operation["z"]),
+                    "a": views.ranges(operation["a"]),
+                    "slope": views.numbers(slope),
+                    "flow": views.number(flow),
+                }
+                | slopes
+            )
         return layers
 
     def _by_layer(self, gradient: np.ndarray) -> list[dict[str, Any]]:
@@ -341,12 +401,22 @@ class Session:
         return layers
 
     def _surface(self) -> dict[str, Any]:
-        """Return the predictions over the plane, the share of each class or the value, as bytes from low to high."""
-        outputs = self.network(views.grid(self._domain, SURFACE))
+        """Return the predictions over the plane: the share of each class, as bytes, or the values."""
+        outputs = self.network(self._grid(SURFACE))
         if self.points.task == "regression":
-            low, high = float(self.points.y.min()), float(self.points.y.max())
-            return {"size": SURFACE, "channels": [views.levels(outputs[:, 0], low, high)]}
+            return {"size": SURFACE, "values": views.floats(outputs[:, 0])}
         return {"size": SURFACE, "channels": [views.levels(share, 0, 1) for share in self._shares(outputs).T]}
+
+    def _grid(self, size: int) -> np.ndarray:
+        """Return the network's inputs at the centres of size x size cells of the plane."""
+        return features.compute(self.settings["features"], views.grid(self._domain, size))
+
+    def _pictured_inputs(self) -> list[dict[str, Any]]:
+        names = features.names(self.settings["features"], self.points.axes)
+        return [
+            {"name": name, "picture": views.levels(values, *views.span(values))}
+            for name, values in zip(names, self._grid(THUMB).T)
+        ]
 
     def _shares(self, outputs: np.ndarray) -> np.ndarray:
         """Return the share of each class: the softmax of the outputs, or the logistic function of a single output."""
@@ -359,7 +429,7 @@ class Session:
         return self._shares(self.network(X)).argmax(axis=1)
 
     def _trace(self, row: int) -> dict[str, Any]:
-        X, y = self.points.X[row : row + 1], self.points.y[row : row + 1]
+        X, y = self._inputs[row : row + 1], self.points.y[row : row + 1]
         operations, losses, gradient, dx = self._passes(X, y)
         outputs = operations[-1]["a"]
         return {
@@ -380,6 +450,14 @@ class Session:
         """Return every number of both passes, as ``Engine.trace`` does."""
         examples = self.network.prepare_examples(X, y, None, self._formula)
         return self.network.engine.trace(*examples, self._formula.compiled(self.network.n_outputs))
+
+
+def _features(given: Any) -> list[str]:
+    if not isinstance(given, list) or not given:
+        raise ValueError(f"features must be a list of at least one of {', '.join(features.FEATURES)}")
+    for name in given:
+        _validation.choice("feature", name, features.FEATURES)
+    return [name for name in features.FEATURES if name in given]
 
 
 def _hidden(given: Any) -> list[int]:

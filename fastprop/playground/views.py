@@ -34,6 +34,17 @@ def levels(values: np.ndarray, low: float, high: float) -> str:
     return base64.b64encode(np.rint(255 * level).astype(np.uint8).tobytes()).decode()
 
 
+def floats(values: np.ndarray) -> str:
+    """Return values as little-endian float32 in base64."""
+    with np.errstate(over="ignore"):
+        return base64.b64encode(values.astype("<f4").tobytes()).decode()
+
+
+def ranges(values: np.ndarray) -> list[list[float | None]]:
+    """Return the least and the largest value of each column."""
+    return numbers(np.column_stack([values.min(axis=0), values.max(axis=0)]))
+
+
 def number(value: Any) -> float | None:
     """Return a number rounded to six digits, or None if it is not finite."""
     return float(f"{value:.6g}") if np.isfinite(value) else None

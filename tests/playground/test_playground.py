@@ -216,6 +216,151 @@ def test_every_loss_and_optimiser_trains(data):
     assert {"circles": "two classes", "gaussians": "classification", "ripple": "regression"}[data] in LOSSES_FOR
 
 
+def test_features_are_the_networks_inputs():
+    session = Session()
+    scene = session.configure({"features": ["sin x2", "x1 x2", "x1^2"], "hidden": [3]})
+    assert scene["settings"]["features"] == ["x1^2", "x1 x2", "sin x2"], "in the order of the list"
+    assert [each["name"] for each in scene["inputs"]] == ["x1^2", "x1 x2", "sin x2"]
+    x1, x2 = session.points.X[4]
+    assert session.trace(4)["x"] == pytest.approx([x1**2, x1 * x2, np.sin(x2)], rel=1e-5)
+    assert session.network.n_inputs == 3 and len(session.snapshot()["layers"][0]["W"]) == 3
+    session.take(table_of(["a", "b", "c"], cloud()))
+    assert [each["name"] for each in session.scene()["inputs"]] == ["a^2", "a b", "sin b"]
+
+
+def test_pictures_of_inputs_and_the_surface_follow_the_features():
+    session = Session()
+    scene = session.configure({"data": "ripple", "hidden": [], "features": ["x1^2"]})
+    picture = np.frombuffer(base64.b64decode(scene["inputs"][0]["picture"]), np.uint8).reshape(20, 20)
+    assert (picture == picture[0]).all() and min(picture[0, [0, -1]]) > 240 and picture[0, 10] < 140
+    snapshot = session.edit(0, [2.0, -1.0])
+    values = np.frombuffer(base64.b64decode(snapshot["surface"]["values"]), "<f4").reshape(64, 64)
+    left, right = scene["domain"][0]
+    x = left + (right - left) * (np.arange(64) + 0.5) / 64
+    np.testing.assert_allclose(values, np.tile(2 * x**2 - 1, (64, 1)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("l1, l2", [(0.1, 0.0), (0.0, 0.3), (0.1, 0.3)])
+def test_penalties_are_in_the_step_and_not_in_the_cost(l1, l2):
+    session = Session()
+    session.configure({"optimizer": "sgd", "rate": 0.5, "l1": l1, "l2": l2, "batch_size": 2000})
+    net = session.network
+    X, y = session.points.X[session._training], session.points.y[session._training]
+    before = net.parameters.copy()
+    cost, gradient = net.value_and_gradient(X, y, loss="cross_entropy")
+    assert session.snapshot()["cost"] == pytest.approx(cost, rel=1e-5)
+    gradient = gradient.copy()
+    at = 0
+    for W, b in zip(net.weights, net.biases):
+        w = before[at : at + W.size]
+        gradient[at : at + W.size] += l1 * np.sign(w) + l2 * w
+        at += W.size + b.size
+    session.train(1)
+    np.testing.assert_allclose(net.parameters, before - 0.5 * gradient, rtol=1e-12)
+
+
+def test_a_penalty_may_change_during_training():
+    session = Session()
+    session.train(3)
+    network = session.network
+    session.configure({"l2": 0.5, "l1": 0.5})
+    session.train(1)
+    assert session.network is network and session.trainer.options["l2"] == session.trainer.options["l1"] == 0.5
+
+
+@pytest.mark.parametrize("share", [0, 0.25, 0.9])
+@pytest.mark.parametrize("data", ["gaussians", "plane"])
+def test_the_share_of_test_points(share, data):
+    session = Session()
+    session.configure({"data": data, "test_share": share, "n": 100})
+    assert len(session.scene()["test"]) == pytest.approx(100 * share, abs=3)
+    assert sorted([*session._training, *session._test]) == list(range(100))
+    snapshot = session.train(5)
+    assert (snapshot["test_cost"] is None) == (share == 0)
+    if data == "gaussians":
+        assert (snapshot["test_accuracy"] is None) == (share == 0) and snapshot["accuracy"] is not None
+    json.dumps([snapshot, session.step_example()], allow_nan=False)
+
+
+def test_a_parameter_is_edited_and_the_training_goes_on_from_it():
+    session = Session()
+    session.configure({"hidden": [3], "optimizer": "sgd"})
+    W1, b1, W2 = 0, 6, 9  # places in theta: W1 is (2, 3), b1 (3,), W2 (3, 2)
+    snapshot = session.edit(W1 + 3 + 1, [0.25])
+    assert session.network.weights[0][1, 1] == 0.25 == snapshot["layers"][0]["W"][1][1]
+    session.edit(b1 + 2, [-1, 7])
+    assert session.network.biases[0][2] == -1 and session.network.weights[1][0, 0] == 7
+    assert session.network.parameters[W2] == 7
+    before, network = session.network.parameters.copy(), session.network
+    session.train(1)
+    assert session.network is network
+    assert 0 < np.abs(session.network.parameters - before).max() < 1
+
+
+@pytest.mark.parametrize(
+    "at, values",
+    [
+        (-1, [0]), (0, []), (0, None), (0, [0] * 1000), (55, [1, 2]), (0, ["x"]), (0, [float("inf")]), (1.5, [0]),
+        (0, [True]),
+    ],
+)  # fmt: skip
+def test_an_edit_that_is_refused_changes_nothing(at, values):
+    session = Session()
+    before = session.network.parameters.copy()
+    with pytest.raises((ValueError, TypeError)):
+        session.edit(at, values)
+    assert session.network.parameters.tobytes() == before.tobytes()
+
+
+def changed_rate(session):
+    session.configure({"rate": 0.5})
+
+
+@pytest.mark.parametrize(
+    "act, repeatable",
+    [(lambda session: session.train(30), True), (changed_rate, False), (lambda session: session.edit(0, [1]), False),
+     (lambda session: session.step_example(), False)],
+)  # fmt: skip
+def test_its_state_gives_the_network_again(act, repeatable):
+    session = Session()
+    session.configure({"data": "moons", "hidden": [3, 2], "seed": 7, "rate": 0.1})
+    session.train(10)
+    act(session)
+    state = json.loads(json.dumps(session.state()))
+    assert (state["parameters"] is None) == repeatable
+    other = Session()
+    other.restart(state["settings"])
+    if repeatable:
+        other.train(state["steps"])
+    else:
+        other.edit(0, state["parameters"])
+    assert other.network.parameters.tobytes() == session.network.parameters.tobytes()
+    assert other.scene() | {"version": 0} == session.scene() | {"version": 0}
+    other.restart()
+    assert other.state() == {"settings": state["settings"], "steps": 0, "parameters": None}
+
+
+def test_what_units_do_over_the_training_points():
+    session = Session()
+    session.configure({"hidden": [2], "activation": "relu", "n": 50})
+    session.edit(0, [1, 0, 0, 0, 0, -5])  # the second unit is dead
+    first, last = session.snapshot()["layers"]
+    x1 = session.points.X[session._training, 0]
+    assert first["slope"] == [pytest.approx((x1 > 0).mean(), rel=1e-5), 0] and last["slope"] == [1, 1]
+    assert first["z"] == [[pytest.approx(x1.min(), rel=1e-5), pytest.approx(x1.max(), rel=1e-5)], [-5, -5]]
+    assert first["a"] == [[0, pytest.approx(x1.max(), rel=1e-5)], [0, 0]]
+    X, y = session.points.X[session._training], session.points.y[session._training]
+    scores = session.network(X)
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert last["flow"] == pytest.approx(np.abs(shares - np.eye(2)[y]).mean(), rel=1e-5)
+
+
+def test_thumbnails_are_of_every_set():
+    thumbnails = Session().thumbnails()
+    assert list(thumbnails) == list(datasets.MADE)
+    assert all(np.shape(points) == (80, 3) and np.isfinite(points).all() for points in thumbnails.values())
+
+
 def test_divergence_is_told_and_nothing_but_numbers_is_sent():
     session = Session()
     session.configure({"data": "ripple", "optimizer": "sgd", "rate": 1e6, "activation": "relu"})
@@ -268,6 +413,14 @@ def test_pictures_are_of_the_plane():
         ({"n": 10**9}, "20 to 2000"),
         ({"noise": 2}, "at most 1"),
         ({"noise": "much"}, "noise must be a number"),
+        ({"test_share": 0.95}, "at most 0.9"),
+        ({"test_share": -0.1}, "test_share"),
+        ({"features": []}, "at least one of x1, x2"),
+        ({"features": "x1"}, "at least one of x1, x2"),
+        ({"features": ["x3"]}, "unknown feature"),
+        ({"features": [["x1"]]}, "feature"),
+        ({"l1": -1}, "l1"),
+        ({"l2": "much"}, "l2"),
         ({"hidden": [13]}, "at most 12"),
         ({"hidden": [4] * 7}, "at most 6"),
         ({"hidden": "4"}, "hidden must be a list"),

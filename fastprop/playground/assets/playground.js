@@ -52,7 +52,7 @@ function draw(pictures = performance.now() - pictured > PICTURES) {
   drawCurve($("curve"), snapshot.history);
   $("curve").setAttribute("aria-label", `Cost over the steps: now ${number(snapshot.cost)}, of the test points ${number(snapshot.test_cost)}`);
   if (!network) {
-    const sizes = [2, ...snapshot.layers.map((layer) => layer.b.length)];
+    const sizes = [scene.inputs.length, ...snapshot.layers.map((layer) => layer.b.length)];
     network = buildNetwork($("network"), scene, sizes, (what) => { pointed = what; showPointed(); });
     pointed = null;
     pictures = true;
@@ -104,14 +104,14 @@ function showTrace() {
     return;
   }
   $("row").value = trace.row;
-  const where = scene.axes.map((name, k) => `${name} = ${number(trace.x[k])}`).join(", ");
+  const where = scene.inputs.map(({ name }, k) => `${name} = ${number(trace.x[k])}`).join(", ");
   const said = trace.shares ? ` The network gives it ${(100 * trace.shares[scene.classes.indexOf(trace.y)]).toFixed(1)} %.` : "";
   $("trace-words").textContent = `Example ${trace.row}${trace.test ? ", of the test points" : ""}: ${where}; `
     + `${scene.target} ${typeof trace.y === "number" ? number(trace.y) : trace.y}.${said} Its loss is C = ${number(trace.loss)}.`;
   const units = (layer, at) => layer.z.map((_, unit) =>
     [network.names(at + 1, unit), ...["z", "a", "slope", "da", "dz"].map((name) => number(layer[name][unit]))]);
   fill($("trace").tBodies[0], [
-    ...trace.x.map((x, k) => [scene.axes[k], "", number(x), "", number(trace.dx[k]), ""]),
+    ...trace.x.map((x, k) => [scene.inputs[k].name, "", number(x), "", number(trace.dx[k]), ""]),
     ...trace.layers.flatMap(units),
   ]);
 }

@@ -45,18 +45,19 @@ export const place = (scene, x, y, width, height) => {
 
 export function drawPlane(canvas, scene, snapshot, chosen) {
   const [context, width, height] = sharp(canvas), ink = colours(), paper = rgb(ink.panel);
-  const { size, channels } = snapshot.surface, levels = channels.map(bytes);
+  const { size, channels } = snapshot.surface, levels = channels?.map(bytes);
+  const values = channels ? null : new Float32Array(bytes(snapshot.surface.values).buffer);
+  const test = new Set(scene.test), low = Math.min(...scene.points.map((p) => p[2])), high = Math.max(...scene.points.map((p) => p[2]));
   const tones = { low: rgb(ink.negative), middle: paper, high: rgb(ink.positive) };
   const classes = scene.classes.map((_, k) => rgb(ink.classes[k]));
   const surface = image(size, (i) => {
-    if (!classes.length) return mix(paper, diverging(levels[0][i] / 255, tones), 0.6);
+    if (!classes.length) return mix(paper, diverging(Math.min(Math.max((values[i] - low) / (high - low), 0), 1), tones), 0.6);
     const sum = levels.reduce((total, level) => total + level[i], 0) || 1;
     const colour = [0, 1, 2].map((part) => classes.reduce((total, one, k) => total + one[part] * levels[k][i] / sum, 0));
     return mix(paper, colour, 0.5);
   });
   context.imageSmoothingQuality = "high";
   context.drawImage(surface, 0, 0, width, height);
-  const test = new Set(scene.test), low = Math.min(...scene.points.map((p) => p[2])), high = Math.max(...scene.points.map((p) => p[2]));
   const radius = scene.points.length > 600 ? 2.4 : 3.6;
   scene.points.forEach(([x, y, label], row) => {
     const tone = classes.length ? classes[label] : diverging((label - low) / (high - low || 1), tones);
@@ -133,15 +134,16 @@ export function buildNetwork(svg, scene, sizes, say) {
   svg.replaceChildren();
   const tallest = Math.max(...sizes), step = UNIT + GAP + 4;
   const short = (text) => text.length > 11 ? text.slice(0, 10) + "\u2026" : text;
+  const inputs = scene.inputs.map((input) => input.name);
   const outputs = sizes[sizes.length - 1] === 1 ? [scene.target] : scene.classes;
   // a letter is about 8 wide; the titles of the columns need at least 22
   const margin = (labels) => Math.max(22, 12 + 8 * Math.max(...labels.map((label) => short(label).length)));
-  const left = margin(scene.axes), width = left + (sizes.length - 1) * ACROSS + UNIT + margin(outputs), height = tallest * step + 40;
+  const left = margin(inputs), width = left + (sizes.length - 1) * ACROSS + UNIT + margin(outputs), height = tallest * step + 40;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.style.minWidth = `${0.7 * width}px`; // if it were smaller, its text could not be read: it scrolls instead
   svg.style.maxWidth = `${1.5 * width}px`;
   const centre = (layer, unit) => [left + UNIT / 2 + layer * ACROSS, 30 + (height - 40) / 2 + (unit - (sizes[layer] - 1) / 2) * step];
-  const names = (layer, unit) => layer === 0 ? scene.axes[unit]
+  const names = (layer, unit) => layer === 0 ? inputs[unit]
     : layer < sizes.length - 1 ? `hidden ${layer}, unit ${unit + 1}`
       : sizes[layer] === 1 ? `output (${scene.target})` : `output ${scene.classes[unit]}`;
   const lines = [], units = [];
@@ -164,7 +166,7 @@ export function buildNetwork(svg, scene, sizes, say) {
       make(group, "rect", { x: x - UNIT / 2, y: y - UNIT / 2, width: UNIT, height: UNIT, rx: 6 });
       const picture = make(group, "image", { x: x - UNIT / 2 + 3, y: y - UNIT / 2 + 3, width: UNIT - 6, height: UNIT - 6, preserveAspectRatio: "none" });
       const value = make(group, "text", { x, y: y + UNIT / 2 + 11, "text-anchor": "middle", class: "value" });
-      if (layer === 0) make(group, "text", { x: x - UNIT / 2 - 8, y: y + 4, "text-anchor": "end" }, short(scene.axes[unit]));
+      if (layer === 0) make(group, "text", { x: x - UNIT / 2 - 8, y: y + 4, "text-anchor": "end" }, short(inputs[unit]));
       if (layer === sizes.length - 1) make(group, "text", { x: x + UNIT / 2 + 8, y: y + 4 }, short(outputs[unit]));
       const choose = () => say({ layer, unit });
       for (const event of ["pointerenter", "focus", "click"]) group.addEventListener(event, choose);
@@ -174,7 +176,7 @@ export function buildNetwork(svg, scene, sizes, say) {
   return {
     names,
     paint: (snapshot, which) => paintLines(lines, snapshot.layers, which),
-    picture: (snapshot) => paintUnits(units, snapshot.layers),
+    picture: (snapshot) => paintUnits(units, snapshot.layers, scene.inputs),
     values: (trace) => {
       for (const { value, layer, unit } of units) {
         value.textContent = trace ? number(layer === 0 ? trace.x[unit] : trace.layers[layer - 1].a[unit]) : "";
@@ -195,12 +197,10 @@ function paintLines(lines, layers, which) {
   }
 }
 
-function paintUnits(units, layers) {
+function paintUnits(units, layers, inputs) {
   const ink = colours(), tones = { low: rgb(ink.negative), middle: rgb(ink.panel), high: rgb(ink.positive) };
   for (const { picture, layer, unit } of units) {
-    // the picture of an input is its own axis: x1 grows to the right, x2 upwards
-    const levels = layer ? bytes(layers[layer - 1].pictures[unit]) : Uint8Array.from({ length: 400 },
-      (_, k) => 255 * (unit ? 1 - Math.floor(k / 20) / 19 : k % 20 / 19));
+    const levels = bytes(layer ? layers[layer - 1].pictures[unit] : inputs[unit].picture);
     const canvas = image(Math.sqrt(levels.length), (k) => diverging(levels[k] / 255, tones));
     picture.setAttribute("href", canvas.toDataURL());
   }

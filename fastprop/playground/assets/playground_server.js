@@ -22,6 +22,9 @@ start({
   restart: (changes) => ask("restart", changes),
   train: (steps) => ask("train", { steps }),
   stepExample: () => ask("step_example", {}),
+  edit: (at, values) => ask("edit", { at, values }),
+  state: () => ask("state"),
+  thumbnails: () => ask("thumbnails"),
   trace: (row) => ask("trace", { row }),
   upload: (file) => ask("upload", file, { "Content-Type": "text/csv", "X-File-Name": encodeURIComponent(file.name) }),
 });
