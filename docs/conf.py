@@ -22,6 +22,7 @@ extensions = [
     "of_modules",
     "of_examples",
     "diagrams",
+    "pictures",
     "traces",
 ]
 exclude_patterns = ["_ext"]

@@ -15,11 +15,6 @@ Options: `names`, of the inputs, separated by commas; `step` (from 1), `row`, `n
 `worksheet`, what the page shows at first, which is the last step without them; `title`, of the frame.
 """
 
-import contextlib
-import io
-import os
-import re
-import tempfile
 from html import escape
 from pathlib import Path
 from typing import ClassVar
@@ -30,8 +25,8 @@ from docutils.parsers.rst import Directive, directives
 
 from fastprop.explain import html as trace_page
 from fastprop.explain.trace import Trace
+from page_code import blocks_above, evaluated
 
-PYTHON = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 FOLDER = "_traces"  # in the folder of the built pages
 STATE = ("step", "row", "number")
 
@@ -51,9 +46,7 @@ class TraceDirective(Directive):
         if env.app.builder.format != "html":
             return []
         env.note_reread()  # another engine, other numbers
-        lines = Path(env.doc2path(env.docname)).read_text(encoding="utf-8").splitlines(keepends=True)
-        codes = [*PYTHON.findall("".join(lines[: self.lineno - 1])), "\n".join(self.content)]
-        traced = _evaluated(codes, self.arguments[0])
+        traced = evaluated(blocks_above(self), self.arguments[0])
         if not isinstance(traced, Trace):
             raise self.error(f"{self.arguments[0]} is no trace but a {type(traced).__name__}")
         names = [each.strip() for each in self.options["names"].split(",")] if "names" in self.options else None
@@ -70,22 +63,6 @@ class TraceDirective(Directive):
             'loading="lazy"></iframe>'
         )
         return [nodes.raw("", frame, format="html")]
-
-
-def _evaluated(codes, expression):
-    """Return the value of an expression after blocks of code have run, in a new folder and without their output."""
-    names = {"__name__": "__main__"}
-    here = os.getcwd()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        os.chdir(folder)
-        try:
-            for code in codes:
-                # A block may show an error on purpose.
-                with contextlib.suppress(Exception):
-                    exec(compile(code, "<block>", "exec"), names)
-            return eval(expression, names)
-        finally:
-            os.chdir(here)
 
 
 def setup(app):
