@@ -121,7 +121,7 @@ class Explanation(ByIdentity):
             wide, far = max(map(len, symbols)), max(map(len, sides))
             numbers = aligned([_digits(value) for value in (*(edge.derivative for edge in path.edges), path.product)])
             lines += [
-                f"    {symbol.ljust(wide)} = {side.ljust(far)}{' = ' if side else '   '}{each}"
+                f"    {symbol.ljust(wide)} = {side.ljust(far)}{' = ' if side else '   '}{each}".rstrip()
                 for symbol, side, each in zip(symbols, sides, numbers)
             ]
             lines.append("")
