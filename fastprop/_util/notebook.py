@@ -4,8 +4,8 @@ Text from users is escaped here. A fragment has its own colours, since notebooks
 """
 
 from collections.abc import Iterable, Sequence
-from math import ceil, floor, inf, isfinite, log10
-from typing import Any, NamedTuple
+from math import ceil, floor, log10
+from typing import NamedTuple
 
 from fastprop._util import palette
 from fastprop._util.lazy import LazyModule
@@ -35,14 +35,18 @@ STYLE = (
 .fastprop p { margin: .3rem 0; } .fastprop .soft { color: var(--soft); }
 .fastprop div { overflow-x: auto; }
 .fastprop table { border-collapse: collapse; margin: .5rem 0; font-size: 13px; background: none; color: inherit; }
-.fastprop th, .fastprop td { text-align: left; vertical-align: top; padding: .15rem 1.2rem .15rem 0; border: 0;
-  border-bottom: 1px solid var(--rule); background: none; color: inherit; overflow-wrap: normal; max-width: 28rem; }
+.fastprop th, .fastprop td { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; border: 0;
+  border-bottom: 1px solid var(--rule); background: none; color: inherit; overflow-wrap: break-word; max-width: 24rem; }
+.fastprop tbody tr:nth-child(n) { background: none; }
 .fastprop thead th { color: var(--soft); font-weight: 600; white-space: normal; }
-.fastprop tbody th { font-weight: 400; overflow-wrap: anywhere; }
+.fastprop tbody th { font-weight: 400; }
+.fastprop .key { white-space: nowrap; margin-right: 1em; }
 .fastprop .number { text-align: right; white-space: pre; font-variant-numeric: tabular-nums; }
 .fastprop .strong th, .fastprop .strong td { font-weight: 700; }
 .fastprop caption { text-align: left; padding: 0; color: inherit; font-weight: 600; }
-.fastprop .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: .4rem; }
+.fastprop tr > :last-child { padding-right: 0; }
+@media (max-width: 30rem) { .fastprop th, .fastprop td { padding-right: .5rem; font-size: 12px; } }
+.fastprop .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: .4rem; }
 .fastprop figure { margin: .3rem 0; max-width: 29rem; } .fastprop figcaption { font-weight: 600; }
 .fastprop .chart { display: block; width: 100%; height: auto; font: 11px system-ui, "DejaVu Sans", sans-serif; }
 .fastprop .chart text { fill: var(--ink); } .fastprop .chart .axis { stroke: var(--border); fill: none; }
@@ -51,12 +55,13 @@ STYLE = (
 """
 )
 
-WIDTH, HEIGHT = 400, 210  # of a chart, in units of which a letter is 11 high: legible on a telephone too
+WIDTH, HEIGHT = 360, 200  # of a chart, in units of which a letter is 11 high: legible on a telephone too
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 32  # of them, around the curves: for labels of seven letters and of the axis
 # Points of a curve: as many as a wide screen has pixels there. Each stands for some epochs, with their extremes.
 POINTS = 400
 LOGARITHMIC = 30  # an axis is logarithmic where the largest number is this many times the smallest
 DASHES = ("", "6 3", "2 3", "8 3 2 3")  # distinguish curves where there are more than colours
+LARGEST = 1e300  # beyond it the distances between numbers, or ticks, would not be finite
 LETTERS = 80  # of a cell
 
 
@@ -112,7 +117,9 @@ def table(
         cells = "".join(f"<td{kind}>{text}</td>" for kind, text in zip(kinds[1:], row[1:]))
         lines.append(f'<tr{_class("strong" if k in bold else "")}><th scope="row"{kinds[0]}>{row[0]}</th>{cells}</tr>')
     title = f"<caption>{cell(caption)}</caption>" if caption else ""
-    return f"<div><table>{title}<thead><tr>{shown}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+    # Tables that are wider than the page are scrolled by the keyboard too, so that they can have the focus.
+    whole = f"{title}<thead><tr>{shown}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return f'<div tabindex="0"><table>{whole}</table></div>'
 
 
 def cell(text: str) -> str:
@@ -128,7 +135,7 @@ def _class(kind: str) -> str:
 
 
 def chart(curves: Sequence[Curve], *, label: str, x: str, mark: tuple[float, float, str] | None = None) -> str:
-    """Return curves as SVG, with a legend if there are several, or "" if they have no two points.
+    """Return curves as SVG with a legend, or "" if they have no two points.
 
     Parameters
     ----------
@@ -138,9 +145,9 @@ def chart(curves: Sequence[Curve], *, label: str, x: str, mark: tuple[float, flo
     x : str
         The name of the horizontal axis.
     mark : (float, float, str), optional
-        A point with a text beside it.
+        A point that is marked by a ring, and what the legend says of it.
     """
-    points = [(a, b) for curve in curves for a, b in zip(curve.x, curve.y) if isfinite(b)]
+    points = [(a, b) for curve in curves for a, b in zip(curve.x, curve.y) if _drawable(b)]
     if len({a for a, _ in points}) < 2:
         return ""
     left, right = min(a for a, _ in points), max(a for a, _ in points)
@@ -154,8 +161,10 @@ def chart(curves: Sequence[Curve], *, label: str, x: str, mark: tuple[float, flo
         parts.append(f'<path class="grid" d="M{LEFT},{y:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(value, ".4g")}</text>')
     for value in across.ticks:
-        shown = f'<text x="{across(value):.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{value:,.0f}</text>'
-        parts.append(shown)
+        at = across(value)
+        anchor = "middle" if at < WIDTH - 2 * RIGHT else "end"  # a long number at the end would be cut off
+        at = at if anchor == "middle" else WIDTH - 1
+        parts.append(f'<text x="{at:.1f}" y="{HEIGHT - BOTTOM + 14}" text-anchor="{anchor}">{value:,.0f}</text>')
     parts.append(f'<path class="axis" d="M{LEFT},{TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>')
     parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{html.escape(x)}</text>')
     for curve in curves:
@@ -163,20 +172,12 @@ def chart(curves: Sequence[Curve], *, label: str, x: str, mark: tuple[float, flo
         way = _way(curve, across, up)
         parts.append(f'<path class="curve" d="{way}" style="stroke: var(--{curve.colour})"{look}/>')
     if mark is not None:
-        a, b = across(mark[0]), up(mark[1])
-        anchor, side = ("end", -7) if a > WIDTH / 2 else ("start", 7)
-        above = b > TOP + 24
-        parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" style="fill: var(--page); stroke: var(--ink)"/>')
-        parts.append(
-            f'<text x="{a + side:.1f}" y="{b - 9 if above else b + 18:.1f}" text-anchor="{anchor}" '
-            'style="paint-order: stroke; stroke: var(--page); stroke-width: 4px">'
-            f"{html.escape(mark[2])}</text>"
-        )
+        parts.append(_ring(across(mark[0]), up(mark[1])))
     drawn = (
         f'<svg class="chart" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{html.escape(label)}">{"".join(parts)}</svg>'
     )
-    return drawn + (_legend(curves) if len(curves) > 1 else "")
+    return drawn + (_legend(curves, mark) if len(curves) > 1 or mark is not None else "")
 
 
 def figure(title: str, chart: str) -> str:
@@ -184,13 +185,24 @@ def figure(title: str, chart: str) -> str:
     return f"<figure><figcaption>{html.escape(title)}</figcaption>{chart}</figure>"
 
 
-def _legend(curves: Sequence[Curve]) -> str:
+def _legend(curves: Sequence[Curve], mark: tuple[float, float, str] | None) -> str:
     shown = []
     for curve in curves:
         look = f' stroke-dasharray="{curve.dashes}"' if curve.dashes else ""
         line = f'<path d="M0,4H26" stroke-width="2" style="stroke: var(--{curve.colour})"{look}/>'
-        shown.append(f'<svg width="26" height="8" aria-hidden="true">{line}</svg> {cell(curve.name)}')
-    return f'<p class="soft">{"&ensp; ".join(shown)}</p>'
+        shown.append((f'<svg width="26" height="8" aria-hidden="true">{line}</svg>', curve.name))
+    if mark is not None:
+        shown.append((f'<svg width="10" height="10" aria-hidden="true">{_ring(5, 5)}</svg>', mark[2]))
+    keys = (f'<span class="key">{drawn} {cell(name)}</span> ' for drawn, name in shown)
+    return f'<p class="soft">{"".join(keys)}</p>'
+
+
+def _ring(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" style="fill: var(--page); stroke: var(--ink); stroke-width: 1.5"/>'
+
+
+def _drawable(value: float) -> bool:
+    return abs(value) < LARGEST
 
 
 class _Axis(NamedTuple):
@@ -207,11 +219,11 @@ class _Axis(NamedTuple):
     def of(cls, low: float, high: float, start: float, end: float, logarithmic: bool) -> "_Axis":
         """Return an axis that begins and ends at a round number."""
         if logarithmic:
-            first, last = floor(log10(low)), ceil(log10(high))
-            step = max(1, ceil((last - first) / 5))  # five labels below each other do not touch
-            return cls(10.0**first, 10.0**last, start, end, [10.0**k for k in range(first, last + 1, step)], True)
+            first, last = max(-307, floor(log10(low))), ceil(log10(high))  # a smaller power of ten is 0
+            decades = max(1, ceil((last - first) / 5))  # five labels below each other do not touch
+            return cls(10.0**first, 10.0**last, start, end, [10.0**k for k in range(first, last + 1, decades)], True)
         if low == high:
-            low, high = low - abs(low) / 2 - 0.5, high + abs(high) / 2 + 0.5
+            low, high = min(low, 0.0), max(high, 0.0) or 1.0
         ticks = _round_numbers(low, high, 4)
         step = ticks[1] - ticks[0]
         low, high = step * floor(low / step), step * ceil(high / step)
@@ -228,16 +240,16 @@ def _round_numbers(low: float, high: float, n: int) -> list[float]:
     """Return about n round numbers from low to high, with equal distances; at least the two beside them."""
     rough = (high - low) / n
     unit = 10.0 ** floor(log10(rough))
-    step = next(k * unit for k in (1, 2, 5, 10) if k * unit >= rough * 0.999)
+    step = next(times * unit for times in (1, 2, 5, 10) if times * unit >= rough * 0.999)
     first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
-    return [k * step for k in range(first, max(last, first + 1) + 1)]
+    return [place * step for place in range(first, max(last, first + 1) + 1)]
 
 
 def _way(curve: Curve, across: _Axis, up: _Axis) -> str:
     """Return the path of a curve; it is interrupted where a number is not finite."""
     way, pen = [], "M"
     for a, b in _thinned(list(zip(curve.x, curve.y))):
-        if not isfinite(b):
+        if not _drawable(b):
             pen = "M"
             continue
         way.append(f"{pen}{across(a):.1f},{up(b):.1f}")
@@ -246,13 +258,13 @@ def _way(curve: Curve, across: _Axis, up: _Axis) -> str:
 
 
 def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return at most POINTS points: of each stretch of many the lowest and the highest, in their order."""
+    """Return at most POINTS points: of neighbouring ones the lowest and the highest, in their order."""
     if len(points) <= POINTS:
         return points
     found, n = [], POINTS // 2
     for k in range(n):
         part = points[k * len(points) // n : (k + 1) * len(points) // n]
-        finite = [point for point in part if isfinite(point[1])]
+        finite = [point for point in part if _drawable(point[1])]
         extremes = {min(finite, key=lambda point: point[1]), max(finite, key=lambda point: point[1])} if finite else {}
         found += sorted(extremes) or [part[0]]
     return found

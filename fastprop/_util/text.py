@@ -8,7 +8,7 @@ from fastprop._util.lazy import LazyModule
 
 unicodedata = LazyModule("unicodedata")
 
-ROOM = 24  # characters: what a wrapped line leaves to the right of its indentation, four or five words
+BESIDE = 24  # characters: what a wrapped line leaves to the right of its indentation, four or five words
 NARROWEST = 8  # characters: a column of text is not made narrower, since hardly a word would fit
 GAP = 2  # spaces between two columns
 
@@ -42,7 +42,7 @@ def width(text: str) -> int:
 def wrapped(line: str, most: int, hang: int | None = None) -> list[str]:
     """Return a line as lines of at most `most` columns; those after the first are indented by `hang`.
 
-    By default they are indented as the last column of the line that leaves room for some words, or by two spaces more
+    By default they are indented as the last column of the line that leaves BESIDE characters, or by two spaces more
     than the line. A word that is longer than a line is divided, unless it is an address, which would not work any more.
     """
     line = line.rstrip()
@@ -50,7 +50,7 @@ def wrapped(line: str, most: int, hang: int | None = None) -> list[str]:
         return [line]
     start = len(line) - len(line.lstrip())
     if hang is None:
-        columns = [match.end() for match in re.finditer(r"\S {2,}", line) if match.end() <= most - ROOM]
+        columns = [match.end() for match in re.finditer(r"\S {2,}", line) if match.end() <= most - BESIDE]
         hang = columns[-1] if columns else start + 2
     hang = min(hang, most // 2)
     found, current = [], ""

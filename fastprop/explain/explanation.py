@@ -8,6 +8,7 @@ from math import fsum, isfinite, nan, prod
 from typing import Any
 
 from fastprop import _validation
+from fastprop._util import notebook
 from fastprop._util.frozen import ByIdentity, frozen
 from fastprop._util.text import aligned, number
 from fastprop.explain import numpy_ops
@@ -22,6 +23,8 @@ HOW = 'use for example "W2[0,3]", "b1[2]", "x[4]", "z1[0]" or "a1[0]", with laye
 STEP = 1e-3
 SMALLEST_STEP = 1e-9
 AGREEMENT = 1e-5  # the largest relative difference of the slopes over one and two steps; smooth costs differ by step^2
+# Of an explanation that a notebook shows: paths with a table, and factors of one, as many as a screen shows.
+MOST_TABLES, MOST_FACTORS = 8, 12
 COMPLEX_STEP = 1e-20  # so small that its square vanishes beside 1: there is no truncation and no cancellation
 
 
@@ -163,6 +166,48 @@ class Explanation(ByIdentity):
         from fastprop.explain import graph
 
         return graph.paths(self)
+
+    def _repr_html_(self) -> str:
+        """Return the paths as tables, the checks, and the drawing of the paths, which need no MathJax."""
+        parts = [f"{self.symbol} = {_digits(self.total)}, where {self.quantity} = {number(self.value)}."]
+        tables = [self._table_of(path) for path in self.paths[:MOST_TABLES]]
+        left_out = len(self.paths) - len(tables)
+        found = self.finite_difference
+        sums = [("the sum of these paths", fsum(path.product for path in self.paths))] if self.n_rest else []
+        sums += [(f"the other {_count(self.n_rest)}", self.rest)] if self.n_rest else []
+        checks = [
+            *sums,
+            ("the sum of all paths", self.total),
+            ("the engine's gradient", self.gradient),
+            ("finite difference", found),
+            ("complex step", self.complex_step),
+        ]
+        corner = "none: the cost has a corner here"
+        rows = [(what, corner if value is None else _digits(value)) for what, value in checks]
+        return notebook.fragment(
+            *map(notebook.paragraph, parts),
+            f'<div tabindex="0">{self.svg()}</div>',
+            f'<div class="side">{"".join(tables)}</div>',
+            notebook.paragraph(f"{_count(left_out)} more with smaller products.", "soft") if left_out else "",
+            notebook.table((self.symbol, "value"), rows, numbers=[1], caption="Sum and checks"),
+        )
+
+    def _table_of(self, path: Path) -> str:
+        """Return the factors of a path as a table; of a long path, the first and the last ones."""
+        edges = path.edges
+        rows = [(edge.symbol, edge.formula, _digits(edge.derivative)) for edge in edges]
+        if len(edges) > MOST_FACTORS:
+            n = MOST_FACTORS // 2
+            product = prod(edge.derivative for edge in edges[n:-n])
+            rows[n:-n] = [(f"{len(edges) - 2 * n} more factors", "their product", _digits(product))]
+        rows.append(("product", "", _digits(path.product)))
+        nodes = [str(node) for node in path.nodes]
+        if len(nodes) > MOST_FACTORS:
+            nodes[3:-3] = ["..."]
+        of = f"row {path.row}: " if self.row is None else ""
+        header = ("derivative", "formula", "value")
+        caption = of + " -> ".join(nodes)
+        return notebook.table(header, rows, numbers=[2], caption=caption, strong=[len(rows) - 1])
 
     def _repr_latex_(self) -> str:
         return f"$${self.latex()}$$"

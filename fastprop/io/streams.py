@@ -5,6 +5,9 @@ import os
 import sys
 from typing import Any
 
+USUAL = 80  # columns of a terminal that does not say how many it has
+NARROWEST = 20  # columns that lines are wrapped to: in fewer, hardly a word would fit
+
 
 class Stream:
     """Wraps the standard output or error of a process, which may be a terminal, a file, closed, or None.
@@ -74,3 +77,15 @@ class Stream:
 def show(line: str) -> None:
     """Print a line, and flush it."""
     print(line, file=Stream(sys.stdout), flush=True)
+
+
+def width(stream: Any) -> int | None:
+    """Return how many columns a terminal has, by COLUMNS or else by itself; None if the stream is no terminal."""
+    shown = Stream(stream)
+    if not shown.isatty():
+        return None
+    wanted = os.environ.get("COLUMNS", "")
+    columns = int(wanted) if wanted.isdecimal() else 0
+    with contextlib.suppress(OSError, ValueError):
+        columns = columns or os.get_terminal_size(shown.fileno()).columns
+    return max(columns or USUAL, NARROWEST)

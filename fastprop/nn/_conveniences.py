@@ -3,6 +3,7 @@
 Each method imports what it needs when it is called. Only this module imports modules of higher layers.
 """
 
+import sys
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +190,14 @@ class Conveniences:
         return fitting.evaluate(
             self, X, y, loss=loss, sample_weight=sample_weight, metrics=metrics, communicator=communicator
         )
+
+    def summary(self) -> None:
+        """Print a table of the layers: the activation, inputs, outputs and parameters of each."""
+        from fastprop.io import streams
+        from fastprop.nn import summary
+
+        for line in summary.lines(self, streams.width(sys.stdout)):
+            streams.show(line)
 
     def copy(self) -> "Self":
         """Return a copy of the network with its layers, parameters and state, made between two steps of a training."""

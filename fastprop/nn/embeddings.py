@@ -161,8 +161,16 @@ class PiecewiseLinear(Layer):
         written, edges = super().__repr__(), repr(self.edges)
         if len(edges) <= LONGEST:
             return written
-        bins = sum(len(each) - 1 for each in self.edges)
-        return written.replace(edges, f"<{len(self.edges)} columns, {bins} bins>", 1)
+        return written.replace(edges, self._size, 1)
+
+    @property
+    def _size(self) -> str:
+        return f"<{len(self.edges)} columns, {sum(len(each) - 1 for each in self.edges)} bins>"
+
+    @property
+    def title(self) -> str:
+        """Internal: the number of columns and bins; see ``Layer.title``."""
+        return f"PiecewiseLinear({self._size})"
 
     @classmethod
     def of(

@@ -18,6 +18,8 @@ LAYERS: "dict[str, type[Layer]]" = {}
 # Activations that apply to a whole row or have weights. Each is an operation of its own.
 AS_OPERATIONS = ("softmax", "log_softmax", "prelu")
 
+SHOWN = 40  # characters of an argument in a table of layers: the edges of PiecewiseLinear may be thousands
+
 
 @frozen
 class Layer:
@@ -54,6 +56,16 @@ class Layer:
             if value != each.default:
                 shown.append(f"{each.name}={value!r}" if each.kw_only else repr(value))
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    @property
+    def title(self) -> str:
+        """Internal: the layer without what a table says beside it: its width, its activation, and layers inside it."""
+        shown = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name not in ("n_outputs", "activation", "layers", "parts") and value != each.default:
+                shown.append(f"{each.name}={_validation.short(repr(value), SHOWN)}")
+        return type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
 
     def check(self, what: str, X: np.ndarray) -> None:
         """Check that every category of X (rows, n_in), called `what` in messages, is a whole number in its range.

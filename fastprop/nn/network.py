@@ -7,7 +7,7 @@ from fastprop._core._engine import Engine
 from fastprop._util.lazy import LazyModule
 from fastprop.data import arrays as data
 from fastprop.data.targets import Examples, check_last_layer, check_targets, check_weights
-from fastprop.nn import custom_loss
+from fastprop.nn import custom_loss, summary
 from fastprop.nn import layers as _layers
 from fastprop.nn import tabm as members
 from fastprop.nn._conveniences import Conveniences
@@ -441,20 +441,6 @@ class Network(Conveniences):
         network.restore(given["parameters"], given["state"])
         vars(self).update(vars(network))
 
-    def summary(self) -> None:
-        """Print a table of the layers, with the outputs and the parameters of each; of members, those of one."""
-        table, n_out = [("", "outputs", "parameters"), ("inputs", str(self.n_inputs), "")], self.n_inputs
-        for place, layer in enumerate(self.layers):
-            operations = layer.operations(n_out, first=place == 0)
-            n_out = operations[-1].n_out if operations else n_out
-            learned = sum(operation.n_weights + operation.n_biases for operation in operations)
-            table.append((str(layer), str(n_out), f"{learned:,}"))
-        first, second, third = (max(map(len, column)) for column in zip(*table))
-        for name, outputs, parameters in table:
-            print(f"{name:{first}}  {outputs:>{second}}  {parameters:>{third}}".rstrip())
-        of = f" of {self.n_members} members" if self.n_members > 1 else ""
-        print(f"{self.n_parameters:,} parameters{of}, {self.dtype.name}, {self._parameters.nbytes:,} bytes")
-
     def __repr__(self) -> str:
         dense = [layer for layer in self.layers if isinstance(layer, Dense)]
         if len(dense) == len(self.layers):
@@ -464,6 +450,9 @@ class Network(Conveniences):
             listed = " -> ".join(map(str, [self.n_inputs, *self.layers]))
         of = f" of {self.n_members} members" if self.n_members > 1 else ""
         return f"<Network{of} {listed}, {self.n_parameters} parameters, {self.dtype.name}>"
+
+    def _repr_html_(self) -> str:
+        return summary.html(self)
 
 
 def _aligned_zeros(n: int, dtype: np.dtype) -> np.ndarray:

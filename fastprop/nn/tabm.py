@@ -17,7 +17,12 @@ from fastprop.nn.operations import Operation, merged
 
 
 def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Operation]:
-    """Return the operations for `members` networks of these layers.
+    """Return the operations for `members` networks of these layers; see ``of_layers``."""
+    return merged([operation for each in of_layers(n_inputs, layers, members) for operation in each])
+
+
+def of_layers(n_inputs: int, layers: Sequence[Layer], members: int) -> list[list[Operation]]:
+    """Return for each layer its operations in `members` networks.
 
     If the first layer reads the columns of X, it is computed once for all members.
 
@@ -29,22 +34,25 @@ def operations(n_inputs: int, layers: Sequence[Layer], members: int) -> list[Ope
     count = 1 if layers[0].first_only else 0
     common = chain(n_inputs, layers[:count], first=True)
     n_in = common[-1].n_out if common else n_inputs
-    result = [*common, Operation("repeat", members * n_in, fields={"n_groups": members})]
+    repeat = Operation("repeat", members * n_in, fields={"n_groups": members})
+    result = [[*common, repeat]] if count else []
+    n = repeat.n_out
     products = [place for place, layer in enumerate(layers) if isinstance(layer, Dense)]
     for place, layer in enumerate(layers[count:], start=count):
-        n = result[-1].n_out
         if isinstance(layer, (Dropout, Activation)):
-            result += layer.operations(n)
+            found = layer.operations(n)
         elif not isinstance(layer, Dense):
             raise ValueError(
                 f"members={members} takes Dense, Dropout and Activation layers after the first, got "
                 f"{type(layer).__name__}; use fp.Ensemble for members of other layers"
             )
         elif place == products[-1]:
-            result += layer.product(n, n_groups=members)
+            found = layer.product(n, n_groups=members)
         else:
-            result += _shared(layer, n, members, place == products[0], first=place == 0)
-    return merged(result)
+            found = _shared(layer, n, members, place == products[0], first=place == 0)
+        n = found[-1].n_out if found else n
+        result.append(found if result else [repeat, *found])
+    return result
 
 
 def _shared(layer: Dense, n: int, members: int, first_product: bool, *, first: bool) -> list[Operation]:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastprop import _validation
+from fastprop._util import notebook, palette
+from fastprop._util.text import number
 from fastprop._util.warn import warn
 from fastprop.nn.activations import identity
 from fastprop.training.callbacks import Callback
@@ -41,6 +43,17 @@ SIGNAL_RATIO = 1000.0
 UNITS_SHARE = 0.5
 # A unit is saturated where its mean slope is below this. tanh gets there from |z| = 2.2 on, the sigmoid from 2.9 on.
 FLAT_SLOPE = 0.05
+
+# What a notebook shows: the columns with a chart, and those of the table; at most so many layers, the first and the
+# last ones among them, and rows.
+CHARTS = {
+    "signal": "the gradient that arrives (root mean square of dz)",
+    "update_ratio": "update of a step / weights (ratio of norms)",
+    "activation_std": "activations (deviation)",
+    "lost": "units that hardly learn (share that is dead or saturated)",
+}
+SHOWN = ("weight_norm", "activation_std", "gradient_norm", "signal", "update_ratio", "dead", "saturated")
+LAYERS, ROWS = 8, 24
 
 
 class Watch(Callback):
@@ -100,6 +113,54 @@ class Watch(Callback):
         It holds NaN where a layer has no weights.
         """
         return {name: list(column) for name, column in self._table.items()}
+
+    def __repr__(self) -> str:
+        return f"<Watch: {self._said()}>"
+
+    def _said(self) -> str:
+        epochs, layers = (len(set(self._table[name])) for name in ("epoch", "layer"))
+        if not epochs:
+            return "nothing is recorded yet; train with net.fit(..., callbacks=watch)"
+        found = len(self.found)
+        return f"{_count(epochs, 'epoch')} of {_count(layers, 'layer')} recorded, {_count(found, 'finding')}"
+
+    def _repr_html_(self) -> str:
+        """Return the curves of each layer and the numbers of the last epoch, as they are when it is shown."""
+        findings = [notebook.paragraph(sentence) for sentence in self.found]
+        if not self._table["epoch"]:
+            return notebook.fragment(notebook.paragraph(f"Watch: {self._said()}."))
+        layers = _chosen(sorted(set(self._table["layer"])))
+        charts = "".join(self._chart(layers, column, title) for column, title in CHARTS.items())
+        more = len(set(self._table["layer"])) - len(layers)
+        left_out = notebook.paragraph(f"{_count(more, 'more layer')} not shown.", "soft") if more else ""
+        return notebook.fragment(
+            notebook.paragraph(f"Watch: {self._said()}."), *findings, f'<div class="side">{charts}</div>',
+            self._numbers(layers), left_out,
+        )  # fmt: skip
+
+    def _chart(self, layers: list[int], column: str, title: str) -> str:
+        table, curves = self._table, []
+        lost = [dead + saturated for dead, saturated in zip(table["dead"], table["saturated"])]
+        values = lost if column == "lost" else table[column]
+        for k in layers:
+            rows = [row for row, layer in enumerate(table["layer"]) if layer == k]
+            colour = palette.SERIES[(k - 1) % len(palette.SERIES)]
+            dashes = notebook.DASHES[(k - 1) % len(notebook.DASHES)]
+            x, y = ([of[row] for row in rows] for of in (table["epoch"], values))
+            curves.append(notebook.Curve(f"{k}: {table['name'][rows[0]]}", x, y, colour, dashes))
+        drawn = notebook.chart(curves, label=f"{title}, over the epochs, for each layer", x="epoch")
+        return notebook.figure(title, drawn) if drawn else ""
+
+    def _numbers(self, layers: list[int]) -> str:
+        """Return the table of the last epochs that were recorded."""
+        table, rows = self._table, []
+        for epoch in sorted(set(table["epoch"]))[-max(1, ROWS // len(layers)) :]:
+            for row, (of, layer) in enumerate(zip(table["epoch"], table["layer"])):
+                if of == epoch and layer in layers:
+                    values = [number(table[name][row], ".3g").replace("nan", "-") for name in SHOWN]
+                    rows.append([str(epoch), f"{layer}: {table['name'][row]}", *values])
+        header = ["epoch", "layer", *(name.replace("_", " ") for name in SHOWN)]
+        return notebook.table(header, rows, numbers=range(2, len(header)), caption="The last epochs that were recorded")
 
     # ---- what fit calls ----
 
@@ -204,6 +265,16 @@ class Watch(Callback):
         self.found.append(text)
         if self.warn:
             warn(text, RuntimeWarning)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _chosen(layers: list[int]) -> list[int]:
+    """Return at most LAYERS layers, evenly spaced."""
+    n = min(len(layers), LAYERS)
+    return [layers[k * (len(layers) - 1) // max(1, n - 1)] for k in range(n)]
 
 
 def _layers(net: Any) -> list[tuple[int, str, slice]]:

@@ -101,9 +101,10 @@ def test_a_copy_is_a_network_of_its_own(net):
 def test_summary_adds_up(layers, capsys):
     net = fp.Network(layers, seed=0)
     net.summary()
-    _, inputs, *rows, total = capsys.readouterr().out.splitlines()
-    assert inputs.split() == ["inputs", "3"]
-    assert len(rows) == len(net.layers)
-    assert sum(int(row.split()[-1].replace(",", "")) for row in rows) == net.n_parameters
+    header, *rows, total = capsys.readouterr().out.splitlines()
+    assert header.split() == ["layer", "activation", "in", "out", "parameters"]
+    assert sum(not row.startswith(" ") for row in rows) == len(net.layers)
+    learned = [row.split()[-1].replace(",", "") for row in rows if len(row) == len(header)]
+    assert sum(map(int, learned)) == net.n_parameters
     assert rows[-1].split()[-2] == str(net.n_outputs)
     assert total == f"{net.n_parameters} parameters, float32, {4 * net.n_parameters} bytes"

@@ -1,0 +1,79 @@
+"""The table of a network's layers, for terminals and notebooks."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastprop._util import notebook, text
+from fastprop.nn import tabm
+from fastprop.nn.embeddings import ByColumn
+from fastprop.nn.layers import Layer
+from fastprop.nn.operations import Operation
+
+HEADER = ("layer", "activation", "in", "out", "parameters")
+NUMBERS = (2, 3, 4)
+MOST = 24  # rows in a notebook, what a screen shows; of more the first and the last ones are there
+
+
+def rows(network: Any) -> list[tuple[str, ...]]:
+    """Return a row for each layer, and indented ones for those inside it, whose parameters sum to the network's."""
+    if network.n_members > 1:
+        learned = [_count(each) for each in tabm.of_layers(network.n_inputs, network.layers, network.n_members)]
+        return _rows(network.n_inputs, network.layers, learned=learned)
+    return _rows(network.n_inputs, network.layers)
+
+
+def _rows(
+    n_in: int, layers: Sequence[Layer], *, learned: Sequence[int] = (), indent: str = ""
+) -> list[tuple[str, ...]]:
+    found = []
+    for place, layer in enumerate(layers):
+        operations = layer.operations(n_in, first=place == 0)
+        n_out = operations[-1].n_out if operations else n_in
+        inner = _inner(n_in, layer, indent + "  ")
+        own = (learned[place] if learned else _count(operations)) - sum(_whole(row[-1]) for row in inner)
+        shown = "" if inner and not own else f"{own:,}"
+        activation = str(getattr(layer, "activation", ""))
+        found += [(indent + layer.title, activation, f"{n_in:,}", f"{n_out:,}", shown), *inner]
+        n_in = n_out
+    return found
+
+
+def _inner(n_in: int, layer: Layer, indent: str) -> list[tuple[str, ...]]:
+    """Return the rows of the layers inside one."""
+    if isinstance(layer, ByColumn):
+        return [row for part, columns in layer.parts for row in _rows(len(columns), [part], indent=indent)]
+    return _rows(n_in, getattr(layer, "layers", ()), indent=indent)
+
+
+def _count(operations: Iterable[Operation]) -> int:
+    return sum(operation.n_weights + operation.n_biases for operation in operations)
+
+
+def _whole(text: str) -> int:
+    return int(text.replace(",", "") or 0)
+
+
+def total(network: Any) -> str:
+    """Return the sum of the parameters, and their dtype and bytes."""
+    of = f" of {network.n_members} members" if network.n_members > 1 else ""
+    n = network.n_parameters
+    return f"{n:,} parameters{of}, {network.dtype.name}, {network.parameters.nbytes:,} bytes"
+
+
+def lines(network: Any, width: int | None) -> list[str]:
+    """Return the table as lines of text that are at most `width` wide, if one is given."""
+    found = text.table([HEADER, *rows(network)], width, NUMBERS)
+    return [each for line in (*found, total(network)) for each in (text.wrapped(line, width) if width else [line])]
+
+
+def html(network: Any) -> str:
+    """Return the table for a notebook."""
+    found = rows(network)
+    more = len(found) - MOST
+    if more > 1:
+        gap = (f"... {more + 1:,} more ...", *[""] * (len(HEADER) - 1))
+        found = [*found[: MOST - 8], gap, *found[-7:]]
+    shown = [(row[0].replace("  ", 2 * "\N{NO-BREAK SPACE}"), *row[1:]) for row in found]
+    return notebook.fragment(
+        notebook.paragraph(f"Network: {total(network)}."), notebook.table(HEADER, shown, numbers=NUMBERS)
+    )
