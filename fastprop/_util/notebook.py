@@ -61,7 +61,8 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 32  # of them, around the curves: for lab
 POINTS = 400
 LOGARITHMIC = 30  # an axis is logarithmic where the largest number is this many times the smallest
 DASHES = ("", "6 3", "2 3", "8 3 2 3")  # distinguish curves where there are more than colours
-LARGEST = 1e300  # beyond it the distances between numbers, or ticks, would not be finite
+LARGEST = 1e300  # beyond it, and below its inverse, the distances between numbers, or ticks, would not be finite
+FLAT = 1e-9  # a smaller relative difference is rounding
 LETTERS = 80  # of a cell
 
 
@@ -153,7 +154,7 @@ def chart(curves: Sequence[Curve], *, label: str, x: str, mark: tuple[float, flo
     left, right = min(a for a, _ in points), max(a for a, _ in points)
     across = _Axis(left, right, LEFT, WIDTH - RIGHT, [a for a in _round_numbers(left, right, 5) if a == int(a)])
     low, high = min(b for _, b in points), max(b for _, b in points)
-    logarithmic = low > 0 and high > LOGARITHMIC * low
+    logarithmic = low > 1 / LARGEST and high > LOGARITHMIC * low
     up = _Axis.of(low, high, HEIGHT - BOTTOM, TOP, logarithmic)
     parts = []
     for value in up.ticks:
@@ -219,11 +220,13 @@ class _Axis(NamedTuple):
     def of(cls, low: float, high: float, start: float, end: float, logarithmic: bool) -> "_Axis":
         """Return an axis that begins and ends at a round number."""
         if logarithmic:
-            first, last = max(-307, floor(log10(low))), ceil(log10(high))  # a smaller power of ten is 0
+            first, last = floor(log10(low)), ceil(log10(high))
             decades = max(1, ceil((last - first) / 5))  # five labels below each other do not touch
             return cls(10.0**first, 10.0**last, start, end, [10.0**k for k in range(first, last + 1, decades)], True)
-        if low == high:
-            low, high = min(low, 0.0), max(high, 0.0) or 1.0
+        if high - low <= FLAT * max(abs(low), abs(high)):  # a horizontal line, at its height above 0
+            low, high = min(low, 0.0), max(high, 0.0)
+        if high - low < 1 / LARGEST:
+            high = low + 1
         ticks = _round_numbers(low, high, 4)
         step = ticks[1] - ticks[0]
         low, high = step * floor(low / step), step * ceil(high / step)
