@@ -24,6 +24,7 @@ extensions = [
     "diagrams",
     "pictures",
     "traces",
+    "exercises",
 ]
 exclude_patterns = ["_ext"]
 default_role = "literal"

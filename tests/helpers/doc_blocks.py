@@ -76,8 +76,9 @@ def run(page):
 
 def _environment():
     own = {"PYTHONIOENCODING": "utf-8", "MPLBACKEND": "agg", "KERAS_BACKEND": "torch", "COLUMNS": "100"}
-    if path := os.environ.get("PYTHONPATH"):  # which may be relative to where pytest was started
-        own["PYTHONPATH"] = os.pathsep.join(os.path.abspath(folder) for folder in path.split(os.pathsep))
+    # The path may be relative to where pytest was started. A page may use a module of examples/ that it lets download.
+    path = [os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    own["PYTHONPATH"] = os.pathsep.join([*path, str(DOCS.parent / "examples")])
     return {**os.environ, **own}
 
 
