@@ -23,6 +23,7 @@ blocks of code above it define; so is each line of `mistakes`, with what the pag
 import html
 import json
 from itertools import count
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
@@ -38,7 +39,9 @@ class ExerciseDirective(Directive):
 
     required_arguments = 1
     final_argument_whitespace = True
-    option_spec = {name: directives.unchanged_required for name in ("ask", "answer", "hint", "solution", "mistakes")}
+    option_spec: ClassVar = dict.fromkeys(
+        ("ask", "answer", "hint", "solution", "mistakes"), directives.unchanged_required
+    )
     has_content = True
 
     def run(self):
