@@ -33,7 +33,7 @@ class Number:
     """A node with one number."""
 
     def __init__(self, value, edges=()):
-        self.value, self.edges, self.gradient = value, edges, 0.0
+        self.value, self.edges, self.gradient = float(value), edges, 0.0
 
     def __add__(self, other):
         other = as_number(other)
@@ -81,7 +81,7 @@ class Number:
 
 def as_number(value):
     """Return the value as a node; a constant is a node without edges."""
-    return value if isinstance(value, Number) else Number(float(value))
+    return value if isinstance(value, Number) else Number(value)
 
 
 def network_of_numbers(sizes, activations, parameters):
@@ -103,10 +103,10 @@ def network_of_numbers(sizes, activations, parameters):
         layers.append((W, b, activation))
 
     def outputs(row):
-        a = row
+        a = [as_number(x) for x in row]
         for W, b, activation in layers:
             z = [sum((a[i] * W[i][j] for i in range(len(a))), b[j]) for j in range(len(b))]
-            a = [getattr(as_number(each), activation)() for each in z]
+            a = [getattr(each, activation)() for each in z]
         return a
 
     return outputs
