@@ -66,9 +66,3 @@ def sign(value: float) -> str:
     """Return the name of the colour of a weight or a derivative: by its sign, that of a line without one at 0."""
     return "positive" if value > 0 else "negative" if value < 0 else "border"
 
-
-def on(background: tuple[float, ...], name: str) -> str:
-    """Return a colour for a background, (red, green, blue, alpha) from 0 to 1; a transparent one counts as light."""
-    red, green, blue, alpha = background
-    dark = alpha > 0 and 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
-    return COLOURS[name].dark if dark else COLOURS[name].light

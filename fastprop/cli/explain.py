@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastprop._util import palette
 from fastprop._util.text import number
 from fastprop.cli._common import check_finite, check_outputs, note, read_table
 from fastprop.explain import html as trace_page
@@ -195,7 +196,7 @@ class Moved:
             f'style="width:100%;max-width:16rem;height:.9rem">'
             f'<line x1="0" y1="0" x2="0" y2="10" stroke="currentColor" stroke-width="0.3"/>'
             f'<rect x="{min(0.0, 50 * value / longest):.2f}" y="1" width="{50 * abs(value) / longest:.2f}" height="8" '
-            f'fill="{"#0072B2" if value > 0 else "#D55E00"}"/></svg></td></tr>'
+            f'style="fill:var(--{palette.sign(value)})"/></svg></td></tr>'
             for label, value, error in listed
         ).replace("+-", "&plusmn;")
         first = first[0].upper() + first[1:]

@@ -16,6 +16,7 @@ import numpy as np
 
 from fastprop import config
 from fastprop._core import _engine
+from fastprop._util import palette
 from fastprop._util.text import number
 from fastprop._version import __version__
 from fastprop.cli import pictures
@@ -38,17 +39,12 @@ WORD = 12  # letters: a longer text may be divided where a printed table is too 
 
 PANEL = (4.6, 3.6)  # inches: two panels beside each other are as wide as the page
 WIDE = 6.0  # inches: a picture that stands alone, whose text a telephone can show too
-# Matplotlib writes this colour for text and axes. It is replaced by that of the page, which is light or dark.
-PAGE_COLOUR = "#010203"
 LOOK = {
+    **style.look("light"),
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "fastprop",  # so that equal runs give equal files
     "figure.facecolor": "none",
     "axes.facecolor": "none",
-    **dict.fromkeys(
-        ["text.color", "legend.labelcolor", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"],
-        PAGE_COLOUR,
-    ),
 }
 
 
@@ -100,7 +96,8 @@ def write(
         ]
     sections += [("Training", _training(study, model)), ("Columns", _columns(study, model))]
     body = "".join(f"<section><h2>{heading}</h2>{content}</section>\n" for heading, content in sections)
-    page = PAGE.format(title=title, style=STYLE, summary=_summary(study, model), body=body, foot=_foot())
+    looks, summary = palette.css() + STYLE, _summary(study, model)
+    page = PAGE.format(title=title, style=looks, summary=summary, body=body, foot=_foot())
     output.write(path, page, streams=True)
 
 
@@ -317,7 +314,7 @@ def _svgs(
             nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
             figure.savefig(text, format="svg", metadata=nothing, dpi=144, bbox_inches="tight", pad_inches=0.05)
             svg = text.getvalue()
-            svg = svg[svg.index("<svg") :].replace(PAGE_COLOUR, "currentColor")
+            svg = style.of_page(svg[svg.index("<svg") :])
             drawn.append(re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}{k}-", svg))
     return drawn
 
@@ -377,19 +374,16 @@ PAGE = """<!DOCTYPE html>
 """
 
 STYLE = """
-:root { color-scheme: light dark; --text: #1f2328; --soft: #59636e; --line: #d8dee4; --page: #ffffff; --row: #f6f8fa; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e6edf3; --soft: #9aa4af; --line: #353b43; --page: #14171c; --row: #1c2128; }
-}
+:root { color-scheme: light dark; }
 * { box-sizing: border-box; }
-body { margin: 2.5rem auto; max-width: 60rem; padding: 0 1rem; color: var(--text); background: var(--page);
+body { margin: 2.5rem auto; max-width: 60rem; padding: 0 1rem; color: var(--ink); background: var(--page);
        font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0; }
-h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
+h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; padding-bottom: .3rem; border-bottom: 1px solid var(--rule); }
 header p, footer, section > p, section > ul { color: var(--soft); margin: .4rem 0; }
 section > ul { padding-left: 1.2rem; }
-pre { background: var(--row); border: 1px solid var(--line); border-radius: 4px; padding: .5rem .7rem; margin: .4rem 0;
-      font-size: .85rem; white-space: pre-wrap; }
+pre { background: var(--panel); border: 1px solid var(--rule); border-radius: 4px; padding: .5rem .7rem;
+      margin: .4rem 0; font-size: .85rem; white-space: pre-wrap; }
 footer { margin-top: 2.5rem; font-size: .85rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
 figure { margin: .8rem 0; min-width: 0; }
@@ -397,13 +391,12 @@ svg { max-width: 100%; height: auto; display: block; }
 .wide { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .9rem .25rem .4rem; overflow-wrap: normal;
-         border-bottom: 1px solid var(--line); }
+         border-bottom: 1px solid var(--rule); }
 td { max-width: 24rem; overflow-wrap: break-word; }
 th { font-weight: 600; color: var(--soft); }
-tr:hover td { background: var(--row); }
+tr:hover td { background: var(--panel); }
 @page { margin: 15mm; }
 @media print {
-  :root { --text: #000; --soft: #333; --line: #bbb; --page: #fff; --row: #fff; }
   body { margin: 0; max-width: none; padding: 0; font-size: 10pt; }
   figure, tr, pre { break-inside: avoid; }
   h2 { break-after: avoid; }

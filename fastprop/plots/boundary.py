@@ -115,6 +115,8 @@ class DecisionBoundaryDisplay:
         return self
 
     def _draw_classes(self) -> None:
+        from matplotlib.colors import to_rgb
+
         scores = np.asarray(self.outputs, np.float64)
         if scores.shape[2] == 1:  # the score of class 1 against 0
             scores = np.concatenate([np.zeros_like(scores), scores], axis=2)
@@ -123,37 +125,47 @@ class DecisionBoundaryDisplay:
         winner = scores.argmax(axis=2)
         ahead = np.ptp(np.sort(share, axis=2)[..., -2:], axis=2)
         tints = np.empty((*winner.shape, 4))
-        tints[..., :3] = np.array([_colour(k) for k in range(scores.shape[2])])[winner]
+        tints[..., :3] = np.array([to_rgb(style.class_colour(self.ax_, k)) for k in range(scores.shape[2])])[winner]
         tints[..., 3] = 0.1 + 0.35 * ahead  # strong enough to distinguish regions, weak enough for the points on top
         ends = [*self.x1[[0, -1]], *self.x2[[0, -1]]]
         self.ax_.imshow(tints, origin="lower", extent=ends, aspect="auto", interpolation="bilinear")
         for k in np.unique(winner):
             lead = scores[..., k] - np.delete(scores, k, axis=2).max(axis=2)
             if lead.min() < 0:  # otherwise class k is predicted everywhere, and there is no line
-                self.ax_.contour(self.x1, self.x2, lead, levels=[0.0], colors=[style.GREY], linewidths=1)
+                line = style.colour(self.ax_, "border")
+                self.ax_.contour(self.x1, self.x2, lead, levels=[0.0], colors=[line], linewidths=1)
         for k in np.unique(self.y).tolist():
             rows = self.y == k
             name = self.names[k] if self.names is not None else k
             self.ax_.scatter(
                 *self.points[rows].T,
                 s=_size(len(self.y)),
-                color=_colour(k),
-                marker=style.MARKERS[k % len(style.MARKERS)],
-                edgecolors="white",
+                color=style.class_colour(self.ax_, k),
+                marker=style.marker(k),
+                edgecolors=style.colour(self.ax_, "page"),
                 linewidths=0.5,
                 label=style.plain(name, 18),
             )
         self.ax_.legend(frameon=False, fontsize=style.SMALL, loc="upper left", bbox_to_anchor=(1, 1))
 
     def _draw_numbers(self) -> None:
+        from matplotlib.colors import LinearSegmentedColormap
+
         heights = self.outputs[..., 0]
-        scale = {"vmin": min(heights.min(), self.y.min()), "vmax": max(heights.max(), self.y.max()), "cmap": "cividis"}
+        low, middle, high, edge = (
+            style.colour(self.ax_, name) for name in ("negative", "page", "positive", "border")
+        )
+        scale = {
+            "vmin": min(heights.min(), self.y.min()),
+            "vmax": max(heights.max(), self.y.max()),
+            "cmap": LinearSegmentedColormap.from_list("fastprop", [low, middle, high]),
+        }
         filled = self.ax_.pcolormesh(self.x1, self.x2, heights, shading="gouraud", **scale)
-        self.ax_.scatter(*self.points.T, c=self.y, s=_size(len(self.y)), edgecolors="white", linewidths=0.5, **scale)
+        self.ax_.scatter(*self.points.T, c=self.y, s=_size(len(self.y)), edgecolors=edge, linewidths=0.8, **scale)
         bar = self.figure_.colorbar(filled, ax=self.ax_)
         bar.set_label("prediction; rows: target", fontsize=style.SMALL)
         bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=style.SMALL, color=style.GREY)
+        bar.ax.tick_params(labelsize=style.SMALL, color=edge)
 
 
 def decision_boundary(network, X, y, *, ax=None, **options):
@@ -166,12 +178,6 @@ def _side(values: np.ndarray, n: int) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     margin = 0.1 * (high - low) or 1.0
     return np.linspace(low - margin, high + margin, n)
-
-
-def _colour(k: int) -> tuple[float, float, float]:
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(style.COLOURS[k % len(style.COLOURS)])
 
 
 def _size(rows: int) -> float:

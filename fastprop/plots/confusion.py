@@ -84,15 +84,13 @@ class ConfusionMatrixDisplay:
         rows = self.matrix.sum(axis=1, keepdims=True)
         share = self.matrix / np.maximum(rows, 1)
         # An empty cell is transparent, so that it has the colour of the page.
-        axes.pcolormesh(_tints(share), edgecolors="none", rasterized=n > NAMED)
+        axes.pcolormesh(_tints(share, style.series_colour(axes, 0)), edgecolors="none", rasterized=n > NAMED)
         axes.invert_yaxis()
         axes.set_aspect("equal")
         if n <= NUMBERED:
             size = style.SMALL + 1 if n <= 6 else style.SMALL - 1
             for i, j in np.argwhere(self.matrix):
-                # white where it reads better on the tint than the figure's own colour would
-                colour = {"color": "white"} if share[i, j] > 0.75 else {}
-                axes.text(j + 0.5, i + 0.5, f"{self.matrix[i, j]}", ha="center", va="center", fontsize=size, **colour)
+                axes.text(j + 0.5, i + 0.5, f"{self.matrix[i, j]}", ha="center", va="center", fontsize=size)
         shown = np.unique(np.linspace(0, n - 1, min(n, NAMED)).round().astype(int))
         names = [style.plain(self.names[k], 18) for k in shown]
         long = sum(map(len, names)) > 30  # about 30 letters fit side by side on the smaller panel
@@ -101,7 +99,7 @@ class ConfusionMatrixDisplay:
         axes.set_yticks(shown + 0.5, names)
         right, total = int(np.trace(self.matrix)), int(self.matrix.sum())
         style.label_axes(axes, "confusion matrix", "predicted", "true", f"{right} of {total} right")
-        axes.spines[:].set(visible=True, color=style.GREY, alpha=0.5)
+        axes.spines[:].set(visible=True, color=style.colour(axes, "border"))
         axes.tick_params(length=0)
         self.ax_, self.figure_ = axes, axes.figure
         return self
@@ -112,11 +110,11 @@ def confusion_matrix(y, predicted, *, names: Sequence[Any] | None = None, ax=Non
     return ConfusionMatrixDisplay.from_predictions(y, predicted, names=names, ax=ax).ax_
 
 
-def _tints(share: np.ndarray) -> np.ndarray:
-    """Return the first colour with an opacity that grows with the share; the smallest share is still visible."""
+def _tints(share: np.ndarray, colour: str) -> np.ndarray:
+    """Return a colour whose opacity grows with the share: the least is visible, and text can be read on the most."""
     from matplotlib.colors import to_rgb
 
     tints = np.empty((*share.shape, 4))
-    tints[..., :3] = to_rgb(style.COLOURS[0])
-    tints[..., 3] = np.where(share > 0, 0.2 + 0.8 * share, 0.0)
+    tints[..., :3] = to_rgb(colour)
+    tints[..., 3] = np.where(share > 0, 0.12 + 0.43 * share, 0.0)
     return tints

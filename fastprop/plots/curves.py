@@ -72,15 +72,16 @@ class CurvesDisplay:
     def _panel(self, axes: Any, title: str, names: list[str]) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        for name, colour in zip(names, style.COLOURS):
-            values = self.columns[name]
+        for name in names:
+            values, kind = self.columns[name], _kind(name)
             few = "o" if np.isfinite(values).sum() < 8 else None  # one epoch is no line
             label = name.removesuffix(title).strip("_") or "training"
-            axes.plot(self.epochs, values, color=colour, linewidth=1.8, marker=few, markersize=4, label=label)
+            look = {"linewidth": 1.8, "marker": few, "markersize": 4, "label": label}
+            axes.plot(self.epochs, values, style.DASHES[kind], color=style.series_colour(axes, kind), **look)
         note = ""
         held_out = [name for name in names if name != title and title in ("cost", "loss")]
         if held_out and np.isfinite(self.columns[held_out[0]]).any():
-            note = self._mark(axes, held_out[0], style.COLOURS[names.index(held_out[0])])
+            note = self._mark(axes, held_out[0], style.series_colour(axes, _kind(held_out[0])))
         drawn = np.concatenate([self.columns[name] for name in names])
         drawn = drawn[np.isfinite(drawn)]
         if drawn.size and drawn.min() > 0 and drawn.max() > LOGARITHMIC * drawn.min():
@@ -105,6 +106,11 @@ class CurvesDisplay:
 def curves(history: Mapping[str, Any], *, ax=None):
     """Draw the curves of a History and return the axes; see ``CurvesDisplay.from_history``."""
     return CurvesDisplay.from_history(history, ax=ax).ax_
+
+
+def _kind(name: str) -> int:
+    """Return 0 for a column of the rows that are trained on, 1 for validation and 2 for test."""
+    return next((k for k, prefix in enumerate(BESIDE, start=1) if name.startswith(prefix) and name != prefix), 0)
 
 
 def _groups(columns: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -116,10 +116,11 @@ class HistogramsDisplay:
         for axes, panel in zip(self.ax_, self.panels):
             every = np.concatenate(list(panel.values.values()))
             edges = np.histogram_bin_edges(every, BINS)
-            for (name, values), colour in zip(panel.values.items(), style.COLOURS):
+            for k, (name, values) in enumerate(panel.values.items()):
                 share = np.full(len(values), 100 / len(values))
                 kind = {"histtype": "stepfilled", "alpha": 0.75} if name != "biases" else {"histtype": "step"}
-                axes.hist(values, edges, weights=share, color=colour, linewidth=1.5, label=name, **kind)
+                look = {"color": style.series_colour(axes, k), "linewidth": 1.5, "label": name}
+                axes.hist(values, edges, weights=share, **look, **kind)
             style.label_axes(axes, panel.title, self.unit, "share (%)")
             axes.set_title(style.plain(panel.title, 44) + "\n", loc="left", fontsize=style.SMALL + 1)
             axes.text(0, 1.03, style.plain(panel.note), transform=axes.transAxes, fontsize=style.SMALL - 1, alpha=0.8)

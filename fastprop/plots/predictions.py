@@ -71,14 +71,14 @@ class PredictionErrorDisplay:
         # transparent, so that many points in one place are darker, and more opaque where there are few points
         dots = {
             "s": 14,
-            "color": style.COLOURS[0],
+            "color": style.series_colour(left, 0),
             "linewidths": 0,
             "alpha": float(np.clip(30 / np.sqrt(len(self.y)), 0.15, 0.8)),
             "rasterized": len(self.y) > RASTERISED,
         }
         left.scatter(self.y, self.predicted, **dots)
         ends = min(self.y.min(), self.predicted.min()), max(self.y.max(), self.predicted.max())
-        left.plot(ends, ends, color=style.COLOURS[1], linewidth=1.2)
+        left.plot(ends, ends, color=style.colour(left, "ink"), linewidth=1.2)
         left.set_aspect("equal", adjustable="datalim")
         rmse = float(np.sqrt(np.mean(residual**2)))
         spread = float(np.mean((self.y - self.y.mean()) ** 2))
@@ -86,7 +86,7 @@ class PredictionErrorDisplay:
         style.label_axes(left, "predicted and true", f"true{of}", f"predicted{of}", f"RMSE {style.number(rmse)}{r2}")
 
         right.scatter(self.predicted, residual, **dots)
-        right.axhline(0, color=style.COLOURS[1], linewidth=1.2)
+        right.axhline(0, color=style.colour(right, "ink"), linewidth=1.2)
         mean = style.number(float(residual.mean()))
         style.label_axes(right, "residuals", f"predicted{of}", "true - predicted", f"mean {mean}")
         for axes in (left, right):

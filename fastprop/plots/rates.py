@@ -186,11 +186,11 @@ class RateFinderDisplay:
         """Draw the search on `ax`, or on a new figure."""
         (self.ax_,) = style.panels(ax, 1)
         self.figure_ = self.ax_.figure
-        found = self.search
-        self.ax_.plot(found.rates, found.costs, color=style.COLOURS[0], alpha=0.35, linewidth=1)
+        found, colour = self.search, style.series_colour(self.ax_, 0)
+        self.ax_.plot(found.rates, found.costs, color=colour, alpha=0.35, linewidth=1)
         if len(found.costs):
             smooth = _smooth(found.costs)
-            self.ax_.plot(found.rates, smooth, color=style.COLOURS[0], linewidth=1.8)
+            self.ax_.plot(found.rates, smooth, color=colour, linewidth=1.8)
             # The axis ends a little above the first cost: the high costs after the minimum are cut off.
             low, high = float(found.costs.min()), float(smooth[0])
             margin = 0.15 * (high - low) or 1.0
@@ -198,7 +198,7 @@ class RateFinderDisplay:
         note = "no rate lowered the cost"
         if found.suggestion is not None:
             note = f"suggestion: {style.number(found.suggestion)}"
-            self.ax_.axvline(found.suggestion, color=style.COLOURS[1], linewidth=1.2)
+            self.ax_.axvline(found.suggestion, color=style.colour(self.ax_, "accent"), linewidth=1.2)
         self.ax_.set_xscale("log")
         style.label_axes(self.ax_, "learning rate finder", "rate", "cost", note)
         style.guides(self.ax_)

@@ -11,12 +11,11 @@ from fastprop.training.monitor import Watch
 
 # The column that each panel draws, and the label of its vertical axis.
 PANELS = {
-    "gradient that arrives": ("signal", "root mean square of dz"),
+    "gradient that arrives": ("signal", "root mean square of dC/dz"),
     "update of a step / weights": ("update_ratio", "ratio of norms"),
     "activations": ("activation_std", "deviation"),
     "units that learn nothing": ("lost", "dead or saturated (%)"),
 }
-DASHES = ("-", "--", ":", "-.")  # distinguish layers where there are more than colours
 
 
 class WatchDisplay:
@@ -87,8 +86,8 @@ class WatchDisplay:
         for k in np.unique(layer):
             of = layer == k
             few = "o" if of.sum() < 8 else None  # one epoch is no line
-            colour = style.COLOURS[(k - 1) % len(style.COLOURS)]
-            dash = DASHES[(k - 1) // len(style.COLOURS) % len(DASHES)]
+            colour = style.series_colour(axes, k - 1)
+            dash = style.DASHES[(k - 1) % len(style.DASHES)]
             label = style.plain(f"{k}: {self.table['name'][int(np.argmax(of))]}", 30)
             look = {"linewidth": 1.8, "marker": few, "markersize": 4, "label": label}
             axes.plot(epoch[of], values[of], dash, color=colour, **look)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contrast import contrast, linear
 
 from fastprop._util import palette
 
@@ -24,18 +25,6 @@ VISION = {
 # The least distance in CIELAB of two of the six colours of Okabe and Ito is 17.9 by the same calculation. 2.3 is one
 # that the eye just notices.
 APART = 17.9
-
-
-def linear(colour):
-    """Return the linear red, green and blue of #RRGGBB."""
-    part = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
-    return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
-
-
-def contrast(one, other):
-    """Return the contrast of WCAG 2.2."""
-    dark, light = sorted(linear(each) @ [0.2126, 0.7152, 0.0722] for each in (one, other))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def lab(colour, vision):
@@ -103,11 +92,22 @@ def test_a_sign_has_a_colour_and_zero_has_none():
     ]  # fmt: skip
 
 
-def test_a_picture_takes_the_colours_of_its_background():
-    ink = palette.COLOURS["ink"]
-    assert palette.on((1, 1, 1, 1), "ink") == ink.light
-    assert palette.on((0.1, 0.1, 0.1, 1), "ink") == ink.dark
-    assert palette.on((0, 0, 0, 0), "ink") == ink.light
+def test_no_other_file_has_a_colour_of_its_own():
+    literal = re.compile(r"#[0-9a-fA-F]{6}\b|(?<=[:\s\"'(])#[0-9a-fA-F]{3}(?=[;\s\"')])")
+    found = {}
+    for folder in ("fastprop", "tools", "docs/_ext", "docs/_static"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".css", ".js", ".html", "") and path.is_file() and path.name not in ("palette.py", "curves.py"):
+                for colour in literal.findall(path.read_text(encoding="utf-8")):
+                    found.setdefault(str(path.relative_to(ROOT)), set()).add(colour)
+    assert not found
+
+
+def test_colours_that_are_one_on_light_paper_are_one_on_dark_paper():
+    """Pictures that stand in a page find the name of a colour by its light value."""
+    dark = {}
+    for colour in palette.COLOURS.values():
+        assert dark.setdefault(colour.light, colour.dark) == colour.dark
 
 
 def test_series_are_the_classes_in_the_order_of_curves():
@@ -120,7 +120,7 @@ def test_series_are_the_classes_in_the_order_of_curves():
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     path
-    for folder in ("fastprop/explain", "fastprop/playground", "docs/_ext", "docs/_static")
+    for folder in ("fastprop/explain", "fastprop/playground", "fastprop/cli", "docs/_ext", "docs/_static")
     for path in (ROOT / folder).rglob("*.*")
     if path.suffix in (".css", ".js", ".html", ".py")
 ]

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contrast import contrast
 
 import fastprop as fp
 from fastprop import plots
+from fastprop._util import palette
+from fastprop.plots import style
 from fastprop.plots.histograms import first_layers
 
 HISTORY = {
@@ -49,7 +52,7 @@ def test_the_page_of_pictures_shows_each_and_stays_light():
     text = (docs / "plots.md").read_text(encoding="utf-8")
     shown = [docs / path for path in re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)]
     assert sorted(shown) == sorted((docs / "plots").iterdir())
-    assert max(path.stat().st_size for path in shown) < 60_000
+    assert max(path.stat().st_size for path in shown) < 200_000  # bytes: less than a photograph
     functions = [name for name in plots.__all__ if name.islower()]
     assert [name for name in functions if f"fp.plots.{name}(" not in text] == []
 
@@ -269,7 +272,7 @@ class TestDrawn:
         assert display.ax_.get_title(loc="right") == "3 of 7 right"
         assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["a", "b"]
         shades = display.ax_.collections[0].get_array()[..., 3]
-        assert shades[0, 0] == 0 and shades[0, 1] == 1  # no row; all of the row
+        assert shades[0, 0] == 0 and shades[0, 1] == shades.max()  # no row; all of the row
         assert 0 < shades[1, 0] == shades[1, 1] < 1
 
     def test_scores_and_networks_are_taken_at_their_largest(self, plt):
@@ -339,8 +342,8 @@ class TestDrawn:
         for line in lines:
             np.testing.assert_allclose(line.vertices[:, 0], 0.25, atol=1e-5)
         colours = display.ax_.images[0].get_array()
-        assert (colours[:, display.x1 < 0.25, 2] > 0.6).all()  # blue
-        assert (colours[:, display.x1 > 0.25, 2] < 0.1).all()  # vermillion
+        assert (colours[:, display.x1 < 0.25, 2] < 0.1).all()  # class 0: orange
+        assert (colours[:, display.x1 > 0.25, 2] > 0.6).all()  # class 1: blue
         assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["left", "right"]
         assert plots.decision_boundary(net, X, y, ax=display.ax_) is display.ax_
 
@@ -370,8 +373,30 @@ class TestDrawn:
         axes.figure.canvas.draw()  # mathematics that cannot be read would raise here
         assert "\\$x^" in [label.get_text() for label in axes.get_xticklabels()]
 
-    @pytest.mark.parametrize("style", ["default", "dark_background"])
-    def test_words_have_the_colour_of_the_figure(self, plt, style):
-        with plt.style.context(style):
+    def test_text_is_read_on_the_strongest_tint_of_the_confusion_matrix(self, plt):
+        from matplotlib.colors import to_hex
+
+        for theme in ("light", "dark"):
+            with plt.rc_context(style.look(theme)):
+                axes = plots.confusion_matrix([0, 1], [0, 1])
+            *tint, opacity = axes.collections[0].get_array()[0, 0]
+            page = np.array(axes.get_facecolor()[:3])
+            shown = to_hex(opacity * np.array(tint) + (1 - opacity) * page)
+            assert contrast(shown, axes.texts[0].get_color()) >= palette.TEXT
+
+    def test_curves_have_the_colours_of_the_background_and_held_out_rows_are_dashed(self, plt):
+        for theme in ("light", "dark"):
+            with plt.rc_context(style.look(theme)):
+                lines = plots.curves({"cost": [2, 1] * 5, "validation_cost": [3, 2] * 5}).lines
+            drawn = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in lines[:2]}
+            of = {name: getattr(palette.COLOURS[name], theme) for name in ("training", "held-out")}
+            assert drawn == {"training": (of["training"], "-"), "validation": (of["held-out"], "--")}
+
+    def test_more_classes_than_colours_have_other_marks(self):
+        assert len({(k % style.N_COLOURS, style.marker(k)) for k in range(30)}) == 30
+
+    @pytest.mark.parametrize("name", ["default", "dark_background"])
+    def test_words_have_the_colour_of_the_figure(self, plt, name):
+        with plt.style.context(name):
             axes = plots.curves({"cost": [2, 1]})
             assert axes.title.get_color() == axes.xaxis.label.get_color() == plt.rcParams["text.color"]
