@@ -21,6 +21,7 @@ extensions = [
     "of_lists",
     "of_modules",
     "of_examples",
+    "of_symbols",
     "diagrams",
     "pictures",
     "traces",

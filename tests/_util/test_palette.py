@@ -97,7 +97,7 @@ def test_no_other_file_has_a_colour_of_its_own():
     found = {}
     for folder in ("fastprop", "tools", "docs/_ext", "docs/_static"):
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".css", ".js", ".html", "") and path.is_file() and path.name not in ("palette.py", "curves.py"):
+            if path.name not in ("palette.py", "curves.py") and path.suffix in SOURCES and path.is_file():
                 for colour in literal.findall(path.read_text(encoding="utf-8")):
                     found.setdefault(str(path.relative_to(ROOT)), set()).add(colour)
     assert not found
@@ -118,11 +118,12 @@ def test_series_are_the_classes_in_the_order_of_curves():
 
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = (".css", ".js", ".html", ".py", "")  # the tools have no suffix
 PAGES = [
     path
     for folder in ("fastprop/explain", "fastprop/playground", "fastprop/cli", "docs/_ext", "docs/_static")
     for path in (ROOT / folder).rglob("*.*")
-    if path.suffix in (".css", ".js", ".html", ".py")
+    if path.suffix in SOURCES
 ]
 # Properties that a page sets itself, or that the theme of the documentation has.
 OTHER = re.compile(r"color-|font-|colour$")
