@@ -1,4 +1,4 @@
-"""The directives `symbols` and `colours`: the tables of fastprop/_util/notation.py and palette.py, for docs/symbols.md."""
+"""The directives `symbols` and `colours`: the tables of fastprop/_util/notation.py and palette.py."""
 
 import re
 from html import escape
@@ -47,7 +47,8 @@ class Colours(Directive):
         """Return the table."""
         rows = []
         for name, colour in palette.COLOURS.items():
-            rows.append([*(_sample(name, theme) for theme in ("light", "dark")), f"<code>{name}</code>", colour.meaning])
+            samples = [_sample(name, theme) for theme in ("light", "dark")]
+            rows.append([*samples, f"<code>{name}</code>", colour.meaning])
         return _table(["light", "dark", "name", "meaning"], rows)
 
 
