@@ -8,8 +8,8 @@ ax.plot(costs)
 ```
 ````
 
-Its code runs after the blocks above and is not shown; `figure` is drawn. Text and axes have the colour of the page's
-text, so that the drawing suits a light page and a dark one.
+Its code runs after the blocks above and is not shown; `figure` is drawn, in the page's colours, light or dark, and
+curves without another look have the colours and dashes of `fastprop.plots`.
 """
 
 import io
@@ -21,14 +21,17 @@ matplotlib.use("svg")
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from fastprop._util import palette
+from fastprop.plots import style
 from page_code import blocks_above, evaluated
 
-INK = "#010203"  # in the place of the colour of the text, which matplotlib cannot name
-STYLE = {
+CURVES = matplotlib.cycler(
+    color=[palette.COLOURS[name].light for name in palette.SERIES[: len(style.DASHES)]], linestyle=style.DASHES
+)
+STYLE = style.look("light") | {
     "svg.hashsalt": "fastprop", "svg.fonttype": "none", "font.size": 10, "figure.figsize": (6.4, 3.0),
     "figure.constrained_layout.use": True, "axes.spines.top": False, "axes.spines.right": False,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-    "axes.facecolor": "none", "legend.frameon": False,
+    "legend.frameon": False, "axes.prop_cycle": CURVES,
 }  # fmt: skip
 
 
@@ -48,7 +51,7 @@ class Picture(Directive):
             text = io.StringIO()
             figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
             matplotlib.pyplot.close("all")
-        svg = text.getvalue()[text.getvalue().index("<svg") :].replace(INK, "currentColor")
+        svg = style.of_page(text.getvalue()[text.getvalue().index("<svg") :])
         svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(self.arguments[0])}" ', 1)
         return [nodes.raw("", f'<div class="picture">{svg}</div>', format="html")]
 
