@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "table_headers",
     "mathml",
     "of_lists",
     "of_modules",
@@ -64,7 +65,9 @@ html_theme_options = {
     f"{theme}_css_variables": {name: getattr(colour, theme) for name, colour in palette.COLOURS.items()}
     | {name: getattr(palette.COLOURS[taken], theme) for name, taken in OF_THEME.items()}
     for theme in ("light", "dark")
-}
-html_css_files = ["numbers.css"]
+} | {"top_of_page_buttons": []}
+html_css_files = ["numbers.css", "access.css"]
+html_js_files = [("access.js", {"defer": "defer"})]
+templates_path = ["_templates"]
 highlight_language = "none"  # what is no block of code with a language is a formula
 pygments_style = "default"

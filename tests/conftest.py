@@ -1,12 +1,13 @@
 """What the tests share: every ISA that this CPU has, both dtypes, the command line, and a browser."""
 
-import shutil
 import signal
 import sys
 from collections import defaultdict
 from contextlib import contextmanager
 from zlib import crc32
 
+import access
+import headless
 import pytest
 from hypothesis import HealthCheck, settings
 from kernels_ctypes import kernels_of, usable_isas
@@ -147,25 +148,12 @@ def run(capfd):
     return run
 
 
-# What Chromium wants where it runs as root and may reach no network.
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--window-size=1400,1000"),
-)
-
-
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install '.[peers]'")
-    browser, control = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (browser and control):
+    pytest.importorskip("selenium", reason="selenium is not installed: pip install '.[peers]'")
+    if not headless.paths():
         pytest.skip("no chromium and chromedriver on this machine: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(control))
+    driver = headless.start(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
@@ -175,6 +163,13 @@ def browser(request):
     """A headless Chromium, one for each file of tests."""
     assert request.node.get_closest_marker("peer"), "it may skip, so mark this test: use pytest.mark.peer"
     return request.getfixturevalue("chromium")
+
+
+@pytest.fixture
+def inspector(browser):
+    """What looks at the page of the browser as everyone sees it: axe-core, contrast, motion, paper."""
+    pytest.importorskip(access.AXE, reason="axe-core is not installed: pip install '.[peers]'")
+    return access.Inspector(browser)
 
 
 @pytest.fixture(scope="module")
