@@ -27,12 +27,11 @@ MAX_DRAINED = 50_000_000  # bytes of a body that is too large and is read only s
 MAX_MESSAGE = 600  # letters of a message, which may name a column of the user's
 TIMEOUT = 30  # seconds without a byte after which a connection is closed
 
+SCRIPTS = ("", "_draw", "_editor", "_lesson", "_network", "_server", "_warnings")
 PAGES = {
     "": ("playground.html", "text/html; charset=utf-8"),
     "playground.css": ("playground.css", "text/css; charset=utf-8"),
-    "playground.js": ("playground.js", "text/javascript; charset=utf-8"),
-    "playground_draw.js": ("playground_draw.js", "text/javascript; charset=utf-8"),
-    "playground_server.js": ("playground_server.js", "text/javascript; charset=utf-8"),
+    **{f"playground{part}.js": (f"playground{part}.js", "text/javascript; charset=utf-8") for part in SCRIPTS},
 }
 HEADERS = {
     # The page loads nothing from other servers, has no inline scripts or styles, and cannot be put in a frame.

@@ -92,6 +92,7 @@ class Session:
                 "optimizer": list(OPTIMIZERS),
                 "layers": MAX_LAYERS,
                 "units": MAX_UNITS,
+                "start": START,
                 "table": None if self._table is None else {"name": self._table.path, "columns": self._table.names},
             }
 
@@ -177,15 +178,18 @@ class Session:
     # ---- results for the page ----
 
     def state(self) -> dict[str, Any]:
-        """Return what gives the network again: "settings" and "steps", and "parameters" where these are not enough.
+        """Return what gives the network again: "settings", "steps" and "parameters", and whether it is "repeatable".
 
-        They are not enough after an edit, a step on one example, or a change of settings during the training.
+        It is where ``restart(settings)`` and ``train(steps)`` give it too: before an edit, a step on one example, or a
+        change of settings during the training.
         """
         with self._lock:
-            parameters = None if self._repeatable else self.network.parameters.tolist()
-            if parameters is not None and not np.isfinite(parameters).all():
-                raise ValueError("the network's parameters are not finite; restart, and then share the lesson")
-            return {"settings": self.settings, "steps": self.trainer.steps, "parameters": parameters}
+            return {
+                "settings": self.settings,
+                "steps": self.trainer.steps,
+                "repeatable": self._repeatable,
+                "parameters": [value if np.isfinite(value) else None for value in self.network.parameters.tolist()],
+            }
 
     @staticmethod
     def thumbnails() -> dict[str, Any]:

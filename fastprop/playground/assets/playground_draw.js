@@ -1,32 +1,54 @@
-// Draws the plane with its points, the cost curve, and the network.
-
-const SVG = "http://www.w3.org/2000/svg";
+// Draws on canvases: the plane with its points, the scale of its values, thumbnails, and the cost curve.
 
 // Return the present colours of the style sheet, which are those of a light or a dark page.
-const colours = () => {
+export const colours = () => {
   const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue("--" + name).trim();
-  const named = Object.fromEntries(["panel", "ink", "soft", "rule", "positive", "negative", "training", "held-out"].map((name) => [name, of(name)]));
-  return { ...named, classes: [0, 1, 2, 3, 4, 5].map((k) => of("class-" + k)) };
+  const names = ["page", "ink", "soft", "rule", "border", "accent", "positive", "negative", "training", "held-out"];
+  return { ...Object.fromEntries(names.map((name) => [name, of(name)])), classes: [0, 1, 2, 3, 4, 5].map((k) => of("class-" + k)) };
 };
-export const number = (value) => value === null || value === undefined ? "not finite"
-  : value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(2) : String(+value.toPrecision(4));
+
+export const number = (value, digits = 4) => value === null || value === undefined ? "not finite"
+  : value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5) ? value.toExponential(Math.min(digits, 3) - 1).replace(/\.?0*e\+?/, "e")
+    : String(+value.toPrecision(digits) || 0);
+
+export const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
+// Return values from about low to about high that are 1, 2 or 5 times a power of ten apart, at most `most` of them.
+export function ticks(low, high, most) {
+  const width = high - low;
+  if (!(width > 0 && isFinite(width))) return [];
+  const power = 10 ** Math.floor(Math.log10(width / most));
+  const step = [1, 2, 5, 10].map((times) => times * power).find((one) => width / one <= most);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, k) => +((first + k) * step).toPrecision(12));
+}
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 const mix = (a, b, share) => a.map((value, k) => value + (b[k] - value) * share);
-const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-// Return the colour of a level from 0 to 1: from the first colour over that of the page to the second.
-const diverging = (level, ink) => level < 0.5 ? mix(ink.low, ink.middle, 2 * level) : mix(ink.middle, ink.high, 2 * level - 1);
+// Return a function from a level, -1 to 1, to a colour: negative ones over that of the page to positive ones.
+function diverging(ink) {
+  const [low, middle, high] = [ink.negative, ink.page, ink.positive].map(rgb);
+  return (level) => mix(middle, level < 0 ? low : high, Math.min(Math.abs(level), 1));
+}
 
-function image(size, colour) {
+function image(width, height, colour) {
   const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = size;
-  const context = canvas.getContext("2d"), pixels = context.createImageData(size, size);
-  for (let i = 0; i < size * size; i++) pixels.data.set([...colour(i), 255], 4 * i);
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d"), pixels = context.createImageData(width, height);
+  for (let i = 0; i < width * height; i++) pixels.data.set([...colour(i), 255], 4 * i);
   context.putImageData(pixels, 0, 0);
   return canvas;
 }
 
+// Return the picture of a unit: of its levels, bytes in base64, over the plane.
+export function unitPicture(levels, ink) {
+  const values = bytes(levels), size = Math.sqrt(values.length), colour = diverging(ink);
+  return image(size, size, (i) => colour(values[i] / 127.5 - 1));
+}
+
+// Prepare a canvas for the pixels of this screen; return its context and its size in CSS pixels.
 function sharp(canvas) {
   const ratio = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
   canvas.width = Math.round(box.width * ratio);
@@ -36,6 +58,39 @@ function sharp(canvas) {
   return [context, box.width, box.height];
 }
 
+// ---- points: the classes differ by their shapes too ----
+
+export const SHAPES = "\u25cf\u25a0\u25b2\u25c6\u25bc\u271a"; // a disc, a square, two triangles, a diamond, a cross
+
+// Add the outline of a point of a class to the context's path.
+function outline(context, label, x, y, radius) {
+  const r = radius * 1.15, corner = (angle) => [x + r * 1.2 * Math.sin(angle), y - r * 1.2 * Math.cos(angle)];
+  const polygon = (corners, turn) => {
+    for (let k = 0; k < corners; k++) context[k ? "lineTo" : "moveTo"](...corner(turn + 2 * Math.PI * k / corners));
+    context.closePath();
+  };
+  if (label === 1) context.rect(x - r * 0.9, y - r * 0.9, 1.8 * r, 1.8 * r);
+  else if (label === 2) polygon(3, 0);
+  else if (label === 3) polygon(4, 0);
+  else if (label === 4) polygon(3, Math.PI);
+  else if (label === 5) for (const [a, b] of [[r * 1.2, r * 0.45], [r * 0.45, r * 1.2]]) context.rect(x - a, y - b, 2 * a, 2 * b);
+  else context.arc(x, y, radius, 0, 2 * Math.PI);
+}
+
+const reach = (values) => Math.max(...values.map(Math.abs)) || 1;
+
+// Draw a data set small: [x1, x2, label or value] of each of its points.
+export function drawThumbnail(canvas, points, classes) {
+  const [context, width, height] = sharp(canvas), ink = colours(), colour = diverging(ink);
+  const across = reach(points.map((point) => point[0])), up = reach(points.map((point) => point[1])), far = reach(points.map((point) => point[2]));
+  for (const [x, y, label] of points) {
+    context.beginPath();
+    outline(context, classes ? label : 0, width / 2 * (1 + 0.9 * x / across), height / 2 * (1 - 0.9 * y / up), 1.7);
+    context.fillStyle = classes ? ink.classes[label] : `rgb(${colour(label / far)})`;
+    context.fill();
+  }
+}
+
 // ---- the plane ----
 
 export const place = (scene, x, y, width, height) => {
@@ -43,40 +98,136 @@ export const place = (scene, x, y, width, height) => {
   return [(x - left) / (right - left) * width, (top - y) / (top - bottom) * height];
 };
 
-export function drawPlane(canvas, scene, snapshot, chosen) {
-  const [context, width, height] = sharp(canvas), ink = colours(), paper = rgb(ink.panel);
-  const { size, channels } = snapshot.surface, levels = channels?.map(bytes);
-  const values = channels ? null : new Float32Array(bytes(snapshot.surface.values).buffer);
-  const test = new Set(scene.test), low = Math.min(...scene.points.map((p) => p[2])), high = Math.max(...scene.points.map((p) => p[2]));
-  const tones = { low: rgb(ink.negative), middle: paper, high: rgb(ink.positive) };
-  const classes = scene.classes.map((_, k) => rgb(ink.classes[k]));
-  const surface = image(size, (i) => {
-    if (!classes.length) return mix(paper, diverging(Math.min(Math.max((values[i] - low) / (high - low), 0), 1), tones), 0.6);
-    const sum = levels.reduce((total, level) => total + level[i], 0) || 1;
-    const colour = [0, 1, 2].map((part) => classes.reduce((total, one, k) => total + one[part] * levels[k][i] / sum, 0));
-    return mix(paper, colour, 0.5);
-  });
+// Return what the network says over the plane: for each cell the value, or the share of each class.
+export function surfaceOf(snapshot) {
+  const { size, channels, values } = snapshot.surface;
+  if (values) return { size, values: new Float32Array(bytes(values).buffer) };
+  return { size, shares: channels.map((channel) => bytes(channel)) };
+}
+
+export const largest = (shares, i) => shares.reduce((best, share, k) => share[i] > shares[best][i] ? k : best, 0);
+
+// Return the values that colours and contours of a regression are for: those of the targets, as far from 0 both ways.
+export function scaleOf(scene) {
+  const far = reach(scene.points.map((point) => point[2]));
+  return { far, levels: ticks(-far, far, 9) };
+}
+
+// Return the colour of each cell; if `discrete`, of the likeliest class, or of the middle between two contours.
+function colourOf(scene, surface, ink, discrete) {
+  const paper = rgb(ink.page), classes = ink.classes.map(rgb);
+  if (surface.shares) {
+    return (i) => {
+      if (discrete) return mix(paper, classes[largest(surface.shares, i)], 0.5);
+      const sum = surface.shares.reduce((total, share) => total + share[i], 0) || 1;
+      return mix(paper, [0, 1, 2].map((part) => surface.shares.reduce((total, share, k) => total + classes[k][part] * share[i] / sum, 0)), 0.5);
+    };
+  }
+  const colour = valueColour(scene, ink, discrete);
+  return (i) => colour(surface.values[i]);
+}
+
+// Return a function from a value of a regression to its colour.
+function valueColour(scene, ink, discrete) {
+  const { far, levels } = scaleOf(scene), colour = diverging(ink), paper = rgb(ink.page), step = levels[1] - levels[0];
+  return (value) => Number.isFinite(value) ? mix(paper, colour((discrete ? (Math.floor(value / step) + 0.5) * step : value) / far), 0.75) : paper;
+}
+
+export function drawPlane(canvas, scene, snapshot, { chosen, discrete, cursor, unit }) {
+  const [context, width, height] = sharp(canvas), ink = colours(), surface = surfaceOf(snapshot), { size } = surface;
+  context.imageSmoothingEnabled = !discrete;
   context.imageSmoothingQuality = "high";
-  context.drawImage(surface, 0, 0, width, height);
-  const radius = scene.points.length > 600 ? 2.4 : 3.6;
-  scene.points.forEach(([x, y, label], row) => {
-    const tone = classes.length ? classes[label] : diverging((label - low) / (high - low || 1), tones);
-    context.beginPath();
-    context.arc(...place(scene, x, y, width, height), radius, 0, 2 * Math.PI);
-    context.fillStyle = test.has(row) ? ink.panel : `rgb(${tone})`;
-    context.strokeStyle = test.has(row) ? `rgb(${tone})` : ink.panel;
-    context.lineWidth = test.has(row) ? 2 : 1;
-    context.fill();
-    context.stroke();
-  });
+  context.drawImage(unit ? unitPicture(unit, ink) : image(size, size, colourOf(scene, surface, ink, discrete)), 0, 0, width, height);
+  if (surface.values && !unit) drawContours(context, surface, scaleOf(scene).levels, ink, width, height);
+  drawPoints(context, scene, ink, width, height);
+  context.strokeStyle = ink.ink;
+  context.lineWidth = 2.5;
+  context.beginPath();
   if (chosen !== null && scene.points[chosen]) {
     const [x, y] = scene.points[chosen];
-    context.beginPath();
     context.arc(...place(scene, x, y, width, height), 9, 0, 2 * Math.PI);
-    context.strokeStyle = ink.ink;
-    context.lineWidth = 2.5;
     context.stroke();
   }
+  if (cursor) {
+    const [x, y] = [cursor[0] * width, cursor[1] * height];
+    context.lineWidth = 1;
+    context.beginPath();
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + 4 * dx, y + 4 * dy);
+      context.lineTo(x + 12 * dx, y + 12 * dy);
+    }
+    context.stroke();
+  }
+}
+
+function drawPoints(context, scene, ink, width, height) {
+  const test = new Set(scene.test), radius = scene.points.length > 600 ? 2.4 : 3.6, classes = scene.classes.length;
+  const { far } = scaleOf(scene), colour = diverging(ink);
+  context.lineWidth = 1;
+  scene.points.forEach(([x, y, label], row) => {
+    const at = place(scene, x, y, width, height);
+    context.beginPath();
+    outline(context, classes ? label : 0, ...at, test.has(row) ? radius + 0.6 : radius);
+    context.fillStyle = classes ? ink.classes[label] : `rgb(${colour(label / far)})`;
+    context.strokeStyle = classes ? ink.page : ink.ink; // a value near 0 has nearly the colour of the page
+    context.fill();
+    context.stroke();
+    if (!test.has(row)) return;
+    context.beginPath();
+    context.arc(...at, radius * 0.55, 0, 2 * Math.PI);
+    context.fillStyle = ink.page;
+    context.fill();
+  });
+}
+
+// Draw lines of equal value, dashed where it is negative, each with its number where that has space.
+function drawContours(context, { size, values }, levels, ink, width, height) {
+  const at = (column, row) => values[row * size + column];
+  const point = (column, row) => [(column + 0.5) / size * width, (row + 0.5) / size * height];
+  const labels = [];
+  for (const level of levels) {
+    context.beginPath();
+    context.setLineDash(level < 0 ? [5, 4] : []);
+    context.strokeStyle = ink.ink;
+    context.lineWidth = level === 0 ? 1.8 : 0.8;
+    let best = null;
+    for (let row = 0; row < size - 1; row++) for (let column = 0; column < size - 1; column++) {
+      // where the contour crosses the four edges of a square between four cells
+      const corners = [[column, row], [column + 1, row], [column + 1, row + 1], [column, row + 1]];
+      const crossed = [];
+      corners.forEach((one, k) => {
+        const other = corners[(k + 1) % 4], a = at(...one) - level, b = at(...other) - level;
+        if ((a < 0) !== (b < 0) && Number.isFinite(a) && Number.isFinite(b)) crossed.push(mix(point(...one), point(...other), a / (a - b)));
+      });
+      for (let k = 0; k + 1 < crossed.length; k += 2) {
+        context.moveTo(...crossed[k]);
+        context.lineTo(...crossed[k + 1]);
+        const [x, y] = crossed[k], clear = Math.min(...labels.map(([, u, v]) => Math.hypot(u - x, v - y)), x - 8, width - 20 - x, y - 8, height - 8 - y);
+        if (!best || clear > best[0]) best = [clear, x, y];
+      }
+    }
+    context.stroke();
+    if (best && best[0] > 12) labels.push([number(level, 3), best[1], best[2]]);
+  }
+  context.setLineDash([]);
+  context.font = "11px system-ui, sans-serif";
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineWidth = 3;
+  context.lineJoin = "round";
+  for (const [text, x, y] of labels) {
+    context.strokeStyle = ink.page;
+    context.strokeText(text, x, y);
+    context.fillStyle = ink.ink;
+    context.fillText(text, x, y);
+  }
+}
+
+// Draw the colours of the values of a regression, from the least to the largest.
+export function drawScale(canvas, scene, discrete) {
+  const [context, width, height] = sharp(canvas), { far } = scaleOf(scene), colour = valueColour(scene, colours(), discrete), columns = 200;
+  context.imageSmoothingEnabled = !discrete;
+  context.drawImage(image(columns, 1, (i) => colour(far * (2 * (i + 0.5) / columns - 1))), 0, 0, width, height);
 }
 
 // ---- the cost curve ----
@@ -84,124 +235,42 @@ export function drawPlane(canvas, scene, snapshot, chosen) {
 export function drawCurve(canvas, history) {
   const [context, width, height] = sharp(canvas), ink = colours();
   const values = history.flatMap((point) => point.slice(1)).filter((value) => value !== null);
+  context.clearRect(0, 0, width, height);
   if (!values.length) return;
-  const positive = values.filter((value) => value > 0), logarithmic = Math.max(...values) > 30 * Math.min(...positive);
-  const scale = logarithmic ? (value) => Math.log10(Math.max(value, Math.min(...positive))) : (value) => value;
-  const low = logarithmic ? scale(Math.min(...positive)) : Math.min(0, ...values), high = scale(Math.max(...values));
-  const left = 54, bottom = 20, last = history[history.length - 1][0] || 1;
-  const across = (step) => left + step / last * (width - left - 6);
-  const up = (value) => height - bottom - (scale(value) - low) / (high - low || 1) * (height - bottom - 8);
+  const positive = values.filter((value) => value > 0), logarithmic = Math.max(...values) > 20 * Math.min(...values) && positive.length > 0;
+  const least = Math.min(...positive), scale = logarithmic ? (value) => Math.log10(Math.max(value, least)) : (value) => value;
+  const low = logarithmic ? scale(least) : Math.min(0, ...values);
+  const high = Math.max(scale(Math.max(...values)), low + 1e-9);
+  const labels = [0, 0.5, 1].map((share) => low + share * (high - low)).map((level) => [level, number(logarithmic ? 10 ** level : level, 2)]);
   context.font = "12px system-ui, sans-serif";
-  context.fillStyle = ink.soft;
+  const left = 14 + Math.max(...labels.map(([, text]) => context.measureText(text).width)), bottom = height - 22;
+  const last = Math.max(1, history[history.length - 1][0]);
+  const across = (step) => left + step / last * (width - left - 6), up = (level) => bottom - (level - low) / (high - low) * (bottom - 10);
   context.strokeStyle = ink.rule;
+  context.fillStyle = ink.soft;
   context.textAlign = "right";
-  for (const share of [0, 0.5, 1]) {
-    const level = low + share * (high - low), value = logarithmic ? 10 ** level : level;
-    context.fillText(number(+value.toPrecision(2)), left - 8, up(value) + 4);
+  for (const [level, text] of labels) {
+    context.fillText(text, left - 8, up(level) + 4);
     context.beginPath();
-    context.moveTo(left, up(value));
-    context.lineTo(width - 6, up(value));
+    context.moveTo(left, up(level));
+    context.lineTo(width - 6, up(level));
     context.stroke();
   }
-  context.fillText(`step ${last}`, width - 6, height - 4);
-  [[1, ink.training], [2, ink["held-out"]]].forEach(([column, colour]) => {
+  context.fillText(`step ${last.toLocaleString("en")}`, width - 6, height - 4);
+  context.textAlign = "left";
+  context.fillText("0", left, height - 4);
+  for (const [column, colour, dash] of [[1, ink.training, []], [2, ink["held-out"], [6, 4]]]) {
     context.beginPath();
+    context.setLineDash(dash);
     let drawing = false;
     for (const point of history) {
       if (point[column] === null) { drawing = false; continue; }
-      context[drawing ? "lineTo" : "moveTo"](across(point[0]), up(point[column]));
+      context[drawing ? "lineTo" : "moveTo"](across(point[0]), up(scale(point[column])));
       drawing = true;
     }
     context.strokeStyle = colour;
     context.lineWidth = 2;
     context.stroke();
-  });
-}
-
-// ---- the network ----
-
-const UNIT = 34, GAP = 14, ACROSS = 118;
-
-const make = (parent, name, attributes = {}, text) => {
-  const element = parent.appendChild(document.createElementNS(SVG, name));
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-};
-
-// Draw every unit and line once for a network of these sizes; return a function that repaints them with new numbers.
-export function buildNetwork(svg, scene, sizes, say) {
-  svg.replaceChildren();
-  const tallest = Math.max(...sizes), step = UNIT + GAP + 4;
-  const short = (text) => text.length > 11 ? text.slice(0, 10) + "\u2026" : text;
-  const inputs = scene.inputs.map((input) => input.name);
-  const outputs = sizes[sizes.length - 1] === 1 ? [scene.target] : scene.classes;
-  // a letter is about 8 wide; the titles of the columns need at least 22
-  const margin = (labels) => Math.max(22, 12 + 8 * Math.max(...labels.map((label) => short(label).length)));
-  const left = margin(inputs), width = left + (sizes.length - 1) * ACROSS + UNIT + margin(outputs), height = tallest * step + 40;
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.style.minWidth = `${0.7 * width}px`; // if it were smaller, its text could not be read: it scrolls instead
-  svg.style.maxWidth = `${1.5 * width}px`;
-  const centre = (layer, unit) => [left + UNIT / 2 + layer * ACROSS, 30 + (height - 40) / 2 + (unit - (sizes[layer] - 1) / 2) * step];
-  const names = (layer, unit) => layer === 0 ? inputs[unit]
-    : layer < sizes.length - 1 ? `hidden ${layer}, unit ${unit + 1}`
-      : sizes[layer] === 1 ? `output (${scene.target})` : `output ${scene.classes[unit]}`;
-  const lines = [], units = [];
-  for (let layer = 1; layer < sizes.length; layer++) {
-    for (let i = 0; i < sizes[layer - 1]; i++) for (let j = 0; j < sizes[layer]; j++) {
-      const [x1, y1] = centre(layer - 1, i), [x2, y2] = centre(layer, j), middle = (x1 + x2) / 2;
-      const d = `M${x1 + UNIT / 2} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2 - UNIT / 2} ${y2}`;
-      const path = make(svg, "path", { d, fill: "none" });
-      const grab = make(svg, "path", { d, fill: "none", class: "grab" });
-      grab.addEventListener("pointerenter", () => say({ layer, i, j }));
-      lines.push({ path, layer: layer - 1, i, j });
-    }
   }
-  sizes.forEach((size, layer) => {
-    const title = layer === 0 ? "inputs" : layer < sizes.length - 1 ? `hidden ${layer}` : "output";
-    make(svg, "text", { x: centre(layer, 0)[0], y: 14, "text-anchor": "middle" }, title);
-    for (let unit = 0; unit < size; unit++) {
-      const [x, y] = centre(layer, unit);
-      const group = make(svg, "g", { class: "unit", tabindex: 0, role: "img", "aria-label": names(layer, unit) });
-      make(group, "rect", { x: x - UNIT / 2, y: y - UNIT / 2, width: UNIT, height: UNIT, rx: 6 });
-      const picture = make(group, "image", { x: x - UNIT / 2 + 3, y: y - UNIT / 2 + 3, width: UNIT - 6, height: UNIT - 6, preserveAspectRatio: "none" });
-      const value = make(group, "text", { x, y: y + UNIT / 2 + 11, "text-anchor": "middle", class: "value" });
-      if (layer === 0) make(group, "text", { x: x - UNIT / 2 - 8, y: y + 4, "text-anchor": "end" }, short(inputs[unit]));
-      if (layer === sizes.length - 1) make(group, "text", { x: x + UNIT / 2 + 8, y: y + 4 }, short(outputs[unit]));
-      const choose = () => say({ layer, unit });
-      for (const event of ["pointerenter", "focus", "click"]) group.addEventListener(event, choose);
-      units.push({ group, picture, value, layer, unit });
-    }
-  });
-  return {
-    names,
-    paint: (snapshot, which) => paintLines(lines, snapshot.layers, which),
-    picture: (snapshot) => paintUnits(units, snapshot.layers, scene.inputs),
-    values: (trace) => {
-      for (const { value, layer, unit } of units) {
-        value.textContent = trace ? number(layer === 0 ? trace.x[unit] : trace.layers[layer - 1].a[unit]) : "";
-      }
-    },
-  };
-}
-
-function paintLines(lines, layers, which) {
-  const ink = colours();
-  // A weight of 1 is always 2 pixels wide, so that its growth is visible; the widths of gradients are relative.
-  const largest = Math.max(...layers.flatMap((layer) => layer[which].flat()).map((value) => Math.abs(value ?? 0))) || 1;
-  for (const { path, layer, i, j } of lines) {
-    const value = layers[layer][which][i][j] ?? 0, size = which === "W" ? Math.abs(value) * 2 : Math.abs(value) / largest * 6;
-    path.setAttribute("stroke", value < 0 ? ink.negative : ink.positive);
-    path.setAttribute("stroke-width", Math.min(0.4 + size, 7).toFixed(2));
-    path.setAttribute("stroke-opacity", Math.min(0.25 + size / 4, 0.9).toFixed(2));
-  }
-}
-
-function paintUnits(units, layers, inputs) {
-  const ink = colours(), tones = { low: rgb(ink.negative), middle: rgb(ink.panel), high: rgb(ink.positive) };
-  for (const { picture, layer, unit } of units) {
-    const levels = bytes(layer ? layers[layer - 1].pictures[unit] : inputs[unit].picture);
-    const canvas = image(Math.sqrt(levels.length), (k) => diverging(levels[k] / 255, tones));
-    picture.setAttribute("href", canvas.toDataURL());
-  }
+  context.setLineDash([]);
 }

@@ -16,6 +16,7 @@ async function ask(path, body, headers = { "Content-Type": "application/json" })
 }
 
 start({
+  share: "This address is of this machine, while this playground runs. For another playground, put the part from # on behind its address.",
   scene: () => ask("scene"),
   snapshot: () => ask("snapshot"),
   configure: (changes) => ask("configure", changes),
