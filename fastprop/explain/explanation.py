@@ -9,7 +9,7 @@ from typing import Any
 
 from fastprop import _validation
 from fastprop._util import notebook
-from fastprop._util.frozen import ByIdentity, frozen
+from fastprop._util.frozen import ByIdentity, frozen, once
 from fastprop._util.text import aligned, number
 from fastprop.explain import numpy_ops
 from fastprop.explain.chain_rule import Chain, Edge, Node, averages
@@ -80,10 +80,6 @@ class Explanation(ByIdentity):
         The sum over all paths.
     gradient : float
         The derivative that the engine computed.
-    finite_difference : float or None
-        A finite difference of the cost, computed in NumPy and float64; None if the cost has a corner here.
-    complex_step : float
-        The derivative by the complex step; if the cost has a corner, the derivative on one side of it.
     """
 
     trace: Trace
@@ -96,8 +92,16 @@ class Explanation(ByIdentity):
     n_rest: int
     total: float
     gradient: float
-    finite_difference: float | None
-    complex_step: float
+
+    @once
+    def finite_difference(self) -> float | None:
+        """A finite difference of the cost, computed in NumPy and float64; None if the cost has a corner here."""
+        return finite_difference(self.trace, self.node)
+
+    @once
+    def complex_step(self) -> float:
+        """The derivative by the complex step; if the cost has a corner, the derivative on one side of it."""
+        return complex_step(self.trace, self.node)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"t": self.trace, "quantity": self.quantity, "row": self.row, "paths": max(1, len(self.paths))}
@@ -269,8 +273,7 @@ def explain_node(chain: Chain, node: Node, row: int | None, paths: int) -> Expla
     n_rest = round(sum(_paths_from(chain, target) for target, _, _ in starts)) - len(found)
     rest = total - _sum(path.product for path in found) if n_rest else 0.0
     return Explanation(
-        t, node, str(node), _value(t, node), row, tuple(found), rest, n_rest, total, _gradient(t, node),
-        _finite_difference(t, node), _complex_step(t, node),
+        t, node, str(node), _value(t, node), row, tuple(found), rest, n_rest, total, _gradient(t, node)
     )  # fmt: skip
 
 
@@ -376,12 +379,13 @@ def _cost(t: Trace, node: Node, change: complex) -> complex:
     return numpy_ops.cost(t, node.kind, node.layer, node.row, node.place, change)
 
 
-def _complex_step(t: Trace, node: Node) -> float:
+def complex_step(t: Trace, node: Node) -> float:
+    """Internal: return the derivative by the complex step."""
     return _cost(t, node, COMPLEX_STEP * 1j).imag / COMPLEX_STEP
 
 
-def _finite_difference(t: Trace, node: Node) -> float | None:
-    """Return central differences over two step sizes, extrapolated (Richardson 1911), or None at a corner."""
+def finite_difference(t: Trace, node: Node) -> float | None:
+    """Internal: return central differences over two step sizes, extrapolated (Richardson 1911), or None at a corner."""
     step, here = STEP * max(1.0, abs(_value(t, node))), _cost(t, node, 0).real
 
     def around(step: float) -> tuple[float, float]:

@@ -13,40 +13,23 @@ html = LazyModule("html")
 COLOURS = ("ink", "soft", "border", "page", "panel", "positive", "negative", "positive-text", "negative-text")
 STYLE = f"""
 {palette.css(".graph", COLOURS)}.graph {{ font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }}
-.graph text {{ fill: var(--ink); }} .graph text.soft {{ fill: var(--soft); }} .graph .head {{ font-weight: 600; }}
-.graph rect {{ fill: var(--panel); stroke: var(--border); }}
-.graph path {{ fill: none; stroke: var(--border); stroke-linecap: round; }}
-.graph path.plus {{ stroke: var(--positive); }} .graph path.minus {{ stroke: var(--negative); }}
-.graph text.plus {{ fill: var(--positive-text); }} .graph text.minus {{ fill: var(--negative-text); }}
-.graph .on {{ paint-order: stroke; stroke: var(--page); stroke-width: 4px; stroke-linejoin: round; }}
-.graph .dim {{ opacity: .25; }}
+.graph text {{ fill: var(--ink); }} .graph .soft {{ fill: var(--soft); }} .graph .head {{ font-weight: 600; }}
+.graph rect {{ fill: var(--panel); stroke: var(--border); }} .graph rect.plate {{ fill: var(--page); stroke: none; }}
+.graph path {{ fill: none; stroke: var(--border); stroke-linejoin: round; }}
+.graph path.plus {{ stroke: var(--positive); }} .graph path.minus {{ stroke: var(--negative); stroke-dasharray: 8 4; }}
+.graph .plus .value {{ fill: var(--positive-text); }} .graph .minus .value {{ fill: var(--negative-text); }}
+.graph .dim {{ opacity: .4; }}
 """
 
-
-def text(x: float, y: float, words: str, *kinds: str, **data: Any) -> str:
-    """Return a line of text."""
-    return f'<text x="{x:g}" y="{y:g}"{attributes(kinds, data)}>{escape(words)}</text>'
-
-
-def box(x: float, y: float, size: tuple[int, int]) -> str:
-    """Return a box with round corners."""
-    return f'<rect x="{x:g}" y="{y:g}" width="{size[0]}" height="{size[1]}" rx="6"/>'
-
-
-def curve(start: tuple[float, float], end: tuple[float, float], width: float, *kinds: str, **data: Any) -> str:
-    """Return a curve between two boxes that is horizontal at its ends."""
-    (x0, y0), (x1, y1) = start, end
-    bend = (x1 - x0) / 2
-    way = f"M{x0:g},{y0:g}C{x0 + bend:g},{y0:g} {x1 - bend:g},{y1:g} {x1:g},{y1:g}"
-    return f'<path d="{way}" stroke-width="{width:.3g}"{attributes(kinds, data)}/>'
+# What an element has under its own name; other data of an element is for scripts.
+NAMED = ("tabindex", "role", "aria-label")
 
 
 def attributes(kinds: Iterable[str], data: dict[str, Any]) -> str:
     """Return the attributes of an element: its classes, and data for scripts."""
     shown = f' class="{" ".join(kinds)}"' if kinds else ""
     return shown + "".join(
-        f' {"" if name in ("tabindex", "role") else "data-"}{name}="{escape(str(value))}"'
-        for name, value in data.items()
+        f' {"" if name in NAMED else "data-"}{name}="{escape(str(value))}"' for name, value in data.items()
     )
 
 
@@ -59,13 +42,13 @@ def drawing(width: float, height: float, label: str, parts: Iterable[str]) -> st
     )
 
 
-def short(value: float, digits: int = 4) -> str:
-    """Return a number as text."""
-    return number(value, f".{digits}g")
+def short(value: float) -> str:
+    """Return a number as text, with four digits."""
+    return number(value, ".4g")
 
 
 def sign(value: float) -> str:
-    """Return the class that gives a gradient its colour."""
+    """Return the class of a gradient, which determines its colour and whether its line is dashed."""
     return "plus" if value > 0 else "minus" if value < 0 else "none"
 
 

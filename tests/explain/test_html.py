@@ -40,12 +40,14 @@ def test_neurons_have_their_numbers():
     drawing = t.graph(row=1)
     assert drawing.neurons and str(drawing) == drawing.svg and drawing.svg in drawing._repr_html_()
     shown, one = texts(drawing.svg), t.of_row(1)
-    for layer in one.layers:
-        for label, values in (("z", layer.z), ("g'", layer.slope), ("a", layer.a), ("da", layer.da), ("dz", layer.dz)):
-            for value in values[1]:
-                assert f"{label} {value:.4g}" in shown
-        assert layer.W is not None
-        assert all(f"{value:.4g}" in shown for value in layer.W.flat)  # the local derivatives on the lines
+    for k, layer in enumerate(one.layers, start=1):
+        labels = {"z{}": layer.z, "g'(z{})": layer.slope, "a{}": layer.a, "dL/da{}": layer.da, "dL/dz{}": layer.dz}
+        for label, values in labels.items():
+            for j, value in enumerate(values[1]):
+                assert f"{label.format(f'{k}[{j}]')} {value:.4g}" in shown
+        assert layer.W is not None and layer.dW is not None
+        for value in (*layer.W.flat, *layer.dW.flat):
+            assert f"{value:.4g}" in shown  # on the lines
     assert f"L {t.losses[1, 0]:.4g}" in shown
     widths = {
         path.get("data-quantity"): float(path.get("stroke-width"))
@@ -60,11 +62,11 @@ def test_the_steps_go_through_both_passes():
     drawing = small().graph()
     titles = [title for title, _ in drawing.steps]
     assert titles == [
-        "Inputs and parameters", "Forward: z1", "Forward: a1", "Forward: z2", "Forward: a2", "The loss",
-        "Backward: da2", "Backward: dz2", "Backward: the gradient of layer 2",
-        "Backward: da1", "Backward: dz1", "Backward: the gradient of layer 1", "Backward: dx",
+        "Inputs and parameters", "Forward: z1", "Forward: a1", "Forward: z2", "Forward: a2", "The loss L of the row",
+        "Backward: dL/da2", "Backward: dL/dz2", "Backward: the gradient of layer 2",
+        "Backward: dL/da1", "Backward: dL/dz1", "Backward: the gradient of layer 1", "Backward: dL/dx",
     ]  # fmt: skip
-    assert dict(drawing.steps)["Backward: dz1"] == "dz1 = da1 g'(z1), g'(z) = 1 - a^2"
+    assert dict(drawing.steps)["Backward: dL/dz1"] == "dL/dz1 = dL/da1 g'(z1), g'(z) = 1 - a^2"
     forward = {"W1[0,1]": 0, "z1[0]": 1, "a1[0]": 2, "z2[0]": 3, "a2[0]": 4, "L": 5}
     wanted = forward | {"da2[0]": 6, "dz2[0]": 7, "da1[2]": 9, "dz1[2]": 10, "dx[1]": 12}
     found = {
@@ -79,7 +81,7 @@ def test_large_networks_are_drawn_by_layers():
     drawing = large().graph()
     assert not drawing.neurons
     shown = texts(drawing.svg)
-    assert "1: dense relu" in shown and "784 wide, 64 rows" in shown and "W1 784 x 128" in shown
+    assert "1: dense relu" in shown and "784 wide, 64 rows" in shown and "784 x 128" in shown
     assert len(drawing.svg) < 10_000
 
 
