@@ -71,6 +71,9 @@ def row_of(t: Trace, row: int) -> Row:
     numbers |= named("x", one.x[row]) | named("dx", one.dx[row])
     for layer in one.layers:
         values = {"z": layer.z, "g": layer.slope, "a": layer.a, "da": layer.da, "dz": layer.dz}
+        if layer.operation.kind == "fork":  # whose da is the derivative through the block only
+            beside = one.layers[layer.number - 1 + layer.operation.fields["fork"]].dz
+            values |= {"da": layer.da + beside, "dz": layer.dz + beside}
         for letter, of_rows in values.items():
             numbers |= named(f"{letter}{layer.number}", of_rows[row])
         for letter in ("W", "b", "dW", "db"):

@@ -7,7 +7,7 @@ const svg = document.querySelector("#drawing svg");
 const marked = [...svg.querySelectorAll("[data-step]")];
 const LAST = data.steps.length - 1;
 const PAUSE = 1400; // milliseconds of a step: time to read its line
-const LEGIBLE = 0.85, LEGIBLE_PHONE = 1, PHONE = 600; // of the drawing's own size, whose letters have 12 px; px
+const LEGIBLE = 0.9, LEGIBLE_PHONE = 1, PHONE = 600; // of the drawing's own size, whose letters have 12 px; px
 const LARGEST = 1.5, PROJECTED = 3; // a small network is not blown up beyond that; on the full screen it may be
 const ZOOM = 1.25; // a step of the buttons
 const state = {
@@ -57,7 +57,7 @@ const reached = (key) => (state.sheet ? !hidden(key) : stepOf(key) <= now());
 // ---- the drawing ----
 
 function tell(element) { // what is pointed at, with all its digits
-  const found = element.closest?.("[data-key], [data-quantity]"), key = found && (found.dataset.key ?? found.dataset.quantity);
+  const found = element.closest("[data-key], [data-quantity]"), key = found && (found.dataset.key ?? found.dataset.quantity);
   const words = [];
   if (key && data.names[key]) words.push(data.names[key]);
   for (const each of key ? [key, "d" + key] : []) {
@@ -440,7 +440,7 @@ at("row").addEventListener("change", () => {
 svg.addEventListener("click", (event) => { const chosen = chosenBy(event.target); if (chosen) choose(chosen); });
 svg.addEventListener("mouseover", (event) => tell(event.target));
 svg.addEventListener("mouseleave", () => { at("hint").textContent = data.hint; });
-svg.addEventListener("focusin", (event) => tell(event.target));
+at("drawing").addEventListener("focusin", (event) => tell(event.target)); // an svg that listens would take the focus itself
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select") || event.ctrlKey || event.altKey || event.metaKey) return;
   const key = event.key, steps = { ArrowRight: state.step + 1, ArrowLeft: state.step - 1, Home: 0, End: LAST };
