@@ -23,12 +23,12 @@ LANE = 7  # between two lines below the boxes
 
 @dataclass
 class Cell:
-    """A line of text: a label and a value, whose room is as wide as the widest that may come here.
+    """A line of text: a label and a value, whose space is as wide as the widest that may come here.
 
     Attributes
     ----------
     label, value : str
-    room : int
+    space : int
         In letters, at least that of the value.
     kinds : tuple of str
         Classes.
@@ -38,14 +38,14 @@ class Cell:
 
     label: str
     value: str = ""
-    room: int = 0
+    space: int = 0
     kinds: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
 
     @property
     def letters(self) -> int:
         """The width of the cell in letters."""
-        value = max(self.room, texts.width(self.value))
+        value = max(self.space, texts.width(self.value))
         return texts.width(self.label) + (value + 1 if value and self.label else value)
 
 
@@ -117,12 +117,12 @@ def draw(
     highest = max(heights)
     widths = [max(_width(box) for box in column) for column in columns]
     skipping = [line for line in lines if place[line.target][0] - place[line.source][0] > 1]
-    rooms, curves = [], []
+    spaces, curves = [], []
     for c, column in enumerate(columns):
         ending = [line for box in column for line in coming[box.key]]
         most = max((len(line.numbers) for line in ending), default=0)
         titles = [*heads.get(c, ()), *[""] * most][:most]
-        rooms.append([
+        spaces.append([
             LETTER * max([len(titles[n]), *(line.numbers[n].letters for line in ending if n < len(line.numbers))]) + PAD
             for n in range(most)
         ])  # fmt: skip
@@ -134,7 +134,7 @@ def draw(
     left: list[float] = []
     x: float = MARGIN
     for c, width in enumerate(widths):
-        x += (curves[c] + sum(rooms[c]) + PAD) if c else 0
+        x += (curves[c] + sum(spaces[c]) + PAD) if c else 0
         left.append(x)
         x += width
     top, above = {}, MARGIN + ROW + PAD
@@ -155,7 +155,7 @@ def draw(
                 source = place[line.source][0]
                 start = left[source] + widths[source], top[line.source] + tall[line.source] / 2
                 end, y = left[c], first + n * ROW
-                straight = end - PAD / 2 - sum(rooms[c])
+                straight = end - PAD / 2 - sum(spaces[c])
                 if c - source > 1:
                     used[source + 1] += 1
                     used[c] += 1
@@ -170,12 +170,12 @@ def draw(
                     )
                 drawn.append(f'<path d="{way}" stroke-width="{line.width:.3g}"{attributes(line.kinds, line.data)}/>')
                 x = straight
-                for cell, room in zip(line.numbers, rooms[c]):
-                    x += room
+                for cell, space in zip(line.numbers, spaces[c]):
+                    x += space
                     parts[c].append(_number(cell, x - PAD / 2, y))
-            x = left[c] - PAD / 2 - sum(rooms[c])
-            for title, room in zip(heads.get(c, ()) if box is column[0] and coming[box.key] else (), rooms[c]):
-                x += room
+            x = left[c] - PAD / 2 - sum(spaces[c])
+            for title, space in zip(heads.get(c, ()) if box is column[0] and coming[box.key] else (), spaces[c]):
+                x += space
                 parts[c].append(_text(x - PAD / 2, first - ROW / 2 - 6, title, ("soft",), "end"))
         for box in column:
             parts[c].append(_box(box, left[c], top[box.key], widths[c], tall[box.key]))

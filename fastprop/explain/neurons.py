@@ -141,7 +141,7 @@ def drawing(rows: Sequence[Row], names: Sequence[str]) -> str:
     Parameters
     ----------
     rows : sequence of Row
-        The first one is drawn, with room for the numbers of the others.
+        The first one is drawn, with space for the numbers of the others.
     names : sequence of str
         The names of the inputs, or empty ones.
     """
@@ -153,13 +153,13 @@ def drawing(rows: Sequence[Row], names: Sequence[str]) -> str:
         steps |= {f"g{k}": steps[f"a{k}"], f"db{k}": steps[f"dW{k}"]}
 
     def cell(key: str, *, step: int | None = None, on_line: bool = False) -> Cell:
-        room = max(len(short(row.numbers.get(key, 0.0))) for row in rows)
+        space = max(len(short(row.numbers.get(key, 0.0))) for row in rows)
         when = steps.get(key.partition("[")[0], 0) if step is None else step
         data: dict[str, Any] = {"key": key, "step": when}
         if key[0] in "xzaWb" and ">" not in key:
             data["quantity"] = key
         value = numbers.get(key, 0.0)
-        return Cell("" if on_line else label(key), short(value), room, (sign(value),) if key[0] == "d" else (), data)
+        return Cell("" if on_line else label(key), short(value), space, (sign(value),) if key[0] == "d" else (), data)
 
     columns = [[_input(i, name, cell) for i, name in enumerate(names)]]
     for k, layer in enumerate(t.layers, start=1):
