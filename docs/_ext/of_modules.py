@@ -12,7 +12,7 @@ from generated import tree, write
 
 # The command line has a page in the guide; the others have no interface of their own.
 WITHOUT = (
-    *["explain.numpy_ops", "nn.formulas"],
+    *["explain.numpy_ops", "nn.formulas", "nn.summary"],
     *["cli", "nn.operations", "optim.lbfgs", "optim.optimizer_state", "training.fit", "training.split"],
     *["interop.c_templates", "interop.torch_modules", "io.output", "io.streams"],
 )

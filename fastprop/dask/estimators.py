@@ -8,6 +8,7 @@ import pandas
 from dask.delayed import delayed
 
 from distributed import get_client
+from fastprop._version import reference
 from fastprop.dask.training import fit_on_workers, is_collection
 from fastprop.sklearn.estimators import MLPClassifier, MLPRegressor
 from fastprop.tabular.estimators import TabularClassifier, TabularRegressor
@@ -16,6 +17,7 @@ from fastprop.tabular.estimators import TabularClassifier, TabularRegressor
 class _DaskEstimator:
     """The base of all: fits on the workers, and predicts partition by partition."""
 
+    _doc_link_template = reference("dask")
     _local: type
 
     def to_local(self) -> Any:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastprop import _validation
 from fastprop._util.warn import warn
+from fastprop._version import reference
 from fastprop.config import threads
 from fastprop.data import arrays as data
 from fastprop.data import batches
@@ -61,6 +62,7 @@ IMPORTANCE_ROWS = 256
 class BaseMLP(CallbackSupportMixin, BaseEstimator):
     """The base class of both estimators; its subclasses know what y holds."""
 
+    _doc_link_module, _doc_link_template = "fastprop", reference("sklearn.estimators")  # scikit-learn's diagram has it
     _network: Network
     _trainer: Trainer
     _standardization: Standardization

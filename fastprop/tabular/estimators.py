@@ -29,6 +29,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, va
 
 from fastprop import _validation
 from fastprop._util.public import publish
+from fastprop._version import reference
 from fastprop.tabular.model import TabularModel
 from fastprop.tabular.recipe import EFFORTS, Recipe
 from fastprop.tabular.schema import Schema
@@ -49,6 +50,7 @@ def _predicts_quantiles(estimator):
 class BaseTabular(BaseEstimator):
     """The base class of both estimators; its subclasses know what y holds."""
 
+    _doc_link_module, _doc_link_template = "fastprop", reference("tabular.estimators")  # scikit-learn's diagram has it
     task: str
 
     def __init__(

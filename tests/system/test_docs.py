@@ -1,6 +1,7 @@
 """Every block of code in README.md and docs/ runs, and prints what its page says."""
 
 import ast
+import importlib
 import re
 import shutil
 from importlib.util import find_spec
@@ -89,3 +90,16 @@ def test_an_exception_is_its_last_line(tmp_path):
     page.write_text("```python\nx = 1\nprint(x)\n{}['a']\n```\n\n```output\n1\nKeyError: 'a'\n```\n")
     (block,), (printed,) = doc_blocks.run(page)
     assert doc_blocks.same(block, printed)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"])
+def test_the_diagram_of_an_estimator_links_to_its_page(name, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.syspath_prepend(doc_blocks.DOCS / "_ext")
+    of_modules = importlib.import_module("of_modules")
+    estimator = getattr(fp, name)()
+    address = estimator._get_doc_link()
+    assert f'href="{address}"' in estimator._repr_html_()
+    module = address.rpartition("/")[2].removesuffix(".html")
+    assert module in of_modules.modules() and any(name in each for each in of_modules._documented(module))
