@@ -18,15 +18,28 @@ N_RUNS = 5  # of each side, in turns: the median leaves out the moments in which
 
 
 class EpochLines(fp.Callback):
-    """Prints a line for each epoch, which ends in the text that `score` returns."""
+    """Prints a line for each epoch, with a star where the accuracy is the highest so far, and then which was the best.
+
+    Parameters
+    ----------
+    score : callable
+        Returns the accuracy.
+    """
 
     def __init__(self, score):
-        self.score = score
+        self.score, self.best = score, (-1.0, 0)
 
     def on_epoch_end(self, run):
         """Print the line of an epoch."""
-        width = len(str(run.epochs))
-        progress.say(f"epoch {run.epoch:{width}}/{run.epochs}  cost {number(run.cost, '.5f')}  {self.score()}")
+        width, accuracy = len(str(run.epochs)), self.score()
+        star = "  *" if accuracy > self.best[0] else ""
+        self.best = max(self.best, (accuracy, run.epoch), key=lambda each: each[0])
+        cost = number(run.cost, "8.5f")
+        progress.say(f"epoch {run.epoch:{width}}/{run.epochs}  cost {cost}  test accuracy {accuracy:.4f}{star}")
+
+    def on_train_end(self, run):
+        """Print which epoch was the best."""
+        progress.say("best (*): epoch {1}, test accuracy {0:.4f}".format(*self.best))
 
 
 def run(args):
@@ -49,7 +62,7 @@ def run(args):
     print(f"digits: {len(X)} images of 8 x 8 pixels to train on, {N_TEST} others to test with")
     print(f"network: {describe_network(net)}, relu; SGD, rate {RATE:g}, momentum {MOMENTUM:g}, ", end="")
     print(f"batches of {BATCH_SIZE}, seed {args.seed}")
-    lines = EpochLines(lambda: f"test accuracy {accuracy(net):.4f}")
+    lines = EpochLines(lambda: accuracy(net))
     net.fit(X, y, **options, callbacks=lines, progress=progress.bar() is not None)
     right = round(accuracy(net) * N_TEST)
     print(f"test accuracy: {right / N_TEST:.4f} ({right} of {N_TEST})")

@@ -2,16 +2,18 @@
 
 import html
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from fastprop._util import palette
-from fastprop._util.text import number
+from fastprop._util.text import aligned, number
 from fastprop.cli._common import check_finite, check_outputs, note, read_table
 from fastprop.explain import html as trace_page
 from fastprop.explain.trace import trace
+from fastprop.io import streams
 from fastprop.nn.layers import Dense
 from fastprop.tabular.contributions import Contributions, contributions
 from fastprop.tabular.model import TabularModel
@@ -62,7 +64,7 @@ def run(args):
         return
     if len(model.ensemble) > 1:
         print(f"network {chosen + 1} of {len(model.ensemble)}, with {model.shares[chosen]:.0%} of the prediction:")
-    print(traced if explanation is None else explanation)
+    print(explanation or "\n".join(traced.lines(streams.width(sys.stdout))))
     if args.page is not None:
         where = f"Row {args.row} of {Path(args.file).name}: {title}"
         above = moved.html() if moved else ""
@@ -223,11 +225,14 @@ def _described_inputs(model, table, x, quantity):
     asked = re.match(rf"(?:x{weights})\[(\d+)", (quantity or "").replace(" ", ""))
     if quantity:
         return [f"x[{asked[1]}] is {encoder.input_names[int(asked[1])]!r}"] if asked else []
+    texts: list[str] = []
     lines, position = ["inputs (those that are not listed are 0):"], 0
     for column in encoder.columns:
         lines.append(f"  column {column.name!r}, {table[column.name].cell(0)!r}:")
         for each, value in zip(column.inputs, x[position:].tolist()):
             if value:
-                lines.append(f"    x[{position}] = {number(value)}, {each.name}")
+                texts.append(number(value))
+                lines.append((f"    x[{position}] = ", f", {each.name}"))
             position += 1
-    return lines
+    shown = iter(aligned(texts))
+    return [line if isinstance(line, str) else next(shown).rstrip().join(line) for line in lines]

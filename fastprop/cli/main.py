@@ -11,10 +11,11 @@ import os
 import sys
 
 import fastprop as fp
+from fastprop._util.text import wrapped
 from fastprop.cli import demo, explain, info, playground, predict, train
 from fastprop.cli._common import ERRORS, one_line
 from fastprop.io.output import STDOUT
-from fastprop.io.streams import Stream
+from fastprop.io.streams import NARROWEST, Terminal, width
 from fastprop.tabular.recipe import EFFORTS
 
 __all__ = ["main"]
@@ -29,7 +30,7 @@ def main(argv=None):
         The arguments; by default those of the process.
     """
     _open_descriptors()
-    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    out, err = Terminal(sys.stdout), Terminal(sys.stderr)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = _run(argv)
         out.flush()
@@ -81,6 +82,23 @@ def _open_descriptors():
     os.close(descriptor)
 
 
+WIDEST = 100  # columns of a text: longer lines are hard to follow
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Fills paragraphs, and leaves lines that begin with a space and the headings above them as they are."""
+
+    def __init__(self, prog):
+        columns = width(sys.stdout)
+        super().__init__(prog, width=None if columns is None else min(max(columns - 2, NARROWEST), WIDEST))
+
+    def _fill_text(self, text, width, indent):
+        def filled(part):
+            return part if "\n " in part else "\n".join(wrapped(" ".join(part.split()), width, 0))
+
+        return "\n\n".join(map(filled, text.split("\n\n")))
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser that raises its errors, so that they end like all others: with one line and status 2."""
 
@@ -101,7 +119,7 @@ def _parser():
   fastprop info                                     version, CPU, kernels, threads
 
 `fastprop COMMAND --help` describes a command. Exit status: 0, 2 for bad input, 130 after Ctrl-C.""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"fastprop {fp.__version__}")
@@ -113,7 +131,7 @@ def _parser():
         added = subparsers.add_parser(
             module.__name__.rpartition(".")[2],
             help=summary,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Help,
             allow_abbrev=False,
             **{"description": summary, **texts},
         )

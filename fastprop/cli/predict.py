@@ -33,7 +33,7 @@ def run(args):
     for part, predicted in _written(model, table, names, args.probability_only):
         predictions.append(predicted)
         if args.out == output.STDOUT:
-            sys.stdout.write(part)
+            sys.stdout.data(part)
         else:
             parts.append(part)
     if args.out == output.STDOUT:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+import sys
 import time
 from dataclasses import dataclass, field, replace
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from fastprop._version import __version__
 from fastprop.cli._common import StatusLine, note, read_tables
+from fastprop.io import streams
 from fastprop.tabular import baselines
 from fastprop.tabular.comparison import compare, cross_validate, shown_name
 from fastprop.tabular.inspection import held_out_ensembles, importances
@@ -357,10 +359,12 @@ class Study:
             f"trained: {len(networks)} network{'s' if len(networks) > 1 else ''} of {networks[0].n_parameters:,} "
             f"parameters in {self.seconds:.1f} s (effort {self.args.effort}, seed {self.args.seed})"
         )
-        for network in self.training_of(model)[:NETWORKS]:
-            kept, held = network["epoch_kept"], network["rows_held_out"]
+        trained = self.training_of(model)[:NETWORKS]
+        of, out_of = (max(len(str(each[name])) for each in trained) for name in ("epoch_kept", "epochs"))
+        for network in trained:
+            kept, held = f"{network['epoch_kept']:{of}}", network["rows_held_out"]
             why = f"where the cost of {held:,} rows held out was lowest" if held else "the last, as no row is held out"
-            print(f"  network {network['network']}: epoch {kept} of {network['epochs']} was kept, {why}")
+            print(f"  network {network['network']}: epoch {kept} of {network['epochs']:{out_of}} was kept, {why}")
         if len(networks) > NETWORKS:
             print(f"  and {len(networks) - NETWORKS} more")
         if model.linear_share:
@@ -403,7 +407,8 @@ class Study:
             note("no row was held out, so there are no scores; give --test-fraction 0.2, or --cv 5")
             return
         print(f"scores: {self.scored(model, comparison)}")
-        for line in comparison.lines():
+        columns = streams.width(sys.stdout)
+        for line in comparison.lines(columns and columns - 2):
             print(f"  {line}")
         if self.target.task == "regression":
             print(f"  RMSE and MAE are in the units of {self.target.name!r}")

@@ -10,7 +10,7 @@ import numpy as np
 from fastprop import _validation
 from fastprop._util.frozen import ByIdentity, frozen, once
 from fastprop._util.lazy import LazyModule
-from fastprop._util.text import number
+from fastprop._util.text import number, table
 from fastprop.interop import _common
 from fastprop.nn import custom_loss
 from fastprop.nn.losses import Loss
@@ -229,12 +229,18 @@ class Trace(ByIdentity):
         yield f"loss: {self.loss.name}", "losses", _shape(self.losses), _shown(self.losses)
         yield "", "cost", "", number(self.cost)
 
+    def lines(self, width: int | None = None) -> list[str]:
+        """Internal: return the table as lines; where it is wider than `width`, a layer's name has a line of its own."""
+        rows = list(self.table_rows())
+        shown = table(rows)
+        if width is not None and max(map(len, shown)) > width:
+            numbers = iter(table([("", *row[1:]) for row in rows]))
+            shown = [line for row in rows for line in ([row[0]] if row[0] else []) + [next(numbers)]]
+        return [self._title(), *shown]
+
     def __str__(self) -> str:
         """Return a table in plain text; ``rich.print`` draws it with lines."""
-        rows = list(self.table_rows())
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
-        return "\n".join([self._title(), *lines])
+        return "\n".join(self.lines())
 
     def __rich__(self) -> Any:
         from rich.markup import escape as plain

@@ -5,6 +5,8 @@ import os
 import sys
 from typing import Any
 
+from fastprop._util.text import wrapped
+
 USUAL = 80  # columns of a terminal that does not say how many it has
 NARROWEST = 20  # columns that lines are wrapped to: in fewer, hardly a word would fit
 
@@ -74,9 +76,41 @@ class Stream:
         os.close(null)
 
 
+class Terminal(Stream):
+    """A stream whose lines are wrapped at the width of the terminal; a file or a pipe gets them as they are."""
+
+    def __init__(self, stream: Any):
+        super().__init__(stream)
+        self._begun = ""  # a line whose end has not been written yet
+
+    def write(self, text: str) -> int:
+        """Write the lines that the text ends, or text that moves the cursor, as it is."""
+        columns = width(self)
+        if columns is None or "\r" in text:
+            return self.data(text)
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            super().write("".join(f"{part}\n" for part in wrapped(line, columns)))
+        return len(text)
+
+    def data(self, text: str) -> int:
+        """Write text that is for programs too, and so is never wrapped."""
+        self._end()
+        return super().write(text)
+
+    def flush(self) -> None:
+        """Write the line that has been begun, and flush the stream."""
+        self._end()
+        super().flush()
+
+    def _end(self) -> None:
+        begun, self._begun = self._begun, ""
+        super().write(begun)
+
+
 def show(line: str) -> None:
-    """Print a line, and flush it."""
-    print(line, file=Stream(sys.stdout), flush=True)
+    """Print a line, wrapped in a terminal, and flush it."""
+    print(line, file=Terminal(sys.stdout), flush=True)
 
 
 def width(stream: Any) -> int | None:

@@ -102,9 +102,10 @@ class Conveniences:
         fallback : bool, default False
             Whether to continue from the checkpoint before, with a warning, if the newest is damaged.
         progress : bool or callable, default False
-            True shows a bar in a terminal or a notebook if tqdm or rich is installed, and otherwise prints a line for
-            each epoch. A callable is called about every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost
-            so far)``, where rows is None for an iterable of batches.
+            True shows a line that changes, with the cost and the time left, in a terminal or a notebook, and otherwise
+            prints a line for each epoch, with a star where the cost is the lowest so far. A callable is called about
+            every 50 ms as ``progress(epoch, epochs, rows done, rows, mean cost so far)``, where rows is None for an
+            iterable of batches.
         window : int, default 64 MiB
             The number of bytes of converted rows that are kept in memory, if the data cannot be used in place. A larger
             memmap is shuffled by blocks, and within the window.

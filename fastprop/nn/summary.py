@@ -61,9 +61,8 @@ def total(network: Any) -> str:
 
 
 def lines(network: Any, width: int | None) -> list[str]:
-    """Return the table as lines of text that are at most `width` wide, if one is given."""
-    found = text.table([HEADER, *rows(network)], width, NUMBERS)
-    return [each for line in (*found, total(network)) for each in (text.wrapped(line, width) if width else [line])]
+    """Return the table as lines of text, whose texts are wrapped so that they are at most `width` wide."""
+    return [*text.table([HEADER, *rows(network)], width, NUMBERS), total(network)]
 
 
 def html(network: Any) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fastprop._util.text import number
+from fastprop._util.text import number, table
 from fastprop.tabular import baselines
 from fastprop.tabular.scores import Z95, difference, scores, standard_error
 from fastprop.tabular.table import Table
@@ -60,15 +60,14 @@ class Comparison:
         """Return sentences that say how the model compares with each of the others."""
         return [_verdict(name, self.scores[OURS][0], *self.better(name)) for name in self.scores if name != OURS]
 
-    def lines(self):
-        """Return the table of scores as lines of text."""
+    def lines(self, width=None):
+        """Return the table of scores as lines of text that are at most `width` wide."""
         header = ["", *(score.name for score in self.scores[OURS])]
         listed = [
             [shown_name(name), *(with_interval(each.value, each.error) for each in found)]
             for name, found in self.scores.items()
         ]
-        widths = [max(map(len, column)) for column in zip(header, *listed)]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [header, *listed]]
+        return table([header, *listed], width, range(1, len(header)))
 
     def to_dict(self):
         """Return the scores as JSON can hold them."""

@@ -164,8 +164,6 @@ def test_progress_where_it_cannot_be_shown(monkeypatch, stream, name):
     def mine(y, outputs):
         return 1.0
 
-    for package in ("tqdm", "tqdm.auto", "rich"):
-        monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(sys, name, stream)
     nets = [fp.Network([3, 4, 1], seed=0) for _ in range(2)]
     how = {"loss": "half_mse", "optimizer": "sgd", "epochs": 3, "validation": 0.2, "metrics": {TARGET: mine}}

@@ -1,5 +1,6 @@
 """fit as it is left alone: held-out rows, metrics, early stopping, callbacks, what it shows, and how it ends."""
 
+import io
 import os
 import signal
 import sys
@@ -573,31 +574,53 @@ def test_lbfgs_stops_too():
 def test_lines_name_the_metrics(capsys):
     net_of().fit(*classes(), validation=0.2, metrics="accuracy", epochs=2, progress=True, **HOW)
     out, err = capsys.readouterr()
-    assert len(out.splitlines()) == 2 and err == ""
-    assert all(f"epoch {i + 1}/2  cost" in line for i, line in enumerate(out.splitlines()))
+    *lines, best = out.splitlines()
+    assert len(lines) == 2 and err == "" and best.startswith("best (*): epoch ")
+    assert all(f"epoch {i + 1}/2  cost" in line for i, line in enumerate(lines))
     assert "validation accuracy" in out
 
 
-@pytest.mark.parametrize("library", ["tqdm", "rich"])
-def test_a_bar_in_a_terminal(library, monkeypatch, capsys):
-    pytest.importorskip(library)
-    if library == "rich":
-        monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+def test_a_line_that_changes_in_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    shown = progress.parse(True, 9)
-    assert type(shown) is {"tqdm": progress.Bar, "rich": progress.RichBar}[library]
+    monkeypatch.setenv("COLUMNS", "120")
+    assert type(progress.parse(True, 9)) is progress.Bar and type(progress.parse(True, None)) is progress.Lines
     net = net_of()
     history = net.fit(*classes(), validation=0.2, epochs=3, progress=True, **HOW)
     out, err = capsys.readouterr()
-    assert out == "" and f"cost {history['cost'][-1]:.4g}" in err and "epoch 3/3" in err
+    assert out == "" and f"cost {history['cost'][-1]:.4g}" in err and "epoch 3/3" in err and err.endswith("\n")
     assert f"validation {history['validation_cost'][1]:.4g}" in err, "that of the epoch before, while one is under way"
 
 
-def test_neither_is_installed(monkeypatch):
-    for name in ("tqdm.auto", "rich"):
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert type(progress.parse(True, 9)) is progress.Lines
+@pytest.mark.parametrize("columns", [40, 50, 80, 200])
+def test_the_cost_and_the_time_left_are_in_the_line_however_narrow_it_is(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    shown = progress.Bar(terminal)
+    for epoch in (1, 999, 1000):
+        shown.epoch({"epoch": epoch, "cost": 1.0, "validation_cost": 0.00012345, "seconds": 1.0}, 1000)
+        shown.rows(epoch, 1000, 500, 1000, -1.2345e-05)
+    assert progress.drawn is shown
+    shown.above("a line")
+    shown.close()
+    assert progress.drawn is None
+    *lines, end = terminal.getvalue().split("\r")
+    assert end.endswith("\n") and len(lines) > 3
+    for line in lines[1:]:
+        assert len(line) < columns and (not line.strip() or ("cost -1.234e-05" in line and " left" in line))
+    assert ("validation 0.0001234" in end) == (columns >= 80)
+
+
+def test_the_best_epoch_is_marked_and_the_numbers_stand_below_each_other(capsys):
+    shown = progress.Lines()
+    costs = [12.5, 3.25, 0.125, 4.0, 0.0625, 100.0]
+    for epoch, cost in enumerate(costs, 1):
+        shown.epoch({"epoch": epoch, "cost": cost, "seconds": 0.25}, len(costs))
+    shown.close()
+    *lines, best = capsys.readouterr().out.splitlines()
+    assert [line.endswith("*") for line in lines] == [True, True, True, False, True, False]
+    assert best == "best (*): epoch 5, cost 0.0625"
+    assert len({line.index(".") for line in lines[:5] if "." in line.partition("cost")[2].partition("  ")[0]}) == 1
 
 
 def test_progress_is_true_false_or_a_function():
