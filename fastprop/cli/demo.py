@@ -34,7 +34,7 @@ class EpochLines(fp.Callback):
         width, accuracy = len(str(run.epochs)), self.score()
         star = "  *" if accuracy > self.best[0] else ""
         self.best = max(self.best, (accuracy, run.epoch), key=lambda each: each[0])
-        cost = number(run.cost, "8.5f")
+        cost = number(run.cost, "7.5f")
         progress.say(f"epoch {run.epoch:{width}}/{run.epochs}  cost {cost}  test accuracy {accuracy:.4f}{star}")
 
     def on_train_end(self, run):

@@ -47,7 +47,7 @@ def run(args):
         label = target.classes[y[0]] if target.task == "classification" else target.number(y[0])
         title = f"{target.name} is {label}, predicted {_shown(target, decoded)}"
         network = model.ensemble.networks[chosen]
-        traced = trace(network, x, target.standardise(y), loss=target.loss)
+        traced = trace(network, x, target.standardise(y), loss=target.loss, first_row=args.row)
     elif args.quantity or args.page is not None:
         raise ValueError(
             f"row {args.row} of {args.file} has no known {target.name!r}, and without one there is no loss whose "
@@ -58,13 +58,15 @@ def run(args):
     moved = None if model.background is None else Moved.of(model, table, x[0], decoded)
     if not args.quantity:
         print(moved.text() if moved else NO_BACKGROUND, end="\n\n")
-    print("\n".join(_described_inputs(model, table, x[0], args.quantity)), end="\n\n")
+    described = _described_inputs(model, table, x[0], args.quantity)
+    if described:
+        print("\n".join(described), end="\n\n")
     if traced is None:
         note(f"the row has no known {target.name!r}, and without one there is no loss whose derivatives could be shown")
         return
     if len(model.ensemble) > 1:
         print(f"network {chosen + 1} of {len(model.ensemble)}, with {model.shares[chosen]:.0%} of the prediction:")
-    print(explanation or "\n".join(traced.lines(streams.width(sys.stdout))))
+    print("\n".join((explanation or traced).lines(streams.width(sys.stdout))))
     if args.page is not None:
         where = f"Row {args.row} of {Path(args.file).name}: {title}"
         above = moved.html() if moved else ""

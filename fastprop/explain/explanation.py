@@ -120,18 +120,14 @@ class Explanation(ByIdentity):
         return "C" if averages(self.trace) else "L"
 
     def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self, width: int | None = None) -> list[str]:
+        """Internal: return what ``print`` shows as lines; if they exceed `width`, formulas stand below the numbers."""
         lines = [f"{self.symbol} = {_digits(self.total)}, where {self.quantity} = {number(self.value)}", ""]
         for path in self.paths:
-            lines += [" -> ".join(map(str, path.nodes)) + (f"   (row {path.row})" if self.row is None else "")]
-            symbols = [edge.symbol for edge in path.edges] + ["product"]
-            sides = [edge.formula for edge in path.edges] + [""]
-            wide, far = max(map(len, symbols)), max(map(len, sides))
-            numbers = aligned([_digits(value) for value in (*(edge.derivative for edge in path.edges), path.product)])
-            lines += [
-                f"    {symbol.ljust(wide)} = {side.ljust(far)}{' = ' if side else '   '}{each}".rstrip()
-                for symbol, side, each in zip(symbols, sides, numbers)
-            ]
-            lines.append("")
+            row = f"   (row {self._number(path)})" if self.row is None else ""
+            lines += [" -> ".join(map(str, path.nodes)) + row, *self._factors(path, width), ""]
         if self.n_rest:
             lines.append(f"the other {_count(self.n_rest)} together: {_digits(self.rest)}")
         if not self.paths:
@@ -144,7 +140,24 @@ class Explanation(ByIdentity):
             f"finite difference:     {difference}",
             f"complex step:          {_digits(self.complex_step)}",
         ]
-        return "\n".join(lines)
+        return lines
+
+    def _factors(self, path: Path, width: int | None) -> list[str]:
+        """Return a line for each factor of a path, and one for the product."""
+        symbols = [*(edge.symbol for edge in path.edges), "product"]
+        sides = [*(edge.formula for edge in path.edges), ""]
+        numbers = aligned([_digits(value) for value in (*(edge.derivative for edge in path.edges), path.product)])
+        wide, far = max(map(len, symbols)), max(map(len, sides))
+        lines = [
+            f"    {symbol:{wide}} = {side:{far}}{' = ' if side else '   '}{each}".rstrip()
+            for symbol, side, each in zip(symbols, sides, numbers)
+        ]
+        if width is None or max(map(len, lines)) <= width:
+            return lines
+        found = []
+        for symbol, side, each in zip(symbols, sides, numbers):
+            found += [f"    {symbol:{wide}} = {each}".rstrip(), *([f"      {side}"] if side else [])]
+        return found
 
     def __repr__(self) -> str:
         return f"<{self.symbol} = {number(self.total)}, {_count(len(self.paths) + self.n_rest)}>"
@@ -157,7 +170,7 @@ class Explanation(ByIdentity):
             factors = [
                 rf"\underbrace{{{_fraction(edge.target, edge.source)}}}_{{{_under(edge)}}}" for edge in path.edges
             ]
-            comment = rf" && \text{{row {path.row}}}" if self.row is None else ""
+            comment = rf" && \text{{row {self._number(path)}}}" if self.row is None else ""
             terms.append(r" \cdot ".join(factors) + comment)
         if self.n_rest or not terms:
             terms.append(rf"\underbrace{{{_tex(self.rest)}}}_{{\text{{the other {_count(self.n_rest)}}}}}")
@@ -170,6 +183,10 @@ class Explanation(ByIdentity):
         from fastprop.explain import graph
 
         return graph.paths(self)
+
+    def _number(self, path: Path) -> int:
+        """Return the number of a path's row, as the trace counts its rows."""
+        return self.trace.first_row + path.row
 
     def _repr_html_(self) -> str:
         """Return the paths as tables, the checks, and the drawing of the paths, which need no MathJax."""
@@ -208,7 +225,7 @@ class Explanation(ByIdentity):
         nodes = [str(node) for node in path.nodes]
         if len(nodes) > MOST_FACTORS:
             nodes[3:-3] = ["..."]
-        of = f"row {path.row}: " if self.row is None else ""
+        of = f"row {self._number(path)}: " if self.row is None else ""
         header = ("derivative", "formula", "value")
         caption = of + " -> ".join(nodes)
         return notebook.table(header, rows, numbers=[2], caption=caption, strong=[len(rows) - 1])

@@ -97,6 +97,8 @@ class Trace(ByIdentity):
         The gradient of the cost, in the order of ``network.parameters``.
     dx : ndarray, (rows, n_inputs)
         The derivative of the cost with respect to x.
+    first_row : int
+        The number that explanations, drawings and pages give the first row.
     """
 
     network: Network
@@ -111,9 +113,10 @@ class Trace(ByIdentity):
     losses: np.ndarray
     gradient: np.ndarray
     dx: np.ndarray
+    first_row: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        names = "network", "loss", "x", "y", "sample_weight", "training", "step"
+        names = "network", "loss", "x", "y", "sample_weight", "training", "step", "first_row"
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, given: dict[str, Any]) -> None:
@@ -162,7 +165,8 @@ class Trace(ByIdentity):
         """
         if _validation.whole("row", row) >= len(self.x):
             raise ValueError(f"row must be in [0, {len(self.x)}), got {row}; the trace has {len(self.x)} rows")
-        return _run(self.network, self.loss, self.x, self.y, self._only(row), self.training, self.step)
+        given = self.network, self.loss, self.x, self.y, self._only(row), self.training, self.step, self.first_row
+        return _run(*given)
 
     def explain(self, quantity: str, *, row: int | None = None, paths: int = 8) -> "Explanation":
         """Write out the chain rule for one number, such as "W2[0,3]"; see ``fastprop.explain.explanation.explain``."""
@@ -262,7 +266,9 @@ class Trace(ByIdentity):
         return f"<{self._title()}: cost {number(self.cost)}>"
 
 
-def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0) -> Trace:
+def trace(
+    network: Network, X, y, *, loss, sample_weight=None, training: bool = False, step: int = 0, first_row: int = 0
+) -> Trace:
     """Run both passes of the engine over all rows of X, and return every number.
 
     The cost and the gradient have the bits of ``network.value_and_gradient`` for the same arguments, and so of a step
@@ -274,6 +280,8 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
     X, y, sample_weight, training, step
         Arguments of ``Network.value_and_gradient``; X may also be one row, (n_inputs,), with its target and weight.
     loss : str or Loss
+    first_row : int, default 0
+        The number of the first row of X where it was taken from, which explanations, drawings and pages say.
 
     Returns
     -------
@@ -304,11 +312,19 @@ def trace(network: Network, X, y, *, loss, sample_weight=None, training: bool = 
     given = labels if targets is None else targets
     assert given is not None  # exactly one of the two is None
     options = _validation.flag("training", training), _validation.whole("step", step)
-    return _run(network, chosen, x.copy(), given.copy(), None if weight is None else weight.copy(), *options)
+    first_row = _validation.whole("first_row", first_row)
+    return _run(network, chosen, x.copy(), given.copy(), None if weight is None else weight.copy(), *options, first_row)
 
 
 def _run(
-    network: Network, loss: Loss, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, training: bool, step: int
+    network: Network,
+    loss: Loss,
+    x: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    training: bool,
+    step: int,
+    first_row: int,
 ) -> Trace:
     """Return a trace of checked arguments, which the trace owns."""
     objective = loss.compiled(network.n_outputs)
@@ -330,7 +346,7 @@ def _run(
                 W=part.weight, b=part.bias, dW=dW, db=None if part.bias is None else db,
             )
         )  # fmt: skip
-    return Trace(network, loss, x, y, weight, training, step, tuple(layers), cost, losses, gradient, dx)
+    return Trace(network, loss, x, y, weight, training, step, tuple(layers), cost, losses, gradient, dx, first_row)
 
 
 def _targets_of(y: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -293,6 +293,7 @@ class Conveniences:
         sample_weight: "ArrayLike | None" = None,
         training: bool = False,
         step: int = 0,
+        first_row: int = 0,
     ) -> "Trace":
         """Run both passes over all rows of X, and return every number: each z, a, dz, dW and db.
 
@@ -303,6 +304,8 @@ class Conveniences:
         X, y, sample_weight, training, step
             As ``value_and_gradient`` takes them; X may also be one row, (n_inputs,), with its target and weight.
         loss : str or Loss
+        first_row : int, default 0
+            The number of the first row of X where it was taken from, which explanations, drawings and pages say.
 
         Returns
         -------
@@ -316,7 +319,8 @@ class Conveniences:
         """
         from fastprop.explain.trace import trace
 
-        return trace(self, X, y, loss=loss, sample_weight=sample_weight, training=training, step=step)
+        options = {"sample_weight": sample_weight, "training": training, "step": step, "first_row": first_row}
+        return trace(self, X, y, loss=loss, **options)
 
     def native(self, max_rows: int = 1) -> "Handle":
         """Return a handle by which code without Python computes outputs: Numba, Cython, C and C++.
