@@ -227,7 +227,7 @@ def _described_inputs(model, table, x, quantity):
     asked = re.match(rf"(?:x{weights})\[(\d+)", (quantity or "").replace(" ", ""))
     if quantity:
         return [f"x[{asked[1]}] is {encoder.input_names[int(asked[1])]!r}"] if asked else []
-    texts: list[str] = []
+    texts = []
     lines, position = ["inputs (those that are not listed are 0):"], 0
     for column in encoder.columns:
         lines.append(f"  column {column.name!r}, {table[column.name].cell(0)!r}:")

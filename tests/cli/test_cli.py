@@ -419,7 +419,8 @@ class TestRowsHeldOut:
             assert value["value"] == pytest.approx(printed[name], abs=0.02) and value["low"] < value["value"]
         for network in found["networks"]:
             assert 1 <= network["epoch_kept"] <= network["epochs"] <= network["epochs_planned"]
-            assert f"network {network['network']}: epoch {network['epoch_kept']} of {network['epochs']} was kept" in out
+            kept = f"network {network['network']}: epoch {network['epoch_kept']} of {network['epochs']} was kept"
+            assert kept in re.sub(" +", " ", out)
         assert found["scores"]["rows"] == sum(network["rows_held_out"] for network in found["networks"])
 
     def test_to_the_standard_output(self, succeed):
