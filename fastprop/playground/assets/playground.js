@@ -129,7 +129,7 @@ function showWarnings() {
   if (texts.join() === now.join() || (running && kinds === $("warnings").dataset.kinds)) return;
   $("warnings").dataset.kinds = kinds;
   $("warnings").replaceChildren(...texts.map((text) => {
-    const line = document.createElement("li");
+    const line = document.createElement("p");
     line.textContent = text;
     return line;
   }));
@@ -155,6 +155,7 @@ function nameOfLine({ layer, i, j }) {
 }
 
 function choose(what) {
+  if (JSON.stringify(what) === JSON.stringify(chosen)) return; // the numbers are shown, and may have the focus
   chosen = what;
   network.choose(what);
   showEditor();

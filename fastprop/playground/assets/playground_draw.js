@@ -237,10 +237,9 @@ export function drawCurve(canvas, history) {
   const values = history.flatMap((point) => point.slice(1)).filter((value) => value !== null);
   context.clearRect(0, 0, width, height);
   if (!values.length) return;
-  const positive = values.filter((value) => value > 0), logarithmic = Math.max(...values) > 20 * Math.min(...values) && positive.length > 0;
-  const least = Math.min(...positive), scale = logarithmic ? (value) => Math.log10(Math.max(value, least)) : (value) => value;
-  const low = logarithmic ? scale(least) : Math.min(0, ...values);
-  const high = Math.max(scale(Math.max(...values)), low + 1e-9);
+  const least = Math.min(...values), most = Math.max(...values), logarithmic = least > 0 && most > 20 * least;
+  const scale = logarithmic ? Math.log10 : (value) => value;
+  const low = logarithmic ? scale(least) : Math.min(0, least), high = Math.max(scale(most), low + 1e-9);
   const labels = [0, 0.5, 1].map((share) => low + share * (high - low)).map((level) => [level, number(logarithmic ? 10 ** level : level, 2)]);
   context.font = "12px system-ui, sans-serif";
   const left = 14 + Math.max(...labels.map(([, text]) => context.measureText(text).width)), bottom = height - 22;

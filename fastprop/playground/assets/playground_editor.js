@@ -55,7 +55,7 @@ export function buildEditor(table, sizes, what, change) {
     const numbers = snapshot.layers[layer - 1], one = trace?.layers[layer - 1];
     const penalised = l1 > 0 || l2 > 0;
     head.replaceChildren();
-    for (const text of ["", "value", "", "dC/d", ...(penalised ? ["penalty's"] : []), ...(one ? [`dL/d, row ${trace.row}`] : [])]) {
+    for (const text of ["", "value", "", "dC/d of it", ...(penalised ? ["penalty adds"] : []), ...(one ? [`dL/d of it, row ${trace.row}`] : [])]) {
       cell(head, "th", text).scope = "col";
     }
     for (const { i, name, line, field, slider } of rows) {
