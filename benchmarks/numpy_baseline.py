@@ -74,7 +74,7 @@ ACTIVATIONS = {
 
 
 def half_mse(plan, a, y):
-    """Return the mean cost, and leave rate / rows * dLoss/da in plan.dz. The last layer is linear: a is z."""
+    """Return the mean cost, and leave rate / rows * dL/da in plan.dz. The last layer is linear: a is z."""
     np.subtract(a, y, plan.da)
     cost = 0.5 * float(plan.da_flat.dot(plan.da_flat)) / plan.rows
     np.multiply(plan.da, plan.scale, plan.dz)

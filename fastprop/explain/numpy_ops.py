@@ -128,7 +128,7 @@ def row_losses(loss: Loss, a: Array, y: Array) -> Array:
 
 @np.errstate(all="ignore")  # as above
 def loss_slope(loss: Loss, a: Array, y: Array) -> Array:
-    """Return dLoss/da, (..., n), for outputs (..., n) and targets (..., n_targets), which are not labels."""
+    """Return dL/da, (..., n), for outputs (..., n) and targets (..., n_targets), which are not labels."""
     slope = _evaluate(loss, loss.slope, a, y)
     each = np.concatenate(np.broadcast_arrays(*slope), axis=-1) if isinstance(slope, tuple) else slope
     return np.reshape(each, a.shape)

@@ -10,6 +10,7 @@ import numpy as np
 from fastprop import _validation
 from fastprop._util.frozen import ByIdentity, frozen, once
 from fastprop._util.lazy import LazyModule
+from fastprop._util.notation import derivative, plain
 from fastprop._util.text import number, table
 from fastprop.interop import _common
 from fastprop.nn import custom_loss
@@ -221,17 +222,37 @@ class Trace(ByIdentity):
     def table_rows(self) -> Iterator[tuple[str, str, str, str]]:
         """Internal: yield the rows of the table: layer, quantity, shape, and elements or their range."""
         yield "inputs", "x", _shape(self.x), _shown(self.x)
-        yield "", "dx", _shape(self.dx), _shown(self.dx)
+        yield "", derivative("x", of=self.end).plain, _shape(self.dx), _shown(self.dx)
         for layer in self.layers:
             title = f"layer {layer.number}: {layer.name}"
             for name in NAMES:
                 values = getattr(layer, name)
                 if values is not None:
-                    quantity = f"{name}{layer.number}" if name != "slope" else f"g'(z{layer.number})"
+                    letter = name.removeprefix("d")
+                    quantity = plain(letter, layer.number)
+                    if letter != name:
+                        quantity = derivative(letter, layer.number, of=self.end).plain
                     yield title, quantity, _shape(values), _shown(values)
                     title = ""
-        yield f"loss: {self.loss.name}", "losses", _shape(self.losses), _shown(self.losses)
-        yield "", "cost", "", number(self.cost)
+        yield f"loss: {self.loss.name}", "L", _shape(self.losses), _shown(self.losses)
+        if self.end == "C":
+            yield "cost", "C", "", number(self.cost)
+
+    @property
+    def end(self) -> str:
+        """Internal: the symbol of what the derivatives are of: "C", or "L" if the cost is the loss of one row."""
+        return "C" if np.count_nonzero(self.scale) > 1 or self.network.n_members > 1 else "L"
+
+    def _ending(self) -> str:
+        """Return a sentence that says of what the derivatives are."""
+        rows, members = np.flatnonzero(self.scale), self.network.n_members
+        row = "the row" if len(self.x) == 1 else f"row {rows[0]}"
+        if self.end == "L":
+            return f"L is the loss of {row}."
+        over = f"{len(rows):,} rows" if len(rows) > 1 else row
+        over += f" and {members} members" if members > 1 else ""
+        mean = "mean" if self.sample_weight is None else "weighted mean"
+        return f"C is the cost, the {mean} of L over {over}; t.of_row(r) has the derivatives of L, the loss of row r."
 
     def lines(self, width: int | None = None) -> list[str]:
         """Internal: return the table as lines; where it is wider than `width`, a layer's name has a line of its own."""
@@ -240,21 +261,21 @@ class Trace(ByIdentity):
         if width is not None and max(map(len, shown)) > width:
             numbers = iter(table([("", *row[1:]) for row in rows]))
             shown = [line for row in rows for line in ([row[0]] if row[0] else []) + [next(numbers)]]
-        return [self._title(), *shown]
+        return [self._title(), *shown, self._ending()]
 
     def __str__(self) -> str:
         """Return a table in plain text; ``rich.print`` draws it with lines."""
         return "\n".join(self.lines())
 
     def __rich__(self) -> Any:
-        from rich.markup import escape as plain
+        from rich.markup import escape
         from rich.table import Table
 
-        table = Table(title=plain(self._title()))
+        table = Table(title=escape(self._title()), caption=self._ending())
         for heading in ("", "quantity", "shape", "numbers"):
             table.add_column(heading)
         for row in self.table_rows():
-            table.add_row(*map(plain, row), style="bold" if row[0] else None)
+            table.add_row(*map(escape, row), style="bold" if row[0] else None)
         return table
 
     def _title(self) -> str:

@@ -34,7 +34,7 @@ class Loss(_registry.RegistryEntry):
     ----------
     name : str
     expression, slope : str
-        The loss of a row, and dLoss/da, in the language of ``nn/formulas.py``. n is the number of outputs; sum, max,
+        The loss of a row, and dL/da, in the language of ``nn/formulas.py``. n is the number of outputs; sum, max,
         softmax and first_maximum (1 at the first of the largest numbers, else 0) are over the row.
     targets : str
         "numbers", "not negative", "positive", "probabilities" or "signs" (-1 and 1, or 0 and 1): y has a column for

@@ -369,7 +369,7 @@ class Trainer:
         ::
 
             Y = net.forward(X)
-            net.backward(dY)  # dLoss/dY
+            net.backward(dY)  # dC/dY
             trainer.update()
 
         Raises

@@ -1,6 +1,6 @@
 """The cases of the losses, and how far each may be from its twin; kernel_cases.py states what a bound counts.
 
-A bound is a function of (draw, a, y, n, numbers): that of dLoss/da, and that of the sum over rows. Each allows for
+A bound is a function of (draw, a, y, n, numbers): that of dL/da, and that of the sum over rows. Each allows for
 two more roundings, of a weight. exp, log, log1p, tanh and the logistic function are within 4 ULP (vmath.h).
 """
 

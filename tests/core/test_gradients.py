@@ -107,7 +107,7 @@ def test_gradient_wider_than_a_vector(activation):
 
 @EACH_DEPTH
 def test_backward_of_a_loss_of_ones_own(activation, depth):
-    """For Loss = sum dY * Y, backward returns dLoss/dX and leaves dLoss/dtheta in net.gradient."""
+    """For C = sum dY * Y, backward returns dC/dX and leaves dC/dtheta in net.gradient."""
     widths, activations = widths_of(depth), [activation] * depth
 
     def draw(rng):

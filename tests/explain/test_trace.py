@@ -194,10 +194,31 @@ def test_as_a_table():
     assert lines[0].startswith("Trace of <Network 2-3-1 (tanh, identity), 13 parameters, float32>, 2 rows, prediction")
     (z,) = [line for line in lines if line.startswith("layer 1: dense tanh")]
     assert lines[lines.index(z) + 1].split() == ["b1", "3", "0.1", "0.2", "0.3"]
-    assert lines[-1].split() == ["cost", f"{t.cost:.6g}"]
+    assert lines[-2].split() == ["cost", "C", f"{t.cost:.6g}"]
     assert "cost" in repr(t) and repr(t.layers[0]) == "<layer 1: dense tanh, 2 in, 3 out, 2 rows>"
     wide = fp.trace(fp.Network([3, 9, 2], seed=0), np.ones((4, 3)), [0, 1, 0, 1], loss="cross_entropy")
     assert max(map(len, str(wide).splitlines())) < 120  # a terminal's width or so: long arrays are not listed
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_derivatives_name_what_is_derived(members):
+    """Those of one row cannot be taken for those of the mean over rows."""
+    net = fp.Network([2, 3, 1], members=members, seed=0)
+    X, y = [[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]], [1.0, 0.0, 2.0]
+    t = fp.trace(net, X, y, loss="half_mse")
+    last = str(t).splitlines()[-1]
+    assert "dC/da2" in str(t) and "dL/d" not in str(t)
+    assert "mean of L over 3 rows" in last
+    assert ("3 members" in last) == (members == 3)
+    weighted = fp.trace(net, X, y, loss="half_mse", sample_weight=[1, 2, 3])
+    assert "weighted mean of L over 3 rows" in str(weighted)
+    of_row = t.of_row(2)
+    one = fp.trace(net, X[2:], y[2:], loss="half_mse")
+    if members == 1:
+        assert all("dL/dW1" in str(each) and "dC/d" not in str(each) for each in (of_row, one))
+        assert str(of_row).endswith("L is the loss of row 2.") and str(one).endswith("L is the loss of the row.")
+    else:
+        assert "mean of L over row 2 and 3 members" in str(of_row)
 
 
 def test_rich_draws_it():

@@ -320,7 +320,7 @@ def test_value_and_gradient(torch, dtype, activation, loss, last, labels):
 
 
 def test_backward_of_a_loss_of_ones_own(torch):
-    """PyTorch computes dLoss/dY of a Huber loss, and fastprop the rest of the backward pass."""
+    """PyTorch computes dC/dY of a Huber loss, and fastprop the rest of the backward pass."""
     net = network([6, 19, 3], ["tanh"], "float64")
     twin, rng = Twin(torch, net), np.random.default_rng(5)
     X, y = rng.normal(size=(40, 6)), 3 * rng.normal(size=(40, 3))

@@ -381,7 +381,7 @@ def test_splitting_a_batch_changes_rounding_only(widths, rows, cut, loss, dtype,
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_forward_and_backward_are_value_and_gradient(dtype):
-    """backward with dLoss/dY of half_mse, a mean over rows, gives the gradient of value_and_gradient."""
+    """backward with dC/dY of half_mse, a mean over rows, gives the gradient of value_and_gradient."""
     net, rng = network(dtype), np.random.default_rng(14)
     X, y = rng.normal(size=(900, 5)).astype(dtype), rng.normal(size=(900, 3)).astype(dtype)
     cost, gradient = net.value_and_gradient(X, y, loss="half_mse")
@@ -468,7 +468,7 @@ def test_a_gradient_is_not_stale_where_the_cost_overflows():
 
 
 def test_textbook_numbers():
-    """z = 1*2 + 2*3 + 0.5 = 8.5, y = 8: dLoss/dz = 0.5, so dw = 0.5 x, db = 0.5."""
+    """z = 1*2 + 2*3 + 0.5 = 8.5, y = 8: dC/dz = 0.5, so dw = 0.5 x, db = 0.5."""
     net = fp.Network([2, 1], dtype="float64")
     net.parameters[:] = 1, 2, 0.5
     cost, gradient = net.value_and_gradient([[2.0, 3.0]], [8.0], loss="half_mse")

@@ -4,7 +4,7 @@ It is written from DESIGN.md section 1 alone, and as plainly as the equations: n
 memory, no function shared with the package. If the two disagree, one of them is wrong.
 
 A network consists of three things here: its `widths` (n_0, ..., n_L), its L `activations`, each a name or
-(name, *numbers), and the flat vector `theta` that holds W[1], b[1], ..., W[L], b[L].
+(name, *numbers), and the flat vector `theta` that holds W_1, b_1, ..., W_K, b_K.
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def n_parameters(widths):
 
 
 def unflatten(widths, theta):
-    """Return [(W[1], b[1]), ..., (W[L], b[L])], views of the flat `theta`."""
+    """Return [(W_1, b_1), ..., (W_K, b_K)], views of the flat `theta`."""
     layers, start = [], 0
     for n_in, n_out in zip(widths, widths[1:], strict=False):
         w_end = start + n_in * n_out
@@ -44,7 +44,7 @@ def unflatten(widths, theta):
 
 
 def forward(widths, activations, theta, x):
-    """Return z[1..L] and a[0..L] as two lists; z[0] is None, so that indices are those of the equations."""
+    """Return z[1..K] and a[0..K] as two lists; z[0] is None, so that indices are those of the equations."""
     z, a = [None], [np.asarray(x, dtype=np.float64)]
     for (w, b), name in zip(unflatten(widths, theta), activations, strict=True):
         g, _ = activation(name)
@@ -54,7 +54,7 @@ def forward(widths, activations, theta, x):
 
 
 def backward(widths, activations, theta, z, a, da):
-    """Return the flat gradient and dx = dLoss/dx for da[L] = dLoss/da[L]."""
+    """Return the flat gradient and dx = dC/dx for dC/da_K."""
     gradient = np.zeros(n_parameters(widths))
     layers, gradients = unflatten(widths, theta), unflatten(widths, gradient)
     for k in range(len(activations), 0, -1):
@@ -155,7 +155,7 @@ def all_finite(x):
 
 
 def loss_kernel(loss, a, y=None, label=None, weight=None, scale=1.0, hyper=()):
-    """Return (cost, da): the SUM of the row losses, and scale * dLoss/da, each multiplied by its row's weight."""
+    """Return (cost, da): the SUM of the row losses, and scale * dL/da, each multiplied by its row's weight."""
     row_losses, da = LOSSES[loss](a, targets(loss, label if y is None else y, a.shape), *hyper)
     weight = np.ones(len(a)) if weight is None else weight
     return float(np.sum(weight * row_losses)), scale * weight[:, None] * da

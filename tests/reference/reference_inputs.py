@@ -93,7 +93,7 @@ def periodic_forward(x, frequency):
 
 
 def periodic_slope(da, a, n_in):
-    """Return dLoss/d(2 pi f x)."""
+    """Return dC/d(2 pi f x)."""
     (cosine, sine), (dcosine, dsine) = as_pairs(a, n_in), as_pairs(da, n_in)
     return cosine * dsine - sine * dcosine
 

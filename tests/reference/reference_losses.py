@@ -1,4 +1,4 @@
-"""The losses of the twin: name -> function (a, y, *hyperparameters) that returns (loss of each row, dLoss/da).
+"""The losses of the twin: name -> function (a, y, *hyperparameters) that returns (loss of each row, dL/da).
 
 They compute in float64, by the formulas of fastprop/nn/losses.py, as plainly as these are written.
 """
