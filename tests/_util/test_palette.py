@@ -119,22 +119,18 @@ def test_series_are_the_classes_in_the_order_of_curves():
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (".css", ".js", ".html", ".py", "")  # the tools have no suffix
-PAGES = [
-    path
-    for folder in ("fastprop/explain", "fastprop/playground", "fastprop/cli", "docs/_ext", "docs/_static")
-    for path in (ROOT / folder).rglob("*.*")
-    if path.suffix in SOURCES
-]
-# Properties that a page sets itself, or that the theme of the documentation has.
-OTHER = re.compile(r"color-|font-|colour$")
+# Properties of the theme of the documentation.
+OF_THEME = re.compile(r"(color|font|sidebar|toc|admonition|card|api)-")
 
 
 def test_pages_name_colours_that_there_are():
-    used = {}
-    for path in PAGES:
-        for name in re.findall(r"var\(--([a-z0-9-]+)", path.read_text(encoding="utf-8")):
-            used.setdefault(name, path)
-    unknown = {name: str(path) for name, path in used.items() if name not in palette.COLOURS and not OTHER.match(name)}
+    used, own = {}, set()
+    for folder in ("fastprop", "docs/_ext", "docs/_static"):
+        for path in (ROOT / folder).rglob("*.*"):
+            if path.suffix in SOURCES:
+                text = path.read_text(encoding="utf-8")
+                used |= dict.fromkeys(re.findall(r"var\(--([a-z0-9-]+)[,)]", text), str(path))
+                own |= set(re.findall(r"--([a-z0-9-]+)(?:: |\"[,)])", text))
     assert used
-    # "class-" is the beginning of a name that a script completes.
-    assert not {name: path for name, path in unknown.items() if name != "class-"}, unknown
+    unknown = {name: path for name, path in used.items() if name not in {*palette.COLOURS, *own}}
+    assert not {name: path for name, path in unknown.items() if not OF_THEME.match(name)}
