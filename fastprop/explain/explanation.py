@@ -8,7 +8,7 @@ from math import fsum, isfinite, nan, prod
 from typing import Any
 
 from fastprop import _validation
-from fastprop._util import notebook
+from fastprop._util import notation, notebook
 from fastprop._util.frozen import ByIdentity, frozen, once
 from fastprop._util.text import aligned, number
 from fastprop.explain import numpy_ops
@@ -443,8 +443,7 @@ def _fraction(above: Node, below: Node) -> str:
 
 
 def _symbol(node: Node) -> str:
-    place = f"_{{{','.join(map(str, node.place))}}}" if node.place else ""
-    return f"{node.kind}^{{({node.layer + 1})}}{place}" if node.kind in "Wbza" else f"{node.kind}{place}"
+    return notation.latex(node.kind, node.layer + 1 if node.kind in "Wbza" else "", node.place)
 
 
 def _under(edge: Edge) -> str:
@@ -456,7 +455,7 @@ def _formula(text: str) -> str:
     """Return a formula in LaTeX: the name of a quantity or a number as mathematics, any other as text."""
     name = QUANTITY.fullmatch(text)
     if name:
-        return f"{name[1] or name[2]}{f'^{{({name[3]})}}' if name[3] else ''}_{{{name[4]}}}"
+        return notation.latex(name[1] or name[2], name[3] or "", name[4].split(","))
     if re.fullmatch(r"[\d/]+", text):
         return text
     return rf"\text{{{_escaped(text)}}}"

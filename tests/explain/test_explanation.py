@@ -204,8 +204,8 @@ def test_as_text(trace):
 
 def test_as_latex(trace):
     latex = trace.explain("W1[0,1]").latex()
-    assert latex.startswith(r"\begin{aligned} \frac{\partial C}{\partial W^{(1)}_{0,1}} &= ")
-    assert r"\underbrace{\frac{\partial z^{(2)}_{0}}{\partial a^{(1)}_{1}}}_{W^{(2)}_{1,0} = " in latex
+    assert latex.startswith(r"\begin{aligned} \frac{\partial C}{\partial W_{1,01}} &= ")
+    assert r"\underbrace{\frac{\partial z_{2,0}}{\partial a_{1,1}}}_{W_{2,10} = " in latex
     assert r"\text{1 - a\^{}2}" in latex
     assert latex.count("{") == latex.count("}") and not re.search(r"[^\\][#%]", latex)
     assert trace.explain("W1[0,1]")._repr_latex_() == f"$${latex}$$"
