@@ -48,6 +48,7 @@ STYLE = (
 @media (max-width: 30rem) { .fastprop th, .fastprop td { padding-right: .5rem; font-size: 12px; } }
 .fastprop .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: .4rem; }
 .fastprop figure { margin: .3rem 0; max-width: 29rem; } .fastprop figcaption { font-weight: 600; }
+.fastprop .graph { max-width: max(100%, 44rem); height: auto; }
 .fastprop .chart { display: block; width: 100%; height: auto; font: 11px system-ui, "DejaVu Sans", sans-serif; }
 .fastprop .chart text { fill: var(--ink); } .fastprop .chart .axis { stroke: var(--border); fill: none; }
 .fastprop .chart .grid { stroke: var(--rule); fill: none; }

@@ -35,6 +35,7 @@ class Path:
     Attributes
     ----------
     row : int
+        Its place among the rows of the trace.
     edges : tuple of Edge
     product : float
         The product of the derivatives of the edges.
@@ -126,7 +127,7 @@ class Explanation(ByIdentity):
         """Internal: return what ``print`` shows as lines; if they exceed `width`, formulas stand below the numbers."""
         lines = [f"{self.symbol} = {_digits(self.total)}, where {self.quantity} = {number(self.value)}", ""]
         for path in self.paths:
-            row = f"   (row {self._number(path)})" if self.row is None else ""
+            row = f"   (row {self.row_number(path)})" if self.row is None else ""
             lines += [" -> ".join(map(str, path.nodes)) + row, *self._factors(path, width), ""]
         if self.n_rest:
             lines.append(f"the other {_count(self.n_rest)} together: {_digits(self.rest)}")
@@ -170,7 +171,7 @@ class Explanation(ByIdentity):
             factors = [
                 rf"\underbrace{{{_fraction(edge.target, edge.source)}}}_{{{_under(edge)}}}" for edge in path.edges
             ]
-            comment = rf" && \text{{row {self._number(path)}}}" if self.row is None else ""
+            comment = rf" && \text{{row {self.row_number(path)}}}" if self.row is None else ""
             terms.append(r" \cdot ".join(factors) + comment)
         if self.n_rest or not terms:
             terms.append(rf"\underbrace{{{_tex(self.rest)}}}_{{\text{{the other {_count(self.n_rest)}}}}}")
@@ -184,8 +185,8 @@ class Explanation(ByIdentity):
 
         return graph.paths(self)
 
-    def _number(self, path: Path) -> int:
-        """Return the number of a path's row, as the trace counts its rows."""
+    def row_number(self, path: Path) -> int:
+        """Internal: return the number of a path's row, as the trace counts its rows."""
         return self.trace.first_row + path.row
 
     def _repr_html_(self) -> str:
@@ -225,9 +226,9 @@ class Explanation(ByIdentity):
         nodes = [str(node) for node in path.nodes]
         if len(nodes) > MOST_FACTORS:
             nodes[3:-3] = ["..."]
-        of = f"row {self._number(path)}: " if self.row is None else ""
+        of = f"row {self.row_number(path)}: " if self.row is None else ""
         header = ("derivative", "formula", "value")
-        caption = of + " -> ".join(nodes)
+        caption = of + " \N{RIGHTWARDS ARROW} ".join(nodes)
         return notebook.table(header, rows, numbers=[2], caption=caption, strong=[len(rows) - 1])
 
     def _repr_latex_(self) -> str:
@@ -272,12 +273,12 @@ def explain(t: Trace, quantity: str, *, row: int | None = None, paths: int = 8) 
         if len(t.x) > 1:
             raise ValueError(
                 f"{quantity} is a number of one row, and the trace has {len(t.x)}; "
-                f"say which, as explain({quantity!r:.200}, row=0)"
+                f"say which, as explain({quantity!r:.200}, row={t.first_row})"
             )
-        row = 0
+        row = t.first_row
     if row is not None:
+        node = node._replace(row=t.place_of(row)) if of_row else node
         t = t.of_row(row)
-        node = node._replace(row=row) if of_row else node
     return explain_node(Chain(t, max(node.layer, 0)), node, row, paths)
 
 

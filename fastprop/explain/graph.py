@@ -38,7 +38,7 @@ class Graph:
         return f'<div style="overflow-x: auto">{self.svg}</div>'
 
 
-def graph(t: Trace, *, row: int = 0, names: Sequence[str] | None = None) -> Graph:
+def graph(t: Trace, *, row: int | None = None, names: Sequence[str] | None = None) -> Graph:
     """Draw the graph of one row's loss, with values, local derivatives and gradients.
 
     Lines of positive gradients are blue, of negative ones orange and dashed, and of large ones wide. A large network is
@@ -47,7 +47,8 @@ def graph(t: Trace, *, row: int = 0, names: Sequence[str] | None = None) -> Grap
     Parameters
     ----------
     t : Trace
-    row : int, default 0
+    row : int, optional
+        Its number, by default that of the first row.
     names : sequence of str, optional
         The names of the inputs.
 
@@ -60,10 +61,9 @@ def graph(t: Trace, *, row: int = 0, names: Sequence[str] | None = None) -> Grap
     ValueError, TypeError
         If there is no such row, or the number of names is not that of inputs.
     """
-    called = checked_names(t, names)
+    called, place = checked_names(t, names), t.place_of(t.first_row if row is None else row)
     if neurons.is_small(t):
-        return Graph(neurons.drawing([neurons.row_of(t, row)], called), steps(t, "L"), True)
-    t.of_row(row)
+        return Graph(neurons.drawing([neurons.row_of(t, place)], called), steps(t, "L"), True)
     return by_layers(t)
 
 
@@ -135,8 +135,9 @@ def paths(e: Explanation) -> str:
             lines.setdefault((edge.source, edge.target), line)
     boxes = []
     for stage in sorted(columns):
-        named = [(node, f" row {node.row}" if e.row is None and node.kind in "zaL" else "") for node in columns[stage]]
-        boxes.append([Box(node, [[Cell(f"{node}{row}")]]) for node, row in named])
+        named = [(node, e.row is None and node.kind in "zaL") for node in columns[stage]]
+        of = [(node, f" row {e.trace.first_row + node.row}" if several else "") for node, several in named]
+        boxes.append([Box(node, [[Cell(f"{node}{row}")]]) for node, row in of])
     more = f", {e.n_rest:,} more paths" if e.n_rest else ""
     words = f"{e.symbol} = {short(e.total)}{more}"
     if not boxes:

@@ -149,7 +149,7 @@ def _of_neurons(t: Trace, rows: list[neurons.Row], names: list[str]) -> dict[str
         "mean": mean if averages(t) else {},
         "rows": [
             {
-                "name": str(row.row),
+                "name": str(row.number),
                 "numbers": {key: value for key, value in row.numbers.items() if key not in parameters},
                 "starts": {q: _starts(row, q) for q in parameters if not _is_weight(t, q)},
                 "checks": {q: _check(row, q) for q in quantities} if checked else {},
@@ -305,7 +305,7 @@ def _explained(chain: Chain, quantity: str) -> dict[str, Any]:
         "more": f"the other {e.n_rest:,} path{'s' if e.n_rest > 1 else ''} together" if e.n_rest else "",
         "paths": [
             {
-                "words": f"row {path.row}: " + " \u2192 ".join(map(str, path.nodes)),
+                "words": f"row {e.row_number(path)}: " + " \u2192 ".join(map(str, path.nodes)),
                 "product": path.product,
                 "factors": [
                     {"symbol": edge.symbol, "formula": edge.formula, "value": edge.derivative} for edge in path.edges

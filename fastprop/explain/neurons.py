@@ -50,6 +50,7 @@ class Row(NamedTuple):
     chain : Chain
         Of a trace whose cost is the loss of the row.
     row : int
+        Its place among the rows of the trace.
     numbers : dict of str -> float
         "z1[0]", "a1[0]", "W1[0,1]", "b1[0]", "x[0]", "y[0]" (or "y", a class), "L"; "g1[0]" is the slope g'(z1[0]),
         "dz1[0]" the derivative of L with respect to z1[0], and "a1[0]>z2[1]" a local derivative that is no weight.
@@ -61,10 +62,15 @@ class Row(NamedTuple):
     numbers: dict[str, float]
     edges: list[Edge]
 
+    @property
+    def number(self) -> int:
+        """The number of the row."""
+        return self.chain.t.first_row + self.row
+
 
 def row_of(t: Trace, row: int) -> Row:
-    """Return the numbers and edges of a row."""
-    one = t.of_row(row)
+    """Return the numbers and edges of the row in a place."""
+    one = t.of_row(t.first_row + row)
     chain = Chain(one, 0)
     numbers = {"L": one.cost}
     numbers |= {"y": float(t.y[row])} if t.y.ndim == 1 else named("y", t.y[row])
@@ -204,7 +210,7 @@ def drawing(rows: Sequence[Row], names: Sequence[str]) -> str:
         data = {"edge": f"{key[1:]}>L", "step": steps[f"da{n}"], "gradient": key}
         width, kinds = stroke(numbers[key], most), ("edge", sign(numbers[key]))
         lines.append(Line(key[1:], "L", [cell(key, on_line=True)], width, kinds, data))
-    return draw(f"Computational graph of row {rows[0].row}", columns, lines, heads)
+    return draw(f"Computational graph of row {rows[0].number}", columns, lines, heads)
 
 
 def _input(i: int, name: str, cell: Any) -> Box:

@@ -99,7 +99,7 @@ class Trace(ByIdentity):
     dx : ndarray, (rows, n_inputs)
         The derivative of the cost with respect to x.
     first_row : int
-        The number that explanations, drawings and pages give the first row.
+        The number of the first row. The others are counted from it, wherever a row is named.
     """
 
     network: Network
@@ -156,17 +156,30 @@ class Trace(ByIdentity):
         weight[row] = 1
         return weight
 
-    def of_row(self, row: int) -> "Trace":
-        """Return a trace of the same rows whose cost is the loss of one row.
+    def place_of(self, row: int) -> int:
+        """Internal: return the place of a row, given its number.
 
         Raises
         ------
         ValueError, TypeError
             If there is no such row.
         """
-        if _validation.whole("row", row) >= len(self.x):
-            raise ValueError(f"row must be in [0, {len(self.x)}), got {row}; the trace has {len(self.x)} rows")
-        given = self.network, self.loss, self.x, self.y, self._only(row), self.training, self.step, self.first_row
+        place, n = _validation.whole("row", row) - self.first_row, len(self.x)
+        if not 0 <= place < n:
+            end = self.first_row + n
+            raise ValueError(f"row must be in [{self.first_row}, {end}), got {row}; the trace has {n} rows")
+        return place
+
+    def of_row(self, row: int) -> "Trace":
+        """Return a trace of the same rows whose cost is the loss of one row, given its number.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there is no such row.
+        """
+        only = self._only(self.place_of(row))
+        given = self.network, self.loss, self.x, self.y, only, self.training, self.step, self.first_row
         return _run(*given)
 
     def explain(self, quantity: str, *, row: int | None = None, paths: int = 8) -> "Explanation":
@@ -175,7 +188,7 @@ class Trace(ByIdentity):
 
         return explain.explain(self, quantity, row=row, paths=paths)
 
-    def graph(self, *, row: int = 0, names: Sequence[str] | None = None) -> "Graph":
+    def graph(self, *, row: int | None = None, names: Sequence[str] | None = None) -> "Graph":
         """Draw the computational graph as SVG; see ``fastprop.explain.graph.graph``."""
         from fastprop.explain import graph
 
@@ -302,7 +315,7 @@ def trace(
         Arguments of ``Network.value_and_gradient``; X may also be one row, (n_inputs,), with its target and weight.
     loss : str or Loss
     first_row : int, default 0
-        The number of the first row of X where it was taken from, which explanations, drawings and pages say.
+        The number of the first row of X where it was taken from; explanations, drawings and pages count from it.
 
     Returns
     -------

@@ -305,7 +305,7 @@ class Conveniences:
             As ``value_and_gradient`` takes them; X may also be one row, (n_inputs,), with its target and weight.
         loss : str or Loss
         first_row : int, default 0
-            The number of the first row of X where it was taken from, which explanations, drawings and pages say.
+            The number of the first row of X where it was taken from; explanations, drawings and pages count from it.
 
         Returns
         -------

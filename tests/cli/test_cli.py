@@ -575,6 +575,9 @@ class TestExplain:
         assert ": dense relu  W" in out and out.endswith("page: page.html\n")
         page = Path("page.html").read_text()
         assert "<title>Row 3 of blobs.csv: kind is " in page
+        assert "row 3: W" in page and re.search(r"\brow 0\b", page) is None
+        out, _ = succeed("explain", "blobs.safetensors", "blobs.csv", "--row", 3, "--fold", 1, "--quantity", "b4[0]")
+        assert "(row 3)" in out and "row 0" not in out
 
     def test_it_names_the_columns(self, succeed):
         succeed("train", write_plane(), "--target", "y", *LOW)

@@ -1,6 +1,8 @@
 """Traces have the engine's bits, and every number has its name."""
 
 import copy
+import pickle
+import re
 
 import bridge_cases
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from layer_cases import inputs
 
 import fastprop as fp
+from fastprop.explain.html import page as trace_page
 from fastprop.nn.losses import LOSSES
 
 ROWS = 7
@@ -256,3 +259,33 @@ def test_no_loop_over_rows_or_units(python_calls):
         return python_calls(lambda: fp.trace(net, X, y, loss="cross_entropy"))
 
     assert calls(2, 5) == calls(64, 784)
+
+
+def test_rows_have_the_numbers_that_they_have_for_the_user():
+    net = fp.Network([2, 3, 1], activation="tanh", seed=0)
+    X, y = np.arange(20.0).reshape(10, 2) / 20, np.ones((10, 1))
+    whole, part = (net.trace(X[k:], y[k:], loss="half_mse", first_row=k) for k in (0, 3))
+    found = [t.explain("x[0]", row=4) for t in (whole, part)]
+    assert found[0].total == found[1].total and found[1].row == 4
+    of_cost = part.explain("W1[0,0]")
+    for shown in (str(of_cost), of_cost.svg(), of_cost.latex(), of_cost._repr_html_()):
+        assert "row 3" in shown and "row 0" not in shown
+    for drawing in (part.graph(), pickle.loads(pickle.dumps(part)).graph(row=3)):
+        assert "of row 3" in str(drawing) and "row 0" not in str(drawing)
+    with pytest.raises(ValueError, match=r"row must be in \[3, 10\), got 0"):
+        part.explain("x[0]", row=0)
+    with pytest.raises(ValueError, match=r"say which, as explain\('x\[0\]', row=3\)"):
+        part.explain("x[0]")
+
+
+def test_zero_has_no_sign():
+    """Where a network has the number -0, or one that is rounded to it, people read 0."""
+    net = fp.Network([2, 2, 1], activation="relu", seed=0)
+    net.parameters = np.full(net.n_parameters, -0.0)
+    t = net.trace([[-0.0, 1.0], [2.0, -0.0]], [[0.0], [-0.0]], loss="half_mse")
+    e = t.explain("W2[0,0]", row=0)
+    page = trace_page(t)
+    texts = [str(t), repr(t), str(e), repr(e), e.latex()]
+    drawn = [e.svg(), e._repr_html_(), str(t.graph()), page.partition("<script")[0]]
+    for words in (*texts, *(re.sub(r"<style>.*?</style>|<[^>]*>", " ", each, flags=re.S) for each in drawn)):
+        assert re.search(r"(?<![\w.])-0(\.0*)?(?![\w.])", words) is None
