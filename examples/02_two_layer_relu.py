@@ -1,22 +1,19 @@
 """A regression network of two layers, with a ReLU between them.
 
-For all m examples at once, one per row,
+For all m rows at once,
 
     z1 = x W1 + b1        a1 = ReLU(z1)        z2 = a1 W2 + b2        a2 = z2
-    L  = sum 1/2 (a2 - y)^2
+    L  = 1/2 sum (a2 - y)^2 of each row        C = 1/m sum over rows of L
 
-Each output is a linear neuron as in example 01, with the inputs a1 instead of x:
+Each output is a linear neuron as in example 01, with the inputs a1 instead of x, so dL/dz2 = a2 - y and
 
-    dL/dW2 = a1^T (a2 - y)                 dL/db2 = sum over rows of (a2 - y)
+    dC/dW2 = 1/m a1^T dL/dz2               dC/db2 = 1/m sum over rows of dL/dz2
 
 For the hidden layer, the chain rule multiplies the error (a2 - y) by W2^T and by the derivative of
-the ReLU, which is 1 for z > 0 and 0 elsewhere. With the result D in place of (a2 - y), the equations
-have the same form:
+the ReLU, which is 1 for z > 0 and 0 elsewhere. The rest has the same form:
 
-    D      = (a2 - y) W2^T * ReLU'(z1)
-    dL/dW1 = x^T D                         dL/db1 = sum over rows of D
-
-fastprop's cost is the mean over the rows, so its gradients are these divided by m.
+    dL/dz1 = (a2 - y) W2^T * ReLU'(z1)
+    dC/dW1 = 1/m x^T dL/dz1                dC/db1 = 1/m sum over rows of dL/dz1
 """
 
 import numpy as np
@@ -40,25 +37,25 @@ m = len(x)
 z1 = x @ W1 + b1
 a1 = np.maximum(z1, 0.0)
 a2 = a1 @ W2 + b2
-D = (a2 - y) @ W2.T * (z1 > 0)
+dL_dz1 = (a2 - y) @ W2.T * (z1 > 0)
 
 # The engine's gradient is flat, in the order W1, b1, W2, b2.
-cost, gradient = network.value_and_gradient(x, y, loss="half_mse")
+C, gradient = network.value_and_gradient(x, y, loss="half_mse")
 dW1, db1, dW2, db2 = np.split(gradient, np.cumsum([W1.size, b1.size, W2.size]))
 
-print(f"1 where z1 > 0, a row for each example:\n{(z1 > 0).astype(int)}\n")
+print(f"1 where z1 > 0, a line for each row:\n{(z1 > 0).astype(int)}\n")
 print("Left: the engine. Right: the closed form.")
 check("a2 = ReLU(x W1 + b1) W2 + b2", network(x), a2)
-check("L/m = 1/m sum 1/2 (a2 - y)^2", cost, np.sum(0.5 * (a2 - y) ** 2) / m)
-check("dL/dW2 = a1^T (a2 - y)", m * dW2.reshape(W2.shape), a1.T @ (a2 - y))
-check("dL/db2 = sum (a2 - y)", m * db2, np.sum(a2 - y, axis=0))
-check("dL/dW1 = x^T [(a2 - y) W2^T * ReLU'(z1)]", m * dW1.reshape(W1.shape), x.T @ D)
-check("dL/db1 = sum of D", m * db1, np.sum(D, axis=0))
+check("C = 1/m sum 1/2 (a2 - y)^2", C, np.sum(0.5 * (a2 - y) ** 2) / m)
+check("dC/dW2 = 1/m a1^T (a2 - y)", dW2.reshape(W2.shape), a1.T @ (a2 - y) / m)
+check("dC/db2 = 1/m sum (a2 - y)", db2, np.sum(a2 - y, axis=0) / m)
+check("dC/dW1 = 1/m x^T dL/dz1", dW1.reshape(W1.shape), x.T @ dL_dz1 / m)
+check("dC/db1 = 1/m sum dL/dz1", db1, np.sum(dL_dz1, axis=0) / m)
 
-# One element by hand. z1 of unit 3 is positive only in rows 3 and 4 (2.05 and 1.05), so only they
-# contribute to dL/dW1[2,3] = x[3,2] D[3,3] + x[4,2] D[4,3].
-# D[3,3] = -3.05 * -2 - 0.5625 * 0.75 = 5.678125 and D[4,3] = 0.175 * -2 - 1.425 * 0.75 = -1.41875.
-by_hand = -1.5 * 5.678125 + 0.25 * -1.41875
-np.testing.assert_allclose(m * dW1.reshape(W1.shape)[1, 2], by_hand, rtol=1e-12)
+# One element by hand. z1 of neuron 2 is positive only in rows 2 and 3 (2.05 and 1.05), so only they
+# contribute to dC/dW1[1,2] = 1/4 (x[2,1] dL/dz1[2,2] + x[3,1] dL/dz1[3,2]), where
+# dL/dz1[2,2] = -3.05 * -2 - 0.5625 * 0.75 = 5.678125 and dL/dz1[3,2] = 0.175 * -2 - 1.425 * 0.75 = -1.41875.
+by_hand = (-1.5 * 5.678125 + 0.25 * -1.41875) / 4
+np.testing.assert_allclose(dW1.reshape(W1.shape)[1, 2], by_hand, rtol=1e-12)
 
 print("\nEvery number agrees to 12 digits.")

@@ -1,15 +1,15 @@
 """Backpropagation in a network of any depth, as two passes.
 
-By the chain rule, the derivative of a loss l with respect to a weight w is a product of two numbers,
+By the chain rule, the derivative of a loss L with respect to a weight W is a product of two numbers,
 
-    dl/dw = dz/dw * dl/dz             where z is the weighted sum that contains w.
+    dL/dW = dz/dW * dL/dz             where z is the pre-activation that contains W.
 
 Backpropagation computes both numbers for all weights:
 
-    forward pass     z = ... + w * input + ...  so  dz/dw = input.  The forward pass computes the
+    forward pass     z = ... + W * input + ...  so  dz/dW = input.  The forward pass computes the
                      inputs of every layer, and saves them.
     backward pass    z affects the loss only through the next layer, so, from the last layer to the first,
-                     dl/dz = g'(z) * sum over the z' of the next layer of (w' dl/dz').
+                     dL/dz = g'(z) * sum over the z' of the next layer of (W' dL/dz').
 
 This script has both passes in 20 lines, for any depth, and compares them with the engine.
 """
@@ -29,24 +29,24 @@ ACTIVATIONS = {
 
 
 def forward(x, layers):
-    """Return the outputs, and what the backward pass needs of every layer: its inputs, which are dz/dw, and a."""
+    """Return the outputs, and what the backward pass needs of every layer: its inputs, which are dz/dW, and a."""
     saved = []
-    for w, b, activation in layers:
+    for W, b, activation in layers:
         g, _ = ACTIVATIONS[activation]
-        a = g(x @ w + b)
+        a = g(x @ W + b)
         saved.append((x, a))
         x = a
     return x, saved
 
 
-def backward(dl_da, layers, saved):
-    """Return dl/dW and dl/db of every layer, given dl/da of the last one."""
+def backward(dL_da, layers, saved):
+    """Return dL/dW and dL/db of every layer, given dL/da of the last one."""
     gradients = []
-    for (w, _, activation), (dz_dw, a) in zip(reversed(layers), reversed(saved), strict=True):
+    for (W, _, activation), (dz_dW, a) in zip(reversed(layers), reversed(saved), strict=True):
         _, slope = ACTIVATIONS[activation]
-        dl_dz = slope(a) * dl_da
-        gradients.append((dz_dw.T @ dl_dz, dl_dz.sum(axis=0)))  # sums over the examples
-        dl_da = dl_dz @ w.T  # of the layer before
+        dL_dz = slope(a) * dL_da
+        gradients.append((dz_dW.T @ dL_dz, dL_dz.sum(axis=0)))  # sums over the rows
+        dL_da = dL_dz @ W.T  # of the layer before
     return gradients[::-1]
 
 
@@ -58,7 +58,7 @@ def compare(x, y, activations):
     layers = list(zip(network.weights, network.biases, activations, strict=True))
 
     a, saved = forward(x, layers)
-    gradients = backward(a - y, layers, saved)  # l = sum 1/2 (a - y)^2, so dl/da = a - y
+    gradients = backward(a - y, layers, saved)  # L = sum 1/2 (a - y)^2, so dL/da = a - y
 
     engine_a = network.forward(x)
     network.backward(engine_a - y)  # fills network.gradient
@@ -76,8 +76,8 @@ print("Three layers, from the last to the first. Left: the engine. Right: the tw
 network, gradients = compare(x, y, ["tanh", "relu", "identity"])
 of_layers = network.gradient.reshape(3, 4, 3)  # each W is 3 x 3, followed by its b as a 4th row
 for k in (2, 1, 0):
-    check(f"dl/dW{k + 1}", of_layers[k, :3], gradients[k][0])
-    check(f"dl/db{k + 1}", of_layers[k, 3], gradients[k][1])
+    check(f"dL/dW{k + 1}", of_layers[k, :3], gradients[k][0])
+    check(f"dL/db{k + 1}", of_layers[k, 3], gradients[k][1])
 
 print("\nDepths 1 to 12, with every activation:")
 for depth in range(1, 13):

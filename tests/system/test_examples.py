@@ -15,31 +15,31 @@ RECORDED = EXAMPLES.parent / "docs" / "outputs"
 # What each part of an example must print: a line, or a number.
 EXPECTED = {
     "01_linear_neuron.py": [
-        r"dL/dw1 = \(a - y\) x1 +-5\.5000000 +-5\.5000000\n",
-        r"dL/dw2 = \(a - y\) x2 +-8\.2500000 +-8\.2500000\n",
+        r"dL/dw0 = \(a - y\) x0 +-5\.5000000 +-5\.5000000\n",
+        r"dL/dw1 = \(a - y\) x1 +-8\.2500000 +-8\.2500000\n",
         r"dL/db  = \(a - y\) +-2\.7500000 +-2\.7500000\n",
-        r"cost   = 1/m sum 1/2 \(a - y\)\^2 +1\.1484375 +1\.1484375\n",
+        r"C      = 1/m sum 1/2 \(a - y\)\^2 +1\.1484375 +1\.1484375\n",
     ],
     "02_two_layer_relu.py": [
-        r"dL/dW2 = a1\^T \(a2 - y\)",
-        r"dL/dW1 = x\^T \[\(a2 - y\) W2\^T \* ReLU'\(z1\)\]",
-        r"dL/db1 = sum of D",
+        r"dC/dW2 = 1/m a1\^T \(a2 - y\)",
+        r"dC/dW1 = 1/m x\^T dL/dz1",
+        r"dC/db1 = 1/m sum dL/dz1",
         r"agrees to 12 digits",
     ],
     "03_two_passes.py": [
-        r"dl/dW3 [\s\S]*dl/db3 [\s\S]*dl/dW1 [\s\S]*dl/db1 ",
+        r"dL/dW3 [\s\S]*dL/db3 [\s\S]*dL/dW1 [\s\S]*dL/db1 ",
         r"12 layers, 144 parameters: the same numbers",
         r"the same gradient, to 6 digits",
     ],
     "04_gradient_descent.py": [
-        r"theta_1 = theta_0 - eta grad L\(theta_0\)",
-        r"theta_300 ",
+        r"theta\(1\) = theta\(0\) - eta grad C\(theta\(0\)\)",
+        r"theta\(300\) ",
         r"after 300 steps: \d\.\de-(0[89]|1\d)\n",
     ],
     "05_sigmoid_chain.py": [
-        r"dC0/dw\[L\] = a\[L-1\] s'\(z\[L\]\) 2 \(a\[L\] - y\) +-0\.0737867 +-0\.0737867\n",
-        r"dC0/db\[L\] =        s'\(z\[L\]\) 2 \(a\[L\] - y\) +-0\.1702777 +-0\.1702777\n",
-        r"mean over n = 5 examples",
+        r"dL/dW3 = a2 g'\(z3\) 2 \(a3 - y\) +-0\.0737867 +-0\.0737867\n",
+        r"dL/db3 =    g'\(z3\) 2 \(a3 - y\) +-0\.1702777 +-0\.1702777\n",
+        r"mean over m = 5 rows",
         r"agrees to 12 digits",
     ],
     "06_mnist.py": [r"epoch 10 +cost 0\.\d+ +test accuracy 0\.9\d+\n", r"the goal was 0\.955"],
