@@ -327,9 +327,11 @@ Only this machine can reach the page, and only with its address, which holds a t
 server.""",
         epilog="""examples:
   fastprop playground
-  fastprop playground iris.csv                      two columns, and the last one to predict""",
+  fastprop playground iris.csv                      two columns, and the last one to predict
+  fastprop playground --save page.html              one file that needs no server, for a course's web site""",
     )
     add("file", metavar="FILE.csv", nargs="?", help="a table to begin with")
+    add("--save", metavar="FILE.html", type=_out_path, help="write the page as one file that trains without Python")
     add("--port", metavar="N", type=_integer(0), default=0, help="the port (default: one that is free)")
     add("--no-browser", action="store_true", help="print the address, and open no browser")
 

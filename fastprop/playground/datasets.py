@@ -11,6 +11,7 @@ from fastprop.tabular.reading import check_finite, read_numbers
 from fastprop.tabular.table import Table, TableError
 from fastprop.tabular.target import Target
 
+MIN_ROWS = 20  # of a generated set: of fewer, a test share of 0.9 would leave one point for training
 MAX_ROWS = 2000  # of a table: more points would hide each other on a canvas of about 400 pixels
 MAX_COLUMNS = 200  # of a table: more would make the lists to choose from too long to scroll through
 MAX_CLASSES = 6  # the number of colours that are easy to distinguish

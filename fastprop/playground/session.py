@@ -317,8 +317,8 @@ class Session:
             return datasets.from_table(self._table, x, y, target, settings["seed"])
         _validation.choice("data", settings["data"], datasets.MADE)
         n = _validation.count("n", settings["n"])
-        if not 20 <= n <= datasets.MAX_ROWS:
-            raise ValueError(f"n must be 20 to {datasets.MAX_ROWS}, got {n}")
+        if not datasets.MIN_ROWS <= n <= datasets.MAX_ROWS:
+            raise ValueError(f"n must be {datasets.MIN_ROWS} to {datasets.MAX_ROWS}, got {n}")
         noise = _validation.number("noise", settings["noise"], least=0)
         if noise > 1:
             raise ValueError(f"noise must be at most 1, got {noise:g}")
