@@ -47,7 +47,7 @@ START = {
     "features": ["x1", "x2"],
     "hidden": [6, 4],
     "activation": "tanh",
-    "loss": "cross_entropy",
+    "loss": None,  # the first that suits the points
     "optimizer": "adam",
     "rate": 0.01,
     "batch_size": 16,
@@ -278,10 +278,9 @@ class Session:
         settings["features"] = _features(settings["features"])
         points = self._points(settings)
         losses = self._losses(points)
-        if settings["loss"] not in losses:
-            if self.settings and settings["loss"] != self.settings["loss"]:
-                _validation.choice("loss", settings["loss"], losses)
-            settings["loss"] = losses[0]  # the new points need a loss of another kind
+        if settings["loss"] is None or ("loss" not in changed and settings["loss"] not in losses):
+            settings["loss"] = losses[0]  # new points may need a loss of another kind
+        _validation.choice("loss", settings["loss"], losses)
         n_outputs = len(points.classes) if settings["loss"] in LOSSES_FOR["classification"] else 1
         network = fp.Network(
             [len(settings["features"]), *_hidden(settings["hidden"]), n_outputs],

@@ -480,6 +480,8 @@ def test_reduced_motion_is_respected(page):
         ("data=plane&optimizer=sgd&activation=identity&rate=1.5&steps=5&n=40", "rate 1.5 is too large"),
         ("activation=sigmoid&hidden=6,6,6,6,6,6", "Gradients vanish"),
         ("l2=500", "L2 times the rate is 5"),
+        ("l2=3&rate=0.1&optimizer=sgd&steps=200", "The penalty outweighs the cost"),
+        ("rate=1e-9&steps=60", "rate 1e-9 is so small that nothing is learned"),
     ],
 )
 def test_a_warning_in_words(page, lesson, words):

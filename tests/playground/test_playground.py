@@ -199,6 +199,10 @@ def test_settings_that_start_afresh_and_those_that_do_not():
     assert session.trainer.steps == 0 and session.scene()["version"] > version
     session.configure({"data": "ripple"})
     assert session.settings["loss"] == "half_mse" and session.network.n_outputs == 1
+    session.restart({"data": "circles", "loss": None})
+    assert session.settings["loss"] == "cross_entropy"
+    with pytest.raises(ValueError, match="unknown loss .huber."):
+        session.restart({"data": "circles", "loss": "huber"})
 
 
 @pytest.mark.parametrize("data", ["circles", "gaussians", "ripple"])

@@ -6,18 +6,21 @@ const FLAT = 0.005; // mean |g'(z)|: half a percent of what tanh has at 0
 const FADED = 1e-3; // share of the gradient of the last layer that arrives at the first
 const RISEN = 3; // times the cost before the first step
 const LARGE_RATE = 30; // with which one step moves weights by more than they ever should be
-const NAMED = 4; // neurons of a layer, so that a sentence stays short
+const NAMED = 3; // neurons of a layer, so that a sentence stays short
+const SMALL_RATE = 1e-6, MANY_STEPS = 50; // that many steps change weights by less than a ten-thousandth
+const SMALL_WEIGHT = 0.02; // two such layers scale a number by less than a thousandth
 const LARGE_WEIGHT = 1000; // beyond any that these points need
 
 const join = (names) => names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names[names.length - 1]}`;
 
 /* Return warnings, {kind, text, units}, with the units that one is about, {layer, unit}. */
 export function warningsOf({ settings }, snapshot) {
-  return [...ofRate(settings, snapshot, snapshot.history), ...ofUnits(snapshot.layers), ...ofFlow(snapshot.layers)];
+  const penalty = ofPenalty(settings, snapshot.layers);
+  return [...ofRate(settings, snapshot), ...penalty, ...ofUnits(snapshot.layers), ...(penalty.length ? [] : ofFlow(snapshot.layers))];
 }
 
-function ofRate(settings, snapshot, history) {
-  const first = history[0][1], rate = number(settings.rate), found = [];
+function ofRate(settings, snapshot) {
+  const first = snapshot.history[0][1], rate = number(settings.rate), found = [];
   const far = Math.max(...snapshot.layers.flatMap(({ W, b }) => [...W.flat(), ...b]).map((value) => value === null ? Infinity : Math.abs(value)));
   const risen = snapshot.steps > 0 && first !== null && (snapshot.cost === null || snapshot.cost > RISEN * first);
   const advice = `Restart with a smaller rate${settings.rate > 1 ? ", such as 0.01" : ""}.`;
@@ -28,10 +31,17 @@ function ofRate(settings, snapshot, history) {
   } else if (settings.rate > LARGE_RATE) {
     found.push(`The rate ${rate} is too large: a step will change weights by far more than their size. Rates are usually between 0.0001 and 1.`);
   }
-  if (settings.rate * settings.l2 > 1) {
-    found.push(`L2 times the rate is ${number(settings.rate * settings.l2)}: the penalty alone makes a step go beyond 0. Choose a smaller L2.`);
+  if (settings.rate < SMALL_RATE && snapshot.steps >= MANY_STEPS) {
+    found.push(`The rate ${rate} is so small that nothing is learned: after ${snapshot.steps.toLocaleString("en")} steps the cost is ${number(snapshot.cost)}, before them it was ${number(first)}.`);
   }
   return found.map((text) => ({ kind: "rate", text, units: [] }));
+}
+
+function ofPenalty({ rate, l1, l2 }, layers) {
+  const far = Math.max(...layers.flatMap(({ W }) => W.flat()).map((w) => Math.abs(w ?? Infinity)));
+  const text = rate * l2 > 1 ? `L2 times the rate is ${number(rate * l2)}: with SGD, a step by the penalty alone goes beyond 0. Choose a smaller L2.`
+    : (l1 || l2) && far < SMALL_WEIGHT ? `The penalty outweighs the cost: no weight is larger than ${number(far, 2)}, so the network hardly sees its inputs. Choose a smaller ${l1 ? "L1" : "L2"}.` : null;
+  return text ? [{ kind: "penalty", text, units: [] }] : [];
 }
 
 function ofUnits(layers) {
@@ -50,12 +60,12 @@ function ofUnits(layers) {
   });
 }
 
-// Return names of units: of each layer that all of them are in, and at most NAMED of the others.
+// Return the names of units, or how many they are where a layer has more than NAMED of them; the drawing marks them.
 function nameUnits(layers, units) {
   return join(layers.flatMap((layer, at) => {
-    const here = units.filter((one) => one.layer === at + 1).map(({ unit }) => `a${at + 1}[${unit}]`);
-    if (here.length > 1 && here.length === layer.b.length) return [`all neurons of layer ${at + 1}`];
-    return here.length > NAMED ? [...here.slice(0, NAMED - 1), `${here.length - NAMED + 1} more of layer ${at + 1}`] : here;
+    const here = units.filter((one) => one.layer === at + 1).map(({ unit }) => `a${at + 1}[${unit}]`), n = layer.b.length;
+    if (here.length > 1 && here.length === n) return [`all neurons of layer ${at + 1}`];
+    return here.length > NAMED ? [`${here.length} of ${n} neurons of layer ${at + 1}`] : here;
   }));
 }
 
