@@ -31,8 +31,8 @@ STYLE = (
     )
     + """
 .fastprop { color: var(--ink); background: var(--page); font: 14px/1.5 system-ui, "DejaVu Sans", sans-serif;
-  padding: .6rem .8rem; max-width: 60rem; overflow-wrap: anywhere; }
-.fastprop p { margin: .3rem 0; } .fastprop .soft { color: var(--soft); }
+  padding: .6rem .8rem; overflow-wrap: anywhere; }
+.fastprop p { margin: .3rem 0; max-width: 60rem; } .fastprop .soft { color: var(--soft); }
 .fastprop div { overflow-x: auto; }
 .fastprop table { border-collapse: collapse; margin: .5rem 0; font-size: 13px; background: none; color: inherit; }
 .fastprop th, .fastprop td { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; border: 0;
@@ -46,9 +46,10 @@ STYLE = (
 .fastprop caption { text-align: left; padding: 0; color: inherit; font-weight: 600; }
 .fastprop tr > :last-child { padding-right: 0; }
 @media (max-width: 30rem) { .fastprop th, .fastprop td { padding-right: .5rem; font-size: 12px; } }
-.fastprop .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: .4rem; }
+.fastprop .side { display: grid; max-width: 60rem; gap: .4rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); }
 .fastprop figure { margin: .3rem 0; max-width: 29rem; } .fastprop figcaption { font-weight: 600; }
-.fastprop .graph { max-width: max(100%, 44rem); height: auto; }
+.fastprop .graph { max-width: max(100%, 80rem); height: auto; }
 .fastprop .chart { display: block; width: 100%; height: auto; font: 11px system-ui, "DejaVu Sans", sans-serif; }
 .fastprop .chart text { fill: var(--ink); } .fastprop .chart .axis { stroke: var(--border); fill: none; }
 .fastprop .chart .grid { stroke: var(--rule); fill: none; }
@@ -80,6 +81,11 @@ class Curve(NamedTuple):
 def fragment(*parts: str) -> str:
     """Return parts as one piece of HTML with its style."""
     return f'<div class="fastprop"><style>{STYLE}</style>{"".join(parts)}</div>'
+
+
+def unbroken(text: str) -> str:
+    """Return a short text whose words stay in one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def paragraph(sentence: str, kind: str = "") -> str:

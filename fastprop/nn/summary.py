@@ -65,14 +65,14 @@ def lines(network: Any, width: int | None) -> list[str]:
     return [*text.table([HEADER, *rows(network)], width, NUMBERS), total(network)]
 
 
-def html(network: Any) -> str:
-    """Return the table for a notebook."""
+def html(network: Any, what: str = "Network") -> str:
+    """Return the table for a notebook, below a line that says what it is."""
     found = rows(network)
     more = len(found) - MOST
     if more > 1:
         gap = (f"... {more + 1:,} more ...", *[""] * (len(HEADER) - 1))
         found = [*found[: MOST - 8], gap, *found[-7:]]
-    shown = [(row[0].replace("  ", 2 * "\N{NO-BREAK SPACE}"), *row[1:]) for row in found]
+    shown = [(row[0].replace("  ", notebook.unbroken("  ")), *row[1:]) for row in found]
     return notebook.fragment(
-        notebook.paragraph(f"Network: {total(network)}."), notebook.table(HEADER, shown, numbers=NUMBERS)
+        notebook.paragraph(f"{what}: {total(network)}."), notebook.table(HEADER, shown, numbers=NUMBERS)
     )

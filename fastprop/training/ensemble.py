@@ -13,7 +13,7 @@ from fastprop._util.warn import warn
 from fastprop.data import batches
 from fastprop.data.targets import Examples, check_classes, loss_for
 from fastprop.io import model_file
-from fastprop.nn import losses
+from fastprop.nn import losses, summary
 from fastprop.nn.network import Network
 from fastprop.optim.optimizers import DEFAULT
 from fastprop.training.communicator import Communicator, gather, gather_texts
@@ -256,6 +256,9 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"<Ensemble of {len(self)}: {self.networks[0]!r}>"
+
+    def _repr_html_(self) -> str:
+        return summary.html(self.networks[0], f"Ensemble of {len(self):,} networks, each")
 
 
 class EnsembleTrainer:

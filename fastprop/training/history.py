@@ -37,9 +37,10 @@ class History(dict):
         header, rows, best = self._table(shown)
         more = f" Of {len(self)} columns the first {COLUMNS} are here." if len(self) > COLUMNS else ""
         said = notebook.paragraph(f"History: {', '.join(self._said())}.{more}")
-        marked = [(f"{row[0]}{' (best)' if k == best else ''}", *row[1:]) for k, row in enumerate(rows)]
+        if best is not None:
+            rows[best][0] = notebook.unbroken(f"{rows[best][0]} (best)")
         strong = [] if best is None else [best]
-        table = notebook.table(header, marked, numbers=range(1, len(header)), strong=strong) if rows else ""
+        table = notebook.table(header, rows, numbers=range(1, len(header)), strong=strong) if rows else ""
         return notebook.fragment(said, self._chart(), table)
 
     def to_dataframe(self):

@@ -158,7 +158,7 @@ class Watch(Callback):
             for row, (of, layer) in enumerate(zip(table["epoch"], table["layer"])):
                 if of == epoch and layer in layers:
                     values = [number(table[name][row], ".3g").replace("nan", "-") for name in SHOWN]
-                    rows.append([str(epoch), f"{layer}: {table['name'][row]}", *values])
+                    rows.append([str(epoch), notebook.unbroken(f"{layer}: {table['name'][row]}"), *values])
         header = ["epoch", "layer", *(name.replace("_", " ") for name in SHOWN)]
         return notebook.table(header, rows, numbers=range(2, len(header)), caption="The last epochs that were recorded")
 

@@ -45,6 +45,7 @@ def shown():
         "network": net,
         "members": fp.Network([3, columns, fp.Dense(5, "silu"), fp.Dropout(0.1), 2], members=4, seed=0),
         "deep network": deep(2000),
+        "ensemble": fp.Ensemble(2, [3, 4, 1], seed=0),
         "history": history,
         "long history": long,
         "no epoch": History(),
@@ -59,8 +60,8 @@ def shown():
 
 
 NAMES = [
-    *("network", "members", "deep network", "history", "long history", "no epoch", "diverged", "watch", "deep watch"),
-    *("new watch", "weight", "input", "long paths"),
+    *("network", "members", "deep network", "ensemble", "history", "long history", "no epoch", "diverged"),
+    *("watch", "deep watch", "new watch", "weight", "input", "long paths"),
 ]
 
 
@@ -85,7 +86,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.text += data if self.open[-1:] != ["style"] else ""
+        self.text += data.replace("\N{NO-BREAK SPACE}", " ") if self.open[-1:] != ["style"] else ""
 
 
 @pytest.mark.parametrize("name", NAMES)
