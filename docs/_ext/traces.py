@@ -59,7 +59,8 @@ class TraceDirective(Directive):
         up = "../" * env.docname.count("/")
         title = self.options.get("title", f"Both passes of the network {traced.network!r}, step by step")
         frame = (
-            f'<iframe class="trace" src="{up}{FOLDER}/{name}#{"&amp;".join(state)}" title="{escape(title)}"></iframe>'
+            f'<iframe class="trace" src="{up}{FOLDER}/{name}#{"&amp;".join(state)}" title="{escape(title)}" '
+            'allow="fullscreen"></iframe>'
         )
         return [nodes.raw("", frame, format="html")]
 

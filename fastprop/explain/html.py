@@ -115,6 +115,8 @@ def _digest(script: str) -> str:
 
 def _rows(t: Trace) -> list[neurons.Row]:
     """Return the rows that the page holds."""
+    if len(t.x) > MOST_ROWS and not t.training:  # each runs a pass over all rows
+        t = t.head(MOST_ROWS)
     first = neurons.row_of(t, 0)
     n = min(len(t.x), MOST_ROWS, max(1, MOST_NUMBERS // len(first.numbers)))
     return [first, *(neurons.row_of(t, row) for row in range(1, n))]
@@ -241,17 +243,19 @@ def _of_layers(t: Trace, names: list[str]) -> dict[str, Any]:
             layers.append({"title": title, "table": [], "quantities": [], "step": step_of("dW", k, n) if k else 0})
         if title.startswith("loss: "):
             break
-        shown = re.sub("^d(?=[xWbza])", f"d{end}/d", quantity)
-        layers[-1]["table"].append([shown, shape, numbers, _step(quantity, n)])
+        layers[-1]["table"].append([quantity, shape, numbers, _step(quantity, n)])
     mean = np.abs(t.dx).mean(axis=0)
     for i in np.argsort(-mean, kind="stable")[:MOST_INPUTS]:
         called = f"{names[i]} x[{i}]".strip()
         layers[0]["table"].append([called, f"mean |d{end}/dx|", short(float(mean[i])), step_of("dx", 0, n)])
-    tied = t.training and any(layer.operation.kind == "batch_norm" for layer in t.layers)
     explained: dict[str, Any] = {}
-    if not tied and len(t.x) * sum(layer.W.size for layer in t.layers[1:] if layer.W is not None) <= MOST_PRODUCTS:
-        chain = Chain(t, 0)
-        for layer in t.layers:
+    summed = ""
+    if not (t.training and any(layer.operation.kind == "batch_norm" for layer in t.layers)):
+        weights = sum(layer.W.size for layer in t.layers[1:] if layer.W is not None)
+        many = len(t.x) * weights > MOST_PRODUCTS
+        of_one = t if not many else t.of_row(t.first_row) if t.training else t.head(1)
+        chain = Chain(of_one, 0)
+        for layer in of_one.layers:
             if layer.dW is None:
                 continue
             of_layer = layers[layer.number]
@@ -259,12 +263,13 @@ def _of_layers(t: Trace, names: list[str]) -> dict[str, Any]:
                 quantity = f"W{layer.number}[{','.join(map(str, place))}]"
                 of_layer["quantities"].append(quantity)
                 explained[quantity] = _explained(chain, quantity) | {"step": of_layer["step"]}
-    rows = f"the {len(t.x):,} rows"
-    of_end = f"C, the cost: the mean of the losses of {rows}" if end == "C" else "L, the loss of the row"
+        summed = f"L, the loss of row {t.first_row}" + (" (all rows would be too many for a page)" if many else "")
+        if chain.end == "C":
+            summed = f"C, the cost: the mean of the losses of the {len(t.x):,} rows"
     return {
         "hint": "The network is too large for its neurons. Choose a layer for its numbers.",
         "legend": "A line is wide where the root mean square (rms) of the gradient of the weights is large.",
-        "chain": f"the derivative of {of_end}: a sum over paths of products of local derivatives",
+        "chain": f"the derivative of {summed}: a sum over paths of products of local derivatives",
         "names": {},
         "rows": [],
         "sheet": [],
@@ -277,7 +282,7 @@ def _of_layers(t: Trace, names: list[str]) -> dict[str, Any]:
 
 def _step(quantity: str, n: int) -> int:
     """Return the step that computes a row of the table of a trace."""
-    match = re.fullmatch(r"(d)?(?:[LC]/d)?(?:g'\()?([xWbza])(\d*)\)?", quantity)
+    match = re.fullmatch(r"(d[LC]/d)?(?:g'\()?([xWbza])(\d*)\)?", quantity)
     assert match, quantity
     derivative, letter, number = match.groups()
     if not derivative:

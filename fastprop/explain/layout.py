@@ -1,8 +1,9 @@
 """The layout of a drawing: columns of boxes, and lines between them on which numbers stand.
 
-Nothing collides, whatever the network: every line ends at a place of its own at the left side of a box, as far below
-the one before it as a line of text is high. Numbers stand on the last, horizontal part of their line; all that is not
-horizontal lies to the left of them. A line that skips columns runs below all boxes.
+Nothing collides, whatever the network: every line ends at a place of its own at the left side of a box, so far below
+the one before it that its numbers have space. They stand on the last, horizontal part of their line; all that is not
+horizontal lies to the left of them. Two numbers stand above and below their line if few lines end at a box, which
+makes a drawing narrow, and else side by side on it. A line that skips columns runs below all boxes.
 """
 
 from collections import defaultdict
@@ -15,10 +16,13 @@ from fastprop.explain.svg import attributes, drawing, escape
 
 # Pixels. A letter of the monospaced fonts is 0.602 em wide, at 12 px; a line of text is 14 px high.
 LETTER, ROW, PAD = 7.25, 17, 8
+MIDDLE = 4  # from the middle of a line of text down to its baseline
 BETWEEN = 16  # between two boxes of a column
 MARGIN = 12
 NEAREST, FARTHEST = 34, 120  # the width of the part of a gap in which lines are curved
 LANE = 7  # between two lines below the boxes
+# Two numbers above and below a line of up to 6 px: for up to so many lines, which a box of neurons is tall enough for.
+FEW, PITCH, ABOVE, BELOW = 3, 42, -8, 16
 
 
 @dataclass
@@ -108,9 +112,14 @@ def draw(
         coming[line.target].append(line)
 
     # How large everything is.
+    stacked = []
+    for column in columns:
+        numbers = max((len(line.numbers) for box in column for line in coming[box.key]), default=0)
+        stacked.append(numbers == 2 and max(len(coming[box.key]) for box in column) <= FEW)
+    pitch = [PITCH if each else ROW for each in stacked]
     tall = {
-        box.key: max(ROW * max(map(len, box.cells)) + PAD, ROW * len(coming[box.key]) + PAD)
-        for column in columns
+        box.key: max(ROW * max(map(len, box.cells)), pitch[c] * len(coming[box.key])) + PAD
+        for c, column in enumerate(columns)
         for box in column
     }
     heights = [sum(tall[box.key] + BETWEEN for box in column) - BETWEEN for column in columns]
@@ -126,6 +135,8 @@ def draw(
             LETTER * max([len(titles[n]), *(line.numbers[n].letters for line in ending if n < len(line.numbers))]) + PAD
             for n in range(most)
         ])  # fmt: skip
+        if stacked[c]:
+            spaces[c] = [max(spaces[c])]
         passing = sum(c in (place[line.source][0] + 1, place[line.target][0]) for line in skipping)
         steep = 0.15 * max(heights[c - 1], heights[c]) if c and len(ending) > 1 else 0
         curves.append(min(FARTHEST, max(NEAREST, steep)) + LANE * passing)
@@ -150,11 +161,11 @@ def draw(
     used: dict[int, int] = defaultdict(int)  # by column: verticals of lines that skip columns
     for c, column in enumerate(columns):
         for box in column:
-            first = top[box.key] + (tall[box.key] - ROW * len(coming[box.key])) / 2 + ROW / 2
+            first = top[box.key] + (tall[box.key] - pitch[c] * (len(coming[box.key]) - 1)) / 2
             for n, line in enumerate(coming[box.key]):
                 source = place[line.source][0]
                 start = left[source] + widths[source], top[line.source] + tall[line.source] / 2
-                end, y = left[c], first + n * ROW
+                end, y = left[c], first + n * pitch[c]
                 straight = end - PAD / 2 - sum(spaces[c])
                 if c - source > 1:
                     used[source + 1] += 1
@@ -170,13 +181,22 @@ def draw(
                     )
                 drawn.append(f'<path d="{way}" stroke-width="{line.width:.3g}"{attributes(line.kinds, line.data)}/>')
                 x = straight
+                if stacked[c]:
+                    for cell, beside in zip(line.numbers, (ABOVE, BELOW)):
+                        parts[c].append(_number(cell, end - PAD, y + beside, plate=False))
+                    continue
                 for cell, space in zip(line.numbers, spaces[c]):
                     x += space
-                    parts[c].append(_number(cell, x - PAD / 2, y))
+                    parts[c].append(_number(cell, x - PAD / 2, y + MIDDLE))
+            over = heads.get(c, ()) if box is column[0] and coming[box.key] else ()
             x = left[c] - PAD / 2 - sum(spaces[c])
-            for title, space in zip(heads.get(c, ()) if box is column[0] and coming[box.key] else (), spaces[c]):
-                x += space
-                parts[c].append(_text(x - PAD / 2, first - ROW / 2 - 6, title, ("soft",), "end"))
+            for n, title in enumerate(over):
+                if stacked[c]:
+                    y = first + ABOVE - ROW * (len(over) - n)
+                    parts[c].append(_text(left[c] - PAD, y, title, ("soft",), "end"))
+                else:
+                    x += spaces[c][n]
+                    parts[c].append(_text(x - PAD / 2, first - ROW / 2 - 6, title, ("soft",), "end"))
         for box in column:
             parts[c].append(_box(box, left[c], top[box.key], widths[c], tall[box.key]))
     wide, high = left[-1] + widths[-1] + MARGIN, (lane if skipping else above + highest) + MARGIN
@@ -207,12 +227,15 @@ def _text(x: float, y: float, words: str, kinds: tuple[str, ...], anchor: str = 
     return f"<text {at}{fitted}{attributes(kinds, {})}>{escape(words)}</text>"
 
 
-def _number(cell: Cell, right: float, y: float) -> str:
-    """Return a number on a line, on a plate of the paper's colour that hides the line."""
+def _number(cell: Cell, right: float, y: float, plate: bool = True) -> str:
+    """Return a number that ends at (right, y); a plate of the paper's colour hides the line on which it stands."""
     width = LETTER * len(cell.value) + PAD / 2
+    hiding = (
+        f'<rect class="plate" x="{right + PAD / 4 - width:g}" y="{y - MIDDLE - ROW / 2 + 1:g}" width="{width:g}" '
+        f'height="{ROW - 2}"/>'
+    )
     return (
-        f'<g class="on"><rect class="plate" x="{right + PAD / 4 - width:g}" y="{y - ROW / 2 + 1:g}" width="{width:g}" '
-        f'height="{ROW - 2}"/><text x="{right:g}" y="{y + 4:g}" text-anchor="end"'
+        f'<g class="on">{hiding if plate else ""}<text x="{right:g}" y="{y:g}" text-anchor="end"'
         f'{attributes(cell.kinds, cell.data)}><tspan class="value">{escape(cell.value)}</tspan></text></g>'
     )
 
@@ -225,7 +248,7 @@ def _box(box: Box, x: float, y: float, width: float, height: float) -> str:
     for place, column in enumerate(box.cells):
         letters = max(cell.letters for cell in column)
         end = x + width - PAD if place == len(box.cells) - 1 else start + LETTER * letters
-        first = y + (height - ROW * len(column)) / 2 + ROW / 2 + 4
+        first = y + (height - ROW * len(column)) / 2 + ROW / 2 + MIDDLE
         for n, cell in enumerate(column):
             parts.append(_line(cell, start, end, first + n * ROW))
         start += LETTER * (letters + 2)

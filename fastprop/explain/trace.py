@@ -182,6 +182,10 @@ class Trace(ByIdentity):
         given = self.network, self.loss, self.x, self.y, only, self.training, self.step, self.first_row
         return _run(*given)
 
+    def head(self, n: int) -> "Trace":
+        """Internal: return a trace of the first n rows, without weights; only in prediction, where rows are apart."""
+        return _run(self.network, self.loss, self.x[:n], self.y[:n], None, False, self.step, self.first_row)
+
     def explain(self, quantity: str, *, row: int | None = None, paths: int = 8) -> "Explanation":
         """Write out the chain rule for one number, such as "W2[0,3]"; see ``fastprop.explain.explanation.explain``."""
         from fastprop.explain import explanation as explain

@@ -23,7 +23,7 @@ const inside = (one, other) => one.left > other.left && one.right < other.right 
   one.bottom < other.bottom + 1;
 const texts = [...svg.querySelectorAll("text")].filter(visible).map((element) => ({
   words: element.textContent,
-  plate: element.parentNode.matches(".on") ? edges(element.parentNode.firstElementChild.getBBox()) : null,
+  plate: element.matches(".plate + text") ? edges(element.previousElementSibling.getBBox()) : null,
   ...edges(element.getBBox()),
 }));
 const boxes = [...svg.querySelectorAll("g.box > rect")].map((element) => edges(element.getBBox()));
@@ -112,7 +112,7 @@ const letters = [...document.querySelectorAll("svg.graph text")].map((text) => t
 return [frame.scrollWidth <= frame.clientWidth, Math.min(...letters), seen.width / frame.clientWidth,
   document.documentElement.scrollWidth <= innerWidth];
 """
-LOW = 11.5  # the height of a line of letters of 10 px
+LOW = 10  # the height of a line of letters of 9 px
 
 
 @pytest.fixture

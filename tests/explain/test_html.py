@@ -340,7 +340,8 @@ def test_a_frame_is_as_tall_as_the_page_and_has_its_theme(browser, tmp_path):
     WebDriverWait(browser, 10).until(lambda browser: browser.execute_script(theme))
     page = "getComputedStyle(document.body).backgroundColor"
     assert browser.execute_script(f"return {page}") == "rgb(20, 23, 28)"
-    assert browser.execute_script("return document.documentElement.scrollHeight <= innerHeight")
+    whole = "return document.documentElement.scrollHeight <= innerHeight"
+    WebDriverWait(browser, 10).until(lambda browser: browser.execute_script(whole))
     browser.switch_to.default_content()
 
 
@@ -447,7 +448,7 @@ def test_what_is_pointed_at_is_told(browser, tmp_path):
     assert hint.text == f"dL/dz2[0] = {t.of_row(0).layers[1].dz[0, 0]!r}".replace("np.float64(", "").rstrip(")")
     one(browser, "#worksheet").click()
     action.move_to_element(one(browser, 'text[data-key="z1[1]"] .value')).perform()
-    assert hint.text == usual  # there it would tell
+    assert "=" not in hint.text  # there it would tell
 
 
 @pytest.mark.peer

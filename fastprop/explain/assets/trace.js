@@ -7,8 +7,8 @@ const svg = document.querySelector("#drawing svg");
 const marked = [...svg.querySelectorAll("[data-step]")];
 const LAST = data.steps.length - 1;
 const PAUSE = 1400; // milliseconds of a step: time to read its line
-const LEGIBLE = 0.9, LEGIBLE_PHONE = 1, PHONE = 600; // of the drawing's own size, whose letters have 12 px; px
-const LARGEST = 1.5, PROJECTED = 3; // a small network is not blown up beyond that; on the full screen it may be
+const LEGIBLE = 0.78; // of the drawing's own size, whose letters have 12 px: a smaller one scrolls at its own size
+const LARGEST = 1.75, PROJECTED = 3; // a small network is not blown up beyond that; on the full screen it may be
 const ZOOM = 1.25; // a step of the buttons
 const state = {
   step: LAST, row: 0, number: null, path: 0, sheet: false, known: new Set(), embed: false, printing: false,
@@ -56,6 +56,8 @@ const reached = (key) => (state.sheet ? !hidden(key) : stepOf(key) <= now());
 
 // ---- the drawing ----
 
+const usualHint = () => (state.sheet ? "Here a number tells nothing but itself." : data.hint);
+
 function tell(element) { // what is pointed at, with all its digits
   const found = element.closest("[data-key], [data-quantity]"), key = found && (found.dataset.key ?? found.dataset.quantity);
   const words = [];
@@ -66,7 +68,7 @@ function tell(element) { // what is pointed at, with all its digits
     const [from, to] = each.split(">");
     words.push(`${to ? `d${to}/d${from}` : called(each)} = ${exact(value)}`);
   }
-  at("hint").textContent = words.join(", ") || data.hint;
+  at("hint").textContent = words.join(", ") || usualHint();
 }
 
 function drawNumber(element) {
@@ -74,8 +76,9 @@ function drawNumber(element) {
   const there = value !== undefined && (state.sheet || reached(key));
   (on ?? element).classList.toggle("later", !there);
   part.textContent = hidden(key) ? "?" : there ? shown(value) : "";
-  if (on) {
-    const plate = on.firstElementChild, width = 4 + 7.25 * part.textContent.length; // as in layout.py
+  const plate = on?.querySelector(".plate");
+  if (plate) {
+    const width = 4 + 7.25 * part.textContent.length; // as in layout.py
     plate.setAttribute("width", width);
     plate.setAttribute("x", Number(element.getAttribute("x")) + 2 - width);
   }
@@ -119,8 +122,8 @@ function draw() {
   const [title, how] = data.steps[state.step];
   at("caption").children[0].textContent = state.sheet ? "Worksheet" : `${state.step + 1}/${data.steps.length} ${title}`;
   at("caption").children[1].textContent = state.sheet ? "compute each number by hand, in the order of the list below" : how;
-  at("hint").textContent = data.hint;
-  at("legend").textContent = row() ? `${data.legend.replaceAll("ROW", row().name)}` : data.legend;
+  at("hint").textContent = usualHint();
+  at("legend").textContent = data.legend.replace("ROW", row()?.name);
   for (const [id, off] of [["first", state.step === 0], ["back", state.step === 0], ["next", state.step === LAST], ["last", state.step === LAST]]) at(id).disabled = off || state.sheet;
   at("play").disabled = state.sheet;
   show();
@@ -145,8 +148,7 @@ function fit() { // the drawing is as wide as its frame, but legible: a larger o
   let scale = space / width;
   const full = Boolean(document.fullscreenElement);
   if (full) scale = Math.min(scale, (innerHeight - at("caption").getBoundingClientRect().bottom - 40) / height);
-  const least = space < PHONE ? LEGIBLE_PHONE : LEGIBLE;
-  if (!state.whole) scale = Math.max(least, Math.min(full ? PROJECTED : LARGEST, scale)) * (state.zoom ?? 1);
+  if (!state.whole) scale = (scale < LEGIBLE ? 1 : Math.min(full ? PROJECTED : LARGEST, scale)) * (state.zoom ?? 1);
   svg.style.width = `${Math.floor(width * scale)}px`;
   svg.style.height = "auto";
 }
@@ -250,8 +252,8 @@ function explained(quantity) {
 
 // ---- the details of what is chosen ----
 
-function table(rows) {
-  const result = make("table");
+function table(rows, ...kinds) {
+  const result = make("table", undefined, ...kinds);
   for (const row of rows) {
     const line = result.insertRow();
     for (const cell of row) line.insertCell().textContent = cell;
@@ -292,7 +294,7 @@ function ofChain(quantity) {
   if (data.checked) rows.push(["finite difference", found.check === null ? "none: the loss has a corner here" : exact(found.check)]);
   const mean = finite(data.mean?.[quantity]);
   if (mean !== undefined) rows.push([`dC/d${quantity}, ${data.of_cost}`, exact(mean)]);
-  parts.push(table(rows));
+  parts.push(table(rows, "sums"));
   if (!data.checked) parts.push(make("p", `A network of this size is not checked by finite differences here; t.explain("${quantity}"${row() ? `, row=${row().name}` : ""}) in Python does so.`, "hint"));
   light(found.paths[state.path]);
   return [make("h3", `${found.symbol} = ${shown(finite(found.total))}`), make("p", data.rows.length ? `the derivative of L, the loss of row ${row().name}: a sum over paths of products of local derivatives` : data.chain, "hint"), ...parts];
@@ -439,7 +441,7 @@ at("row").addEventListener("change", () => {
 });
 svg.addEventListener("click", (event) => { const chosen = chosenBy(event.target); if (chosen) choose(chosen); });
 svg.addEventListener("mouseover", (event) => tell(event.target));
-svg.addEventListener("mouseleave", () => { at("hint").textContent = data.hint; });
+svg.addEventListener("mouseleave", () => { at("hint").textContent = usualHint(); });
 at("drawing").addEventListener("focusin", (event) => tell(event.target)); // an svg that listens would take the focus itself
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select") || event.ctrlKey || event.altKey || event.metaKey) return;
