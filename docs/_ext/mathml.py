@@ -10,8 +10,9 @@ def inline(translator, node):
 
 
 def display(translator, node):
-    """Write a displayed formula."""
-    translator.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    r"""Write a displayed formula. What \qquad separates may stand below each other in a narrow window."""
+    parts = (convert(part, display="block") for part in node.astext().split(r"\qquad"))
+    translator.body.append(f'<div class="math">{"".join(parts)}</div>')
     raise _done()
 
 

@@ -183,7 +183,9 @@ def test_pages_lead_from_one_to_the_next(built):
         assert ("Before:" in first) is (name != PAGES[0])
     for name, page in pages.items():
         article = page[page.index("<article") : page.index("</article")]
-        for target, place in re.findall(r'<a class="[^"]*internal[^"]*" href="([^"#]*)(?:#([^"]*))?"', article):
+        links = re.findall(r'<a class="[^"]*internal[^"]*" href="([^"#]*)(?:#([^"]*))?"', article)
+        assert len(links) >= 2
+        for target, place in links:
             to = Path(target).stem if target else name
             if target.endswith(".html") or not target:
                 assert to in pages, f"{name}: {target}"
