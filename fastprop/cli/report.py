@@ -314,9 +314,17 @@ def _svgs(
             nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
             figure.savefig(text, format="svg", metadata=nothing, dpi=144, bbox_inches="tight", pad_inches=0.05)
             svg = text.getvalue()
-            svg = style.of_page(svg[svg.index("<svg") :])
+            svg = svg[svg.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{_said(figure)}"', 1)
+            svg = style.of_page(svg)
             drawn.append(re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}{k}-", svg))
     return drawn
+
+
+def _said(figure: Any) -> str:
+    """Return what a screen reader says of a picture: its title and the labels of its axes."""
+    axes = figure.axes[0]
+    said = axes.get_title(loc="left"), axes.get_ylabel(), axes.get_xlabel()
+    return escape(", ".join(filter(None, said)).replace("\\$", "$"))
 
 
 def _panels(drawn: list[str]) -> str:
@@ -330,10 +338,10 @@ def _more(n: int, what: str, several: str | None = None) -> str:
 
 
 def _table(header: Iterable[Any], rows: Iterable[Iterable[Any]], *, letters: int = LETTERS) -> str:
-    """Return an HTML table of cells of any type, each shortened to `letters`."""
-    head = "".join(f"<th>{escape(_short(cell, letters))}</th>" for cell in header)
+    """Return an HTML table of cells of any type, each shortened to `letters`; the keyboard can scroll it."""
+    head = "".join(f'<th scope="col">{escape(_short(cell, letters))}</th>' if cell else "<td></td>" for cell in header)
     body = "".join(f"<tr>{''.join(_cell(_short(cell, letters)) for cell in row)}</tr>\n" for row in rows)
-    return f'<div class="wide"><table>{f"<tr>{head}</tr>" if head else ""}\n{body}</table></div>'
+    return f'<div class="wide" tabindex="0"><table>{f"<tr>{head}</tr>" if head else ""}\n{body}</table></div>'
 
 
 def _cell(text: str) -> str:
@@ -368,7 +376,9 @@ PAGE = """<!DOCTYPE html>
 </head>
 <body>
 <header><h1>{title}</h1>{summary}</header>
-{body}<footer>{foot}</footer>
+<main>
+{body}</main>
+<footer>{foot}</footer>
 </body>
 </html>
 """
@@ -389,6 +399,7 @@ footer { margin-top: 2.5rem; font-size: .85rem; }
 figure { margin: .8rem 0; min-width: 0; }
 svg { max-width: 100%; height: auto; display: block; }
 .wide { overflow-x: auto; margin: .6rem 0; }
+.wide:focus-visible { outline: 2px solid var(--accent); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .9rem .25rem .4rem; overflow-wrap: normal;
          border-bottom: 1px solid var(--rule); }

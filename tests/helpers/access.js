@@ -118,7 +118,9 @@ window.access = (() => {
     return told;
   }
 
-  // Every line of a drawing that is no decoration: what is marked aria-hidden, such as a grid, is.
+  // Every line of a drawing that is no decoration, as what is hidden from screen readers, and a grid in the palette's "rule".
+  const decoration = (element, how) => element.closest("[aria-hidden=true]")
+    || colour(how.stroke).join() === colour(how.getPropertyValue("--rule") || "transparent").join();
   function contrastOfLines() {
     const told = [];
     for (const svg of document.querySelectorAll("svg")) {
@@ -126,7 +128,7 @@ window.access = (() => {
       const shapes = shapesOf(svg);
       for (const element of svg.querySelectorAll("path, line, polyline, rect, circle, ellipse, polygon")) {
         const how = style(element);
-        if (!seen(element) || how.stroke === "none" || how.stroke.startsWith("url") || element.closest("[aria-hidden=true]")) continue;
+        if (!seen(element) || how.stroke === "none" || how.stroke.startsWith("url") || decoration(element, how)) continue;
         const ink = colour(how.stroke), alpha = ink[3] * opacity(element) * Number(how.strokeOpacity);
         if (alpha === 0 || parseFloat(how.strokeWidth) === 0) continue;
         const below = behind(element, shapes), got = ratio(over(ink, below, alpha), below);
