@@ -144,6 +144,10 @@ class Inspector:
 
     def colours(self):
         """Check the contrast of text, borders of controls, lines of drawings and rings of the focus."""
+        # rings are shown in a window that has the focus, to someone who uses the keyboard
+        self.driver.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+        for kind in ("rawKeyDown", "keyUp"):
+            self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": kind, "key": "Shift", "code": "ShiftLeft"})
         return self.ask("contrastOfText", "contrastOfControls", "contrastOfLines", "focusRings")
 
     def axe(self, context, options):
