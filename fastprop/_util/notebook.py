@@ -54,6 +54,11 @@ STYLE = (
 .fastprop .chart text { fill: var(--ink); } .fastprop .chart .axis { stroke: var(--border); fill: none; }
 .fastprop .chart .grid { stroke: var(--rule); fill: none; }
 .fastprop .chart .curve { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
+@media (forced-colors: active) { .fastprop svg { forced-color-adjust: none; background: var(--page); } }
+@media print {
+  .fastprop div { overflow: visible; } .fastprop .graph { width: 100%; height: auto; }
+  .fastprop th, .fastprop td { padding-right: .4rem; font-size: 11px; overflow-wrap: anywhere; }
+}
 """
 )
 

@@ -18,7 +18,7 @@ STYLE = f"""
 .graph path {{ fill: none; stroke: var(--border); stroke-linejoin: round; }}
 .graph path.plus {{ stroke: var(--positive); }} .graph path.minus {{ stroke: var(--negative); stroke-dasharray: 8 4; }}
 .graph .plus .value {{ fill: var(--positive-text); }} .graph .minus .value {{ fill: var(--negative-text); }}
-.graph .dim {{ opacity: .4; }}
+.graph .edge.dim {{ stroke: var(--border); stroke-width: 1; }}
 """
 
 # What an element has under its own name; other data of an element is for scripts.

@@ -42,10 +42,18 @@ window.access = (() => {
   };
 
   const grounds = new Map();
+  // The system's colour of a page, in the theme of this one.
+  function canvasColour() {
+    const probe = document.body.appendChild(document.createElement("i"));
+    probe.style.backgroundColor = "Canvas";
+    const found = colour(getComputedStyle(probe).backgroundColor);
+    probe.remove();
+    return found;
+  }
   // What is painted behind an element: the colours of the elements around it, and its own unless `outside`.
   function ground(element, outside = false) {
-    if (outside) return parent(element) ? ground(parent(element)) : colour(style(document.documentElement).backgroundColor);
-    if (!element) return over(colour("Canvas"), [255, 255, 255, 1]);
+    if (outside) return ground(parent(element));
+    if (!element) return canvasColour();
     if (!grounds.has(element)) {
       const below = ground(parent(element)), own = colour(style(element).backgroundColor);
       grounds.set(element, drawn(element) || own[3] === 0 ? below : over(own, below));
@@ -193,8 +201,8 @@ window.access = (() => {
 
   // What would be cut on paper, where nothing can be scrolled, and what would repeat on each sheet.
   function paper() {
-    const told = [], sheet = ground(document.body);
-    if (light(sheet) < 0.9) told.push(`the paper is rgb(${sheet.slice(0, 3)})`);
+    const told = [], sheet = ground(document.body), own = [document.body, document.documentElement].some((each) => colour(style(each).backgroundColor)[3]);
+    if (own && light(sheet) < 0.9) told.push(`the paper is rgb(${sheet.slice(0, 3)})`);
     for (const element of document.body.querySelectorAll("*")) {
       if (!seen(element)) continue;
       const how = getComputedStyle(element), across = element.scrollWidth - element.clientWidth, down = element.scrollHeight - element.clientHeight;
