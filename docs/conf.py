@@ -23,6 +23,7 @@ extensions = [
     "of_modules",
     "of_examples",
     "of_symbols",
+    "cards",
     "diagrams",
     "pictures",
     "traces",
@@ -31,7 +32,7 @@ extensions = [
 exclude_patterns = ["_ext"]
 default_role = "literal"
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 myst_update_mathjax = False
 html_math_renderer = "mathml"
@@ -47,6 +48,10 @@ autodoc_member_order = "bysource"
 html_theme = "furo"
 html_show_copyright = False
 html_title = f"fastprop {release}"
+html_theme_options = {
+    f"{theme}_css_variables": {name: getattr(colour, theme) for name, colour in palette.COLOURS.items()}
+    for theme in ("light", "dark")
+}
 html_static_path = ["_static"]
 # The theme takes the colours of every page and picture: var(--ink) in a style sheet is that of the chosen theme.
 OF_THEME = {

@@ -1,65 +1,57 @@
-"""Draws the curves of activations, losses, optimisers and schedules, from numbers that the engine computes."""
+"""Draws the curves of activations, losses, optimisers and schedules, from numbers that the engine computes.
 
-import io
+Each picture is drawn twice, NAME.svg for its page and NAME_thumbnail.svg for the index.
+"""
 
-import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
 import numpy as np
 
 import fastprop as fp
+from drawing import Chart
 from generated import write
-
-# Text stays text, in the font of the browser. The salt makes the file depend on the numbers alone.
-matplotlib.rcParams |= {
-    "svg.hashsalt": "fastprop",
-    "svg.fonttype": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "font.size": 9,
-}
-VALUE, SLOPE = "#0072b2", "#d55e00"
-WHITE = {"facecolor": "white"}  # curves and text are dark, and a page may be dark too
 
 # The target for which the curve of a loss is drawn, for each kind of targets.
 TARGETS = {"numbers": 0.0, "not negative": 1.0, "positive": 1.0, "probabilities": 1.0, "signs": 1.0}
+HIGHEST = 5.0  # of a loss or a derivative that is drawn: of steeper ones, the part around the minimum tells more
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 STEPS = 60
 OPTIMIZER_CAPTION = (
-    "The line shows 60 steps that minimise 1/2 (w1^2 + 10 w2^2), from the cross at (-2, 1); the dot is the minimum. "
-    "The learning rate is the one of "
+    "The line shows 60 steps that minimise 1/2 (w1^2 + 10 w2^2), from the ring at (-2, 1); the black dot is the "
+    "minimum, and the ellipses are lines of equal cost. The learning rate is the one of "
     + ", ".join(map(str, RATES))
     + " that ends at the lowest cost; the other parameters have their defaults."
 )
 
 
-def _save(figure, name):
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None}, **WHITE)
-    plt.close(figure)
-    write(name, text.getvalue())
+def _both(draw, name, label):
+    """Draw a picture for its page, and its thumbnail, which the title beside it describes."""
+    write(f"{name}.svg", draw(False).svg(label))
+    write(f"{name}_thumbnail.svg", draw(True).svg(""))
 
 
-def _pair(x, value, slope, labels, name, xlabel):
+def _pair(x, value, slope, names, label, path, xlabel):
     """Draw a function and its derivative."""
-    figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
-    ax.axhline(0, color="#cccccc", linewidth=0.8)
-    ax.plot(x, value, color=VALUE, label=labels[0])
-    ax.plot(x, slope, color=SLOPE, linestyle="--", label=labels[1])
-    ax.set_xlabel(xlabel)
-    ax.legend(frameon=False)
-    _save(figure, name)
+    both = np.clip(np.concatenate([value, slope]), -HIGHEST, HIGHEST)
+    margin = 0.05 * (both.max() - both.min())
+    limits = float(both.min() - margin), float(both.max() + margin)
+
+    def draw(thumbnail):
+        chart = Chart((x[0], x[-1]), limits, xlabel=xlabel, thumbnail=thumbnail)
+        chart.curve(x, value, "first", names[0])
+        chart.curve(x, slope, "second", names[1])
+        return chart
+
+    _both(draw, path, f"{label}: solid blue {names[0]}, dashed orange {names[1]}")
 
 
 def activation(one):
     """Draw g and g'."""
     half = 0.3 if one.name == "sin" else 4.0  # three waves of it, with its default omega
-    z = np.linspace(-half, half, 401).reshape(-1, 1)
+    z = np.linspace(-half, half, 161).reshape(-1, 1)
     net = fp.Network([1, fp.Activation(one)], dtype="float64")
     value = net.forward(z)
     slope = net.backward(np.ones_like(z))
-    _pair(z.ravel(), value.ravel(), slope.ravel(), ("g(z)", "g'(z)"), f"activations/{one.name}.svg", "z")
+    names = ("g(z)", "g'(z)")
+    _pair(z.ravel(), value.ravel(), slope.ravel(), names, one.name, f"activations/{one.name}", "z")
 
 
 def loss(one):
@@ -67,13 +59,14 @@ def loss(one):
     n = 2 if one.targets == "classes" else one.outputs
     y = [0] if one.targets == "classes" else [[TARGETS[one.targets]]]
     net = fp.Network([n, fp.Scale()], dtype="float64")  # its outputs for inputs of 1 are its parameters
-    a = np.linspace(-3, 3, 301)
+    a = np.linspace(-3, 3, 201)
     value, slope = np.empty_like(a), np.empty_like(a)
     for i, first in enumerate(a):
         net.parameters[:] = [first, *[0.0] * (n - 1)]
         value[i], gradient = net.value_and_gradient(np.ones((1, n)), y, loss=one)
         slope[i] = gradient[0]
-    _pair(a, value, slope, ("loss", "dLoss/da"), f"losses/{one.name}.svg", "a" if n == 1 else "the first output")
+    xlabel = "a" if n == 1 else "a, the first output"
+    _pair(a, value, slope, ("L", "dL/da"), one.name, f"losses/{one.name}", xlabel)
     if one.targets == "classes":
         return "The curves are the loss of a row of class 0 and its derivative, for two outputs; the second is 0."
     others = "" if n == 1 else f", for {n} outputs of which all but the first are 0"
@@ -94,20 +87,26 @@ def _path(kind, rate):
 
 
 def optimizer(kind):
-    """Draw the path of an optimiser to the minimum of a quadratic function; return whether there is one."""
+    """Draw the path of an optimiser to the minimum of a quadratic function; return its call, or "" without a path."""
     if kind is fp.LBFGS:  # it cannot take single steps
-        return False
+        return ""
     rate = min(RATES, key=lambda rate: _path(kind, rate)[1])
     path, _ = _path(kind, rate)
-    figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
-    w1, w2 = np.meshgrid(np.linspace(-2.4, 1.2, 121), np.linspace(-1.2, 1.2, 81))
-    ax.contour(w1, w2, 0.5 * (w1**2 + 10 * w2**2), levels=np.geomspace(0.05, 8, 9), colors="#cccccc", linewidths=0.8)
-    ax.plot(*path.T, color=VALUE, marker=".", markersize=3, linewidth=1)
-    ax.plot(*path[0], "x", color=SLOPE)
-    ax.plot(0, 0, "o", color=SLOPE)
-    ax.set(xlim=(-2.4, 1.2), ylim=(-1.2, 1.2), xlabel="w1", ylabel="w2", title=f"{kind.__name__}({rate:g})")
-    _save(figure, f"optimizers/{kind.__name__}.svg")
-    return True
+
+    def draw(thumbnail):
+        chart = Chart((-2.4, 1.2), (-1.2, 1.2), xlabel="w1", ylabel="w2", thumbnail=thumbnail)
+        x, y = chart.at(0, 0)
+        for cost in np.geomspace(0.05, 8, 9):
+            right, top = chart.at(np.sqrt(2 * cost), np.sqrt(0.2 * cost))
+            chart.parts.append(f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{right - x:.1f}" ry="{y - top:.1f}"/>')
+        chart.curve(*path.T, "first")
+        chart.dots(*path.T, "first", 1.5)
+        chart.dots([0], [0], "ink", 4)
+        chart.rings(*path[:1].T, "ink", 5)
+        return chart
+
+    _both(draw, f"optimizers/{kind.__name__}", f"The path of {kind.__name__}({rate:g}) to the minimum")
+    return f"{kind.__name__}({rate:g})"
 
 
 def _drawn(kind):
@@ -123,7 +122,7 @@ def _drawn(kind):
 def schedule(kind):
     """Draw the learning rate of each of 1,000 steps."""
     one = _drawn(kind)
-    times = np.arange(1000.0)
+    times = np.arange(0.0, 1001.0, 4.0)
     if kind is fp.schedules.ReduceOnPlateau:  # its rate depends only on the cost: one that stops falling
         state, rates = one.initial_state(), []
         for epoch in range(50):
@@ -132,10 +131,14 @@ def schedule(kind):
         times, rates, unit = np.arange(50), np.array(rates), "epoch"
     else:
         rates, unit = one.rates(times), "step"
-    figure, ax = plt.subplots(figsize=(5, 2.4), layout="constrained")
-    ax.plot(times, rates, color=VALUE)
-    ax.set(xlabel=unit, ylabel="rate", ylim=(0, None))
-    _save(figure, f"schedules/{kind.__name__}.svg")
+
+    def draw(thumbnail):
+        limits = (0, times[-1]), (0, 1.08 * rates.max())
+        chart = Chart(*limits, xlabel=unit, ylabel="learning rate", thumbnail=thumbnail)
+        chart.curve(times, rates, "first")
+        return chart
+
+    _both(draw, f"schedules/{kind.__name__}", f"The learning rate of {kind.__name__} at each {unit}")
 
 
 def schedule_caption(kind):

@@ -14,6 +14,17 @@ def write(name, text):
         path.write_text(text, encoding="utf-8")
 
 
-def tree(names, *, depth=1):
-    """Return a table of contents of pages in the same folder."""
-    return "\n".join(["```{toctree}", f":maxdepth: {depth}", "", *names, "```", ""])
+def tree(names, *, depth=1, hidden=True):
+    """Return a table of contents of pages in the same folder, by default only for the navigation."""
+    return "\n".join(["```{toctree}", f":maxdepth: {depth}", *[":hidden:"] * hidden, "", *names, "```", ""])
+
+
+def cards(shown, size=""):
+    """Return a grid of cards; see docs/_ext/cards.py."""
+    return "\n".join([f":::::{{cards}} {size}".rstrip(), *shown, ":::::", ""])
+
+
+def card(title, *, text="", **options):
+    """Return a card: a link with a picture, a title and a text; an option that is empty is left out."""
+    given = [f":{name}: {value}" for name, value in options.items() if value]
+    return "\n".join([f"::::{{card}} {title}", *given, "", text, "::::"])
