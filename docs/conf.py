@@ -23,13 +23,17 @@ extensions = [
     "of_modules",
     "of_examples",
     "of_symbols",
+    "of_landing",
     "cards",
     "diagrams",
     "pictures",
+    "search",
+    "source_links",
     "traces",
     "exercises",
+    "versions",
 ]
-exclude_patterns = ["_ext"]
+exclude_patterns = ["_ext", "_templates", "generated/landing"]
 default_role = "literal"
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
@@ -48,11 +52,20 @@ autodoc_member_order = "bysource"
 html_theme = "furo"
 html_show_copyright = False
 html_title = f"fastprop {release}"
-html_theme_options = {
-    f"{theme}_css_variables": {name: getattr(colour, theme) for name, colour in palette.COLOURS.items()}
-    for theme in ("light", "dark")
-}
 html_static_path = ["_static"]
+templates_path = ["_templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "sidebar/version.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+html_show_search_summary = False  # which would be fetched; search.py writes one into the results
+html_copy_source = False  # nobody reads Markdown beside the page; the repository has it
 # The theme takes the colours of every page and picture: var(--ink) in a style sheet is that of the chosen theme.
 OF_THEME = {
     "color-brand-primary": "accent",

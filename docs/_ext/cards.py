@@ -1,4 +1,4 @@
-"""Directives: `picture`, an SVG that stands in the page, and `card`, a link with a picture, within `cards`.
+"""Directives: `drawn`, an SVG that stands in the page, and `card`, a link with a picture, within `cards`.
 
 ````
 :::::{cards} small
@@ -35,10 +35,10 @@ class Picture(SphinxDirective):
         drawn = _svg(self)
         if "wide" in self.options:
             drawn = f'<div class="scrolls" tabindex="0" role="group">{drawn}</div>'
-        figure = nodes.container(classes=["picture"])
+        figure = nodes.container(classes=["drawn"])
         figure += nodes.raw("", drawn, format="html")
         if self.content:
-            caption = nodes.container(classes=["picture-caption"])
+            caption = nodes.container(classes=["drawn-caption"])
             self.state.nested_parse(self.content, self.content_offset, caption)
             figure += caption
         return [figure]
@@ -90,7 +90,7 @@ class Card(SphinxDirective):
 
 def setup(app):
     """What Sphinx calls."""
-    app.add_directive("picture", Picture)
+    app.add_directive("drawn", Picture)
     app.add_directive("cards", Cards)
     app.add_directive("card", Card)
     app.add_css_file("pictures.css")

@@ -40,6 +40,11 @@ def ticks(low, high, most=5):
     return [step * k + 0.0 for k in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+def label(value):
+    """Return a number for an axis."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 class Chart:
     """Axes from `xlim` and `ylim`, on which curves, dots and lines are drawn."""
 
@@ -76,7 +81,7 @@ class Chart:
             px, py = self.at(float(x), float(y))
             self.parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{radius:g}" class="{kind} ring"/>')
 
-    def svg(self, label):
+    def svg(self, said):
         """Return the picture."""
         (x0, x1), (y0, y1), (left, top, right, bottom) = self.xlim, self.ylim, self.box
         frame = []
@@ -87,9 +92,9 @@ class Chart:
         if not self.thumbnail:
             frame += [line(left, bottom, right, bottom, "axis"), line(left, top, left, bottom, "axis")]
             for x in ticks(x0, x1):
-                frame.append(text(self.at(x, y0)[0], bottom + 15, f"{x:.4g}", "tick"))
+                frame.append(text(self.at(x, y0)[0], bottom + 15, label(x), "tick"))
             for y in ticks(y0, y1, 4):
-                frame.append(text(left - 6, self.at(x0, y)[1] + 4, f"{y:.4g}", "tick", "end"))
+                frame.append(text(left - 6, self.at(x0, y)[1] + 4, label(y), "tick", "end"))
             frame.append(text((left + right) / 2, self.size[1] - 5, self.labels[0]))
             frame.append(text(4, 14, self.labels[1], anchor="start"))
             x = right
@@ -101,7 +106,7 @@ class Chart:
                 x -= 40
         width, height = right - left, bottom - top
         place = f'x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{left} {top} {width} {height}"'
-        return svg(self.size, label, [*frame, f"<svg {place}>", *self.parts, "</svg>"])  # which clips what leaves the axes
+        return svg(self.size, said, [*frame, f"<svg {place}>", *self.parts, "</svg>"])  # which clips what leaves the axes
 
 
 CELL = (46, 26)  # pixels of a number in a grid

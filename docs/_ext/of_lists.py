@@ -52,7 +52,7 @@ def _activation(one):
 
 def picture(name, options=""):
     """Return the beginning of a picture, to which its caption is added."""
-    return f"```{{picture}} {name}.svg\n{options}"
+    return f"```{{drawn}} {name}.svg\n{options}"
 
 
 def _bounds(number):
