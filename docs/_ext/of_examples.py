@@ -31,7 +31,7 @@ OTHERS = [
     ("The trace", "/guide/every_number", "landing/learn.svg", "Every number of one step, on a page that plays it."),
     ("The playground", "/guide/playground", "/playground.png", "A network that learns while you change it."),
     ("Tables", "/guide/tables", "landing/table.svg", "A DataFrame as it is, and a report about the model."),
-    ("Plots", "/plots", "/plots/decision_boundary.png", "Curves, boundaries, confusion, histograms."),
+    ("Plots", "/plots", "/plots/decision_boundary.svg", "Curves, boundaries, confusion, histograms."),
     ("Control and simulation", "/recipes/index", "landing/loop.svg", "A policy gradient, an ODE, and planning."),
 ]
 # the examples in other languages: title, files, and what the thumbnail shows
@@ -164,7 +164,7 @@ def generate(app):
         pages.append(name)
     others = []
     for title, link, shown, said in OTHERS:
-        given = {"picture": shown} if shown.endswith(".svg") else {"image": shown, "alt": title}
+        given = {"image": shown, "alt": title} if shown.startswith("/") else {"picture": shown}
         others.append(card(title, link=link, text=said, **given))
     parts = [
         *["# Gallery", "These are the scripts in `examples/`. Each checks its own numbers, and the tests run it. The "],

@@ -51,22 +51,20 @@ def table():
 
 def loop():
     """Draw a cart with a pole, and the network that sees its state and pushes it."""
-    tip = '<marker id="tip-loop" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-    tip = f'<defs>{tip}<path d="M0 0L8 4L0 8z" class="tip"/></marker></defs>'
-    arrow = '<path d="{}" class="arrow" marker-end="url(#tip-loop)"/>'
     seen = network((4, 5, 2), (150, 124), fp.Network([4, 5, 2], seed=0).weights)
-    parts = [tip, line(14, 118, 126, 118, "ink"), '<rect x="42" y="88" width="56" height="22" rx="3" class="box"/>']
+    parts = [line(14, 118, 126, 118, "ink"), '<rect x="42" y="88" width="56" height="22" rx="3" class="box"/>']
     parts += [f'<circle cx="{x}" cy="113" r="5" class="box"/>' for x in (54, 86)]
     parts += ['<path d="M70 88L92 26" class="ink" stroke-width="5" stroke-linecap="round"/>']
     parts += [f'<g transform="translate(168 8)">{"".join(seen)}</g>']
-    parts += [arrow.format("M112 56C132 40 148 40 166 48"), text(136, 32, "state")]
-    parts += [arrow.format("M180 122C160 136 136 130 112 104"), text(150, 112, "action")]
+    parts += ['<path d="M112 56C132 40 148 40 166 48" class="arrow"/><path d="M158 41L168 49L155 51z" class="tip"/>']
+    parts += ['<path d="M180 122C160 136 136 130 116 108" class="arrow"/><path d="M115 119L111 103L125 112z" class="tip"/>']
+    parts += [text(136, 32, "state"), text(150, 112, "action")]
     return svg(CARD, "A cart that balances a pole: a network sees its state and chooses the action", parts)
 
 
 def learn():
     """Draw a network with the gradient of each of its weights, computed by a trace."""
-    t = fp.Network([2, 3, 1], seed=3).trace([[1.0, 2.0]], [1.0], loss="half_mse")
+    t = fp.Network([2, 3, 1], seed=0).trace([[1.0, 2.0]], [1.0], loss="half_mse")
     label = "A 2-3-1 network, with a line for the gradient of each weight"
     return network_picture((2, 3, 1), [layer.dW for layer in t.layers], label)
 
