@@ -4,6 +4,7 @@ Sizes of tiles, slices and caches are read from the source, so that the pictures
 """
 
 import html
+import math
 import re
 
 from docutils import nodes
@@ -40,18 +41,15 @@ def _box(x, y, width, height, *lines, kind=""):
 
 
 def _arrow(x0, y0, x1, y1):
-    return f'<path d="M{x0:g} {y0:g}L{x1:g} {y1:g}" marker-end="url(#tip)"/>'
+    turn = f"translate({x1:g} {y1:g}) rotate({math.degrees(math.atan2(y1 - y0, x1 - x0)):.1f})"
+    return f'<path d="M{x0:g} {y0:g}L{x1:g} {y1:g}"/><path d="M-7 -4L1 0L-7 4z" class="tip" transform="{turn}"/>'
 
 
 def _drawing(width, height, label, parts):
-    tip = (
-        '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
-        '<path d="M0 0L8 4L0 8z" class="tip"/></marker>'
-    )
     return (
         f'<div class="diagram" tabindex="0" role="group" aria-label="{html.escape(label)}">'
         f'<svg viewBox="0 0 {width} {height}" width="{width}" role="img" aria-label="{html.escape(label)}">'
-        f"<defs>{tip}</defs>{''.join(parts)}</svg></div>"
+        f"{''.join(parts)}</svg></div>"
     )
 
 

@@ -106,7 +106,8 @@ class Chart:
                 x -= 40
         width, height = right - left, bottom - top
         place = f'x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{left} {top} {width} {height}"'
-        return svg(self.size, said, [*frame, f"<svg {place}>", *self.parts, "</svg>"])  # which clips what leaves the axes
+        # The inner picture clips what leaves the axes.
+        return svg(self.size, said, [*frame, f"<svg {place}>", *self.parts, "</svg>"])
 
 
 CELL = (46, 26)  # pixels of a number in a grid

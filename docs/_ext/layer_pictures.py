@@ -132,9 +132,13 @@ def shape(array):
 
 def _picture(X, A, arrays, marks, own, cell, numbers, label):
     gap, top = (GAP, TOP) if numbers else (GAP // 2, 6)
-    tall = max([ROWS] + [sum(len(each) for _, each in arrays)]) * cell[1] + max(len(arrays) - 1, 0) * top
+    tall = max(ROWS, sum(len(each) for _, each in arrays)) * cell[1] + max(len(arrays) - 1, 0) * top
     parts, x = [], 4
-    middle = lambda rows: top + (tall - rows * cell[1]) / 2  # noqa: E731
+    center = top + tall / 2
+
+    def middle(rows):
+        return center - rows * cell[1] / 2
+
     parts.append(grid(x, middle(ROWS), X, name="x", marked=marks[0], numbers=numbers, cell=cell))
     x += X.shape[1] * cell[0]
     if arrays:
@@ -147,7 +151,6 @@ def _picture(X, A, arrays, marks, own, cell, numbers, label):
             parts.append(grid(inset, y, each, name=name, marked=marked, numbers=numbers, cell=cell))
             y += len(each) * cell[1] + top
         x += widest
-    center = top + tall / 2
     parts.append(text(x + gap / 2, center + 5, "\N{RIGHTWARDS ARROW}", "head"))
     x += gap
     parts.append(grid(x, middle(ROWS), A, name="a", marked=own, numbers=numbers, cell=cell))

@@ -42,7 +42,7 @@ NATIVE = {
         ["cython_loop/plant.pyx", "cython_loop/run.py", "cython_loop/setup.py"],
         "The error of the predictions, falling while the plant runs.",
     ),
-    "numba_loop": ("A loop in Numba that learns the value of states", ["numba_loop.py"], "A cart that balances a pole."),
+    "numba_loop": ("A loop in Numba that values states", ["numba_loop.py"], "A cart that balances a pole."),
 }
 
 

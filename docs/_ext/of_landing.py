@@ -18,10 +18,9 @@ CARD = (320, 140)  # pixels of a picture of a card
 def network(widths, size, weights):
     """Return the parts of a drawing of a network: a line for each weight, blue and solid above 0, orange and dashed."""
     width, height = size
-    at = [
-        [(24 + k * (width - 48) / (len(widths) - 1), height / 2 + (j - (n - 1) / 2) * min(34, height / n)) for j in range(n)]
-        for k, n in enumerate(widths)
-    ]
+    gap, at = (width - 48) / (len(widths) - 1), []
+    for k, n in enumerate(widths):
+        at.append([(24 + k * gap, height / 2 + (j - (n - 1) / 2) * min(34, height / n)) for j in range(n)])
     parts = []
     for left, right, W in zip(at, at[1:], weights):
         largest = abs(W).max() or 1.0
@@ -57,7 +56,8 @@ def loop():
     parts += ['<path d="M70 88L92 26" class="ink" stroke-width="5" stroke-linecap="round"/>']
     parts += [f'<g transform="translate(168 8)">{"".join(seen)}</g>']
     parts += ['<path d="M112 56C132 40 148 40 166 48" class="arrow"/><path d="M158 41L168 49L155 51z" class="tip"/>']
-    parts += ['<path d="M180 122C160 136 136 130 116 108" class="arrow"/><path d="M115 119L111 103L125 112z" class="tip"/>']
+    parts += ['<path d="M180 122C160 136 136 130 116 108" class="arrow"/>']
+    parts += ['<path d="M115 119L111 103L125 112z" class="tip"/>']
     parts += [text(136, 32, "state"), text(150, 112, "action")]
     return svg(CARD, "A cart that balances a pole: a network sees its state and chooses the action", parts)
 
@@ -77,7 +77,8 @@ def network_picture(widths, weights, label):
 
 def package():
     """Draw one wheel and the tables of kernels in it."""
-    parts = ['<rect x="84" y="8" width="152" height="34" rx="6" class="box"/>', text(160, 30, "one wheel, cp311-abi3", "head")]
+    parts = ['<rect x="84" y="8" width="152" height="34" rx="6" class="box"/>']
+    parts.append(text(160, 30, "one wheel, cp311-abi3", "head"))
     names = ("portable", "AVX2", "AVX-512", "NEON")
     for k, name in enumerate(names):
         x = 10 + k * 77
@@ -87,17 +88,16 @@ def package():
     return svg(CARD, "One wheel with four tables of kernels, which needs only NumPy", parts)
 
 
-SHAPES = {  # a mark for each library, by shape and by colour
-    "NumPy": ("first", '<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="first dot"/>'),
-    "PyTorch": ("second", '<rect x="{left:.1f}" y="{top:.1f}" width="9" height="9" class="second dot"/>'),
-    "JAX": ("third", '<path d="M{x:.1f} {high:.1f}L{right:.1f} {y:.1f}L{x:.1f} {low:.1f}L{west:.1f} {y:.1f}Z" class="third dot"/>'),
+MARKS = {  # a mark for each library, by colour and by shape
+    "NumPy": ("first", "M-5 0A5 5 0 1 0 5 0A5 5 0 1 0 -5 0Z"),
+    "PyTorch": ("second", "M-4.5 -4.5h9v9h-9Z"),
+    "JAX": ("third", "M0 -6L6 0L0 6L-6 0Z"),
 }
 
 
 def _mark(name, x, y):
-    return SHAPES[name][1].format(
-        x=x, y=y, left=x - 4.5, top=y - 4.5, right=x + 6, west=x - 6, high=y - 6, low=y + 6
-    )
+    kind, way = MARKS[name]
+    return f'<path d="{way}" transform="translate({x:.1f} {y:.1f})" class="{kind} dot"/>'
 
 
 def newest():
@@ -121,32 +121,34 @@ def speed():
     rows = _rows(result)
     left, top, right, step = 112, 44, 316, 28
     height = top + step * len(rows)
-    at = lambda ratio: left + (right - left) * math.log(ratio / LOW) / math.log(HIGH / LOW)  # noqa: E731
     parts = []
+
+    def at(ratio):
+        return left + (right - left) * math.log(ratio / LOW) / math.log(HIGH / LOW)
+
     for ratio in (1, 2, 5, 10, 20):
         parts.append(line(at(ratio), top - 6, at(ratio), height, "ink" if ratio == 1 else "grid"))
         parts.append(text(at(ratio), height + 16, f"{ratio} x", "tick"))
     parts.append(text(at(1), top - 12, "fastprop", "head"))
-    for name, x in zip(SHAPES, (150, 212, 282)):
+    for name, x in zip(MARKS, (150, 212, 282)):
         parts += [_mark(name, x - 8, 12), text(x, 16, name, anchor="start")]
     for k, row in enumerate(rows):
         y = top + step * k + step / 2
         widths, _, batch = row["task"].partition("/")
-        parts += [text(left - 8, y - 1, widths, "tick", "end"), text(left - 8, y + 11, f"batch {batch}", "tick small", "end")]
-        beyond = []
-        for name in SHAPES:
-            if name in row["contestants"]:
-                ratio = row["contestants"][name]["us"] / row["contestants"]["fastprop"]["us"]
-                if ratio <= HIGH:
-                    parts.append(_mark(name, at(max(ratio, LOW)), y))
-                else:
-                    beyond.append(f"{ratio:,.0f}")
-                    parts.append(_mark(name, right + 8 + 11 * len(beyond) - 11, y))
-        if beyond:
-            parts.append(text(right + 14 + 11 * len(beyond) - 11, y + 4, ", ".join(beyond), "tick", "start"))
+        parts.append(text(left - 8, y - 1, widths, "tick", "end"))
+        parts.append(text(left - 8, y + 11, f"batch {batch}", "tick small", "end"))
+        times = {name: row["contestants"][name]["us"] for name in ("fastprop", *MARKS) if name in row["contestants"]}
+        ratios = {name: us / times["fastprop"] for name, us in times.items() if name != "fastprop"}
+        beyond = [name for name, ratio in ratios.items() if ratio > HIGH]
+        for name, ratio in ratios.items():
+            x = right + 8 + 11 * beyond.index(name) if name in beyond else at(max(ratio, LOW))
+            parts.append(_mark(name, x, y))
+        numbers = ", ".join(f"{ratios[name]:,.0f}" for name in beyond)
+        parts.append(text(right + 3 + 11 * len(beyond), y + 4, numbers, "tick", "start"))
     parts.append(text((left + right) / 2, height + 34, "time of a training step / fastprop's, log"))
-    versions = ", ".join(f"{name} {rows[0]['contestants'][name]['version']}" for name in SHAPES)
-    write("landing/speed.svg", svg((400, height + 42), f"Times of training steps of {versions}, relative to fastprop's", parts))
+    versions = ", ".join(f"{name} {rows[0]['contestants'][name]['version']}" for name in MARKS)
+    label = f"Times of training steps of {versions}, relative to fastprop's"
+    write("landing/speed.svg", svg((400, height + 42), label, parts))
     page = (ROOT / "docs" / "benchmarks" / "index.md").read_text(encoding="utf-8")
     cpu, ahead = re.search(rf"\[(.*?)\]\({folder}\.md\).*\| (.*?) \|$", page, re.MULTILINE).groups()
     return (

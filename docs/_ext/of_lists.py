@@ -45,7 +45,7 @@ def _activation(one):
     spelled = f'"{one.name}"' if not one.hyperparameters else f"fp.activations.{one.name}({_values(one)})"
     return (
         f"# {one.name}\n\n{picture(f'activations/{one.name}')}"
-        "The solid blue curve is g(z), the dashed orange one its derivative g'(z), both computed by the engine.\n```\n\n"
+        "The solid blue curve is g(z), the dashed orange one its derivative g'(z); the engine computed both.\n```\n\n"
         f"{lists.table(['', ''], facts)}\n\nIn a layer: `fp.Dense(64, {spelled})`.\n"
     )
 
@@ -117,8 +117,8 @@ def generate(app):
         "layers",
         "Layers",
         "Layers are immutable descriptions without arrays. An int in `fp.Network([...])` stands for a `Dense` layer. "
-        "Each picture shows three rows of inputs, the parameters, and the outputs that the engine computes; outlined is "
-        "what one of the outputs depends on. See [Layers](../../guide/layers.md) in the guide.",
+        "Each picture shows three rows of inputs, the parameters, and the outputs that the engine computes; outlined "
+        "is what one of the outputs depends on. See [Layers](../../guide/layers.md) in the guide.",
         {one.__name__: _layer(one) for one in every_layer},
         {one.__name__: (one.kind, lists.first_line(one)) for one in every_layer},
     )
@@ -138,8 +138,8 @@ def generate(app):
         "losses",
         "Losses",
         "A loss is given by its name, or with its parameters, such as `fp.losses.huber(delta=0.5)`. It can also be a "
-        "Python function: see [Losses of your own](../../guide/own_losses.md). Each solid blue curve is the loss L of a "
-        "row, and each dashed orange one its derivative over an output.",
+        "Python function: see [Losses of your own](../../guide/own_losses.md). Each solid blue curve is the loss L of "
+        "a row, and each dashed orange one its derivative over an output.",
         {one.name: _loss(one) for one in LOSSES.values()},
         {one.name: (one.name, f"Targets: {TARGETS[one.targets]}.") for one in LOSSES.values()},
     )
@@ -152,8 +152,8 @@ def generate(app):
     _family(
         "optimizers",
         "Optimisers",
-        "An optimiser computes the update of the parameters from the gradient. Each picture shows 60 steps from the same "
-        "point down the same valley.",
+        "An optimiser computes the update of the parameters from the gradient. Each picture shows 60 steps from the "
+        "same point down the same valley.",
         steps,
         drawn,
     )

@@ -56,7 +56,8 @@ def generate(app):
     for name in names:
         directives = "\n".join([f"```{{eval-rst}}\n.. automodule:: fastprop.{name}\n```\n", *_documented(name)])
         write(f"api/{name}.md", f"# fastprop.{name}\n\n{directives}")
-    write("api/index.md", "# Reference\n\nEach public module of the package has a page.\n\n" + tree(names, hidden=False))
+    head = "# Reference\n\nEach public module of the package has a page.\n\n"
+    write("api/index.md", head + tree(names, hidden=False))
 
 
 def not_offered(app, what, name, obj, skip, options):

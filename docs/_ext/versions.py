@@ -24,8 +24,8 @@ class Versions(Directive):
         """Return a paragraph and a list."""
         if DEVELOPMENT:
             said = (
-                f"These pages document version {fastprop.__version__}, which is in development: it is not released, and "
-                "names may still change."
+                f"These pages document version {fastprop.__version__}, which is in development: it is not released, "
+                "and names may still change."
             )
         else:
             said = f"These pages document version {fastprop.__version__}, of {RELEASED[fastprop.__version__]}."

@@ -103,3 +103,16 @@ def test_the_diagram_of_an_estimator_links_to_its_page(name, monkeypatch):
     assert f'href="{address}"' in estimator._repr_html_()
     module = address.rpartition("/")[2].removesuffix(".html")
     assert module in of_modules.modules() and any(name in each for each in of_modules._documented(module))
+
+
+def test_commands_that_are_shown_and_not_run_are_understood():
+    """They are in blocks of bash; what they need, such as a table, the page does not have."""
+    from fastprop.cli.main import _parser
+
+    commands = []
+    for page in PAGES:
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+            commands += [line.split()[1:] for line in block.splitlines() if line.startswith("fastprop ")]
+    assert ["train", "houses.csv", "--target", "price"] in commands
+    for words in commands:
+        _parser().parse_args(words)

@@ -5,7 +5,6 @@ import http.server
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from doc_blocks import DOCS
@@ -146,5 +145,6 @@ def test_versions_stand_side_by_side(browser, address):
     browser.get(f"{address}/index.html")
     assert wait(browser, "return document.title == 'the other'")  # the newest
     browser.get(f"{address}/{VERSION}/versions.html")
-    assert f"document version {VERSION}, which is in development" in browser.find_element("css selector", "article").text
+    article = browser.find_element("css selector", "article").text
+    assert f"document version {VERSION}, which is in development" in article
     assert errors(browser) == []
