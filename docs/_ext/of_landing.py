@@ -64,7 +64,7 @@ def loop():
 
 def learn():
     """Draw a network with the gradient of each of its weights, computed by a trace."""
-    t = fp.Network([2, 3, 1], seed=0).trace([[1.0, 2.0]], [1.0], loss="half_mse")
+    t = fp.Network([2, 3, 1], seed=0).trace([[1.0, -2.0]], [1.0], loss="half_mse")
     label = "A 2-3-1 network, with a line for the gradient of each weight"
     return network_picture((2, 3, 1), [layer.dW for layer in t.layers], label)
 
