@@ -6,6 +6,7 @@ Each chart is drawn from one JSON file of a machine's folder in benchmarks/resul
 """
 
 import argparse
+import io
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -17,31 +18,38 @@ import matplotlib.pyplot as plt
 
 import cost_model
 from contest.record import suffix
+from fastprop._util import palette
+from fastprop.plots.style import DASHES, MARKERS, look, of_page
 
 HERE = Path(__file__).resolve().parent
-# The colours of Okabe and Ito, which colour-blind readers can distinguish, too.
-COLOURS = {
-    "fastprop": "#D55E00",
-    "NumPy": "#0072B2",
-    "PyTorch": "#CC79A7",
-    "JAX": "#009E73",
-    "scikit-learn": "#999999",
-    "onnxruntime": "#56B4E9",
+NAMES = {
+    "fastprop": "class-0",
+    "NumPy": "class-1",
+    "PyTorch": "class-3",
+    "JAX": "class-2",
+    "scikit-learn": "soft",
+    "onnxruntime": "class-5",
 }
+COLOURS = {library: palette.COLOURS[name].light for library, name in NAMES.items()}
 # No time stamp and fixed ids in the SVG, so that the same results give the same file.
 plt.rcParams.update({"svg.hashsalt": "fastprop", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False})
 plt.rcParams.update(
     {
+        **look("light"),
         "axes.spines.right": False,
         "axes.axisbelow": True,
-        "grid.color": "#DDDDDD",
+        "axes.prop_cycle": plt.cycler(color=[*COLOURS.values()], linestyle=(2 * DASHES)[: len(COLOURS)]),
+        "grid.color": palette.COLOURS["rule"].light,
     }
 )
+INK = palette.COLOURS["ink"].light
 
 
 def save(figure, path):
-    """Write a figure as SVG and close it."""
-    figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
+    """Write a figure as SVG, in the colours of the page, and close it."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None}, bbox_inches="tight")
+    path.write_text(of_page(text.getvalue(), alone=True), encoding="utf-8")
     plt.close(figure)
     print(path)
 
@@ -58,7 +66,7 @@ def peers(result, out):
         groups[row["activation"], row["dtype"], row["optimizer"], row["threads"]].append(row)
     for (activation, dtype, optimizer, threads), rows in groups.items():
         figure, axes = plt.subplots(figsize=(9, 3.6), layout="constrained")
-        for name, colour in COLOURS.items():
+        for marker, (name, colour) in zip(MARKERS, COLOURS.items(), strict=True):
             points = [
                 (at, row["contestants"][name]["us"] / row["contestants"]["fastprop"]["us"])
                 for at, row in enumerate(rows)
@@ -66,7 +74,7 @@ def peers(result, out):
             ]
             if name == "fastprop" or not points:
                 continue
-            axes.plot(*zip(*points, strict=True), "o", color=colour, label=name)
+            axes.plot(*zip(*points, strict=True), marker, color=colour, label=name)
         axes.axhline(1, color=COLOURS["fastprop"], linewidth=1.5, label="fastprop")
         axes.set_yscale("log")
         names = [row["task"].replace("/", "\nbatch ") for row in rows]
@@ -111,7 +119,7 @@ def threads(result, out):
     figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
     points = [(pair["1t"]["flops"], pair["1t"]["best"] / pair["2t"]["best"]) for pair in found.values()]
     axes.scatter(*zip(*points, strict=True), s=10, color=COLOURS["fastprop"])
-    axes.axhline(1, color="black", linewidth=0.6)
+    axes.axhline(1, color=INK, linewidth=0.6)
     axes.set_xscale("log")
     axes.set_xlabel("useful flops a step (log)")
     axes.set_ylabel("speed of two threads / one")
@@ -190,18 +198,18 @@ def tables(result, out):
             seconds[method].append(next(times) / next(times))
     for axes, (score, label) in zip(panels, (("log_loss", "% of log loss"), ("r2", "R2")), strict=False):
         labels = [name for name in names if any(name in each for each in ahead[score].values())]
-        for method, colour in METHODS.items():
+        for method, (colour, marker) in METHODS.items():
             points = [(labels.index(name), value) for name, value in ahead[score][method].items()]
             if points:
-                axes.plot(*zip(*points, strict=True), "o", color=colour, label=method, markersize=5, alpha=0.8)
-        axes.axhline(0, color=METHODS["trees"], linewidth=1)
+                axes.plot(*zip(*points, strict=True), marker, color=colour, label=method, markersize=5)
+        axes.axhline(0, color=INK, linewidth=1)
         axes.set_xticks(range(len(labels)), labels, rotation=40, fontsize=7)
         axes.set_ylabel(f"ahead of trees by ({label})")
         axes.set_yscale("symlog", linthresh=5 if score == "log_loss" else 0.02)
         axes.grid(axis="y")
     methods = [method for method in METHODS if seconds[method]]
     ratios = [sorted(seconds[method])[len(seconds[method]) // 2] for method in methods]
-    panels[2].barh(methods, ratios, color=[METHODS[method] for method in methods])
+    panels[2].barh(methods, ratios, color=[METHODS[method][0] for method in methods])
     panels[2].set_xscale("log")
     panels[2].invert_yaxis()
     panels[2].set_xlabel("median CPU time of fit / trees' (log)")
@@ -231,7 +239,7 @@ def distributed(result, out):
     weak.set_title("Weak scaling: rows of each machine; rows a second / linear", fontsize=9)
     weak.set_ylim(0, 1.02)
     strong.set_title("Strong scaling: a batch of all; time of one machine / time", fontsize=9)
-    strong.axhline(1, color="black", linewidth=1)
+    strong.axhline(1, color=INK, linewidth=1)
     strong.set_yscale("log")
     figure.suptitle(f"A step on many machines, on paper; its time on one was measured\n{about(result)}")
     save(figure, out / f"benchmark_distributed{suffix(result)}.svg")
@@ -239,14 +247,14 @@ def distributed(result, out):
 
 # the methods of benchmarks/tables.py
 METHODS = {
-    "fastprop-low": "#F0B080",
-    "fastprop-medium": COLOURS["fastprop"],
-    "fastprop-high": "#8B3A00",
-    "trees": "#000000",
-    "trees-stopped": "#777777",
-    "LightGBM": "#56B4E9",
-    "CatBoost": "#0072B2",
-    "linear": "#F0E442",
+    "fastprop-low": (COLOURS["fastprop"], "v"),
+    "fastprop-medium": (COLOURS["fastprop"], "o"),
+    "fastprop-high": (COLOURS["fastprop"], "^"),
+    "trees": (INK, "s"),
+    "trees-stopped": (COLOURS["scikit-learn"], "s"),
+    "LightGBM": (palette.COLOURS["class-5"].light, "D"),
+    "CatBoost": (palette.COLOURS["class-1"].light, "P"),
+    "linear": (palette.COLOURS["class-2"].light, "X"),
 }
 
 DRAW = {
