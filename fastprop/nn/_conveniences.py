@@ -295,7 +295,7 @@ class Conveniences:
         step: int = 0,
         first_row: int = 0,
     ) -> "Trace":
-        """Run both passes over all rows of X, and return every number: each z, a, dz, dW and db.
+        """Run both passes over all rows of X, and return every number: each z, a, dC/dz, dC/dW and dC/db.
 
         The network does not change.
 

@@ -280,7 +280,7 @@ class Periodic(Layer):
 
     ::
 
-        df = 2 pi times the sum over rows of x (cos(2 pi f x) da of the sine - sin(2 pi f x) da of the cosine)
+        dC/df = 2 pi times the sum over rows of x (cos(2 pi f x) dC/da of the sine - sin(2 pi f x) dC/da of the cosine)
 
     With a `width`, the outputs of each column go through a dense layer of their own. Gorishniy, Rubachev and Babenko
     2022, *On embeddings for numerical features in tabular deep learning*.

@@ -118,7 +118,8 @@ class Dense(Layer):
 
     ::
 
-        dz = da g'(z),  dW = x^T dz,  db = sum of dz over rows,  dx = dz W^T
+        dC/dz = dC/da g'(z)
+        dC/dW = x^T dC/dz,  dC/db = sum of dC/dz over rows,  dC/dx = dC/dz W^T
 
     Parameters
     ----------
@@ -205,7 +206,7 @@ class Activation(Layer):
 
     ::
 
-        dx = da g'(x)
+        dC/dx = dC/da g'(x)
 
     Parameters
     ----------
@@ -233,7 +234,7 @@ class Dropout(Layer):
 
     In prediction it does nothing. ::
 
-        dx = 0 where the element was set to 0, da / (1 - rate) elsewhere
+        dC/dx = 0 where the element was set to 0, dC/da / (1 - rate) elsewhere
 
     Which elements are 0 depends only on the trainer's seed, the step and the position. Srivastava, Hinton, Krizhevsky,
     Sutskever and Salakhutdinov 2014, *Dropout: a simple way to prevent neural networks from overfitting*.
@@ -269,10 +270,10 @@ class BatchNorm(Layer):
     layer also updates a running mean and a running unbiased variance, with weight `momentum` for the batch; prediction
     uses these. It is the layer ``torch.nn.BatchNorm1d``. Ioffe and Szegedy 2015, *Batch normalization*.
 
-    In training, with n the fraction, z = n w + b, and means over a column::
+    In training, with x_hat the fraction, z = x_hat w + b, and means over a column::
 
-        dz = da g'(z),  dw = sum of dz n over rows,  db = sum of dz over rows
-        dx = (dn - mean(dn) - n mean(dn n)) / sqrt(variance + epsilon),  dn = dz w
+        dC/dz = dC/da g'(z),  dC/dw = sum of dC/dz x_hat over rows,  dC/db = sum of dC/dz over rows
+        dC/dx = (d - mean(d) - x_hat mean(d x_hat)) / sqrt(variance + epsilon),  d = dC/dx_hat = dC/dz w
 
     Parameters
     ----------
@@ -318,10 +319,10 @@ class BatchNorm(Layer):
 class LayerNorm(Layer):
     """a = g((x - mean) / sqrt(variance + epsilon) * w + b), with the mean and the variance of each row.
 
-    Ba, Kiros and Hinton 2016, *Layer normalization*. With n the fraction, z = n w + b, and means over a row::
+    Ba, Kiros and Hinton 2016, *Layer normalization*. With x_hat the fraction, z = x_hat w + b, and means over a row::
 
-        dz = da g'(z),  dw = sum of dz n over rows,  db = sum of dz over rows
-        dx = (dn - mean(dn) - n mean(dn n)) / sqrt(variance + epsilon),  dn = dz w
+        dC/dz = dC/da g'(z),  dC/dw = sum of dC/dz x_hat over rows,  dC/db = sum of dC/dz over rows
+        dC/dx = (d - mean(d) - x_hat mean(d x_hat)) / sqrt(variance + epsilon),  d = dC/dx_hat = dC/dz w
 
     Parameters
     ----------
@@ -358,7 +359,8 @@ class Scale(Layer):
 
     ::
 
-        dz = da g'(z),  dw = sum of dz x over rows,  db = sum of dz over rows,  dx = dz w
+        dC/dz = dC/da g'(z)
+        dC/dw = sum of dC/dz x over rows,  dC/db = sum of dC/dz over rows,  dC/dx = dC/dz w
 
     Parameters
     ----------
@@ -388,7 +390,7 @@ class Residual(Layer):
 
     ::
 
-        dz = da g'(x + block(x)),  dx = dz + the gradient of the block's input for dz
+        dC/dz = dC/da g'(x + block(x)),  dC/dx = dC/dz + what the block's backward pass returns for dC/dz
 
     Parameters
     ----------
