@@ -30,6 +30,7 @@ extensions = [
     "search",
     "source_links",
     "traces",
+    "playground",
     "exercises",
     "versions",
 ]

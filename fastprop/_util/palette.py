@@ -57,6 +57,16 @@ def css(scope: str = ":root", names: Iterable[str] = COLOURS) -> str:
     )
 
 
+def chosen_css(*scopes: str) -> str:
+    """Return the colours of a page in a frame, as ``data-theme`` of its root chooses; `scopes` are in the root."""
+    rules = (
+        ", ".join(f':root[data-theme="{theme}"]{scope}' for scope in ("", *scopes))
+        + f" {{ color-scheme: {theme}; {properties(theme)} }}\n"
+        for theme in ("light", "dark")
+    )
+    return "@media screen {\n" + "".join(rules) + "}\n"
+
+
 def properties(theme: str, names: Iterable[str] = COLOURS) -> str:
     """Return the CSS declarations of the colours of a theme, "light" or "dark"."""
     return " ".join(f"--{name}: {getattr(COLOURS[name], theme)};" for name in names)

@@ -78,7 +78,7 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE, ab
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_digest(script)}'",
         title=html.escape(title),
         summary=html.escape(f"{t.network!r}, {n_rows}, {mode}: cost C = {number(t.cost)}"),
-        style=_colours() + style,
+        style=palette.css() + palette.chosen_css(" .graph") + style,
         above=above,
         svg=svg,
         # JSON has no NaN, and a "<" could end the script.
@@ -86,15 +86,6 @@ def page(t: Trace, *, names: Sequence[str] | None = None, title: str = TITLE, ab
         script=script,
         foot=html.escape(f"fastprop {__version__}: the engine's own numbers, {t.network.dtype}"),
     )
-
-
-def _colours() -> str:
-    """Return the colours of the page; a page that has it in a frame may choose the theme."""
-    chosen = (
-        f':root[data-theme="{theme}"], :root[data-theme="{theme}"] .graph {{ {palette.properties(theme)} }}\n'
-        for theme in ("light", "dark")
-    )
-    return palette.css() + "@media screen { " + "".join(chosen) + " }\n"
 
 
 def _in_json(value: Any) -> Any:

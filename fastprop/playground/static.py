@@ -42,7 +42,7 @@ def page(table: Table | None = None, *, wasm: bytes | None = None) -> str:
     data = lists(table) | {"wasm": encoded(compiled() if wasm is None else wasm)}
     # In a script element only </script and <!-- have a meaning; in JSON < may be written otherwise.
     told = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    script, style = bundle(ENTRY), palette.css() + _read("playground.css")
+    script, style = bundle(ENTRY), palette.css() + palette.chosen_css() + _read("playground.css")
     policy = (
         f"default-src 'none'; img-src data:; script-src 'sha256-{_digest(script)}' 'wasm-unsafe-eval'; "
         f"style-src 'sha256-{_digest(style)}'; base-uri 'none'; form-action 'none'"
@@ -65,13 +65,13 @@ def page(table: Table | None = None, *, wasm: bytes | None = None) -> str:
 def lists(table: Table | None = None) -> dict[str, Any]:
     """Return what static_session.js knows of the lists and limits of Python."""
     optimizers = {name: make(1.0) for name, make in session.OPTIMIZERS.items()}
-    start, held = dict(session.START), None
+    first, held = session.START, None
     if table is not None:
         taken = session.Session(table)
-        start, points = taken.settings, taken.points
+        first, points = taken.settings, taken.points
         held = {
             "name": table.path,
-            "columns": start["columns"],
+            "columns": first["columns"],
             "points": {
                 "x": points.X[:, 0].tolist(),
                 "y": points.X[:, 1].tolist(),
@@ -83,7 +83,8 @@ def lists(table: Table | None = None) -> dict[str, Any]:
             },
         }
     return {
-        "start": start,
+        "start": session.START,
+        "first": first,
         "keep_network": sorted(session.KEEP_NETWORK),
         "data": {"classification": list(datasets.CLASSES), "regression": list(datasets.NUMBERS)},
         "table": held,

@@ -619,7 +619,9 @@ document.addEventListener("keydown", (event) => {
   $(button).click();
 });
 new ResizeObserver(() => { if (snapshot) { draw(false); showAxes(); } }).observe($("network-frame"));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (snapshot) { draw(true); showSettings(); } });
+const repaint = () => { if (snapshot) { draw(true); showSettings(); } };
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+new MutationObserver(repaint).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] }); // in a frame
 
 /* Show the page of an engine, an object of asynchronous functions that train the network: scene, snapshot, configure,
  * restart, train, stepExample, trace, edit, state, thumbnails and, where it takes tables, upload. Their results are those

@@ -10,6 +10,14 @@ async function open() {
   start(makeSession(data));
 }
 
+// In a frame, such as those of the documentation, the page takes the theme of the page around it, which takes its height.
+if (parent !== window) {
+  addEventListener("message", (event) => {
+    if (event.source === parent && typeof event.data?.fastpropTheme === "string") document.documentElement.dataset.theme = event.data.fastpropTheme;
+  });
+  new ResizeObserver(() => parent.postMessage({ fastpropTrace: Math.ceil(document.body.getBoundingClientRect().height) }, "*")).observe(document.body);
+}
+
 open().catch((error) => {
   const message = document.getElementById("error");
   message.textContent = `This browser cannot train the network: ${error.message}. Use one from 2023 or later.`;

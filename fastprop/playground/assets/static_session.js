@@ -117,10 +117,8 @@ export function makeSession(lists) {
     for (const width of next.hidden) whole("a hidden layer's width", width, 1, limits.units);
     choice("activation", next.activation, Object.keys(lists.activations));
     const found = findPoints(next), possible = losses(found);
-    if (!possible.includes(next.loss)) {
-      if (settings && next.loss !== settings.loss) choice("loss", next.loss, possible);
-      next.loss = possible[0]; // the new points need a loss of another kind
-    }
+    if (next.loss === null || (!changed.includes("loss") && !possible.includes(next.loss))) next.loss = possible[0]; // new points may need another
+    choice("loss", next.loss, possible);
     const activation = lists.activations[next.activation];
     const outputs = lists.losses_for.classification.includes(next.loss) ? found.classes.length : 1;
     network = new Network([next.features.length, ...next.hidden, outputs], activation, lists.activations.identity,
@@ -271,7 +269,7 @@ export function makeSession(lists) {
     };
   }
 
-  apply(lists.start);
+  apply(lists.first);
   return {
     scene: async () => scene(),
     snapshot: async () => snapshot(),
