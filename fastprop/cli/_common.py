@@ -1,6 +1,5 @@
 """What several commands share: messages, checks of outputs, scores and predictions."""
 
-import shutil
 import sys
 import threading
 import time
@@ -8,12 +7,13 @@ import time
 import numpy as np
 
 from fastprop import _validation
+from fastprop._util.text import wrapped
 from fastprop.distributed import RankError
-from fastprop.io import output
-from fastprop.io.streams import Stream
+from fastprop.io import output, streams
 from fastprop.tabular import readers
 from fastprop.tabular.comparison import figure
 from fastprop.tabular.scores import scores
+from fastprop.training.progress import line
 from fastprop.training.ranks import ALONE
 
 __all__ = [
@@ -42,23 +42,24 @@ class StatusLine:
     FIRST, EVERY, REFRESH = 2.0, 10.0, 0.1  # seconds: to the first line elsewhere, between such lines, between changes
 
     def __init__(self, first=FIRST):
-        self._terminal = Stream(sys.stderr).isatty()
+        self._terminal = streams.Stream(sys.stderr).isatty()
         self._lock = threading.Lock()
         self._due = time.monotonic() + (0 if self._terminal else first)
         self._width = 0
 
-    def say(self, text):
-        """Show a text, unless the last one is new enough."""
+    def say(self, *parts, first=()):
+        """Show parts of a sentence, in a terminal those that fit, unless the last ones are new enough."""
         with self._lock:
             if time.monotonic() < self._due:
                 return
             self._due = time.monotonic() + (self.REFRESH if self._terminal else self.EVERY)
             if self._terminal:
-                text = text[: shutil.get_terminal_size().columns - 1]
+                most = streams.width(sys.stderr) - 1
+                text = line(parts, most, first, between=", ") or wrapped(parts[0], most)[0]
                 print(f"\r{text.ljust(self._width)}", end="", file=sys.stderr, flush=True)
                 self._width = len(text)
             else:
-                print(text, file=sys.stderr, flush=True)
+                print(", ".join(parts), file=sys.stderr, flush=True)
 
     def __enter__(self):
         return self
@@ -79,7 +80,7 @@ def read_tables(paths, ranks):
 
         def progress_of(path):
             return lambda rows, share: line.say(
-                f"reading {path}: {rows:,} rows" + ("" if share is None else f", {share:.0%}")
+                f"reading {path}: {rows:,} rows", *([] if share is None else [f"{share:.0%}"])
             )
 
         return readers.read_tables(paths, ranks, progress_of)
@@ -112,9 +113,9 @@ def check_outputs(outputs, *inputs):
         The paths of the files that are read.
     """
     given = [each for each in outputs if each[1] is not None]
-    for position, (option, path, streams) in enumerate(given):
+    for position, (option, path, streamed) in enumerate(given):
         try:
-            output.check(path, streams=streams)
+            output.check(path, streams=streamed)
         except (OSError, ValueError) as error:
             raise ValueError(f"{option} {one_line(error)}") from None
         for name in inputs:

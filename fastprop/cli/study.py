@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fastprop._util.text import number
 from fastprop._version import __version__
 from fastprop.cli._common import StatusLine, note, read_tables
 from fastprop.io import streams
@@ -22,6 +23,7 @@ from fastprop.tabular.schema import Schema, infer_column
 from fastprop.tabular.shard import Shard, group_sizes, latest, union
 from fastprop.tabular.table import TableError
 from fastprop.tabular.target import Target, split_rows
+from fastprop.training.progress import clock
 from fastprop.training.ranks import ALONE
 
 __all__ = ["Study"]
@@ -234,9 +236,15 @@ class Study:
         self.ranks.meet()  # since rank 0 may have compared models before
         with StatusLine() as line:
 
-            def progress(network, networks, epoch, epochs):
-                self.planned[network] = epochs
-                line.say(f"{what}: network {network + 1} of {networks}, epoch {epoch} of at most {epochs}")
+            done = {}
+
+            def progress(network, networks, epoch, epochs, cost):
+                self.planned[network], done[network] = epochs, epoch
+                seen = sum(done.copy().values())  # other threads add to it
+                left = clock((time.perf_counter() - begin) * (networks * epochs / seen - 1))
+                numbers = [f"cost {number(cost, '.4g')}", f"{left} left"]
+                of = f"{what}: network {network + 1} of {networks}"
+                line.say(of, f"epoch {epoch}/{epochs}", *numbers, first=numbers)
 
             model = TabularModel.fit(
                 self.shard.take(rows),

@@ -29,6 +29,7 @@ from sklearn.utils.validation import _check_y, check_is_fitted, column_or_1d, va
 
 from fastprop import _validation
 from fastprop._util.public import publish
+from fastprop._util.text import number
 from fastprop._version import reference
 from fastprop.tabular.model import TabularModel
 from fastprop.tabular.recipe import EFFORTS, Recipe
@@ -222,9 +223,10 @@ def _name(y):
     return "y" if name is None else str(name)
 
 
-def _report_epoch(network, networks, epoch, epochs):
+def _report_epoch(network, networks, epoch, epochs, cost):
     """Print the epoch that a network has ended."""
-    print(f"network {network + 1} of {networks}: epoch {epoch} of at most {epochs}", file=sys.stderr)
+    of = f"network {network + 1} of {networks}: epoch {epoch} of at most {epochs}"
+    print(f"{of}, cost {number(cost)}", file=sys.stderr)
 
 
 class TabularClassifier(ClassifierMixin, BaseTabular):

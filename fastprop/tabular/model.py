@@ -115,7 +115,7 @@ class TabularModel:
             The seconds that training may take, about. What does not fit is left out: first networks, then epochs.
         seed : int
         progress : callable, optional
-            Called after each epoch as ``progress(network, networks, epoch, epochs)``, from any thread.
+            Called after each epoch as ``progress(network, networks, epoch, epochs, cost)``, from any thread.
 
         Raises
         ------
@@ -382,7 +382,8 @@ class Training:
 
         def on_epoch_end(run):
             if self.progress is not None:
-                self.progress(k, self.n_networks, run.epoch, epochs)
+                cost = run.history["validation_cost"][-1] if validated else run.cost
+                self.progress(k, self.n_networks, run.epoch, epochs, cost)
             late = self.deadline is not None and time.monotonic() > self.deadline
             if late or self.stopped.is_set() or run.epoch == limit:
                 run.stop()

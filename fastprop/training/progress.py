@@ -3,12 +3,12 @@
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
 from fastprop import _validation
-from fastprop._util.text import aligned, number
+from fastprop._util.text import aligned, number, width
 from fastprop.io import streams
 
 SHORTEST, LONGEST = 12, 40  # columns of the bar: a shorter one says nothing, a longer one no more
@@ -86,7 +86,7 @@ class Bar(Silent):
             if not self._begin:
                 self._begin, self._first = now, (epoch - 1) * rows
             speed = (seen - self._first) / max(now - self._begin, 1e-9)  # rows a second
-            left = _clock((total - seen) / speed) if speed else "?"
+            left = clock((total - seen) / speed) if speed else "?"
             cost_now, left = f"cost {number(cost, '.4g')}", f"{left} left"
             parts = [f"epoch {epoch}/{epochs}", cost_now, left, f"{seen / total:.0%}", *self._beside]
             # The last column stays empty: in it, some terminals go to the next line.
@@ -152,17 +152,17 @@ def say(line: str) -> None:
         drawn.above(line)
 
 
-def line(parts: list[str], most: int, first: list[str]) -> str:
+def line(parts: Sequence[str], most: int, first: Sequence[str], between: str = "  ") -> str:
     """Internal: return a line of the parts that fit, in their order, of which those in `first` go before others."""
     shown: list[str] = []
     for part in sorted(parts, key=lambda part: part not in first):
-        if len("  ".join([*shown, part])) <= most:
+        if width(between.join([*shown, part])) <= most:
             shown.append(part)
-    return "  ".join(sorted(shown, key=parts.index))[:most]
+    return between.join(sorted(shown, key=parts.index))
 
 
-def _clock(seconds: float) -> str:
-    """Return a time as 0:09 or 1:02:03."""
+def clock(seconds: float) -> str:
+    """Internal: return a time as 0:09 or 1:02:03."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

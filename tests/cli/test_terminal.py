@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastprop._util import text
+from fastprop.cli._common import StatusLine
 from fastprop.cli.main import main
 from fastprop.io import streams
 
@@ -140,3 +141,15 @@ def test_whatever_is_printed_fits(columns, names):
     file = io.StringIO()
     streams.Terminal(file).write(printed)
     assert file.getvalue() == printed
+
+
+@pytest.mark.parametrize("columns", [40, 50])
+def test_the_line_of_a_training_has_the_cost_and_the_time_left(columns, monkeypatch):
+    screen = Screen()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    line = StatusLine()
+    numbers = ["cost 0.2917", "0:10 left"]
+    line.say("training: network 3 of 4", "epoch 463/1500", *numbers, first=numbers)
+    shown = screen.getvalue().strip()
+    assert len(shown) < columns and shown.endswith("epoch 463/1500, cost 0.2917, 0:10 left")
