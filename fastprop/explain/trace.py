@@ -263,7 +263,7 @@ class Trace(ByIdentity):
     def _ending(self) -> str:
         """Return a sentence that says of what the derivatives are."""
         rows, members = np.flatnonzero(self.scale), self.network.n_members
-        row = "the row" if len(self.x) == 1 else f"row {self.first_row + rows[0]}"
+        row = "the row" if len(self.x) == 1 and not self.first_row else f"row {self.first_row + rows[0]}"
         if self.end == "L":
             return f"L is the loss of {row}."
         over = f"{len(rows):,} rows" if len(rows) > 1 else row

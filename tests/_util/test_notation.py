@@ -1,11 +1,14 @@
 """The symbols: how quantities and derivatives are written."""
 
 import re
+from pathlib import Path
+from runpy import run_path
 
 import pytest
 
 from fastprop._util import notation
 
+ROOT = Path(__file__).resolve().parents[2]
 FORMS = (notation.plain, notation.html, notation.latex)
 
 
@@ -44,3 +47,8 @@ def test_every_symbol_can_be_written_and_is_explained_by_symbols(letter):
     # What has a subscript in a shape or a meaning is a symbol of the table itself.
     for name in re.findall(r"\b(\w+?)_", symbol.shape + symbol.meaning):
         assert name in notation.SYMBOLS, name
+
+
+def test_the_picture_of_both_passes_is_what_the_engine_computes():
+    draw = run_path(str(ROOT / "tools" / "picture"))["draw"]
+    assert (ROOT / "docs" / "network.svg").read_text(encoding="utf-8") == draw()
