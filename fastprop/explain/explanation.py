@@ -329,11 +329,10 @@ def _gradient(t: Trace, node: Node) -> float:
     if node.kind == "x":
         return float(t.dx[node.row, *node.place])
     layer = t.layers[node.layer]
-    values = getattr(layer, f"d{node.kind}")
-    found = float(values[node.place if node.kind in "Wb" else (node.row, *node.place)])
-    if node.kind in "za" and layer.operation.kind == "fork":  # da is the derivative through the block only
-        found += float(t.layers[node.layer + layer.operation.fields["fork"]].dz[node.row, *node.place])
-    return found
+    if node.kind in "Wb":
+        return float(getattr(layer, f"d{node.kind}")[node.place])
+    da, dz = t.derivatives(layer)
+    return float((da if node.kind == "a" else dz)[node.row, *node.place])
 
 
 # ---- paths ----

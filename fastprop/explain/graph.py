@@ -1,7 +1,8 @@
 """Drawings in SVG: the computational graph of a trace, by neurons or by layers, and the paths of an explanation."""
 
 from collections.abc import Sequence
-from typing import Any
+
+import numpy as np
 
 from fastprop.explain import neurons
 from fastprop.explain.chain_rule import Node, averages
@@ -83,10 +84,9 @@ def by_layers(t: Trace) -> Graph:
     read = sources(t.network.operations)
     norms = [0.0 if layer.dW is None else float((layer.dW.astype(float) ** 2).mean() ** 0.5) for layer in t.layers]
 
-    def ranges(values: Any, keys: Sequence[str], number: str, k: int) -> list[Cell]:
+    def ranges(values: dict[str, np.ndarray], number: str, k: int) -> list[Cell]:
         found = []
-        for what in keys:
-            array = getattr(values, what)
+        for what, array in values.items():
             step = step_of(what, k, n) if what != "x" else 0
             name = f"d{end}/{what}{number}" if what[0] == "d" else f"{what}{number}"
             words = f"{short(array.min())} to {short(array.max())}"
@@ -97,15 +97,16 @@ def by_layers(t: Trace) -> Graph:
         wide = Cell(f"{units:,} wide, {len(t.x):,} row{'s' if len(t.x) > 1 else ''}", kinds=("soft",))
         return Box(k, [[wide, *cells]], cut(title, neurons.LETTERS), {"layer": k})
 
-    columns = [[box(0, "inputs", t.x.shape[1], ranges(t, ("x", "dx"), "", 0))]]
+    columns = [[box(0, "inputs", t.x.shape[1], ranges({"x": t.x, "dx": t.dx}, "", 0))]]
     lines: list[Line] = []
     heads = {}
     for k, layer in enumerate(t.layers, start=1):
-        cells = ranges(layer, ("z", "a", "da", "dz"), str(k), k)
+        da, dz = t.derivatives(layer)
+        cells = ranges({"z": layer.z, "a": layer.a, "da": da, "dz": dz}, str(k), k)
         columns.append([box(k, f"{k}: {layer.name}", layer.a.shape[1], cells)])
         step, numbers = step_of("dW", k, n), []
         if layer.W is not None:
-            heads[k] = [f"W{k}", f"rms d{end}/dW{k}"]
+            heads[k] = [Cell(f"W{k}"), Cell(f"rms d{end}/dW{k}", data={"step": step})]
             numbers = [Cell("", " x ".join(map(str, layer.W.shape)), data={"step": 0})]
             numbers.append(Cell("", short(norms[k - 1]), data={"step": step}))
         for place, source in enumerate(read[k - 1]):

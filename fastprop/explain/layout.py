@@ -90,7 +90,7 @@ def draw(
     label: str,
     columns: Sequence[Sequence[Box]],
     lines: Sequence[Line],
-    heads: Mapping[int, Sequence[str]],
+    heads: Mapping[int, Sequence[Cell]],
     below: str = "",
 ) -> str:
     """Return the SVG of a drawing.
@@ -101,8 +101,8 @@ def draw(
         The name of the whole drawing.
     columns : sequence of sequence of Box
     lines : sequence of Line
-    heads : mapping of int -> sequence of str
-        What stands above the numbers of the lines that end in a column.
+    heads : mapping of int -> sequence of Cell
+        The labels that stand above the numbers of the lines that end in a column.
     below : str, default ""
         A line of text below everything.
     """
@@ -130,7 +130,7 @@ def draw(
     for c, column in enumerate(columns):
         ending = [line for box in column for line in coming[box.key]]
         most = max((len(line.numbers) for line in ending), default=0)
-        titles = [*heads.get(c, ()), *[""] * most][:most]
+        titles = [*(head.label for head in heads.get(c, ())), *[""] * most][:most]
         spaces.append([
             LETTER * max([len(titles[n]), *(line.numbers[n].letters for line in ending if n < len(line.numbers))]) + PAD
             for n in range(most)
@@ -190,13 +190,14 @@ def draw(
                     parts[c].append(_number(cell, x - PAD / 2, y + MIDDLE))
             over = heads.get(c, ()) if box is column[0] and coming[box.key] else ()
             x = left[c] - PAD / 2 - sum(spaces[c])
-            for n, title in enumerate(over):
+            for n, head in enumerate(over):
                 if stacked[c]:
                     y = first + ABOVE - ROW * (len(over) - n)
-                    parts[c].append(_text(left[c] - PAD, y, title, ("soft",), "end"))
+                    parts[c].append(_text(left[c] - PAD, y, head.label, ("soft",), head.data, "end"))
                 else:
                     x += spaces[c][n]
-                    parts[c].append(_text(x - PAD / 2, first - ROW / 2 - 6, title, ("soft",), "end"))
+                    y = first - ROW / 2 - 6
+                    parts[c].append(_text(x - PAD / 2, y, head.label, ("soft",), head.data, "end"))
         for box in column:
             parts[c].append(_box(box, left[c], top[box.key], widths[c], tall[box.key]))
     wide, high = left[-1] + widths[-1] + MARGIN, (lane if skipping else above + highest) + MARGIN
@@ -220,11 +221,13 @@ def _width(box: Box) -> float:
     return max(LETTER * (cells + 2 * (len(box.cells) - 1)) + 2 * PAD, LETTER * texts.width(box.head))
 
 
-def _text(x: float, y: float, words: str, kinds: tuple[str, ...], anchor: str = "start") -> str:
+def _text(
+    x: float, y: float, words: str, kinds: tuple[str, ...], data: dict[str, Any] | None = None, anchor: str = "start"
+) -> str:
     # Letters that the font has not are of another width.
     fitted = "" if words.isascii() else f' textLength="{LETTER * texts.width(words):g}" lengthAdjust="spacingAndGlyphs"'
     at = f'x="{x:g}" y="{y:g}"' + (f' text-anchor="{anchor}"' if anchor != "start" else "")
-    return f"<text {at}{fitted}{attributes(kinds, {})}>{escape(words)}</text>"
+    return f"<text {at}{fitted}{attributes(kinds, data or {})}>{escape(words)}</text>"
 
 
 def _number(cell: Cell, right: float, y: float, plate: bool = True) -> str:
@@ -245,10 +248,10 @@ def _box(box: Box, x: float, y: float, width: float, height: float) -> str:
     if box.head:
         parts.insert(0, _text(x, y - 7, box.head, ("head",)))
     start = x + PAD
+    first = y + (height - ROW * max(map(len, box.cells))) / 2 + ROW / 2 + MIDDLE
     for place, column in enumerate(box.cells):
         letters = max(cell.letters for cell in column)
         end = x + width - PAD if place == len(box.cells) - 1 else start + LETTER * letters
-        first = y + (height - ROW * len(column)) / 2 + ROW / 2 + MIDDLE
         for n, cell in enumerate(column):
             parts.append(_line(cell, start, end, first + n * ROW))
         start += LETTER * (letters + 2)

@@ -76,10 +76,8 @@ def row_of(t: Trace, row: int) -> Row:
     numbers |= {"y": float(t.y[row])} if t.y.ndim == 1 else named("y", t.y[row])
     numbers |= named("x", one.x[row]) | named("dx", one.dx[row])
     for layer in one.layers:
-        values = {"z": layer.z, "g": layer.slope, "a": layer.a, "da": layer.da, "dz": layer.dz}
-        if layer.operation.kind == "fork":  # whose da is the derivative through the block only
-            beside = one.layers[layer.number - 1 + layer.operation.fields["fork"]].dz
-            values |= {"da": layer.da + beside, "dz": layer.dz + beside}
+        da, dz = one.derivatives(layer)
+        values = {"z": layer.z, "g": layer.slope, "a": layer.a, "da": da, "dz": dz}
         for letter, of_rows in values.items():
             numbers |= named(f"{letter}{layer.number}", of_rows[row])
         for letter in ("W", "b", "dW", "db"):
@@ -186,7 +184,7 @@ def drawing(rows: Sequence[Row], names: Sequence[str]) -> str:
     targets = [key for key in numbers if key[0] == "y"]
     columns.append([Box("L", [[cell(key) for key in (*targets, "L")]], cut(t.loss.name, LETTERS))])
 
-    lines, heads = [], {n + 1: [f"dL/da{n}"]}
+    lines, heads = [], {n + 1: [Cell(f"dL/da{n}", data={"step": steps[f"da{n}"]})]}
     largest = max((abs(value) for key, value in numbers.items() if key.startswith("dW")), default=0.0)
     for edge in edges_of(rows):
         k, place = int(edge.target[1 : edge.target.index("[")]), edge.target.partition("[")[2]
@@ -203,7 +201,10 @@ def drawing(rows: Sequence[Row], names: Sequence[str]) -> str:
         else:
             data["local"] = edge.key
         lines.append(Line(edge.source, f"a{k}[{place}", kept, width, kinds, data))
-        heads.setdefault(k, [f"W{k}", f"dL/dW{k}"] if edge.weight else [f"dz{k}/d{edge.source.partition('[')[0]}"])
+        if edge.weight:
+            heads[k] = [Cell(f"W{k}"), Cell(f"dL/dW{k}", data={"step": steps[f"dW{k}"]})]
+        else:
+            heads.setdefault(k, [Cell(f"dz{k}/d{edge.source.partition('[')[0]}", data={"step": steps[f"z{k}"]})])
     last = [f"da{n}[{j}]" for j in range(t.layers[-1].a.shape[1])]
     most = max(abs(numbers[key]) for key in last)
     for key in last:

@@ -182,6 +182,13 @@ class Trace(ByIdentity):
         given = self.network, self.loss, self.x, self.y, only, self.training, self.step, self.first_row
         return _run(*given)
 
+    def derivatives(self, layer: TracedLayer) -> tuple[np.ndarray, np.ndarray]:
+        """Internal: return the derivatives of the cost with respect to a and z, at a fork over both of its ways."""
+        if layer.operation.kind != "fork":
+            return layer.da, layer.dz
+        beside = self.layers[layer.number - 1 + layer.operation.fields["fork"]].dz
+        return layer.da + beside, layer.dz + beside
+
     def head(self, n: int) -> "Trace":
         """Internal: return a trace of the first n rows, without weights; only in prediction, where rows are apart."""
         return _run(self.network, self.loss, self.x[:n], self.y[:n], None, False, self.step, self.first_row)

@@ -116,7 +116,7 @@ function draw() {
   }
   for (const element of marked) {
     const step = Number(element.dataset.step), group = element.closest(".on") ?? element;
-    if (!element.dataset.key) group.classList.toggle("later", step > now());
+    if (!element.dataset.key) group.classList.toggle("later", !state.sheet && step > now());
     element.classList.toggle("now", !state.sheet && !state.printing && step === state.step);
   }
   const [title, how] = data.steps[state.step];
