@@ -100,8 +100,8 @@ def page(script, printed):
     docstring = ast.get_docstring(ast.parse(text))
     title, _, rest = docstring.partition("\n")
     body = text.split('"""', 2)[2].strip()
-    parts = [f"# {title.rstrip('.')}", f"`examples/{script.name}`", f"```text\n{rest.strip()}\n```"]
-    parts += [f"```python\n{body}\n```", "It prints:", f"```output\n{printed}```"]
+    parts = [f"# {title.rstrip('.')}", f"`examples/{script.name}`: what it is about, its code, and what it prints."]
+    parts += [f"```text\n{rest.strip()}\n```", f"```python\n{body}\n```", "It prints:", f"```output\n{printed}```"]
     return title.rstrip("."), "\n\n".join(parts) + "\n"
 
 
@@ -135,7 +135,8 @@ def cython_loop():
 def native(name):
     """Return the page of an example in another language."""
     title, files, _ = NATIVE[name]
-    parts = [f"# {title}", "See [the guide](/guide/native.md)."]
+    parts = [f"# {title}"]
+    parts += ["[Calls from Numba, Cython, C and C++](/guide/native.md) says how this works; the tests run it."]
     for file in files:
         language = {".c": "c", ".pyx": "cython", ".py": "python"}[file[file.rindex(".") :]]
         source = (EXAMPLES / "native" / file).read_text(encoding="utf-8").strip()

@@ -92,8 +92,8 @@ def _layer(one):
         "negative. Outlined is one output, and everything that it depends on.\n```\n\n"
     )
     facts = layer_pictures.draw(one.kind)
-    above = picture(f"layers/{one.kind}", ":wide:\n") + caption + lists.table(["in this picture", "shape"], facts)
-    above += "\n\nThe number of rows is m.\n\n"
+    shapes = lists.table(["in this picture", "shape, for m rows"], facts)
+    above = picture(f"layers/{one.kind}", ":wide:\n") + f"{caption}{shapes}\n\n"
     if layer_pictures.encoding(one.kind):
         above += picture(f"layers/{one.kind}_curves") + "The outputs of the first column, over its number x.\n```\n\n"
     return _class(one, above)

@@ -21,9 +21,11 @@ def remember(app, doctree):
 
 
 def _hidden(node):
-    """Return whether a paragraph is no text of the page: a part of a table or of a card."""
+    """Return whether a paragraph does not say what its page is about: in a table, below a picture, or what it needs."""
+    if node.astext().startswith("Needs:"):
+        return True
     while node := node.parent:
-        if isinstance(node, nodes.entry):
+        if isinstance(node, nodes.entry) or "drawn-caption" in node.get("classes", ()):
             return True
     return False
 
