@@ -66,7 +66,7 @@ html_sidebars = {
     ]
 }
 html_show_search_summary = False  # which would be fetched; search.py writes one into the results
-html_search_scorer = "_ext/scorer.js"
+html_search_scorer = str(Path(__file__).parent / "_ext" / "scorer.js")
 html_copy_source = False  # nobody reads Markdown beside the page; the repository has it
 # The theme takes the colours of every page and picture: var(--ink) in a style sheet is that of the chosen theme.
 OF_THEME = {
