@@ -116,7 +116,7 @@ def draw(kind):
         + f"and {A.shape[1]} outputs; outlined is what output {column} of row {row} depends on"
     )
     for cell, name, numbers in ((CELL, kind, True), (THUMBNAIL_CELL, f"{kind}_thumbnail", False)):
-        write(f"layers/{name}.svg", _picture(X, A, arrays, marks, own, cell, numbers, label))
+        write(f"layers/{name}.svg", _picture(net, X, A, arrays, marks, own, cell, numbers, label))
     return [
         ["inputs x", f"(m, {net.n_inputs})"],
         *([name, shape(array)] for name, array in arrays),
@@ -130,7 +130,7 @@ def shape(array):
     return " x ".join(map(str, array.shape))
 
 
-def _picture(X, A, arrays, marks, own, cell, numbers, label):
+def _picture(net, X, A, arrays, marks, own, cell, numbers, label):
     gap, top = (GAP, TOP) if numbers else (GAP // 2, 6)
     tall = max(ROWS, sum(len(each) for _, each in arrays)) * cell[1] + max(len(arrays) - 1, 0) * top
     parts, x = [], 4
@@ -155,6 +155,11 @@ def _picture(X, A, arrays, marks, own, cell, numbers, label):
     x += gap
     parts.append(grid(x, middle(ROWS), A, name="a", marked=own, numbers=numbers, cell=cell))
     x += A.shape[1] * cell[0] + 4
+    if any(operation.kind == "add" for operation in net.operations):  # past the block, the inputs are added as they are
+        start, end, above = 4 + X.shape[1] * cell[0] / 2, x - 4 - A.shape[1] * cell[0] / 2, 4
+        low = middle(ROWS) - (24 if numbers else 1)
+        parts.append(f'<path d="M{start:g} {low:g}V{above}H{end:g}V{low:g}" class="ink"/>')
+        parts += [text(end + 16, low - 4, "+ x", "head")] * numbers
     return svg((x, tall + top + 6), label if numbers else "", parts, "plot natural")
 
 
