@@ -31,6 +31,7 @@ class Page:
         self.driver.get(self.server.address + (f"#{lesson}" if lesson else ""))
         shown = "#again:not([hidden]), #error:not([hidden])" if lesson else "#network .unit"
         self.wait(lambda: self.count(shown) and self.count("#network .unit"))
+        self.settle()
 
     def wait(self, condition):
         from selenium.webdriver.support.ui import WebDriverWait
@@ -89,7 +90,9 @@ class Page:
         return self.driver.find_element("css selector", f"[aria-label='{label}']")
 
     def warnings(self):
-        return [line.text for line in self.driver.find_elements("css selector", "#warnings p")]
+        return self.driver.execute_script(
+            "return [...document.querySelectorAll('#warnings p')].map((line) => line.textContent)"
+        )
 
     def picture(self, name):
         """Return the picture on a canvas."""

@@ -80,7 +80,6 @@ function draw(pictures = performance.now() - pictured > PICTURES) {
   const width = $("network-frame").clientWidth;
   if (!network || network.width !== width) {
     network = buildNetwork($("network"), scene, sizesOf(scene, snapshot), width, { point, choose, open });
-    network.width = width;
     network.choose(chosen);
     network.values(trace);
     network.warn(warnings);

@@ -138,8 +138,9 @@ export function drawPlane(canvas, scene, snapshot, { chosen, discrete, cursor, u
   context.imageSmoothingEnabled = !discrete;
   context.imageSmoothingQuality = "high";
   context.drawImage(unit ? unitPicture(unit, ink) : image(size, size, colourOf(scene, surface, ink, discrete)), 0, 0, width, height);
-  if (surface.values && !unit) drawContours(context, surface, scaleOf(scene).levels, ink, width, height);
+  const labels = surface.values && !unit ? drawContours(context, surface, scaleOf(scene).levels, ink, width, height) : [];
   drawPoints(context, scene, ink, width, height);
+  drawLabels(context, labels, ink);
   context.strokeStyle = ink.ink;
   context.lineWidth = 2.5;
   context.beginPath();
@@ -180,7 +181,7 @@ function drawPoints(context, scene, ink, width, height) {
   });
 }
 
-// Draw lines of equal value, dashed where it is negative, each with its number where that has space.
+// Draw lines of equal value, dashed where it is negative; return for each that has space its number and where to write it.
 function drawContours(context, { size, values }, levels, ink, width, height) {
   const at = (column, row) => values[row * size + column];
   const point = (column, row) => [(column + 0.5) / size * width, (row + 0.5) / size * height];
@@ -210,6 +211,10 @@ function drawContours(context, { size, values }, levels, ink, width, height) {
     if (best && best[0] > 12) labels.push([number(level, 3), best[1], best[2]]);
   }
   context.setLineDash([]);
+  return labels;
+}
+
+function drawLabels(context, labels, ink) {
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";

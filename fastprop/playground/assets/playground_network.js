@@ -108,6 +108,7 @@ export function buildNetwork(svg, scene, sizes, width, told) {
   reachByTab({ layer: Math.min(1, last), unit: 0 });
 
   return {
+    width,
     sizes,
     name,
     // Mark a unit or line as chosen; null for none.
