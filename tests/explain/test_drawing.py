@@ -76,6 +76,9 @@ def test_numbers_of_any_length(browser, tmp_path, scale):
     t = traced("2-3-1", scale)
     t.to_html(tmp_path / "page.html")
     assert faults(browser, tmp_path / "page.html") == []
+    for quantity in ("x[0]", "W1[0,1]", "b2[0]"):
+        browser.execute_script("choose(arguments[0])", quantity)
+        assert "engine's gradient" in browser.find_element("id", "detail").text
     assert "-0 " not in browser.find_element("css selector", "svg.graph").text + " "
 
 

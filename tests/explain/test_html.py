@@ -347,6 +347,36 @@ def test_a_frame_is_as_tall_as_the_page_and_has_its_theme(browser, tmp_path):
 
 
 @pytest.mark.peer
+def test_a_notebook_has_a_frame_of_its_height(browser, tmp_path):
+    (tmp_path / "notebook.html").write_text(f"<!DOCTYPE html>{small()._repr_html_()}")
+    browser.get((tmp_path / "notebook.html").as_uri())
+    frame = one(browser, "iframe")
+    WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+    inner = "return document.querySelector('iframe').contentDocument.body.getBoundingClientRect().height"
+    for quantity in (None, "x[0]"):  # whose details make the page taller
+        browser.switch_to.frame(frame)
+        assert not one(browser, "#alone").is_displayed()
+        browser.execute_script("choose(arguments[0])", quantity)
+        browser.switch_to.default_content()
+        WebDriverWait(browser, 10).until(lambda browser: abs(frame.size["height"] - browser.execute_script(inner)) <= 1)
+    quiet(browser)
+
+
+@pytest.mark.peer
+def test_without_motion_it_scrolls_at_once(browser, tmp_path):
+    show(browser, traced("eight layers"), tmp_path / "page.html", "#step=1")
+    scrolled = "return document.getElementById('drawing').scrollLeft"
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]}
+    )
+    try:
+        assert browser.execute_script(scrolled) == 0
+        assert browser.execute_script("go(15);" + scrolled) > 0
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+@pytest.mark.peer
 def test_print_has_the_finished_graph(browser, tmp_path):
     show(browser, small(), tmp_path / "page.html", "#step=2")
     assert hidden(browser, "dx[0]")

@@ -395,8 +395,10 @@ function worksheet(on) {
 
 // ---- the address, which a teacher can send: #step=4&row=1&number=W1[0,1], #worksheet, and embed in another page ----
 
-function address() { // a page without an address of its own, as in a notebook, has none
-  if (location.protocol === "about:") return;
+const INLINE = location.protocol === "about:"; // in a notebook: a frame whose page has no address of its own
+
+function address() {
+  if (INLINE) return;
   const parts = state.embed ? ["embed"] : [];
   if (state.sheet) parts.push("worksheet");
   else if (state.step !== LAST) parts.push(`step=${state.step + 1}`);
@@ -409,7 +411,7 @@ function address() { // a page without an address of its own, as in a notebook, 
 
 function arrive() {
   const given = new URLSearchParams(location.hash.slice(1)), step = Number(given.get("step"));
-  state.embed = given.has("embed");
+  state.embed = given.has("embed") || INLINE;
   document.documentElement.classList.toggle("embed", state.embed);
   state.row = Math.max(0, data.rows.findIndex((each) => each.name === given.get("row")));
   at("row").value = state.row;
@@ -418,9 +420,12 @@ function arrive() {
   if (given.get("number")) choose(given.get("number"));
 }
 
-// A frame is as tall as the page in it; a page of another origin, as files are, can only tell it.
+// A frame is as tall as the page in it, which can only tell its height to a page of another origin, as files are.
 function tall() {
-  if (parent !== window) parent.postMessage({ fastpropTrace: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
+  if (parent === window) return;
+  const height = Math.ceil(document.body.getBoundingClientRect().height);
+  if (INLINE && frameElement) frameElement.style.height = `${height}px`;
+  parent.postMessage({ fastpropTrace: height }, "*");
 }
 
 // ---- where it all begins ----
@@ -472,5 +477,6 @@ for (const group of svg.querySelectorAll("g[data-layer]")) {
 at("rows").hidden = data.rows.length < 2;
 at("worksheet").hidden = !data.sheet.length;
 at("full").hidden = !document.fullscreenEnabled;
+at("alone").hidden = INLINE;
 arrive();
 fit();
