@@ -21,7 +21,8 @@ STEPS = 100
 DATA_FOR = {"classification": "gaussians", "two classes": "circles", "regression": "ripple"}
 LOSSES = {loss: DATA_FOR[task] for task, losses in LOSSES_FOR.items() for loss in losses}
 EVIL = "</script><script>document.title='broken'</script><!--"
-TABLE = "width,height,kind\n" + "".join(f"{k % 7},{k % 5 / 10},{'big' if k % 7 > 3 else EVIL}\n" for k in range(40))
+ROWS = (f"{k % 7},{k % 5 / 10},{'big' if k % 7 > 3 else EVIL}\n" for k in range(40))
+TABLE = "width,{0} $& height,kind\n" + "".join(ROWS)
 
 
 @pytest.fixture(scope="session")
@@ -283,8 +284,10 @@ def test_the_page_of_a_table_has_its_points(open_page):
     driver = open_page(table)
     assert driver.title == "fastprop playground"
     assert [driver.find_element("id", f"column-{axis}").get_attribute("value") for axis in ("x", "y", "target")] == [
-        "width", "height", "kind",
+        "width", "{0} $& height", "kind",
     ]  # fmt: skip
+    named = driver.execute_script("return document.getElementById('network').textContent")
+    assert "width" in named and "{0} $& height" in named
     assert EVIL in driver.find_element("id", "classes").text
     driver.find_element("id", "step").click()
     wait(driver, lambda: steps(driver) == 1)

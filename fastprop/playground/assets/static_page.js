@@ -15,7 +15,8 @@ if (parent !== window) {
   addEventListener("message", (event) => {
     if (event.source === parent && typeof event.data?.fastpropTheme === "string") document.documentElement.dataset.theme = event.data.fastpropTheme;
   });
-  new ResizeObserver(() => parent.postMessage({ fastpropTrace: Math.ceil(document.body.getBoundingClientRect().height) }, "*")).observe(document.body);
+  const tall = () => parent.postMessage({ fastpropTrace: Math.ceil(document.body.getBoundingClientRect().height) }, "*");
+  new ResizeObserver(tall).observe(document.body);
 }
 
 open().catch((error) => {

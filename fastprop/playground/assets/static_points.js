@@ -83,7 +83,7 @@ export function splitRows(points, share, seed) {
 }
 
 /* The functions of the two coordinates that may be inputs, by the names that settings hold. */
-export const FEATURES = {
+const FEATURES = {
   "x1": (x1) => x1,
   "x2": (x1, x2) => x2,
   "x1^2": (x1) => x1 * x1,

@@ -1,7 +1,7 @@
 // What the page without a server trains: the actions and results of session.py, with the network of static_network.js.
 
 import { Network, Random, shuffled } from "./static_network.js";
-import { FEATURES, computeInputs, makePoints, splitRows, tableOf } from "./static_points.js";
+import { computeInputs, makePoints, splitRows, tableOf } from "./static_points.js";
 
 const WEIGHTS = 3; // the stream of random numbers, as in random.py
 
@@ -29,24 +29,19 @@ const column = (matrix, n, j) => Float64Array.from({ length: matrix.length / n }
 
 /* ---- checks of settings, with the messages of Python ---- */
 
+const refuse = (message) => { throw new Error(message); };
+const bounds = (least, most) => most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
+
 function choice(name, value, choices) {
-  if (!choices.includes(value)) throw new Error(`unknown ${name} ${JSON.stringify(value)}; use one of ${choices.join(", ")}`);
-  return value;
+  if (!choices.includes(value)) refuse(`unknown ${name} ${JSON.stringify(value)}; use one of ${choices.join(", ")}`);
 }
 
-function numeric(name, value, least, most, above = false) {
-  const wanted = above ? `above ${least}` : `${least} to ${most}`;
-  if (typeof value !== "number" || !Number.isFinite(value) || value < least || value > most || (above && value === least)) {
-    throw new Error(`${name} must be a number ${most === Infinity && !above ? `of at least ${least}` : wanted}, got ${value}`);
-  }
-  return value;
+function numeric(name, value, least, most = Infinity) {
+  if (!Number.isFinite(value) || value < least || value > most) refuse(`${name} must be a number ${bounds(least, most)}, got ${value}`);
 }
 
-function whole(name, value, least, most = Number.MAX_SAFE_INTEGER) {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new Error(`${name} must be a whole number ${most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `of at least ${least}`}, got ${value}`);
-  }
-  return value;
+function whole(name, value, least, most = Infinity) {
+  if (!Number.isInteger(value) || value < least || value > most) refuse(`${name} must be a whole number ${bounds(least, most)}, got ${value}`);
 }
 
 /* ---- the session ---- */
@@ -63,11 +58,14 @@ export function makeSession(lists) {
 
   function findPoints({ data, n, noise, seed, columns }) {
     if (data === "table" && lists.table) {
-      if (JSON.stringify(columns) !== JSON.stringify(lists.table.columns)) throw new Error(`this page holds only ${Object.values(lists.table.columns).join(", ")} of ${tableName}`);
+      const held = lists.table.columns;
+      if (JSON.stringify(columns) !== JSON.stringify(held)) refuse(`this page has only ${Object.values(held).join(", ")} of ${tableName}`);
       return lists.table.points;
     }
     choice("data", data, Object.values(lists.data).flat());
-    return makePoints(data, whole("n", n, ...lists.limits.n), numeric("noise", noise, 0, 1), seed);
+    whole("n", n, ...lists.limits.n);
+    numeric("noise", noise, 0, 1);
+    return makePoints(data, n, noise, seed);
   }
 
   function setOptimizer(given) {
@@ -100,9 +98,10 @@ export function makeSession(lists) {
     whole("seed", next.seed, 0, limits.seed);
     const changed = Object.keys(next).filter((name) => JSON.stringify(next[name]) !== JSON.stringify(settings?.[name]));
     choice("optimizer", next.optimizer, Object.keys(lists.optimizers));
-    numeric("rate", next.rate, 0, Infinity, true);
+    numeric("rate", next.rate, 0);
+    if (next.rate === 0) refuse("rate must be above 0");
     whole("batch_size", next.batch_size, 1);
-    for (const name of ["l1", "l2"]) numeric(name, next[name], 0, Infinity);
+    for (const name of ["l1", "l2"]) numeric(name, next[name], 0);
     if (changed.length && !afresh && changed.every((name) => lists.keep_network.includes(name))) {
       settings = next;
       setOptimizer(next);
@@ -110,14 +109,16 @@ export function makeSession(lists) {
       return;
     }
     numeric("test_share", next.test_share, 0, limits.test_share);
-    if (!Array.isArray(next.features) || !next.features.length) throw new Error(`features must be a list of at least one of ${Object.keys(lists.features).join(", ")}`);
-    for (const name of next.features) choice("feature", name, Object.keys(lists.features));
-    next.features = Object.keys(lists.features).filter((name) => next.features.includes(name));
-    if (!Array.isArray(next.hidden) || next.hidden.length > limits.layers) throw new Error(`hidden must be a list of at most ${limits.layers} widths`);
+    const features = Object.keys(lists.features);
+    if (!Array.isArray(next.features) || !next.features.length) refuse(`features must be a list of at least one of ${features.join(", ")}`);
+    for (const name of next.features) choice("feature", name, features);
+    next.features = features.filter((name) => next.features.includes(name));
+    if (!Array.isArray(next.hidden) || next.hidden.length > limits.layers) refuse(`hidden must be a list of at most ${limits.layers} widths`);
     for (const width of next.hidden) whole("a hidden layer's width", width, 1, limits.units);
     choice("activation", next.activation, Object.keys(lists.activations));
     const found = findPoints(next), possible = losses(found);
-    if (next.loss === null || (!changed.includes("loss") && !possible.includes(next.loss))) next.loss = possible[0]; // new points may need another
+    const unsuited = !changed.includes("loss") && !possible.includes(next.loss); // new points may need a loss of another kind
+    if (next.loss === null || unsuited) next.loss = possible[0];
     choice("loss", next.loss, possible);
     const activation = lists.activations[next.activation];
     const outputs = lists.losses_for.classification.includes(next.loss) ? found.classes.length : 1;
@@ -239,7 +240,7 @@ export function makeSession(lists) {
   }
 
   function scene() {
-    const names = settings.features.map((feature) => points.axes.reduce((name, axis, k) => name.replace(`{${k}}`, axis), lists.features[feature]));
+    const names = settings.features.map((feature) => lists.features[feature].replace(/\{(\d)\}/g, (_, k) => points.axes[k]));
     const { activation, loss } = settings, pictures = grid(lists.thumb.size).map(centred);
     const formulas = ({ formula, derivative }) => ({ formula, derivative });
     return {
@@ -264,7 +265,8 @@ export function makeSession(lists) {
       row, test: test.includes(row), x: sixes(inputs.map((values) => values[row])), y: classes ? points.classes[label] : six(label),
       shares: classes ? sixes(shares(layers.at(-1).a)[0]) : null, loss: six(cost), dx: sixes(dx),
       layers: layers.map((layer, k) => ({
-        ...Object.fromEntries(Object.entries(layer).map(([name, values]) => [name, sixes(values)])), dW: sixes(gradient[k].dW), db: sixes(gradient[k].db),
+        ...Object.fromEntries(Object.entries(layer).map(([name, values]) => [name, sixes(values)])),
+        dW: sixes(gradient[k].dW), db: sixes(gradient[k].db),
       })),
     };
   }
@@ -291,15 +293,23 @@ export function makeSession(lists) {
     },
     trace: async (row) => trace(row),
     async edit(from, values) {
-      if (!Array.isArray(values) || !values.length || values.length > network.size - whole("at", from, 0)) throw new Error(`values must be 1 to ${network.size} numbers that end within the parameters`);
-      for (const value of values) numeric("a parameter", value, -Infinity, Infinity);
+      whole("at", from, 0);
+      const fits = Array.isArray(values) && values.length > 0 && from + values.length <= network.size;
+      if (!fits) refuse(`values must be 1 to ${network.size} numbers that end within the parameters`);
+      for (const value of values) numeric("a parameter", value, -Infinity);
       network.parameters.set(values, from);
       message = "";
       repeatable = false;
       record();
       return snapshot();
     },
-    state: async () => ({ settings, steps, repeatable, parameters: Array.from(network.parameters, (value) => Number.isFinite(value) ? value : null) }),
-    thumbnails: async () => Object.fromEntries(Object.values(lists.data).flat().map((name) => [name, tableOf(makePoints(name, ...lists.thumb.points))])),
+    async state() {
+      const parameters = Array.from(network.parameters, (value) => Number.isFinite(value) ? value : null);
+      return { settings, steps, repeatable, parameters };
+    },
+    async thumbnails() {
+      const names = Object.values(lists.data).flat();
+      return Object.fromEntries(names.map((name) => [name, tableOf(makePoints(name, ...lists.thumb.points))]));
+    },
   };
 }
