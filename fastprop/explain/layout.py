@@ -19,7 +19,7 @@ LETTER, ROW, PAD = 7.25, 17, 8
 MIDDLE = 4  # from the middle of a line of text down to its baseline
 BETWEEN = 16  # between two boxes of a column
 MARGIN = 12
-NEAREST, FARTHEST = 34, 120  # the width of the part of a gap in which lines are curved
+NEAREST, FARTHEST = 22, 120  # the width of the part of a gap in which lines are curved
 LANE = 7  # between two lines below the boxes
 # Two numbers above and below a line of up to 6 px: for up to so many lines, which a box of neurons is tall enough for.
 FEW, PITCH, ABOVE, BELOW = 3, 42, -8, 16
@@ -138,7 +138,7 @@ def draw(
         if stacked[c]:
             spaces[c] = [max(spaces[c])]
         passing = sum(c in (place[line.source][0] + 1, place[line.target][0]) for line in skipping)
-        steep = 0.15 * max(heights[c - 1], heights[c]) if c and len(ending) > 1 else 0
+        steep = 0.1 * max(heights[c - 1], heights[c]) if c and len(ending) > 1 else 0
         curves.append(min(FARTHEST, max(NEAREST, steep)) + LANE * passing)
 
     # Where everything is: the left side of each column, and the top of each box.

@@ -115,7 +115,7 @@ const letters = [...document.querySelectorAll("svg.graph text")].map((text) => t
 return [frame.scrollWidth <= frame.clientWidth, Math.min(...letters), seen.width / frame.clientWidth,
   document.documentElement.scrollWidth <= innerWidth];
 """
-LOW = 10  # the height of a line of letters of 9 px
+LOW = 9.5  # the height of a line of letters of 8.5 px, the smallest
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_letters_stay_legible_and_only_the_frame_scrolls(browser, tmp_path, scre
         assert fitted(browser)[0]
         browser.find_element("id", "whole").click()
         browser.find_element("id", "larger").click()
-        assert fitted(browser)[1] > low * 1.2
+        assert fitted(browser)[1] > low * 1.1  # heights are whole pixels
 
 
 def test_the_page_is_bounded_and_quick_to_make():

@@ -7,7 +7,7 @@ const svg = document.querySelector("#drawing svg");
 const marked = [...svg.querySelectorAll("[data-step]")];
 const LAST = data.steps.length - 1;
 const PAUSE = 1400; // milliseconds of a step: time to read its line
-const LEGIBLE = 0.78; // of the drawing's own size, whose letters have 12 px: a smaller one scrolls at its own size
+const LEGIBLE = 0.72; // of the drawing's own size, whose letters have 12 px: a smaller one scrolls at its own size
 const LARGEST = 1.75, PROJECTED = 3; // a small network is not blown up beyond that; on the full screen it may be
 const ZOOM = 1.25; // a step of the buttons
 const state = {
