@@ -3,8 +3,10 @@
 import os
 import platform
 import re
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -36,6 +38,7 @@ FLAGS = {
 }
 DTYPES = {"float32": ("FP_BITS", "32"), "float64": ("FP_BITS", "64")}  # an ISA's source is compiled for one at a time
 CORE = ["src_c/cpu.c", "src_c/memory.c", "src_c/dispatch.c", "src_c/optimizers.c", "src_c/threads.c"]
+PAGE = ["src_c/wasm/playground.c", "src_c/optimizers.c", "src_c/memory.c", "tools/wasm"]  # of playground.wasm
 ENGINE, PORTABLE = "fastprop._core._engine", "fastprop._core._portable"
 SOURCES = {ENGINE: ["fastprop/_core/_engine.pyx", *CORE], PORTABLE: ["fastprop/_core/_portable.pyx"]}
 
@@ -78,6 +81,10 @@ class BuildExt(build_ext):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
 
+    def run(self) -> None:
+        super().run()
+        self.compile_page()
+
     def build_extensions(self) -> None:
         engine, portable = (next(ext for ext in self.extensions if ext.name == name) for name in (ENGINE, PORTABLE))
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
@@ -119,6 +126,19 @@ class BuildExt(build_ext):
                 extra_postargs=flags,
             )
         return target
+
+    def compile_page(self) -> None:
+        """Compile the network of the playground's page without a server, unless it is newer than its sources.
+
+        Where ziglang is missing the package is built without it, and fastprop/playground/static.py says so. A copy of
+        the sources without tools/ builds no page either.
+        """
+        target = Path(self.get_ext_fullpath(ENGINE)).parents[1] / "playground/assets/playground.wasm"
+        sources = {file for source in PAGE for file in included(Path(source))}
+        there = find_spec("ziglang") and os.path.exists("tools/wasm")
+        if there and (self.force or newer_group([*sorted(sources), "setup.py"], target)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run([sys.executable, "tools/wasm", target], check=True)
 
 
 class Build(build):

@@ -6,7 +6,9 @@
 #define V(operation) FP_PASTE2(f64_, operation)
 #define FP(name) FP_PASTE4(fp_, name, _f64__, FP_ISA)
 #define FP_DTYPE "float64"
+#ifndef FP_FMA
 #define FP_FMA fma
+#endif
 #define FP_SQRT sqrt
 /* clang-format off */
 #define FP_LN2_HIGH 0x1.62e42fefap-1      /* ln 2 to 36 bits, so that n * high is exact for |n| < 2^17 */

@@ -4,7 +4,9 @@ const fp_kernels FP(table) = {
     .dtype = FP_DTYPE,
     .size = sizeof(T),
     .lanes = L,
+#ifndef FP_SMALL_NETWORKS
 #define FP_KERNEL(name, args) .name = (fp_##name *)FP(name),
+#endif
 #define FP_ACTIVATION(name, saves) \
     .forward[FP_ACTIVATION_##name] = (fp_activation_forward *)FP(name##_forward), \
     .backward[FP_ACTIVATION_##name] = (fp_activation_backward *)FP(name##_backward),

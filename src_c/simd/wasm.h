@@ -1,5 +1,5 @@
 /* The SIMD wrapper for WebAssembly's SIMD128: 2 doubles. simd/README.md describes the operations. It has no floats, since
- * the playground, the one program that is compiled for WebAssembly, computes in float64. */
+ * the playground, the one program that is compiled for WebAssembly, computes in float64, and no tiles of products. */
 #ifndef FP_SIMD_WASM_H
 #define FP_SIMD_WASM_H
 
@@ -8,9 +8,6 @@
 #include <wasm_simd128.h>
 
 #include "common.h"
-
-#define FP_MR 3 /* its layers have a few neurons, so that larger tiles would only make the file larger */
-#define FP_EACH_MR(use) use(3)
 
 typedef v128_t f64_t;
 typedef v128_t f64_mask;
@@ -78,6 +75,13 @@ static __attribute__((noinline)) f64_t f64_fma(f64_t a, f64_t b, f64_t c)
     return f64_select(proper, exact, sum);
 }
 FP_INLINE f64_t f64_fnma(f64_t a, f64_t b, f64_t c) { return f64_fma(wasm_f64x2_neg(a), b, c); }
+
+/* libm's fma computes with integers, which takes several times as long. */
+FP_INLINE double f64_fma_of_one(double a, double b, double c)
+{
+    return wasm_f64x2_extract_lane(f64_fma(f64_set1(a), f64_set1(b), f64_set1(c)), 0);
+}
+#define FP_FMA f64_fma_of_one
 
 FP_INLINE f64_t f64_round(f64_t a) { return wasm_f64x2_nearest(a); }
 FP_INLINE f64_t f64_pow2(f64_t n)

@@ -8,6 +8,7 @@
 
 #define FP_BITS 64
 #define FP_ISA wasm
+#define FP_SMALL_NETWORKS
 #include "simd/wasm.h"
 #include "kernels/dtype.h"
 

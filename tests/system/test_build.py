@@ -44,8 +44,9 @@ class Tree:
         self.folder = folder
         for name in ("src_c", "fastprop/_core"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(ROOT / name, folder)
+        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE", "tools/wasm"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
         self.compiler = folder / "cc"
         self.compiler.write_text(COMPILER, encoding="ascii")
         self.compiler.chmod(0o755)
@@ -103,3 +104,16 @@ def test_only_what_a_file_is_part_of_is_compiled_again(tree, changed, compiled):
     tree.change(changed)
     assert tree.build() == compiled
     assert tree.build() == set()
+
+
+def test_the_page_of_the_playground_is_compiled_again_if_a_kernel_changes(tree):
+    pytest.importorskip("ziglang", reason="ziglang is not installed: pip install '.[peers]'")
+    page = tree.folder / "modules/fastprop/playground/assets/playground.wasm"
+    before = page.stat().st_mtime_ns
+    assert page.read_bytes().startswith(b"\0asm")
+    tree.change("src_c/cpu.c")  # which it does not have
+    tree.build()
+    assert page.stat().st_mtime_ns == before
+    tree.change("src_c/kernels/loss.h")
+    tree.build()
+    assert page.stat().st_mtime_ns > before
