@@ -79,8 +79,10 @@ function draw(pictures = performance.now() - pictured > PICTURES) {
   $("curve").setAttribute("aria-label", `Cost over the steps: now ${number(snapshot.cost)}` + (scene.test.length ? `, of the test points ${number(snapshot.test_cost)}` : ""));
   const width = $("network-frame").clientWidth;
   if (!network || network.width !== width) {
+    const focused = $("network").contains(document.activeElement);
     network = buildNetwork($("network"), scene, sizesOf(scene, snapshot), width, { point, choose, open });
     network.choose(chosen);
+    if (focused) network.focus(chosen); // a focused neuron is the chosen one
     network.values(trace);
     network.warn(warnings);
     pictures = true;
