@@ -3,16 +3,16 @@
 
 The engine computes addresses and calls kernels, which do all work on elements; there is a table of kernels for each
 dtype. ``_validation.py`` has checked all arguments before. The mathematics and its names are those of DESIGN.md, for a
-network of L layers and a batch of rows:
+network of K layers and a batch of rows, and dz is short for dC/dz, C being the cost:
 
-    forward      z[k] = a[k-1] W[k] + b[k]        a[k] = g[k](z[k])        a[0] = x
-    output       dz[L] = dLoss/dz[L]
-    backward     dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1])
-    gradients    dW[k] = a[k-1]^T dz[k]           db[k] = sum over rows of dz[k]
-    descent      theta <- theta - eta * grad
+    forward      z_k = a_{k-1} W_k + b_k          a_k = g_k(z_k)          a_0 = x
+    output       dz_K = dC/dz_K
+    backward     dz_{k-1} = (dz_k W_k^T) * g_{k-1}'(z_{k-1})
+    gradients    dW_k = a_{k-1}^T dz_k            db_k = sum over rows of dz_k
+    descent      theta <- theta - eta * dtheta
 
-W[k] has shape (n_in, n_out), b[k] (n_out,), and x, a[k], z[k] and dz[k] have one row per example. An operation computes
-one such step from a[k-1] to a[k]; many kinds have another formula in place of the product (operations.pxi).
+W_k has shape (n_in, n_out), b_k (n_out,), and x, a_k, z_k and dz_k have one row per example. An operation computes one
+such step from a_{k-1} to a_k; many kinds have another formula in place of the product (operations.pxi).
 
 A batch runs in blocks of rows, whose activations fit in the cache. Threads share the slices of a batch, each of which
 has a gradient of its own, or the rows of a block and then the parameters (forward_backward.pxi). Which slices a batch
@@ -644,7 +644,7 @@ cdef class Engine:
         return self.last_thread != 0 and self.last_thread != this_thread()
 
     def backward(self, dy, dx):
-        """Compute dLoss/dX and the gradient from dLoss/dY, `dy`, for the saved rows.
+        """Compute dC/dX and the gradient from dC/dY, `dy`, for the saved rows.
 
         Returns
         -------

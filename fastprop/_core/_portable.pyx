@@ -166,7 +166,7 @@ cdef void fused_small_network(
         row = index[r] if index != NULL else r
         input = x + row * widths[0]
         below, a, start = input, work, 0
-        for k in range(layers):  # a[k] = g[k](a[k-1] W[k] + b[k])
+        for k in range(layers):  # a_k = g_k(a_{k-1} W_k + b_k)
             n_in, n_out = widths[k], widths[k + 1]
             w = theta + start
             for j in range(n_out):
@@ -175,7 +175,7 @@ cdef void fused_small_network(
                     a[j] += below[i] * w[i * n_out + j]
             activate(a, <real *>NULL, n_out, activations[k], hyper + k * FP_HYPER)
             below, a, start = a, a + n_out, start + (n_in + 1) * n_out
-        dz, n_out = a, widths[layers]  # dz[L] = dLoss/da[L] * g'[L](z[L])
+        dz, n_out = a, widths[layers]  # dL/dz_K = dL/da_K * g_K'(z_K)
         loss_of_row(cost, dz, below, at(y, row * n_out), label + row if label != NULL else label, n_out, loss, scale,
                     hyper + layers * FP_HYPER)
         activate_backward(dz, below, n_out, activations[layers - 1], hyper + (layers - 1) * FP_HYPER)
@@ -186,10 +186,10 @@ cdef void fused_small_network(
             w, dw, dx = theta + start, gradient + start, dz + n_out
             for i in range(n_in):
                 for j in range(n_out):
-                    dw[i * n_out + j] += below[i] * dz[j]  # dW[k] = a[k-1]^T dz[k]
+                    dw[i * n_out + j] += below[i] * dz[j]  # dW_k = a_{k-1}^T dz_k
             for j in range(n_out):
-                dw[n_in * n_out + j] += dz[j]  # db[k] = dz[k]
-            if k > 0:  # dz[k-1] = (dz[k] W[k]^T) * g'[k-1](z[k-1])
+                dw[n_in * n_out + j] += dz[j]  # db_k = dz_k
+            if k > 0:  # dz_{k-1} = (dz_k W_k^T) * g_{k-1}'(z_{k-1})
                 for i in range(n_in):
                     dx[i] = 0
                     for j in range(n_out):

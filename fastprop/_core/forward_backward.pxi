@@ -68,7 +68,7 @@ cdef bint forward_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexc
     return False
 
 cdef void loss_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """Add up the loss, and da[L] = dLoss/da[L] / batch_weight, which is the only place of that factor."""
+    """Add up the loss, and dC/da_K = dL/da_K / batch_weight, which is the only place of that factor."""
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef Operation *last = &p.operations[p.n_operations - 1]
@@ -105,7 +105,7 @@ cdef double sum_weights(TrainingJob *job, ptrdiff_t first, ptrdiff_t rows) noexc
     return total
 
 cdef void backward_rows(const Part *part, ptrdiff_t first, ptrdiff_t count) noexcept nogil:
-    """dz[k-1] of the current operations for some rows, where weights need it, and dLoss/dx if it is wanted."""
+    """dz_{k-1} of the current operations for some rows, where weights need it, and dC/dx if it is wanted."""
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan
     cdef ptrdiff_t k

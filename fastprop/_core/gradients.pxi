@@ -5,7 +5,7 @@ cdef struct Segment  # of optimizer_step.pxi
 cdef void sum_gradients(
     const Part *part, ptrdiff_t begin, ptrdiff_t end, ptrdiff_t row, ptrdiff_t count, int share, int last, int n_shares,
 ) noexcept nogil:
-    """Shares of every dW[k] = a[k-1]^T dz[k] and db[k] = sum over rows of dz[k], over `count` rows of the arena.
+    """Shares of every dW_k = a_{k-1}^T dz_k and db_k = sum over rows of dz_k, over `count` rows of the arena.
 
     The operations are those from `begin` up to, not including, `end`, the last one first, and so are the shares from
     `share` up to `last`. A DENSE is divided by the rows of W; any other operation belongs to one share as a whole. If

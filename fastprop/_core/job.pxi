@@ -21,8 +21,8 @@ cdef struct TrainingJob:
     const double *loss_hyper  # (FP_HYPER,)
     ptrdiff_t n_targets
     bint do_backward        # compute the gradient
-    char *dx                # (rows, n_inputs): where dLoss/dx goes, or NULL: it is not wanted
-    bint inputs_only        # compute dLoss/dx only, no gradient of the parameters
+    char *dx                # (rows, n_inputs): where dC/dx goes, or NULL: it is not wanted
+    bint inputs_only        # compute dC/dx only, no gradient of the parameters
     # how to train
     ptrdiff_t batch_rows
     OptimizerState *optimizer  # or NULL: no training

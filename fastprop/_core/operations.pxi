@@ -1,7 +1,7 @@
 # The kinds of operations, each with its forward pass, its backward pass and its gradients, on some rows of the arena.
 # Part of _engine.pyx.
 #
-# In the backward pass an operation reads dLoss/dz from its own dz. It computes dx, the gradient with respect to its
+# In the backward pass an operation reads dC/dz from its own dz. It computes dx, the gradient with respect to its
 # input. That times g' of the operation below is the dz of the operation below, and is written there. If two operations
 # read the same output (a FORK and an ADD), the FORK adds the gradients of both.
 
@@ -36,7 +36,7 @@ cdef struct Call:
     ptrdiff_t count
     char *scratch         # of the thread
     Rows x                # (count, n_in): the input
-    Rows dz               # (count, n_out): dLoss/dz; in the backward pass
+    Rows dz               # (count, n_out): dC/dz; in the backward pass
     char *dw              # the gradients that these rows are added to
     char *db
 
@@ -319,7 +319,7 @@ cdef void select_forward(const Call *c, Rows a) noexcept nogil:
     c.kernels.select_forward(a.data, x.data, c.op.sizes, c.count, c.op.n_out, a.stride, x.stride)
 
 cdef void select_backward(const Call *c, Rows dx) noexcept nogil:
-    """Write these columns of the network's dLoss/dx, if it is wanted; the dz of the operation before is complete."""
+    """Write these columns of the network's dC/dx, if it is wanted; the dz of the operation before is complete."""
     cdef TrainingJob *job = c.job
     if job.dx != NULL:
         dx = rows_from(job.dx, job.plan.n_inputs, c.part.offset + c.first, c.itemsize)
@@ -441,7 +441,7 @@ cdef void multiply_slope(const Part *part, ptrdiff_t k, Rows dz, ptrdiff_t first
 cdef void operation_forward(
     const Part *part, ptrdiff_t k, Rows a, ptrdiff_t first, ptrdiff_t count,
 ) noexcept nogil:
-    """a = the output of operation k for a[k-1]."""
+    """a = the output of operation k for a_{k-1}."""
     cdef Call c
     set_call(&c, part, k, first, count)
     c.op.functions.forward(&c, a)
@@ -451,7 +451,7 @@ cdef void operation_forward(
 cdef void operation_backward(
     const Part *part, ptrdiff_t k, Rows dx, ptrdiff_t first, ptrdiff_t count,
 ) noexcept nogil:
-    """dx = dLoss/dz of operation k - 1 (k = 0: dLoss/dx), from dLoss/dz of operation k."""
+    """dx = dC/dz of operation k - 1 (k = 0: dC/dx), from dC/dz of operation k."""
     cdef Call c
     set_call(&c, part, k, first, count)
     c.op.functions.backward(&c, dx)

@@ -44,12 +44,12 @@ cdef struct Operation:
     # (n_weights,) in theta. DENSE: W, (n_in, group_out), group after group; with shared weights (group_in, group_out)
     char *w
     char *b               # (n_biases,) in theta
-    char *dw              # dLoss/dW, like w, in the gradient
-    char *db              # dLoss/db, like b, in the gradient
+    char *dw              # dC/dW, like w, in the gradient
+    char *db              # dC/db, like b, in the gradient
     char *state           # (n_state,): numbers that are not trained. BATCH_NORM: running mean and variance, (2, n_out)
     char *a               # (block_rows, n_out), stride `stride`: the output
     char *saved           # like a: what the backward pass of g takes, a itself or g'(z). DROPOUT: the mask
-    char *dz              # like a: dLoss/dz, z being what g is applied to
+    char *dz              # like a: dC/dz, z being what g is applied to
     ptrdiff_t stride      # of a, saved and dz
     char *mean            # LAYER_NORM (block_rows,), BATCH_NORM (n_out,): the mean in use
     char *rstd            # like mean: 1 / standard deviation

@@ -1,4 +1,4 @@
-# The losses. Each adds weight * loss of every row to cost[0], and writes da = scale * weight * dLoss/da unless da is
+# The losses. Each adds weight * loss of every row to cost[0], and writes da = scale * weight * dL/da unless da is
 # NULL. Part of _portable.pyx.
 
 cdef inline real weight_of(const real *weight, ptrdiff_t i) noexcept nogil:

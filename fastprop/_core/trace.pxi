@@ -39,7 +39,7 @@ cdef object trace_forward(Part *part, ptrdiff_t k):
 cdef object trace_backward(Part *part, ptrdiff_t k):
     """Run operation k backward and return its (slope, da, dz), each (rows, n_out), slope being g'(z).
 
-    It expects dLoss/da of the operation in its dz, and leaves that of the operation below in the dz of that one.
+    It expects dL/da of the operation in its dz, and leaves that of the operation below in the dz of that one.
     """
     cdef TrainingJob *job = part.job
     cdef Plan *p = job.plan

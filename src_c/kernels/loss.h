@@ -1,5 +1,5 @@
 /* Losses that compare outputs with targets. One pass adds the loss of each row to *cost, in double and in row order,
- * and computes da = scale * dLoss/da. Sums over a row are taken in the 16 virtual lanes of reduce.h. */
+ * and computes da = scale * dL/da. Sums over a row are taken in the 16 virtual lanes of reduce.h. */
 
 /* The loss coefficient * sum (a - y)^2; its derivative times scale is slope (a - y). */
 FP_INLINE void FP(squared_errors)(double *cost, T *da, const T *a, const T *y, const T *weight, I rows, I n,

@@ -36,7 +36,7 @@ FP_INLINE void FP(small_backward)(T *dx, T *dw, T *db, const T *dz, const T *x, 
         FP(table).backward[activation](dx, x, n_in, hyper);
 }
 
-/* Adds the loss of one row to *cost, and sets da = scale * dLoss/da. */
+/* Adds the loss of one row to *cost, and sets da = scale * dL/da. */
 FP_INLINE void FP(small_loss)(double *cost, T *da, const T *a, const T *y, const int64_t *label, I n, int loss,
                               double scale, const double *hyper)
 {
@@ -157,7 +157,7 @@ static void FP(fused_small_network)(double *cost, T *gradient, T *work, const T 
             below = a;
             a += widths[k + 1];
         }
-        T *dz = a; /* dz[L], ..., dz[1] are stored after them */
+        T *dz = a; /* dz_K, ..., dz_1 are stored after them */
         FP(small_loss)(cost, dz, below, y ? y + row * n_out : NULL, label ? label + row : NULL, n_out, loss, scale,
                        hyper + layers * FP_HYPER);
         if (activations[layers - 1] != FP_ACTIVATION_identity)
