@@ -29,13 +29,15 @@ EXCEPTIONS = {
 
 # `preload` would fetch the style sheets once more, which a page that was opened from a file may not do.
 RUN = """
-const [context, options, done] = arguments;
-const where = context === "samples" ? { include: access.samples() } : document;
+const [samples, without, options, done] = arguments;
+const include = samples ? access.samples().filter((each) => !without || !each.closest(without)) : [document];
 const why = (node) => node.failureSummary.split("\\n").slice(1, 2).join("").trim();
 const told = (found) => found.violations.flatMap(
   ({ id, impact, nodes }) => nodes.map((node) => [id, impact, node.target.flat().join(" "), why(node)]));
-if (where.include && !where.include.length) done([]);
-else axe.run(where, { resultTypes: ["violations"], iframes: false, preload: false, ...options })
+const exclude = without && document.querySelector(without) ? { exclude: [without] } : {};
+const how = { resultTypes: ["violations"], iframes: false, preload: false, ...options };
+if (!include.length) done([]);
+else axe.run({ include, ...exclude }, how)
   .then((found) => done(told(found)), (error) => done([["axe-core", "critical", "", String(error)]]));
 """
 
@@ -70,17 +72,17 @@ class Inspector:
             if width:
                 command("Emulation.clearDeviceMetricsOverride", {})
 
-    def problems(self, *, themes=THEMES, widths=WIDTHS):
-        """Return what is wrong in any of these themes and widths."""
+    def problems(self, *, themes=THEMES, widths=WIDTHS, without=None):
+        """Return what is wrong in any of these themes and widths; axe-core leaves out what `without` selects."""
         found = []
         for width in widths:
             for theme in themes:
                 with self.as_seen(width=width, prefers_color_scheme=theme):
                     told = self.colours()
                     if theme == themes[0]:
-                        told += self.structure(None if width == widths[0] else OF_WIDTH)
+                        told += self.structure(None if width == widths[0] else OF_WIDTH, without)
                     if width == widths[0]:  # the colours at other widths are the same
-                        told += self.axe("samples", {"runOnly": ["color-contrast"]})
+                        told += self.axe({"runOnly": ["color-contrast"]}, without, samples=True)
                 found += [f"{width} px, {theme}: {each}" for each in told]
         return found
 
@@ -135,12 +137,12 @@ class Inspector:
         told = self.driver.execute_script("return arguments[0].map((at) => access.words(window.stops[at]))", missed)
         return [f"the Tab key does not reach {each}" for each in told]
 
-    def structure(self, rules=None):
+    def structure(self, rules=None, without=None):
         """Check names, roles, order of headings, landmarks, sizes of targets: all that does not depend on the theme."""
         # contrast is checked by `colours`; the corner of a table, above the names of its rows, has no words
         switched = {"color-contrast": False, "empty-table-header": False, "target-size": True}
         how = {"rules": {rule: {"enabled": on} for rule, on in switched.items()}}
-        return self.axe(None, {"runOnly": rules} if rules else how) + self.ask("sideways") + self.unnamed()
+        return self.axe({"runOnly": rules} if rules else how, without) + self.ask("sideways") + self.unnamed()
 
     def colours(self):
         """Check the contrast of text, borders of controls, lines of drawings and rings of the focus."""
@@ -150,10 +152,10 @@ class Inspector:
             self.driver.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": kind, "key": "Shift", "code": "ShiftLeft"})
         return self.ask("contrastOfText", "contrastOfControls", "contrastOfLines", "focusRings")
 
-    def axe(self, context, options):
-        """Run axe-core."""
+    def axe(self, options, without=None, *, samples=False):
+        """Run axe-core on all but what `without` selects, or on samples of all colours."""
         self._load()
-        found = self.driver.execute_async_script(RUN, context, options)
+        found = self.driver.execute_async_script(RUN, samples, without, options)
         told = [each for each in found if (each[0], each[2]) not in EXCEPTIONS]
         return [f"{rule} ({impact}): {target}: {why}" for rule, impact, target, why in told]
 

@@ -85,3 +85,35 @@ def test_the_report_of_a_training(browser, inspector, tmp_path, monkeypatch, run
     assert status == 0, told
     browser.get((tmp_path / "report.html").as_uri())
     inspector.check()
+
+
+# ---- what looks at them ----
+
+FAULTS = """<!DOCTYPE html><html lang="en"><head><title>Faults</title><style>
+body { background: #fff; color: #000; }
+button { outline: none !important; transition: color 1s; border: 1px solid #ccc; background: #fff }
+</style></head><body><main><h1>Faults</h1><p style="color: #999">pale</p><button></button>
+<div style="overflow: hidden; width: 50px; white-space: nowrap">a line that is cut on paper</div>
+<svg width="50" height="20"><path d="M0,9H50" stroke="#ccc"/><rect width="50" height="20"/>
+<text x="2" y="15" fill="#333">dark</text></svg>
+<div style="width: 1400px">wide</div></main></body></html>"""
+
+
+def test_every_kind_of_fault_is_found(browser, inspector, tmp_path):
+    (tmp_path / "page.html").write_text(FAULTS)
+    browser.get((tmp_path / "page.html").as_uri())
+    found = "\n".join(inspector.everything())
+    for fault in (
+        "1280 px, light: color-contrast (serious): p",
+        '390 px, dark: text p "pale": contrast 2.85, wanted 4.5',
+        '1280 px, light: text text "dark": contrast 1.66, wanted 4.5',
+        'border of button "": contrast 1.61, wanted 3',
+        'line path "" rgb(204, 204, 204) at opacity 1.00: contrast 1.61, wanted 3',
+        'button "" looks the same with the focus',
+        "button-name (critical)",
+        "a button has no name",
+        "320 px: the page is",
+        'reduced motion: button "" has a transition of 1s',
+        'paper: div "a line that is cut on paper" is cut',
+    ):
+        assert fault in found, found
