@@ -148,7 +148,8 @@ window.access = (() => {
 
   const LOOK = ["outlineStyle", "outlineWidth", "outlineColor", "boxShadow", "borderTopColor", "borderTopWidth", "backgroundColor",
     "stroke", "strokeWidth", "textDecorationLine", "color", "opacity"];
-  const look = (element) => [element, ...[...element.querySelectorAll("*")].slice(0, 20)]
+  // The ring may be drawn by a part of the element, or by the card around it.
+  const look = (element) => [element, element.parentElement, element.parentElement.parentElement, ...[...element.querySelectorAll("*")].slice(0, 20)]
     .map((each) => { const how = getComputedStyle(each); return LOOK.map((name) => how[name]).join(); }).join("|");
 
   const FOCUSABLE = "a[href], area[href], button, input, select, textarea, summary, iframe, audio[controls], video[controls], [tabindex]";
