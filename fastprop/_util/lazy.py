@@ -63,6 +63,7 @@ def _named() -> None:
     import json  # noqa: F401
     import pathlib  # noqa: F401
     import string  # noqa: F401
+    import unicodedata  # noqa: F401
 
     import numpy.random  # noqa: F401
 

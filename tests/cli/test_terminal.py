@@ -31,7 +31,7 @@ def in_terminal(columns, *args, **env):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     known = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    command = [sys.executable, "-m", "fastprop.cli.main", *map(str, args)]
+    command = [sys.executable, "-P", "-m", "fastprop.cli.main", *map(str, args)]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=known | env) as process:
         os.close(theirs)
         said = b""

@@ -44,7 +44,7 @@ def built(tmp_path_factory):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-b", "html", "-t", "site", source, site / VERSION],
+        [sys.executable, "-P", "-m", "sphinx", "-W", "-n", "-q", "-b", "html", "-t", "site", source, site / VERSION],
         capture_output=True,
         text=True,
         timeout=600,

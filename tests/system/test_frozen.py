@@ -39,7 +39,7 @@ try:
     fp.Network([2, 1], activation="rleu")
 except ValueError as error:
     assert "relu" in str(error)
-print(history)
+print(repr(history))
 """
 # Packages of this environment that the program does not use. With them freezing would take minutes.
 WITHOUT = ["sklearn", "scipy", "matplotlib", "rich", "tqdm", "threadpoolctl", "PIL", "tkinter", "IPython", "setuptools"]

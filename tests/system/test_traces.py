@@ -35,7 +35,7 @@ def test_a_page_of_the_documentation_has_a_trace(browser, tmp_path):
     (tmp_path / "conf.py").write_text(CONF.format(folder=str(EXTENSIONS)))
     (tmp_path / "index.md").write_text(PAGE)
     built = tmp_path / "built"
-    subprocess.run([sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", tmp_path, built], check=True)
+    subprocess.run([sys.executable, "-P", "-m", "sphinx", "-W", "-q", "-b", "html", tmp_path, built], check=True)
     browser.get((built / "index.html").as_uri())
     frame = browser.find_element("css selector", "iframe.trace")
     assert frame.get_attribute("title").startswith("Both passes of the network <Network 2-3-1")
