@@ -11,7 +11,8 @@ What stands below the title.
 ````
 
 A picture is a file in docs/generated/, written by another extension; in the page it has the page's colours. Other
-pictures (`image`) are files of docs/. Links are names of pages, from docs/ or relative to the page.
+pictures (`image`, and `dark` for a dark page) are files of docs/. Links are names of pages, from docs/ or relative to
+the page.
 """
 
 from typing import ClassVar
@@ -66,7 +67,7 @@ class Card(SphinxDirective):
     """A card: picture, title, and what stands in the directive."""
 
     required_arguments, final_argument_whitespace, has_content = 1, True, True
-    option_spec: ClassVar = dict.fromkeys(("link", "picture", "image", "alt"), directives.unchanged)
+    option_spec: ClassVar = dict.fromkeys(("link", "picture", "image", "dark", "alt"), directives.unchanged)
 
     def run(self):
         """Return the card."""
@@ -74,7 +75,10 @@ class Card(SphinxDirective):
         if name := self.options.get("picture"):
             card += nodes.raw("", _svg(self, name), format="html")
         if path := self.options.get("image"):
-            card += nodes.image("", uri=path, alt=self.options["alt"], classes=["thumbnail"])
+            dark = self.options.get("dark")
+            shown = [(path, ["only-light"]), (dark, ["only-dark"])] if dark else [(path, [])]
+            for uri, theme in shown:
+                card += nodes.image("", uri=uri, alt=self.options["alt"], classes=["thumbnail", *theme])
         title = nodes.inline("", self.arguments[0])
         if target := self.options.get("link"):
             # any: a page, as in Markdown's links, or a heading or a name of the reference

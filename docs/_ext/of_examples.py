@@ -166,6 +166,8 @@ def generate(app):
     others = []
     for title, link, shown, said in OTHERS:
         given = {"image": shown, "alt": title} if shown.startswith("/") else {"picture": shown}
+        if shown.endswith(".png"):
+            given["dark"] = shown.replace(".png", "-dark.png")
         others.append(card(title, link=link, text=said, **given))
     parts = [
         *["# Gallery", "These are the scripts in `examples/`. Each checks its own numbers, and the tests run it. The "],
