@@ -76,9 +76,10 @@ class Chart:
             self.legend.append((f"{kind} dot", name))
 
     def rings(self, xs, ys, kind, radius=5.0):
-        """Draw a ring around each point."""
+        """Draw a ring around each point, on paper, so that no curve below it takes its contrast."""
         for x, y in zip(xs, ys):
             px, py = self.at(float(x), float(y))
+            self.parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{radius + 1:g}" class="paper"/>')
             self.parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="{radius:g}" class="{kind} ring"/>')
 
     def svg(self, said):

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 
 import fastprop
@@ -66,8 +67,16 @@ def not_offered(app, what, name, obj, skip, options):
     return True if of_sklearn or (getattr(obj, "__doc__", None) or "").startswith("Internal:") else None
 
 
+def nest(app, pagename, templatename, context, doctree):
+    """Put each inner list of the index of sources into an item, as HTML asks: Sphinx has it between two items."""
+    if pagename == "_modules/index":
+        body = context["body"].replace("</li>\n<ul>", "\n<ul>")
+        context["body"] = re.sub(r"</ul>(?=\s*(?:<li>|</ul>))", "</ul></li>", body)
+
+
 def setup(app):
     """What Sphinx calls."""
     app.connect("builder-inited", generate)
     app.connect("autodoc-skip-member", not_offered)
+    app.connect("html-page-context", nest)
     return {"parallel_read_safe": True}

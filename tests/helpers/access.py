@@ -65,6 +65,8 @@ class Inspector:
         if width:
             size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
             command("Emulation.setDeviceMetricsOverride", size)
+        # the page hears of it, and may change what can have the focus, in the next frame
+        self.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
         try:
             yield
         finally:
