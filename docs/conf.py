@@ -25,7 +25,7 @@ extensions = [
     "of_symbols",
     "of_landing",
     "cards",
-    "diagrams",
+    "of_inside",
     "pictures",
     "search",
     "source_links",

@@ -21,7 +21,7 @@ BETWEEN = 16  # between two boxes of a column
 MARGIN = 12
 NEAREST, FARTHEST = 22, 120  # the width of the part of a gap in which lines are curved
 LANE = 7  # between two lines below the boxes
-# Two numbers above and below a line of up to 6 px: for up to so many lines, which a box of neurons is tall enough for.
+# Two numbers above and below a line of up to 6 px, where at most this many lines end: a box of neurons is tall enough.
 FEW, PITCH, ABOVE, BELOW = 3, 42, -8, 16
 
 

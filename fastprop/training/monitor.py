@@ -44,7 +44,7 @@ UNITS_SHARE = 0.5
 # A unit is saturated where its mean slope is below this. tanh gets there from |z| = 2.2 on, the sigmoid from 2.9 on.
 FLAT_SLOPE = 0.05
 
-# What a notebook shows: the columns with a chart, and those of the table; at most so many layers, the first and the
+# What a notebook shows: the columns with a chart, and those of the table, and the most layers, the first and the
 # last ones among them, and rows.
 CHARTS = {
     "signal": "the gradient that arrives (root mean square of dz)",

@@ -38,19 +38,19 @@ enum { FP_EPILOGUE_NONE, FP_EPILOGUE_FORWARD, FP_EPILOGUE_BACKWARD, FP_EPILOGUE_
  * evict each other: packing prefetches it, and 40 x 2000 x 500 takes AVX2 14% less time, 96 x 1000 x 1000 AVX-512 12%. */
 #define FP_PACK_TILES 8
 #define FP_PACK_FAR_TILES 4
-/* A is packed if B is at least so many vectors wide, and A's rows, or the columns of A^T, evict each other from the
+/* A is packed if B is at least this many vectors wide, and A's rows, or the columns of A^T, evict each other from the
  * caches: to pack it takes as long as two vectors. From twice as many on, A^T is always packed, and A where its rows are a
  * page apart: AVX2 takes 15% less time at 2064 wide, but 3% more at 1000. */
 #define FP_PACK_VECTORS 16
 #define FP_PACK_ROW_BYTES 4096
-/* From so many vectors on, tiles are wide where an ISA has such: those of two vectors, for what three do not divide, are
+/* From this many vectors on, tiles are wide where an ISA has such: those of two vectors, for what three do not divide, are
  * at most a sixth of all, and slower. AVX2 takes 2 to 8% less time at 256 to 2048 wide. */
 #define FP_WIDE_VECTORS 24
 
 /* From this depth on, a tile takes long enough to prefetch what is read next. */
 #define FP_PREFETCH_K 64
 
-/* Activations that are not computed in registers are applied to so many finished columns at least, since each row is a
+/* Activations that are not computed in registers are applied to this many finished columns at least, since each row is a
  * call. */
 #define FP_ACTIVATED 64
 

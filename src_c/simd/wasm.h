@@ -108,12 +108,5 @@ FP_INLINE void f64_zip(f64_t a, f64_t b, f64_t *low, f64_t *high)
     *low = wasm_i64x2_shuffle(a, b, 0, 2);
     *high = wasm_i64x2_shuffle(a, b, 1, 3);
 }
-FP_INLINE void f64_transpose(f64_t x[F64_LANES]) { f64_zip(x[0], x[1], &x[0], &x[1]); }
-FP_INLINE void f64_load_transposed(f64_t x[F64_LANES], const double *p, ptrdiff_t stride)
-{
-    FP_UNROLL_FOR (int r = 0; r < F64_LANES; r++)
-        x[r] = f64_load(p + r * stride);
-    f64_transpose(x);
-}
 
 #endif
