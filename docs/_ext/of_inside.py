@@ -64,7 +64,7 @@ def calls():
         parts.append(text(336, y + 25, role, anchor="start"))
         if k + 1 < len(rows):
             parts.append(_arrow(225, y + 41, 225, y + height - 2))
-    return _drawing(850, 8 + height * len(rows), "Calls from fit down to the tile of a matrix product", parts)
+    return _drawing(820, 8 + height * len(rows), "Calls from fit down to the tile of a matrix product", parts)
 
 
 def memory():
@@ -81,12 +81,12 @@ def memory():
     parts.append(text(4, 150, "arena", "head", "start"))
     x = 90
     for width, *words in (
-        (120, "x", "rows x 64"), (70, "y", "labels"), (140, "a1", "rows x 128"), (140, "dz1", "rows x 128"),
-        (75, "a2", "rows x 10"), (75, "dz2", "rows x 10"), (80, "cost"), (130, "scratch", "of each thread"),
+        (100, "x", "rows x 64"), (60, "y", "labels"), (125, "a1", "rows x 128"), (125, "dz1", "rows x 128"),
+        (75, "a2", "rows x 10"), (75, "dz2", "rows x 10"), (55, "cost"), (110, "scratch", "of each thread"),
     ):  # fmt: skip
         parts.append(_box(x, 118, width, 56, *words, kind="asked"))
         x += width
-    return _drawing(930, 184, "theta, its gradient and the arena of a network of 64, 128 and 10 neurons", parts)
+    return _drawing(820, 184, "theta, its gradient and the arena of a network of 64, 128 and 10 neurons", parts)
 
 
 def slices():
@@ -107,31 +107,31 @@ def slices():
         parts.append(_box(530, y + 31, 110, 50, f"{2 * pair} + {2 * pair + 1}"))
         parts.append(_arrow(642, y + 56, 708, 34 + 108 if pair == 0 else 34 + 128))
     parts += [_box(710, 34 + 93, 120, 50, "gradient", "of the batch", kind="asked")]
-    return _drawing(840, 34 + 62 * n, "Slices of a batch have gradients of their own, which are added as a tree", parts)
+    return _drawing(834, 34 + 62 * n, "Slices of a batch have gradients of their own, which are added as a tree", parts)
 
 
 def blocks():
     """Draw the blocks of a matrix product and the caches in which they stay."""
     parts = [
-        text(140, 20, "A, rows of the batch", "head"),
-        _box(20, 34, 240, 250),
-        _box(20, 34, 90, 140, "block of A", "in L2", kind="asked"),
-        text(450, 20, "B, the weights", "head"),
-        _box(330, 34, 240, 250),
-        _box(330, 34, 240, 90),
-        _box(330, 34, 60, 90, "panel", "in L1", kind="asked"),
-        text(760, 20, "C, the outputs", "head"),
-        _box(640, 34, 240, 250),
-        _box(640, 34, 60, 140),
-        _box(640, 34, 60, 42, "tile", kind="asked"),
-        text(295, 165, "x"),
-        text(605, 165, "="),
-        text(65, 192, "k deep", "soft"),
-        text(480, 144, "the next panel is prefetched", "soft"),
-        _lines(710, 196, ["tiles below read", "the packed panel"], "soft", "start"),
+        text(112, 20, "A, rows of the batch", "head"),
+        _box(4, 34, 216, 250),
+        _box(4, 34, 90, 140, "block of A", "in L2", kind="asked"),
+        text(408, 20, "B, the weights", "head"),
+        _box(300, 34, 216, 250),
+        _box(300, 34, 216, 90),
+        _box(300, 34, 60, 90, "panel", "in L1", kind="asked"),
+        text(704, 20, "C, the outputs", "head"),
+        _box(596, 34, 216, 250),
+        _box(596, 34, 60, 140),
+        _box(596, 34, 60, 42, "tile", kind="asked"),
+        text(260, 165, "x"),
+        text(556, 165, "="),
+        text(49, 192, "k deep", "soft"),
+        text(408, 144, "the next panel is prefetched", "soft"),
+        _lines(666, 100, ["tiles below read", "the packed panel"], "soft", "start"),
     ]
     label = "A panel of B stays in L1 while the tiles of a block of A, which stays in L2, pass by"
-    return _drawing(900, 296, label, parts)
+    return _drawing(820, 296, label, parts)
 
 
 def tile():

@@ -11,34 +11,35 @@ from fastprop.nn.operations import Operation
 
 HEADER = ("layer", "activation", "in", "out", "parameters")
 NUMBERS = (2, 3, 4)
+Row = tuple[str, str, int, int, int | None]  # without parameters of its own, a layer with others inside has None
 MOST = 24  # rows in a notebook, what a screen shows; of more the first and the last ones are there
 
 
 def rows(network: Any) -> list[tuple[str, ...]]:
     """Return a row for each layer, and indented ones for those inside it, whose parameters sum to the network's."""
+    learned: list[int] = []
     if network.n_members > 1:
         learned = [_count(each) for each in tabm.of_layers(network.n_inputs, network.layers, network.n_members)]
-        return _rows(network.n_inputs, network.layers, learned=learned)
-    return _rows(network.n_inputs, network.layers)
+    return [
+        (title, activation, f"{n_in:,}", f"{n_out:,}", "" if n is None else f"{n:,}")
+        for title, activation, n_in, n_out, n in _rows(network.n_inputs, network.layers, learned=learned)
+    ]
 
 
-def _rows(
-    n_in: int, layers: Sequence[Layer], *, learned: Sequence[int] = (), indent: str = ""
-) -> list[tuple[str, ...]]:
+def _rows(n_in: int, layers: Sequence[Layer], *, learned: Sequence[int] = (), indent: str = "") -> list[Row]:
     found = []
     for place, layer in enumerate(layers):
         operations = layer.operations(n_in, first=place == 0)
         n_out = operations[-1].n_out if operations else n_in
         inner = _inner(n_in, layer, indent + "  ")
-        own = (learned[place] if learned else _count(operations)) - sum(_whole(row[-1]) for row in inner)
-        shown = "" if inner and not own else f"{own:,}"
+        own = (learned[place] if learned else _count(operations)) - sum(row[-1] or 0 for row in inner)
         activation = str(getattr(layer, "activation", ""))
-        found += [(indent + layer.title, activation, f"{n_in:,}", f"{n_out:,}", shown), *inner]
+        found += [(indent + layer.title, activation, n_in, n_out, None if inner and not own else own), *inner]
         n_in = n_out
     return found
 
 
-def _inner(n_in: int, layer: Layer, indent: str) -> list[tuple[str, ...]]:
+def _inner(n_in: int, layer: Layer, indent: str) -> list[Row]:
     """Return the rows of the layers inside one."""
     if isinstance(layer, ByColumn):
         return [row for part, columns in layer.parts for row in _rows(len(columns), [part], indent=indent)]
@@ -47,10 +48,6 @@ def _inner(n_in: int, layer: Layer, indent: str) -> list[tuple[str, ...]]:
 
 def _count(operations: Iterable[Operation]) -> int:
     return sum(operation.n_weights + operation.n_biases for operation in operations)
-
-
-def _whole(text: str) -> int:
-    return int(text.replace(",", "") or 0)
 
 
 def total(network: Any) -> str:
